@@ -1,0 +1,38 @@
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.PHONY: help
+help: ## Say what there is to make
+	@awk -F ':.*## ' '/^[a-z][a-z\/-]*:.*## / { printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# What `zato-lite serve` needs, and no more: the first run is quick.
+$(VENV)/.runtime: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("zato-lite needs Python 3.11 or newer; try: make PYTHON=python3.12 ...") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime pyproject.toml
+	$(BIN)/pip install --quiet --editable '.[postgres]' --group dev
+	@touch $@
+
+.PHONY: install dev serve check format lint types layers test
+install: $(VENV)/.runtime ## Make .venv with what zato-lite needs to run
+dev: $(VENV)/.dev ## Make .venv with everything in it
+serve: install ## Run the server on http://127.0.0.1:17010 (make serve ARGS='--port 8000')
+	$(BIN)/zato-lite serve $(ARGS)
+check: lint types layers test ## All that CI does, in CI's order
+format: dev ## Put the code in its house style
+	$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+lint: dev ## Look at style, spelling and dependencies
+	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/codespell && $(BIN)/deptry zato_lite
+types: dev ## Check types, twice
+	$(BIN)/mypy && $(BIN)/basedpyright --pythonpath $(BIN)/python
+layers: dev ## Check that the rooms see only the rooms below
+	$(BIN)/lint-imports
+test: dev ## Run the tests (make test ARGS='-k plan')
+	$(BIN)/coverage run -m pytest -m 'not slow' $(ARGS) && $(BIN)/coverage report

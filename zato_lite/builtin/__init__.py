@@ -1,0 +1,1 @@
+"""The framework's own services: ordinary ones, invoked like any other."""

@@ -1,0 +1,1 @@
+"""The command line: parse, invoke the same services, render."""

@@ -1,0 +1,1 @@
+"""DOING: the timetable in motion."""

@@ -1,0 +1,1 @@
+"""WHAT: services, their registry and the one door through which they are invoked."""

@@ -1,0 +1,107 @@
+"""What goes into the one door and what comes out: values that know nothing of HTTP or stores."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+
+ChannelType = Literal["invoke", "async", "scheduler", "http", "cli", "startup"]
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Who asks. Inner calls carry the outer caller on.
+
+    Attributes:
+        name: the user or key.
+        roles: viewer, operator, editor, admin.
+        patterns: which services it may invoke (fnmatch patterns); empty means all.
+    """
+
+    name: str
+    roles: frozenset[str] = frozenset()
+    patterns: tuple[str, ...] = ()
+
+
+SYSTEM = Caller("system", frozenset({"admin"}))
+"""The scheduler and the server themselves."""
+
+
+class HttpContext(msgspec.Struct, frozen=True):
+    """The HTTP request behind an invocation; header names are lower-case."""
+
+    method: str
+    path: str
+    params: Mapping[str, str]
+    query: Mapping[str, str | list[str]]
+    headers: Mapping[str, str]
+    remote_address: str = ""
+
+
+class JobContext(msgspec.Struct, frozen=True):
+    """The job and the run behind an invocation by the scheduler.
+
+    Attributes:
+        run: the run's number within its job, from 1.
+        run_id: the run's id, unique among all runs.
+        slot: the instant at which it was due, aware, in UTC; not the time at which it started.
+        attempt: 1 for the first try. token: grows with each attempt that is handed out; a guard
+            for what the service does outside (a fencing token).
+        job_type: ``one_time``, ``interval_based`` or ``cron_style``.
+    """
+
+    id: int
+    name: str
+    run: int
+    run_id: int
+    slot: datetime
+    attempt: int
+    token: int
+    job_type: str
+
+
+class Invocation(msgspec.Struct):
+    """One request to one service.
+
+    Attributes:
+        service: its name.
+        payload: what the service receives, as values (dict, list, str, bytes, None …).
+        raw: the untouched text or bytes behind the payload; None when there is none, and then
+            ``request.raw_request`` is the payload itself.
+        cid: correlation id; travels along inner calls. Empty: a new one is made.
+        timeout: seconds that it may take, or None.
+        depth: how many invocations it is nested in; path: their names, outermost first.
+    """
+
+    service: str
+    payload: Any = None
+    raw: str | bytes | None = None
+    cid: str = ""
+    channel: ChannelType = "invoke"
+    caller: Caller = SYSTEM
+    timeout: float | None = None
+    job: JobContext | None = None
+    http: HttpContext | None = None
+    path: tuple[str, ...] = ()
+
+
+class Outcome(msgspec.Struct):
+    """What came of it: a payload or an error, never both.
+
+    Attributes:
+        payload: the service's ``response.payload`` (JSON-able values, str, bytes, or a model).
+        error: what it raised, or what the invoker raised for it.
+        is_timeout: the time was up; is_cancelled: it was cancelled from outside.
+        duration_us: microseconds from the door to the outcome.
+        status_code, headers, content_type: what the service set on its response, for HTTP.
+    """
+
+    cid: str
+    payload: Any = None
+    error: BaseException | None = None
+    is_timeout: bool = False
+    is_cancelled: bool = False
+    duration_us: int = 0
+    status_code: int | None = None
+    headers: Mapping[str, str] | None = None
+    content_type: str | None = None

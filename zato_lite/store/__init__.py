@@ -1,0 +1,1 @@
+"""KEEPING: jobs, runs and the ledger in SQLite."""

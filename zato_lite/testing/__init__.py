@@ -1,0 +1,1 @@
+"""What tests of services need: a manual clock and an app."""
