@@ -59,7 +59,8 @@ class Interval(_Trigger, frozen=True, kw_only=True, omit_defaults=True, tag="int
     def period(self) -> int:
         """Microseconds between two slots."""
         hours = (self.weeks * 7 + self.days) * 24 + self.hours
-        return ((hours * 60 + self.minutes) * 60 + self.seconds) * SECOND + self.milliseconds * 1000
+        seconds = (hours * 60 + self.minutes) * 60 + self.seconds
+        return seconds * SECOND + self.milliseconds * 1000
 
 
 class Cron(_Trigger, frozen=True, kw_only=True, omit_defaults=True, tag="cron_style"):
