@@ -1,0 +1,100 @@
+import json
+import logging
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from zato_lite.log import (
+    JSONFormatter,
+    PrettyFormatter,
+    RunCapture,
+    Settings,
+    Sink,
+    add_context,
+    invocation_context,
+    set_up,
+)
+
+
+class Context:
+    def __init__(self, cid: str, sink: Sink | None = None) -> None:
+        self.cid, self.sink = cid, sink
+
+
+@pytest.fixture
+def context() -> Iterator[list[logging.LogRecord]]:
+    lines: list[logging.LogRecord] = []
+    token = invocation_context.set(Context("c1", lines.append))
+    yield lines
+    invocation_context.reset(token)
+
+
+def _record(**fields: object) -> logging.LogRecord:
+    return logging.getLogger("crm.sync").makeRecord(
+        "crm.sync", logging.INFO, "file", 1, "got %s rows", (3,), None, extra=fields
+    )
+
+
+def test_a_json_line_has_the_event_and_its_fields(context: list[logging.LogRecord]) -> None:
+    record = _record(job="nightly")
+    add_context(record)
+
+    line = json.loads(JSONFormatter().format(record))
+
+    assert line.pop("time").endswith("+00:00")
+    assert line == {
+        "level": "info", "logger": "crm.sync", "event": "got 3 rows", "cid": "c1", "job": "nightly"
+    }  # fmt: skip
+
+
+def test_outside_of_an_invocation_there_is_no_cid() -> None:
+    record = _record()
+    add_context(record)
+
+    assert "cid" not in json.loads(JSONFormatter().format(record))
+
+
+@pytest.mark.parametrize("coloured", [True, False])
+def test_a_pretty_line_is_read_at_a_glance(coloured: bool) -> None:
+    record = _record(job="nightly", cid="c1")
+
+    line = PrettyFormatter(coloured).format(record)
+
+    assert line.endswith("crm.sync: got 3 rows job=nightly [c1]")
+    assert ("\033[" in line) is coloured
+
+
+def test_a_traceback_goes_with_its_line() -> None:
+    record = _record()
+    try:
+        raise ValueError("no")  # noqa: TRY301
+    except ValueError:
+        record.exc_info = sys.exc_info()
+
+    assert "ValueError: no" in PrettyFormatter(coloured=False).format(record)
+    assert "ValueError: no" in json.loads(JSONFormatter().format(record))["exception"]
+
+
+def test_a_runs_lines_reach_its_sink_and_no_others(context: list[logging.LogRecord]) -> None:
+    record = _record()
+
+    RunCapture().handle(record)
+    token = invocation_context.set(None)
+    RunCapture().handle(_record())
+    invocation_context.reset(token)
+
+    assert context == [record]
+
+
+@pytest.mark.parametrize(("form", "kind"), [("json", JSONFormatter), ("pretty", PrettyFormatter)])
+def test_the_log_is_set_up_as_asked(form: str, kind: type) -> None:
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    try:
+        set_up(Settings("debug", form))  # type: ignore[arg-type]
+
+        assert isinstance(root.handlers[0].formatter, kind)
+        assert root.level == logging.DEBUG
+    finally:
+        root.handlers[:], root.level = before[0], before[1]

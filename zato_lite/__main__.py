@@ -1,0 +1,1 @@
+"""``python -m zato_lite`` is ``zato-lite``."""

@@ -1,0 +1,130 @@
+"""Settings of the server: a TOML file and the environment over it; all mistakes at once."""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from zato_lite.errors import ConfigError
+
+PREFIX = "ZATO_LITE_"
+"""Of the environment variables: ``ZATO_LITE_SERVER__PORT=8000`` is ``port`` in ``[server]``."""
+
+
+class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where and how it answers HTTP.
+
+    Attributes:
+        host, port: the address; port 0 takes a free one.
+        name: of this node, in the store and in ``self.server.name``; empty for the host's.
+        grace: seconds that running services are given at a shutdown.
+        allowed_hosts: values of Host accepted besides the address itself; ``["*"]`` for any.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 17010
+    name: str = ""
+    grace: float = 30.0
+    allowed_hosts: tuple[str, ...] = ()
+
+
+class Store(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where jobs, runs and the ledger are kept: ``sqlite:///data/zato-lite.db``."""
+
+    url: str = "sqlite:///data/zato-lite.db"
+
+
+class Scheduler(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How jobs are fired.
+
+    Attributes:
+        enabled: False for a server that fires nothing.
+        capacity: runs at once on this node.
+        jobs_file: definitions applied at the start; relative to the project.
+    """
+
+    enabled: bool = True
+    capacity: int = 10_000
+    jobs_file: str = "config/jobs.yaml"
+
+
+class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is logged (level) and in which form."""
+
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
+    format: Literal["auto", "pretty", "json"] = "auto"
+
+
+class Services(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where services are found, relative to the project, and whether changes are watched."""
+
+    folder: str = "services"
+    reload: bool = True
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything; each table of the file is one field."""
+
+    server: Server = msgspec.field(default_factory=Server)
+    store: Store = msgspec.field(default_factory=Store)
+    scheduler: Scheduler = msgspec.field(default_factory=Scheduler)
+    services: Services = msgspec.field(default_factory=Services)
+    log: Log = msgspec.field(default_factory=Log)
+    user: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+def load(path: Path, environ: Mapping[str, str] = os.environ) -> Settings:
+    """The settings of the file at ``path`` (none is fine) with the environment's over it.
+
+    Raises:
+        ConfigError: lists every unknown key, with the nearest known one, and every wrong value.
+    """
+    tables = _read(path)
+    mistakes = list(_override(tables, environ))
+    mistakes += _unknown(tables)
+    if mistakes:
+        raise ConfigError("\n".join(mistakes))
+    try:
+        return msgspec.convert(tables, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def _override(tables: dict[str, Any], environ: Mapping[str, str]) -> Iterator[str]:
+    for variable, value in environ.items():
+        if variable.startswith(PREFIX) and "__" in variable:
+            table, _, key = variable.removeprefix(PREFIX).lower().partition("__")
+            if isinstance(content := tables.setdefault(table, {}), dict):
+                content[key] = value
+            else:
+                yield f"{variable}: [{table}] of the file is not a table"
+
+
+def _unknown(tables: Mapping[str, Any]) -> Iterator[str]:
+    known = {field.name: field.type for field in msgspec.structs.fields(Settings)}
+    for table, content in tables.items():
+        if table not in known:
+            yield f"[{table}] is not known{_nearest(table, known)}"
+        elif table != "user" and isinstance(content, dict):
+            keys = [field.name for field in msgspec.structs.fields(known[table])]
+            for key in content:
+                if key not in keys:
+                    yield f"[{table}] {key} is not known{_nearest(key, keys)}"
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    nearest = difflib.get_close_matches(name, list(known), 1)
+    return f"; did you mean {nearest[0]!r}?" if nearest else f"; known are {', '.join(known)}"
