@@ -1,0 +1,219 @@
+import asyncio
+from base64 import b64encode
+from pathlib import Path
+
+import pytest
+from argon2 import PasswordHasher
+
+from zato_lite.clock import Alarm, SystemClock
+from zato_lite.errors import ConfigError, TooManyRequestsError, UnauthorizedError
+from zato_lite.http.auth import ADMIN, Authenticator, Passwords, first_admin, new_key
+from zato_lite.testing.users import MemoryUsers
+
+
+class MovedClock:
+    """The machine's clock, some seconds on."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._clock = SystemClock()
+
+    def now(self) -> int:
+        return self._clock.now() + int(self.seconds * 1_000_000)
+
+    def monotonic(self) -> float:
+        return self._clock.monotonic() + self.seconds
+
+    def call_at(self, instant: int, wake: object) -> Alarm:
+        raise NotImplementedError
+
+
+def basic(name: str, password: str) -> bytes:
+    return b"Basic " + b64encode(f"{name}:{password}".encode())
+
+
+@pytest.fixture
+def users() -> MemoryUsers:
+    return MemoryUsers()
+
+
+@pytest.fixture
+def clock() -> MovedClock:
+    return MovedClock()
+
+
+@pytest.fixture
+def passwords() -> Passwords:
+    return Passwords(PasswordHasher(time_cost=1, memory_cost=32))
+
+
+@pytest.fixture
+async def authenticator(
+    users: MemoryUsers, passwords: Passwords, clock: MovedClock
+) -> Authenticator:
+    await first_admin(users, passwords, {"ZATO_LITE_ADMIN_PASSWORD": "right"})
+    return Authenticator(users, passwords, clock, session_key=b"s" * 32)
+
+
+async def test_the_first_admin_gets_a_random_password_once(
+    users: MemoryUsers, passwords: Passwords
+) -> None:
+    made = await first_admin(users, passwords, {})
+    again = await first_admin(users, passwords, {})
+
+    assert made is not None
+    assert again is None
+    assert made not in users.users[ADMIN].hash
+    assert await passwords.matches(users.users[ADMIN].hash, made)
+
+
+async def test_the_environment_sets_the_admin_s_password_also_later(
+    users: MemoryUsers, passwords: Passwords, tmp_path: Path
+) -> None:
+    (tmp_path / "password").write_text("from the file\n")
+
+    assert await first_admin(users, passwords, {"ZATO_LITE_ADMIN_PASSWORD": "one"}) is None
+    first = users.users[ADMIN].hash
+    await first_admin(users, passwords, {"ZATO_LITE_ADMIN_PASSWORD": "one"})
+    assert users.users[ADMIN].hash == first
+
+    await first_admin(
+        users, passwords, {"ZATO_LITE_ADMIN_PASSWORD_FILE": str(tmp_path / "password")}
+    )
+    assert await passwords.matches(users.users[ADMIN].hash, "from the file")
+
+
+@pytest.mark.parametrize("content", [None, ""])
+async def test_a_password_file_that_says_nothing_is_a_mistake(
+    users: MemoryUsers, passwords: Passwords, tmp_path: Path, content: str | None
+) -> None:
+    path = tmp_path / "password"
+    if content is not None:
+        path.write_text(content)
+
+    with pytest.raises(ConfigError, match="ZATO_LITE_ADMIN_PASSWORD_FILE"):
+        await first_admin(users, passwords, {"ZATO_LITE_ADMIN_PASSWORD_FILE": str(path)})
+
+
+async def test_the_right_password_is_let_in_and_remembered(authenticator: Authenticator) -> None:
+    header = basic(ADMIN, "right")
+
+    assert authenticator.remembered(header) is None
+    caller = await authenticator.check(header, "127.0.0.1")
+
+    assert caller.name == ADMIN
+    assert caller.roles == {"admin"}
+    assert authenticator.remembered(header) is caller
+
+
+async def test_what_is_remembered_is_forgotten_in_time_and_on_a_change(
+    authenticator: Authenticator, clock: MovedClock
+) -> None:
+    header = basic(ADMIN, "right")
+
+    await authenticator.check(header, "")
+    clock.seconds += 61
+    assert authenticator.remembered(header) is None
+
+    await authenticator.check(header, "")
+    authenticator.forget()
+    assert authenticator.remembered(header) is None
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        basic(ADMIN, "wrong"),
+        basic("nobody", "right"),
+        basic(ADMIN, ""),
+        basic("", ""),
+        b"",
+        b"Basic",
+        b"Basic ",
+        b"Basic ====",
+        b"Basic !!!",
+        b"Basic " + b64encode(b"no colon"),
+        b"Basic " + b64encode(b"\xff:\xff"),
+        b"Digest username=admin.invoke",
+        b"Bearer",
+        b"Bearer \xff",
+        b"Bearer zl_nobody_secret",
+        b"Bearer nonsense",
+    ],
+)
+async def test_anything_else_is_not_let_in(authenticator: Authenticator, header: bytes) -> None:
+    with pytest.raises(UnauthorizedError):
+        await authenticator.check(header, "127.0.0.1")
+
+    assert authenticator.remembered(header) is None
+
+
+async def test_an_inactive_user_is_not_let_in(
+    authenticator: Authenticator, users: MemoryUsers, passwords: Passwords
+) -> None:
+    await users.save_user("ann", await passwords.hash("hers"), frozenset({"viewer"}), (), False)
+
+    with pytest.raises(UnauthorizedError):
+        await authenticator.check(basic("ann", "hers"), "")
+
+
+async def test_too_many_failures_are_answered_without_looking(
+    authenticator: Authenticator, clock: MovedClock
+) -> None:
+    for _ in range(6):
+        with pytest.raises(UnauthorizedError):
+            await authenticator.check(basic(ADMIN, "wrong"), "10.0.0.1")
+
+    with pytest.raises(TooManyRequestsError):
+        await authenticator.check(basic(ADMIN, "right"), "10.0.0.1")
+    assert (await authenticator.check(basic(ADMIN, "right"), "10.0.0.2")).name == ADMIN
+
+    clock.seconds += 300
+    authenticator.forget()
+    assert (await authenticator.check(basic(ADMIN, "right"), "10.0.0.1")).name == ADMIN
+
+
+async def test_many_requests_at_once_are_one_check(
+    authenticator: Authenticator,
+) -> None:
+    header = basic(ADMIN, "right")
+
+    callers = await asyncio.gather(*(authenticator.check(header, "") for _ in range(50)))
+
+    assert {caller.name for caller in callers} == {ADMIN}
+
+
+async def test_an_api_key_is_let_in_with_its_own_roles(
+    authenticator: Authenticator, users: MemoryUsers
+) -> None:
+    key = new_key()
+    await users.save_key(key.name, key.hash, frozenset({"operator"}), ("crm.*",), True)
+
+    caller = await authenticator.check(b"Bearer " + key.text.encode(), "")
+
+    assert caller.roles == {"operator"}
+    assert caller.patterns == ("crm.*",)
+    with pytest.raises(UnauthorizedError):
+        await authenticator.check(b"Bearer " + key.text.encode() + b"x", "")
+
+
+async def test_a_session_lasts_until_its_end_or_a_new_password(
+    authenticator: Authenticator, users: MemoryUsers, passwords: Passwords, clock: MovedClock
+) -> None:
+    token = await authenticator.log_in(ADMIN, "right", "")
+    assert (await authenticator.session(token)).name == ADMIN
+
+    clock.seconds += 13 * 3600
+    with pytest.raises(UnauthorizedError):
+        await authenticator.session(token)
+
+    clock.seconds = 0
+    await users.save_user(ADMIN, await passwords.hash("new"), frozenset({"admin"}), (), True)
+    with pytest.raises(UnauthorizedError):
+        await authenticator.session(token)
+
+
+@pytest.mark.parametrize("token", ["", ".", "a.b", "\xff.x", "MTAwIG5vYm9keQ==.00", "é"])
+async def test_a_made_up_session_is_not_let_in(authenticator: Authenticator, token: str) -> None:
+    with pytest.raises(UnauthorizedError):
+        await authenticator.session(token)

@@ -1,0 +1,402 @@
+"""Who is calling: passwords, API keys and sessions, checked off the loop and remembered shortly.
+
+The only module that knows argon2. What is kept of users is behind ``Users``, which the store
+fills; a password or a key is never kept, only its hash.
+"""
+
+import asyncio
+import binascii
+import hashlib
+import hmac
+import secrets
+from base64 import b64decode, urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from zato_lite.clock import Clock
+from zato_lite.errors import ConfigError, TooManyRequestsError, UnauthorizedError
+from zato_lite.service.message import Caller
+
+ADMIN = "admin.invoke"
+"""The first user, with every right."""
+
+PASSWORD_VARIABLE = "ZATO_LITE_ADMIN_PASSWORD"  # noqa: S105 - the name of it
+KEY_PREFIX = "zl"
+SESSION_KEY = "http.session-key"
+SESSION_SECONDS = 12 * 3600
+
+_MEMORY_SECONDS = 60.0
+_MEMORY_SIZE = 4096
+_FREE_FAILURES = 5
+_LONGEST_WAIT_S = 300.0
+_FAILURES_KEPT = 10_000
+
+
+class Credential(Protocol):
+    """A user or an API key as the store keeps it."""
+
+    @property
+    def name(self) -> str:
+        """The user's name, or the key's public part."""
+        ...
+
+    @property
+    def hash(self) -> str:
+        """Of a password: argon2id's own text; of a key: hex of SHA-256."""
+        ...
+
+    @property
+    def roles(self) -> frozenset[str]:
+        """Of viewer, operator, editor, admin."""
+        ...
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """The services that it may invoke (fnmatch); empty for no such limit."""
+        ...
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it is let in."""
+        ...
+
+
+class Audit(NamedTuple):
+    """Something that a caller did or tried: at which instant, from where, and what came of it."""
+
+    at: int
+    who: str
+    action: str
+    subject: str
+    outcome: str
+    cid: str
+    remote_address: str
+
+
+class Users(Protocol):
+    """What is kept of users, keys, their deeds, and settings; implemented by the store."""
+
+    async def find_user(self, name: str) -> Credential | None:
+        """The user of this name."""
+        ...
+
+    async def save_user(
+        self,
+        name: str,
+        hashed: str,
+        roles: frozenset[str],
+        patterns: tuple[str, ...],
+        active: bool,
+    ) -> None:
+        """Keep the user, in place of the one of the same name if there is one."""
+        ...
+
+    async def remove_user(self, name: str) -> bool:
+        """Forget the user; whether there was one."""
+        ...
+
+    async def list_users(self) -> Sequence[Credential]:
+        """All users by name."""
+        ...
+
+    async def find_key(self, name: str) -> Credential | None:
+        """The API key with this public part."""
+        ...
+
+    async def save_key(
+        self,
+        name: str,
+        hashed: str,
+        roles: frozenset[str],
+        patterns: tuple[str, ...],
+        active: bool,
+    ) -> None:
+        """Keep the key, in place of the one of the same name if there is one."""
+        ...
+
+    async def remove_key(self, name: str) -> bool:
+        """Forget the key; whether there was one."""
+        ...
+
+    async def list_keys(self) -> Sequence[Credential]:
+        """All keys by name."""
+        ...
+
+    async def claim_setting(self, name: str, value: str) -> str:
+        """Keep the value if the setting has none yet; the one that is kept then."""
+        ...
+
+    async def record_audit(
+        self,
+        *,
+        at: int,
+        who: str,
+        action: str,
+        subject: str,
+        outcome: str,
+        cid: str,
+        remote_address: str,
+    ) -> None:
+        """Add a line to the audit log."""
+        ...
+
+
+class Secret(NamedTuple):
+    """A new key: the text that the caller sends, shown once, and what is kept of it."""
+
+    text: str
+    name: str
+    hash: str
+
+
+def new_key() -> Secret:
+    """An API key nobody has had before; 256 bits of it are secret."""
+    name, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
+    return Secret(f"{KEY_PREFIX}_{name}_{secret}", name, hash_key(secret))
+
+
+def hash_key(secret: str) -> str:
+    """What is kept of an API key: it is random, so that a slow hash would add nothing."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+class Passwords:
+    """Makes and checks argon2id hashes in threads of its own, a few at a time."""
+
+    def __init__(self, hasher: PasswordHasher | None = None, threads: int = 2) -> None:
+        self._hasher = hasher or PasswordHasher()
+        self._threads = ThreadPoolExecutor(threads, "argon2")
+        self._nobody = self._hasher.hash(secrets.token_hex(8))
+
+    async def hash(self, password: str) -> str:
+        """The hash to keep."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self._hasher.hash, password)
+
+    async def matches(self, hashed: str | None, password: str) -> bool:
+        """Whether it is the password; takes as long when there is no such user (None)."""
+        loop = asyncio.get_running_loop()
+        right = await loop.run_in_executor(
+            self._threads, self._verify, hashed or self._nobody, password
+        )
+        return right and hashed is not None
+
+    def close(self) -> None:
+        """End the threads."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _verify(self, hashed: str, password: str) -> bool:
+        try:
+            return self._hasher.verify(hashed, password)
+        except (VerificationError, InvalidHashError):
+            return False
+
+
+async def first_admin(
+    users: Users, passwords: Passwords, environ: Mapping[str, str]
+) -> str | None:
+    """See to it that there is an admin; the password to print if one was made up.
+
+    ``ZATO_LITE_ADMIN_PASSWORD``, or the file that ``ZATO_LITE_ADMIN_PASSWORD_FILE`` names, sets
+    it, also later on; without them a random one is made at the first start.
+    """
+    given = password_of(environ)
+    known = await users.find_user(ADMIN)
+    if given is None and known is not None:
+        return None
+    if given is not None and known is not None and await passwords.matches(known.hash, given):
+        return None
+    password = given or secrets.token_urlsafe(18)
+    hashed = await passwords.hash(password)
+    await users.save_user(ADMIN, hashed, frozenset({"admin"}), (), True)
+    return None if given else password
+
+
+def password_of(environ: Mapping[str, str]) -> str | None:
+    """The admin's password that the environment gives, if it does."""
+    if password := environ.get(PASSWORD_VARIABLE):
+        return password
+    if not (name := environ.get(PASSWORD_VARIABLE + "_FILE")):
+        return None
+    try:
+        password = Path(name).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{PASSWORD_VARIABLE}_FILE: {error}") from error
+    if not password:
+        raise ConfigError(f"{PASSWORD_VARIABLE}_FILE: {name} is empty")
+    return password
+
+
+class _Known(NamedTuple):
+    """A caller that was let in, until when that holds without asking again."""
+
+    caller: Caller
+    until: float
+
+
+class _Failures(NamedTuple):
+    """How often in a row it went wrong, and until when nothing is tried."""
+
+    times: int
+    until: float
+
+
+class Authenticator:
+    """One way in for HTTP, SSE and the page: from what a request carries to a caller."""
+
+    def __init__(
+        self, users: Users, passwords: Passwords, clock: Clock, *, session_key: bytes
+    ) -> None:
+        self._users, self._passwords, self._clock = users, passwords, clock
+        self._memory_key = secrets.token_bytes(32)
+        self._session_key = session_key
+        self._known: dict[bytes, _Known] = {}
+        self._failures: dict[str, _Failures] = {}
+        self._checks: dict[bytes, asyncio.Task[Caller]] = {}
+
+    def remembered(self, authorization: bytes) -> Caller | None:
+        """The caller whose credentials these are, if they were checked a short while ago.
+
+        What is remembered is a keyed digest: neither the credentials themselves, nor anything
+        that a comparison's timing could give away.
+        """
+        known = self._known.get(self._digest(authorization))
+        if known is not None and known.until > self._clock.monotonic():
+            return known.caller
+        return None
+
+    async def check(self, authorization: bytes, address: str) -> Caller:
+        """The caller whose credentials these are.
+
+        Raises:
+            UnauthorizedError: they are not right.
+            TooManyRequestsError: they were wrong too often; they are not even looked at now.
+        """
+        if (caller := self.remembered(authorization)) is not None:
+            return caller
+        digest = self._digest(authorization)
+        check = self._checks.get(digest)
+        if check is None:
+            check = asyncio.ensure_future(self._check(authorization, address))
+            self._checks[digest] = check
+            check.add_done_callback(lambda done: self._checked(digest, done))
+        caller = await asyncio.shield(check)
+        if len(self._known) >= _MEMORY_SIZE:
+            self._known.clear()
+        self._known[digest] = _Known(caller, self._clock.monotonic() + _MEMORY_SECONDS)
+        return caller
+
+    def forget(self) -> None:
+        """Ask the store again for everyone: a user or a key was changed."""
+        self._known.clear()
+
+    async def log_in(self, name: str, password: str, address: str) -> str:
+        """A session's token for the user.
+
+        Raises:
+            UnauthorizedError, TooManyRequestsError: as ``check`` does.
+        """
+        user = await self._user(name, password, address)
+        expiry = int(self._clock.now() // 1_000_000) + SESSION_SECONDS
+        text = urlsafe_b64encode(f"{expiry} {name}".encode()).decode()
+        return f"{text}.{self._sign(text, user.hash)}"
+
+    async def session(self, token: str) -> Caller:
+        """The caller whose session the token is of; it ends when the password is changed.
+
+        Raises:
+            UnauthorizedError: it is of no session, or of one that has ended.
+        """
+        text, _, signature = token.partition(".")
+        try:
+            expiry, _, name = urlsafe_b64decode(text.encode()).decode().partition(" ")
+            ends = int(expiry)
+        except ValueError as error:
+            raise UnauthorizedError("Unauthorized") from error
+        user = await self._users.find_user(name)
+        right = hmac.compare_digest(
+            self._sign(text, user.hash if user else "").encode(), signature.encode()
+        )
+        if not right or user is None or not user.is_active or ends * 1_000_000 < self._clock.now():
+            raise UnauthorizedError("Unauthorized")
+        return Caller(user.name, user.roles, user.patterns)
+
+    async def _check(self, authorization: bytes, address: str) -> Caller:
+        scheme, _, text = authorization.partition(b" ")
+        match scheme.lower():
+            case b"basic":
+                name, password = _basic(text)
+                return _caller(await self._user(name, password, address))
+            case b"bearer":
+                return _caller(await self._key(text.strip(), address))
+            case _:
+                raise UnauthorizedError("Unauthorized")
+
+    async def _user(self, name: str, password: str, address: str) -> Credential:
+        who = f"{name}\0{address}"
+        self._throttle(who)
+        user = await self._users.find_user(name)
+        hashed = user.hash if user is not None and user.is_active else None
+        if not await self._passwords.matches(hashed, password) or user is None:
+            self._failed(who)
+            raise UnauthorizedError("Unauthorized")
+        self._failures.pop(who, None)
+        return user
+
+    async def _key(self, text: bytes, address: str) -> Credential:
+        self._throttle(address)
+        prefix, _, rest = text.decode("ascii", "replace").partition("_")
+        name, _, secret = rest.partition("_")
+        key = await self._users.find_key(name) if prefix == KEY_PREFIX else None
+        kept = key.hash if key is not None else hash_key("")
+        right = hmac.compare_digest(hash_key(secret), kept)
+        if key is None or not right or not key.is_active:
+            self._failed(address)
+            raise UnauthorizedError("Unauthorized")
+        return key
+
+    def _checked(self, digest: bytes, done: asyncio.Task[Caller]) -> None:
+        self._checks.pop(digest, None)
+        if not done.cancelled():
+            done.exception()  # whoever asked may be gone
+
+    def _throttle(self, who: str) -> None:
+        failures = self._failures.get(who)
+        if failures is not None and failures.until > self._clock.monotonic():
+            raise TooManyRequestsError("Too many failed attempts; try again later")
+
+    def _failed(self, who: str) -> None:
+        times = self._failures.get(who, _Failures(0, 0.0)).times + 1
+        wait = 0.0
+        if times > _FREE_FAILURES:
+            wait = min(2.0 ** min(times - _FREE_FAILURES, 20), _LONGEST_WAIT_S)
+        if len(self._failures) >= _FAILURES_KEPT:
+            self._failures.clear()
+        self._failures[who] = _Failures(times, self._clock.monotonic() + wait)
+
+    def _digest(self, authorization: bytes) -> bytes:
+        return hashlib.blake2b(authorization, digest_size=16, key=self._memory_key).digest()
+
+    def _sign(self, text: str, hashed: str) -> str:
+        message = f"{text}\0{hashed}".encode()
+        return hmac.digest(self._session_key, message, "sha256").hex()
+
+
+def _basic(text: bytes) -> tuple[str, str]:
+    try:
+        decoded = b64decode(text.strip(), validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError) as error:
+        raise UnauthorizedError("Unauthorized") from error
+    name, colon, password = decoded.partition(":")
+    if not colon:
+        raise UnauthorizedError("Unauthorized")
+    return name, password
+
+
+def _caller(credential: Credential) -> Caller:
+    return Caller(credential.name, credential.roles, credential.patterns)
