@@ -100,6 +100,18 @@ class ServiceMissingError(NotFoundError):
     """No service of this name is deployed."""
 
 
+class ServiceExistsError(ConflictError):
+    """Two services have one name."""
+
+
+class ServiceInactiveError(UnavailableError):
+    """The service is deployed and has been made inactive."""
+
+
+class InvocationError(ZatoLiteError):
+    """A service did what no service may: invoke itself, nest without end, or exit."""
+
+
 class StoreError(ZatoLiteError):
     """The store cannot be used: damaged, newer than this program, or locked by another one."""
 

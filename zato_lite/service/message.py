@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from zato_lite.log import Sink
+
 ChannelType = Literal["invoke", "async", "scheduler", "http", "cli", "startup"]
 
 
@@ -70,7 +72,8 @@ class Invocation(msgspec.Struct):
             ``request.raw_request`` is the payload itself.
         cid: correlation id; travels along inner calls. Empty: a new one is made.
         timeout: seconds that it may take, or None.
-        depth: how many invocations it is nested in; path: their names, outermost first.
+        path: names of the invocations it is nested in already, outermost first.
+        sink: where the lines go that are logged in it, besides the log; None for nowhere.
     """
 
     service: str
@@ -83,6 +86,7 @@ class Invocation(msgspec.Struct):
     job: JobContext | None = None
     http: HttpContext | None = None
     path: tuple[str, ...] = ()
+    sink: Sink | None = None
 
 
 class Outcome(msgspec.Struct):

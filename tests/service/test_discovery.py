@@ -1,0 +1,119 @@
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from zato_lite.service.discovery import Discovery, discover
+
+SERVICE = """
+from zato_lite import Service
+
+class {name}(Service):
+    async def handle(self):
+        return {answer!r}
+"""
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Iterator[Callable[[str, str], None]]:
+    modules, path = {*sys.modules}, [*sys.path]
+
+    def write(name: str, text: str) -> None:
+        file = tmp_path / "services" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+
+    yield write
+    sys.path[:] = path
+    for name in {*sys.modules} - modules:
+        del sys.modules[name]
+
+
+def names(discovery: Discovery) -> list[str]:
+    return [found.cls.get_name() for found in discovery.services]
+
+
+def test_services_are_found_in_all_files_below_the_folder(
+    tmp_path: Path, write: Callable[[str, str], None]
+) -> None:
+    write("zl_my_api.py", SERVICE.format(name="GetURL", answer=1))
+    write("zl_crm/sync.py", SERVICE.format(name="SyncAll", answer=2))
+    write("zl_crm/__init__.py", "")
+    write(".hidden/no.py", "raise SystemExit")
+    write("__pycache__/no.py", "raise SystemExit")
+
+    found = discover(tmp_path / "services")
+
+    assert names(found) == ["sync.sync-all", "zl-my-api.get-url"]
+    assert found.failures == ()
+
+
+def test_a_file_that_fails_keeps_no_other_from_being_served(
+    tmp_path: Path, write: Callable[[str, str], None]
+) -> None:
+    write("zl_a.py", "import nothing_of_the_kind")
+    write("zl_b.py", "class :")
+    write("zl_c.py", "raise SystemExit(2)")
+    write("zl_d.py", SERVICE.format(name="Fine", answer=1))
+
+    found = discover(tmp_path / "services")
+
+    assert names(found) == ["zl-d.fine"]
+    assert [failure.source.name for failure in found.failures] == ["zl_a.py", "zl_b.py", "zl_c.py"]
+    assert found.failures[0].message == (
+        "ModuleNotFoundError: No module named 'nothing_of_the_kind'"
+    )
+    assert "SyntaxError" in found.failures[1].details
+
+
+def test_an_imported_service_belongs_to_its_own_file(
+    tmp_path: Path, write: Callable[[str, str], None]
+) -> None:
+    write("zl_base.py", SERVICE.format(name="Base", answer=1))
+    write("zl_also.py", "from zl_base import Base\nclass Also(Base): pass")
+
+    assert names(discover(tmp_path / "services")) == ["zl-also.also", "zl-base.base"]
+
+
+def test_a_class_without_handle_or_not_to_be_deployed_is_left_out(
+    tmp_path: Path, write: Callable[[str, str], None]
+) -> None:
+    text = SERVICE.format(name="Hidden", answer=1) + "    DONT_DEPLOY = True\n"
+    write("zl_h.py", text + "class Abstract(Service): pass\n")
+
+    assert names(discover(tmp_path / "services")) == []
+
+
+def test_a_file_may_have_the_name_of_an_installed_module(
+    tmp_path: Path, write: Callable[[str, str], None]
+) -> None:
+    write("email.py", SERVICE.format(name="Send", answer=1))
+
+    found = discover(tmp_path / "services")
+
+    assert names(found) == ["email.send"]
+    assert found.services[0].cls.__module__ == "services.email"
+
+
+def test_a_name_of_its_own_goes_before_the_rule(
+    tmp_path: Path, write: Callable[[str, str], None]
+) -> None:
+    write("zl_n.py", SERVICE.format(name="Named", answer=1) + "    name = 'my.name'\n")
+
+    assert names(discover(tmp_path / "services")) == ["my.name"]
+
+
+def test_the_sample_services_are_served() -> None:
+    folder = Path(__file__).parents[2] / "services"
+
+    found = discover(folder)
+
+    assert found.failures == ()
+    assert names(found) == [
+        "cron-demo.my-service",
+        "hello.hello",
+        "message-receiver.my-service",
+        "scheduler-demo.my-target",
+        "scheduler-demo.scheduler",
+    ]

@@ -1,0 +1,532 @@
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import pytest
+
+from zato_lite.builtin import demo, ping
+from zato_lite.errors import (
+    ConfigError,
+    DeadlineError,
+    InvocationError,
+    ServiceExistsError,
+    ServiceInactiveError,
+    ServiceMissingError,
+)
+from zato_lite.log import invocation_context
+from zato_lite.service.base import BlockingService, Service
+from zato_lite.service.invoker import Invoker
+from zato_lite.service.message import Caller, HttpContext, Invocation, JobContext
+from zato_lite.service.needs import needs
+from zato_lite.service.registry import Registry
+
+
+def invoker_of(*services: type[Service], **options: Any) -> Invoker:
+    registry = Registry()
+    for service in services:
+        registry.add(service)
+    return Invoker(registry, **options)
+
+
+def answering(answer: Callable[[Any], Any], service_name: str = "it") -> type[Service]:
+    """A service whose ``handle`` is the function given, awaited if need be."""
+
+    class Answering(Service):
+        name = service_name
+
+        async def handle(self) -> Any:
+            result = answer(self)
+            return await result if asyncio.iscoroutine(result) else result
+
+    return Answering
+
+
+class Echo(Service):
+    name = "echo"
+
+    async def handle(self) -> None:
+        self.response.payload = self.request.payload
+
+
+async def test_a_service_answers_its_response_s_payload() -> None:
+    outcome = await invoker_of(Echo).run(Invocation("echo", {"a": 1}))
+
+    assert outcome.payload == {"a": 1}
+    assert outcome.error is None
+    assert outcome.duration_us >= 0
+
+
+async def test_what_handle_returns_is_the_answer_when_none_was_set() -> None:
+    assert await invoker_of(answering(lambda self: 5)).invoke("it") == 5
+
+
+async def test_a_service_invokes_another_by_name_and_by_class() -> None:
+    async def both(self: Service) -> list[Any]:
+        return [
+            await self.invoke("echo", 1),
+            await self.invoke(Echo, 2),
+            await self.invoke("echo", a=3),
+            await self.server.invoke("echo", 4),
+        ]
+
+    assert await invoker_of(Echo, answering(both)).invoke("it") == [1, 2, {"a": 3}, 4]
+
+
+async def test_the_same_cid_travels() -> None:
+    cids = answering(lambda self: [self.cid], "cids")
+
+    async def nested(self: Service) -> Any:
+        return [self.cid, *await self.invoke("cids")]
+
+    outcome = await invoker_of(cids, answering(nested)).run(Invocation("it", cid="my-cid"))
+
+    assert outcome.cid == "my-cid"
+    assert outcome.payload == ["my-cid", "my-cid"]
+
+
+async def test_each_invocation_has_a_cid_of_its_own() -> None:
+    invoker = invoker_of(Echo)
+
+    cids = [(await invoker.run(Invocation("echo"))).cid for _ in range(3)]
+
+    assert len({*cids}) == 3
+    assert all(cids)
+
+
+async def test_an_unknown_service_is_an_error_with_the_nearest_names() -> None:
+    outcome = await invoker_of(Echo).run(Invocation("ecco"))
+
+    assert isinstance(outcome.error, ServiceMissingError)
+    assert str(outcome.error).startswith("Service `ecco` does not exist")
+    assert "`echo`" in str(outcome.error)
+
+
+async def test_an_unknown_service_is_an_error_that_services_can_handle() -> None:
+    async def careful(self: Service) -> str:
+        try:
+            await self.invoke("nowhere")
+        except ServiceMissingError:
+            return "handled"
+        return "?"
+
+    assert await invoker_of(answering(careful)).invoke("it") == "handled"
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), GeneratorExit(), OSError()])
+async def test_whatever_a_service_raises_is_an_outcome(error: BaseException) -> None:
+    def fail(self: Service) -> None:
+        raise error
+
+    outcome = await invoker_of(answering(fail)).run(Invocation("it"))
+
+    assert outcome.error is not None
+    assert isinstance(outcome.error, Exception)
+    assert outcome.payload is None
+    assert not outcome.is_cancelled
+
+
+async def test_an_invoked_service_that_exits_is_an_error_of_the_caller_s_call() -> None:
+    def leave(self: Service) -> None:
+        raise SystemExit(1)
+
+    async def careful(self: Service) -> str:
+        try:
+            await self.invoke("leaves")
+        except InvocationError as error:
+            return str(error)
+        return "?"
+
+    invoker = invoker_of(answering(leave, "leaves"), answering(careful))
+
+    assert await invoker.invoke("it") == "Service `leaves` raised SystemExit(1)"
+
+
+async def test_endless_recursion_is_the_service_s_own_error() -> None:
+    def dig(self: Any) -> Any:
+        return dig(self)
+
+    outcome = await invoker_of(answering(dig)).run(Invocation("it"))
+
+    assert isinstance(outcome.error, RecursionError)
+
+
+async def test_a_cancellation_that_a_service_makes_up_is_an_outcome() -> None:
+    def cancel(self: Service) -> None:
+        raise asyncio.CancelledError
+
+    outcome = await invoker_of(answering(cancel)).run(Invocation("it"))
+
+    assert outcome.is_cancelled
+
+
+async def test_a_cancellation_by_the_owner_reaches_the_owner() -> None:
+    started = asyncio.Event()
+
+    async def stay(self: Service) -> None:
+        started.set()
+        await asyncio.Event().wait()
+
+    task = asyncio.create_task(invoker_of(answering(stay)).run(Invocation("it")))
+    await started.wait()
+    task.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_service_that_takes_too_long_is_cancelled() -> None:
+    async def stay(self: Service) -> None:
+        await asyncio.Event().wait()
+
+    outcome = await invoker_of(answering(stay)).run(Invocation("it", timeout=0.01))
+
+    assert outcome.is_timeout
+    assert isinstance(outcome.error, DeadlineError)
+    assert str(outcome.error) == "Service `it` took longer than 0.01 s"
+
+
+async def test_a_result_that_comes_after_the_deadline_does_not_count() -> None:
+    async def stubborn(self: Service) -> str:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            return "too late"
+        return "?"
+
+    outcome = await invoker_of(answering(stubborn)).run(Invocation("it", timeout=0.01))
+
+    assert outcome.is_timeout
+    assert outcome.payload is None
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
+
+
+async def test_a_deadline_bounds_what_is_invoked_in_it() -> None:
+    async def stay(self: Service) -> None:
+        await asyncio.Event().wait()
+
+    async def patient(self: Service) -> None:
+        await self.invoke("stays", timeout=60)
+
+    invoker = invoker_of(answering(stay, "stays"), answering(patient))
+
+    assert (await invoker.run(Invocation("it", timeout=0.01))).is_timeout
+
+
+async def test_a_nearer_deadline_of_an_inner_call_can_be_handled() -> None:
+    async def stay(self: Service) -> None:
+        await asyncio.Event().wait()
+
+    async def impatient(self: Service) -> str:
+        try:
+            await self.invoke("stays", timeout=0.01)
+        except DeadlineError:
+            return "went on"
+        return "?"
+
+    invoker = invoker_of(answering(stay, "stays"), answering(impatient))
+
+    assert (await invoker.run(Invocation("it", timeout=60))).payload == "went on"
+
+
+async def test_a_service_cannot_invoke_itself() -> None:
+    outcome = await invoker_of(answering(lambda self: self.invoke("it"))).run(Invocation("it"))
+
+    assert isinstance(outcome.error, InvocationError)
+    assert str(outcome.error) == "A service cannot invoke itself, name:[it]"
+
+
+async def test_a_circle_of_services_is_cut_and_shown() -> None:
+    there = answering(lambda self: self.invoke("back"), "there")
+    back = answering(lambda self: self.invoke("there"), "back")
+
+    outcome = await invoker_of(there, back).run(Invocation("there"))
+
+    assert isinstance(outcome.error, InvocationError)
+    assert "nested more than 64 deep: there → back → there" in str(outcome.error)
+
+
+async def test_an_inactive_service_is_not_invoked() -> None:
+    invoker = invoker_of(Echo)
+    invoker.registry.get("echo").is_active = False
+
+    outcome = await invoker.run(Invocation("echo"))
+
+    assert isinstance(outcome.error, ServiceInactiveError)
+    assert str(outcome.error) == "`echo` is inactive"
+
+
+async def test_log_lines_can_know_their_invocation() -> None:
+    def name_and_cid(self: Service) -> tuple[str, str] | None:
+        found = invocation_context.get()
+        return (found.name, found.cid) if found else None
+
+    async def around(self: Service) -> list[Any]:
+        return [name_and_cid(self), await self.invoke("inner"), name_and_cid(self)]
+
+    invoker = invoker_of(answering(name_and_cid, "inner"), answering(around))
+    outcome = await invoker.run(Invocation("it", cid="c1"))
+
+    assert outcome.payload == [("it", "c1"), ("inner", "c1"), ("it", "c1")]
+    assert invocation_context.get() is None
+
+
+async def test_a_service_sees_who_asked_and_how() -> None:
+    seen: list[Any] = []
+
+    def look(self: Service) -> None:
+        seen.extend([self.caller.name, self.channel.type, self.chan.name, self.channel.sec.name])
+        seen.extend([self.server.cluster_id, self.server.name, self.http and self.http.method])
+
+    http = HttpContext("GET", "/x", {}, {}, {})
+    await invoker_of(answering(look), server_name="s").run(
+        Invocation("it", channel="http", caller=Caller("ann"), http=http)
+    )
+
+    assert seen == ["ann", "http", "/x", "ann", 1, "s", "GET"]
+
+
+async def test_only_the_service_that_a_job_invokes_sees_the_job(job: JobContext) -> None:
+    def job_name(self: Service) -> Any:
+        return self.job.name if self.job else (None, self.channel.type)
+
+    async def outer(self: Service) -> list[Any]:
+        return [job_name(self), self.job_type, self.channel.name, await self.invoke("inner")]
+
+    invoker = invoker_of(answering(job_name, "inner"), answering(outer))
+    outcome = await invoker.run(Invocation("it", job=job, channel="scheduler"))
+
+    assert outcome.payload == [job.name, job.job_type, job.name, (None, "invoke")]
+
+
+async def test_headers_and_status_reach_the_outcome() -> None:
+    def answer(self: Service) -> None:
+        self.response.status_code = 201
+        self.response.content_type = "text/plain"
+        self.response.headers["X-A"] = "1"
+
+    outcome = await invoker_of(answering(answer)).run(Invocation("it"))
+
+    assert (outcome.status_code, outcome.content_type) == (201, "text/plain")
+    assert outcome.headers == {"X-A": "1"}
+
+
+async def test_calls_and_errors_are_counted() -> None:
+    def fail(self: Service) -> None:
+        raise ValueError
+
+    invoker = invoker_of(answering(fail))
+    await invoker.run(Invocation("it"))
+    await invoker.run(Invocation("it"))
+    entry = invoker.registry.get("it")
+
+    assert (entry.calls, entry.errors, entry.in_flight) == (2, 2, 0)
+
+
+class Numbers(Protocol):
+    def next(self) -> int: ...
+
+
+class Seven:
+    def next(self) -> int:
+        return 7
+
+
+class Counting(Service):
+    name = "counting"
+    numbers = needs(Numbers)
+
+    async def handle(self) -> int:
+        return self.numbers.next()
+
+
+async def test_a_service_gets_what_it_needs() -> None:
+    invoker = invoker_of(Counting, resources={Numbers: Seven()})
+
+    assert await invoker.invoke("counting") == 7
+
+
+async def test_a_need_that_nobody_fulfils_is_refused_at_registration() -> None:
+    with pytest.raises(ConfigError, match=r"counting\.numbers needs Numbers"):
+        invoker_of(Counting)
+
+    invoker = invoker_of()
+    with pytest.raises(ConfigError):
+        invoker.registry.add(Counting)
+
+
+class Blocking(BlockingService):
+    name = "blocking"
+
+    def handle(self) -> Any:
+        answer: Any = self.invoke("echo", threading.current_thread().name)
+        return [answer, self.cid]
+
+
+async def test_a_plain_handle_runs_in_a_thread_and_its_invoke_blocks() -> None:
+    outcome = await invoker_of(Echo, Blocking).run(Invocation("blocking", cid="c"))
+
+    assert outcome.payload == ["zato-lite-worker", "c"]
+
+
+async def test_errors_of_a_plain_handle_are_outcomes() -> None:
+    class Exits(Service):
+        name = "exits"
+
+        def handle(self) -> None:
+            raise SystemExit
+
+    class Stops(Service):
+        name = "stops"
+
+        def handle(self) -> None:
+            raise StopIteration
+
+    invoker = invoker_of(Exits, Stops)
+
+    assert isinstance((await invoker.run(Invocation("exits"))).error, InvocationError)
+    assert isinstance((await invoker.run(Invocation("stops"))).error, RuntimeError)
+
+
+async def test_more_blocking_services_than_threads_wait_their_turn() -> None:
+    invoker = invoker_of(Echo, Blocking, max_threads=2)
+
+    outcomes = await asyncio.gather(*(invoker.run(Invocation("blocking")) for _ in range(20)))
+
+    assert all(outcome.error is None for outcome in outcomes)
+    assert (invoker.pool.busy, invoker.pool.waiting) == (0, 0)
+    invoker.pool.close()
+
+
+async def test_a_blocking_service_whose_time_is_up_is_abandoned() -> None:
+    release, over = threading.Event(), threading.Event()
+    errors: list[Exception] = []
+
+    class Stuck(BlockingService):
+        name = "stuck"
+
+        def handle(self) -> None:
+            release.wait()
+            try:
+                self.invoke("echo")
+            except DeadlineError as error:
+                errors.append(error)
+            over.set()
+
+    invoker = invoker_of(Echo, Blocking, Stuck, max_threads=1)
+    outcome = await invoker.run(Invocation("stuck", timeout=0.02))
+    assert outcome.is_timeout
+    assert (invoker.pool.busy, invoker.pool.abandoned) == (0, 1)
+
+    assert (await invoker.run(Invocation("blocking"))).error is None
+    release.set()
+    await asyncio.to_thread(over.wait)
+
+    assert len(errors) == 1
+
+
+async def test_a_blocking_service_that_waits_for_the_loop_is_let_go() -> None:
+    async def stay(self: Service) -> None:
+        await asyncio.Event().wait()
+
+    over = threading.Event()
+
+    class Waits(BlockingService):
+        name = "waits"
+
+        def handle(self) -> None:
+            try:
+                self.invoke("stays")
+            finally:
+                over.set()
+
+    invoker = invoker_of(answering(stay, "stays"), Waits)
+
+    assert (await invoker.run(Invocation("waits", timeout=0.02))).is_timeout
+    await asyncio.to_thread(over.wait)
+
+
+async def test_work_that_waits_for_a_thread_can_be_given_up() -> None:
+    release = threading.Event()
+
+    class Holds(Service):
+        name = "holds"
+
+        def handle(self) -> None:
+            release.wait()
+
+    invoker = invoker_of(Holds, Echo, Blocking, max_threads=1)
+    holding = asyncio.create_task(invoker.run(Invocation("holds")))
+    await asyncio.wait([holding], timeout=0)
+    outcome = await invoker.run(Invocation("blocking", timeout=0.02))
+    release.set()
+    await holding
+
+    assert outcome.is_timeout
+    assert invoker.pool.waiting == 0
+
+
+async def test_only_a_worker_thread_may_wait_for_the_loop() -> None:
+    invoker = invoker_of(Echo)
+    answer = invoker.invoke("echo", 1)
+
+    with pytest.raises(RuntimeError, match="plain handle"):
+        invoker.wait(answer)
+    assert await answer == 1
+
+
+async def test_work_for_which_the_time_is_up_at_once_is_never_started() -> None:
+    ran: list[int] = []
+    outcome = await invoker_of(answering(lambda self: ran.append(1))).run(
+        Invocation("it", timeout=0)
+    )
+
+    assert outcome.is_timeout or ran == [1]
+
+
+async def test_built_in_services_answer() -> None:
+    invoker = invoker_of(ping.Ping, ping.Ping2, demo.Ping, demo.Echo, demo.Sleep, demo.Raise)
+
+    assert await invoker.invoke("zato.ping") == {"pong": "zato"}
+    assert await invoker.invoke("zato.ping2") == {"pong": "zato"}
+    assert await invoker.invoke("demo.ping", cid="c") == {"is_ok": True, "cid": "c"}
+    assert await invoker.invoke("demo.echo", [1]) == [1]
+    slept = await invoker.invoke("demo.sleep", {"seconds": 0, "jitter": 0})
+    assert slept == {"message": "OK, slept for 0.10 s"}
+    with pytest.raises(RuntimeError, match="Test exception"):
+        await invoker.invoke("test.raise")
+
+
+def test_two_files_cannot_have_services_of_one_name() -> None:
+    registry = Registry()
+    registry.add(Echo, source="a.py")
+
+    with pytest.raises(ServiceExistsError, match=r"Service `echo` already exists, in a\.py"):
+        registry.add(Echo, source="b.py")
+
+
+def test_a_service_can_be_replaced_and_removed() -> None:
+    registry = Registry()
+    registry.add(Echo, source="a.py")
+    registry.add(Echo, source="a.py")
+    registry.add(Counting)
+    assert registry.names() == ["counting", "echo"]
+    assert [entry.name for entry in registry] == ["counting", "echo"]
+    assert "echo" in registry
+    assert len(registry) == 2
+
+    registry.remove("echo")
+
+    with pytest.raises(ServiceMissingError):
+        registry.get("echo")
+
+
+async def test_a_service_without_handle_says_so() -> None:
+    class Nothing(Service):
+        name = "nothing"
+
+    outcome = await invoker_of(Nothing).run(Invocation("nothing"))
+
+    assert isinstance(outcome.error, NotImplementedError)

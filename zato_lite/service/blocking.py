@@ -1,0 +1,172 @@
+"""Worker threads for services with a plain ``handle``, and their way back to the loop."""
+
+import asyncio
+import contextvars
+import threading
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import Future
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+from zato_lite.errors import DeadlineError
+
+T = TypeVar("T")
+
+
+class _Work:
+    """A call to make, in which context, and who waits for it."""
+
+    __slots__ = ("context", "function", "future", "loop", "worker")
+
+    def __init__(self, function: Callable[[], Any], loop: asyncio.AbstractEventLoop) -> None:
+        self.function = function
+        self.context = contextvars.copy_context()
+        self.loop = loop
+        self.future: asyncio.Future[Any] = loop.create_future()
+        self.worker: _Worker | None = None
+
+
+class WorkerPool:
+    """At most ``limit`` threads, made when they are wanted; more work waits its turn.
+
+    The threads are daemons: a service that blocks for ever does not keep the server from ending.
+    When a caller gives up, its place goes to the next one, and the thread ends when it comes back.
+
+    Attributes:
+        limit: how many blocking services run at once.
+        busy: how many run now.
+        abandoned: threads whose caller gave up and that have not come back yet.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.busy = 0
+        self.abandoned = 0
+        self._waiting: deque[_Work] = deque()
+        self._idle: list[_Worker] = []
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for a thread."""
+        return len(self._waiting)
+
+    async def run(self, function: Callable[[], T]) -> T:
+        """Call the function in a thread, in the caller's context."""
+        work = _Work(function, asyncio.get_running_loop())
+        if self.busy < self.limit:
+            self._start(work)
+        else:
+            self._waiting.append(work)
+        try:
+            result: T = await work.future
+        except asyncio.CancelledError:
+            self._give_up(work)
+            raise
+        return result
+
+    def wait(self, awaitable: Awaitable[T]) -> T:
+        """From one of the threads: let the loop do something, and wait for it."""
+        worker = threading.current_thread()
+        if not isinstance(worker, _Worker):
+            raise RuntimeError("only a service with a plain handle() can wait")  # noqa: TRY004
+        return worker.wait(awaitable)
+
+    def close(self) -> None:
+        """Let idle threads go."""
+        while self._idle:
+            self._idle.pop().inbox.put(None)
+
+    def _start(self, work: _Work) -> None:
+        self.busy += 1
+        if self._idle:
+            worker = self._idle.pop()
+        else:
+            worker = _Worker(self._done)
+            worker.start()
+        work.worker = worker
+        worker.inbox.put(work)
+
+    def _done(self, work: _Work, result: Any, error: BaseException | None) -> None:
+        """In the loop: hand the result over, and find the thread something to do."""
+        worker = work.worker
+        if worker is None or worker.is_abandoned:
+            self.abandoned -= 1
+            return
+        self.busy -= 1
+        self._idle.append(worker)
+        if not work.future.done():
+            if error is None:
+                work.future.set_result(result)
+            else:
+                work.future.set_exception(error)
+        self._start_waiting()
+
+    def _give_up(self, work: _Work) -> None:
+        if work.worker is None:
+            self._waiting.remove(work)
+        elif work.worker not in self._idle:
+            self.busy -= 1
+            self.abandoned += 1
+            work.worker.abandon()
+            self._start_waiting()
+
+    def _start_waiting(self) -> None:
+        while self._waiting and self.busy < self.limit:
+            self._start(self._waiting.popleft())
+
+
+class _Worker(threading.Thread):
+    """A thread that does one piece of work after another."""
+
+    def __init__(self, done: Callable[[_Work, Any, BaseException | None], None]) -> None:
+        super().__init__(name="zato-lite-worker", daemon=True)
+        self.inbox: SimpleQueue[_Work | None] = SimpleQueue()
+        self.is_abandoned = False
+        self._done = done
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._pending: Future[Any] | None = None
+
+    def run(self) -> None:
+        """Work until there is nothing more to come."""
+        while (work := self.inbox.get()) is not None:
+            self._loop = work.loop
+            result: Any = None
+            error: BaseException | None = None
+            try:
+                result = work.context.run(work.function)
+            except StopIteration as stop:  # which no future can hold
+                error = RuntimeError(f"the service raised {stop!r}")
+            except BaseException as raised:  # noqa: BLE001 - told to whoever waits
+                error = raised
+            is_last = self.is_abandoned
+            try:
+                work.loop.call_soon_threadsafe(self._done, work, result, error)
+            except RuntimeError:  # the loop is closed, and nobody waits any more
+                return
+            if is_last:
+                return
+
+    def wait(self, awaitable: Awaitable[T]) -> T:
+        """Let the loop do something, and wait for it."""
+        if self.is_abandoned or self._loop is None:
+            if isinstance(awaitable, Coroutine):
+                awaitable.close()
+            raise DeadlineError("the invocation that this is a part of is over")
+        pending = asyncio.run_coroutine_threadsafe(_awaited(awaitable), self._loop)
+        self._pending = pending
+        try:
+            return pending.result()
+        finally:
+            self._pending = None
+
+    def abandon(self) -> None:
+        """Nobody waits for the current work: whatever it waits for is cancelled."""
+        self.is_abandoned = True
+        pending = self._pending
+        if pending is not None:
+            pending.cancel()
+
+
+async def _awaited(awaitable: Awaitable[T]) -> T:
+    return await awaitable

@@ -1,0 +1,139 @@
+"""From a folder of files to services; a file that fails keeps no other from being served."""
+
+import importlib.util
+import sys
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from zato_lite.service.base import Service
+
+
+class Found(NamedTuple):
+    """A service class, and the file that it is in."""
+
+    cls: type[Service[Any, Any]]
+    source: Path
+
+
+class Failure(NamedTuple):
+    """A file that could not be used: what is wrong in one line, and the whole traceback."""
+
+    source: Path
+    message: str
+    details: str
+
+
+class Discovery(NamedTuple):
+    """What a folder holds: services in the order of their files, and files that failed."""
+
+    services: tuple[Found, ...]
+    failures: tuple[Failure, ...]
+
+
+def discover(folder: Path) -> Discovery:
+    """Import each ``**/*.py`` below the folder on its own and collect its services."""
+    services: list[Found] = []
+    failures: list[Failure] = []
+    with_folder_importable(folder)
+    for path in service_files(folder):
+        match load(path, folder):
+            case Failure() as failure:
+                failures.append(failure)
+            case found:
+                services.extend(found)
+    return Discovery(tuple(services), tuple(failures))
+
+
+def service_files(folder: Path) -> list[Path]:
+    """The Python files below a folder, hidden and dunder folders left out."""
+    return sorted(path for path in folder.rglob("*.py") if _is_wanted(path.relative_to(folder)))
+
+
+def with_folder_importable(folder: Path) -> None:
+    """Let the folder's files import each other; installed packages go first."""
+    text = str(folder.resolve())
+    if text not in sys.path:
+        sys.path.append(text)
+
+
+def load(path: Path, folder: Path) -> list[Found] | Failure:
+    """The services that a file defines, imported anew unless another file has just imported it."""
+    try:
+        module = _module(path, module_name(path, folder))
+        return [Found(cls, path) for cls in _services(module)]
+    except BaseException as error:  # noqa: BLE001 - a file may do anything, even exit
+        details = "".join(traceback.format_exception(error))
+        return Failure(path, f"{type(error).__name__}: {error}", details)
+
+
+def module_name(path: Path, folder: Path) -> str:
+    """The name to import a file by: its dotted path, unless something installed has that name."""
+    parts = [*path.relative_to(folder).parent.parts, path.stem]
+    if parts[-1] == "__init__" and len(parts) > 1:
+        parts.pop()
+    name = ".".join(parts)
+    return f"{folder.name}.{name}" if _is_taken(parts[0], folder) else name
+
+
+def _is_wanted(path: Path) -> bool:
+    return not any(part.startswith((".", "__")) and part != "__init__.py" for part in path.parts)
+
+
+def _is_taken(top: str, folder: Path) -> bool:
+    if top in sys.stdlib_module_names:
+        return True
+    try:
+        spec = importlib.util.find_spec(top)
+    except (ImportError, ValueError):
+        return True
+    if spec is None:
+        return False
+    places = [spec.origin] if spec.origin else list(spec.submodule_search_locations or ())
+    inside = str(folder.resolve())
+    return not any(place and place.startswith(inside) for place in places)
+
+
+def _module(path: Path, name: str) -> ModuleType:
+    known = sys.modules.get(name)
+    if known is not None and getattr(known, "__file__", None) == str(path.resolve()):
+        return known
+    return execute(path, name)
+
+
+def execute(path: Path, name: str) -> ModuleType:
+    """Run a file as the module ``name``; it is in ``sys.modules`` only if that succeeds."""
+    spec = importlib.util.spec_from_file_location(name, path.resolve())
+    if spec is None or spec.loader is None:
+        raise ImportError(f"not a Python file: {path}")
+    module = importlib.util.module_from_spec(spec)
+    before = sys.modules.get(name)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        if before is None:
+            sys.modules.pop(name, None)
+        else:
+            sys.modules[name] = before
+        raise
+    return module
+
+
+def _services(module: ModuleType) -> Iterator[type[Service[Any, Any]]]:
+    """The services defined in the module itself; imported ones belong to their own file."""
+    for value in list(vars(module).values()):
+        if (
+            isinstance(value, type)
+            and issubclass(value, Service)
+            and _is_deployable(value, module)
+        ):
+            yield value
+
+
+def _is_deployable(cls: type[Service[Any, Any]], module: ModuleType) -> bool:
+    if cls.__module__ != module.__name__ or cls.__dict__.get("DONT_DEPLOY"):
+        return False
+    return cls.handle is not Service.handle

@@ -1,0 +1,251 @@
+"""The one door: HTTP, the scheduler, the CLI and ``self.invoke`` all come in here.
+
+What a service may break is its own invocation and nothing else.
+"""
+
+import asyncio
+import itertools
+import secrets
+from collections.abc import Awaitable, Coroutine, Mapping
+from typing import Any, TypeVar, cast
+
+from zato_lite.clock import Clock, SystemClock, to_datetime
+from zato_lite.errors import DeadlineError, InvocationError, ServiceInactiveError
+from zato_lite.log import invocation_context
+from zato_lite.service.base import Service
+from zato_lite.service.blocking import WorkerPool
+from zato_lite.service.message import SYSTEM, Caller, Invocation, Outcome
+from zato_lite.service.registry import Entry, Registry
+
+T = TypeVar("T")
+
+MAX_DEPTH = 64
+"""How many invocations may be nested in one another."""
+
+_CONTEXT = invocation_context
+
+
+class Invoker:
+    """Runs services.
+
+    Args:
+        registry: the services.
+        resources: what services may need: protocols and what fulfils them.
+        clock: what time it is.
+        cluster_id, server_name: what services see in ``self.server``.
+        max_threads: how many blocking services run at once.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        *,
+        resources: Mapping[type, object] | None = None,
+        clock: Clock | None = None,
+        cluster_id: int = 1,
+        server_name: str = "zato-lite",
+        max_threads: int = 32,
+    ) -> None:
+        self.registry = registry
+        self.cluster_id = cluster_id
+        self.server_name = server_name
+        self.resources = dict(resources or {})
+        self.pool = WorkerPool(max_threads)
+        self._clock = clock or SystemClock()
+        self._monotonic = self._clock.monotonic
+        self._entries = registry.entries
+        self._cid_prefix = f"zl-{secrets.token_hex(5)}-"
+        self._cid_number = itertools.count(1)
+        registry.require(self.resources)
+
+    async def run(self, invocation: Invocation) -> Outcome:
+        """Invoke a service from outside; whatever it does is told, never raised.
+
+        The one thing raised is ``CancelledError``, and only when it is the calling task itself
+        that its owner cancels: hiding that would break the owner's own timeouts and task groups.
+        A ``CancelledError`` that a service makes up is an outcome like any other.
+        """
+        started = self._monotonic()
+        cid = invocation.cid or self._new_cid()
+        try:
+            entry = self.registry.get(invocation.service)
+            service = self._service(entry, invocation, cid)
+            if invocation.timeout is None:
+                payload = await self._perform(service, entry)
+            else:
+                payload = await self._within(invocation.timeout, service, entry)
+        except BaseException as error:
+            if isinstance(error, asyncio.CancelledError) and _is_being_cancelled():
+                raise
+            return Outcome(
+                cid=cid,
+                error=error,
+                is_timeout=isinstance(error, DeadlineError),
+                is_cancelled=isinstance(error, asyncio.CancelledError),
+                duration_us=int((self._monotonic() - started) * 1e6),
+            )
+        outcome = Outcome(
+            cid=cid, payload=payload, duration_us=int((self._monotonic() - started) * 1e6)
+        )
+        response = service.__dict__.get("response")
+        if response is not None:
+            outcome.status_code = response.status_code
+            outcome.headers = response.sent_headers
+            outcome.content_type = response.content_type
+        return outcome
+
+    async def invoke(
+        self,
+        service: str | type[Service[Any, Any]],
+        payload: Any = None,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109 - it travels
+        cid: str = "",
+        caller: Caller = SYSTEM,
+    ) -> Any:
+        """Invoke a service from outside and have its payload, or its error raised."""
+        name = service if isinstance(service, str) else service.get_name()
+        outcome = await self.run(
+            Invocation(name, payload, cid=cid, timeout=timeout, caller=caller)
+        )
+        if outcome.error is not None:
+            raise outcome.error
+        return outcome.payload
+
+    def call(
+        self,
+        parent: Service[Any, Any],
+        target: str | type[Service[Any, Any]],
+        payload: Any,
+        timeout: float | None,
+    ) -> Coroutine[Any, Any, Any]:
+        """Invoke a service on behalf of another one, in the same task, with the same cid."""
+        try:
+            name = target if isinstance(target, str) else target.get_name()
+            entry = self._entries.get(name) or self.registry.get(name)
+            depth = parent._depth + 1
+            if depth > MAX_DEPTH or entry.cls is type(parent) or not entry.is_active:
+                raise _refusal(parent, entry, depth)  # noqa: TRY301 - one place to hand it over
+            service = entry.cls()
+        except Exception as error:  # noqa: BLE001 - it is the awaiting service's to handle
+            return _raise(error)
+        service._door = self
+        service._root = parent._root
+        service._parent = parent
+        service._payload = payload
+        service._depth = depth
+        service._deadline = parent._deadline
+        service.cid = parent.cid
+        if timeout is None:
+            return self._perform(service, entry)
+        return self._within(timeout, service, entry)
+
+    def wait(self, awaitable: Awaitable[T]) -> T:
+        """From a worker thread: what the loop makes of it."""
+        return self.pool.wait(awaitable)
+
+    def resource(self, protocol: type[T]) -> T:
+        """What fulfils the protocol."""
+        return cast("T", self.resources[protocol])
+
+    def now_iso(self) -> str:
+        """Wall time in UTC, as ISO 8601."""
+        return to_datetime(self._clock.now()).isoformat()
+
+    def _new_cid(self) -> str:
+        return f"{self._cid_prefix}{next(self._cid_number)}"
+
+    def _service(self, entry: Entry, invocation: Invocation, cid: str) -> Service[Any, Any]:
+        depth = len(invocation.path)
+        if depth > MAX_DEPTH or not entry.is_active:
+            raise _refusal(None, entry, depth, invocation.path)
+        service = entry.cls()
+        service._door = self
+        service._root = invocation
+        service._payload = invocation.payload
+        service._depth = depth
+        service.cid = cid
+        return service
+
+    async def _perform(self, service: Service[Any, Any], entry: Entry) -> Any:
+        """Let the service work, in its own context, and have its payload."""
+        entry.calls += 1
+        entry.in_flight += 1
+        started = self._monotonic()
+        token = _CONTEXT.set(service)
+        try:
+            if entry.is_plain:
+                returned = await service.handle()
+            else:
+                returned = await self._in_thread(service)
+        except BaseException as error:
+            entry.errors += 1
+            if isinstance(error, (Exception, asyncio.CancelledError)):
+                raise
+            raise InvocationError(f"Service `{entry.name}` raised {error!r}") from error
+        finally:
+            _CONTEXT.reset(token)
+            entry.in_flight -= 1
+            entry.seconds += self._monotonic() - started
+        response = service.__dict__.get("response")
+        if response is None or (response.payload is None and returned is not None):
+            return returned
+        return response.payload
+
+    async def _in_thread(self, service: Service[Any, Any]) -> Any:
+        service._in_thread = True
+        return await self.pool.run(service.handle)
+
+    async def _within(self, seconds: float, service: Service[Any, Any], entry: Entry) -> Any:
+        """The same, with a deadline; of two deadlines the nearer one counts."""
+        deadline = self._monotonic() + seconds
+        if service._deadline is not None and service._deadline <= deadline:
+            return await self._perform(service, entry)
+        service._deadline = deadline
+        task = cast("asyncio.Task[Any]", asyncio.current_task())
+        is_expired = False
+
+        def expire() -> None:
+            nonlocal is_expired
+            is_expired = True
+            task.cancel()
+
+        before = task.cancelling()
+        timer = task.get_loop().call_later(max(0.0, seconds), expire)
+        try:
+            payload = await self._perform(service, entry)
+        except BaseException as error:
+            if is_expired and task.uncancel() <= before:
+                raise _too_late(entry, seconds) from error
+            raise
+        finally:
+            timer.cancel()
+        if is_expired:  # it went on regardless; what it says now comes too late
+            task.uncancel()
+            raise _too_late(entry, seconds)
+        return payload
+
+
+def _too_late(entry: Entry, seconds: float) -> DeadlineError:
+    return DeadlineError(f"Service `{entry.name}` took longer than {seconds:g} s")
+
+
+def _refusal(
+    parent: Service[Any, Any] | None, entry: Entry, depth: int, path: tuple[str, ...] = ()
+) -> Exception:
+    if not entry.is_active:
+        return ServiceInactiveError(f"`{entry.name}` is inactive")
+    names = (*(parent.path if parent else path), entry.name)
+    if depth > MAX_DEPTH:
+        way = " → ".join((*names[:6], "…", *names[-2:]))
+        return InvocationError(f"Services are nested more than {MAX_DEPTH} deep: {way}")
+    return InvocationError(f"A service cannot invoke itself, name:[{entry.name}]")
+
+
+def _is_being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+async def _raise(error: Exception) -> Any:
+    raise error

@@ -1,0 +1,24 @@
+"""What a service is called when it does not say so itself: Zato's rule."""
+
+import re
+from pathlib import PurePath
+
+_NEW_WORD = re.compile(r"((?<=[a-z])[A-Z]|(?<!\A)(?<!_)[A-Z](?=[a-z]))")
+_SOURCE_ROOTS = ("src", "source")
+
+
+def service_name(path: PurePath, class_name: str) -> str:
+    """``services/my_service.py`` and ``GetSAPData`` are ``my-service.get-sap-data``."""
+    words = _NEW_WORD.sub(r"-\1", class_name)
+    return f"{_module_part(path)}.{words.lower()}"
+
+
+def _module_part(path: PurePath) -> str:
+    parts = [*path.parent.parts, path.stem]
+    if parts[-1] == "__init__" and len(parts) > 1:
+        parts.pop()
+    below = 1
+    if path.parent.name != "services":
+        roots = [n for n, part in enumerate(parts[:-1]) if part in _SOURCE_ROOTS]
+        below = len(parts) - 1 - roots[-1] if roots else 1
+    return ".".join(parts[-below:]).replace("_", "-")

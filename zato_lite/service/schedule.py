@@ -1,0 +1,87 @@
+"""``self.schedule``: from Python to jobs, through the scheduler's services."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from zato_lite.service.payload import embed
+from zato_lite.wire import encode
+
+
+class Named(Protocol):
+    """A service or its class."""
+
+    def get_name(self) -> str:
+        """What it is invoked by."""
+        ...
+
+
+class Invoke(Protocol):
+    """Invokes a service and picks something from its answer.
+
+    What comes back is awaited by services with an async ``handle``, and is the thing itself in
+    those with a plain one.
+    """
+
+    def __call__(self, service: str, payload: Any, pick: Callable[[Any], Any]) -> Any:
+        """Invoke it."""
+        ...
+
+
+class Schedule:
+    """Creates and manages jobs. In async services each method must be awaited."""
+
+    def __init__(self, invoke: Invoke, cid: str, now: Callable[[], str]) -> None:
+        self._invoke = invoke
+        self._cid = cid
+        self._now = now
+
+    def onetime(
+        self,
+        invoking_service: Named,
+        target_service: str | Named,
+        name: str = "",
+        *,
+        prefix: str = "",
+        start_date: str | datetime = "",
+        after_seconds: float = 0,
+        after_minutes: float = 0,
+        data: Any = "",
+    ) -> Any:
+        """Run a service once: at ``start_date`` (UTC), or so long after now. Returns the job's id.
+
+        ``data`` is what the target finds in ``request.input``; ``prefix`` begins the job's name.
+        """
+        target = _name_of(target_service)
+        now = datetime.fromisoformat(self._now())
+        if not name:
+            before = f"{prefix} " if prefix else ""
+            source = _name_of(invoking_service)
+            name = f"{before}{source} -> {target} {now.isoformat()} {self._cid}"
+        start = _start(start_date, now, after_seconds + 60 * after_minutes)
+        request = {"name": name, "job_type": "one_time", "service": target, "start_date": start}
+        return self._create(request, data)
+
+    def _create(self, definition: dict[str, Any], data: Any) -> Any:
+        request = {"cluster_id": 1, "is_active": True, **definition}
+        if data or data in (0, False):
+            request["extra"] = encode(embed(data)).decode()
+        return self._invoke("zato.scheduler.job.create", request, _id)
+
+
+def _id(response: Any) -> Any:
+    return response["id"]
+
+
+def _name_of(service: str | Named) -> str:
+    return service if isinstance(service, str) else service.get_name()
+
+
+def _start(start: str | datetime, now: datetime, after_seconds: float) -> str:
+    """The instant as ISO 8601 in UTC; text is left to the scheduler, which says what is wrong."""
+    if isinstance(start, datetime):
+        aware = start if start.tzinfo else start.replace(tzinfo=UTC)
+        return aware.astimezone(UTC).isoformat()
+    if start:
+        return start
+    return datetime.fromtimestamp(now.timestamp() + after_seconds, UTC).isoformat()
