@@ -261,7 +261,7 @@ async def test_an_inactive_service_is_not_invoked() -> None:
 async def test_log_lines_can_know_their_invocation() -> None:
     def name_and_cid(self: Service) -> tuple[str, str] | None:
         found = invocation_context.get()
-        return (found.name, found.cid) if found else None
+        return (found.name, found.cid) if isinstance(found, Service) else None
 
     async def around(self: Service) -> list[Any]:
         return [name_and_cid(self), await self.invoke("inner"), name_and_cid(self)]
