@@ -36,3 +36,8 @@ layers: dev ## Check that the rooms see only the rooms below
 	$(BIN)/lint-imports
 test: dev ## Run the tests (make test ARGS='-k plan')
 	$(BIN)/coverage run -m pytest -m 'not slow' $(ARGS) && $(BIN)/coverage report
+
+.PHONY: bench-scheduler
+bench-scheduler: dev ## Measure the scheduler beside others (ARGS='--scenarios S2,S3 --quick')
+	$(BIN)/pip install --quiet --group bench
+	PYTHONPATH=. $(BIN)/python -m bench.scheduler $(ARGS)
