@@ -99,11 +99,11 @@ async def test_the_right_password_is_let_in_and_remembered(authenticator: Authen
     header = basic(ADMIN, "right")
 
     assert authenticator.remembered(header) is None
-    caller = await authenticator.check(header, "127.0.0.1")
+    admitted = await authenticator.check(header, "127.0.0.1")
 
-    assert caller.name == ADMIN
-    assert caller.roles == {"admin"}
-    assert authenticator.remembered(header) is caller
+    assert admitted.caller.name == ADMIN
+    assert admitted.caller.roles == {"admin"}
+    assert authenticator.remembered(header) is admitted
 
 
 async def test_what_is_remembered_is_forgotten_in_time_and_on_a_change(
@@ -166,11 +166,11 @@ async def test_too_many_failures_are_answered_without_looking(
 
     with pytest.raises(TooManyRequestsError):
         await authenticator.check(basic(ADMIN, "right"), "10.0.0.1")
-    assert (await authenticator.check(basic(ADMIN, "right"), "10.0.0.2")).name == ADMIN
+    assert (await authenticator.check(basic(ADMIN, "right"), "10.0.0.2")).caller.name == ADMIN
 
     clock.seconds += 300
     authenticator.forget()
-    assert (await authenticator.check(basic(ADMIN, "right"), "10.0.0.1")).name == ADMIN
+    assert (await authenticator.check(basic(ADMIN, "right"), "10.0.0.1")).caller.name == ADMIN
 
 
 async def test_many_requests_at_once_are_one_check(
@@ -178,9 +178,9 @@ async def test_many_requests_at_once_are_one_check(
 ) -> None:
     header = basic(ADMIN, "right")
 
-    callers = await asyncio.gather(*(authenticator.check(header, "") for _ in range(50)))
+    admitted = await asyncio.gather(*(authenticator.check(header, "") for _ in range(50)))
 
-    assert {caller.name for caller in callers} == {ADMIN}
+    assert {one.caller.name for one in admitted} == {ADMIN}
 
 
 async def test_an_api_key_is_let_in_with_its_own_roles(
@@ -189,7 +189,7 @@ async def test_an_api_key_is_let_in_with_its_own_roles(
     key = new_key()
     await users.save_key(key.name, key.hash, frozenset({"operator"}), ("crm.*",), True)
 
-    caller = await authenticator.check(b"Bearer " + key.text.encode(), "")
+    caller = (await authenticator.check(b"Bearer " + key.text.encode(), "")).caller
 
     assert caller.roles == {"operator"}
     assert caller.patterns == ("crm.*",)

@@ -20,6 +20,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from zato_lite.clock import Clock
 from zato_lite.errors import ConfigError, TooManyRequestsError, UnauthorizedError
+from zato_lite.service.access import ROLES, may_invoke
 from zato_lite.service.message import Caller
 
 ADMIN = "admin.invoke"
@@ -232,11 +233,27 @@ def password_of(environ: Mapping[str, str]) -> str | None:
     return password
 
 
-class _Known(NamedTuple):
-    """A caller that was let in, until when that holds without asking again."""
+class Admitted:
+    """A caller that was let in, and until when that holds without asking again."""
 
-    caller: Caller
-    until: float
+    __slots__ = ("_allowed", "caller", "until")
+
+    def __init__(self, caller: Caller, until: float) -> None:
+        self.caller, self.until = caller, until
+        self._allowed: dict[str, bool] = {}
+
+    def may_invoke(self, service: str) -> bool:
+        """Whether the caller may invoke the service."""
+        known = self._allowed.get(service)
+        if known is None:
+            known = may_invoke(self.caller, service)
+            if len(self._allowed) < _MEMORY_SIZE:
+                self._allowed[service] = known
+        return known
+
+    def has_role(self, role: str) -> bool:
+        """Whether the caller has the role or one above it."""
+        return any(other in self.caller.roles for other in ROLES[ROLES.index(role) :])
 
 
 class _Failures(NamedTuple):
@@ -255,11 +272,11 @@ class Authenticator:
         self._users, self._passwords, self._clock = users, passwords, clock
         self._memory_key = secrets.token_bytes(32)
         self._session_key = session_key
-        self._known: dict[bytes, _Known] = {}
+        self._known: dict[bytes, Admitted] = {}
         self._failures: dict[str, _Failures] = {}
         self._checks: dict[bytes, asyncio.Task[Caller]] = {}
 
-    def remembered(self, authorization: bytes) -> Caller | None:
+    def remembered(self, authorization: bytes) -> Admitted | None:
         """The caller whose credentials these are, if they were checked a short while ago.
 
         What is remembered is a keyed digest: neither the credentials themselves, nor anything
@@ -267,18 +284,18 @@ class Authenticator:
         """
         known = self._known.get(self._digest(authorization))
         if known is not None and known.until > self._clock.monotonic():
-            return known.caller
+            return known
         return None
 
-    async def check(self, authorization: bytes, address: str) -> Caller:
+    async def check(self, authorization: bytes, address: str) -> Admitted:
         """The caller whose credentials these are.
 
         Raises:
             UnauthorizedError: they are not right.
             TooManyRequestsError: they were wrong too often; they are not even looked at now.
         """
-        if (caller := self.remembered(authorization)) is not None:
-            return caller
+        if (known := self.remembered(authorization)) is not None:
+            return known
         digest = self._digest(authorization)
         check = self._checks.get(digest)
         if check is None:
@@ -288,8 +305,9 @@ class Authenticator:
         caller = await asyncio.shield(check)
         if len(self._known) >= _MEMORY_SIZE:
             self._known.clear()
-        self._known[digest] = _Known(caller, self._clock.monotonic() + _MEMORY_SECONDS)
-        return caller
+        admitted = Admitted(caller, self._clock.monotonic() + _MEMORY_SECONDS)
+        self._known[digest] = admitted
+        return admitted
 
     def forget(self) -> None:
         """Ask the store again for everyone: a user or a key was changed."""
@@ -334,6 +352,8 @@ class Authenticator:
                 return _caller(await self._user(name, password, address))
             case b"bearer":
                 return _caller(await self._key(text.strip(), address))
+            case b"session":
+                return await self.session(text.decode("latin-1"))
             case _:
                 raise UnauthorizedError("Unauthorized")
 

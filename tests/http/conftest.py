@@ -1,0 +1,205 @@
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple
+
+import pytest
+from argon2 import PasswordHasher
+
+from zato_lite.clock import SystemClock
+from zato_lite.errors import BadInputError, FieldError, JobExistsError
+from zato_lite.http.app import HttpApp
+from zato_lite.http.auth import Authenticator, Passwords, first_admin
+from zato_lite.http.connection import App, Limits
+from zato_lite.http.message import Request
+from zato_lite.http.server import Server, serve
+from zato_lite.service.message import Invocation, Outcome
+from zato_lite.testing.users import MemoryUsers
+
+BASIC = b"Basic YWRtaW4uaW52b2tlOnNlY3JldA=="
+"""admin.invoke and secret."""
+
+
+class Entry(NamedTuple):
+    """A deployed service."""
+
+    name: str
+    cls: type
+    is_internal: bool = False
+    input: Any = None
+    output: Any = None
+
+
+class Customers:
+    """Has REST channels."""
+
+    rest = ("GET /customers/{id}", "POST,PUT /customers/{id}/notes", "GET /customers/new")
+
+
+class Plain:
+    """Has none."""
+
+
+class Services:
+    """Ordinary and oddly named services."""
+
+    def __init__(self) -> None:
+        names = ("zato.ping", "echo", "fail", "wrong", "taken", "slow", "none", "text", "loud")
+        odd = ("health", "ready", "static", "login", "metrics", "zato.user.create")
+        self.entries = {name: Entry(name, Plain) for name in (*names, *odd)}
+        self.entries["customers"] = Entry("customers", Customers)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.entries
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self.entries.values())
+
+
+class Invoker:
+    """Does what the name of the service says, and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.invocations: list[Invocation] = []
+        self.was_called = asyncio.Event()
+        self.may_go_on = asyncio.Event()
+
+    async def run(self, invocation: Invocation) -> Outcome:  # noqa: PLR0911 - a table
+        self.invocations.append(invocation)
+        self.was_called.set()
+        cid = invocation.cid
+        match invocation.service:
+            case "zato.ping":
+                return Outcome(cid, {"pong": "zato"})
+            case "fail":
+                return Outcome(cid, error=ZeroDivisionError("the secret of /etc/passwd"))
+            case "wrong":
+                fields = [FieldError("/age", "x", "not a number")]
+                return Outcome(cid, error=BadInputError("Wrong", fields))
+            case "taken":
+                return Outcome(cid, error=JobExistsError("Job `x` already exists"))
+            case "slow":
+                await self.may_go_on.wait()
+                return Outcome(cid, "done")
+            case "none":
+                return Outcome(cid)
+            case "text":
+                return Outcome(cid, "<b>", status_code=201, headers={"X-A": "1", "X-B": "a\r\nb"})
+            case _:
+                return Outcome(cid, invocation.payload)
+
+
+@pytest.fixture
+def invoker() -> Invoker:
+    return Invoker()
+
+
+@pytest.fixture
+def users() -> MemoryUsers:
+    return MemoryUsers()
+
+
+@pytest.fixture
+async def authenticator(users: MemoryUsers) -> Authenticator:
+    passwords = Passwords(PasswordHasher(time_cost=1, memory_cost=32))
+    await first_admin(users, passwords, {"ZATO_LITE_ADMIN_PASSWORD": "secret"})
+    return Authenticator(users, passwords, SystemClock(), session_key=b"s" * 32)
+
+
+@pytest.fixture
+def app(invoker: Invoker, authenticator: Authenticator) -> HttpApp:
+    return HttpApp(invoker.run, Services(), authenticator)
+
+
+Ask = Callable[..., Awaitable[tuple[int, dict[str, str], bytes]]]
+
+
+@pytest.fixture
+def ask(app: HttpApp) -> Ask:
+    """Asks the app, as admin.invoke unless told otherwise."""
+
+    async def ask(
+        method: str,
+        target: str,
+        body: bytes = b"",
+        *,
+        auth: bytes | None = BASIC,
+        **headers: str,
+    ) -> tuple[int, dict[str, str], bytes]:
+        path, _, query = target.partition("?")
+        fields = {n.replace("_", "-").encode(): v.encode() for n, v in headers.items()}
+        fields.setdefault(b"host", b"localhost")
+        if auth is not None:
+            fields[b"authorization"] = auth
+        response = await app(Request(method, path, query.encode(), fields, body, "::1", path))
+        found = {name.lower(): value for name, value in response.headers}
+        found["content-type"] = response.content_type or ""
+        found["x-zato-cid"] = response.cid
+        return response.status, found, response.body
+
+    return ask
+
+
+class Client:
+    """Sends bytes as they are, and reads what comes back."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    def send(self, data: bytes) -> None:
+        """Send."""
+        self.writer.write(data)
+
+    async def answer(self) -> tuple[int, dict[bytes, bytes], bytes]:
+        """One response with a Content-Length."""
+        async with asyncio.timeout(10):
+            head = await self.reader.readuntil(b"\r\n\r\n")
+            first, *fields = head[:-4].split(b"\r\n")
+            headers = {n.lower(): v for n, _, v in (field.partition(b": ") for field in fields)}
+            body = await self.reader.readexactly(int(headers.get(b"content-length", b"0")))
+            return int(first.split()[1]), headers, body
+
+    async def rest(self) -> bytes:
+        """All until the server closes."""
+        async with asyncio.timeout(10):
+            try:
+                return await self.reader.read()
+            except ConnectionResetError:
+                return b""
+
+
+Connect = Callable[[], Awaitable[Client]]
+
+
+class Running:
+    """A server, and clients of it."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.clients: list[Client] = []
+
+    async def connect(self) -> Client:
+        """One more client."""
+        client = Client(*await asyncio.open_connection("127.0.0.1", self.server.port))
+        self.clients.append(client)
+        return client
+
+
+@asynccontextmanager
+async def running(app: App, limits: Limits | None = None, **more: Any) -> AsyncIterator[Running]:
+    """A server on a port of its own, and clients that are closed before it."""
+    more.setdefault("clock", SystemClock())
+    more.setdefault("grace", 1.0)
+    async with serve(app, port=0, limits=limits, **more) as server:
+        run = Running(server)
+        try:
+            yield run
+        finally:
+            for client in run.clients:
+                client.writer.close()
+
+
+@pytest.fixture
+async def started(app: HttpApp) -> AsyncIterator[Running]:
+    async with running(app) as run:
+        yield run

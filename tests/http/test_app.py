@@ -1,0 +1,184 @@
+import json
+
+import pytest
+
+from tests.http.conftest import BASIC, Ask, Invoker
+from zato_lite.testing.users import MemoryUsers
+
+
+async def test_anybody_may_ping(ask: Ask) -> None:
+    status, headers, body = await ask("GET", "/zato/ping", auth=None)
+
+    assert (status, body) == (200, b'{"pong":"zato"}')
+    assert headers["content-type"] == "application/json"
+
+
+async def test_a_service_gets_the_json_of_the_body(ask: Ask, invoker: Invoker) -> None:
+    status, _, body = await ask("POST", "/zato/api/invoke/echo", b'{"a": [1, "\xc3\xa9"]}')
+
+    assert (status, body) == (200, '{"a":[1,"é"]}'.encode())
+    invocation = invoker.invocations[-1]
+    assert invocation.raw == b'{"a": [1, "\xc3\xa9"]}'
+    assert invocation.channel == "http"
+    assert invocation.caller.name == "admin.invoke"
+    assert invocation.http is not None
+    assert invocation.http.headers["Host"] == "localhost"
+
+
+@pytest.mark.parametrize(
+    ("method", "query", "body", "kind", "payload"),
+    [
+        ("GET", "a=1&a=2&b=x%20y", b"", None, {"a": ["1", "2"], "b": "x y"}),
+        ("GET", "", b"null", None, None),
+        ("GET", "", b'{"a": 1}', None, {"a": 1}),
+        ("POST", "", b"", None, None),
+        ("POST", "a=", b"", None, {"a": ""}),
+        ("POST", "a=1", b"[2]", None, [2]),
+        ("POST", "", b"a=1&b=2", "application/x-www-form-urlencoded", {"a": "1", "b": "2"}),
+        ("POST", "", b'{"a": 1}', "application/x-www-form-urlencoded", {"a": 1}),
+        ("POST", "", b"a: b", "text/plain", "a: b"),
+        ("POST", "", b"[1]", "application/vnd.x+json; charset=utf-8", [1]),
+        ("PUT", "", b"\xff", "application/octet-stream", b"\xff"),
+    ],
+)
+async def test_what_a_service_gets_is_what_the_request_says(  # noqa: PLR0917
+    ask: Ask,
+    invoker: Invoker,
+    method: str,
+    query: str,
+    body: bytes,
+    kind: str | None,
+    payload: object,
+) -> None:
+    headers = {"content_type": kind} if kind else {}
+
+    await ask(method, f"/zato/api/invoke/echo?{query}", body, **headers)
+
+    assert invoker.invocations[-1].payload == payload
+
+
+@pytest.mark.parametrize(
+    ("target", "body", "kind"),
+    [
+        ("?a=%ff", b"", ""),
+        ("?" + "&".join(f"a{n}=" for n in range(1001)), b"", ""),
+        ("", b"{", "application/json"),
+        ("", b"\xff", "text/plain"),
+        ("", b"a=1", "application/json"),
+    ],
+)
+async def test_what_cannot_be_read_is_a_bad_request(
+    ask: Ask, target: str, body: bytes, kind: str
+) -> None:
+    status, _, answer = await ask(
+        "POST", "/zato/api/invoke/echo" + target, body, content_type=kind
+    )
+
+    assert status == 400
+    assert json.loads(answer)["result"] == "Error"
+
+
+@pytest.mark.parametrize(
+    ("service", "status", "details"),
+    [
+        ("fail", 500, "An error has occurred"),
+        ("wrong", 400, "Wrong"),
+        ("taken", 409, "Job `x` already exists"),
+        ("missing", 404, "No such service `missing`"),
+        ("", 404, "No such service ``"),
+    ],
+)
+async def test_an_error_is_told_without_what_is_not_the_caller_s_affair(
+    ask: Ask, service: str, status: int, details: str
+) -> None:
+    answered, headers, body = await ask("POST", f"/zato/api/invoke/{service}", b"{}")
+
+    answer = json.loads(body)
+    assert (answered, answer["details"]) == (status, details)
+    assert answer["result"] == "Error"
+    assert answer["cid"] == headers["x-zato-cid"]
+
+
+async def test_every_wrong_field_is_named(ask: Ask) -> None:
+    _, _, body = await ask("POST", "/zato/api/invoke/wrong", b"{}")
+
+    assert json.loads(body)["errors"] == [
+        {"field": "/age", "value": "x", "message": "not a number"}
+    ]
+
+
+async def test_a_service_sets_status_and_headers_but_splits_no_response(ask: Ask) -> None:
+    status, headers, body = await ask("POST", "/zato/api/invoke/text")
+
+    assert (status, body) == (201, b"<b>")
+    assert headers["content-type"] == "text/plain; charset=utf-8"
+    assert headers["x-a"] == "1"
+    assert "x-b" not in headers
+
+
+async def test_nothing_is_an_empty_object(ask: Ask) -> None:
+    assert (await ask("POST", "/zato/api/invoke/none"))[::2] == (200, b"{}")
+
+
+async def test_an_unknown_url_is_not_found(ask: Ask) -> None:
+    status, headers, body = await ask("GET", "/nowhere", auth=None)
+
+    assert status == 404
+    assert json.loads(body)["details"] == f"URL not found (CID:{headers['x-zato-cid']})"
+
+
+async def test_another_method_is_not_allowed(ask: Ask) -> None:
+    status, headers, _ = await ask("POST", "/zato/ping")
+    assert (status, headers["allow"]) == (405, "GET, HEAD")
+
+    status, headers, _ = await ask("DELETE", "/customers/1")
+    assert (status, headers["allow"]) == (405, "GET, HEAD")
+
+
+async def test_nobody_comes_in_without_credentials(ask: Ask, invoker: Invoker) -> None:
+    status, headers, body = await ask("POST", "/zato/api/invoke/echo", auth=None)
+
+    assert status == 401
+    assert headers["www-authenticate"] == 'Basic realm="zato-lite", charset="UTF-8"'
+    assert json.loads(body)["details"] == f"Unauthorized; cid={headers['x-zato-cid']}"
+    assert not invoker.invocations
+
+
+async def test_a_rest_channel_gives_its_parameters(ask: Ask, invoker: Invoker) -> None:
+    assert (await ask("GET", "/customers/12%2F3?x=1"))[0] == 200
+
+    http = invoker.invocations[-1].http
+    assert http is not None
+    assert http.params == {"id": "12/3"}
+    assert http.query == {"x": "1"}
+
+
+async def test_a_role_too_low_is_forbidden(ask: Ask, users: MemoryUsers) -> None:
+    admin = users.users["admin.invoke"]
+    await users.save_user("admin.invoke", admin.hash, frozenset({"viewer"}), (), True)
+
+    assert (await ask("POST", "/zato/api/invoke/zato.ping"))[0] == 200
+    assert (await ask("POST", "/zato/api/invoke/echo"))[0] == 403
+    assert (await ask("POST", "/zato/api/invoke/missing"))[0] == 403
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"sec_fetch_site": "same-origin"}, 200),
+        ({"sec_fetch_site": "none"}, 200),
+        ({"sec_fetch_site": "cross-site"}, 403),
+        ({"sec_fetch_site": "same-site"}, 403),
+        ({"origin": "http://localhost"}, 200),
+        ({"origin": "http://evil.example"}, 403),
+        ({"origin": "null"}, 403),
+        ({"host": "127.0.0.1:17010"}, 200),
+        ({"host": "[::1]:17010"}, 200),
+        ({"host": "evil.example"}, 421),
+        ({"host": "127.0.0.1.evil.example"}, 421),
+    ],
+)
+async def test_no_other_site_speaks_for_who_looks_at_it(
+    ask: Ask, headers: dict[str, str], status: int
+) -> None:
+    assert (await ask("GET", "/zato/api/invoke/echo", auth=BASIC, **headers))[0] == status

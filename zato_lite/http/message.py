@@ -1,0 +1,70 @@
+"""A request and a response as plain values, whoever reads and writes their bytes."""
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+
+import msgspec
+
+JSON = "application/json"
+TEXT = "text/plain; charset=utf-8"
+
+
+class Headers(Mapping[str, str]):
+    """Header fields by lower-case name, made into text when they are looked at."""
+
+    __slots__ = ("_fields",)
+
+    def __init__(self, fields: Mapping[bytes, bytes]) -> None:
+        self._fields = fields
+
+    def __getitem__(self, name: str) -> str:
+        return self._fields[name.lower().encode("latin-1", "replace")].decode("latin-1")
+
+    def __iter__(self) -> Iterator[str]:
+        return (name.decode("latin-1") for name in self._fields)
+
+    def __len__(self) -> int:
+        return len(self._fields)
+
+    def __repr__(self) -> str:
+        return f"<Headers {', '.join(self)}>"
+
+
+class Request(msgspec.Struct, eq=False):
+    """One request, complete.
+
+    Attributes:
+        method: in upper case.
+        path: percent-decoded, from the first slash to the question mark.
+        query: what follows the question mark, as it was sent.
+        headers: fields by lower-case name.
+        remote_address: the client's, seen through trusted proxies.
+        raw_path: the path as it was sent.
+        is_secure: it came over TLS.
+    """
+
+    method: str
+    path: str
+    query: bytes = b""
+    headers: dict[bytes, bytes] = msgspec.field(default_factory=dict)
+    body: bytes = b""
+    remote_address: str = ""
+    raw_path: str = ""
+    is_secure: bool = False
+
+
+class Response(msgspec.Struct, eq=False):
+    """What is answered.
+
+    Attributes:
+        content_type: None for a response without a body.
+        headers: further fields, names as they are sent.
+        cid: sent as ``X-Zato-CID``.
+        stream: instead of ``body``, pieces that are sent as they come.
+    """
+
+    status: int = 200
+    body: bytes = b""
+    content_type: str | None = JSON
+    headers: tuple[tuple[str, str], ...] = ()
+    cid: str = ""
+    stream: AsyncIterator[bytes] | None = None

@@ -1,0 +1,181 @@
+"""Listens, keeps the connections, and looks after what they may take."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from email.utils import formatdate
+from ipaddress import ip_network
+from pathlib import Path
+
+import msgspec
+
+from zato_lite.clock import Clock
+from zato_lite.http.connection import App, Connection, Limits
+
+
+class Tls(msgspec.Struct, frozen=True):
+    """The certificate chain and its key, as PEM files."""
+
+    certificate: Path
+    key: Path
+
+
+class Server:
+    """The connections of one process, and what bounds them all."""
+
+    def __init__(
+        self,
+        app: App,
+        clock: Clock,
+        limits: Limits,
+        trusted: Iterable[str] = (),
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.app, self.limits, self.clock = app, limits, clock
+        self.trusted = tuple(ip_network(text) for text in trusted)
+        self.tls = tls
+        self.loop = asyncio.get_running_loop()
+        self.connections: set[Connection] = set()
+        self.addresses: dict[str, int] = {}
+        self.is_stopping = False
+        self.now = clock.monotonic()
+        self.date = b""
+        self.sockets: tuple[socket.socket, ...] = ()
+        self.refused = 0
+        self._listener: asyncio.Server | None = None
+        self._sweep: asyncio.TimerHandle | None = None
+        self._dated_at = -1
+        self._gone: asyncio.Future[None] | None = None
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on."""
+        return int(self.sockets[0].getsockname()[1])
+
+    async def listen(
+        self,
+        host: str,
+        port: int,
+        *,
+        unix: Path | None = None,
+        reuse_port: bool = False,
+        backlog: int = 2048,
+    ) -> None:
+        """Answer from now on."""
+        if unix is not None:
+            self._listener = await self.loop.create_unix_server(
+                self.connect, str(unix), ssl=self.tls, backlog=backlog
+            )
+        else:
+            self._listener = await self.loop.create_server(
+                self.connect,
+                host,
+                port,
+                ssl=self.tls,
+                reuse_port=reuse_port or None,
+                backlog=backlog,
+            )
+        self.sockets = tuple(self._listener.sockets)
+
+    def connect(self) -> Connection:
+        """The protocol of a new connection."""
+        return Connection(self)
+
+    async def close(self, grace: float = 30.0) -> None:
+        """Accept nothing more; let what runs finish within ``grace`` seconds, then cancel it."""
+        self.is_stopping = True
+        if self._listener is not None:
+            self._listener.close()
+        for connection in tuple(self.connections):
+            connection.stop()
+        if not await self._all_gone(grace):
+            for connection in tuple(self.connections):
+                connection.abort()
+            await self._all_gone(1.0)
+        if self._sweep is not None:
+            self._sweep.cancel()
+
+    def joined(self, connection: Connection) -> bool:
+        """Count the connection in; False if there are too many."""
+        limits, address = self.limits, connection.peer
+        count = self.addresses.get(address, 0)
+        if len(self.connections) >= limits.connections or count >= limits.per_address:
+            self.refused += 1
+            return False
+        self.addresses[address] = count + 1
+        self.connections.add(connection)
+        if self._sweep is None:
+            self.now = self.clock.monotonic()
+            self._sweep = self.loop.call_later(1.0, self.sweep)
+        return True
+
+    def left(self, connection: Connection) -> None:
+        """Count the connection out."""
+        if connection not in self.connections:
+            return
+        self.connections.remove(connection)
+        count = self.addresses.get(connection.peer, 1) - 1
+        if count:
+            self.addresses[connection.peer] = count
+        else:
+            self.addresses.pop(connection.peer, None)
+        if self._gone is not None and not self.connections and not self._gone.done():
+            self._gone.set_result(None)
+
+    def sweep(self) -> None:
+        """Close what has waited too long; stop looking when there is nothing to look at."""
+        self._sweep = None
+        self.now = self.clock.monotonic()
+        for connection in tuple(self.connections):
+            connection.look(self.now)
+        if self.connections:
+            self._sweep = self.loop.call_later(1.0, self.sweep)
+
+    def stamp(self) -> bytes:
+        """The Date field of this second."""
+        second = self.clock.now() // 1_000_000
+        if second != self._dated_at:
+            self._dated_at = second
+            self.date = b"Date: " + formatdate(second, usegmt=True).encode() + b"\r\n"
+        return self.date
+
+    async def _all_gone(self, seconds: float) -> bool:
+        if self.connections:
+            self._gone = self.loop.create_future()
+            await asyncio.wait([self._gone], timeout=seconds)
+        return not self.connections
+
+
+def tls_context(tls: Tls) -> ssl.SSLContext:
+    """A context for TLS 1.2 and later; load the files again into it to renew the certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    context.load_cert_chain(tls.certificate, tls.key)
+    return context
+
+
+@asynccontextmanager
+async def serve(
+    app: App,
+    host: str = "127.0.0.1",
+    port: int = 17010,
+    *,
+    clock: Clock,
+    limits: Limits | None = None,
+    grace: float = 30.0,
+    tls: Tls | None = None,
+    unix: Path | None = None,
+    reuse_port: bool = False,
+    trusted_proxies: Iterable[str] = (),
+) -> AsyncIterator[Server]:
+    """Answer at the address as long as the block lasts; then finish within ``grace`` seconds."""
+    context = tls_context(tls) if tls is not None else None
+    server = Server(app, clock, limits or Limits(), trusted_proxies, context)
+    await server.listen(host, port, unix=unix, reuse_port=reuse_port)
+    try:
+        yield server
+    finally:
+        await server.close(grace)
