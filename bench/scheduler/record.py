@@ -2,6 +2,7 @@
 
 import os
 import time
+from datetime import UTC, datetime, timedelta
 
 late: list[int] = []
 """Wall time at the first statement minus the slot, in nanoseconds; negative is early."""
@@ -11,6 +12,18 @@ now_ns = time.time_ns
 
 def note(slot_ns: int) -> None:
     late.append(now_ns() - slot_ns)
+
+
+seen: list[tuple[int, datetime]] = []
+"""The clock at the first statement, and the slot that the job was told, to be subtracted later."""
+
+
+def subtract() -> None:
+    """From what was seen to what is late."""
+    for now, slot in seen:
+        micros = (slot - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+        late.append(now - micros * 1000)
+    seen.clear()
 
 
 def note_phase(phase_ns: int) -> None:
