@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import pytest
 from argon2 import PasswordHasher
 
-from zato_lite.clock import SystemClock
+from zato_lite.clock import Alarm, SystemClock
 from zato_lite.errors import BadInputError, FieldError, JobExistsError
 from zato_lite.http.app import HttpApp
 from zato_lite.http.auth import Authenticator, Passwords, first_admin
@@ -18,6 +18,23 @@ from zato_lite.testing.users import MemoryUsers
 
 BASIC = b"Basic YWRtaW4uaW52b2tlOnNlY3JldA=="
 """admin.invoke and secret."""
+
+
+class MovedClock:
+    """The machine's clock, some seconds on."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._clock = SystemClock()
+
+    def now(self) -> int:
+        return self._clock.now() + int(self.seconds * 1_000_000)
+
+    def monotonic(self) -> float:
+        return self._clock.monotonic() + self.seconds
+
+    def call_at(self, instant: int, wake: object) -> Alarm:
+        raise NotImplementedError
 
 
 class Entry(NamedTuple):

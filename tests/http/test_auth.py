@@ -5,27 +5,10 @@ from pathlib import Path
 import pytest
 from argon2 import PasswordHasher
 
-from zato_lite.clock import Alarm, SystemClock
+from tests.http.conftest import MovedClock
 from zato_lite.errors import ConfigError, TooManyRequestsError, UnauthorizedError
 from zato_lite.http.auth import ADMIN, Authenticator, Passwords, first_admin, new_key
 from zato_lite.testing.users import MemoryUsers
-
-
-class MovedClock:
-    """The machine's clock, some seconds on."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-        self._clock = SystemClock()
-
-    def now(self) -> int:
-        return self._clock.now() + int(self.seconds * 1_000_000)
-
-    def monotonic(self) -> float:
-        return self._clock.monotonic() + self.seconds
-
-    def call_at(self, instant: int, wake: object) -> Alarm:
-        raise NotImplementedError
 
 
 def basic(name: str, password: str) -> bytes:

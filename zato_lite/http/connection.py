@@ -160,6 +160,21 @@ class Connection(asyncio.Protocol):
         self.peer = ""
         self.is_secure = False
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a request is being answered."""
+        return self._is_busy
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait to be answered."""
+        return len(self._requests)
+
+    @property
+    def has_unread(self) -> bool:
+        """Whether the client reads slower than we write."""
+        return self._drained is not None
+
     # What the loop calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

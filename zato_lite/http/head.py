@@ -40,7 +40,9 @@ class RefusedError(Exception):
 
 
 def check_host(host: bytes | None, version: str) -> None:
-    """There is one Host, and it is one."""
+    """The version is one that is spoken here, and Host is there and is one."""
+    if version not in {"1.1", "1.0"}:
+        raise RefusedError(505, "The server speaks HTTP/1.1")
     if host is None:
         if version != "1.0":
             raise RefusedError(400, "There is no Host")
