@@ -1,26 +1,46 @@
 """``Service``: what every service is, and what it finds in ``self``."""
 
+import asyncio
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import datetime
+from functools import partial
 from pathlib import PurePath
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
+from zato_lite.clock import to_instant
 from zato_lite.log import Sink
+from zato_lite.service.cache import Cache
+from zato_lite.service.locks import Lock
 from zato_lite.service.logger import ServiceLogger, service_logger
 from zato_lite.service.message import Caller, HttpContext, Invocation, JobContext
 from zato_lite.service.naming import service_name
 from zato_lite.service.needs import Provider
-from zato_lite.service.request import In, Out, Request, Response
+from zato_lite.service.patterns import Patterns
+from zato_lite.service.payload import embed
+from zato_lite.service.ports import Locks
+from zato_lite.service.request import Bunch, In, Out, Request, Response
 from zato_lite.service.schedule import Schedule
+from zato_lite.service.schema import plain
+from zato_lite.service.timing import Time
+from zato_lite.timetable.job import SECOND, Job, OneTime
+from zato_lite.wire import encode
 
 T = TypeVar("T")
 
 
 class Door(Provider, Protocol):
-    """The invoker, as a service sees it."""
+    """The invoker, as a service sees it.
+
+    Attributes:
+        locks, cache, config: what ``self.lock``, ``self.cache`` and ``self.config`` are made of.
+    """
 
     cluster_id: int
     server_name: str
+    locks: Locks
+    cache: Cache
+    config: Bunch
 
     def call(
         self,
@@ -36,8 +56,12 @@ class Door(Provider, Protocol):
         """From a worker thread: what the loop makes of it."""
         ...
 
-    def now_iso(self) -> str:
-        """Wall time in UTC, as ISO 8601."""
+    def now(self) -> datetime:
+        """Wall time, aware."""
+        ...
+
+    def invoke_async(self, job: Job, cid: str) -> Awaitable[int]:
+        """Run a service once, durably; the run's id."""
         ...
 
 
@@ -115,6 +139,12 @@ class Service(Generic[In, Out]):
     name: ClassVar[str] = ""
     """The name to be invoked by; without one it is made of the file's and the class's name."""
 
+    input: ClassVar[Any] = None
+    """What it takes: a type (msgspec, dataclass, pydantic, Model), or names of elements."""
+
+    output: ClassVar[Any] = None
+    """What it gives, declared in the same ways."""
+
     # Set by the invoker for each invocation; a class-level value is what outsiders see.
     cid: str = ""
     _door: Door = None  # type: ignore[assignment]
@@ -128,6 +158,56 @@ class Service(Generic[In, Out]):
     def handle(self) -> Any:
         """Do the work. What it returns becomes the response's payload if that was not set."""
         raise NotImplementedError(f"{type(self).__qualname__} has no handle()")
+
+    def accept(self) -> Any:
+        """Hook: False refuses the invocation."""
+
+    def before_job(self) -> Any:
+        """Hook: before ``handle``, when a job invokes it."""
+
+    def before_one_time_job(self) -> Any:
+        """Hook: before ``handle``, when a one-time job invokes it."""
+
+    def before_interval_based_job(self) -> Any:
+        """Hook: before ``handle``, when an interval-based job invokes it."""
+
+    def before_cron_style_job(self) -> Any:
+        """Hook: before ``handle``, when a cron-style job invokes it."""
+
+    def before_handle(self) -> Any:
+        """Hook: before ``handle``."""
+
+    def validate_input(self) -> Any:
+        """Hook: what it raises refuses the input."""
+
+    def validate_output(self) -> Any:
+        """Hook: what it raises refuses the answer."""
+
+    def after_handle(self) -> Any:
+        """Hook: after a ``handle`` that did not raise."""
+
+    def after_one_time_job(self) -> Any:
+        """Hook: after ``handle``, when a one-time job invoked it."""
+
+    def after_interval_based_job(self) -> Any:
+        """Hook: after ``handle``, when an interval-based job invoked it."""
+
+    def after_cron_style_job(self) -> Any:
+        """Hook: after ``handle``, when a cron-style job invoked it."""
+
+    def after_job(self) -> Any:
+        """Hook: after ``handle``, when a job invoked it."""
+
+    def finalize_handle(self) -> Any:
+        """Hook: at the end, whether or not something raised."""
+
+    @classmethod
+    def before_add_to_store(cls, logger: ServiceLogger) -> Any:
+        """Hook: before it is deployed; False leaves it out."""
+
+    @classmethod
+    def after_add_to_store(cls, logger: ServiceLogger) -> Any:
+        """Hook: after it was deployed."""
 
     @classmethod
     def get_name(cls) -> str:
@@ -160,6 +240,60 @@ class Service(Generic[In, Out]):
         answer = self._door.call(self, service, payload, timeout)
         return self._door.wait(answer) if self._in_thread else answer
 
+    def invoke_async(
+        self,
+        service: "str | type[Service[Any, Any]]",
+        payload: Any = None,
+        *,
+        delay: float = 0,
+        retries: int = 0,
+        retry_delay: float = 1,
+        retry_backoff: float = 2,
+        timeout: float | None = None,
+        callback: "str | type[Service[Any, Any]] | None" = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Have another service invoked soon, by any node, even if this one crashes now.
+
+        What it takes is what ``invoke`` does, and JSON must be able to hold the payload. It
+        begins after ``delay`` seconds. An attempt that fails is followed by up to ``retries``
+        more, the first after ``retry_delay`` seconds, the others ``retry_backoff`` times as long
+        after each other; each may take ``timeout`` seconds. The service ``callback`` is invoked
+        in the end, whatever came of it. What comes back is the id of the run.
+        """
+        if kwargs and (payload is None or payload == ""):
+            payload = _without_options(kwargs)
+        target = service if isinstance(service, str) else service.get_name()
+        after = callback if callback is None or isinstance(callback, str) else callback.get_name()
+        job = Job(
+            name=f"{target} async {self.cid}",
+            service=target,
+            trigger=OneTime(start=to_instant(self._door.now()) + int(delay * SECOND)),
+            extra=None if payload is None else encode(embed(payload), plain).decode(),
+            max_retries=retries,
+            retry_delay_ms=int(retry_delay * 1000),
+            retry_backoff=retry_backoff,
+            max_execution_time_ms=None if timeout is None else int(timeout * 1000),
+            on_success_service=after,
+            on_error_service=after,
+        )
+        return self._give(self._door.invoke_async(job, self.cid))
+
+    def sleep(self, seconds: float = 1) -> Any:
+        """Do nothing for a while; to be awaited in async services."""
+        return self._give(asyncio.sleep(seconds))
+
+    def lock(self, name: str = "", ttl: float = 20, block: float = 10) -> Lock:
+        """A lock: ``async with self.lock("name")``, or ``with`` in a plain ``handle``.
+
+        Args:
+            name: what is locked; the service's own name if none is given.
+            ttl: it lapses after so many seconds.
+            block: seconds to wait for it.
+        """
+        name = name or self.get_name()
+        return Lock(self._door.locks, name, self.cid, (ttl, block), self._door.wait)
+
     @_Lazy
     def request(self) -> Request[In]:
         """What the service was invoked with."""
@@ -183,7 +317,32 @@ class Service(Generic[In, Out]):
     @_Lazy
     def schedule(self) -> Schedule:
         """Schedules services."""
-        return Schedule(self._invoke_for, self.cid, self._door.now_iso)
+        return Schedule(self._invoke_for, self.cid, self._door.now)
+
+    @_Lazy
+    def patterns(self) -> Patterns:
+        """Several services at once, or one until it works."""
+        return Patterns(partial(self._door.call, self, timeout=None), self._give)
+
+    @_Lazy
+    def time(self) -> Time:
+        """What time it is."""
+        return Time(self._door.now)
+
+    @property
+    def cache(self) -> Cache:
+        """Values shared by all services of this process."""
+        return self._door.cache
+
+    @property
+    def config(self) -> Bunch:
+        """The user's own part of the configuration."""
+        return self._door.config
+
+    @property
+    def user_config(self) -> Bunch:
+        """The same as ``config``."""
+        return self._door.config
 
     @_Lazy
     def channel(self) -> Channel:
@@ -241,7 +400,10 @@ class Service(Generic[In, Out]):
         async def invoked_and_picked() -> T:
             return pick(await self._door.call(self, service, payload, None))
 
-        answer = invoked_and_picked()
+        return self._give(invoked_and_picked())
+
+    def _give(self, answer: Awaitable[Any]) -> Any:
+        """To be awaited by an async service; to a blocking one, what it comes to."""
         return self._door.wait(answer) if self._in_thread else answer
 
 

@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from zato_lite.service.base import Service
+from zato_lite.service.logger import service_logger
 
 
 class Found(NamedTuple):
@@ -136,4 +137,8 @@ def _services(module: ModuleType) -> Iterator[type[Service[Any, Any]]]:
 def _is_deployable(cls: type[Service[Any, Any]], module: ModuleType) -> bool:
     if cls.__module__ != module.__name__ or cls.__dict__.get("DONT_DEPLOY"):
         return False
-    return cls.handle is not Service.handle
+    if not any(name.startswith("handle") and name != "handle" for name in dir(cls)) and (
+        cls.handle is Service.handle
+    ):
+        return False
+    return cls.before_add_to_store(service_logger(cls.get_name())) is not False

@@ -7,15 +7,22 @@ import asyncio
 import itertools
 import secrets
 from collections.abc import Awaitable, Coroutine, Mapping
+from datetime import datetime
 from typing import Any, TypeVar, cast
 
 from zato_lite.clock import Clock, SystemClock, to_datetime
-from zato_lite.errors import DeadlineError, InvocationError, ServiceInactiveError
+from zato_lite.errors import DeadlineError, InvocationError, ServiceInactiveError, UnavailableError
 from zato_lite.log import invocation_context
 from zato_lite.service.base import Service
 from zato_lite.service.blocking import WorkerPool
+from zato_lite.service.cache import Cache
+from zato_lite.service.lifetime import answer_of, live, live_in_thread, read_input
+from zato_lite.service.locks import LocalLocks
 from zato_lite.service.message import SYSTEM, Caller, Invocation, Outcome
+from zato_lite.service.ports import AsyncInvocations, Locks
 from zato_lite.service.registry import Entry, Registry
+from zato_lite.service.request import Bunch
+from zato_lite.timetable.job import Job
 
 T = TypeVar("T")
 
@@ -33,6 +40,7 @@ class Invoker:
         resources: what services may need: protocols and what fulfils them.
         clock: what time it is.
         cluster_id, server_name: what services see in ``self.server``.
+        config: what they see in ``self.config``.
         max_threads: how many blocking services run at once.
     """
 
@@ -44,14 +52,18 @@ class Invoker:
         clock: Clock | None = None,
         cluster_id: int = 1,
         server_name: str = "zato-lite",
+        config: Mapping[str, Any] | None = None,
         max_threads: int = 32,
     ) -> None:
         self.registry = registry
         self.cluster_id = cluster_id
         self.server_name = server_name
         self.resources = dict(resources or {})
+        self.config = Bunch(config or {})
+        self.cache = Cache(clock or SystemClock())
         self.pool = WorkerPool(max_threads)
         self._clock = clock or SystemClock()
+        self.locks = cast("Locks", self.resources.get(Locks) or LocalLocks(self._clock))
         self._monotonic = self._clock.monotonic
         self._entries = registry.entries
         self._cid_prefix = f"zl-{secrets.token_hex(5)}-"
@@ -140,6 +152,10 @@ class Invoker:
             return self._perform(service, entry)
         return self._within(timeout, service, entry)
 
+    def close(self) -> None:
+        """Let idle threads go; what runs in others runs on."""
+        self.pool.close()
+
     def wait(self, awaitable: Awaitable[T]) -> T:
         """From a worker thread: what the loop makes of it."""
         return self.pool.wait(awaitable)
@@ -148,9 +164,17 @@ class Invoker:
         """What fulfils the protocol."""
         return cast("T", self.resources[protocol])
 
-    def now_iso(self) -> str:
-        """Wall time in UTC, as ISO 8601."""
-        return to_datetime(self._clock.now()).isoformat()
+    def now(self) -> datetime:
+        """Wall time, aware."""
+        return to_datetime(self._clock.now())
+
+    async def invoke_async(self, job: Job, cid: str) -> int:
+        """Run a service once, durably; the run's id."""
+        self.registry.get(job.service)
+        kept = cast("AsyncInvocations | None", self.resources.get(AsyncInvocations))
+        if kept is None:
+            raise UnavailableError("nothing here keeps invocations that are to be made later")
+        return await kept.invoke_async(job, cid)
 
     def _new_cid(self) -> str:
         return f"{self._cid_prefix}{next(self._cid_number)}"
@@ -175,9 +199,13 @@ class Invoker:
         token = _CONTEXT.set(service)
         try:
             if entry.is_plain:
-                returned = await service.handle()
-            else:
-                returned = await self._in_thread(service)
+                if entry.read is not None or entry.has_elements:
+                    read_input(service, entry)
+                return answer_of(service, entry, await service.handle())
+            if entry.is_blocking:
+                service._in_thread = True
+                return await self.pool.run(lambda: live_in_thread(service, entry, self.wait))
+            return await live(service, entry)
         except BaseException as error:
             entry.errors += 1
             if isinstance(error, (Exception, asyncio.CancelledError)):
@@ -187,14 +215,6 @@ class Invoker:
             _CONTEXT.reset(token)
             entry.in_flight -= 1
             entry.seconds += self._monotonic() - started
-        response = service.__dict__.get("response")
-        if response is None or (response.payload is None and returned is not None):
-            return returned
-        return response.payload
-
-    async def _in_thread(self, service: Service[Any, Any]) -> Any:
-        service._in_thread = True
-        return await self.pool.run(service.handle)
 
     async def _within(self, seconds: float, service: Service[Any, Any], entry: Entry) -> Any:
         """The same, with a deadline; of two deadlines the nearer one counts."""

@@ -7,9 +7,32 @@ from typing import Any
 
 from zato_lite.errors import ConfigError, ServiceExistsError, ServiceMissingError
 from zato_lite.service.base import Service
+from zato_lite.service.elements import Elements
 from zato_lite.service.needs import needs_of
+from zato_lite.service.typed import declared
 
 AnyService = Service[Any, Any]
+
+HOOKS = (
+    "accept",
+    "before_job",
+    "before_one_time_job",
+    "before_interval_based_job",
+    "before_cron_style_job",
+    "before_handle",
+    "validate_input",
+    "validate_output",
+    "after_handle",
+    "after_one_time_job",
+    "after_interval_based_job",
+    "after_cron_style_job",
+    "after_job",
+    "finalize_handle",
+)
+"""What a service may have besides ``handle``, in the order in which they are called."""
+
+VERBS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
+"""HTTP methods that a service may have a ``handle_…`` of its own for."""
 
 
 class Entry:
@@ -22,7 +45,12 @@ class Entry:
         is_internal: it came with the framework.
         is_active: False refuses invocations.
         is_blocking: its ``handle`` is a plain function, run in a worker thread.
-        input, output: declared types, or None.
+        input, output: declared types, or None; ``read``, ``read_text``, ``write``: how payloads
+            become the one (``read_text`` from a query string), and how answers become the other.
+        has_elements: the answer is declared as a list of elements, and may be set one by one.
+        hooks, verbs: which hooks it has, and which HTTP methods it has handlers of its own for.
+        has_handle: it has a ``handle`` besides those.
+        is_plain: an async ``handle``, and neither hooks nor verbs.
         needs: what the application must provide for it: attribute and protocol.
         calls, errors, in_flight, seconds: counted by the invoker.
     """
@@ -31,6 +59,9 @@ class Entry:
         "calls",
         "cls",
         "errors",
+        "has_elements",
+        "has_handle",
+        "hooks",
         "in_flight",
         "input",
         "is_active",
@@ -40,8 +71,12 @@ class Entry:
         "name",
         "needs",
         "output",
+        "read",
+        "read_text",
         "seconds",
         "source",
+        "verbs",
+        "write",
     )
 
     def __init__(self, cls: type[AnyService], *, source: str, is_internal: bool) -> None:
@@ -50,10 +85,21 @@ class Entry:
         self.source = source
         self.is_internal = is_internal
         self.is_active = True
-        self.is_blocking = not inspect.iscoroutinefunction(cls.handle)
-        self.is_plain = not self.is_blocking
-        self.input: Any = None
-        self.output: Any = None
+        self.hooks = frozenset(name for name in HOOKS if _has_own(cls, name))
+        self.verbs = frozenset(verb for verb in VERBS if hasattr(cls, f"handle_{verb}"))
+        self.has_handle = _has_own(cls, "handle")
+        handles = [f"handle_{verb}" for verb in self.verbs] + ["handle"] * self.has_handle
+        self.is_blocking = bool(handles) and not any(
+            inspect.iscoroutinefunction(getattr(cls, name)) for name in handles
+        )
+        self.is_plain = not (self.is_blocking or self.hooks or self.verbs)
+        takes, gives = declared(cls, "input"), declared(cls, "output")
+        self.input = takes.type if takes else None
+        self.output = gives.type if gives else None
+        self.read = takes.reader() if takes else None
+        self.read_text = takes.reader(is_strict=False) if takes else None
+        self.write = gives.writer() if gives else None
+        self.has_elements = isinstance(self.output, Elements)
         self.needs = needs_of(cls)
         self.calls = 0
         self.errors = 0
@@ -62,6 +108,10 @@ class Entry:
 
     def __repr__(self) -> str:
         return f"<Entry {self.name}>"
+
+
+def _has_own(cls: type[AnyService], name: str) -> bool:
+    return getattr(cls, name) is not getattr(Service, name)
 
 
 class Registry:

@@ -31,7 +31,7 @@ class Invoke(Protocol):
 class Schedule:
     """Creates and manages jobs. In async services each method must be awaited."""
 
-    def __init__(self, invoke: Invoke, cid: str, now: Callable[[], str]) -> None:
+    def __init__(self, invoke: Invoke, cid: str, now: Callable[[], datetime]) -> None:
         self._invoke = invoke
         self._cid = cid
         self._now = now
@@ -53,7 +53,7 @@ class Schedule:
         ``data`` is what the target finds in ``request.input``; ``prefix`` begins the job's name.
         """
         target = _name_of(target_service)
-        now = datetime.fromisoformat(self._now())
+        now = self._now()
         if not name:
             before = f"{prefix} " if prefix else ""
             source = _name_of(invoking_service)
@@ -61,6 +61,78 @@ class Schedule:
         start = _start(start_date, now, after_seconds + 60 * after_minutes)
         request = {"name": name, "job_type": "one_time", "service": target, "start_date": start}
         return self._create(request, data)
+
+    def interval(
+        self,
+        target_service: str | Named,
+        name: str,
+        *,
+        weeks: int = 0,
+        days: int = 0,
+        hours: int = 0,
+        minutes: int = 0,
+        seconds: int = 0,
+        start_date: str | datetime = "",
+        data: Any = "",
+        **more: Any,
+    ) -> Any:
+        """Run a service over and over, so far apart. Returns the job's id.
+
+        ``more`` is anything else that ``zato.scheduler.job.create`` takes: repeats, timezone, …
+        """
+        request = {
+            "name": name,
+            "job_type": "interval_based",
+            "service": _name_of(target_service),
+            "start_date": _start(start_date, self._now(), 0),
+            "weeks": weeks,
+            "days": days,
+            "hours": hours,
+            "minutes": minutes,
+            "seconds": seconds,
+            **more,
+        }
+        return self._create(request, data)
+
+    def cron(
+        self,
+        target_service: str | Named,
+        name: str,
+        cron_definition: str,
+        *,
+        start_date: str | datetime = "",
+        data: Any = "",
+        **more: Any,
+    ) -> Any:
+        """Run a service when a cron expression says so. Returns the job's id.
+
+        ``more`` is anything else that ``zato.scheduler.job.create`` takes: timezone, repeats, …
+        """
+        request = {
+            "name": name,
+            "job_type": "cron_style",
+            "service": _name_of(target_service),
+            "start_date": _start(start_date, self._now(), 0),
+            "cron_definition": cron_definition,
+            **more,
+        }
+        return self._create(request, data)
+
+    def get(self, job: int | str) -> Any:
+        """A job's definition, by its id or its name."""
+        if isinstance(job, str):
+            request = {"cluster_id": 1, "name": job}
+            return self._invoke("zato.scheduler.job.get-by-name", request, _itself)
+        return self._invoke("zato.scheduler.job.get-by-id", {"cluster_id": 1, "id": job}, _itself)
+
+    def list(self, query: str = "", **more: Any) -> Any:
+        """Jobs by name; ``query`` is words that the name must have."""
+        request = {"cluster_id": 1, "query": query, **more}
+        return self._invoke("zato.scheduler.job.get-list", request, _itself)
+
+    def cancel(self, job: int) -> Any:
+        """Delete a job, by its id."""
+        return self._invoke("zato.scheduler.job.delete", {"id": job}, _nothing)
 
     def _create(self, definition: dict[str, Any], data: Any) -> Any:
         request = {"cluster_id": 1, "is_active": True, **definition}
@@ -71,6 +143,14 @@ class Schedule:
 
 def _id(response: Any) -> Any:
     return response["id"]
+
+
+def _itself(response: Any) -> Any:
+    return response
+
+
+def _nothing(response: Any) -> None:
+    return None
 
 
 def _name_of(service: str | Named) -> str:

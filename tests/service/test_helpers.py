@@ -1,0 +1,353 @@
+"""The helpers in ``self``: lock, cache, time, patterns, config, invoke_async."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from zato_lite.errors import ServiceMissingError, UnavailableError
+from zato_lite.service.base import BlockingService, Service
+from zato_lite.service.cache import Cache
+from zato_lite.service.invoker import Invoker
+from zato_lite.service.locks import LocalLocks, LockTakenError
+from zato_lite.service.message import Invocation
+from zato_lite.service.payload import payload_of
+from zato_lite.service.ports import AsyncInvocations
+from zato_lite.service.registry import Registry
+from zato_lite.timetable.job import Job
+
+NOON = 1_796_126_400_000_000  # 2026-12-01T12:00:00Z
+
+
+class HandClock:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.passed = 0.0
+
+    def now(self) -> int:
+        return NOON + int(self.passed * 1e6)
+
+    def monotonic(self) -> float:
+        return self.passed
+
+    def call_at(self, instant: int, wake: Any) -> Any:
+        raise NotImplementedError
+
+
+class Double(Service):
+    name = "double"
+
+    async def handle(self) -> Any:
+        return self.request.payload * 2
+
+
+Body = Callable[[Any], Any]
+
+
+async def inside(body: Body, *more: type[Service[Any, Any]], **options: Any) -> Any:
+    """What the body comes to inside of an async service."""
+
+    class Outer(Service):
+        name = "outer"
+
+        async def handle(self) -> Any:
+            result = body(self)
+            return await result if asyncio.iscoroutine(result) else result
+
+    return await _run(Outer, *more, **options)
+
+
+async def in_thread(body: Body, *more: type[Service[Any, Any]], **options: Any) -> Any:
+    """What the body comes to inside of a blocking service."""
+
+    class Outer(BlockingService):
+        name = "outer"
+
+        def handle(self) -> Any:
+            return body(self)
+
+    return await _run(Outer, *more, **options)
+
+
+async def _run(*services: type[Service[Any, Any]], **options: Any) -> Any:
+    registry = Registry()
+    for service in services:
+        registry.add(service)
+    outcome = await Invoker(registry, **options).run(Invocation("outer", cid="c1"))
+    if outcome.error is not None:
+        raise outcome.error
+    return outcome.payload
+
+
+def test_a_cache_forgets_what_has_expired() -> None:
+    clock = HandClock()
+    cache = Cache(clock)
+    cache.set("a", 1, expiry=10)
+    cache.set("b", 2)
+
+    clock.passed = 10
+
+    assert (cache.get("a"), cache.get("a", 7), cache.get("b")) == (None, 7, 2)
+    assert "b" in cache
+    assert "a" not in cache
+
+
+def test_a_full_cache_forgets_what_was_not_used_for_longest() -> None:
+    cache = Cache(HandClock(), limit=2)
+    cache.set("a", 1)
+    cache.set("b", 2)
+    cache.get("a")
+    cache.default.set("c", 3)
+
+    assert [key for key in "abc" if key in cache] == ["a", "c"]
+    assert len(cache) == 2
+    cache.delete("a")
+    cache.delete("a")
+    cache.clear()
+    assert len(cache) == 0
+
+
+async def test_services_share_the_cache() -> None:
+    class Remembers(Service):
+        name = "remembers"
+
+        async def handle(self) -> None:
+            self.cache.set("seen", self.cid)
+
+    async def look(self: Service) -> Any:
+        await self.invoke("remembers")
+        return self.cache.get("seen")
+
+    assert await inside(look, Remembers) == "c1"
+
+
+async def test_time_is_text_or_a_datetime() -> None:
+    def times(self: Service) -> list[Any]:
+        time = self.time
+        return [
+            time.utcnow(),
+            time.now(tz="Europe/Warsaw", format="DD.MM.YY HH:mm"),
+            time.today(),
+            time.yesterday(),
+            time.tomorrow("YYYYMMDD"),
+            time.datetime("Asia/Tokyo").isoformat(),
+        ]
+
+    assert await inside(times, clock=HandClock()) == [
+        "2026-12-01 12:00:00",
+        "01.12.26 13:00",
+        "2026-12-01",
+        "2026-11-30",
+        "20261202",
+        "2026-12-01T21:00:00+09:00",
+    ]
+
+
+async def test_config_is_the_user_s_own() -> None:
+    def look(self: Service) -> list[Any]:
+        return [self.config.crm.url, self.user_config.crm.url]
+
+    assert await inside(look, config={"crm": {"url": "http://crm"}}) == ["http://crm"] * 2
+
+
+async def test_services_are_invoked_in_parallel() -> None:
+    running, most = 0, 0
+
+    class Counts(Service):
+        name = "counts"
+
+        async def handle(self) -> Any:
+            nonlocal running, most
+            running += 1
+            most = max(most, running)
+            await asyncio.sleep(0)
+            running -= 1
+            return self.request.payload
+
+    answers = await inside(
+        lambda self: self.patterns.parallel([("counts", n) for n in range(9)], limit=3), Counts
+    )
+
+    assert answers == [*range(9)]
+    assert most == 3
+
+
+async def test_answers_are_passed_on() -> None:
+    got: list[Any] = []
+
+    class Final(Service):
+        name = "final"
+
+        async def handle(self) -> None:
+            got.append(self.request.payload)
+
+    both = {"double": 2, Double: 3}
+    answers = await inside(
+        lambda self: self.patterns.parallel(both, on_target=Final, on_final=["final"]),
+        Double,
+        Final,
+    )
+
+    assert answers == {"double": 4, Double: 6}
+    assert got == [4, 6, {"double": 4, Double: 6}]
+    assert await inside(lambda self: self.patterns.fanout({"double": 1}), Double) == {"double": 2}
+
+
+async def test_one_that_fails_ends_the_others_and_is_told() -> None:
+    class Stays(Service):
+        name = "stays"
+
+        async def handle(self) -> None:
+            await asyncio.Event().wait()
+
+    with pytest.raises(ServiceMissingError):
+        await inside(lambda self: self.patterns.parallel({"stays": 1, "nowhere": 2}), Stays)
+
+
+@pytest.mark.parametrize(("failures", "is_ok"), [(0, True), (3, True), (4, False)])
+async def test_a_service_is_invoked_until_it_works(failures: int, is_ok: bool) -> None:
+    calls = 0
+
+    class Flaky(Service):
+        name = "flaky"
+
+        async def handle(self) -> str:
+            nonlocal calls
+            calls += 1
+            if calls <= failures:
+                raise OSError("not yet")
+            return "ok"
+
+    def body(self: Service) -> Any:
+        return self.patterns.invoke_retry("flaky", repeats=3, seconds=0)
+
+    if is_ok:
+        assert await inside(body, Flaky) == "ok"
+    else:
+        with pytest.raises(OSError, match="not yet"):
+            await in_thread(body, Flaky)
+    assert calls == min(failures + 1, 4)
+
+
+async def test_a_blocking_service_gets_answers_instead_of_awaitables() -> None:
+    def body(self: Service) -> list[Any]:
+        self.sleep(0)
+        with self.lock("a") as lock:
+            return [self.patterns.fanout({"double": 4}), lock.name]
+
+    assert await in_thread(body, Double) == [{"double": 8}, "a"]
+
+
+async def test_a_lock_is_held_by_one_at_a_time() -> None:
+    inside_now, most = 0, 0
+
+    class Locks(Service):
+        name = "locks"
+
+        async def handle(self) -> int:
+            nonlocal inside_now, most
+            async with self.lock("the-one") as lock:
+                inside_now += 1
+                most = max(most, inside_now)
+                await asyncio.sleep(0)
+                inside_now -= 1
+                return lock.token
+
+    tokens = await inside(
+        lambda self: self.patterns.parallel([("locks", None) for _ in range(3)]), Locks
+    )
+
+    assert most == 1
+    assert len({*tokens}) == 3
+
+
+async def test_a_lock_that_stays_taken_is_an_error() -> None:
+    async def body(self: Service) -> None:
+        async with self.lock():
+            with pytest.raises(LockTakenError, match="Lock `outer` is held by somebody else"):
+                async with self.lock(block=0):
+                    pass
+
+    await inside(body)
+
+
+async def test_a_lock_can_be_renewed_until_it_has_lapsed() -> None:
+    clock = HandClock()
+
+    async def body(self: Service) -> list[bool]:
+        async with self.lock("a", ttl=10) as lock:
+            clock.passed = 9
+            renewed = [await lock.renew()]
+            clock.passed = 18
+            renewed.append(await lock.renew())
+            clock.passed = 40
+            renewed.append(await lock.renew())
+            return renewed
+
+    assert await inside(body, clock=clock) == [True, True, False]
+
+
+async def test_a_lapsed_lock_goes_to_the_next_with_a_greater_token() -> None:
+    clock = HandClock()
+    locks = LocalLocks(clock)
+    first = await locks.acquire("a", "x", 10)
+    assert await locks.acquire("a", "y", 10) is None
+
+    clock.passed = 10
+    second = await locks.acquire("a", "y", 10)
+    assert first is not None
+    await locks.release("a", first)
+
+    assert second is not None
+    assert second > first
+    assert await locks.acquire("a", "x", 10) is None
+
+
+class Kept:
+    """Keeps asynchronous invocations where tests can look at them."""
+
+    def __init__(self) -> None:
+        self.jobs: list[tuple[Job, str]] = []
+
+    async def invoke_async(self, job: Job, cid: str = "") -> int:
+        self.jobs.append((job, cid))
+        return 17
+
+
+@pytest.mark.parametrize("run", [inside, in_thread])
+async def test_an_invocation_for_later_is_kept(run: Callable[..., Awaitable[Any]]) -> None:
+    kept = Kept()
+
+    def body(self: Service) -> Any:
+        return self.invoke_async(
+            Double, a=1, delay=2, retries=3, retry_delay=0.5, timeout=9, callback=Double
+        )
+
+    assert await run(body, Double, resources={AsyncInvocations: kept}, clock=HandClock()) == 17
+    job, cid = kept.jobs[0]
+    assert (job.service, job.trigger.start, cid) == ("double", NOON + 2_000_000, "c1")
+    assert payload_of(job.extra) == {"a": 1}
+    assert (job.max_retries, job.retry_delay_ms, job.max_execution_time_ms) == (3, 500, 9000)
+    assert (job.on_success_service, job.on_error_service) == ("double", "double")
+
+
+async def test_an_invocation_for_later_needs_a_service_and_someone_to_keep_it() -> None:
+    with pytest.raises(ServiceMissingError):
+        await inside(lambda self: self.invoke_async("nowhere"))
+    with pytest.raises(UnavailableError):
+        await inside(lambda self: self.invoke_async("double"), Double)
+
+
+async def test_idle_threads_are_let_go_at_the_end() -> None:
+    registry = Registry()
+    registry.add(Double)
+    invoker = Invoker(registry)
+    thread = await invoker.pool.run(threading.current_thread)
+
+    invoker.close()
+
+    await asyncio.to_thread(thread.join, 5)
+    assert not thread.is_alive()

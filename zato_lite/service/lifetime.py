@@ -1,0 +1,119 @@
+"""What happens in an invocation besides ``handle``: the hooks, in their order.
+
+``accept``, reading the input, ``before_job``, ``before_…_job``, ``before_handle``,
+``validate_input``, ``handle``, ``validate_output``, checking the answer, ``after_handle``,
+``after_…_job``, ``after_job``, and in any case ``finalize_handle``. Whatever raises ends it.
+"""
+
+import inspect
+from collections.abc import Callable, Generator
+from typing import Any
+
+from zato_lite.errors import BadInputError, MethodNotAllowedError
+from zato_lite.service.base import Service
+from zato_lite.service.elements import Answer
+from zato_lite.service.registry import Entry
+from zato_lite.service.request import Response
+
+Steps = Generator[Any, Any, Any]
+"""Yields what each step came to, awaitable or not, and is sent what that came to."""
+
+
+async def live(
+    service: Service[Any, Any], entry: Entry, wait: Callable[[Any], Any] | None = None
+) -> Any:
+    """The whole invocation of a service with hooks; its payload.
+
+    With ``wait`` it does not await: that is how it goes through in one step in a worker thread.
+    """
+    steps = _lifetime(service, entry)
+    try:
+        found = next(steps)
+        while True:
+            try:
+                if inspect.isawaitable(found):
+                    found = await found if wait is None else wait(found)
+            except BaseException as error:  # noqa: BLE001 - it is raised in the steps
+                found = steps.throw(error)
+            else:
+                found = steps.send(found)
+    except StopIteration as stop:
+        return stop.value
+
+
+def live_in_thread(service: Service[Any, Any], entry: Entry, wait: Callable[[Any], Any]) -> Any:
+    """The whole invocation in a worker thread; its payload."""
+    try:
+        live(service, entry, wait).send(None)
+    except StopIteration as stop:
+        return stop.value
+    raise RuntimeError("a blocking service awaited")
+
+
+def read_input(service: Service[Any, Any], entry: Entry) -> None:
+    """Make ``request.input`` of the payload, and make room for an answer set bit by bit."""
+    if entry.read is not None:
+        http = service.http
+        read = entry.read
+        if http is not None and http.method == "GET" and entry.read_text is not None:
+            read = entry.read_text
+        request = service.request
+        request.input = read(request.payload if request.payload is not None else request.input)
+    if entry.has_elements:
+        service.__dict__["response"] = Response(Answer())
+
+
+def answer_of(service: Service[Any, Any], entry: Entry, returned: Any) -> Any:
+    """The payload: what was set on the response, or else what ``handle`` returned; checked."""
+    response = service.__dict__.get("response")
+    payload = None if response is None else response.payload
+    if returned is not None and (payload is None or _is_untouched(payload)):
+        payload = returned
+    return payload if entry.write is None else entry.write(payload)
+
+
+def _is_untouched(payload: Any) -> bool:
+    return isinstance(payload, Answer) and payload.value() is None
+
+
+def _lifetime(service: Service[Any, Any], entry: Entry) -> Steps:
+    hooks = entry.hooks
+    if "accept" in hooks and (yield service.accept()) is False:
+        raise BadInputError(f"Service `{entry.name}` does not accept this")
+    try:
+        read_input(service, entry)
+        for name in _before(service.job_type):
+            if name in hooks:
+                yield getattr(service, name)()
+        returned = yield _handle(service, entry)
+        if "validate_output" in hooks:
+            yield service.validate_output()
+        payload = answer_of(service, entry, returned)
+        for name in _after(service.job_type):
+            if name in hooks:
+                yield getattr(service, name)()
+        return payload
+    finally:
+        if "finalize_handle" in hooks:
+            yield service.finalize_handle()
+
+
+def _before(job_type: str) -> tuple[str, ...]:
+    always = ("before_handle", "validate_input")
+    return ("before_job", f"before_{job_type}_job", *always) if job_type else always
+
+
+def _after(job_type: str) -> tuple[str, ...]:
+    return (
+        ("after_handle", f"after_{job_type}_job", "after_job") if job_type else ("after_handle",)
+    )
+
+
+def _handle(service: Service[Any, Any], entry: Entry) -> Any:
+    http = service.http
+    if http is not None and entry.verbs:
+        if http.method in entry.verbs:
+            return getattr(service, f"handle_{http.method}")()
+        if not entry.has_handle:
+            raise MethodNotAllowedError(f"Service `{entry.name}` does not answer {http.method}")
+    return service.handle()

@@ -1,0 +1,70 @@
+"""``Model``: Zato's base for dataclasses that describe what services take and give."""
+
+import dataclasses
+import inspect
+from collections.abc import Mapping
+from typing import Any, Self, TypeVar, cast
+
+import msgspec
+
+from zato_lite.wire import encode
+
+M = TypeVar("M", bound="Model")
+
+
+class Model:
+    """A dataclass of a service's input or output: ``@dataclass(init=False) class X(Model): …``.
+
+    A field whose type allows None may be left out, as in Zato.
+    """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if not cls.__dict__.get("__doc__"):
+            cls.__doc__ = cls.__name__  # or else dataclass puts the signature there
+        for name, annotation in inspect.get_annotations(cls).items():
+            if name not in cls.__dict__ and _allows_none(annotation):
+                setattr(cls, name, None)
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """A model with its defaults set: serialisers look at what the instance itself has."""
+        self = super().__new__(cls)
+        self.__post_init__()
+        return self
+
+    def __post_init__(self) -> None:
+        own = self.__dict__
+        for field in dataclasses.fields(cast("Any", self)):
+            if field.name in own:
+                continue
+            if field.default is not dataclasses.MISSING:
+                own[field.name] = field.default
+            elif field.default_factory is not dataclasses.MISSING:
+                own[field.name] = field.default_factory()
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """The model that the dictionary describes.
+
+        Raises:
+            msgspec.ValidationError: it does not describe one.
+        """
+        return msgspec.convert(data, cls)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The model as a dictionary, nested ones included."""
+        return {
+            field.name: msgspec.to_builtins(getattr(self, field.name))
+            for field in dataclasses.fields(cast("Any", self))
+            if hasattr(self, field.name)
+        }
+
+    def to_json(self) -> str:
+        """The model as JSON."""
+        return encode(self.to_dict()).decode()
+
+
+def _allows_none(annotation: Any) -> bool:
+    if isinstance(annotation, str):
+        return annotation.startswith(("optional[", "Optional[")) or "None" in annotation
+    return type(None) in getattr(annotation, "__args__", ())
