@@ -11,7 +11,7 @@ Calls = Mapping[Any, Any] | Iterable[tuple[Any, Any]]
 class Invoke(Protocol):
     """Invokes a service."""
 
-    def __call__(self, service: Any, payload: Any) -> Awaitable[Any]:
+    def __call__(self, target: Any, payload: Any) -> Awaitable[Any]:
         """What it answers."""
         ...
 

@@ -5,7 +5,16 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from types import UnionType
-from typing import Any, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Any,
+    NamedTuple,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+    is_typeddict,
+)
 
 import msgspec
 
@@ -163,9 +172,10 @@ def _fields(wanted: Any) -> Iterator[tuple[str, Any, bool]]:
             missing = dataclasses.MISSING
             is_required = member.default is missing and member.default_factory is missing
             yield member.name, hints[member.name], is_required
-    elif hasattr(wanted, "__required_keys__"):  # a TypedDict
+    elif is_typeddict(wanted):
+        required: frozenset[str] = wanted.__required_keys__
         for name, hint in get_type_hints(wanted).items():
-            yield name, hint, name in wanted.__required_keys__
+            yield name, hint, name in required
 
 
 def _missing(wanted: Any, path: str) -> str:
