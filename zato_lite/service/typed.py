@@ -166,16 +166,16 @@ def _fields(wanted: Any) -> Iterator[tuple[str, Any, bool]]:
     if isinstance(wanted, type) and issubclass(wanted, msgspec.Struct):
         for field in msgspec.structs.fields(wanted):
             yield field.encode_name, field.type, field.required
+    elif is_typeddict(wanted):
+        required: frozenset[str] = wanted.__required_keys__
+        for name, hint in get_type_hints(wanted).items():
+            yield name, hint, name in required
     elif dataclasses.is_dataclass(wanted) and isinstance(wanted, type):
         hints = get_type_hints(wanted, include_extras=True)
         for member in dataclasses.fields(wanted):
             missing = dataclasses.MISSING
             is_required = member.default is missing and member.default_factory is missing
             yield member.name, hints[member.name], is_required
-    elif is_typeddict(wanted):
-        required: frozenset[str] = wanted.__required_keys__
-        for name, hint in get_type_hints(wanted).items():
-            yield name, hint, name in required
 
 
 def _missing(wanted: Any, path: str) -> str:
