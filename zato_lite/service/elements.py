@@ -338,12 +338,14 @@ def simple_io(declaration: type, side: str) -> Elements | None:
 
     def listed(name: str) -> Iterable[Any]:
         value = getattr(declaration, name, ())
-        return (value,) if isinstance(value, (str, Element)) else value
+        if isinstance(value, (str, Element)):
+            return (value,)
+        return value if isinstance(value, (tuple, list)) else ()
 
     default = getattr(declaration, "default_value", None)
     required = [element(item) for item in listed(f"{side}_required")]
     optional = [element(item) for item in listed(f"{side}_optional")]
-    for item in listed(side) if hasattr(declaration, side) else ():
+    for item in listed(side):
         (required if element(item).is_required else optional).append(element(item))
     for item in optional:
         item.is_required = False

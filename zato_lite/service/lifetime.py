@@ -1,8 +1,8 @@
 """What happens in an invocation besides ``handle``: the hooks, in their order.
 
 ``accept``, reading the input, ``before_job``, ``before_…_job``, ``before_handle``,
-``validate_input``, ``handle``, ``validate_output``, checking the answer, ``after_handle``,
-``after_…_job``, ``after_job``, and in any case ``finalize_handle``. Whatever raises ends it.
+``validate_input``, ``handle``, ``validate_output``, ``after_handle``, ``after_…_job``,
+``after_job``, checking the answer, and in any case ``finalize_handle``. Whatever raises ends it.
 """
 
 import inspect
@@ -86,13 +86,12 @@ def _lifetime(service: Service[Any, Any], entry: Entry) -> Steps:
             if name in hooks:
                 yield getattr(service, name)()
         returned = yield _handle(service, entry)
-        if "validate_output" in hooks:
-            yield service.validate_output()
-        payload = answer_of(service, entry, returned)
+        if returned is not None and service.response.payload is None:
+            service.response.payload = returned
         for name in _after(service.job_type):
             if name in hooks:
                 yield getattr(service, name)()
-        return payload
+        return answer_of(service, entry, returned)
     finally:
         if "finalize_handle" in hooks:
             yield service.finalize_handle()
@@ -104,9 +103,8 @@ def _before(job_type: str) -> tuple[str, ...]:
 
 
 def _after(job_type: str) -> tuple[str, ...]:
-    return (
-        ("after_handle", f"after_{job_type}_job", "after_job") if job_type else ("after_handle",)
-    )
+    always = ("validate_output", "after_handle")
+    return (*always, f"after_{job_type}_job", "after_job") if job_type else always
 
 
 def _handle(service: Service[Any, Any], entry: Entry) -> Any:

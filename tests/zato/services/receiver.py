@@ -1,0 +1,9 @@
+# -*- coding: utf-8 -*-
+
+# Zato
+from zato.server.service import Service
+
+class MyService(Service):
+
+    def handle(self):
+        self.logger.info('Message received: %s', self.request.raw_request)

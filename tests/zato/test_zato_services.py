@@ -1,0 +1,268 @@
+"""Services written for Zato run unchanged."""
+
+import logging
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from zato_lite.errors import BadInputError, ZatoLiteError
+from zato_lite.service.base import Service
+from zato_lite.service.discovery import Discovery, discover
+from zato_lite.service.invoker import Invoker
+from zato_lite.service.message import HttpContext, Invocation, JobContext, Outcome
+from zato_lite.service.payload import payload_of
+from zato_lite.service.ports import AsyncInvocations
+from zato_lite.service.registry import Registry
+from zato_lite.service.schema import plain
+from zato_lite.timetable.job import Job
+from zato_lite.zato.finder import ZatoFinder, install, uninstall
+
+FOLDER = Path(__file__).parent / "services"
+
+created: list[dict[str, Any]] = []
+
+
+class Create(Service):
+    """Keeps what it is asked for, where the scheduler would make a job of it."""
+
+    name = "zato.scheduler.job.create"
+
+    async def handle(self) -> None:
+        created.append(self.request.payload)
+        self.response.payload = {"id": len(created), "name": self.request.payload["name"]}
+
+
+class Kept:
+    """Keeps invocations for later where tests can look at them."""
+
+    def __init__(self) -> None:
+        self.jobs: list[Job] = []
+
+    async def invoke_async(self, job: Job, cid: str = "") -> int:
+        self.jobs.append(job)
+        return len(self.jobs)
+
+
+@pytest.fixture(scope="module")
+def discovery() -> Iterator[Discovery]:
+    modules, path = {*sys.modules}, [*sys.path]
+    install()
+    install()
+    assert sum(isinstance(finder, ZatoFinder) for finder in sys.meta_path) == 1
+    yield discover(FOLDER)
+    uninstall()
+    sys.path[:] = path
+    for name in {*sys.modules} - modules:
+        del sys.modules[name]
+
+
+@pytest.fixture
+def kept() -> Kept:
+    return Kept()
+
+
+@pytest.fixture
+def invoker(discovery: Discovery, kept: Kept) -> Invoker:
+    registry = Registry()
+    registry.add(Create)
+    for found in discovery.services:
+        registry.add(found.cls, source=str(found.source))
+    created.clear()
+    return Invoker(
+        registry, resources={AsyncInvocations: kept}, config={"crm": {"url": "http://crm"}}
+    )
+
+
+async def run(invoker: Invoker, service: str, payload: Any = None, **more: Any) -> Outcome:
+    return await invoker.run(Invocation(service, payload, **more))
+
+
+async def test_all_files_are_served(discovery: Discovery, invoker: Invoker) -> None:
+    assert discovery.failures == ()
+    assert {"receiver.my-service", "scheduler-demo.scheduler", "hourly.my-service"} <= {
+        *invoker.registry.names()
+    }
+    assert "base-demo.skipped" not in invoker.registry
+    assert "base-demo._base" not in invoker.registry
+
+
+async def test_the_first_sample_logs_the_message(
+    invoker: Invoker, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+
+    outcome = await run(invoker, "receiver.my-service", {"a": 1}, raw='{"a": 1}')
+
+    assert outcome.error is None
+    assert 'Message received: {"a": 1}' in caplog.messages
+    assert caplog.records[-1].name == "receiver.my-service"
+
+
+async def test_the_second_sample_schedules_its_target(
+    invoker: Invoker, caplog: pytest.LogCaptureFixture
+) -> None:
+    outcome = await run(invoker, "scheduler-demo.scheduler")
+    assert outcome.error is None
+    job = created[0]
+    assert job["service"] == "scheduler-demo.my-target"
+    assert job["start_date"] == "2027-07-29 11:35:49"
+    assert job["name"].startswith("user@example.com scheduler-demo.scheduler -> ")
+
+    await run(invoker, job["service"], payload_of(job["extra"]), raw=job["extra"])
+
+    assert caplog.messages[-1] == "I was invoked with {'my.key': 'my.value'}"
+    assert caplog.records[-1].levelname == "WARNING"
+    assert caplog.records[-1].filename == "scheduler_demo.py"
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+async def test_the_third_sample_schedules_a_ping(invoker: Invoker) -> None:
+    outcome = await run(invoker, "hourly.my-service")
+
+    assert outcome.error is None
+    assert created[0]["cluster_id"] == 1
+    assert created[0]["cron_definition"] == "@hourly"
+
+
+async def test_models_describe_input_and_output(invoker: Invoker) -> None:
+    outcome = await run(invoker, "models-demo.get-phone-list", {"client_id": 7})
+    wrong = await run(invoker, "models-demo.get-phone-list", {"client_id": "x", "tags": [1]})
+
+    assert plain(outcome.payload) == {
+        "phone_list": [{"imei": "123", "owner": "John Doe"}],
+        "total": 1,
+    }
+    assert isinstance(wrong.error, BadInputError)
+    assert [error.field for error in wrong.error.errors] == ["client_id", "tags[0]"]
+
+
+async def test_elements_describe_input_and_output(invoker: Invoker) -> None:
+    payload = {"name": "Ann", "age": "41", "is_active": "yes"}
+    outcome = await run(invoker, "elements-demo.create-customer", payload)
+
+    assert outcome.payload == {"customer_id": 42, "name": "ANN", "limit": 10.5}
+
+
+async def test_simple_io_lists(invoker: Invoker) -> None:
+    outcome = await run(invoker, "simple-io-demo.get-list", {"company_id": 5})
+
+    assert outcome.payload == [
+        {"user_id": 1, "user_name": "ann", "is_admin": True},
+        {"user_id": 2, "user_name": "bob-5", "is_admin": None},
+    ]
+
+
+async def test_hooks_are_called(invoker: Invoker) -> None:
+    outcome = await run(invoker, "hooks-demo.my-service", {})
+    refused = await run(invoker, "hooks-demo.my-service", {"forbidden": 1})
+
+    assert outcome.payload == {"steps": ["before", "handle"]}
+    assert isinstance(refused.error, BadInputError)
+    assert str(refused.error) == "That is forbidden"
+
+
+async def test_hooks_of_jobs_are_called(invoker: Invoker, job: JobContext) -> None:
+    outcome = await run(invoker, "job-hooks-demo.my-service", job=job, channel="scheduler")
+
+    assert outcome.payload == [
+        "before_job",
+        "interval_based",
+        "before_interval_based_job",
+        "scheduler",
+    ]
+
+
+async def test_services_invoke_each_other(invoker: Invoker) -> None:
+    by_name = await run(invoker, "invoke-demo.by-name", cid="c1")
+    by_class = await run(invoker, "invoke-demo.by-class", cid="c1")
+    caught = await run(invoker, "invoke-demo.catches-errors")
+    in_async = await run(invoker, "async-zato.my-service", cid="c1")
+
+    assert by_name.payload == {"got": {"my": "request"}, "cid": "c1"}
+    assert by_class.payload == by_name.payload
+    assert caught.payload == "Caught: Service `no.such.service` does not exist"
+    assert in_async.payload == {"got": 1, "cid": "c1"}
+
+
+async def test_an_invocation_for_later_is_kept(invoker: Invoker, kept: Kept) -> None:
+    outcome = await run(invoker, "async-demo.my-service")
+
+    assert outcome.payload == 1
+    assert kept.jobs[0].service == "async-demo.later"
+
+
+async def test_services_run_in_parallel_and_again(invoker: Invoker) -> None:
+    outcome = await run(invoker, "parallel-demo.my-service")
+    again = await run(invoker, "parallel-demo.retry")
+
+    assert outcome.payload == {"parallel-demo.crm": {"crm": 1}, "parallel-demo.erp": {"erp": 2}}
+    assert invoker.cache.get("merged") == 2
+    assert again.payload == {"crm": 3}
+
+
+async def test_http_methods_have_their_handlers(invoker: Invoker) -> None:
+    http = HttpContext("GET", "/c", {"id": "7"}, {"page": "2"}, {"user-agent": "curl"})
+    got = await run(invoker, "http-demo.customer", http=http)
+    posted = await run(
+        invoker,
+        "http-demo.customer",
+        {"a": 1},
+        raw='{"a":1}',
+        http=HttpContext("POST", "/c", {}, {}, {}),
+    )
+
+    assert got.payload == {"id": "7", "page": "2", "agent": "curl"}
+    assert (posted.status_code, posted.payload) == (201, '{"a":1}')
+    assert posted.headers == {"Location": "/customer/1"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [("conflict", 409), ("forbidden", 403), ("not-found", 404), ("too-many", 429), ("other", 500)],
+)
+async def test_zato_s_exceptions_have_their_statuses(
+    invoker: Invoker, kind: str, status: int
+) -> None:
+    outcome = await run(invoker, "errors-demo.raise", {"kind": kind})
+
+    assert isinstance(outcome.error, ZatoLiteError)
+    assert (outcome.error.status, str(outcome.error)) == (status, "My message")
+
+
+async def test_the_tools_in_self_are_there(invoker: Invoker) -> None:
+    outcome = await run(invoker, "tools-demo.my-service")
+
+    assert outcome.payload["cached"] == {"a": 1}
+    assert outcome.payload["url"] == "http://crm"
+    assert outcome.payload["name"] == "tools-demo.my-service"
+
+
+async def test_a_base_class_may_hold_the_handle(invoker: Invoker) -> None:
+    outcome = await run(invoker, "base-demo.hello")
+
+    assert (outcome.payload, outcome.status_code) == ("Hello", 200)
+
+
+def test_a_module_that_nobody_knows_stays_unknown(discovery: Discovery) -> None:
+    with pytest.raises(ModuleNotFoundError):
+        __import__("zato.nothing_of_the_kind")
+
+
+def test_a_real_zato_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "zato"
+    package.mkdir()
+    (package / "__init__.py").write_text("IS_REAL = True")
+    uninstall()
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    install()
+    try:
+        assert __import__("zato").IS_REAL
+        with pytest.raises(ModuleNotFoundError):
+            __import__("zato.server.service")
+    finally:
+        sys.modules.pop("zato", None)
+        uninstall()
