@@ -1,0 +1,80 @@
+import pytest
+
+from zato_lite.timetable.job import SECOND, Cron, Interval, OneTime
+from zato_lite.timetable.plan import Entry
+from zato_lite.timetable.words import describe, duration, explain, explain_entry
+from zato_lite.timetable.zone import parse_moment
+
+NOON = parse_moment("2026-11-23T12:00:00Z")
+
+
+@pytest.mark.parametrize(
+    ("expression", "words"),
+    [
+        ("0 2 * * mon-fri", "every weekday at 02:00"),
+        ("0 9 * * mon", "every Monday at 09:00"),
+        ("* * * * *", "every minute"),
+        ("*/5 * * * *", "every 5 minutes"),
+        ("@hourly", "every hour"),
+        ("@daily", "every day at 00:00"),
+        ("30 2,14 * * *", "every day at 02:30 and 14:30"),
+        ("0 0 1 * *", "on day 1 of the month at 00:00"),
+        ("0 0 1 1 *", "on day 1 of the month in January at 00:00"),
+        ("0 9 L * *", "on the last day of the month at 09:00"),
+        ("0 9 L-2 * *", "on the 3rd to last day of the month at 09:00"),
+        ("0 9 LW * *", "on the last weekday of the month at 09:00"),
+        ("0 9 15W * *", "on the weekday nearest to day 15 of the month at 09:00"),
+        ("0 9 * * fri#2", "the 2nd Friday of the month at 09:00"),
+        ("0 9 * * friL", "the last Friday of the month at 09:00"),
+        ("0 9 13 * fri", "on day 13 of the month and every Friday at 09:00"),
+        ("0 9 */2 * sat,sun", None),
+        ("0 9-17 * * mon-fri", "at 09:00 to 17:00, every weekday"),
+        ("*/10 9-17 * * *", "every 10 minutes from 09:00 to 17:59"),
+        ("0 */6 * * *", "every 6 hours"),
+        ("15 * * * *", "at minute 15 of every hour"),
+        ("*/15 * * * * *", "every 15 seconds"),
+        ("0 0 0 1 1 ? 2099", "on day 1 of the month in January in 2099 at 00:00"),
+    ],
+)
+def test_a_cron_schedule_is_said_in_words(expression: str, words: str | None) -> None:
+    said = describe(Cron(start=NOON, expression=expression, timezone="Europe/Warsaw"))
+
+    if words is not None:
+        assert said == f"{words}, Europe/Warsaw"
+    assert "  " not in said
+
+
+def test_other_schedules_are_said_in_words() -> None:
+    assert describe(Interval(start=NOON, seconds=90)) == "every 1 minute 30 seconds"
+    assert describe(Interval(start=NOON, hours=1)) == "every hour"
+    assert describe(Cron(start=NOON, expression="@every 90s")) == "every 1 minute 30 seconds"
+    assert describe(OneTime(start=NOON, timezone="Europe/Warsaw")) == (
+        "once, at 2026-11-23 13:00:00 Europe/Warsaw"
+    )
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "text"),
+    [(0, "< 1ms"), (0.4, "< 1ms"), (1, "1ms"), (999, "999ms"), (1_000, "1.0s"), (61_250, "61.2s")],
+)
+def test_durations_have_the_form_of_zato(milliseconds: float, text: str) -> None:
+    assert duration(milliseconds) == text
+
+
+def test_an_entry_is_explained() -> None:
+    entry = Entry("missed", NOON, NOON + 9 * SECOND, 10, "the server was down")
+    single = Entry("paused", NOON, NOON, 1)
+
+    assert explain_entry(entry) == (
+        "10 slots from 2026-11-23 12:00:00 UTC to 2026-11-23 12:00:09 UTC: "
+        "It was missed: the server was down."
+    )
+    assert explain_entry(single, "Europe/Warsaw") == (
+        "2026-11-23 13:00:00 Europe/Warsaw: The job was paused."
+    )
+    assert explain("ok") == "It ran."
+
+
+def test_an_unknown_outcome_is_never_guessed() -> None:
+    with pytest.raises(ValueError, match="no outcome is called `lunar`"):
+        explain("lunar")

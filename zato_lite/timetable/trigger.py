@@ -1,0 +1,364 @@
+"""From a trigger and a moment to the slots around it: the only module that knows croniter.
+
+A question leaves no trace: the same trigger and moment always have the same answer. The slots of
+a cron expression lie in *spans*, between two clock changes; in each of them wall time and UTC run
+alike, and what a clock change leaves out or doubles is settled where two spans meet.
+"""
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import NamedTuple
+
+from croniter import croniter
+from croniter.croniter import CroniterError
+
+from zato_lite.errors import BadInputError, FieldError
+from zato_lite.timetable import cron
+from zato_lite.timetable.cron import Expression
+from zato_lite.timetable.job import (
+    SECOND,
+    Cron,
+    FoldPolicy,
+    GapPolicy,
+    Instant,
+    Interval,
+    OneTime,
+    Trigger,
+)
+from zato_lite.timetable.zone import BLOCK, Stretch, check_zone, stretches, to_text
+
+_SHORTEST = 1_000
+"""Microseconds: no interval is shorter than a millisecond."""
+
+_LAST_SECOND = 7_258_118_400
+"""2200-01-01; no slot of a cron expression is at or after it, none is before 1970."""
+
+_MARGIN = 2 * cron.DAY
+"""Seconds between a wall time read as UTC and any slot that comes of it, at most."""
+
+
+class _Span(NamedTuple):
+    """Slots of one offset: matches of wall time in [first, stop), and ``extras`` from a gap."""
+
+    end: int
+    first: int
+    stop: int
+    offset: int
+    extras: tuple[int, ...]
+
+
+def next_after(trigger: Trigger, moment: Instant) -> Instant | None:
+    """The first slot strictly after ``moment``, or None when there is none any more."""
+    slot = _next_after(trigger, moment)
+    if slot is None or (trigger.end is not None and slot >= trigger.end):
+        return None
+    return slot
+
+
+def previous_before(trigger: Trigger, moment: Instant) -> Instant | None:
+    """The last slot strictly before ``moment``, or None when there was none yet."""
+    if trigger.end is not None and moment > trigger.end:
+        moment = trigger.end
+    match trigger:
+        case OneTime():
+            return trigger.start if trigger.start < moment else None
+        case Interval():
+            return _grid_before(trigger.start, trigger.period, moment)
+        case Cron():
+            if period := cron.every(trigger.expression):
+                return _grid_before(trigger.start, period, moment)
+            found = _cron_before(_key(trigger), -(-moment // SECOND))
+            return found if found is not None and found >= trigger.start else None
+
+
+def count_between(trigger: Trigger, after: Instant, until: Instant) -> int:
+    """How many slots lie in (after, until]: at once for a grid, by whole months for cron."""
+    after = max(after, trigger.start - 1)
+    if trigger.end is not None:
+        until = min(until, trigger.end - 1)
+    if until <= after:
+        return 0
+    match trigger:
+        case OneTime():
+            return 1
+        case Interval():
+            return _grid_count(trigger.start, trigger.period, after, until)
+        case Cron():
+            if period := cron.every(trigger.expression):
+                return _grid_count(trigger.start, period, after, until)
+            return _cron_count(_key(trigger), after // SECOND + 1, until // SECOND + 1)
+
+
+def slots_between(trigger: Trigger, after: Instant, until: Instant) -> Iterator[Instant]:
+    """The slots in (after, until], one by one, in order."""
+    slot = next_after(trigger, after)
+    while slot is not None and slot <= until:
+        yield slot
+        slot = next_after(trigger, slot)
+
+
+def check(trigger: Trigger, now: Instant) -> None:
+    """Make sure that the trigger can be understood and will ever fire.
+
+    Raises:
+        BadInputError: it will not; every wrong field is named.
+    """
+    errors: list[FieldError] = []
+    for part in (_check_timezone, _check_interval, _check_expression):
+        try:
+            part(trigger)
+        except BadInputError as error:
+            errors.extend(error.errors)
+    errors.extend(() if errors else _never(trigger, now))
+    if errors:
+        raise BadInputError.of(errors)
+
+
+def clock_remarks(trigger: Trigger, after: Instant, until: Instant) -> Iterator[tuple[int, str]]:
+    """What clock changes in (after, until] do to a fixed time of day, each with its instant."""
+    if not isinstance(trigger, Cron) or trigger.timezone is None:
+        return
+    expression, zone, _, _ = _key(trigger)
+    if expression.cadence:
+        return
+    for block in range(after // SECOND // BLOCK, until // SECOND // BLOCK + 1):
+        for stretch in stretches(zone, block):
+            if after < stretch.begin * SECOND <= until and stretch.begin >= block * BLOCK:
+                yield from _remarks_of(expression, trigger, stretch)
+
+
+# ---- grids
+
+
+def _next_after(trigger: Trigger, moment: Instant) -> Instant | None:
+    start = trigger.start
+    match trigger:
+        case Interval():
+            if moment < start:
+                return start
+            period = trigger.period
+            return moment + period - (moment - start) % period
+        case OneTime():
+            return start if moment < start else None
+        case Cron():
+            if each := cron.every(trigger.expression):
+                return start if moment < start else moment + each - (moment - start) % each
+            return _cron_after(*_key(trigger), max(moment, start - 1) // SECOND + 1)
+
+
+def _grid_before(start: Instant, period: int, moment: Instant) -> Instant | None:
+    return moment - 1 - (moment - 1 - start) % period if moment > start else None
+
+
+def _grid_count(start: Instant, period: int, after: Instant, until: Instant) -> int:
+    return (until - start) // period - (after - start) // period
+
+
+# ---- cron
+
+_Key = tuple[Expression, str | None, GapPolicy, FoldPolicy]
+
+
+def _key(trigger: Cron) -> _Key:
+    """All that the slots depend on, so that jobs that share it share the work."""
+    text = trigger.expression
+    seed = trigger.seed if cron.is_spread(text) else ""
+    expression = cron.read(text, seed, day_and=trigger.day_and)
+    return expression, trigger.timezone, trigger.gap, trigger.fold
+
+
+@lru_cache(maxsize=65_536)
+def _cron_after(
+    expression: Expression, zone: str | None, gap: GapPolicy, fold: FoldPolicy, second: int
+) -> Instant | None:
+    """The first slot at or after a second, in microseconds."""
+    second = max(second, 0)
+    while second < _LAST_SECOND:
+        block = second // BLOCK
+        wall: int | None = second
+        for span in _spans(expression, zone, gap, fold, block):
+            if span.end <= second and span.stop <= second and not span.extras:
+                continue
+            found = next((extra for extra in span.extras if extra >= second), None)
+            if (begin := max(span.first, second)) < span.stop:
+                wall = expression.next(begin + span.offset)
+                if wall is not None and wall - span.offset < span.stop:
+                    slot = wall - span.offset
+                    found = slot if found is None else min(slot, found)
+            if found is not None:
+                return found * SECOND
+        if wall is None:
+            return None
+        second = max((block + 1) * BLOCK, wall - _MARGIN)
+    return None
+
+
+def _cron_before(key: _Key, second: int) -> Instant | None:
+    """The last slot before a second, in microseconds."""
+    expression, zone, gap, fold = key
+    second = min(second, _LAST_SECOND)
+    while second > 0:
+        block = (second - 1) // BLOCK
+        wall: int | None = second
+        for span in reversed(_spans(expression, zone, gap, fold, block)):
+            found = next((extra for extra in reversed(span.extras) if extra < second), None)
+            if (end := min(span.stop, second)) > span.first:
+                wall = expression.previous(end - 1 + span.offset)
+                if wall is not None and wall - span.offset >= span.first:
+                    slot = wall - span.offset
+                    found = slot if found is None else max(slot, found)
+            if found is not None:
+                return found * SECOND
+        if wall is None:
+            return None
+        second = min(block * BLOCK, wall + _MARGIN)
+    return None
+
+
+def _cron_count(key: _Key, first: int, stop: int) -> int:
+    """How many slots there are in the seconds [first, stop)."""
+    expression, zone, gap, fold = key
+    first, stop = max(first, 0), min(stop, _LAST_SECOND)
+    count = 0
+    for block in range(first // BLOCK, (stop - 1) // BLOCK + 1):
+        for span in _spans(expression, zone, gap, fold, block):
+            begin, end = max(span.first, first), min(span.stop, stop)
+            count += expression.count(begin + span.offset, end + span.offset)
+            count += sum(first <= extra < stop for extra in span.extras)
+    return count
+
+
+@lru_cache(maxsize=4_096)
+def _spans(
+    expression: Expression, zone: str | None, gap: GapPolicy, fold: FoldPolicy, block: int
+) -> tuple[_Span, ...]:
+    """The spans of a block of time, in order, by the policies for clock changes."""
+    return tuple(
+        _span(expression, gap, "both" if expression.cadence else fold, stretch)
+        for stretch in stretches(zone, block)
+    )
+
+
+def _span(expression: Expression, gap: GapPolicy, fold: FoldPolicy, stretch: Stretch) -> _Span:
+    begin, end, before, offset, after = stretch
+    first, stop = begin, end
+    if fold == "first" and before > offset:
+        first = min(begin + before - offset, end)
+    if fold == "last" and after < offset:
+        stop = max(end - (offset - after), begin)
+    extras: tuple[int, ...] = ()
+    if before < offset and not expression.cadence:
+        slots = _gap_slots(expression, gap, stretch)
+        extras = tuple(slot for slot in slots if not expression.matches(slot + offset))
+    return _Span(end, first, stop, offset, extras)
+
+
+def _gap_slots(expression: Expression, gap: GapPolicy, stretch: Stretch) -> Iterator[int]:
+    """What the wall times that a clock change leaves out at ``stretch.begin`` become."""
+    wall = expression.next(stretch.begin + stretch.before)
+    while gap != "skip" and wall is not None and wall < stretch.begin + stretch.offset:
+        if gap == "run_after":
+            yield stretch.begin
+            return
+        yield wall - stretch.before
+        wall = expression.next(wall + 1)
+
+
+def _remarks_of(
+    expression: Expression, trigger: Cron, stretch: Stretch
+) -> Iterator[tuple[int, str]]:
+    """What is worth saying of the clock change at ``stretch.begin``."""
+    begin, _, before, offset, _ = stretch
+    low, high = sorted((begin + before, begin + offset))
+    wall = expression.next(low)
+    while wall is not None and wall < high:
+        text = to_text(wall * SECOND).removesuffix(" UTC")
+        if before < offset:
+            slot = begin if trigger.gap == "run_after" else wall - before
+            words = f"{text} does not exist in {trigger.timezone}: "
+            when = to_text(slot * SECOND, trigger.timezone).split()[1]
+            words += "skipped" if trigger.gap == "skip" else f"runs at {when}"
+        else:
+            slot = wall - (offset if trigger.fold == "last" else before)
+            which = {"first": "the first time", "last": "the second time", "both": "both times"}
+            words = f"{text} comes twice in {trigger.timezone}: runs {which[trigger.fold]}"
+        yield slot * SECOND, words
+        wall = expression.next(wall + 1)
+
+
+# ---- checks
+
+
+def _check_timezone(trigger: Trigger) -> None:
+    if trigger.timezone is not None:
+        check_zone(trigger.timezone)
+
+
+def _check_interval(trigger: Trigger) -> None:
+    if not isinstance(trigger, Interval):
+        return
+    units = ("weeks", "days", "hours", "minutes", "seconds", "milliseconds")
+    errors = [
+        FieldError(unit, getattr(trigger, unit), f"`{unit}` must not be negative")
+        for unit in units
+        if getattr(trigger, unit) < 0
+    ]
+    if not errors and trigger.period < _SHORTEST:
+        message = f"At least one of {list(units[:5])} must be given"
+        errors = [FieldError("seconds", trigger.seconds, message)]
+    if errors:
+        raise BadInputError.of(errors)
+
+
+def _check_expression(trigger: Trigger) -> None:
+    """Read it twice: what croniter reads differently is refused, as a person may, too."""
+    if not isinstance(trigger, Cron) or cron.every(trigger.expression):
+        return
+    expression = _key(trigger)[0]
+    theirs = _second_reading(expression.fields)
+    if theirs is not None and theirs != _first_reading(expression):
+        message = f"Cron definition `{trigger.expression}` can be read in two ways: write it out"
+        raise BadInputError.of([FieldError("cron_definition", trigger.expression, message)])
+
+
+def _first_reading(expression: Expression) -> tuple[frozenset[int], ...]:
+    days = frozenset(day for day in range(1, 32) if expression.days >> day & 1)
+    own = (expression.seconds, expression.minutes, expression.hours, days)
+    return (*map(frozenset, own), expression.months, frozenset(expression.weekdays))
+
+
+@lru_cache(maxsize=1_024)
+def _second_reading(fields: tuple[str, ...]) -> tuple[frozenset[int], ...] | None:
+    """What croniter makes of a plain expression; None when it says more than croniter can read."""
+    second, minute, hour, day, month, weekday, _ = fields
+    plain = f"{minute} {hour} {day} {month} {weekday} {second}"
+    if any(mark in field for field in (day, weekday) for mark in "lw#?") or "h" in plain:
+        return None
+    try:
+        sets, _ = croniter.expand(plain)
+    except CroniterError:
+        return None
+    minutes, hours, days, months, weekdays, seconds = (
+        frozenset(range(low, high + 1)) if "*" in values else frozenset(map(int, values))
+        for values, (low, high) in zip(sets, croniter.RANGES, strict=False)
+    )
+    return seconds, minutes, hours, days, months, frozenset(day % 7 for day in weekdays)
+
+
+def _never(trigger: Trigger, now: Instant) -> Iterator[FieldError]:
+    """Why there will never be a slot, if so."""
+    if trigger.end is not None and trigger.end <= trigger.start:
+        message = "`end_date` must be later than `start_date`"
+        yield FieldError("end_date", to_text(trigger.end), message)
+    elif isinstance(trigger, Cron) and _next_after(trigger, min(now, trigger.start) - 1) is None:
+        message = f"Cron definition `{trigger.expression}` never comes: no date is like that"
+        yield FieldError("cron_definition", trigger.expression, message)
+    elif trigger.end is not None and next_after(trigger, _eve(trigger, now)) is None:
+        text = to_text(trigger.end, trigger.timezone)
+        message = f"It would never run: there is no slot from now until `end_date`, {text}"
+        yield FieldError("end_date", to_text(trigger.end), message)
+
+
+def _eve(trigger: Trigger, now: Instant) -> Instant:
+    """The moment after which slots count for a new job: a one-time job's may have passed."""
+    return trigger.start - 1 if isinstance(trigger, OneTime) else max(trigger.start, now) - 1

@@ -1,0 +1,247 @@
+"""Schedules, durations and outcomes in plain English."""
+
+from collections.abc import Callable, Sequence
+
+from zato_lite.timetable import cron
+from zato_lite.timetable.cron import DayRule, Expression
+from zato_lite.timetable.job import Cron, Interval, OneTime, Trigger
+from zato_lite.timetable.plan import Entry
+from zato_lite.timetable.zone import to_text
+
+_DAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
+_MONTHS = (
+    "January", "February", "March", "April", "May", "June",
+    "July", "August", "September", "October", "November", "December",
+)  # fmt: skip
+_TIMES_AT_MOST = 6
+_SIXTY, _HOURS, _LONGEST_MONTH = 60, 24, 31
+_RANGE = 3
+_SECOND_MS = 1_000
+_WORKDAYS = (1, 2, 3, 4, 5)
+_WEEKEND = (0, 6)
+_FATES = {
+    "ok": "It ran.",
+    "running": "It is running.",
+    "error": "It ran and failed",
+    "timeout": "It ran for too long and was cancelled",
+    "cancelled": "It was cancelled",
+    "lost": "Its process died",
+    "missed": "It was missed",
+    "excluded": "The day is excluded",
+    "paused": "The job was paused",
+    "skipped_already_in_flight": "It was skipped",
+}
+
+
+def describe(trigger: Trigger) -> str:
+    """The schedule as one would say it: ``every weekday at 02:00, Europe/Warsaw``."""
+    match trigger:
+        case OneTime():
+            return f"once, at {to_text(trigger.start, trigger.timezone)}"
+        case Interval():
+            return f"every {_period(trigger.period)}"
+        case Cron():
+            if period := cron.every(trigger.expression):
+                return f"every {_period(period)}"
+            seed = trigger.seed if cron.is_spread(trigger.expression) else ""
+            expression = cron.read(trigger.expression, seed, day_and=trigger.day_and)
+            return f"{_sentence(expression)}, {trigger.timezone or 'UTC'}"
+
+
+def duration(milliseconds: float) -> str:
+    """A duration in Zato's form: ``< 1ms``, ``35ms``, ``2.5s``."""
+    if milliseconds < 1:
+        return "< 1ms"
+    if milliseconds < _SECOND_MS:
+        return f"{int(milliseconds)}ms"
+    return f"{milliseconds / _SECOND_MS:.1f}s"
+
+
+def explain(outcome: str, reason: str = "") -> str:
+    """Why a slot did or did not run, in one sentence.
+
+    Raises:
+        ValueError: there is no such outcome.
+    """
+    if outcome not in _FATES:
+        raise ValueError(f"no outcome is called `{outcome}`")
+    fate = _FATES[outcome].removesuffix(".")
+    return f"{fate}: {reason}." if reason else f"{fate}."
+
+
+def explain_entry(entry: Entry, timezone: str | None = None) -> str:
+    """What a ledger entry says, with its slots."""
+    words = explain(entry.outcome, entry.reason)
+    if entry.count == 1:
+        return f"{to_text(entry.first, timezone)}: {words}"
+    span = f"{to_text(entry.first, timezone)} to {to_text(entry.last, timezone)}"
+    return f"{entry.count} slots from {span}: {words}"
+
+
+def _period(microseconds: int) -> str:
+    """``90 seconds`` is ``1 minute 30 seconds``."""
+    units = (("week", 604_800_000), ("day", 86_400_000), ("hour", 3_600_000),
+             ("minute", 60_000), ("second", 1_000), ("millisecond", 1))  # fmt: skip
+    left, words = microseconds // 1_000, []
+    for name, size in units:
+        count, left = divmod(left, size)
+        if count:
+            words.append(f"{count} {name}{'s' * (count > 1)}")
+    text = " ".join(words)
+    return text.removeprefix("1 ") if len(words) == 1 else text
+
+
+def _sentence(expression: Expression) -> str:
+    days = _day_words(expression)
+    times = (expression.hours, expression.minutes, expression.seconds)
+    if clock := _clock_words(*times):
+        return f"{days} at {clock}"
+    rhythm = _rhythm_words(*times)
+    return rhythm if days == "every day" else f"{rhythm}, {days}"
+
+
+def _clock_words(hours: Sequence[int], minutes: Sequence[int], seconds: Sequence[int]) -> str:
+    """``02:00 and 14:00``; nothing when there are too many to be listed."""
+    if len(hours) * len(minutes) * len(seconds) > _TIMES_AT_MOST:
+        return ""
+    if list(minutes) == list(seconds) == [0] and _step(hours, _HOURS):
+        return ""
+    return _listed(
+        [
+            f"{hour:02}:{minute:02}" + (f":{second:02}" if any(seconds) else "")
+            for hour in hours
+            for minute in minutes
+            for second in seconds
+        ]
+    )
+
+
+def _rhythm_words(hours: Sequence[int], minutes: Sequence[int], seconds: Sequence[int]) -> str:
+    """``every 5 minutes``, ``at minute 5 of every hour``, ``every second from 09:00 to 17:59``."""
+    if list(minutes) == list(seconds) == [0]:
+        by_step = len(hours) == _HOURS or _step(hours, _HOURS)
+        return _rhythm(hours, _HOURS, "hour") if by_step else f"at {_hours(hours)}"
+    if len(seconds) > 1:
+        words = _rhythm(seconds, _SIXTY, "second")
+        if len(minutes) < _SIXTY:
+            words += f", {_rhythm(minutes, _SIXTY, 'minute')}"
+    else:
+        words = _rhythm(minutes, _SIXTY, "minute")
+        words += f" at second {seconds[0]}" if any(seconds) else ""
+    return words if len(hours) == _HOURS else f"{words} {_hour_words(hours)}"
+
+
+def _hours(hours: Sequence[int]) -> str:
+    return f"{_spans(hours, lambda hour: f'{hour:02}:00')}"
+
+
+def _hour_words(hours: Sequence[int]) -> str:
+    if step := _step(hours, 24):
+        return f"of every {_ordinal(step)} hour"
+    return f"from {_spans(hours, lambda hour: f'{hour:02}:00', lambda hour: f'{hour:02}:59')}"
+
+
+def _rhythm(values: Sequence[int], size: int, unit: str) -> str:
+    """``every 5 minutes``, ``every minute from 0 to 29``, ``at minutes 0, 7 and 9``."""
+    if len(values) == size:
+        return f"every {unit}"
+    if step := _step(values, size):
+        offset = f" from {unit} {values[0]}" if values[0] else ""
+        return f"every {step} {unit}s{offset}"
+    if len(values) == 1:
+        return (
+            f"at {unit} {values[0]} of every hour" if unit == "minute" else f"{unit} {values[0]}"
+        )
+    return f"at {unit}s {_spans(values, str)}"
+
+
+def _step(values: Sequence[int], size: int) -> int:
+    """The step, when the values go around the whole of the field in equal ones, or 0."""
+    if len(values) <= 1:
+        return 0
+    step = values[1] - values[0]
+    whole = list(range(values[0], size, step))
+    return step if values[0] < step and list(values) == whole and size % step == 0 else 0
+
+
+def _day_words(expression: Expression) -> str:
+    by_date, by_weekday = _date_words(expression), _weekday_words(expression)
+    if by_date and by_weekday:
+        days = f"{by_date} {'if it is' if expression.both else 'and'} {by_weekday}"
+    else:
+        days = by_date or by_weekday or "every day"
+    months = sorted(expression.months)
+    if len(months) < len(_MONTHS):
+        days += f" in {_spans(months, lambda month: _MONTHS[month - 1])}"
+    if expression.years is not None:
+        days += f" in {_spans(sorted(expression.years), str)}"
+    return days
+
+
+def _date_words(expression: Expression) -> str:
+    days = [day for day in range(1, 32) if expression.days >> day & 1]
+    if len(days) == _LONGEST_MONTH:
+        return ""
+    words = [f"day {_spans(days, str)}"] if days else []
+    words.extend(_rule_words(rule) for rule in expression.rules)
+    return f"on {_listed(words)} of the month"
+
+
+def _weekday_words(expression: Expression) -> str:
+    days = expression.weekdays
+    rules = [_rule_words(rule) for rule in expression.weekday_rules]
+    if len(days) == len(_DAYS):
+        return ""
+    if days == _WORKDAYS:
+        return _listed(["every weekday", *rules])
+    if days == _WEEKEND:
+        return _listed(["every Saturday and Sunday", *rules])
+    names = [_DAYS[day] for day in sorted(days, key=lambda day: (day - 1) % 7)]
+    if names:
+        rules = [f"every {_listed(names)}", *rules]
+    return _listed(rules)
+
+
+def _rule_words(rule: DayRule) -> str:
+    match rule.kind:
+        case "last":
+            return (
+                f"the {_ordinal(rule.number + 1)} to last day" if rule.number else "the last day"
+            )
+        case "last_workday":
+            return "the last weekday"
+        case "workday":
+            return f"the weekday nearest to day {rule.number}"
+        case "nth":
+            which = "last" if rule.which < 0 else _ordinal(rule.which)
+            return f"the {which} {_DAYS[rule.number]} of the month"
+
+
+def _ordinal(number: int) -> str:
+    teens = number // 10 % 10 == 1
+    return f"{number}{'th' if teens else {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th')}"
+
+
+def _spans(
+    values: Sequence[int],
+    name: Callable[[int], str],
+    last_name: Callable[[int], str] | None = None,
+) -> str:
+    """The values by name, three and more in a row as a range: ``1 to 5, 8 and 10``."""
+    words: list[str] = []
+    index = 0
+    while index < len(values):
+        end = index
+        while end + 1 < len(values) and values[end + 1] == values[end] + 1:
+            end += 1
+        last = (last_name or name)(values[end])
+        if end - index + 1 >= _RANGE or last_name:
+            words.append(f"{name(values[index])} to {last}")
+        else:
+            words.extend(name(value) for value in values[index : end + 1])
+        index = end + 1
+    return _listed(words)
+
+
+def _listed(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
