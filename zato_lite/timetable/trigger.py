@@ -5,12 +5,10 @@ a cron expression lie in *spans*, between two clock changes; in each of them wal
 alike, and what a clock change leaves out or doubles is settled where two spans meet.
 """
 
+import re
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
-
-from croniter import croniter
-from croniter.croniter import CroniterError
 
 from zato_lite.errors import BadInputError, FieldError
 from zato_lite.timetable import cron
@@ -32,6 +30,8 @@ _SHORTEST = 1_000
 
 _LAST_SECOND = 7_258_118_400
 """2200-01-01; no slot of a cron expression is at or after it, none is before 1970."""
+
+_RANGES = re.compile(r"(\w+)-(\w+)")
 
 _MARGIN = 2 * cron.DAY
 """Seconds between a wall time read as UTC and any slot that comes of it, at most."""
@@ -80,7 +80,7 @@ def count_between(trigger: Trigger, after: Instant, until: Instant) -> int:
         return 0
     match trigger:
         case OneTime():
-            return 1
+            return int(after < trigger.start)
         case Interval():
             return _grid_count(trigger.start, trigger.period, after, until)
         case Cron():
@@ -311,7 +311,7 @@ def _check_interval(trigger: Trigger) -> None:
 
 
 def _check_expression(trigger: Trigger) -> None:
-    """Read it twice: what croniter reads differently is refused, as a person may, too."""
+    """Read it twice: a definition on which two readers differ would surprise somebody."""
     if not isinstance(trigger, Cron) or cron.every(trigger.expression):
         return
     expression = _key(trigger)[0]
@@ -329,11 +329,19 @@ def _first_reading(expression: Expression) -> tuple[frozenset[int], ...]:
 
 @lru_cache(maxsize=1_024)
 def _second_reading(fields: tuple[str, ...]) -> tuple[frozenset[int], ...] | None:
-    """What croniter makes of a plain expression; None when it says more than croniter can read."""
+    """What croniter makes of a plain expression; None when it says more than croniter can read.
+
+    That is ``L``, ``W``, ``#``, ``?`` and ``H``, and ranges that are over the end or of one value
+    (for croniter 7, ``5-5`` is everything and a step starts again after the end).
+    """
     second, minute, hour, day, month, weekday, _ = fields
     plain = f"{minute} {hour} {day} {month} {weekday} {second}"
-    if any(mark in field for field in (day, weekday) for mark in "lw#?") or "h" in plain:
+    special = any(mark in field for field in (day, weekday) for mark in "lw#?")
+    if special or "h" in plain or not all(map(_rises, _RANGES.findall(plain))):
         return None
+    # Only who makes a job waits for the import; a server's start does not.
+    from croniter.croniter import CroniterError, croniter  # noqa: PLC0415
+
     try:
         sets, _ = croniter.expand(plain)
     except CroniterError:
@@ -343,6 +351,12 @@ def _second_reading(fields: tuple[str, ...]) -> tuple[frozenset[int], ...] | Non
         for values, (low, high) in zip(sets, croniter.RANGES, strict=False)
     )
     return seconds, minutes, hours, days, months, frozenset(day % 7 for day in weekdays)
+
+
+def _rises(ends: tuple[str, str]) -> bool:
+    """Whether a range of numbers goes up; one of names is taken as it may not."""
+    first, last = ends
+    return first.isdigit() and last.isdigit() and int(first) < int(last)
 
 
 def _never(trigger: Trigger, now: Instant) -> Iterator[FieldError]:

@@ -1,0 +1,188 @@
+"""What a clock change does to a schedule: the table of Debian's cron, and each policy."""
+
+from typing import Any
+
+import pytest
+
+from zato_lite.timetable.job import SECOND, Cron, Interval
+from zato_lite.timetable.trigger import (
+    clock_remarks,
+    count_between,
+    next_after,
+    previous_before,
+    slots_between,
+)
+from zato_lite.timetable.zone import parse_moment, to_datetime, to_text
+
+DAY = 86_400 * SECOND
+
+
+def local(expression: str, zone: str, day: str, **policies: Any) -> list[str]:
+    """The slots of a local day, with their offsets."""
+    begin = parse_moment(f"{day} 00:00:00", zone) - 1
+    until = parse_moment(f"{day} 23:59:59", zone, fold="last")
+    trigger = Cron(start=0, expression=expression, timezone=zone, **policies)
+
+    slots = list(slots_between(trigger, begin, until))
+
+    backwards, moment = [], until + 1
+    while (moment := previous_before(trigger, moment) or 0) > begin:
+        backwards.append(moment)
+    assert backwards == slots[::-1]
+    assert count_between(trigger, begin, until) == len(slots)
+    return [to_datetime(slot, zone).strftime("%H:%M%z") for slot in slots]
+
+
+@pytest.mark.parametrize(
+    ("expression", "policies", "slots"),
+    [
+        ("30 2 * * *", {}, ["03:00+0200"]),
+        ("30 2 * * *", {"gap": "skip"}, []),
+        ("30 2 * * *", {"gap": "shift"}, ["03:30+0200"]),
+        ("0,30 2 * * *", {}, ["03:00+0200"]),
+        ("0,30 2 * * *", {"gap": "shift"}, ["03:00+0200", "03:30+0200"]),
+        ("0,30 2,3 * * *", {"gap": "shift"}, ["03:00+0200", "03:30+0200"]),
+        ("30 2,3 * * *", {}, ["03:00+0200", "03:30+0200"]),
+        ("15 3 * * *", {}, ["03:15+0200"]),
+        ("*/20 2 * * *", {}, []),
+        ("30 1-3 * * *", {}, ["01:30+0100", "03:30+0200"]),
+        ("0 1,2,3 * * *", {}, ["01:00+0100", "03:00+0200"]),
+    ],
+)
+def test_spring_in_warsaw(expression: str, policies: dict[str, Any], slots: list[str]) -> None:
+    assert local(expression, "Europe/Warsaw", "2027-03-28", **policies) == slots
+
+
+@pytest.mark.parametrize(
+    ("expression", "policies", "slots"),
+    [
+        ("30 2 * * *", {}, ["02:30+0200"]),
+        ("30 2 * * *", {"fold": "last"}, ["02:30+0100"]),
+        ("30 2 * * *", {"fold": "both"}, ["02:30+0200", "02:30+0100"]),
+        ("0 3 * * *", {}, ["03:00+0100"]),
+        ("0 2,3 * * *", {"fold": "last"}, ["02:00+0100", "03:00+0100"]),
+        ("0 1-3 * * *", {}, ["01:00+0200", "02:00+0200", "02:00+0100", "03:00+0100"]),
+        ("*/30 2 * * *", {}, ["02:00+0200", "02:30+0200", "02:00+0100", "02:30+0100"]),
+    ],
+)
+def test_autumn_in_warsaw(expression: str, policies: dict[str, Any], slots: list[str]) -> None:
+    assert local(expression, "Europe/Warsaw", "2027-10-31", **policies) == slots
+
+
+@pytest.mark.parametrize(
+    ("day", "hours"), [("2027-03-28", 23), ("2027-10-31", 25), ("2027-07-01", 24)]
+)
+def test_an_hourly_job_keeps_real_time(day: str, hours: int) -> None:
+    assert len(local("0 * * * *", "Europe/Warsaw", day)) == hours
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "expression", "policies", "slots"),
+    [
+        ("America/New_York", "2027-03-14", "30 2 * * *", {}, ["03:00-0400"]),
+        ("America/New_York", "2027-03-14", "30 2 * * *", {"gap": "shift"}, ["03:30-0400"]),
+        ("America/New_York", "2027-11-07", "30 1 * * *", {}, ["01:30-0400"]),
+        ("America/New_York", "2027-11-07", "30 1 * * *", {"fold": "last"}, ["01:30-0500"]),
+        ("Australia/Lord_Howe", "2027-10-03", "15 2 * * *", {}, ["02:30+1100"]),
+        ("Australia/Lord_Howe", "2027-10-03", "15 2 * * *", {"gap": "shift"}, ["02:45+1100"]),
+        ("Australia/Lord_Howe", "2027-10-03", "15 2 * * *", {"gap": "skip"}, []),
+        ("Australia/Lord_Howe", "2027-04-04", "45 1 * * *", {}, ["01:45+1100"]),
+        ("Australia/Lord_Howe", "2027-04-04", "45 1 * * *", {"fold": "last"}, ["01:45+1030"]),
+        ("Australia/Lord_Howe", "2027-04-04", "15 1 * * *", {"fold": "both"}, ["01:15+1100"]),
+        # Ramadan: the clock goes back in the middle of February, and forward again in March.
+        ("Africa/Casablanca", "2026-02-15", "30 2 * * *", {}, ["02:30+0100"]),
+        (
+            "Africa/Casablanca",
+            "2026-02-15",
+            "30 2 * * *",
+            {"fold": "both"},
+            ["02:30+0100", "02:30+0000"],
+        ),
+        ("Africa/Casablanca", "2026-03-22", "30 2 * * *", {}, ["03:00+0100"]),
+        # Until 2018 the clock was put forward at midnight: the day began at 01:00.
+        ("America/Sao_Paulo", "2018-11-04", "0 0 * * *", {}, ["01:00-0200"]),
+        ("America/Sao_Paulo", "2018-11-04", "0 0 * * *", {"gap": "skip"}, []),
+        ("America/Sao_Paulo", "2018-02-17", "30 23 * * *", {}, ["23:30-0200"]),
+        ("America/Sao_Paulo", "2018-02-17", "30 23 * * *", {"fold": "last"}, ["23:30-0300"]),
+    ],
+)
+def test_elsewhere(
+    zone: str, day: str, expression: str, policies: dict[str, Any], slots: list[str]
+) -> None:
+    assert local(expression, zone, day, **policies) == slots
+
+
+@pytest.mark.parametrize(
+    ("gap", "slots"),
+    [
+        ("run_after", ["29 09:00", "31 00:00", "31 09:00"]),
+        ("skip", ["29 09:00", "31 09:00"]),
+        ("shift", ["29 09:00", "31 09:00"]),
+    ],
+)
+def test_the_day_that_samoa_left_out(gap: Any, slots: list[str]) -> None:
+    zone = "Pacific/Apia"
+    trigger = Cron(start=0, expression="0 9 * * *", timezone=zone, gap=gap)
+    begin = parse_moment("2011-12-29", zone)
+    until = parse_moment("2011-12-31 23:00", zone)
+
+    found = list(slots_between(trigger, begin, until))
+
+    assert [to_datetime(slot, zone).strftime("%d %H:%M") for slot in found] == slots
+    assert count_between(trigger, begin, until) == len(found)
+
+
+def test_an_interval_knows_of_no_clock_change() -> None:
+    start = parse_moment("2027-03-27 02:30", "Europe/Warsaw")
+    trigger = Interval(start=start, days=1, timezone="Europe/Warsaw")
+
+    slot = next_after(trigger, start)
+
+    assert slot is not None
+    assert to_text(slot, "Europe/Warsaw") == "2027-03-28 03:30:00 Europe/Warsaw"
+
+
+@pytest.mark.parametrize(
+    ("policies", "remarks"),
+    [
+        (
+            {},
+            [
+                "2027-03-28 02:30:00 does not exist in Europe/Warsaw: runs at 03:00:00",
+                "2027-10-31 02:30:00 comes twice in Europe/Warsaw: runs the first time",
+            ],
+        ),
+        (
+            {"gap": "skip", "fold": "last"},
+            [
+                "2027-03-28 02:30:00 does not exist in Europe/Warsaw: skipped",
+                "2027-10-31 02:30:00 comes twice in Europe/Warsaw: runs the second time",
+            ],
+        ),
+        (
+            {"gap": "shift", "fold": "both"},
+            [
+                "2027-03-28 02:30:00 does not exist in Europe/Warsaw: runs at 03:30:00",
+                "2027-10-31 02:30:00 comes twice in Europe/Warsaw: runs both times",
+            ],
+        ),
+    ],
+)
+def test_a_preview_says_what_a_clock_change_does(
+    policies: dict[str, Any], remarks: list[str]
+) -> None:
+    begin = parse_moment("2027-01-01")
+    trigger = Cron(start=0, expression="30 2 * * *", timezone="Europe/Warsaw", **policies)
+
+    found = list(clock_remarks(trigger, begin, begin + 365 * DAY))
+
+    assert [words for _, words in found] == remarks
+
+
+def test_there_is_nothing_to_say_of_a_rhythm_or_without_a_zone() -> None:
+    begin = parse_moment("2027-01-01")
+    rhythm = Cron(start=0, expression="*/5 * * * *", timezone="Europe/Warsaw")
+    without = Cron(start=0, expression="30 2 * * *")
+
+    assert list(clock_remarks(rhythm, begin, begin + 365 * DAY)) == []
+    assert list(clock_remarks(without, begin, begin + 365 * DAY)) == []

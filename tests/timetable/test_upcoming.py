@@ -1,0 +1,89 @@
+from itertools import islice
+
+from zato_lite.timetable.calendar import Calendar
+from zato_lite.timetable.job import SECOND, Cron, Interval, Job, OneTime
+from zato_lite.timetable.plan import JobState, jitter
+from zato_lite.timetable.upcoming import simulate, upcoming
+from zato_lite.timetable.zone import parse_moment, to_text
+
+NOON = parse_moment("2026-11-23T12:00:00Z")
+HOUR = 3_600 * SECOND
+
+
+def test_the_next_slots_come_with_what_a_clock_change_does_to_them() -> None:
+    trigger = Cron(start=0, expression="30 2 * * *", timezone="Europe/Warsaw")
+    job = Job(name="j", service="s", trigger=trigger)
+
+    coming = upcoming(job, parse_moment("2027-03-26T12:00:00Z"), 3)
+
+    assert [to_text(slot.at, "Europe/Warsaw") for slot in coming] == [
+        "2027-03-27 02:30:00 Europe/Warsaw",
+        "2027-03-28 03:00:00 Europe/Warsaw",
+        "2027-03-29 02:30:00 Europe/Warsaw",
+    ]
+    assert [slot.remarks for slot in coming] == [
+        (),
+        ("2027-03-28 02:30:00 does not exist in Europe/Warsaw: runs at 03:00:00",),
+        (),
+    ]
+
+
+def test_what_a_calendar_leaves_out_is_remarked() -> None:
+    job = Job(
+        name="j", service="s", trigger=Cron(start=0, expression="0 9 * * *"), calendar="work"
+    )
+    friday = parse_moment("2026-11-27T12:00:00Z")
+
+    (monday,) = upcoming(job, friday, 1, {"work": Calendar(name="work", weekdays=(5, 6))})
+
+    assert to_text(monday.slot) == "2026-11-30 09:00:00 UTC"
+    assert monday.remarks == (
+        "1 before it excluded by calendar work: Saturday",
+        "1 before it excluded by calendar work: Sunday",
+    )
+
+
+def test_a_slot_that_was_moved_is_remarked() -> None:
+    trigger = Cron(start=0, expression="0 9 28 11 *")
+    job = Job(name="j", service="s", trigger=trigger, calendar="work", on_excluded="next_day")
+
+    (monday,) = upcoming(job, NOON, 1, {"work": Calendar(name="work", weekdays=(5, 6))})
+
+    assert to_text(monday.slot) == "2026-11-30 09:00:00 UTC"
+    assert monday.remarks[-1] == "moved here from an excluded day"
+
+
+def test_repeats_skips_and_jitter_are_looked_at() -> None:
+    job = Job(
+        name="j",
+        service="s",
+        trigger=Interval(start=NOON, hours=1),
+        repeats=5,
+        skip_next=2,
+        jitter_ms=1_000,
+    )
+
+    coming = upcoming(job, NOON, 10, state=JobState(7, job, NOON, started=3))
+
+    assert [slot.slot for slot in coming] == [NOON + 3 * HOUR, NOON + 4 * HOUR]
+    assert [slot.at - slot.slot for slot in coming] == [
+        jitter(7, slot.slot, 1_000) for slot in coming
+    ]
+    assert coming[0].remarks == ("the slots before it are skipped on request",)
+
+
+def test_a_one_time_job_comes_once() -> None:
+    job = Job(name="j", service="s", trigger=OneTime(start=NOON))
+
+    assert [slot.slot for slot in upcoming(job, NOON - HOUR, 10)] == [NOON]
+
+
+def test_a_simulation_mixes_all_jobs_in_order_and_lazily() -> None:
+    fast = Job(name="fast", service="s", trigger=Interval(start=NOON, milliseconds=1))
+    slow = Job(name="slow", service="s", trigger=Interval(start=NOON, hours=1))
+
+    first = list(islice(simulate([slow, fast], NOON - 1, NOON + 10**6 * HOUR), 3))
+    some = list(simulate([slow], NOON - 1, NOON + 3 * HOUR))
+
+    assert [coming.name for coming in first] == ["slow", "fast", "fast"]
+    assert [coming.slot for coming in some] == [NOON + n * HOUR for n in range(4)]
