@@ -51,7 +51,7 @@ def _differences(expression: str, chance: random.Random, *, day_and: bool) -> li
 
 @pytest.mark.parametrize("category", CATEGORIES)
 def test_every_expression_means_what_the_manual_says(category: str) -> None:
-    chance = random.Random(f"{category} 2026")  # noqa: S311
+    chance = random.Random(f"{category} 2026")
     wrong = []
 
     for _ in range(SAMPLE):
