@@ -4,8 +4,9 @@ import importlib.util
 import sys
 import traceback
 from collections.abc import Iterator
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any, NamedTuple
 
 from zato_lite.service.base import Service
@@ -41,8 +42,8 @@ def discover(folder: Path) -> Discovery:
     with_folder_importable(folder)
     for path in service_files(folder):
         match load(path, folder):
-            case Failure() as failure:
-                failures.append(failure)
+            case Failure() as found:
+                failures.append(found)
             case found:
                 services.extend(found)
     return Discovery(tuple(services), tuple(failures))
@@ -50,7 +51,17 @@ def discover(folder: Path) -> Discovery:
 
 def service_files(folder: Path) -> list[Path]:
     """The Python files below a folder, hidden and dunder folders left out."""
-    return sorted(path for path in folder.rglob("*.py") if _is_wanted(path.relative_to(folder)))
+    return sorted(
+        path for path in folder.rglob("*.py") if is_service_file(path, folder) and path.is_file()
+    )
+
+
+def is_service_file(path: Path, folder: Path) -> bool:
+    """Whether a path is one of a Python file below the folder, and not a hidden one."""
+    if path.suffix != ".py" or not path.is_relative_to(folder):
+        return False
+    parts = path.relative_to(folder).parts
+    return not any(part.startswith((".", "__")) and part != "__init__.py" for part in parts)
 
 
 def with_folder_importable(folder: Path) -> None:
@@ -64,10 +75,15 @@ def load(path: Path, folder: Path) -> list[Found] | Failure:
     """The services that a file defines, imported anew unless another file has just imported it."""
     try:
         module = _module(path, module_name(path, folder))
-        return [Found(cls, path) for cls in _services(module)]
+        return [Found(cls, path) for cls in services_in(module)]
     except BaseException as error:  # noqa: BLE001 - a file may do anything, even exit
-        details = "".join(traceback.format_exception(error))
-        return Failure(path, f"{type(error).__name__}: {error}", details)
+        return failure(path, error)
+
+
+def failure(path: Path, error: BaseException) -> Failure:
+    """What is to be said of a file that raised."""
+    details = "".join(traceback.format_exception(error))
+    return Failure(path, f"{type(error).__name__}: {error}", details)
 
 
 def module_name(path: Path, folder: Path) -> str:
@@ -77,10 +93,6 @@ def module_name(path: Path, folder: Path) -> str:
         parts.pop()
     name = ".".join(parts)
     return f"{folder.name}.{name}" if _is_taken(parts[0], folder) else name
-
-
-def _is_wanted(path: Path) -> bool:
-    return not any(part.startswith((".", "__")) and part != "__init__.py" for part in path.parts)
 
 
 def _is_taken(top: str, folder: Path) -> bool:
@@ -106,14 +118,15 @@ def _module(path: Path, name: str) -> ModuleType:
 
 def execute(path: Path, name: str) -> ModuleType:
     """Run a file as the module ``name``; it is in ``sys.modules`` only if that succeeds."""
-    spec = importlib.util.spec_from_file_location(name, path.resolve())
-    if spec is None or spec.loader is None:
+    loader = _Source(name, str(path.resolve()))
+    spec = importlib.util.spec_from_file_location(name, path.resolve(), loader=loader)
+    if spec is None:
         raise ImportError(f"not a Python file: {path}")
     module = importlib.util.module_from_spec(spec)
     before = sys.modules.get(name)
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        loader.exec_module(module)
     except BaseException:
         if before is None:
             sys.modules.pop(name, None)
@@ -123,7 +136,14 @@ def execute(path: Path, name: str) -> ModuleType:
     return module
 
 
-def _services(module: ModuleType) -> Iterator[type[Service[Any, Any]]]:
+class _Source(SourceFileLoader):
+    """Reads the file itself, always: compiled files tell versions of one second apart by size."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        return self.source_to_code(self.get_data(self.path), self.path)
+
+
+def services_in(module: ModuleType) -> Iterator[type[Service[Any, Any]]]:
     """The services defined in the module itself; imported ones belong to their own file."""
     for value in list(vars(module).values()):
         if (

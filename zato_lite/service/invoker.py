@@ -58,7 +58,7 @@ class Invoker:
         self.registry = registry
         self.cluster_id = cluster_id
         self.server_name = server_name
-        self.resources = dict(resources or {})
+        self.resources = {Registry: registry, **(resources or {})}
         self.config = Bunch(config or {})
         self.cache = Cache(clock or SystemClock())
         self.pool = WorkerPool(max_threads)
@@ -136,7 +136,7 @@ class Invoker:
             name = target if isinstance(target, str) else target.get_name()
             entry = self._entries.get(name) or self.registry.get(name)
             depth = parent._depth + 1
-            if depth > MAX_DEPTH or entry.cls is type(parent) or not entry.is_active:
+            if depth > MAX_DEPTH or name == parent.name or not entry.is_active:
                 raise _refusal(parent, entry, depth)  # noqa: TRY301 - one place to hand it over
             service = entry.cls()
         except Exception as error:  # noqa: BLE001 - it is the awaiting service's to handle

@@ -1,7 +1,7 @@
 """Which services there are: names to classes, and what is known of each."""
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
 
@@ -131,22 +131,38 @@ class Registry:
         return name in self.entries
 
     def add(self, cls: type[AnyService], *, source: str = "", is_internal: bool = False) -> Entry:
-        """Deploy a service; one from the same file replaces its earlier version.
+        """Deploy a service.
 
         Raises:
-            ServiceExistsError: another file has a service of this name.
+            ServiceExistsError: there is another one of this name.
             ConfigError: it needs what the application does not provide.
         """
-        entry = Entry(cls, source=source, is_internal=is_internal)
-        other = self.entries.get(entry.name)
-        if other is not None and (other.source != source or other.is_internal):
-            where = other.source or other.cls.__module__
-            raise ServiceExistsError(f"Service `{entry.name}` already exists, in {where}")
-        if self._resources is not None:
-            _check(entry, self._resources)
-        cls.name = entry.name
-        self.entries[entry.name] = entry
+        entry = self._checked(Entry(cls, source=source, is_internal=is_internal))
+        self._put(entry)
         return entry
+
+    def replace(self, source: str, classes: Iterable[type[AnyService]]) -> list[Entry]:
+        """Make these the services of a file, all or none; those that it had before are gone.
+
+        Raises:
+            ServiceExistsError: another file has a service of one of these names.
+            ConfigError: one of them needs what the application does not provide.
+        """
+        entries = [self._checked(Entry(cls, source=source, is_internal=False)) for cls in classes]
+        names = [entry.name for entry in entries]
+        for name in names:
+            if names.count(name) > 1:
+                raise ServiceExistsError(f"Service `{name}` is twice in {source}")
+        for entry in self.of(source):
+            if entry.name not in names:
+                del self.entries[entry.name]
+        for entry in entries:
+            self._put(entry)
+        return entries
+
+    def of(self, source: str) -> list[Entry]:
+        """The services of a file."""
+        return [entry for entry in self if entry.source == source and not entry.is_internal]
 
     def get(self, name: str) -> Entry:
         """The service of this name.
@@ -176,6 +192,24 @@ class Registry:
         self._resources = resources
         for entry in self.entries.values():
             _check(entry, resources)
+
+    def _checked(self, entry: Entry) -> Entry:
+        other = self.entries.get(entry.name)
+        if other is not None and (other.source != entry.source or other.is_internal):
+            where = other.source or other.cls.__module__
+            raise ServiceExistsError(f"Service `{entry.name}` already exists, in {where}")
+        if self._resources is not None:
+            _check(entry, self._resources)
+        return entry
+
+    def _put(self, entry: Entry) -> None:
+        """A new version goes on counting, and stays inactive if the old one was."""
+        old = self.entries.get(entry.name)
+        if old is not None:
+            entry.calls, entry.errors, entry.seconds = old.calls, old.errors, old.seconds
+            entry.is_active = old.is_active
+        entry.cls.name = entry.name
+        self.entries[entry.name] = entry
 
     def _nearest(self, name: str) -> str:
         near = get_close_matches(str(name), self.entries, n=3, cutoff=0.6)

@@ -17,6 +17,7 @@ from typing import (
 )
 
 import msgspec
+from msgspec import inspect
 
 from zato_lite.errors import BadInputError, FieldError, InvocationError
 from zato_lite.service.base import Service
@@ -40,6 +41,7 @@ class Declared(NamedTuple):
             return self.type.read
         if _is_pydantic(self.type):
             return partial(_read_pydantic, self.type)
+        inspect.type_info(self.type)  # raises what is wrong with it now, not at the first call
         return partial(_read, self.type, is_strict)
 
     def writer(self) -> Convert:
