@@ -1,11 +1,18 @@
 """The one door for every change of a job, and for every question about jobs and runs."""
 
+import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import islice
 from typing import NamedTuple
 
+import msgspec
+
 from zato_lite.clock import Clock
+from zato_lite.errors import BadInputError, JobExistsError
 from zato_lite.scheduler.loop import Scheduler
-from zato_lite.store.ports import Database
+from zato_lite.store import history, jobs, runs
+from zato_lite.store.history import Span, Wanted
+from zato_lite.store.ports import Connection, Database
 from zato_lite.store.rows import (
     AttemptRow,
     JobRow,
@@ -16,10 +23,21 @@ from zato_lite.store.rows import (
     RunRow,
     Summary,
 )
+from zato_lite.store.runs import Fire
+from zato_lite.timetable.calendar import Calendar
 from zato_lite.timetable.job import Instant, Job
+from zato_lite.timetable.trigger import slots_between
+from zato_lite.timetable.words import duration
 
 Change = Callable[[Job], Job]
 """From the definition that is kept to the one that is wanted."""
+
+MOST_BACKFILLED = 10_000
+
+_Fires = list[Fire]
+_Rows = list[JobRow]
+_Created = list[list[int] | JobExistsError]
+_Creation = tuple[Sequence[Job], "asyncio.Future[Sequence[int]]"]
 
 
 class Applied(NamedTuple):
@@ -41,16 +59,21 @@ class Jobs:
 
     def __init__(self, database: Database, scheduler: Scheduler, clock: Clock) -> None:
         self._database, self._scheduler, self._clock = database, scheduler, clock
+        self._creations: list[_Creation] = []
 
     # Changes
 
-    async def create(self, jobs: Sequence[Job]) -> Sequence[int]:
+    async def create(self, new: Sequence[Job]) -> Sequence[int]:
         """Keep new jobs, all or none; their ids in the same order.
 
         Raises:
             JobExistsError: a name is taken, or given twice.
         """
-        raise NotImplementedError
+        future: asyncio.Future[Sequence[int]] = asyncio.get_running_loop().create_future()
+        if not self._creations:
+            asyncio.get_running_loop().call_soon(self._create_together)
+        self._creations.append((new, future))
+        return await future
 
     async def edit(self, job_id: int, change: Change) -> JobRow:
         """Replace a job's definition by what ``change`` makes of it, in one transaction.
@@ -62,37 +85,76 @@ class Jobs:
             JobNotFoundError: there is no such job.
             JobExistsError: another job has the new name.
         """
-        raise NotImplementedError
+        edited = await self._edit({job_id: change})
+        return edited[0]
 
     async def delete(self, job_id: int) -> None:
         """Forget a job; its history stays for as long as histories are kept."""
-        raise NotImplementedError
+        with self._scheduler.holding([job_id]) as revoked:
+            now = self._clock.now()
+            revoked.update(await self._database.write(lambda c: jobs.delete(c, job_id, now)))
 
     async def apply(self, creates: Sequence[Job], edits: Mapping[int, Job]) -> Applied:
         """Create and edit jobs, all or nothing."""
-        raise NotImplementedError
+        now = self._clock.now()
+
+        def work(connection: Connection) -> tuple[Sequence[int], Sequence[jobs.Edited]]:
+            edited = [
+                jobs.edit(connection, job_id, _always(job), now) for job_id, job in edits.items()
+            ]
+            return _or_raise(jobs.create(connection, [creates], now)[0]), edited
+
+        with self._scheduler.holding(list(edits)) as revoked:
+            created, edited = await self._database.write(work)
+            for each in edited:
+                revoked.update(each.revoked)
+        self._scheduler.changed()
+        return Applied(created, list(edits))
 
     async def pause(self, job_id: int, note: str = "", until: Instant | None = None) -> JobRow:
         """Start no more of a job's slots, until resumed or until the instant given."""
-        raise NotImplementedError
+
+        def change(job: Job) -> Job:
+            return msgspec.structs.replace(
+                job, is_active=False, pause_note=note or None, pause_until=until
+            )
+
+        return await self.edit(job_id, change)
 
     async def resume(self, job_id: int) -> JobRow:
         """End a job's pause; the slots that passed meanwhile are in the ledger as paused."""
-        raise NotImplementedError
+
+        def change(job: Job) -> Job:
+            return msgspec.structs.replace(job, is_active=True, pause_note=None, pause_until=None)
+
+        return await self.edit(job_id, change)
 
     async def skip_next(self, job_id: int, count: int = 1) -> JobRow:
         """Leave out the next ``count`` slots of a job; 0 takes that back."""
-        raise NotImplementedError
+        return await self.edit(job_id, lambda job: msgspec.structs.replace(job, skip_next=count))
 
     # Runs on demand
 
     async def execute(self, job_id: int) -> int:
         """Run a job once, now, also an inactive one; the run's number. Its slots stay."""
-        raise NotImplementedError
+        now, node = self._clock.now(), self._scheduler.node
+
+        def work(connection: Connection) -> _Fires:
+            job = jobs.get(connection, job_id).job
+            return runs.start(connection, job_id, job, now, node)
+
+        return (await self._start(work))[0].number
 
     async def cancel_run(self, job_id: int, number: int) -> bool:
         """Cancel a run in flight or in waiting; whether there was one."""
-        raise NotImplementedError
+        row = await self.run(job_id, number)
+        if row is None or row.outcome != "running":
+            return False
+        if self._scheduler.cancel(row.id):
+            return True
+        now = self._clock.now()
+        closed = await self._database.write(lambda c: runs.cancel_waiting(c, job_id, number, now))
+        return bool(closed)
 
     async def retry_run(self, job_id: int, number: int) -> int:
         """Run a finished run's slot again, as a new run; its number.
@@ -101,7 +163,9 @@ class Jobs:
             JobNotFoundError: there is no such run.
             ConflictError: it is in flight.
         """
-        raise NotImplementedError
+        now, node = self._clock.now(), self._scheduler.node
+        fires = await self._start(lambda c: runs.retry(c, job_id, number, now, node))
+        return fires[0].number
 
     async def backfill(self, job_id: int, first: Instant, last: Instant) -> Sequence[int]:
         """Run each slot of [first, last] once, one after another; the numbers of these runs.
@@ -109,11 +173,26 @@ class Jobs:
         Raises:
             BadInputError: there are more slots than may be asked for at once.
         """
-        raise NotImplementedError
+        now, node = self._clock.now(), self._scheduler.node
+
+        def work(connection: Connection) -> _Fires:
+            job = jobs.get(connection, job_id).job
+            slots = list(islice(slots_between(job.trigger, first - 1, last), MOST_BACKFILLED + 1))
+            if len(slots) > MOST_BACKFILLED:
+                raise BadInputError(f"there are more than {MOST_BACKFILLED} slots in this time")
+            if not slots:
+                return []
+            return runs.start(
+                connection, job_id, job, now, node, kind="backfill", slots=slots, one_by_one=True
+            )
+
+        return [fire.number for fire in await self._start(work)]
 
     async def invoke_async(self, job: Job, cid: str = "") -> int:
         """Run a service once, durably, by a definition that is no job; the run's id."""
-        raise NotImplementedError
+        now, node = self._clock.now(), self._scheduler.node
+        fires = await self._start(lambda c: [runs.start_call(c, job, now, node, cid=cid)])
+        return fires[0].run_id
 
     # Jobs
 
@@ -123,7 +202,7 @@ class Jobs:
         Raises:
             JobNotFoundError: there is none.
         """
-        raise NotImplementedError
+        return await self._database.read(lambda c: jobs.get(c, job_id))
 
     async def get_by_name(self, name: str) -> JobRow:
         """The job with this name.
@@ -131,7 +210,7 @@ class Jobs:
         Raises:
             JobNotFoundError: there is none.
         """
-        raise NotImplementedError
+        return await self._database.read(lambda c: jobs.get_by_name(c, name))
 
     async def list(
         self, query: str = "", service: str = "", limit: int | None = None, offset: int = 0
@@ -144,7 +223,7 @@ class Jobs:
             limit: at most so many of them.
             offset: leave out so many at the beginning.
         """
-        raise NotImplementedError
+        return await self._database.read(lambda c: jobs.find(c, query, service, limit, offset))
 
     # Runs and ledger
 
@@ -168,44 +247,56 @@ class Jobs:
             outcomes: only these; runs in flight always pass.
             numbers: these runs of the job too, whatever ``since`` says.
         """
-        raise NotImplementedError
+        wanted = Wanted(job_id, limit, offset, since, outcomes, numbers)
+        rows, total = await self._database.read(lambda c: history.history(c, wanted))
+        return [self._with_start(row) for row in rows], total
 
     async def run(self, job_id: int, number: int) -> RunRow | None:
         """One run of a job."""
-        raise NotImplementedError
+        row = await self._database.read(lambda c: history.run(c, job_id, number))
+        return None if row is None else self._with_start(row)
 
     async def run_by_id(self, run_id: int) -> RunRow | None:
         """The run with this id, of a job or of none."""
-        raise NotImplementedError
+        row = await self._database.read(lambda c: history.run_by_id(c, run_id))
+        return None if row is None else self._with_start(row)
 
     async def neighbours(self, job_id: int, number: int) -> Neighbours:
         """The runs before and after a run."""
-        raise NotImplementedError
+        return Neighbours(
+            *await self._database.read(lambda c: history.neighbours(c, job_id, number))
+        )
 
     async def attempts(self, job_id: int, number: int) -> Sequence[AttemptRow]:
         """The attempts of a run that were followed by others, oldest first."""
-        raise NotImplementedError
+        return await self._database.read(lambda c: history.attempts(c, job_id, number))
 
     async def log_entries(self, job_id: int, number: int, since: int = 0) -> Sequence[LogLine]:
         """What was logged during a run, from the line with index ``since`` on.
 
         The scheduler's own lines (level ``system``) are among them.
         """
-        raise NotImplementedError
+        row = await self.run(job_id, number)
+        if row is None:
+            return ()
+        lines = self._scheduler.lines(row.id)
+        if row.outcome != "running":
+            lines = await self._database.read(lambda c: history.lines(c, row.id))
+        return [*_begun(row), *lines, *_ended(row)][since:]
 
     async def last_runs(self, job_ids: Collection[int]) -> Mapping[int, RunRow]:
         """The latest started run of each of these jobs that has one."""
-        raise NotImplementedError
+        return await self._database.read(lambda c: history.last_runs(c, job_ids))
 
     async def recent_outcomes(
         self, job_ids: Collection[int], count: int = 10
     ) -> Mapping[int, Sequence[str]]:
         """Outcomes of the latest runs of each of these jobs, oldest first."""
-        raise NotImplementedError
+        return await self._database.read(lambda c: history.recent_outcomes(c, job_ids, count))
 
     async def slot(self, job_id: int, instant: Instant) -> RunRow | LedgerRow | None:
         """What became of a slot; None when nothing is known of it."""
-        raise NotImplementedError
+        return await self._database.read(lambda c: history.slot(c, job_id, instant))
 
     async def ledger(
         self,
@@ -216,7 +307,7 @@ class Jobs:
         since: Instant | None = None,
     ) -> tuple[Sequence[LedgerRow], int]:
         """Slots without a run, newest first, and how many such rows there are in all."""
-        raise NotImplementedError
+        return await self._database.read(lambda c: history.ledger(c, job_id, limit, offset, since))
 
     async def summary(
         self,
@@ -231,13 +322,18 @@ class Jobs:
 
         Without ``since`` the time begins with the oldest run that is kept.
         """
-        raise NotImplementedError
+        now = self._clock.now()
+        span = Span(since, until or now, buckets, recent_since, recent_limit)
+        return await self._database.read(lambda c: history.summary(c, span, now))
 
     # Calendars
 
     async def save_calendar(self, name: str, calendar: bytes) -> None:
-        """Keep a calendar, in place of the one of the same name if there is one."""
-        raise NotImplementedError
+        """Keep a calendar as JSON, in place of the one of the same name if there is one."""
+        decoded = msgspec.json.decode(calendar, type=Calendar)
+        named = msgspec.structs.replace(decoded, name=name)
+        await self._database.write(lambda c: jobs.save_calendar(c, named))
+        self._scheduler.changed()
 
     async def delete_calendar(self, name: str) -> None:
         """Forget a calendar.
@@ -246,26 +342,112 @@ class Jobs:
             NotFoundError: there is none of this name.
             ConflictError: jobs use it; they are named.
         """
-        raise NotImplementedError
+        await self._database.write(lambda c: jobs.delete_calendar(c, name))
 
     async def calendars(self) -> Mapping[str, bytes]:
         """All calendars by name."""
-        raise NotImplementedError
+        found = await self._database.read(jobs.calendars)
+        return {name: msgspec.json.encode(calendar) for name, calendar in found.items()}
 
     # The scheduler as a whole
 
     async def pause_all(self, note: str = "", by: str = "") -> Pause:
         """Start no slot of any job until resumed; runs on demand go on."""
-        raise NotImplementedError
+        wanted = Pause(self._clock.now(), note, by)
+        return await self._database.write(lambda c: runs.pause_all(c, wanted))
 
     async def resume_all(self) -> None:
         """Go on; the slots that passed meanwhile are in the ledger as paused."""
-        raise NotImplementedError
+        now = self._clock.now()
+        await self._database.write(lambda c: runs.resume_all(c, now))
+        self._scheduler.changed()
 
     async def paused(self) -> Pause | None:
         """The pause of the whole scheduler, if there is one."""
-        raise NotImplementedError
+        return await self._database.read(runs.global_pause)
 
     async def nodes(self) -> Sequence[NodeRow]:
         """The processes that run jobs."""
-        raise NotImplementedError
+        return await self._database.read(runs.nodes)
+
+    # Helpers
+
+    def _create_together(self) -> None:
+        """Everything that was asked for in one turn of the loop is one operation."""
+        creations, self._creations = self._creations, []
+        now = self._clock.now()
+
+        def created(answers: _Created | None, error: BaseException | None) -> None:
+            for place, (_, future) in enumerate(creations):
+                _answer(future, error if answers is None else answers[place])
+            soonest = [job.trigger.start for group, _ in creations for job in group]
+            self._scheduler.changed(min(soonest, default=now))
+
+        self._database.submit(
+            lambda c: jobs.create(c, [group for group, _ in creations], now), created
+        )
+
+    async def _edit(self, changes: Mapping[int, Change]) -> _Rows:
+        now = self._clock.now()
+
+        def work(connection: Connection) -> Sequence[jobs.Edited]:
+            return [jobs.edit(connection, job, change, now) for job, change in changes.items()]
+
+        with self._scheduler.holding(list(changes)) as revoked:
+            edited = await self._database.write(work)
+            for each in edited:
+                revoked.update(each.revoked)
+        due = [each.row.next_at for each in edited if each.row.next_at is not None]
+        if due:
+            self._scheduler.changed(min(due))
+        return [each.row for each in edited]
+
+    async def _start(self, work: Callable[[Connection], _Fires]) -> _Fires:
+        fires = await self._database.write(work)
+        if self._scheduler.is_running:
+            self._scheduler.accept(fires)
+        return fires
+
+    def _with_start(self, row: RunRow) -> RunRow:
+        """The row of a run in flight says when it started only when it has ended."""
+        if row.outcome != "running" or (at := self._scheduler.started(row.id)) is None:
+            return row
+        return msgspec.structs.replace(row, started_at=at)
+
+
+def _answer(
+    future: "asyncio.Future[Sequence[int]]", answer: list[int] | BaseException | None
+) -> None:
+    if future.done():
+        return
+    if isinstance(answer, BaseException):
+        future.set_exception(answer)
+    else:
+        future.set_result(answer or [])
+
+
+def _always(job: Job) -> Change:
+    return lambda _: job
+
+
+def _or_raise(answer: list[int] | JobExistsError) -> list[int]:
+    if isinstance(answer, JobExistsError):
+        raise answer
+    return answer
+
+
+def _begun(row: RunRow) -> list[LogLine]:
+    if row.started_at is None:
+        return []
+    delay = duration((row.delay_us or 0) // 1000)
+    return [(row.started_at, "system", f"Job started, delay: {delay}")]
+
+
+def _ended(row: RunRow) -> list[LogLine]:
+    if row.finished_at is None:
+        return []
+    took = duration((row.duration_us or 0) // 1000)
+    words = f"Job completed, outcome: {row.outcome}, duration: {took}"
+    if row.outcome == "timeout":
+        words = f"Job timed out after {took}"
+    return [(row.finished_at, "system", words)]

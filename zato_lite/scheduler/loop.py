@@ -1,15 +1,51 @@
-"""The timetable in motion: claims what is due, runs it at its instant, settles what came of it."""
+"""The timetable in motion: claims what is due, runs it at its instant, settles what came of it.
 
-from collections.abc import Awaitable, Callable
+Runs that are sure to be are claimed shortly before their instant, so that nothing lies between
+the instant and the start: see ``store.runs.claim``. What is not sure is claimed at its instant.
+Everything here happens in the loop's thread.
+"""
+
+import asyncio
+import logging
+import os
+from collections import defaultdict, deque
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from heapq import heapify, heappop, heappush
+from itertools import count
 from types import TracebackType
 from typing import Self
 
-from zato_lite.clock import Clock
+from zato_lite.clock import Alarm, Clock
+from zato_lite.scheduler.flight import Flight, Verdict
 from zato_lite.service.message import Invocation, Outcome
+from zato_lite.store import runs
+from zato_lite.store.nodes import NodeLocks
 from zato_lite.store.ports import Database
+from zato_lite.store.rows import LogLine
+from zato_lite.store.runs import Claimed, Ended, Fire, Settlement
+from zato_lite.timetable.job import SECOND, Instant
 
 Run = Callable[[Invocation], Awaitable[Outcome]]
 """The one door of services; raises nothing that a service raises."""
+
+LEAD = SECOND // 2
+"""Runs are claimed by so much before their instant, and at least by half of it."""
+
+CLAIM_SIZE = 1_000
+START_SIZE = 500
+NODES_EVERY = 1 * SECOND
+"""Other processes on the same database are looked at so often, when there are any."""
+
+LONGEST_NAP = 60 * SECOND
+"""Another process may have died, or put a job that is due sooner than all that this one knows."""
+
+ABANDON_S = 5.0
+"""A service that goes on for so long after it was cancelled is left to itself."""
+
+RETRY_S = 1.0
+
+_log = logging.getLogger("zato_lite.scheduler")
 
 
 class Scheduler:
@@ -21,6 +57,7 @@ class Scheduler:
         capacity: so many runs at once at most.
         node_name: what this process is called among others on the same database.
         grace: seconds that runs in flight are given to end when the scheduler stops.
+        locks: how it is known which processes are alive; without them, this one is alone.
     """
 
     def __init__(
@@ -32,12 +69,48 @@ class Scheduler:
         capacity: int = 10_000,
         node_name: str = "zato-lite",
         grace: float = 30.0,
+        locks: NodeLocks | None = None,
     ) -> None:
         self._database, self._run, self._clock = database, run, clock
         self._capacity, self._node_name, self._grace = capacity, node_name, grace
+        self._locks = locks or NodeLocks(":memory:")
+        self.node = 0
+        self.is_running = False
+        self.refused = 0
+        self._others = 0
+        self._numbers = count()
+        self._bell = asyncio.Event()
+        self._rest = asyncio.Event()
+        self._loop_task: asyncio.Task[None] | None = None
+        self._alarm: Alarm | None = None
+        self._start_alarm: Alarm | None = None
+        self._wake_at: Instant | None = None
+        self._ahead: list[tuple[Instant, int, Fire]] = []
+        self._ready: list[tuple[int, Instant, int, Fire]] = []
+        self._behind: dict[int, deque[Fire]] = {}
+        self._open: defaultdict[int, int] = defaultdict(int)
+        self._by_service: defaultdict[str, int] = defaultdict(int)
+        self._crowded: defaultdict[str, deque[Fire]] = defaultdict(deque)
+        self._held: defaultdict[int, int] = defaultdict(int)
+        self._parked: defaultdict[int, list[Fire]] = defaultdict(list)
+        self._flights: dict[int, Flight] = {}
+        self._done: list[Ended] = []
+        self._unkept: int = 0
+        self._flush_is_due = False
+
+    # Life
 
     async def __aenter__(self) -> Self:
-        raise NotImplementedError
+        name, pid = self._node_name, os.getpid()
+        self.node = await self._database.write(runs.number)
+        self._locks.take(self.node)
+        now = self._clock.now()
+        await self._database.write(lambda c: runs.enter(c, self.node, name, pid, now))
+        self.is_running = True
+        await self._adopt()
+        self._bell.set()
+        self._loop_task = asyncio.create_task(self._loop(), name="scheduler")
+        return self
 
     async def __aexit__(
         self,
@@ -45,16 +118,434 @@ class Scheduler:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        raise NotImplementedError
-
-    def changed(self) -> None:
-        """Look again what is due: something was put into the database."""
-        raise NotImplementedError
-
-    async def tick(self) -> None:
-        """Claim what is due once, and start what it is time for."""
-        raise NotImplementedError
+        await self.drain()
 
     async def drain(self, grace: float | None = None) -> None:
         """Claim no more, let runs in flight end within ``grace`` seconds, hand the rest back."""
-        raise NotImplementedError
+        if not self.is_running:
+            return
+        self.is_running = False
+        await self._stop_claiming()
+        left = self._take_all_unbegun()
+        if left:
+            await self._database.write(lambda c: runs.hand_back(c, left))
+        await self._wait_for_flights(self._grace if grace is None else grace)
+        node = self.node
+        await self._database.write(lambda c: runs.leave(c, node))
+        self._locks.release(node)
+        self.node = 0
+
+    async def _stop_claiming(self) -> None:
+        for alarm in (self._alarm, self._start_alarm):
+            if alarm is not None:
+                alarm.cancel()
+        task, self._loop_task = self._loop_task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+        # A claim that was under way when the task was cancelled is delivered after its commit.
+        late = await self._database.write(lambda c: runs.unbegun(c, self.node, self._known_ids()))
+        if late:
+            await self._database.write(lambda c: runs.hand_back(c, late))
+
+    def _known_ids(self) -> set[int]:
+        known = {fire.run_id for fire in self._unbegun()}
+        return known | self._flights.keys() | {ended.fire.run_id for ended in self._done}
+
+    def _take_all_unbegun(self) -> list[Fire]:
+        left = list(self._unbegun())
+        self._ahead.clear()
+        self._ready.clear()
+        for waiting in (self._behind, self._crowded, self._parked):
+            waiting.clear()
+        return left
+
+    def _unbegun(self) -> Iterator[Fire]:
+        yield from (entry[-1] for entry in self._ahead)
+        yield from (entry[-1] for entry in self._ready)
+        for waiting in (*self._behind.values(), *self._crowded.values()):
+            yield from waiting
+        for parked in self._parked.values():
+            yield from parked
+
+    async def _wait_for_flights(self, grace: float) -> None:
+        tasks = [flight.task for flight in self._flights.values() if flight.task is not None]
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=grace)
+            for task in late:
+                task.cancel()
+            if late:
+                await asyncio.wait(late, timeout=ABANDON_S)
+        for flight in list(self._flights.values()):
+            self._land(flight, None)
+        while self._done or self._unkept:
+            self._flush()
+            self._rest.clear()
+            await self._rest.wait()
+
+    # Claiming
+
+    def changed(self, next_at: Instant | None = None) -> None:
+        """Look again what is due: at once, or in time for the instant given."""
+        if not self.is_running:
+            return
+        now = self._clock.now()
+        moment = now if next_at is None else max(now, next_at - LEAD // 2)
+        if self._wake_at is None or moment < self._wake_at:
+            self._wake_in_time(moment)
+
+    async def tick(self) -> None:
+        """Claim what is due once, and start what it is time for."""
+        place, more = runs.PLACE, True
+        claimed: Claimed | None = None
+        while more:
+            now = self._clock.now()
+            horizon = now if self._others else now + LEAD
+            self._submit_done()
+            claimed = await self._claim(now, horizon, place)
+            place, more = claimed.place, claimed.more
+            self._take(claimed)
+        if claimed is not None:
+            self._nap(claimed)
+
+    async def _loop(self) -> None:
+        while True:
+            await self._bell.wait()
+            self._bell.clear()
+            try:
+                await self._look_at_others()
+                await self.tick()
+            except asyncio.CancelledError:
+                # A service may cancel all tasks that it finds; this one ends by ``drain`` only.
+                if not self.is_running:
+                    raise
+                self._bell.set()
+            except Exception:  # noqa: BLE001 - a store that is full or away comes back
+                _log.exception("claim failed")
+                self._wake_in_time(self._clock.now() + int(RETRY_S * SECOND))
+
+    async def _claim(self, now: Instant, horizon: Instant, place: tuple[Instant, int]) -> Claimed:
+        node = self.node
+        return await self._database.write(
+            lambda c: runs.claim(c, now, horizon, node, limit=CLAIM_SIZE, place=place)
+        )
+
+    def _take(self, claimed: Claimed) -> None:
+        if claimed.cancel:
+            mine = [*self._unbegun(), *(flight.fire for flight in self._flights.values())]
+            for fire in mine:
+                if fire.job_id in claimed.cancel:
+                    self.cancel(fire.run_id)
+        self.accept(claimed.fires)
+
+    def _nap(self, claimed: Claimed) -> None:
+        now = self._clock.now()
+        moments = [now + (NODES_EVERY if self._others else LONGEST_NAP)]
+        if claimed.exact is not None:
+            moments.append(claimed.exact)
+        if claimed.following is not None:
+            moments.append(claimed.following - (0 if self._others else LEAD // 2))
+        if not self._bell.is_set():
+            self._wake_at = None
+            self._wake_in_time(min(moments))
+
+    def _wake_in_time(self, moment: Instant) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._wake_at = moment
+        if moment <= self._clock.now():
+            self._bell.set()
+        else:
+            self._alarm = self._clock.call_at(moment, self._bell.set)
+
+    # Other processes
+
+    async def _look_at_others(self) -> None:
+        nodes = await self._database.read(runs.nodes)
+        ids = [node.id for node in nodes]
+        alive = self._locks.alive(ids)
+        self._others = len([node for node in alive if node != self.node])
+        if len(alive) < len(ids) or self._others:
+            await self._adopt()
+
+    async def _adopt(self) -> None:
+        """Take over what dead processes had, and what others handed back."""
+        nodes = await self._database.read(runs.nodes)
+        alive = self._locks.alive([node.id for node in nodes])
+        self._others = len([node for node in alive if node != self.node])
+        dead = [node.id for node in nodes if node.id not in alive]
+        if dead:
+            await self._database.write(lambda c: runs.bury(c, dead))
+        while await self._adopt_some(alive):
+            pass
+
+    async def _adopt_some(self, alive: Sequence[int]) -> bool:
+        now, node = self._clock.now(), self.node
+        adopted = await self._database.write(lambda c: runs.adopt(c, alive, node, now))
+        self.accept(adopted.fires)
+        if adopted.fires or adopted.closed:
+            fields = {"again": len(adopted.fires), "closed": adopted.closed}
+            _log.warning("runs taken over", extra=fields)
+        return adopted.more
+
+    # Starting
+
+    def accept(self, fires: Iterable[Fire]) -> None:
+        """Attempts that are this node's to make, each at its instant."""
+        now = self._clock.now()
+        due: list[Fire] = []
+        for fire in fires:
+            job_id = fire.job_id
+            if job_id and fire.queued and self._open[job_id]:
+                self._behind.setdefault(job_id, deque()).append(fire)
+                continue
+            if job_id:
+                self._open[job_id] += 1
+            if fire.at > now:
+                heappush(self._ahead, (fire.at, next(self._numbers), fire))
+            else:
+                due.append(fire)
+        self._begin(due)
+        self._set_start_alarm()
+
+    def _await_next_attempts(self, fires: Iterable[Fire]) -> None:
+        """Attempts of runs that are open here."""
+        for fire in fires:
+            heappush(self._ahead, (fire.at, next(self._numbers), fire))
+        self._set_start_alarm()
+
+    def _set_start_alarm(self) -> None:
+        if self._start_alarm is not None:
+            self._start_alarm.cancel()
+            self._start_alarm = None
+        if self._ahead:
+            self._start_alarm = self._clock.call_at(self._ahead[0][0], self._start_due)
+
+    def _start_due(self) -> None:
+        """Start what it is time for, a part at a time, so that others get their turn."""
+        now, ahead = self._clock.now(), self._ahead
+        due: list[Fire] = []
+        while ahead and ahead[0][0] <= now and len(due) < START_SIZE:
+            due.append(heappop(ahead)[2])
+        self._begin(due)
+        self._set_start_alarm()
+
+    def _begin(self, fires: Iterable[Fire]) -> None:
+        for fire in fires:
+            if fire.job_id in self._held:
+                self._parked[fire.job_id].append(fire)
+            elif len(self._flights) >= self._capacity:
+                entry = (-fire.job.priority, fire.slot, next(self._numbers), fire)
+                heappush(self._ready, entry)
+            elif (most := fire.job.max_concurrent) and self._by_service[fire.job.service] >= most:
+                self._crowded[fire.job.service].append(fire)
+            else:
+                self._launch(fire)
+
+    def _launch(self, fire: Fire) -> None:
+        flight = Flight(fire)
+        self._flights[fire.run_id] = flight
+        self._by_service[fire.job.service] += 1
+        loop = asyncio.get_running_loop()
+        flight.task = loop.create_task(self._fly(flight))
+        loop.call_soon(self._arm, flight)
+
+    def _arm(self, flight: Flight) -> None:
+        """Set the deadline, unless the service has ended at once, as most do."""
+        if not flight.is_closed:
+            loop = asyncio.get_running_loop()
+            seconds = flight.timeout_ms / 1000
+            flight.timer = loop.call_later(seconds, self._stop, flight, "timeout")
+
+    async def _fly(self, flight: Flight) -> None:
+        fire = flight.fire
+        outcome: Outcome | None = None
+        try:
+            if fire.queued or fire.attempt > 1 + fire.crashes:
+                # First it is written down that what had to wait begins: a crash is one from now.
+                await self._database.write(lambda c: runs.begin_again(c, fire.run_id, fire.token))
+            fire.started_at = self._clock.now()
+            outcome = await self._run(flight.invocation())
+        except asyncio.CancelledError:
+            pass
+        except Exception as error:  # noqa: BLE001 - the door raises nothing; if it does, tell
+            outcome = Outcome(cid="", error=error)
+        self._land(flight, outcome)
+
+    def _stop(self, flight: Flight, verdict: Verdict) -> None:
+        if flight.is_closed:
+            return
+        flight.stop(verdict)
+        if flight.timer is not None:
+            flight.timer.cancel()
+        loop = asyncio.get_running_loop()
+        flight.timer = loop.call_later(ABANDON_S, self._abandon, flight)
+
+    def _abandon(self, flight: Flight) -> None:
+        if not flight.is_closed:
+            fields = {"service": flight.fire.job.service, "job": flight.fire.job.name}
+            _log.error("service goes on after it was cancelled", extra=fields)
+            self._land(flight, None)
+
+    # Landing
+
+    def _land(self, flight: Flight, outcome: Outcome | None) -> None:
+        if flight.is_closed:
+            return
+        flight.is_closed = True
+        if flight.timer is not None:
+            flight.timer.cancel()
+        ended = flight.ended(outcome, self._clock.now())
+        self._leave(flight)
+        self._settle(ended)
+
+    def _settle(self, ended: Ended) -> None:
+        self._done.append(ended)
+        if not self._flush_is_due:
+            self._flush_is_due = True
+            asyncio.get_running_loop().call_soon(self._flush)
+        if ended.settled.outcome is not None:
+            self._forget(ended.fire)
+
+    def _leave(self, flight: Flight) -> None:
+        """Make room for the next one."""
+        service = flight.fire.job.service
+        del self._flights[flight.fire.run_id]
+        self._by_service[service] -= 1
+        if crowd := self._crowded.get(service):
+            self._begin([crowd.popleft()])
+        if self._ready and len(self._flights) < self._capacity:
+            self._begin([heappop(self._ready)[-1]])
+
+    def _forget(self, fire: Fire) -> None:
+        """A run is over: the next one of its job may go."""
+        job_id = fire.job_id
+        if not job_id:
+            return
+        left = self._open[job_id] - 1
+        if left > 0:
+            self._open[job_id] = left
+            return
+        del self._open[job_id]
+        if waiting := self._behind.get(job_id):
+            following = waiting.popleft()
+            if not waiting:
+                del self._behind[job_id]
+            self._open[job_id] = 1
+            self._begin([following])
+
+    # Settling
+
+    def _flush(self) -> None:
+        self._flush_is_due = False
+        if not self._unkept:
+            self._submit_done()
+
+    def _submit_done(self) -> None:
+        if not self._done:
+            return
+        batch, self._done = self._done, []
+        now, node = self._clock.now(), self.node
+        self._unkept += 1
+
+        def kept(settlement: Settlement | None, error: BaseException | None) -> None:
+            self._kept(batch, settlement, error)
+
+        self._database.submit(lambda c: runs.settle_all(c, batch, now, node), kept)
+
+    def _kept(
+        self,
+        batch: list[Ended],
+        settlement: Settlement | None,
+        error: BaseException | None,
+    ) -> None:
+        self._unkept -= 1
+        if settlement is None:
+            _log.error("settling failed", extra={"error": str(error), "runs": len(batch)})
+            self._done[:0] = batch
+            asyncio.get_running_loop().call_later(RETRY_S, self._flush)
+            return
+        for ended in settlement.refused:
+            self.refused += 1
+            fields = {"job": ended.fire.job.name, "run": ended.fire.number}
+            _log.warning("late result refused", extra=fields)
+            if ended.settled.outcome is None:
+                self._forget(ended.fire)
+        self._await_next_attempts(settlement.again)
+        self.accept(settlement.fires)
+        self._flush()
+        if not self._flights and not self._done and not self._unkept:
+            self._rest.set()
+
+    # For the door of jobs
+
+    @contextmanager
+    def holding(self, job_ids: Collection[int]) -> Iterator[set[int]]:
+        """Start no run of these jobs for a moment; those put into the set never start."""
+        revoked: set[int] = set()
+        for job_id in job_ids:
+            self._held[job_id] += 1
+        try:
+            yield revoked
+        finally:
+            self._release(job_ids, revoked)
+
+    def _release(self, job_ids: Collection[int], revoked: set[int]) -> None:
+        for fire in self._withdraw(revoked):
+            self._forget(fire)
+        parked: list[Fire] = []
+        for job_id in job_ids:
+            self._held[job_id] -= 1
+            if not self._held[job_id]:
+                del self._held[job_id]
+                parked.extend(self._parked.pop(job_id, ()))
+        self._begin(parked)
+
+    def cancel(self, run_id: int) -> bool:
+        """Cancel a run that is in flight here; whether there was one."""
+        if (flight := self._flights.get(run_id)) is not None:
+            self._stop(flight, "cancelled")
+            return True
+        withdrawn = self._withdraw({run_id})
+        for fire in withdrawn:
+            waiting = Flight(fire)
+            waiting.verdict = "cancelled"
+            self._settle(waiting.ended(None, self._clock.now()))
+        return bool(withdrawn)
+
+    def _withdraw(self, run_ids: Collection[int]) -> list[Fire]:
+        """Take runs that were not begun out of everything that would begin them."""
+        found = [fire for fire in self._unbegun() if fire.run_id in run_ids]
+        if not found:
+            return found
+        self._ahead = [entry for entry in self._ahead if entry[-1].run_id not in run_ids]
+        self._ready = [entry for entry in self._ready if entry[-1].run_id not in run_ids]
+        heapify(self._ahead)
+        heapify(self._ready)
+        for job_id, behind in self._behind.items():
+            self._open[job_id] += sum(fire.run_id in run_ids for fire in behind)
+        for waiting in (*self._behind.values(), *self._crowded.values(), *self._parked.values()):
+            for fire in [fire for fire in waiting if fire.run_id in run_ids]:
+                waiting.remove(fire)
+        return found
+
+    def lines(self, run_id: int) -> Sequence[LogLine]:
+        """What a run in flight here has logged so far."""
+        flight = self._flights.get(run_id)
+        return () if flight is None or flight.lines is None else tuple(flight.lines)
+
+    def started(self, run_id: int) -> Instant | None:
+        """When the run in flight here was started."""
+        flight = self._flights.get(run_id)
+        return None if flight is None else flight.fire.started_at or None
+
+    @property
+    def in_flight(self) -> int:
+        """How many runs are in flight here."""
+        return len(self._flights)
+
+    async def rest(self) -> None:
+        """Wait until no run is in flight here, and all that ended is kept."""
+        while self._flights or self._done or self._unkept:
+            self._rest.clear()
+            await self._rest.wait()

@@ -10,7 +10,7 @@ Row = tuple[Any, ...]
 class Connection(Protocol):
     """Executes SQL in the transaction that it is in."""
 
-    def execute(self, sql: str, values: Sequence[Any] = ()) -> Iterator[Row]:
+    def execute(self, sql: str, values: Sequence[Any] = ..., /) -> Iterator[Row]:
         """Run a statement; the rows that it yields."""
         ...
 

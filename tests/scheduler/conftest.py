@@ -1,0 +1,139 @@
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from zato_lite.scheduler.jobs import Jobs
+from zato_lite.scheduler.loop import Scheduler
+from zato_lite.service.message import Invocation, Outcome
+from zato_lite.store.rows import JobRow, RunRow
+from zato_lite.store.sqlite import SqliteStore, open_store
+from zato_lite.testing.clock import ManualClock
+from zato_lite.timetable.job import SECOND, Interval, Job, OneTime
+
+Service = Callable[[Invocation], Awaitable[Any]]
+
+
+class World:
+    """A scheduler over a store, with services that are functions, and time that stands still."""
+
+    def __init__(self, store: SqliteStore, clock: ManualClock, **options: Any) -> None:
+        self.store, self.clock = store, clock
+        self.calls: list[Invocation] = []
+        self.services: dict[str, Service] = {}
+        self.gates: dict[str, asyncio.Event] = {}
+        self.scheduler = Scheduler(store, self.run, clock, **options)
+        self.jobs = Jobs(store, self.scheduler, clock)
+
+    async def run(self, invocation: Invocation) -> Outcome:
+        self.calls.append(invocation)
+        service = self.services.get(invocation.service, _nothing)
+        try:
+            return Outcome(cid="c", payload=await service(invocation))
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # noqa: BLE001 - as the one door does
+            return Outcome(cid="c", error=error)
+
+    def gate(self, service: str) -> asyncio.Event:
+        """A service that waits until the event is set."""
+        event = asyncio.Event()
+
+        async def wait(invocation: Invocation) -> str:
+            await event.wait()
+            return "done"
+
+        self.services[service] = wait
+        return event
+
+    def fails(self, service: str, words: str = "broken") -> None:
+        async def fail(invocation: Invocation) -> None:
+            raise ValueError(words)
+
+        self.services[service] = fail
+
+    async def go(self, seconds: float = 0) -> None:
+        """Let time pass, and all that comes of it that does not wait for a gate."""
+        self.clock.advance(seconds=seconds)
+        await self.scheduler.tick()
+        await self.calm()
+
+    async def calm(self) -> None:
+        """Until only what waits for a gate is in flight."""
+        for _ in range(4):
+            await self.store.write(lambda c: None)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+
+    async def until(self, is_so: Callable[[], bool]) -> None:
+        """Until it is so; a test that waits in vain fails by its assertions."""
+        for _ in range(2_000):
+            if is_so():
+                break
+            await self.store.write(lambda c: None)
+        await self.scheduler.rest()
+
+    async def create(self, **fields: Any) -> int:
+        return (await self.jobs.create([self.job(**fields)]))[0]
+
+    def job(self, **fields: Any) -> Job:
+        given: dict[str, Any] = {"name": "report", "service": "s", "trigger": self.every(1)}
+        return Job(**(given | fields))
+
+    def every(self, seconds: int, start: int | None = None) -> Interval:
+        begin = self.clock.now() + seconds * SECOND if start is None else start
+        return Interval(start=begin, seconds=seconds)
+
+    def once(self, seconds: float = 1) -> OneTime:
+        return OneTime(start=self.clock.now() + int(seconds * SECOND))
+
+    async def runs(self, job_id: int | None = None) -> list[RunRow]:
+        """Runs, oldest first."""
+        rows, _ = await self.jobs.history(job_id, limit=100_000)
+        return list(rows)[::-1]
+
+    async def outcomes(self, job_id: int | None = None) -> list[str]:
+        return [run.outcome for run in await self.runs(job_id)]
+
+    async def edit(self, job_id: int, **fields: Any) -> JobRow:
+        return await self.jobs.edit(job_id, lambda job: msgspec.structs.replace(job, **fields))
+
+
+async def _nothing(invocation: Invocation) -> None:
+    return None
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+async def store(clock: ManualClock) -> AsyncIterator[SqliteStore]:
+    async with open_store(":memory:", clock) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def world(store: SqliteStore, clock: ManualClock) -> AsyncIterator[World]:
+    there = World(store, clock, grace=0.0)
+    async with there.scheduler:
+        yield there
+
+
+@asynccontextmanager
+async def world_on(path: Path, clock: ManualClock, **options: Any) -> AsyncIterator[World]:
+    """A world over a file, as a process would have it."""
+    async with open_store(path, clock) as store:
+        there = World(store, clock, grace=0.0, locks=store.locks, **options)
+        async with there.scheduler:
+            yield there
+
+
+def record(message: str, *values: object) -> logging.LogRecord:
+    return logging.LogRecord("s", logging.INFO, "s.py", 1, message, values, None)

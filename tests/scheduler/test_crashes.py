@@ -1,0 +1,246 @@
+"""What was in flight when a process died, in every state that a run may be in."""
+
+import asyncio
+from pathlib import Path
+
+from tests.scheduler.conftest import World, world_on
+from zato_lite.store.sqlite import SqliteStore, open_store
+from zato_lite.testing.clock import ManualClock
+from zato_lite.timetable.job import SECOND
+
+
+async def died(world: World) -> None:
+    """Leave a scheduler as a kill leaves it: nothing is told to anybody."""
+    scheduler = world.scheduler
+    scheduler.is_running = False
+    if scheduler._loop_task is not None:
+        scheduler._loop_task.cancel()
+    for flight in scheduler._flights.values():
+        flight.is_closed = True
+        if flight.timer is not None:
+            flight.timer.cancel()
+        if flight.task is not None:
+            flight.task.cancel()
+    scheduler._flights.clear()
+    scheduler._ahead.clear()
+    scheduler._locks.release(scheduler.node)
+
+
+async def reborn(world: World) -> World:
+    """The next process on the same store."""
+    there = World(world.store, world.clock, grace=0.0)
+    await there.scheduler.__aenter__()
+    return there
+
+
+async def test_a_run_whose_process_died_is_run_again_under_the_next_attempt(
+    world: World,
+) -> None:
+    world.gate("s")
+    job_id = await world.create(trigger=world.once(1))
+    await world.go(1)
+    await died(world)
+
+    async with (await reborn(world)).scheduler as scheduler:
+        await scheduler.rest()
+
+    run = (await world.runs(job_id))[0]
+    assert (run.outcome, run.attempt, run.crashes) == ("ok", 2, 1)
+    attempts = await world.jobs.attempts(job_id, 1)
+    assert [attempt.outcome for attempt in attempts] == ["lost"]
+
+
+async def test_a_run_that_is_not_to_be_run_again_is_lost(world: World) -> None:
+    world.gate("s")
+    job_id = await world.create(trigger=world.once(1), on_crash="fail", on_error_service="alarm")
+    await world.go(1)
+    await died(world)
+
+    there = await reborn(world)
+    async with there.scheduler:
+        await there.scheduler.rest()
+
+    assert await world.outcomes(job_id) == ["lost"]
+    assert [call.service for call in there.calls] == ["alarm"]
+
+
+async def test_a_run_that_kills_its_process_is_put_in_quarantine(world: World) -> None:
+    job_id = await world.create(trigger=world.once(1), max_crashes=2)
+    there = world
+    for _ in range(2):
+        there.gate("s")
+        await there.go(1)
+        await died(there)
+        there = await reborn(there)
+
+    async with there.scheduler:
+        run = (await there.runs(job_id))[0]
+
+    assert (run.outcome, run.attempt, run.crashes) == ("lost", 2, 2)
+    assert "quarantined" in (run.error or "")
+
+
+async def test_a_run_claimed_early_by_a_process_that_died_is_no_crash(world: World) -> None:
+    job_id = await world.create(trigger=world.once(10))
+    await world.go(9.8)
+    await died(world)
+
+    there = await reborn(world)
+    async with there.scheduler:
+        await there.go(1)
+        await there.scheduler.rest()
+
+    run = (await there.runs(job_id))[0]
+    assert (run.outcome, run.attempt, run.crashes) == ("ok", 1, 0)
+
+
+async def test_runs_in_waiting_outlive_their_process(world: World) -> None:
+    world.gate("s")
+    job_id = await world.create(on_overlap="queue_all", repeats=3)
+    for _ in range(3):
+        await world.go(1)
+    await died(world)
+
+    there = await reborn(world)
+    async with there.scheduler:
+        await there.scheduler.rest()
+        await there.calm()
+
+    runs = await there.runs(job_id)
+    assert [(run.number, run.outcome, run.attempt) for run in runs] == [
+        (1, "ok", 2),
+        (2, "ok", 1),
+        (3, "ok", 1),
+    ]
+
+
+async def test_the_next_attempt_outlives_its_process(world: World) -> None:
+    world.fails("s")
+    job_id = await world.create(trigger=world.once(1), max_retries=1, retry_delay_ms=60_000)
+    await world.go(1)
+    await died(world)
+
+    there = await reborn(world)
+    async with there.scheduler:
+        await there.go(10)
+        early = len(there.calls)
+        await there.go(60)
+        await there.scheduler.rest()
+
+    run = (await there.runs(job_id))[0]
+    assert early == 0
+    assert (run.outcome, run.attempt, run.crashes) == ("ok", 2, 0)
+
+
+async def test_a_late_result_is_refused_and_noted(
+    world: World, store: SqliteStore, clock: ManualClock
+) -> None:
+    gate = world.gate("s")
+    job_id = await world.create(trigger=world.once(1))
+    await world.go(1)
+    world.scheduler._locks.release(world.scheduler.node)  # it is taken for dead
+
+    other = World(store, clock, grace=0.0)
+    async with other.scheduler:
+        await other.scheduler.rest()
+        gate.set()
+        await world.scheduler.rest()
+
+        run = (await other.runs(job_id))[0]
+        assert (run.outcome, run.attempt, run.result) == ("ok", 2, None)
+        assert world.scheduler.refused == 1
+
+
+async def test_two_processes_on_one_file_run_each_slot_once(tmp_path: Path) -> None:
+    clock = ManualClock()
+    async with (
+        world_on(tmp_path / "z.db", clock) as one,
+        world_on(tmp_path / "z.db", clock) as two,
+    ):
+        for number in range(20):
+            await one.create(name=f"j{number}")
+        for _ in range(5):
+            clock.advance(seconds=1)
+            for each in (one, two):
+                await each.scheduler.tick()
+            for each in (one, two):
+                await each.calm()
+
+        runs = await one.runs()
+        assert len({(run.job_id, run.slot) for run in runs}) == len(runs) == 100
+        assert {run.outcome for run in runs} == {"ok"}
+        assert len(one.calls) + len(two.calls) == 100
+
+
+async def test_what_was_not_begun_is_handed_back_at_the_end(tmp_path: Path) -> None:
+    clock = ManualClock()
+    async with world_on(tmp_path / "z.db", clock) as one:
+        job_id = await one.create(trigger=one.once(10))
+        await one.go(9.8)
+
+    async with world_on(tmp_path / "z.db", clock) as two:
+        await two.go(1)
+        await two.scheduler.rest()
+        run = (await two.runs(job_id))[0]
+
+    assert (run.outcome, run.attempt, run.crashes) == ("ok", 1, 0)
+
+
+async def test_what_is_in_flight_at_the_end_is_cancelled_after_the_grace(tmp_path: Path) -> None:
+    clock = ManualClock()
+    async with world_on(tmp_path / "z.db", clock) as one:
+        one.gate("s")
+        job_id = await one.create(trigger=one.once(1))
+        await one.go(1)
+
+    async with world_on(tmp_path / "z.db", clock) as two:
+        assert await two.outcomes(job_id) == ["cancelled"]
+
+
+async def test_downtime_gets_exactly_what_the_policy_says(tmp_path: Path) -> None:
+    clock = ManualClock()
+    async with world_on(tmp_path / "z.db", clock) as one:
+        begin = clock.now()
+        job_id = await one.create(trigger=one.every(1))
+        await one.go(1)
+    clock.advance(seconds=3600)
+
+    async with world_on(tmp_path / "z.db", clock) as two:
+        await two.go(0)
+        await two.scheduler.rest()
+        runs = [run for run in await two.runs(job_id) if run.outcome == "ok"]
+        entries, total = await two.jobs.ledger(job_id)
+
+    assert [run.slot for run in runs] == [begin + SECOND, begin + 3601 * SECOND]
+    assert (total, entries[0].outcome, entries[0].count) == (1, "missed", 3599)
+
+
+async def test_without_a_scheduler_runs_on_demand_wait_for_one(tmp_path: Path) -> None:
+    clock = ManualClock()
+    async with open_store(tmp_path / "z.db", clock) as store:
+        still = World(store, clock)
+        job_id = await still.create(trigger=still.once(100))
+        await still.jobs.execute(job_id)
+
+    async with world_on(tmp_path / "z.db", clock) as two:
+        await two.scheduler.rest()
+        assert await two.outcomes(job_id) == ["ok"]
+
+
+async def test_a_service_that_cancels_all_tasks_loses_nothing(world: World) -> None:
+    async def rude(invocation: object) -> None:
+        mine = asyncio.current_task()
+        for task in asyncio.all_tasks():
+            if task is not mine and task.get_name() == "scheduler":
+                task.cancel()
+
+    world.services["rude"] = rude
+    await world.create(name="rude", service="rude", trigger=world.once(1))
+    job_id = await world.create(trigger=world.once(5))
+    await world.go(1)
+    await world.calm()
+
+    world.clock.advance(seconds=5)
+    await world.until(lambda: len(world.calls) == 2)
+
+    assert await world.outcomes(job_id) == ["ok"]

@@ -1,0 +1,135 @@
+"""What can be asked about runs that have passed."""
+
+import logging
+
+from tests.scheduler.conftest import World, record
+from zato_lite.service.message import Invocation
+from zato_lite.timetable.job import SECOND
+
+
+async def test_what_a_service_logs_is_kept_with_its_run(world: World) -> None:
+    async def chatty(invocation: Invocation) -> dict[str, int]:
+        assert invocation.sink is not None
+        invocation.sink(record("got %s rows", 3))
+        return {"rows": 3}
+
+    world.services["s"] = chatty
+    job_id = await world.create(trigger=world.once(1))
+    await world.go(1)
+
+    lines = await world.jobs.log_entries(job_id, 1)
+    run = await world.jobs.run(job_id, 1)
+    assert [(level, text) for _, level, text in lines] == [
+        ("system", "Job started, delay: < 1ms"),
+        ("info", "got 3 rows"),
+        ("system", "Job completed, outcome: ok, duration: < 1ms"),
+    ]
+    assert [level for _, level, _ in await world.jobs.log_entries(job_id, 1, since=2)] == [
+        "system"
+    ]
+    assert run is not None
+    assert run.result == '{"rows":3}'
+
+
+async def test_a_million_lines_are_too_many(world: World) -> None:
+    async def loud(invocation: Invocation) -> None:
+        assert invocation.sink is not None
+        for _ in range(5_000):
+            invocation.sink(record("x" * 10))
+
+    world.services["s"] = loud
+    job_id = await world.create(trigger=world.once(1))
+    await world.go(1)
+
+    lines = await world.jobs.log_entries(job_id, 1)
+    assert len(lines) == 1_003
+    assert lines[-2][2] == "4000 more lines were left out"
+
+
+async def test_lines_of_a_run_in_flight_can_be_read(world: World) -> None:
+    gate = world.gate("s")
+    waiting = world.services["s"]
+
+    async def chatty(invocation: Invocation) -> None:
+        assert invocation.sink is not None
+        invocation.sink(logging.LogRecord("s", logging.ERROR, "s.py", 1, "%d", ("x",), None))
+        await waiting(invocation)
+
+    world.services["s"] = chatty
+    job_id = await world.create(trigger=world.once(1))
+    await world.go(1)
+
+    lines = await world.jobs.log_entries(job_id, 1)
+    gate.set()
+    await world.scheduler.rest()
+
+    assert [text for _, _, text in lines] == ["Job started, delay: < 1ms", "%d"]
+
+
+async def test_runs_are_told_newest_first_a_page_at_a_time(world: World) -> None:
+    job_id = await world.create()
+    for _ in range(5):
+        await world.go(1)
+
+    page, total = await world.jobs.history(job_id, limit=2, offset=1)
+
+    assert [row.number for row in page] == [4, 3]
+    assert total == 5
+
+
+async def test_runs_are_told_by_outcome_and_by_time_with_those_in_flight(world: World) -> None:
+    world.fails("bad")
+    good, bad = await world.create(name="good"), await world.create(name="bad", service="bad")
+    await world.go(1)
+    between = world.clock.now() + 1
+    await world.go(1)
+    world.gate("s")
+    await world.go(1)
+
+    failed, _ = await world.jobs.history(outcomes=["error"])
+    late, _ = await world.jobs.history(good, since=between, numbers=[1])
+
+    assert {row.job_id for row in failed if row.outcome == "error"} == {bad}
+    assert "running" in {row.outcome for row in failed}
+    assert [row.number for row in late] == [3, 2, 1]
+
+
+async def test_neighbours_and_last_runs_and_recent_outcomes(world: World) -> None:
+    job_id = await world.create()
+    idle = await world.create(name="idle", trigger=world.once(1000))
+    await world.go(1)
+    world.fails("s")
+    await world.go(1)
+
+    assert await world.jobs.neighbours(job_id, 1) == (None, 2)
+    assert await world.jobs.recent_outcomes([job_id, idle]) == {job_id: ["ok", "error"]}
+    last = await world.jobs.last_runs([job_id, idle])
+    assert {each: row.number for each, row in last.items()} == {job_id: 2}
+
+
+async def test_how_things_stand(world: World) -> None:
+    begin = world.clock.now()
+    await world.create()
+    await world.create(name="off", is_active=False)
+    for _ in range(4):
+        await world.go(1)
+
+    summary = await world.jobs.summary(since=begin, until=begin + 10 * SECOND, buckets=5)
+
+    assert (summary.total_jobs, summary.active_jobs, summary.paused_jobs) == (2, 1, 1)
+    assert summary.outcomes["ok"] == 4
+    assert [bucket.counts.get("ok", 0) for bucket in summary.buckets] == [1, 2, 1, 0, 0]
+    assert len(summary.recent) >= 4
+    assert summary.last_hour == {"ok": 4}
+
+
+async def test_there_is_a_summary_of_nothing(world: World) -> None:
+    summary = await world.jobs.summary()
+
+    assert (summary.total_runs, summary.buckets, summary.recent) == (0, (), ())
+
+
+async def test_the_process_itself_is_a_node(world: World) -> None:
+    nodes = await world.jobs.nodes()
+
+    assert [(node.id, node.name) for node in nodes] == [(world.scheduler.node, "zato-lite")]

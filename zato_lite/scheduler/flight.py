@@ -1,0 +1,167 @@
+"""One attempt in the air: its invocation, its lines, its deadline, and what came of it."""
+
+import logging
+import traceback
+from asyncio import Task, TimerHandle
+from collections.abc import Callable
+from typing import Any, Literal
+
+import msgspec
+
+from zato_lite.clock import to_datetime
+from zato_lite.service.message import Invocation, JobContext, Outcome
+from zato_lite.service.payload import payload_of
+from zato_lite.store.jobs import kind_of
+from zato_lite.store.rows import LogLine
+from zato_lite.store.runs import Ended, Fire
+from zato_lite.timetable.settle import AttemptOutcome, settle
+from zato_lite.wire import encode
+
+DEFAULT_TIMEOUT_MS = 3_600_000
+MOST_LINES = 1_000
+LONGEST_LINE = 8_000
+LONGEST_ERROR = 20_000
+LARGEST_RESULT = 1_048_576
+
+Verdict = Literal["timeout", "cancelled"]
+
+
+class Flight:
+    """An attempt of a run, from its start until it is settled."""
+
+    __slots__ = ("_dropped", "fire", "is_closed", "lines", "task", "timer", "verdict")
+
+    def __init__(self, fire: Fire) -> None:
+        self.fire = fire
+        self.lines: list[LogLine] | None = None
+        self.task: Task[None] | None = None
+        self.timer: TimerHandle | None = None
+        self.verdict: Verdict | None = None
+        self.is_closed = False
+        self._dropped = 0
+
+    @property
+    def timeout_ms(self) -> int:
+        """Milliseconds that the attempt may take."""
+        return self.fire.job.max_execution_time_ms or DEFAULT_TIMEOUT_MS
+
+    def invocation(self) -> Invocation:
+        """What the service is to be invoked with."""
+        fire = self.fire
+        job = fire.job
+        extra = job.extra
+        return Invocation(
+            job.service,
+            payload_of(extra) if extra else None,
+            raw=extra,
+            cid=fire.cid,
+            channel="async" if fire.kind == "async" else "scheduler",
+            job=context_of(fire) if fire.job_id else None,
+            sink=self.keep,
+        )
+
+    def keep(self, record: logging.LogRecord) -> None:
+        """Keep a line that was logged, as long as there is room."""
+        if self.lines is None:
+            self.lines = []
+        if len(self.lines) >= MOST_LINES:
+            self._dropped += 1
+            return
+        line = (int(record.created * 1e6), record.levelname.lower(), _message(record))
+        self.lines.append(line)
+
+    def stop(self, verdict: Verdict) -> None:
+        """Cancel the service; whatever it says from now on comes too late."""
+        if self.verdict is None:
+            self.verdict = verdict
+            if self.task is not None:
+                self.task.cancel()
+
+    def ended(self, outcome: Outcome | None, now: int) -> Ended:
+        """What came of the attempt; ``None`` is the outcome of one that was cut off."""
+        word, error, result = self._told(outcome)
+        fire = self.fire
+        settled = settle(
+            fire.job,
+            word,
+            fire.attempt,
+            fire.crashes,
+            0,
+            now,
+            job_id=fire.job_id,
+            slot=fire.slot,
+        )
+        return Ended(fire, settled, word, now, error, result, self._kept_lines(now))
+
+    def _told(self, outcome: Outcome | None) -> tuple[AttemptOutcome, str | None, str | None]:
+        if self.verdict == "timeout":
+            return "timeout", f"exceeded max_execution_time_ms={self.timeout_ms}", None
+        if self.verdict == "cancelled" or outcome is None:
+            return "cancelled", None, None
+        if outcome.error is not None:
+            word: AttemptOutcome = "timeout" if outcome.is_timeout else "error"
+            return word, _trace(outcome.error), None
+        if outcome.payload is None:
+            return "ok", None, None
+        return _kept(outcome.payload)
+
+    def _kept_lines(self, now: int) -> str | None:
+        if self.lines is None:
+            return None
+        if self._dropped:
+            words = f"{self._dropped} more lines were left out"
+            self.lines.append((now, "system", words))
+        return msgspec.json.encode(self.lines).decode()
+
+
+def context_of(fire: Fire) -> JobContext:
+    """What the service is told of the job and the run."""
+    return JobContext(
+        fire.job_id,
+        fire.job.name,
+        fire.number,
+        fire.run_id,
+        to_datetime(fire.slot),
+        fire.attempt,
+        fire.token,
+        kind_of(fire.job),
+    )
+
+
+def _kept(payload: Any) -> tuple[AttemptOutcome, str | None, str | None]:
+    """The result as it is kept; one that has no JSON form, or too much of it, is an error."""
+    try:
+        text = encode(payload, _plain)
+    except Exception as error:  # noqa: BLE001 - whatever a payload's own code may raise
+        return "error", f"the result has no JSON form: {error}", None
+    if len(text) > LARGEST_RESULT:
+        words = f"the result is {len(text)} bytes, and {LARGEST_RESULT} are kept at most"
+        return "error", words, None
+    return "ok", None, text.decode()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    return msgspec.to_builtins(value)
+
+
+def _message(record: logging.LogRecord) -> str:
+    try:
+        text = record.getMessage()
+    except Exception:  # noqa: BLE001 - a line with the wrong arguments is the service's own
+        text = str(record.msg)
+    if record.exc_info:
+        text += "\n" + "".join(traceback.format_exception(*record.exc_info))
+    return text[:LONGEST_LINE]
+
+
+def _trace(error: BaseException) -> str:
+    try:
+        text = "".join(traceback.format_exception(error))
+    except Exception:  # noqa: BLE001 - an exception may break its own words
+        text = type(error).__name__
+    return text if len(text) <= LONGEST_ERROR else "…" + text[-LONGEST_ERROR:]
+
+
+Finished = Callable[[Flight, Outcome | None], None]

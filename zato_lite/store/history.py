@@ -1,0 +1,273 @@
+"""Questions about runs and slots that have passed."""
+
+from collections.abc import Collection
+from typing import Any, NamedTuple
+
+import msgspec
+
+from zato_lite.store.ports import Connection
+from zato_lite.store.rows import AttemptRow, Bucket, LedgerRow, LogLine, RunRow, Summary
+from zato_lite.store.sql import listed, one, read_rows
+from zato_lite.timetable.job import SECOND, Instant
+
+_RUN = """json_object('id', r.id, 'job_id', r.job_id, 'job_name', coalesce(j.name, ''),
+    'service', coalesce(j.service, c.definition ->> 'service', ''), 'number', r.number,
+    'kind', r.kind, 'slot', r.slot, 'state', r.state, 'node', r.node, 'token', r.token,
+    'attempt', r.attempt, 'crashes', r.crashes, 'claimed_at', r.claimed_at,
+    'started_at', r.started_at, 'finished_at', r.finished_at, 'retry_at', r.retry_at,
+    'outcome', coalesce(r.outcome, 'running'), 'error', r.error, 'result', r.result) AS line"""
+_JOINS = "LEFT JOIN job j ON j.id = r.job_id LEFT JOIN call c ON c.run_id = r.id"
+_LEDGER = """json_object('id', l.id, 'job_id', l.job_id, 'job_name', coalesce(j.name, ''),
+    'outcome', l.outcome, 'first', l.first, 'last', l.last, 'count', l.count,
+    'reason', l.reason) AS line"""
+_HOUR = 3600 * SECOND
+
+
+class Wanted(NamedTuple):
+    """Which runs are asked for; see ``Jobs.history``."""
+
+    job_id: int | None = None
+    limit: int = 50
+    offset: int = 0
+    since: Instant | None = None
+    outcomes: Collection[str] = ()
+    numbers: Collection[int] = ()
+
+
+def history(connection: Connection, wanted: Wanted) -> tuple[list[RunRow], int]:
+    """Runs, newest first, and how many finished ones there are."""
+    where, values = _conditions(wanted)
+    rows = read_rows(
+        connection,
+        f"SELECT {_RUN} FROM (SELECT * FROM run WHERE {where} ORDER BY id DESC"
+        f" LIMIT ? OFFSET ?) r {_JOINS} ORDER BY r.id DESC",
+        [*values, wanted.limit, wanted.offset],
+        RunRow,
+    )
+    total = one(
+        connection, f"SELECT count(*) FROM run WHERE {where} AND outcome IS NOT NULL", values
+    )
+    return rows, total
+
+
+def _conditions(wanted: Wanted) -> tuple[str, list[Any]]:
+    where, values = "1", list[Any]()
+    if wanted.outcomes:
+        where += " AND (outcome IS NULL OR outcome IN (SELECT value FROM json_each(?)))"
+        values.append(_texts(wanted.outcomes))
+    if wanted.since is not None:
+        where += " AND (claimed_at >= ? OR finished_at >= ?"
+        values += [wanted.since, wanted.since]
+        if wanted.numbers:
+            where += " OR number IN (SELECT value FROM json_each(?))"
+            values.append(listed(wanted.numbers))
+        where += ")"
+    if wanted.job_id is not None:
+        where += " AND job_id = ?"
+        values.append(wanted.job_id)
+    return where, values
+
+
+def run(connection: Connection, job_id: int, number: int) -> RunRow | None:
+    """One run of a job."""
+    return _only(connection, "r.job_id = ? AND r.number = ?", (job_id, number))
+
+
+def run_by_id(connection: Connection, run_id: int) -> RunRow | None:
+    """The run with this id."""
+    return _only(connection, "r.id = ?", (run_id,))
+
+
+def _only(connection: Connection, where: str, values: tuple[Any, ...]) -> RunRow | None:
+    rows = read_rows(
+        connection,
+        f"SELECT {_RUN} FROM run r {_JOINS} WHERE {where} ORDER BY r.id DESC LIMIT 1",
+        values,
+        RunRow,
+    )
+    return rows[0] if rows else None
+
+
+def neighbours(connection: Connection, job_id: int, number: int) -> tuple[int | None, int | None]:
+    """Numbers of the runs before and after."""
+    previous = one(
+        connection,
+        "SELECT max(number) FROM run WHERE job_id = ? AND number < ?",
+        (job_id, number),
+    )
+    following = one(
+        connection,
+        "SELECT min(number) FROM run WHERE job_id = ? AND number > ?",
+        (job_id, number),
+    )
+    return previous, following
+
+
+def attempts(connection: Connection, job_id: int, number: int) -> list[AttemptRow]:
+    """The attempts of a run before its latest, oldest first."""
+    return read_rows(
+        connection,
+        "SELECT json_object('attempt', a.attempt, 'token', a.token, 'started_at', a.started_at,"
+        " 'finished_at', a.finished_at, 'outcome', a.outcome, 'error', a.error) AS line"
+        " FROM attempt a JOIN run r ON r.id = a.run_id"
+        " WHERE r.job_id = ? AND r.number = ? ORDER BY a.attempt",
+        (job_id, number),
+        AttemptRow,
+    )
+
+
+def lines(connection: Connection, run_id: int) -> list[LogLine]:
+    """What was logged during a run."""
+    text = one(connection, "SELECT lines FROM run_log WHERE run_id = ?", (run_id,))
+    return [] if text is None else msgspec.json.decode(text, type=list[LogLine])
+
+
+def last_runs(connection: Connection, job_ids: Collection[int]) -> dict[int, RunRow]:
+    """The latest run of each job that was started."""
+    rows = read_rows(
+        connection,
+        f"SELECT {_RUN} FROM run r {_JOINS} WHERE r.id IN (SELECT"
+        " (SELECT max(id) FROM run WHERE job_id = wanted.value AND started_at IS NOT NULL)"
+        " FROM json_each(?) wanted)",
+        (listed(job_ids),),
+        RunRow,
+    )
+    return {row.job_id: row for row in rows}
+
+
+def recent_outcomes(
+    connection: Connection, job_ids: Collection[int], count: int
+) -> dict[int, list[str]]:
+    """Outcomes of the latest runs of each job, oldest first."""
+    found: dict[int, list[str]] = {}
+    pairs = read_rows(
+        connection,
+        "SELECT json_array(r.job_id, coalesce(r.outcome, 'running')) AS line"
+        " FROM json_each(?1) wanted JOIN run r ON r.id IN"
+        " (SELECT id FROM run WHERE job_id = wanted.value ORDER BY id DESC LIMIT ?2)"
+        " ORDER BY r.id",
+        (listed(job_ids), count),
+        tuple[int, str],
+    )
+    for job_id, outcome in pairs:
+        found.setdefault(job_id, []).append(outcome)
+    return found
+
+
+def slot(connection: Connection, job_id: int, instant: Instant) -> RunRow | LedgerRow | None:
+    """What became of a slot."""
+    found = _only(
+        connection,
+        "r.job_id = ? AND r.slot = ? AND r.kind IN ('scheduled', 'retry', 'backfill')",
+        (job_id, instant),
+    )
+    if found is not None:
+        return found
+    rows = read_rows(
+        connection,
+        f"SELECT {_LEDGER} FROM ledger l LEFT JOIN job j ON j.id = l.job_id"
+        " WHERE l.job_id = ? AND l.first <= ? AND l.last >= ? ORDER BY l.first DESC LIMIT 1",
+        (job_id, instant, instant),
+        LedgerRow,
+    )
+    return rows[0] if rows else None
+
+
+def ledger(
+    connection: Connection, job_id: int | None, limit: int, offset: int, since: Instant | None
+) -> tuple[list[LedgerRow], int]:
+    """Slots without a run, newest first, and how many rows there are."""
+    where, values = "1", list[Any]()
+    if job_id is not None:
+        where += " AND job_id = ?"
+        values.append(job_id)
+    if since is not None:
+        where += " AND last >= ?"
+        values.append(since)
+    rows = read_rows(
+        connection,
+        f"SELECT {_LEDGER} FROM (SELECT * FROM ledger WHERE {where} ORDER BY first DESC, id DESC"
+        " LIMIT ? OFFSET ?) l LEFT JOIN job j ON j.id = l.job_id ORDER BY l.first DESC, l.id DESC",
+        [*values, limit, offset],
+        LedgerRow,
+    )
+    return rows, one(connection, f"SELECT count(*) FROM ledger WHERE {where}", values)
+
+
+class Span(NamedTuple):
+    """What a summary is asked to look at; see ``Jobs.summary``."""
+
+    since: Instant | None
+    until: Instant
+    buckets: int
+    recent_since: Instant | None
+    recent_limit: int
+
+
+def summary(connection: Connection, span: Span, now: Instant) -> Summary:
+    """How things stand."""
+    total, active = next(
+        iter(
+            connection.execute(
+                "SELECT count(*), coalesce(sum(is_active), 0) FROM job WHERE deleted_at IS NULL"
+            )
+        )
+    )
+    outcomes = _counts(connection, "SELECT coalesce(outcome, 'running') o, 1 n FROM run")
+    total_runs = sum(outcomes.values())
+    outcomes |= _counts(connection, "SELECT outcome o, count n FROM ledger")
+    hour = _counts(
+        connection, "SELECT outcome o, 1 n FROM run WHERE finished_at >= ?", (now - _HOUR,)
+    )
+    recent, _ = history(connection, Wanted(None, span.recent_limit, 0, span.recent_since))
+    return Summary(
+        total_jobs=total,
+        active_jobs=active,
+        paused_jobs=total - active,
+        total_runs=total_runs,
+        outcomes=outcomes,
+        last_hour=hour,
+        buckets=_buckets(connection, span),
+        recent=tuple(recent),
+    )
+
+
+def _counts(connection: Connection, select: str, values: tuple[Any, ...] = ()) -> dict[str, int]:
+    pairs = read_rows(
+        connection,
+        f"SELECT json_array(o, sum(n)) AS line FROM ({select}) GROUP BY o",
+        values,
+        tuple[str, int],
+    )
+    return dict(pairs)
+
+
+def _buckets(connection: Connection, span: Span) -> tuple[Bucket, ...]:
+    """Runs by their slot, and slots without one by their first, in equal parts of the time."""
+    since, until, number = span.since, span.until, span.buckets
+    if since is None:
+        since = one(connection, "SELECT min(slot) FROM run")
+    if since is None or since >= until or number < 1:
+        return ()
+    width = max(1, -(-(until - since) // number))
+    counts: list[dict[str, int]] = [{} for _ in range(number)]
+    found = read_rows(
+        connection,
+        "SELECT json_array((at - ?1) / ?3, o, sum(n)) AS line FROM ("
+        " SELECT slot at, coalesce(outcome, 'running') o, 1 n FROM run"
+        " WHERE slot >= ?1 AND slot < ?2"
+        " UNION ALL SELECT first, outcome, count FROM ledger WHERE first >= ?1 AND first < ?2)"
+        " GROUP BY (at - ?1) / ?3, o",
+        (since, until, width),
+        tuple[int, str, int],
+    )
+    for place, outcome, count in found:
+        counts[place][outcome] = count
+    return tuple(
+        Bucket(since + place * width, since + (place + 1) * width, there)
+        for place, there in enumerate(counts)
+    )
+
+
+def _texts(values: Collection[str]) -> str:
+    return msgspec.json.encode(list(values)).decode()

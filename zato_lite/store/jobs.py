@@ -1,0 +1,325 @@
+"""Jobs and their timers: what is created, edited, deleted, and looked up."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from zato_lite.errors import ConflictError, JobExistsError, JobNotFoundError, NotFoundError
+from zato_lite.store import ledger
+from zato_lite.store.ports import Connection
+from zato_lite.store.rows import JobRow
+from zato_lite.store.sql import advance, execute, ids_of, one, read_rows, write_rows
+from zato_lite.timetable import plan
+from zato_lite.timetable.calendar import Calendar
+from zato_lite.timetable.job import Cron, Instant, Interval, Job, OneTime
+from zato_lite.timetable.plan import JobState
+
+Change = Callable[[Job], Job]
+Calendars = Mapping[str, Calendar]
+
+_COLUMNS = """json_object('id', j.id, 'job', json(j.definition), 'version', j.version,
+    'created_at', j.created_at, 'cursor', t.cursor, 'started', t.started, 'number', t.number,
+    'next_at', t.next_at, 'failures', t.failures, 'paused_since', t.paused_since,
+    'in_flight', (SELECT count(*) FROM run r
+                  WHERE r.job_id = j.id AND r.outcome IS NULL AND r.state <> 'queued'),
+    'queued', (SELECT count(*) FROM run r
+               WHERE r.job_id = j.id AND r.outcome IS NULL AND r.state = 'queued')) AS line"""
+_ALIVE = "FROM job j JOIN timer t ON t.job_id = j.id WHERE j.deleted_at IS NULL"
+
+
+class Edited(NamedTuple):
+    """A job after a change, and the runs that are not to start, as they were claimed early."""
+
+    row: JobRow
+    revoked: Sequence[int]
+
+
+def create(
+    connection: Connection, wanted: Sequence[Sequence[Job]], now: Instant
+) -> list[list[int] | JobExistsError]:
+    """Keep each of the groups of jobs, if none of its names is taken; all in few steps."""
+    taken = _taken(connection, [job.name for group in wanted for job in group])
+    fitting: list[Job] = []
+    answers: list[list[int] | JobExistsError] = []
+    for group in wanted:
+        names = [job.name for job in group]
+        if clash := next((name for name in names if name in taken), None) or _twice(names):
+            answers.append(exists(clash))
+            continue
+        taken.update(names)
+        answers.append(list(range(len(fitting), len(fitting) + len(group))))
+        fitting.extend(group)
+    ids = _insert(connection, fitting, now)
+    return [_numbered(answer, ids) for answer in answers]
+
+
+def _numbered(answer: list[int] | JobExistsError, ids: range) -> list[int] | JobExistsError:
+    return answer if isinstance(answer, JobExistsError) else [ids[place] for place in answer]
+
+
+def _twice(names: Sequence[str]) -> str | None:
+    if len(set(names)) == len(names):
+        return None
+    return next(name for place, name in enumerate(names) if name in names[:place])
+
+
+def _taken(connection: Connection, names: Sequence[str]) -> set[str]:
+    if len(names) == 1:
+        found = one(
+            connection, "SELECT name FROM job WHERE name = ? AND deleted_at IS NULL", names
+        )
+        return set() if found is None else {found}
+    text = one(
+        connection,
+        "SELECT json_group_array(name) FROM job WHERE deleted_at IS NULL"
+        " AND name IN (SELECT value FROM json_each(?))",
+        (msgspec.json.encode(names).decode(),),
+    )
+    return set(msgspec.json.decode(text, type=list[str]))
+
+
+def _insert(connection: Connection, jobs: Sequence[Job], now: Instant) -> range:
+    if not jobs:
+        return range(0)
+    known = calendars(connection) if any(job.calendar for job in jobs) else {}
+    ids = advance(connection, "job", len(jobs))
+    encode = msgspec.json.Encoder().encode
+    definitions, timers = [], []
+    for job_id, job in zip(ids, jobs, strict=True):
+        cursor, next_at = plan.first(job, now, known, job_id)
+        paused = None if job.is_active else now
+        definitions.append(
+            (job_id, job.name, job.service, job.is_active, encode(job).decode(), 1, now)
+        )
+        timers.append((job_id, next_at, cursor, 0, 0, 0, paused))
+    write_rows(
+        connection,
+        "INSERT INTO job (id, name, service, is_active, definition, version, created_at)"
+        " VALUES {rows}",
+        definitions,
+    )
+    write_rows(connection, "INSERT INTO timer VALUES {rows}", timers)
+    return ids
+
+
+def edit(connection: Connection, job_id: int, change: Change, now: Instant) -> Edited:
+    """Replace the definition, and look anew when the job is due."""
+    row, revoked = _revoke(connection, get(connection, job_id), now)
+    job = change(row.job)
+    if job.name != row.job.name and _taken(connection, [job.name]):
+        raise exists(job.name)
+    moved = _moved(connection, row, job, now)
+    write_definition(connection, job_id, moved.job)
+    execute(
+        connection,
+        "UPDATE timer SET next_at = ?, cursor = ?, started = ?, number = ?, failures = ?,"
+        " paused_since = ? WHERE job_id = ?",
+        (
+            moved.next_at,
+            moved.cursor,
+            moved.started,
+            moved.number,
+            moved.failures,
+            moved.paused_since,
+            job_id,
+        ),
+    )
+    return Edited(msgspec.structs.replace(moved, version=row.version + 1), revoked)
+
+
+def _moved(connection: Connection, row: JobRow, job: Job, now: Instant) -> JobRow:
+    """The row with the new definition, and with the cursor and the due instant that it has."""
+    known = calendars(connection)
+    paused_since = None if job.is_active else (row.paused_since or now)
+    failures = row.failures if job.is_active == row.job.is_active else 0
+    if job.trigger != row.job.trigger:
+        cursor, next_at = plan.first(job, now, known, row.id)
+        started = 0
+    elif job.is_active and not row.job.is_active:
+        state = state_of(row, msgspec.structs.replace(row.job, repeats=job.repeats))
+        over = plan.resumed(state, now, known)
+        ledger.write(connection, [(row.id, row.number, entry) for entry in over.entries])
+        cursor, started = over.cursor, row.started
+        next_at = plan.next_due(msgspec.structs.replace(state_of(row, job), cursor=cursor), known)
+    else:
+        cursor, started = row.cursor, row.started
+        next_at = plan.next_due(state_of(row, job), known)
+    return msgspec.structs.replace(
+        row,
+        job=job,
+        cursor=cursor,
+        next_at=next_at,
+        started=started,
+        failures=failures,
+        paused_since=paused_since,
+    )
+
+
+def _revoke(connection: Connection, row: JobRow, now: Instant) -> tuple[JobRow, list[int]]:
+    """Take back the run that was claimed before its slot, as if it never had been."""
+    early = ids_of(
+        connection,
+        "SELECT id FROM run WHERE job_id = ? AND outcome IS NULL AND state = 'claimed'"
+        " AND kind = 'scheduled' AND attempt = 1 AND slot > ? ORDER BY id",
+        (row.id, now),
+    )
+    if not early:
+        return row, early
+    slot = one(connection, "SELECT slot FROM run WHERE id = ?", (early[0],))
+    for run_id in early:
+        execute(connection, "DELETE FROM run WHERE id = ?", (run_id,))
+    number = one(
+        connection, "SELECT coalesce(max(number), 0) FROM run WHERE job_id = ?", (row.id,)
+    )
+    return msgspec.structs.replace(
+        row,
+        cursor=min(row.cursor, slot - 1),
+        started=row.started - len(early),
+        number=max(number, row.number - len(early)),
+        in_flight=row.in_flight - len(early),
+    ), early
+
+
+def delete(connection: Connection, job_id: int, now: Instant) -> list[int]:
+    """Forget a job; the runs that are not to start any more."""
+    row, revoked = _revoke(connection, get(connection, job_id), now)
+    waiting = ids_of(
+        connection,
+        "SELECT id FROM run WHERE job_id = ? AND outcome IS NULL"
+        " AND state IN ('queued', 'waiting')",
+        (row.id,),
+    )
+    for run_id in waiting:
+        execute(
+            connection,
+            "UPDATE run SET outcome = 'cancelled', state = 'done', finished_at = ?,"
+            " error = 'the job was deleted' WHERE id = ?",
+            (now, run_id),
+        )
+    execute(connection, "UPDATE job SET deleted_at = ? WHERE id = ?", (now, job_id))
+    execute(connection, "DELETE FROM timer WHERE job_id = ?", (job_id,))
+    return revoked + waiting
+
+
+def write_definition(connection: Connection, job_id: int, job: Job) -> None:
+    """Keep a definition in place of the one before."""
+    execute(
+        connection,
+        "UPDATE job SET name = ?, service = ?, is_active = ?, definition = ?,"
+        " version = version + 1 WHERE id = ?",
+        (job.name, job.service, job.is_active, msgspec.json.encode(job).decode(), job_id),
+    )
+
+
+def state_of(row: JobRow, job: Job | None = None) -> JobState:
+    """What the timetable is told of a job, with another definition if one is given."""
+    return JobState(
+        row.id, job or row.job, row.cursor, row.started, row.in_flight, row.queued, row.number
+    )
+
+
+# Looking up
+
+
+def get(connection: Connection, job_id: int) -> JobRow:
+    rows = read_rows(connection, f"SELECT {_COLUMNS} {_ALIVE} AND j.id = ?", (job_id,), JobRow)
+    if not rows:
+        raise missing()
+    return rows[0]
+
+
+def get_by_name(connection: Connection, name: str) -> JobRow:
+    found = one(connection, "SELECT id FROM job WHERE name = ? AND deleted_at IS NULL", (name,))
+    if found is None:
+        raise missing()
+    return get(connection, found)
+
+
+def find(
+    connection: Connection, query: str, service: str, limit: int | None, offset: int
+) -> tuple[list[JobRow], int]:
+    """Jobs by name, a page of them, and how many there are."""
+    words = query.split()
+    where = "j.deleted_at IS NULL" + " AND j.name LIKE ? ESCAPE '\\'" * len(words)
+    values: list[str | int] = [f"%{_escaped(word)}%" for word in words]
+    if service:
+        where += " AND j.service = ?"
+        values.append(service)
+    total = one(connection, f"SELECT count(*) FROM job j WHERE {where}", values)
+    rows = read_rows(
+        connection,
+        f"SELECT {_COLUMNS} FROM (SELECT * FROM job j WHERE {where} ORDER BY name"
+        " LIMIT ? OFFSET ?) j JOIN timer t ON t.job_id = j.id ORDER BY j.name",
+        [*values, -1 if limit is None else limit, offset],
+        JobRow,
+    )
+    return rows, total
+
+
+def _escaped(word: str) -> str:
+    return word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+def kind_of(job: Job) -> str:
+    """The job's type, in the words of the surface."""
+    match job.trigger:
+        case OneTime():
+            return "one_time"
+        case Interval():
+            return "interval_based"
+        case Cron():
+            return "cron_style"
+
+
+# Calendars
+
+
+def calendars(connection: Connection) -> dict[str, Calendar]:
+    """All calendars by name."""
+    found = read_rows(connection, "SELECT definition AS line FROM calendar", (), Calendar)
+    return {calendar.name: calendar for calendar in found}
+
+
+def save_calendar(connection: Connection, calendar: Calendar) -> None:
+    """Keep a calendar, and look anew when the jobs that use it are due."""
+    execute(
+        connection,
+        "INSERT OR REPLACE INTO calendar VALUES (?, ?)",
+        (calendar.name, msgspec.json.encode(calendar).decode()),
+    )
+    known = calendars(connection)
+    for job_id in _users_of(connection, calendar.name):
+        row = get(connection, job_id)
+        execute(
+            connection,
+            "UPDATE timer SET next_at = ? WHERE job_id = ?",
+            (plan.next_due(state_of(row), known), job_id),
+        )
+
+
+def delete_calendar(connection: Connection, name: str) -> None:
+    if users := _users_of(connection, name):
+        names = [get(connection, job_id).job.name for job_id in users[:5]]
+        raise ConflictError(f"calendar `{name}` is used by {', '.join(names)}")
+    if not execute(connection, "DELETE FROM calendar WHERE name = ?", (name,)):
+        raise NotFoundError(f"Calendar `{name}` not found")
+
+
+def _users_of(connection: Connection, name: str) -> list[int]:
+    return ids_of(
+        connection,
+        "SELECT id FROM job WHERE deleted_at IS NULL AND definition ->> 'calendar' = ?",
+        (name,),
+    )
+
+
+# Errors
+
+
+def exists(name: str) -> JobExistsError:
+    return JobExistsError(f"Job `{name}` already exists")
+
+
+def missing() -> JobNotFoundError:
+    return JobNotFoundError("Job not found")

@@ -1,0 +1,51 @@
+"""Named locks that every process on the same database sees, each held for a while at most."""
+
+from zato_lite.clock import Clock
+from zato_lite.store.ports import Connection, Database
+from zato_lite.store.sql import advance, execute
+from zato_lite.timetable.job import SECOND, Instant
+
+
+class Locks:
+    """What services ask for with ``self.lock``."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database, self._clock = database, clock
+
+    async def acquire(self, name: str, owner: str, ttl: float) -> int | None:
+        """Take a lock for ``ttl`` seconds: a token greater than any before, or None if held."""
+        now = self._clock.now()
+        until = now + int(ttl * SECOND)
+        return await self._database.write(lambda c: _acquire(c, name, owner, now, until))
+
+    async def renew(self, name: str, token: int, ttl: float) -> bool:
+        """Hold it for ``ttl`` seconds from now; False if it has lapsed."""
+        now = self._clock.now()
+        until = now + int(ttl * SECOND)
+        changed = await self._database.write(
+            lambda c: execute(
+                c,
+                "UPDATE lock SET until = ? WHERE name = ? AND token = ? AND until > ?",
+                (until, name, token, now),
+            )
+        )
+        return bool(changed)
+
+    async def release(self, name: str, token: int) -> None:
+        """Give it back; nothing happens if it has lapsed."""
+        await self._database.write(
+            lambda c: execute(c, "DELETE FROM lock WHERE name = ? AND token = ?", (name, token))
+        )
+
+
+def _acquire(
+    connection: Connection, name: str, owner: str, now: Instant, until: Instant
+) -> int | None:
+    token = advance(connection, "token", 1)[0]
+    taken = execute(
+        connection,
+        "INSERT INTO lock VALUES (?1, ?2, ?3, ?4) ON CONFLICT (name) DO UPDATE"
+        " SET owner = ?2, token = ?3, until = ?4 WHERE lock.until <= ?5",
+        (name, owner, token, until, now),
+    )
+    return token if taken else None
