@@ -87,11 +87,14 @@ class APScheduler:
             await asyncio.sleep(0)
 
     async def add_steady(self, starts: list[int]) -> None:
-        for start in starts:
+        self.scheduler.pause()  # or it would be busy with the first while the last are added
+        for number, start in enumerate(starts):
             self.scheduler.add_job(
                 steady, "interval", seconds=1, start_date=moment(start), args=[start * 1000]
             )
-            await asyncio.sleep(0)
+            if number % 50 == 0:
+                await asyncio.sleep(0)
+        self.scheduler.resume()
 
     async def add_each(self, count: int) -> None:
         first = moment(time.time_ns() // 1000 + 3_600_000_000)
