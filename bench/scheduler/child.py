@@ -85,10 +85,12 @@ async def s2(peer: str, folder: Path, count: int) -> dict[str, Any]:
         await it.add_one_time([due] * count)
         spare = (due - now_us()) / SECOND
         gc.collect()
+        cpu = cpu_s()
         await asyncio.sleep(max(0.0, spare))
         await until(count, 60)
         await asyncio.sleep(0.3)
-        found = lateness(record.late)
+        used = cpu_s() - cpu
+        found = {**lateness(record.late), "cpu_us_per_fire": round(1e6 * used / count, 1)}
         found["fires_per_s"] = round(count / max(found.get("max_ms", 0) / 1000, 1e-9))
         return {**found, "spare_s": round(spare, 2), **await totals(it)}
 
