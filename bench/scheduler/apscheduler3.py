@@ -11,7 +11,7 @@ import pickle
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from apscheduler.jobstores.memory import MemoryJobStore
 from apscheduler.jobstores.sqlalchemy import SQLAlchemyJobStore
@@ -96,14 +96,16 @@ class APScheduler:
                 await asyncio.sleep(0)
         self.scheduler.resume()
 
-    async def add_each(self, count: int) -> None:
+    def hourly(self, count: int) -> list[dict[str, Any]]:
         first = moment(time.time_ns() // 1000 + 3_600_000_000)
-        for number in range(count):
-            self.scheduler.add_job(
-                dormant, "interval", hours=1, start_date=first, id=f"job-{number}", args=["x" * 40]
-            )
+        return [
+            {"id": f"job-{number}", "start_date": first, "args": ["x" * 40]}
+            for number in range(count)
+        ]
 
-    add_bulk = None  # it has none
+    async def add_each(self, jobs: list[dict[str, Any]]) -> None:
+        for job in jobs:
+            self.scheduler.add_job(dormant, "interval", hours=1, **job)
 
     async def add_dormant(self, count: int) -> None:
         """Far in the future, in bulk where it is kept in a table."""

@@ -68,11 +68,10 @@ async def until(fired: int, patience_s: float) -> None:
 
 async def s1(peer: str, folder: Path, count: int, mode: str = "each") -> dict[str, Any]:
     async with make(peer, folder) as it:
-        before, began = rss_mb(), time.perf_counter()
+        jobs = it.hourly(count)
         add = it.add_bulk if mode == "bulk" else it.add_each
-        if add is None:
-            return {}
-        await add(count)
+        before, began = rss_mb(), time.perf_counter()
+        await add(jobs)
         took = time.perf_counter() - began
         grown = (rss_mb() - before) * 1000 / count
         return {"per_s": round(count / took), "kb_per_job": round(grown, 2)}

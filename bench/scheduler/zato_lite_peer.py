@@ -98,12 +98,14 @@ class ZatoLite:
             for number, start in enumerate(starts)
         )
 
-    async def add_each(self, count: int) -> None:
-        await self.app.invoker.invoke("bench.each", list(self._hourly("each", count)))
+    def hourly(self, count: int) -> list[dict[str, Any]]:
+        return list(self._hourly("hourly", count))
 
-    async def add_bulk(self, count: int) -> None:
-        payload = {"jobs": list(self._hourly("bulk", count))}
-        await self.app.invoker.invoke("zato.scheduler.job.create-many", payload)
+    async def add_each(self, jobs: list[dict[str, Any]]) -> None:
+        await self.app.invoker.invoke("bench.each", jobs)
+
+    async def add_bulk(self, jobs: list[dict[str, Any]]) -> None:
+        await self.app.invoker.invoke("zato.scheduler.job.create-many", {"jobs": jobs})
 
     async def add_dormant(self, count: int) -> None:
         await self._create_many(self._hourly("dormant", count, ahead_s=30 * 86_400))
