@@ -45,3 +45,11 @@ bench-scheduler: dev ## Measure the scheduler beside others (ARGS='--scenarios S
 .PHONY: oracle
 oracle: dev ## Compare 3,200 random cron expressions with a brute-force reading of cron's manual
 	ZATO_LITE_ORACLE=400 $(BIN)/pytest -q tests/timetable/test_oracle.py
+
+.PHONY: faults crash-loop power-cut
+faults: crash-loop power-cut ## Kill it, cut its power, fill its disk (minutes)
+	$(BIN)/pytest -s -m '' tests/faults -k 'first_60 or store_files'
+crash-loop: dev ## Kill a server a hundred times under load, and ask it for an account
+	$(BIN)/pytest -s -m slow tests/faults -k hundred
+power-cut: dev ## Cut the power three hundred times, in simulation
+	$(BIN)/pytest -s -m slow tests/faults -k power

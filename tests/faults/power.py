@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 import apsw
 
 SECTOR = 512
+BELOW = "unix"
+"""The VFS that really writes; by name, for the recorder may be the default meanwhile."""
 
 
 class Write(NamedTuple):
@@ -48,17 +50,22 @@ Event = Write | Truncate | Sync | Delete | Mark
 
 
 class Recorder(apsw.VFS):
-    """The operating system's VFS, writing down what passes through it."""
+    """The operating system's VFS, writing down what passes through it.
+
+    Attributes:
+        is_failing: while set, every sync fails, as that of a dying disk.
+    """
 
     def __init__(self, name: str = "recorder", *, makedefault: bool = False) -> None:
         self.events: list[Event] = []
-        super().__init__(name, "", makedefault=makedefault)
+        self.is_failing = False
+        super().__init__(name, BELOW, makedefault=makedefault)
 
     def mark(self, value: Any) -> None:
         self.events.append(Mark(value))
 
     def xOpen(self, name: Any, flags: list[int]) -> "RecordedFile":  # noqa: N802
-        return RecordedFile(self.events, name, flags)
+        return RecordedFile(self, name, flags)
 
     def xDelete(self, filename: str, syncdir: bool) -> None:  # noqa: N802
         super().xDelete(filename, syncdir)
@@ -66,10 +73,10 @@ class Recorder(apsw.VFS):
 
 
 class RecordedFile(apsw.VFSFile):
-    def __init__(self, events: list[Event], name: Any, flags: list[int]) -> None:
-        self.events = events
+    def __init__(self, recorder: Recorder, name: Any, flags: list[int]) -> None:
+        self.recorder, self.events = recorder, recorder.events
         self.path = name.filename() if isinstance(name, apsw.URIFilename) else str(name)
-        super().__init__("", name, flags)
+        super().__init__(BELOW, name, flags)
 
     def xWrite(self, data: bytes, offset: int) -> None:  # noqa: N802
         self.events.append(Write(self.path, offset, bytes(data)))
@@ -80,6 +87,8 @@ class RecordedFile(apsw.VFSFile):
         super().xTruncate(newsize)
 
     def xSync(self, flags: int) -> None:  # noqa: N802
+        if self.recorder.is_failing:
+            raise apsw.IOError("the disk says no")
         super().xSync(flags)
         self.events.append(Sync(self.path))
 
@@ -92,7 +101,8 @@ class Image(NamedTuple):
     files: dict[str, bytes]
 
     def put(self, folder: Path) -> None:
-        """Write the files into a folder, by their last names."""
+        """Write the files into a new folder, by their last names."""
+        folder.mkdir()
         for path, content in self.files.items():
             (folder / Path(path).name).write_bytes(content)
 

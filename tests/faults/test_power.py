@@ -32,7 +32,6 @@ def images(recorder: Recorder) -> list[Image]:
 
 def lost_rows(image: Image, folder: Path) -> int:
     """How many acknowledged rows are gone; raises where the database is damaged."""
-    folder.mkdir()
     image.put(folder)
     connection = apsw.Connection(str(folder / "rows.db"))
     assert connection.execute("PRAGMA integrity_check").get == "ok"
