@@ -1,8 +1,63 @@
 """An asyncio microservice framework with a durable scheduler inside."""
 
-from zato_lite.service.base import BlockingService, Service
-from zato_lite.service.needs import needs
+# pyright: reportUnsupportedDunderAll=false
+
+from importlib import import_module
+from typing import Any
 
 __version__ = "0.1.0"
 
-__all__ = ["BlockingService", "Service", "__version__", "needs"]
+# Imported when they are asked for: `zato-lite --help` wants none of them. Type checkers read
+# __init__.pyi, and a test holds the two together.
+_HOMES = {
+    "BadInputError": "zato_lite.errors",
+    "BlockingService": "zato_lite.service.base",
+    "Bool": "zato_lite.service.elements",
+    "ConflictError": "zato_lite.errors",
+    "Dict": "zato_lite.service.elements",
+    "DictList": "zato_lite.service.elements",
+    "FieldError": "zato_lite.errors",
+    "Float": "zato_lite.service.elements",
+    "ForbiddenError": "zato_lite.errors",
+    "Int": "zato_lite.service.elements",
+    "List": "zato_lite.service.elements",
+    "Model": "zato_lite.service.model",
+    "NotFoundError": "zato_lite.errors",
+    "Service": "zato_lite.service.base",
+    "Text": "zato_lite.service.elements",
+    "ZatoLiteError": "zato_lite.errors",
+    "needs": "zato_lite.service.needs",
+}
+
+__all__ = [
+    "BadInputError",
+    "BlockingService",
+    "Bool",
+    "ConflictError",
+    "Dict",
+    "DictList",
+    "FieldError",
+    "Float",
+    "ForbiddenError",
+    "Int",
+    "List",
+    "Model",
+    "NotFoundError",
+    "Service",
+    "Text",
+    "ZatoLiteError",
+    "__version__",
+    "needs",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(home), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

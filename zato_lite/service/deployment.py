@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from zato_lite.errors import ForbiddenError
 from zato_lite.service.blocking import WorkerPool
 from zato_lite.service.discovery import (
     Failure,
@@ -48,10 +49,25 @@ class Changes(NamedTuple):
 
 
 class Deployer:
-    """Keeps the registry as the folder is."""
+    """Keeps the registry as the folder is.
 
-    def __init__(self, registry: Registry, folder: Path, *, patience: float = PATIENCE) -> None:
+    Args:
+        registry: where services are put.
+        folder: where their files are.
+        patience: seconds that a file may take to be imported.
+        accepts_uploads: files may be put into the folder through the server.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        folder: Path,
+        *,
+        patience: float = PATIENCE,
+        accepts_uploads: bool = False,
+    ) -> None:
         self.folder = folder.resolve()
+        self.accepts_uploads = accepts_uploads
         self.failures: dict[Path, Failure] = {}
         self._registry = registry
         self._patience = patience
@@ -88,6 +104,26 @@ class Deployer:
                     else:
                         failed.append(path)
             return Changes(tuple(deployed), tuple(gone), tuple(failed))
+
+    async def upload(self, name: str, data: bytes) -> Changes:
+        """Put a file into the folder, in one step, and deploy it.
+
+        Raises:
+            ForbiddenError: files are not accepted, or not under this name.
+        """
+        path = self.folder / name
+        if not self.accepts_uploads:
+            raise ForbiddenError("this server does not accept uploads")
+        if path.parent != self.folder or not is_service_file(path, self.folder):
+            raise ForbiddenError(f"not a name for a file of services: {name!r}")
+
+        def put() -> None:
+            part = path.with_name(f".{name}.part")
+            part.write_bytes(data)
+            part.replace(path)
+
+        await self._threads.run(put)
+        return await self.refresh([path])
 
     def status(self) -> list[FileStatus]:
         """Each file of the folder, in order."""

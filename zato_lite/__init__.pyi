@@ -1,0 +1,39 @@
+from zato_lite.errors import BadInputError as BadInputError
+from zato_lite.errors import ConflictError as ConflictError
+from zato_lite.errors import FieldError as FieldError
+from zato_lite.errors import ForbiddenError as ForbiddenError
+from zato_lite.errors import NotFoundError as NotFoundError
+from zato_lite.errors import ZatoLiteError as ZatoLiteError
+from zato_lite.service.base import BlockingService as BlockingService
+from zato_lite.service.base import Service as Service
+from zato_lite.service.elements import Bool as Bool
+from zato_lite.service.elements import Dict as Dict
+from zato_lite.service.elements import DictList as DictList
+from zato_lite.service.elements import Float as Float
+from zato_lite.service.elements import Int as Int
+from zato_lite.service.elements import List as List
+from zato_lite.service.elements import Text as Text
+from zato_lite.service.model import Model as Model
+from zato_lite.service.needs import needs as needs
+
+__version__: str
+__all__ = [
+    "BadInputError",
+    "BlockingService",
+    "Bool",
+    "ConflictError",
+    "Dict",
+    "DictList",
+    "FieldError",
+    "Float",
+    "ForbiddenError",
+    "Int",
+    "List",
+    "Model",
+    "NotFoundError",
+    "Service",
+    "Text",
+    "ZatoLiteError",
+    "__version__",
+    "needs",
+]
