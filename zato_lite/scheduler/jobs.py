@@ -90,9 +90,8 @@ class Jobs:
 
     async def delete(self, job_id: int) -> None:
         """Forget a job; its history stays for as long as histories are kept."""
-        with self._scheduler.holding([job_id]) as revoked:
-            now = self._clock.now()
-            revoked.update(await self._database.write(lambda c: jobs.delete(c, job_id, now)))
+        now = self._clock.now()
+        await self._scheduler.change([job_id], lambda c: jobs.delete(c, job_id, now), set)
 
     async def apply(self, creates: Sequence[Job], edits: Mapping[int, Job]) -> Applied:
         """Create and edit jobs, all or nothing."""
@@ -104,10 +103,9 @@ class Jobs:
             ]
             return _or_raise(jobs.create(connection, [creates], now)[0]), edited
 
-        with self._scheduler.holding(list(edits)) as revoked:
-            created, edited = await self._database.write(work)
-            for each in edited:
-                revoked.update(each.revoked)
+        created, _ = await self._scheduler.change(
+            list(edits), work, lambda result: _revoked(result[1])
+        )
         self._scheduler.changed()
         return Applied(created, list(edits))
 
@@ -393,20 +391,14 @@ class Jobs:
         def work(connection: Connection) -> Sequence[jobs.Edited]:
             return [jobs.edit(connection, job, change, now) for job, change in changes.items()]
 
-        with self._scheduler.holding(list(changes)) as revoked:
-            edited = await self._database.write(work)
-            for each in edited:
-                revoked.update(each.revoked)
+        edited = await self._scheduler.change(list(changes), work, _revoked)
         due = [each.row.next_at for each in edited if each.row.next_at is not None]
         if due:
             self._scheduler.changed(min(due))
         return [each.row for each in edited]
 
     async def _start(self, work: Callable[[Connection], _Fires]) -> _Fires:
-        fires = await self._database.write(work)
-        if self._scheduler.is_running:
-            self._scheduler.accept(fires)
-        return fires
+        return await self._scheduler.carry(work, self._scheduler.accept)
 
     def _with_start(self, row: RunRow) -> RunRow:
         """The row of a run in flight says when it started only when it has ended."""
@@ -428,6 +420,10 @@ def _answer(
 
 def _always(job: Job) -> Change:
     return lambda _: job
+
+
+def _revoked(edited: Sequence[jobs.Edited]) -> set[int]:
+    return {run_id for each in edited for run_id in each.revoked}
 
 
 def _or_raise(answer: list[int] | JobExistsError) -> list[int]:

@@ -10,22 +10,22 @@ import logging
 import os
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from heapq import heapify, heappop, heappush
 from itertools import count
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar, cast
 
 from zato_lite.clock import Alarm, Clock
 from zato_lite.scheduler.flight import Flight, Verdict
 from zato_lite.service.message import Invocation, Outcome
 from zato_lite.store import runs
 from zato_lite.store.nodes import NodeLocks
-from zato_lite.store.ports import Database
+from zato_lite.store.ports import Connection, Database
 from zato_lite.store.rows import LogLine
 from zato_lite.store.runs import Claimed, Ended, Fire, Settlement
 from zato_lite.timetable.job import SECOND, Instant
 
+Result = TypeVar("Result")
 Run = Callable[[Invocation], Awaitable[Outcome]]
 """The one door of services; raises nothing that a service raises."""
 
@@ -143,14 +143,8 @@ class Scheduler:
         if task is not None:
             task.cancel()
             await asyncio.wait([task])
-        # A claim that was under way when the task was cancelled is delivered after its commit.
-        late = await self._database.write(lambda c: runs.unbegun(c, self.node, self._known_ids()))
-        if late:
-            await self._database.write(lambda c: runs.hand_back(c, late))
-
-    def _known_ids(self) -> set[int]:
-        known = {fire.run_id for fire in self._unbegun()}
-        return known | self._flights.keys() | {ended.fire.run_id for ended in self._done}
+        # A claim that was under way is taken when it is committed; so is this, and after it.
+        await self._database.write(lambda _: None)
 
     def _take_all_unbegun(self) -> list[Fire]:
         left = list(self._unbegun())
@@ -204,15 +198,14 @@ class Scheduler:
             self._submit_done()
             claimed = await self._claim(now, horizon, place)
             place, more = claimed.place, claimed.more
-            self._take(claimed)
         if claimed is not None:
             self._nap(claimed)
 
     async def _loop(self) -> None:
         while True:
-            await self._bell.wait()
-            self._bell.clear()
             try:
+                await self._bell.wait()
+                self._bell.clear()
                 await self._look_at_others()
                 await self.tick()
             except asyncio.CancelledError:
@@ -226,8 +219,9 @@ class Scheduler:
 
     async def _claim(self, now: Instant, horizon: Instant, place: tuple[Instant, int]) -> Claimed:
         node = self.node
-        return await self._database.write(
-            lambda c: runs.claim(c, now, horizon, node, limit=CLAIM_SIZE, place=place)
+        return await self.carry(
+            lambda c: runs.claim(c, now, horizon, node, limit=CLAIM_SIZE, place=place),
+            self._take,
         )
 
     def _take(self, claimed: Claimed) -> None:
@@ -281,8 +275,9 @@ class Scheduler:
 
     async def _adopt_some(self, alive: Sequence[int]) -> bool:
         now, node = self._clock.now(), self.node
-        adopted = await self._database.write(lambda c: runs.adopt(c, alive, node, now))
-        self.accept(adopted.fires)
+        adopted = await self.carry(
+            lambda c: runs.adopt(c, alive, node, now), lambda adopted: self.accept(adopted.fires)
+        )
         if adopted.fires or adopted.closed:
             fields = {"again": len(adopted.fires), "closed": adopted.closed}
             _log.warning("runs taken over", extra=fields)
@@ -291,7 +286,9 @@ class Scheduler:
     # Starting
 
     def accept(self, fires: Iterable[Fire]) -> None:
-        """Attempts that are this node's to make, each at its instant."""
+        """Attempts that are this node's to make, each at its instant; if it is not, none."""
+        if not self.node:
+            return
         now = self._clock.now()
         due: list[Fire] = []
         for fire in fires:
@@ -479,16 +476,53 @@ class Scheduler:
 
     # For the door of jobs
 
-    @contextmanager
-    def holding(self, job_ids: Collection[int]) -> Iterator[set[int]]:
-        """Start no run of these jobs for a moment; those put into the set never start."""
-        revoked: set[int] = set()
+    async def carry(
+        self, operation: Callable[[Connection], Result], take: Callable[[Result], object]
+    ) -> Result:
+        """Write, and take what comes of it, even when nobody waits for it any more.
+
+        What is committed is ours to do; the task that asked may be cancelled meanwhile.
+        """
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+
+        def done(result: Result | None, error: BaseException | None) -> None:
+            if error is None:
+                take(cast("Result", result))
+            if future.done():
+                return
+            if error is None:
+                future.set_result(cast("Result", result))
+            else:
+                future.set_exception(error)
+
+        self._database.submit(operation, done)
+        return await future
+
+    async def change(
+        self,
+        job_ids: Collection[int],
+        operation: Callable[[Connection], Result],
+        revoked: Callable[[Result], Collection[int]],
+    ) -> Result:
+        """Write a change of these jobs, and start no run of them before it is made.
+
+        Runs that are ``revoked`` by it never start.
+        """
         for job_id in job_ids:
             self._held[job_id] += 1
-        try:
-            yield revoked
-        finally:
-            self._release(job_ids, revoked)
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+
+        def done(result: Result | None, error: BaseException | None) -> None:
+            self._release(job_ids, set() if result is None else set(revoked(result)))
+            if future.done():
+                return
+            if error is None:
+                future.set_result(cast("Result", result))
+            else:
+                future.set_exception(error)
+
+        self._database.submit(operation, done)
+        return await future
 
     def _release(self, job_ids: Collection[int], revoked: set[int]) -> None:
         for fire in self._withdraw(revoked):

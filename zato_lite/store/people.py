@@ -32,7 +32,8 @@ class AuditRow(msgspec.Struct, frozen=True):
 
 
 _COLUMNS = """json_object('name', name, 'hash', hash, 'roles', json(roles),
-    'patterns', json(patterns), 'is_active', json(CASE is_active WHEN 1 THEN 'true' ELSE 'false' END)) AS line"""
+    'patterns', json(patterns),
+    'is_active', json(CASE is_active WHEN 1 THEN 'true' ELSE 'false' END)) AS line"""
 
 
 class People:

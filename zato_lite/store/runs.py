@@ -1,6 +1,6 @@
 """Runs: claimed when they are due, handed out, settled, and taken over from the dead."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -795,19 +795,3 @@ def nodes(connection: Connection) -> list[NodeRow]:
         (),
         NodeRow,
     )
-
-
-def unbegun(connection: Connection, node: int, known: Collection[int]) -> list[Fire]:
-    """Runs that the node claimed and does not know of, as the answer came too late."""
-    rows = read_rows(
-        connection,
-        "SELECT json_array(id, token) AS line FROM run WHERE outcome IS NULL AND node = ?"
-        " AND id NOT IN (SELECT value FROM json_each(?))",
-        (node, listed(known)),
-        tuple[int, int],
-    )
-    nothing = Job(name="", service="", trigger=OneTime(start=0))
-    return [
-        Fire(run_id=run_id, job_id=0, number=0, slot=0, at=0, token=token, job=nothing)
-        for run_id, token in rows
-    ]
