@@ -245,3 +245,25 @@ async def test_a_service_that_cancels_all_tasks_loses_nothing(world: World) -> N
     await world.until(lambda: len(world.calls) == 2)
 
     assert await world.outcomes(job_id) == ["ok"]
+
+
+async def test_suspects_begin_one_after_another(world: World) -> None:
+    world.gate("s")
+    for number in range(4):
+        await world.create(name=f"j{number}", trigger=world.once(1), max_crashes=9)
+    await world.go(1)
+    await died(world)
+    again = await reborn(world, gated="s")
+    await again.calm()
+    await died(again)
+
+    there = await reborn(world)
+    async with there.scheduler:
+        begun = []
+        for _ in range(6):
+            await there.until(lambda: True)
+            begun.append(len(there.calls))
+            await there.go(1)
+
+        assert begun == [0, 1, 2, 3, 4, 4]
+        assert {run.crashes for run in await there.runs()} == {2}

@@ -3,7 +3,8 @@
 import logging
 import traceback
 from asyncio import Task, TimerHandle
-from collections.abc import Callable
+from datetime import datetime
+from functools import lru_cache
 from typing import Any, Literal
 
 import msgspec
@@ -14,6 +15,7 @@ from zato_lite.service.payload import payload_of
 from zato_lite.store.jobs import kind_of
 from zato_lite.store.rows import LogLine
 from zato_lite.store.runs import Ended, Fire
+from zato_lite.timetable.job import Instant
 from zato_lite.timetable.settle import AttemptOutcome, settle
 from zato_lite.wire import encode
 
@@ -121,11 +123,17 @@ def context_of(fire: Fire) -> JobContext:
         fire.job.name,
         fire.number,
         fire.run_id,
-        to_datetime(fire.slot),
+        _moment(fire.slot),
         fire.attempt,
         fire.token,
         kind_of(fire.job),
     )
+
+
+@lru_cache(maxsize=256)
+def _moment(slot: Instant) -> datetime:
+    """The same for all that are due together."""
+    return to_datetime(slot)
 
 
 def _kept(payload: Any) -> tuple[AttemptOutcome, str | None, str | None]:
@@ -162,6 +170,3 @@ def _trace(error: BaseException) -> str:
     except Exception:  # noqa: BLE001 - an exception may break its own words
         text = type(error).__name__
     return text if len(text) <= LONGEST_ERROR else "…" + text[-LONGEST_ERROR:]
-
-
-Finished = Callable[[Flight, Outcome | None], None]

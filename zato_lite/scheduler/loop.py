@@ -45,6 +45,11 @@ ABANDON_S = 5.0
 
 RETRY_S = 1.0
 
+LINGER_S = 0.025
+"""Between two commits of outcomes; the first after a quiet time is kept at once."""
+
+MOST_LINGERING = 500
+
 _log = logging.getLogger("zato_lite.scheduler")
 
 
@@ -94,13 +99,16 @@ class Scheduler:
         self._held: defaultdict[int, int] = defaultdict(int)
         self._parked: defaultdict[int, list[Fire]] = defaultdict(list)
         self._flights: dict[int, Flight] = {}
+        self._unarmed: list[Flight] = []
         self._done: list[Ended] = []
         self._unkept: int = 0
         self._flush_is_due = False
+        self._flushed_at = 0.0
 
     # Life
 
     async def __aenter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
         name, pid = self._node_name, os.getpid()
         self.node = await self._database.write(runs.number)
         self._locks.take(self.node)
@@ -109,7 +117,7 @@ class Scheduler:
         self.is_running = True
         await self._adopt()
         self._bell.set()
-        self._loop_task = asyncio.create_task(self._loop(), name="scheduler")
+        self._loop_task = asyncio.create_task(self._work(), name="scheduler")
         return self
 
     async def __aexit__(
@@ -173,7 +181,7 @@ class Scheduler:
         for flight in list(self._flights.values()):
             self._land(flight, None)
         while self._done or self._unkept:
-            self._flush()
+            self._submit_done()
             self._rest.clear()
             await self._rest.wait()
 
@@ -201,7 +209,7 @@ class Scheduler:
         if claimed is not None:
             self._nap(claimed)
 
-    async def _loop(self) -> None:
+    async def _work(self) -> None:
         while True:
             try:
                 await self._bell.wait()
@@ -343,22 +351,24 @@ class Scheduler:
         flight = Flight(fire)
         self._flights[fire.run_id] = flight
         self._by_service[fire.job.service] += 1
-        loop = asyncio.get_running_loop()
-        flight.task = loop.create_task(self._fly(flight))
-        loop.call_soon(self._arm, flight)
+        flight.task = self._loop.create_task(self._fly(flight))
+        if not self._unarmed:
+            self._loop.call_soon(self._arm)
+        self._unarmed.append(flight)
 
-    def _arm(self, flight: Flight) -> None:
-        """Set the deadline, unless the service has ended at once, as most do."""
-        if not flight.is_closed:
-            loop = asyncio.get_running_loop()
-            seconds = flight.timeout_ms / 1000
-            flight.timer = loop.call_later(seconds, self._stop, flight, "timeout")
+    def _arm(self) -> None:
+        """Set deadlines, except for services that have ended at once, as most do."""
+        unarmed, self._unarmed = self._unarmed, []
+        for flight in unarmed:
+            if not flight.is_closed:
+                seconds = flight.timeout_ms / 1000
+                flight.timer = self._loop.call_later(seconds, self._stop, flight, "timeout")
 
     async def _fly(self, flight: Flight) -> None:
         fire = flight.fire
         outcome: Outcome | None = None
         try:
-            if fire.queued or fire.attempt > 1 + fire.crashes:
+            if fire.waited:
                 # First it is written down that what had to wait begins: a crash is one from now.
                 await self._database.write(lambda c: runs.begin_again(c, fire.run_id, fire.token))
             fire.started_at = self._clock.now()
@@ -375,8 +385,7 @@ class Scheduler:
         flight.stop(verdict)
         if flight.timer is not None:
             flight.timer.cancel()
-        loop = asyncio.get_running_loop()
-        flight.timer = loop.call_later(ABANDON_S, self._abandon, flight)
+        flight.timer = self._loop.call_later(ABANDON_S, self._abandon, flight)
 
     def _abandon(self, flight: Flight) -> None:
         if not flight.is_closed:
@@ -399,8 +408,9 @@ class Scheduler:
     def _settle(self, ended: Ended) -> None:
         self._done.append(ended)
         if not self._flush_is_due:
-            self._flush_is_due = True
-            asyncio.get_running_loop().call_soon(self._flush)
+            self._flush_in_time()
+        if ended.outcome != "ok" or ended.settled.callbacks:
+            self._loop.call_soon(self._flush)  # something else waits for it
         if ended.settled.outcome is not None:
             self._forget(ended.fire)
 
@@ -433,8 +443,13 @@ class Scheduler:
 
     # Settling
 
+    def _flush_in_time(self) -> None:
+        self._flush_is_due = True
+        self._loop.call_at(self._flushed_at + LINGER_S, self._flush)
+
     def _flush(self) -> None:
         self._flush_is_due = False
+        self._flushed_at = self._loop.time()
         if not self._unkept:
             self._submit_done()
 
@@ -460,7 +475,7 @@ class Scheduler:
         if settlement is None:
             _log.error("settling failed", extra={"error": str(error), "runs": len(batch)})
             self._done[:0] = batch
-            asyncio.get_running_loop().call_later(RETRY_S, self._flush)
+            self._loop.call_later(RETRY_S, self._flush)
             return
         for ended in settlement.refused:
             self.refused += 1
@@ -470,7 +485,10 @@ class Scheduler:
                 self._forget(ended.fire)
         self._await_next_attempts(settlement.again)
         self.accept(settlement.fires)
-        self._flush()
+        if len(self._done) >= MOST_LINGERING:
+            self._flush()
+        elif self._done and not self._flush_is_due:
+            self._flush_in_time()
         if not self._flights and not self._done and not self._unkept:
             self._rest.set()
 
@@ -581,5 +599,6 @@ class Scheduler:
     async def rest(self) -> None:
         """Wait until no run is in flight here, and all that ended is kept."""
         while self._flights or self._done or self._unkept:
+            self._submit_done()
             self._rest.clear()
             await self._rest.wait()

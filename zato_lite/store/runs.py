@@ -11,12 +11,18 @@ from zato_lite.store.ports import Connection, Row
 from zato_lite.store.rows import NodeRow, Pause, RunKind, RunState
 from zato_lite.store.sql import advance, execute, ids_of, listed, one, read_rows, write_rows
 from zato_lite.timetable.calendar import Calendar
-from zato_lite.timetable.job import Instant, Job, OneTime
+from zato_lite.timetable.job import SECOND, Instant, Job, OneTime
 from zato_lite.timetable.plan import Entry, JobPlan, JobState, plan, resumed
 from zato_lite.timetable.settle import Callback, Settled, settle
 
 PLACE: tuple[Instant, int] = (-(2**62), 0)
 """Before every due instant and every job."""
+
+SUSPECT = 2
+"""A run during which so many processes died may be what kills them."""
+
+APART = SECOND
+"""Suspects begin so long after one another: who kills the process then is alone with it."""
 
 GLOBAL_PAUSE = "scheduler.pause"
 
@@ -32,6 +38,7 @@ class Fire(msgspec.Struct, kw_only=True):
     Attributes:
         at: when it may start, at the earliest.
         queued: it waits until no other run of its job is in flight.
+        waited: it is kept as one that was not begun, until it is.
         started_at: when its service was called; 0 before.
     """
 
@@ -46,6 +53,7 @@ class Fire(msgspec.Struct, kw_only=True):
     crashes: int = 0
     kind: RunKind = "scheduled"
     queued: bool = False
+    waited: bool = False
     cid: str = ""
     started_at: Instant = 0
 
@@ -224,6 +232,7 @@ class _Batch:
                     token=token,
                     job=job,
                     queued=queued,
+                    waited=queued,
                 )
             )
         write_rows(self._connection, _INSERT, rows)
@@ -292,6 +301,7 @@ def start(
             job=job,
             kind=kind,
             queued=one_by_one,
+            waited=one_by_one,
         )
         for place, (token, slot) in enumerate(zip(tokens, slots, strict=True), start=1)
     ]
@@ -480,6 +490,7 @@ def _again(connection: Connection, ended: Ended, now: Instant) -> Fire | None:
         at=ended.settled.retry_at or now,
         started_at=0,
         queued=False,
+        waited=True,
     )
 
 
@@ -630,6 +641,7 @@ def adopt(
     found = read_rows(connection, _OPEN, (listed(alive), limit), _Open)
     fires: list[Fire] = []
     closed: list[Ended] = []
+    suspects = 0
     for open_run in found:
         fire = _fire_of(open_run, now)
         if open_run.node == 0 or open_run.state != "claimed" or open_run.slot > now:
@@ -642,7 +654,8 @@ def adopt(
             words = f"quarantined: {fire.crashes} processes died during this run"
         ended = Ended(fire, settled, "lost", now, words)
         if settled.outcome is None:
-            fires.append(_after_crash(connection, ended, node, now))
+            suspects += fire.crashes >= SUSPECT
+            fires.append(_after_crash(connection, ended, node, now + suspects * APART))
         else:
             closed.append(ended)
     for ended in closed:
@@ -668,6 +681,7 @@ def _fire_of(run: _Open, now: Instant) -> Fire:
         crashes=run.crashes,
         kind=run.kind,
         queued=run.state == "queued",
+        waited=run.state != "claimed",
         cid=run.cid,
     )
 
@@ -685,17 +699,27 @@ def _moved_to(connection: Connection, fire: Fire, node: int) -> Fire:
 
 
 def _after_crash(connection: Connection, ended: Ended, node: int, now: Instant) -> Fire:
+    """The next attempt; that of a suspect has its own moment, so that it takes no other along."""
     fire = ended.fire
+    is_suspect = fire.crashes >= SUSPECT
     token = advance(connection, "token", 1)[0]
     _keep_attempt(connection, ended)
     execute(
         connection,
-        "UPDATE run SET node = ?, token = ?, attempt = ?, crashes = ?, state = 'claimed',"
-        " retry_at = NULL WHERE id = ?",
-        (node, token, fire.attempt + 1, fire.crashes, fire.run_id),
+        "UPDATE run SET node = ?, token = ?, attempt = ?, crashes = ?, state = ?, retry_at = ?"
+        " WHERE id = ?",
+        (
+            node,
+            token,
+            fire.attempt + 1,
+            fire.crashes,
+            "waiting" if is_suspect else "claimed",
+            now if is_suspect else None,
+            fire.run_id,
+        ),
     )
     return msgspec.structs.replace(
-        fire, token=token, attempt=fire.attempt + 1, at=ended.settled.retry_at or now
+        fire, token=token, attempt=fire.attempt + 1, at=now, waited=is_suspect
     )
 
 

@@ -99,11 +99,20 @@ class SqliteStore:
 
     def open(self, now: int) -> None:
         """Open or make the file and bring its schema up to date."""
-        if not self.is_in_memory:
-            Path(self.path).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            if not self.is_in_memory:
+                Path(self.path).parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"{self.path} has no folder, and none can be made ({error})"
+            ) from error
         self._writer = self._connect()
-        self._in_one_transaction(self._writer, lambda connection: migrate(connection, now))
-        self._reader = self._writer if self.is_in_memory else self._connect()
+        try:
+            self._in_one_transaction(self._writer, lambda connection: migrate(connection, now))
+            self._reader = self._writer if self.is_in_memory else self._connect()
+        except StoreError:
+            self._writer.close(force=True)
+            raise
 
     def start(self) -> None:
         """Begin to work for the running loop."""
