@@ -65,6 +65,24 @@ class Door(Provider, Protocol):
         ...
 
 
+class Origin:
+    """What an invocation from outside and all those that come of it have in common.
+
+    Attributes:
+        door: the invoker; ``call``: its method of this name, at hand.
+        invocation: the outermost one.
+        cid: the correlation id.
+    """
+
+    __slots__ = ("call", "cid", "door", "invocation")
+
+    def __init__(self, door: Door, invocation: Invocation, cid: str) -> None:
+        self.door = door
+        self.call = door.call
+        self.invocation = invocation
+        self.cid = cid
+
+
 class Server:
     """The server that a service runs in, as the service sees it.
 
@@ -145,15 +163,28 @@ class Service(Generic[In, Out]):
     output: ClassVar[Any] = None
     """What it gives, declared in the same ways."""
 
-    # Set by the invoker for each invocation; a class-level value is what outsiders see.
-    cid: str = ""
-    _door: Door = None  # type: ignore[assignment]
-    _root: Invocation = None  # type: ignore[assignment]
-    _parent: "Service[Any, Any] | None" = None
-    _payload: Any = None
-    _depth: int = 0
-    _deadline: float | None = None
-    _in_thread: bool = False
+    # What the invoker sets for each invocation. Slots without defaults in the class: Python
+    # reads and writes those fastest.
+    __slots__ = (
+        "__dict__",
+        "__weakref__",
+        "_deadline",
+        "_depth",
+        "_in_thread",
+        "_origin",
+        "_parent",
+        "_payload",
+        "_request",
+        "_response",
+    )
+    _origin: Origin
+    _parent: "Service[Any, Any] | None"
+    _payload: Any
+    _depth: int
+    _deadline: float | None
+    _in_thread: bool
+    _request: Request[In] | None
+    _response: Response[Out] | None
 
     def handle(self) -> Any:
         """Do the work. What it returns becomes the response's payload if that was not set."""
@@ -237,7 +268,7 @@ class Service(Generic[In, Out]):
         """
         if kwargs and (payload is None or payload == ""):
             payload = _without_options(kwargs)
-        answer = self._door.call(self, service, payload, timeout)
+        answer = self._origin.call(self, service, payload, timeout)
         return self._door.wait(answer) if self._in_thread else answer
 
     def invoke_async(
@@ -294,15 +325,26 @@ class Service(Generic[In, Out]):
         name = name or self.get_name()
         return Lock(self._door.locks, name, self.cid, (ttl, block), self._door.wait)
 
-    @_Lazy
+    @property
+    def cid(self) -> str:
+        """The correlation id: the same in all invocations that come of one from outside."""
+        return self._origin.cid
+
+    @property
     def request(self) -> Request[In]:
         """What the service was invoked with."""
-        return Request(self._payload, None if self._parent else self._root)
+        request = self._request
+        if request is None:
+            request = self._request = Request(self._payload, None if self._parent else self._root)
+        return request
 
-    @_Lazy
+    @property
     def response(self) -> Response[Out]:
         """What the service answers."""
-        return Response()
+        response = self._response
+        if response is None:
+            response = self._response = Response()
+        return response
 
     @_Lazy
     def logger(self) -> ServiceLogger:
@@ -377,6 +419,14 @@ class Service(Generic[In, Out]):
     def http(self) -> HttpContext | None:
         """The HTTP request behind this service; None when there is none."""
         return None if self._parent else self._root.http
+
+    @property
+    def _door(self) -> Door:
+        return self._origin.door
+
+    @property
+    def _root(self) -> Invocation:
+        return self._origin.invocation
 
     @property
     def provider(self) -> Provider:

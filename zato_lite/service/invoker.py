@@ -13,7 +13,7 @@ from typing import Any, TypeVar, cast
 from zato_lite.clock import Clock, SystemClock, to_datetime
 from zato_lite.errors import DeadlineError, InvocationError, ServiceInactiveError, UnavailableError
 from zato_lite.log import invocation_context
-from zato_lite.service.base import Service
+from zato_lite.service.base import Origin, Service
 from zato_lite.service.blocking import WorkerPool
 from zato_lite.service.cache import Cache
 from zato_lite.service.lifetime import answer_of, live, live_in_thread, read_input
@@ -79,9 +79,10 @@ class Invoker:
         """
         started = self._monotonic()
         cid = invocation.cid or self._new_cid()
+        service = None
         try:
+            service = self._first(invocation, cid)
             entry = self.registry.get(invocation.service)
-            service = self._service(entry, invocation, cid)
             if invocation.timeout is None:
                 payload = await self._perform(service, entry)
             else:
@@ -92,14 +93,14 @@ class Invoker:
             return Outcome(
                 cid=cid,
                 error=error,
-                is_timeout=isinstance(error, DeadlineError),
+                is_timeout=isinstance(error, _TooLateError) and error.service is service,
                 is_cancelled=isinstance(error, asyncio.CancelledError),
                 duration_us=int((self._monotonic() - started) * 1e6),
             )
         outcome = Outcome(
             cid=cid, payload=payload, duration_us=int((self._monotonic() - started) * 1e6)
         )
-        response = service.__dict__.get("response")
+        response = service._response
         if response is not None:
             outcome.status_code = response.status_code
             outcome.headers = response.sent_headers
@@ -133,21 +134,21 @@ class Invoker:
     ) -> Coroutine[Any, Any, Any]:
         """Invoke a service on behalf of another one, in the same task, with the same cid."""
         try:
-            name = target if isinstance(target, str) else target.get_name()
-            entry = self._entries.get(name) or self.registry.get(name)
+            entry = self._entries.get(target)  # type: ignore[arg-type] # a class is not there
+            if entry is None:
+                entry = self.registry.get(_name_of(target))
             depth = parent._depth + 1
-            if depth > MAX_DEPTH or name == parent.name or not entry.is_active:
-                raise _refusal(parent, entry, depth)  # noqa: TRY301 - one place to hand it over
+            if depth > MAX_DEPTH or entry.cls is type(parent) or not entry.is_active:
+                raise _refusal(entry, depth, parent.path)  # noqa: TRY301 - it is handed over
             service = entry.cls()
         except Exception as error:  # noqa: BLE001 - it is the awaiting service's to handle
             return _raise(error)
-        service._door = self
-        service._root = parent._root
+        service._origin = parent._origin
         service._parent = parent
         service._payload = payload
         service._depth = depth
-        service._deadline = parent._deadline
-        service.cid = parent.cid
+        service._in_thread = False
+        service._deadline = service._request = service._response = None
         if timeout is None:
             return self._perform(service, entry)
         return self._within(timeout, service, entry)
@@ -179,22 +180,24 @@ class Invoker:
     def _new_cid(self) -> str:
         return f"{self._cid_prefix}{next(self._cid_number)}"
 
-    def _service(self, entry: Entry, invocation: Invocation, cid: str) -> Service[Any, Any]:
+    def _first(self, invocation: Invocation, cid: str) -> Service[Any, Any]:
+        """The service that is invoked from outside."""
+        entry = self.registry.get(invocation.service)
         depth = len(invocation.path)
         if depth > MAX_DEPTH or not entry.is_active:
-            raise _refusal(None, entry, depth, invocation.path)
+            raise _refusal(entry, depth, invocation.path)
         service = entry.cls()
-        service._door = self
-        service._root = invocation
+        service._origin = Origin(self, invocation, cid)
+        service._parent = None
         service._payload = invocation.payload
         service._depth = depth
-        service.cid = cid
+        service._in_thread = False
+        service._deadline = service._request = service._response = None
         return service
 
     async def _perform(self, service: Service[Any, Any], entry: Entry) -> Any:
         """Let the service work, in its own context, and have its payload."""
         entry.calls += 1
-        entry.in_flight += 1
         started = self._monotonic()
         token = _CONTEXT.set(service)
         try:
@@ -213,13 +216,14 @@ class Invoker:
             raise InvocationError(f"Service `{entry.name}` raised {error!r}") from error
         finally:
             _CONTEXT.reset(token)
-            entry.in_flight -= 1
+            entry.ended += 1
             entry.seconds += self._monotonic() - started
 
     async def _within(self, seconds: float, service: Service[Any, Any], entry: Entry) -> Any:
         """The same, with a deadline; of two deadlines the nearer one counts."""
         deadline = self._monotonic() + seconds
-        if service._deadline is not None and service._deadline <= deadline:
+        inherited = _deadline_of(service._parent)
+        if inherited is not None and inherited <= deadline:
             return await self._perform(service, entry)
         service._deadline = deadline
         task = cast("asyncio.Task[Any]", asyncio.current_task())
@@ -236,28 +240,40 @@ class Invoker:
             payload = await self._perform(service, entry)
         except BaseException as error:
             if is_expired and task.uncancel() <= before:
-                raise _too_late(entry, seconds) from error
+                raise _TooLateError(service, seconds) from error
             raise
         finally:
             timer.cancel()
         if is_expired:  # it went on regardless; what it says now comes too late
             task.uncancel()
-            raise _too_late(entry, seconds)
+            raise _TooLateError(service, seconds)
         return payload
 
 
-def _too_late(entry: Entry, seconds: float) -> DeadlineError:
-    return DeadlineError(f"Service `{entry.name}` took longer than {seconds:g} s")
+class _TooLateError(DeadlineError):
+    def __init__(self, service: Service[Any, Any], seconds: float) -> None:
+        super().__init__(f"Service `{service.name}` took longer than {seconds:g} s")
+        self.service = service
 
 
-def _refusal(
-    parent: Service[Any, Any] | None, entry: Entry, depth: int, path: tuple[str, ...] = ()
-) -> Exception:
+def _deadline_of(service: Service[Any, Any] | None) -> float | None:
+    """The deadline that a service is under: of all those above it, the last one is nearest."""
+    while service is not None:
+        if service._deadline is not None:
+            return service._deadline
+        service = service._parent
+    return None
+
+
+def _name_of(target: str | type[Service[Any, Any]]) -> str:
+    return target if isinstance(target, str) else target.get_name()
+
+
+def _refusal(entry: Entry, depth: int, path: tuple[str, ...]) -> Exception:
     if not entry.is_active:
         return ServiceInactiveError(f"`{entry.name}` is inactive")
-    names = (*(parent.path if parent else path), entry.name)
     if depth > MAX_DEPTH:
-        way = " → ".join((*names[:6], "…", *names[-2:]))
+        way = " → ".join((*path[:6], "…", *path[-1:], entry.name))
         return InvocationError(f"Services are nested more than {MAX_DEPTH} deep: {way}")
     return InvocationError(f"A service cannot invoke itself, name:[{entry.name}]")
 

@@ -12,8 +12,9 @@ from typing import Any
 from zato_lite.errors import BadInputError, MethodNotAllowedError
 from zato_lite.service.base import Service
 from zato_lite.service.elements import Answer
+from zato_lite.service.message import HttpContext
 from zato_lite.service.registry import Entry
-from zato_lite.service.request import Response
+from zato_lite.service.request import Request, Response
 
 Steps = Generator[Any, Any, Any]
 """Yields what each step came to, awaitable or not, and is sent what that came to."""
@@ -53,27 +54,35 @@ def live_in_thread(service: Service[Any, Any], entry: Entry, wait: Callable[[Any
 def read_input(service: Service[Any, Any], entry: Entry) -> None:
     """Make ``request.input`` of the payload, and make room for an answer set bit by bit."""
     if entry.read is not None:
-        http = service.http
-        read = entry.read
-        if http is not None and http.method == "GET" and entry.read_text is not None:
+        payload, read = service._payload, entry.read
+        request = service._request = Request(payload, service._origin.invocation)
+        if service._parent is not None:
+            request._invocation = None
+        elif _is_text(service._origin.invocation.http) and entry.read_text is not None:
             read = entry.read_text
-        request = service.request
-        request.input = read(request.payload if request.payload is not None else request.input)
+        request._input = read(payload if payload is not None else request.input)
     if entry.has_elements:
-        service.__dict__["response"] = Response(Answer())
+        service._response = Response(Answer())
 
 
 def answer_of(service: Service[Any, Any], entry: Entry, returned: Any) -> Any:
     """The payload: what was set on the response, or else what ``handle`` returned; checked."""
-    response = service.__dict__.get("response")
-    payload = None if response is None else response.payload
-    if returned is not None and (payload is None or _is_untouched(payload)):
-        payload = returned
-    return payload if entry.write is None else entry.write(payload)
+    response = service._response
+    payload = returned
+    if response is not None and (returned is None or not _is_untouched(response.payload)):
+        payload = response.payload
+    if entry.write is None or type(payload) is entry.output:
+        return payload
+    return entry.write(payload)
+
+
+def _is_text(http: HttpContext | None) -> bool:
+    """Whether the input is from a query string, where everything is text."""
+    return http is not None and http.method == "GET"
 
 
 def _is_untouched(payload: Any) -> bool:
-    return isinstance(payload, Answer) and payload.value() is None
+    return payload is None or (isinstance(payload, Answer) and payload.value() is None)
 
 
 def _lifetime(service: Service[Any, Any], entry: Entry) -> Steps:

@@ -52,17 +52,17 @@ class Entry:
         has_handle: it has a ``handle`` besides those.
         is_plain: an async ``handle``, and neither hooks nor verbs.
         needs: what the application must provide for it: attribute and protocol.
-        calls, errors, in_flight, seconds: counted by the invoker.
+        calls, ended, errors, seconds: counted by the invoker.
     """
 
     __slots__ = (
         "calls",
         "cls",
+        "ended",
         "errors",
         "has_elements",
         "has_handle",
         "hooks",
-        "in_flight",
         "input",
         "is_active",
         "is_blocking",
@@ -103,8 +103,13 @@ class Entry:
         self.needs = needs_of(cls)
         self.calls = 0
         self.errors = 0
-        self.in_flight = 0
+        self.ended = 0
         self.seconds = 0.0
+
+    @property
+    def in_flight(self) -> int:
+        """How many run now."""
+        return self.calls - self.ended
 
     def __repr__(self) -> str:
         return f"<Entry {self.name}>"
@@ -206,7 +211,8 @@ class Registry:
         """A new version goes on counting, and stays inactive if the old one was."""
         old = self.entries.get(entry.name)
         if old is not None:
-            entry.calls, entry.errors, entry.seconds = old.calls, old.errors, old.seconds
+            entry.calls = entry.ended = old.ended
+            entry.errors, entry.seconds = old.errors, old.seconds
             entry.is_active = old.is_active
         entry.cls.name = entry.name
         self.entries[entry.name] = entry

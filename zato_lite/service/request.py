@@ -163,26 +163,19 @@ class Response(Generic[Out]):
         result, result_details, status_message, data_format: Zato's, kept for its services.
     """
 
-    __slots__ = (
-        "_headers",
-        "content_type",
-        "data_format",
-        "payload",
-        "result",
-        "result_details",
-        "status_code",
-        "status_message",
-    )
+    __slots__ = ("__dict__", "_headers", "content_type", "payload", "status_code")
+
+    # Seldom set, and never by the framework: so they are no slots, and making one is cheap.
+    status_message: str = "OK"
+    result: str = "ZATO_OK"
+    result_details: str = ""
+    data_format: str = "json"
 
     def __init__(self, payload: Any = None) -> None:
         self.payload: Out = payload
         self.status_code: int | None = None
         self.content_type: str | None = None
         self._headers: dict[str, str] | None = None
-        self.status_message = "OK"
-        self.result = "ZATO_OK"
-        self.result_details = ""
-        self.data_format = "json"
 
     @property
     def headers(self) -> dict[str, str]:

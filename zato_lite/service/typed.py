@@ -42,7 +42,8 @@ class Declared(NamedTuple):
         if _is_pydantic(self.type):
             return partial(_read_pydantic, self.type)
         inspect.type_info(self.type)  # raises what is wrong with it now, not at the first call
-        return partial(_read, self.type, is_strict)
+        convert = partial(msgspec.convert, type=self.type, strict=is_strict)
+        return _reader(self.type, convert, is_strict=is_strict)
 
     def writer(self) -> Convert:
         """Checks what a service answers against what it declared."""
@@ -79,15 +80,16 @@ def _type_argument(cls: type, index: int) -> Any:
     return None
 
 
-def _read(wanted: Any, is_strict: bool, payload: Any) -> Any:
-    if type(payload) is wanted:
-        return payload
-    if payload is None:
-        payload = {}
-    try:
-        return msgspec.convert(payload, wanted, strict=is_strict)
-    except msgspec.ValidationError as error:
-        raise BadInputError.of(wrong_fields(payload, wanted, is_strict, error)) from error
+def _reader(wanted: Any, convert: Convert, *, is_strict: bool) -> Convert:
+    def read(payload: Any) -> Any:
+        if type(payload) is wanted:
+            return payload
+        try:
+            return convert(payload)
+        except msgspec.ValidationError as error:
+            raise BadInputError.of(wrong_fields(payload, wanted, is_strict, error)) from error
+
+    return read
 
 
 def _read_pydantic(wanted: Any, payload: Any) -> Any:
