@@ -5,6 +5,8 @@ the thread's own CPU time. Rounds of all candidates alternate, and medians are t
 else the machine does hits all alike.
 """
 
+# ruff: noqa: SLF001
+
 import argparse
 import asyncio
 import statistics
