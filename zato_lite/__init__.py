@@ -26,6 +26,8 @@ _HOMES = {
     "Service": "zato_lite.service.base",
     "Text": "zato_lite.service.elements",
     "ZatoLiteError": "zato_lite.errors",
+    "cron": "zato_lite.service.declared",
+    "every": "zato_lite.service.declared",
     "needs": "zato_lite.service.needs",
 }
 
@@ -47,6 +49,8 @@ __all__ = [
     "Text",
     "ZatoLiteError",
     "__version__",
+    "cron",
+    "every",
     "needs",
 ]
 

@@ -6,6 +6,8 @@ from zato_lite.errors import NotFoundError as NotFoundError
 from zato_lite.errors import ZatoLiteError as ZatoLiteError
 from zato_lite.service.base import BlockingService as BlockingService
 from zato_lite.service.base import Service as Service
+from zato_lite.service.declared import cron as cron
+from zato_lite.service.declared import every as every
 from zato_lite.service.elements import Bool as Bool
 from zato_lite.service.elements import Dict as Dict
 from zato_lite.service.elements import DictList as DictList
@@ -35,5 +37,7 @@ __all__ = [
     "Text",
     "ZatoLiteError",
     "__version__",
+    "cron",
+    "every",
     "needs",
 ]

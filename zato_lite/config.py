@@ -66,6 +66,29 @@ class Services(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reload: bool = True
 
 
+class Notify(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where ``zato.notify.webhook`` and ``zato.notify.email`` send what they are told.
+
+    Attributes:
+        webhooks: URLs that get a JSON object by POST.
+        smtp_host, smtp_port: the mail server; no host, no mail.
+        smtp_tls: ``starttls``, ``tls`` from the first byte, or ``none``.
+        smtp_user, smtp_password_file: credentials, if it asks for some.
+        mail_from, mail_to: the addresses.
+        timeout: seconds that each delivery may take.
+    """
+
+    webhooks: tuple[str, ...] = ()
+    smtp_host: str = ""
+    smtp_port: int = 587
+    smtp_tls: Literal["starttls", "tls", "none"] = "starttls"
+    smtp_user: str = ""
+    smtp_password_file: str = ""
+    mail_from: str = ""
+    mail_to: tuple[str, ...] = ()
+    timeout: float = 10.0
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything; each table of the file is one field."""
 
@@ -73,6 +96,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     store: Store = msgspec.field(default_factory=Store)
     scheduler: Scheduler = msgspec.field(default_factory=Scheduler)
     services: Services = msgspec.field(default_factory=Services)
+    notify: Notify = msgspec.field(default_factory=Notify)
     log: Log = msgspec.field(default_factory=Log)
     user: dict[str, Any] = msgspec.field(default_factory=dict)
 

@@ -48,7 +48,7 @@ def set_up(settings: Settings) -> None:
     handler.setFormatter(PrettyFormatter(sys.stderr.isatty()) if pretty else JSONFormatter())
     handler.addFilter(add_context)
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    root.handlers[:] = [handler, RunCapture()]
     root.setLevel(settings.level.upper())
 
 

@@ -115,6 +115,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         pause_after_failures: it pauses itself after so many failed runs in a row.
         skip_next: so many of the next slots are skipped.
         keep_runs, keep_days: how much history is kept; None for the default.
+        is_declared: its definition is on its service's class.
     """
 
     name: str
@@ -151,3 +152,4 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     skip_next: int = 0
     keep_runs: int | None = None
     keep_days: float | None = None
+    is_declared: bool = False

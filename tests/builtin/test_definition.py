@@ -1,0 +1,187 @@
+from typing import Any
+
+import msgspec
+import pytest
+
+from zato_lite.builtin.definition import edited, fields, read, read_all
+from zato_lite.errors import BadInputError
+from zato_lite.timetable.job import Cron, Interval, Job, OneTime
+from zato_lite.timetable.zone import parse_moment
+
+NOW = parse_moment("2026-11-23 12:00:00", None)
+CRON = {
+    "name": "nightly",
+    "service": "a.b",
+    "job_type": "cron_style",
+    "cron_definition": "0 2 * * *",
+}
+EVERY = {"name": "often", "service": "a.b", "job_type": "interval_based", "minutes": 5}
+ONCE = {"name": "once", "service": "a.b", "job_type": "one_time"}
+RICH: dict[str, Any] = {
+    **CRON,
+    "cron_definition": "H 2 * * mon-fri",
+    "is_active": False,
+    "start_date": "2026-12-01T00:00:00+01:00",
+    "end_date": "2027-12-01T00:00:00+01:00",
+    "timezone": "Europe/Warsaw",
+    "cron_day_and": True,
+    "dst_gap": "skip",
+    "dst_fold": "both",
+    "extra": "a=1",
+    "repeats": 7,
+    "on_missed": "run_all",
+    "catch_up_window_seconds": 60,
+    "catch_up_rate": 2.5,
+    "on_overlap": "allow",
+    "max_parallel": 3,
+    "max_execution_time_ms": 1000,
+    "max_retries": 2,
+    "retry_delay_ms": 10,
+    "retry_backoff": 1.5,
+    "retry_max_delay_ms": 100,
+    "retry_jitter": 0.5,
+    "on_crash": "fail",
+    "max_crashes": 1,
+    "jitter_ms": 5,
+    "priority": -1,
+    "max_concurrent": 4,
+    "calendar": "PL",
+    "on_excluded": "next_day",
+    "on_success_service": "a.c",
+    "on_success_job": "other",
+    "on_error_service": "a.d",
+    "on_error_job": "another",
+    "pause_note": "waiting for the bank",
+    "pause_until": "2027-01-01T00:00:00+01:00",
+    "pause_after_failures": 3,
+    "skip_next": 1,
+    "keep_runs": 10,
+    "keep_days": 1.5,
+}
+
+
+def _wrong(sent: Any) -> list[str]:
+    with pytest.raises(BadInputError) as caught:
+        read(sent, NOW)
+    return [error.message for error in caught.value.errors]
+
+
+def test_each_type_has_its_trigger() -> None:
+    assert read(ONCE, NOW) == Job(name="once", service="a.b", trigger=OneTime(start=NOW))
+    assert read(EVERY, NOW).trigger == Interval(start=NOW, minutes=5)
+    assert read(CRON, NOW).trigger == Cron(start=NOW, expression="0 2 * * *", seed="nightly")
+
+
+@pytest.mark.parametrize(
+    "definition", [ONCE, EVERY, CRON, RICH], ids=["once", "often", "nightly", "rich"]
+)
+def test_the_fields_of_a_job_define_it_again(definition: dict[str, Any]) -> None:
+    job = read(definition, NOW)
+
+    assert read(fields(job), 0) == job
+    assert read(fields(job, aware=True), 0) == job
+
+
+def test_every_field_that_was_sent_is_shown() -> None:
+    assert fields(read(RICH, NOW)) == RICH
+
+
+def test_a_naive_date_is_in_the_jobs_zone_and_without_one_in_utc() -> None:
+    in_zone = read({**CRON, "start_date": "2026-12-01 00:00:00", "timezone": "Asia/Tokyo"}, NOW)
+    in_utc = read({**CRON, "start_date": "2026-12-01 00:00:00"}, NOW)
+
+    assert fields(in_zone)["start_date"] == "2026-12-01T00:00:00+09:00"
+    assert fields(in_utc)["start_date"] == "2026-12-01T00:00:00"
+
+
+def test_zatos_texts_are_kept() -> None:
+    assert _wrong({**CRON, "job_type": "lunar"}) == ["Unrecognized job type [lunar]"]
+    assert _wrong({**EVERY, "minutes": 0}) == [
+        "At least one of ['weeks', 'days', 'hours', 'minutes', 'seconds'] must be given"
+    ]
+    assert _wrong({"cluster_id": 1}) == [
+        "Missing required input element: name",
+        "Missing required input element: job_type",
+        "Missing required input element: service",
+    ]
+
+
+def test_every_wrong_field_is_named_with_its_value_and_what_is_allowed() -> None:
+    messages = _wrong({**RICH, **{field: {"x": 1} for field in RICH if field != "job_type"}})
+
+    named = {message.split(":")[0] for message in messages}
+    assert set(RICH) - {"job_type", "extra"} - named <= {"cron_definition"}
+
+
+def test_what_cannot_be_a_field_is_refused_with_the_nearest() -> None:
+    assert _wrong({**ONCE, "jitter": 5}) == [
+        "'jitter' is not a known field; did you mean 'jitter_ms'?"
+    ]
+
+
+def test_fractions_of_a_second_are_milliseconds() -> None:
+    trigger = read({**EVERY, "minutes": None, "seconds": "1.25"}, NOW).trigger
+
+    assert trigger == Interval(start=NOW, seconds=1, milliseconds=250)
+
+
+def test_values_may_come_as_text_as_zato_takes_them() -> None:
+    assert read({**EVERY, "minutes": "5", "is_active": "False", "repeats": "0"}, NOW) == Job(
+        name="often", service="a.b", trigger=Interval(start=NOW, minutes=5), is_active=False
+    )
+
+
+def test_extra_that_is_no_text_is_kept_as_json() -> None:
+    assert read({**ONCE, "extra": {"a": [1]}}, NOW).extra == '{"a":[1]}'
+
+
+def test_an_edit_changes_what_is_sent_and_null_clears() -> None:
+    before = read(RICH, NOW)
+
+    after = edited(before, {"id": 1, "priority": 7, "calendar": None, "pause_note": ""}, NOW)
+
+    assert after == msgspec.structs.replace(before, priority=7, calendar=None)
+
+
+def test_an_edited_interval_is_replaced_whole() -> None:
+    after = edited(read({**EVERY, "seconds": 30}, NOW), {"hours": 1}, 0)
+
+    assert after.trigger == Interval(start=NOW, hours=1)
+
+
+def test_an_edit_may_change_the_type() -> None:
+    after = edited(read(EVERY, NOW), {"job_type": "cron_style", "cron_definition": "@daily"}, 0)
+
+    assert after.trigger == Cron(start=NOW, expression="@daily", seed="often")
+
+
+def test_a_renamed_job_keeps_the_minute_that_h_gave_it() -> None:
+    after = edited(read({**CRON, "cron_definition": "H * * * *"}, NOW), {"name": "renamed"}, 0)
+
+    assert after.name == "renamed"
+    assert isinstance(after.trigger, Cron)
+    assert after.trigger.seed == "nightly"
+
+
+def test_many_alike_are_read_as_each_would_be_alone() -> None:
+    definitions = [
+        {**kind, "name": f"{kind['name']}-{n}", "extra": extra}
+        for kind in (ONCE, EVERY, CRON)
+        for n in range(3)
+        for extra in (None, "x", {"n": 1})
+    ]
+
+    assert read_all(definitions, NOW) == [read(each, NOW) for each in definitions]
+
+
+def test_what_is_wrong_with_one_of_many_is_told_with_its_place() -> None:
+    with pytest.raises(BadInputError) as caught:
+        read_all(
+            [ONCE, {**ONCE, "name": ""}, 7, {**ONCE, "name": "a\0"}, {**EVERY, "seconds": [1]},
+             {**ONCE, "extra": "\ud800"}],
+            NOW,
+        )  # fmt: skip
+
+    assert [error.field for error in caught.value.errors] == [
+        "jobs[1].name", "jobs[2].", "jobs[3].name", "jobs[4].seconds", "jobs[5].extra"
+    ]  # fmt: skip

@@ -1,0 +1,104 @@
+from typing import Any
+
+import pytest
+
+from zato_lite.builtin.definition import read
+from zato_lite.builtin.enmasse import difference, document, parse
+from zato_lite.errors import BadInputError
+from zato_lite.timetable.zone import parse_moment
+
+NOW = parse_moment("2026-11-23 12:00:00", None)
+YAML = """\
+scheduler:
+  - name: crm.sync-contacts
+    service: demo.sleep
+    job_type: interval_based
+    start_date: 2025-06-15 08:00:00
+    seconds: 8
+    repeats: 5
+    jitter_ms: 2000
+    timezone: Europe/Prague
+    max_execution_time_ms: 3000
+    on_success_service: demo.ping
+    on_error_job: other.job
+    extra: '{"seconds": 3}'
+  - name: report-$STAGE
+    service: demo.ping
+    job_type: cron_style
+    cron_definition: 0 2 * * *
+    extra:
+      - a=1
+      - b=${SECRET}
+      - price=5$$
+"""
+ENVIRON = {"STAGE": "prod", "SECRET": "s3"}
+
+
+def _definitions() -> list[dict[str, Any]]:
+    return parse(YAML, ENVIRON)
+
+
+def test_an_enmasse_document_is_read_with_the_environments_values() -> None:
+    contacts, report = _definitions()
+
+    assert contacts["start_date"] == "2025-06-15 08:00:00"
+    assert report["name"] == "report-prod"
+    assert report["extra"] == "a=1\nb=s3\nprice=5$"
+
+
+def test_a_variable_that_is_not_set_is_named_with_its_place() -> None:
+    with pytest.raises(BadInputError) as caught:
+        parse(YAML, {"STAGE": "prod"})
+
+    assert [error.field for error in caught.value.errors] == ["scheduler[1].extra"]
+    assert "SECRET" in str(caught.value)
+
+
+@pytest.mark.parametrize("broken", ["a: [", "- 1", "scheduler: 1", "scheduler: [1]"])
+def test_what_is_no_enmasse_document_is_refused(broken: str) -> None:
+    with pytest.raises(BadInputError):
+        parse(broken, {})
+
+
+def test_new_jobs_are_created_active_and_known_ones_compared() -> None:
+    [contacts, report] = _definitions()
+    before = read({**contacts, "seconds": 9}, NOW)
+
+    found = difference({before.name: before}, [contacts, report], NOW)
+
+    assert [job.name for job in found.creates] == ["report-prod"]
+    assert found.creates[0].is_active
+    [update] = found.updates
+    assert update.changes == {"seconds": (9, 8)}
+
+
+def test_applying_twice_changes_nothing_and_a_pause_stays() -> None:
+    paused = [
+        read({**each, "is_active": False, "pause_note": "bank"}, NOW) for each in _definitions()
+    ]
+
+    again = difference({job.name: job for job in paused}, _definitions(), NOW + 10**9)
+
+    assert (again.creates, again.updates) == ((), ())
+    assert again.unchanged == ("crm.sync-contacts", "report-prod")
+
+
+def test_what_is_written_out_is_read_in_alike() -> None:
+    jobs = [read(each, NOW) for each in _definitions()]
+
+    written = document(jobs)
+    again = difference({}, parse(written, {}), 0).creates
+
+    assert sorted(again, key=lambda job: job.name) == sorted(jobs, key=lambda job: job.name)
+    assert document(again) == written
+
+
+def test_all_mistakes_are_told_and_a_name_may_come_once() -> None:
+    [contacts, report] = _definitions()
+
+    with pytest.raises(BadInputError) as caught:
+        difference({}, [contacts, {**contacts}, {**report, "timezone": "Mars"}, {}], NOW)
+
+    assert [error.field for error in caught.value.errors] == [
+        "name", "timezone", "name", "job_type", "service"
+    ]  # fmt: skip

@@ -1,0 +1,138 @@
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any, ClassVar
+
+import pytest
+
+from zato_lite.builtin.notify import Email, Webhook, subject_of, told_of
+from zato_lite.config import Notify
+from zato_lite.errors import BadInputError, UnavailableError
+from zato_lite.service.invoker import Invoker
+from zato_lite.service.registry import Registry
+from zato_lite.wire import decode
+
+TOLD = {"job_id": 1, "job_name": "nightly", "outcome": "error", "error_traceback": "no rows"}
+
+
+class Receiver(BaseHTTPRequestHandler):
+    received: ClassVar[list[Any]] = []
+
+    def do_POST(self) -> None:
+        self.received.append(decode(self.rfile.read(int(self.headers["Content-Length"]))))
+        self.send_response(200 if self.path == "/ok" else 500)
+        self.end_headers()
+
+    def log_message(self, *arguments: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    Receiver.received.clear()
+    server = HTTPServer(("127.0.0.1", 0), Receiver)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+async def mail() -> AsyncIterator[tuple[int, list[str]]]:
+    """A mail server that takes everything."""
+    lines: list[str] = []
+    ended = asyncio.Event()
+
+    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 here\r\n")
+        in_data = False
+        async for read in reader:
+            lines.append(line := read.decode().rstrip())
+            if in_data:
+                in_data = line != "."
+                answer = b"" if in_data else b"250 taken\r\n"
+            elif line.lower() == "data":
+                in_data, answer = True, b"354 go on\r\n"
+            else:
+                answer = b"221 bye\r\n" if line.lower() == "quit" else b"250 fine\r\n"
+            writer.write(answer)
+        writer.close()
+        await writer.wait_closed()
+        ended.set()
+
+    server = await asyncio.start_server(converse, "127.0.0.1", 0)
+    yield server.sockets[0].getsockname()[1], lines
+    await ended.wait()
+    server.close()
+    await server.wait_closed()
+
+
+def _invoker(settings: Notify) -> Invoker:
+    registry = Registry()
+    registry.add(Webhook)
+    registry.add(Email)
+    return Invoker(registry, resources={Notify: settings})
+
+
+async def test_a_webhook_gets_what_a_callback_is_told(url: str) -> None:
+    invoker = _invoker(Notify(webhooks=(f"{url}/ok",)))
+
+    answer = await invoker.invoke("zato.notify.webhook", TOLD)
+
+    assert answer == {"sent": 1}
+    assert Receiver.received == [TOLD]
+
+
+async def test_one_webhook_that_fails_keeps_no_other_from_being_told(url: str) -> None:
+    invoker = _invoker(Notify(webhooks=(f"{url}/no", f"{url}/ok", "ftp://x")))
+
+    with pytest.raises(UnavailableError, match=r"/no: HTTP Error 500.*ftp://x"):
+        await invoker.invoke("zato.notify.webhook", TOLD)
+
+    assert len(Receiver.received) == 2
+
+
+async def test_a_mail_says_which_job_and_what(mail: tuple[int, list[str]]) -> None:
+    port, lines = mail
+    settings = Notify(
+        smtp_host="127.0.0.1", smtp_port=port, smtp_tls="none", mail_from="a@b.c",
+        mail_to=("d@e.f", "g@h.i"),
+    )  # fmt: skip
+
+    answer = await _invoker(settings).invoke("zato.notify.email", TOLD)
+
+    assert answer == {"sent": 2}
+    assert "Subject: zato-lite: nightly: error" in lines
+    assert "error_traceback: no rows" in lines
+
+
+async def test_nobody_to_tell_is_an_error_that_says_so() -> None:
+    invoker = _invoker(Notify())
+
+    with pytest.raises(BadInputError, match="webhooks: there are none"):
+        await invoker.invoke("zato.notify.webhook", TOLD)
+    with pytest.raises(BadInputError, match="smtp_host"):
+        await invoker.invoke("zato.notify.email", TOLD)
+
+
+async def test_a_mail_server_that_is_away_is_told_as_such() -> None:
+    settings = Notify(smtp_host="127.0.0.1", smtp_port=1, mail_from="a@b.c", mail_to=("d@e.f",))
+
+    with pytest.raises(UnavailableError, match=r"127\.0\.0\.1"):
+        await _invoker(settings).invoke("zato.notify.email", TOLD)
+
+
+def test_what_is_told_may_come_as_an_object_or_a_text() -> None:
+    assert told_of('{"a": 1}') == {"a": 1}
+    assert told_of("plain") == {"message": "plain"}
+    assert told_of([1]) == {"message": [1]}
+
+
+def test_a_subject_is_one_line() -> None:
+    assert subject_of({"job_name": "a\r\nBcc: x@y.z", "outcome": "error"}) == (
+        "zato-lite: a  Bcc: x@y.z: error"
+    )
+    assert subject_of({"message": "two\nlines"}) == "zato-lite: two"

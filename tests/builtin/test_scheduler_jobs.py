@@ -1,0 +1,269 @@
+"""The services of jobs: what is good, what is wrong, what is missing, what is hostile."""
+
+from typing import Any
+
+import pytest
+
+from zato_lite.errors import (
+    BadInputError,
+    JobExistsError,
+    JobNotFoundError,
+    ServiceMissingError,
+)
+from zato_lite.service.message import Invocation
+from zato_lite.testing.app import Sandbox
+
+JOB = "zato.scheduler.job"
+EVERY: dict[str, Any] = {
+    "cluster_id": 1,
+    "name": "often",
+    "is_active": True,
+    "service": "crm.work",
+    "job_type": "interval_based",
+    "start_date": "2027-01-15T07:00:00",
+    "minutes": 5,
+}
+HOSTILE = [
+    "../../etc/passwd",
+    "'; DROP TABLE job; --",
+    "<script>alert(1)</script>",
+    '"quoted" %s {} $HOME `id`',
+    "zażółć gęślą jaźń 🚀",
+    "%_ escaped \\ like",
+]
+
+
+async def _create(it: Sandbox, **fields: Any) -> int:
+    answer = await it.invoke(f"{JOB}.create", {**EVERY, **fields})
+    return int(answer["id"])
+
+
+async def _get(it: Sandbox, job_id: int) -> dict[str, Any]:
+    found: dict[str, Any] = await it.invoke(f"{JOB}.get-by-id", {"cluster_id": 1, "id": job_id})
+    return found
+
+
+async def test_a_created_job_is_got_by_id_and_by_name(it: Sandbox) -> None:
+    answer = await it.invoke(f"{JOB}.create", EVERY)
+
+    by_id = await _get(it, answer["id"])
+    assert answer == {"id": by_id["id"], "name": "often"}
+    assert by_id == await it.invoke(f"{JOB}.get-by-name", {"cluster_id": 1, "name": "often"})
+    assert by_id["next_run_utc"] == "2027-01-15T08:05:00"
+    assert (by_id["last_run_utc"], by_id["last_duration_ms"]) == ("", None)
+
+
+async def test_a_cron_job_comes_back_as_it_was_given(it: Sandbox) -> None:
+    cron = {**EVERY, "minutes": None, "job_type": "cron_style", "cron_definition": " @hourly "}
+
+    answer = await it.invoke(f"{JOB}.create", cron)
+
+    assert answer["cron_definition"] == "@hourly"
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+async def test_a_hostile_name_is_just_a_name(it: Sandbox, name: str) -> None:
+    job_id = await _create(it, name=name)
+
+    assert (await _get(it, job_id))["name"] == name
+    found = await it.invoke(f"{JOB}.get-list", {"query": name})
+    assert [job["name"] for job in found] == [name]
+    assert len(await it.invoke(f"{JOB}.get-list", {"query": "often"})) == 0
+
+
+@pytest.mark.parametrize(
+    "name", ["a\0b", "a\u202eb", "a\nb", "x" * 10_000, "\ud800", 7, ["a"]], ids=ascii
+)
+async def test_what_nobody_could_read_is_no_name(it: Sandbox, name: Any) -> None:
+    with pytest.raises(BadInputError) as caught:
+        await _create(it, name=name)
+
+    assert [error.field for error in caught.value.errors] == ["name"]
+    assert await it.invoke(f"{JOB}.get-list") == []
+
+
+async def test_a_name_is_taken_once(it: Sandbox) -> None:
+    await _create(it)
+
+    with pytest.raises(JobExistsError, match=r"^Job `often` already exists$"):
+        await _create(it)
+
+    answer = await it.invoke(f"{JOB}.create", {**EVERY, "should_ignore_existing": True})
+    assert answer == {}
+
+
+@pytest.mark.parametrize("field", ["service", "on_success_service", "on_error_service"])
+async def test_a_service_must_be_deployed(it: Sandbox, field: str) -> None:
+    with pytest.raises(ServiceMissingError, match=r"^Service `no\.such` does not exist"):
+        await _create(it, **{field: "no.such"})
+
+
+async def test_a_calendar_must_exist(it: Sandbox) -> None:
+    with pytest.raises(BadInputError, match="'PL' does not exist; there are: none"):
+        await _create(it, calendar="PL")
+
+    await it.invoke("zato.scheduler.calendar.create", {"name": "PL", "dates": ["2027-01-15"]})
+    assert await _create(it, calendar="PL")
+
+
+@pytest.mark.parametrize(
+    ("service", "payload"),
+    [
+        ("edit", {"priority": 1}),
+        ("delete", {}),
+        ("execute", {}),
+        ("set-active-status", {"is_active": True}),
+        ("get-by-id", {}),
+        ("pause", {}),
+        ("resume", {}),
+        ("skip-next", {}),
+        ("backfill", {"first": "2027-01-01", "last": "2027-01-02"}),
+        ("why", {"at": "2027-01-01"}),
+        ("retry-run", {"current_run": 1}),
+    ],
+)
+async def test_a_job_that_is_missing_is_said_to_be(
+    it: Sandbox, service: str, payload: dict[str, Any]
+) -> None:
+    with pytest.raises(JobNotFoundError):
+        await it.invoke(f"{JOB}.{service}", {"id": 99, **payload})
+
+
+@pytest.mark.parametrize("job_id", [0, -1, "x", 2**63, True, 1.5, [1], {"a": 1}], ids=repr)
+async def test_an_id_is_a_positive_whole_number(it: Sandbox, job_id: Any) -> None:
+    with pytest.raises(BadInputError) as caught:
+        await it.invoke(f"{JOB}.get-by-id", {"id": job_id})
+
+    assert caught.value.errors[0].field == "id"
+
+
+@pytest.mark.parametrize("service", ["create", "edit", "delete", "get-list", "get-history", "why"])
+@pytest.mark.parametrize("payload", [[1], "text", 7])
+async def test_what_is_no_object_is_refused(it: Sandbox, service: str, payload: Any) -> None:
+    with pytest.raises(BadInputError):
+        await it.invoke(f"{JOB}.{service}", payload)
+
+
+async def test_an_edit_changes_what_is_sent_and_no_more(it: Sandbox) -> None:
+    job_id = await _create(it, extra="x", priority=3)
+
+    answer = await it.invoke(f"{JOB}.edit", {"id": job_id, "name": "renamed", "priority": None})
+
+    after = await _get(it, job_id)
+    assert answer == {"id": job_id, "name": "renamed"}
+    assert (after["name"], after["extra"], after.get("priority")) == ("renamed", "x", None)
+    assert after["next_run_utc"] == "2027-01-15T08:05:00"
+
+
+async def test_a_wrong_edit_changes_nothing(it: Sandbox) -> None:
+    job_id = await _create(it)
+    await _create(it, name="other")
+    before = await _get(it, job_id)
+
+    with pytest.raises(BadInputError):
+        await it.invoke(f"{JOB}.edit", {"id": job_id, "priority": 1, "minutes": -1})
+    with pytest.raises(JobExistsError):
+        await it.invoke(f"{JOB}.edit", {"id": job_id, "priority": 1, "name": "other"})
+    with pytest.raises(ServiceMissingError):
+        await it.invoke(f"{JOB}.edit", {"id": job_id, "priority": 1, "service": "no.such"})
+
+    assert await _get(it, job_id) == before
+
+
+async def test_many_are_created_all_or_none(it: Sandbox) -> None:
+    good = [{**EVERY, "name": f"job-{n}"} for n in range(100)]
+
+    answer = await it.invoke(f"{JOB}.create-many", {"jobs": good})
+    with pytest.raises(JobExistsError):
+        await it.invoke(f"{JOB}.create-many", {"jobs": [{**EVERY, "name": "new"}, good[0]]})
+    with pytest.raises(BadInputError, match=r"jobs\[1\]"):
+        await it.invoke(f"{JOB}.create-many", {"jobs": [{**EVERY, "name": "new"}, {}]})
+
+    assert len(set(answer["ids"])) == 100
+    assert len(await it.invoke(f"{JOB}.get-list")) == 100
+
+
+async def test_a_list_comes_in_pages_with_zatos_headers(it: Sandbox) -> None:
+    jobs = [{**EVERY, "name": f"job-{n:02}"} for n in range(45)]
+    await it.invoke(f"{JOB}.create-many", {"jobs": jobs})
+
+    outcome = await it.app.invoker.run(
+        Invocation(f"{JOB}.get-list", {"paginate": True, "cur_page": 2})
+    )
+
+    assert [job["name"] for job in outcome.payload] == [f"job-{n}" for n in range(20, 40)]
+    assert outcome.headers == {
+        "X-Zato-Page-Current": "2",
+        "X-Zato-Page-Size": "20",
+        "X-Zato-Page-Total": "3",
+        "X-Zato-Page-Previous": "1",
+        "X-Zato-Page-Next": "3",
+        "X-Zato-Page-Has-Previous": "true",
+        "X-Zato-Page-Has-Next": "true",
+        "X-Zato-Result-Total": "45",
+    }
+
+
+async def test_a_list_is_searched_by_words_and_by_service(it: Sandbox) -> None:
+    await _create(it, name="Nightly report PL")
+    await _create(it, name="nightly REPORT de", service="crm.fail")
+
+    both = await it.invoke(f"{JOB}.get-list", {"query": "report night"})
+    one = await it.invoke(f"{JOB}.get-list", {"query": "report", "service_name": "crm.fail"})
+
+    assert len(both) == 2
+    assert [job["name"] for job in one] == ["nightly REPORT de"]
+
+
+@pytest.mark.parametrize(
+    "sent", [{"cur_page": 0}, {"page_size": 101}, {"page_size": "x"}, {"paginate": "maybe"}]
+)
+async def test_a_page_that_cannot_be_is_refused(it: Sandbox, sent: dict[str, Any]) -> None:
+    with pytest.raises(BadInputError):
+        await it.invoke(f"{JOB}.get-list", sent)
+
+
+async def test_a_deleted_job_is_gone_and_its_name_free(it: Sandbox) -> None:
+    job_id = await _create(it)
+
+    assert await it.invoke(f"{JOB}.delete", {"id": job_id}) == {}
+
+    with pytest.raises(JobNotFoundError):
+        await _get(it, job_id)
+    assert await _create(it) != job_id
+
+
+@pytest.mark.parametrize("field", ["id", "job_id"])
+async def test_a_job_is_executed_by_either_name_of_its_id(it: Sandbox, field: str) -> None:
+    job_id = await _create(it, is_active=False)
+
+    await it.invoke(f"{JOB}.execute", {field: job_id})
+    await it.settle()
+
+    history = await it.invoke(f"{JOB}.get-history", {"id": job_id})
+    assert [(row["kind"], row["outcome"]) for row in history["rows"]] == [("manual", "ok")]
+
+
+async def test_a_job_that_is_switched_off_does_not_run(it: Sandbox) -> None:
+    job_id = await _create(it)
+
+    await it.invoke(f"{JOB}.set-active-status", {"id": job_id, "is_active": False})
+    await it.advance(minutes=20)
+    await it.invoke(f"{JOB}.set-active-status", {"id": job_id, "is_active": "true"})
+    await it.advance(minutes=5)
+
+    history = await it.invoke(f"{JOB}.get-history", {"id": job_id})
+    assert [row["planned_fire_time_iso"] for row in history["rows"]] == [
+        "2027-01-15T08:25:00+00:00"
+    ]
+    ledger = await it.invoke(f"{JOB}.get-ledger", {"id": job_id})
+    assert [(row["outcome"], row["count"]) for row in ledger["rows"]] == [("paused", 4)]
+
+
+async def test_a_big_payload_is_kept_to_the_letter_and_a_bigger_one_refused(it: Sandbox) -> None:
+    extra = "ż" * 500_000
+    job_id = await _create(it, extra=extra)
+
+    assert (await _get(it, job_id))["extra"] == extra
+    with pytest.raises(BadInputError, match="at most 500000 characters"):
+        await _create(it, name="bigger", extra=extra + "x")

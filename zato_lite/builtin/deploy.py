@@ -1,0 +1,38 @@
+"""Puts the framework's own services into a registry."""
+
+import inspect
+
+from zato_lite.builtin import (
+    calendars,
+    demo,
+    notify,
+    ping,
+    scheduler_apply,
+    scheduler_control,
+    scheduler_history,
+    scheduler_jobs,
+    scheduler_preview,
+)
+from zato_lite.service.base import Service
+from zato_lite.service.registry import Registry
+
+MODULES = (
+    ping,
+    demo,
+    notify,
+    scheduler_jobs,
+    scheduler_history,
+    scheduler_control,
+    scheduler_preview,
+    scheduler_apply,
+    calendars,
+)
+
+
+def deploy(registry: Registry) -> None:
+    """Deploy every service that the framework brings along."""
+    for module in MODULES:
+        for cls in vars(module).values():
+            is_own = inspect.isclass(cls) and cls.__module__ == module.__name__
+            if is_own and issubclass(cls, Service):
+                registry.add(cls, is_internal=True)

@@ -1,0 +1,168 @@
+"""A whole set of definitions, in the shape of Zato's enmasse: read, compared, written out."""
+
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import yaml
+
+from zato_lite.builtin.definition import fields, inherit, read
+from zato_lite.builtin.fields import shown
+from zato_lite.errors import BadInputError, FieldError
+from zato_lite.timetable.job import Instant, Job
+
+_PAUSE = ("is_active", "pause_note", "pause_until")
+_REFERENCE = re.compile(r"\$(?:\{(\w+)\}|([A-Za-z_]\w*))")
+
+
+class Update(NamedTuple):
+    """A job that would change: which fields, from what to what."""
+
+    before: Job
+    after: Job
+    changes: Mapping[str, tuple[Any, Any]]
+
+
+class Difference(NamedTuple):
+    """What applying a set of definitions would do; jobs that the set does not name stay."""
+
+    creates: tuple[Job, ...]
+    updates: tuple[Update, ...]
+    unchanged: tuple[str, ...]
+
+
+def parse(document: str, environ: Mapping[str, str] = os.environ) -> list[dict[str, Any]]:
+    """The definitions of an enmasse document (YAML or JSON): the list under ``scheduler``.
+
+    ``${NAME}`` and ``$NAME`` in values are taken from the environment, ``$$`` is a dollar sign;
+    a list in ``extra`` is joined with line ends.
+
+    Raises:
+        BadInputError: it is no such document, or a variable is not set.
+    """
+    try:
+        content = yaml.load(document, _Loader)  # noqa: S506 - a SafeLoader
+    except yaml.YAMLError as error:
+        raise BadInputError(f"not YAML: {error}") from error
+    if not isinstance(content, Mapping):
+        raise BadInputError("an object with a list `scheduler` is expected")
+    found = content.get("scheduler") or []
+    if not isinstance(found, list) or not all(isinstance(each, Mapping) for each in found):
+        raise BadInputError("`scheduler` is to be a list of definitions")
+    errors: list[FieldError] = []
+    definitions = []
+    for place, each in enumerate(found):
+        definition = {}
+        for field, value in each.items():
+            where = f"scheduler[{place}].{field}"
+            definition[str(field)] = _expanded(_joined(field, value), where, environ, errors)
+        definitions.append(definition)
+    if errors:
+        raise BadInputError.of(errors)
+    return definitions
+
+
+def difference(
+    existing: Mapping[str, Job], definitions: Sequence[Mapping[str, Any]], now: Instant
+) -> Difference:
+    """What applying the definitions to the existing jobs would do.
+
+    A definition says all of its job: a field that it leaves out has its default, but for
+    ``start_date``, which stays so that the grid does not move, and ``is_active``, so that a
+    pause is not undone by the next start.
+
+    Raises:
+        BadInputError: lists what is wrong with every definition, and names that come twice.
+    """
+    creates, updates, unchanged = [], [], []
+    errors: list[FieldError] = []
+    seen: set[str] = set()
+    for place, definition in enumerate(definitions):
+        label = str(definition.get("name") or place)
+        before = existing.get(str(definition.get("name", "")).strip())
+        try:
+            after = read(_kept(before, definition), now)
+        except BadInputError as error:
+            errors += (
+                (it._replace(message=f"{label}: {it.message}") for it in error.errors)
+                if error.errors
+                else (FieldError(label, None, f"{label}: {error}"),)
+            )
+            continue
+        if after.name in seen:
+            errors.append(FieldError("name", after.name, f"{label}: comes twice"))
+        seen.add(after.name)
+        if before is None:
+            creates.append(after)
+            continue
+        after = inherit(before, after)
+        if changes := _changes(before, after):
+            updates.append(Update(before, after, changes))
+        else:
+            unchanged.append(after.name)
+    if errors:
+        raise BadInputError.of(errors)
+    return Difference(tuple(creates), tuple(updates), tuple(unchanged))
+
+
+def document(jobs: Iterable[Job]) -> str:
+    """The jobs as an enmasse document, by name; ``parse`` and ``difference`` find no change."""
+    definitions = [
+        {
+            field: value.replace("$", "$$") if isinstance(value, str) else value
+            for field, value in fields(job).items()
+        }
+        for job in sorted(jobs, key=lambda it: it.name)
+    ]
+    return yaml.safe_dump(
+        {"scheduler": definitions}, sort_keys=False, allow_unicode=True, width=10_000
+    )
+
+
+def _kept(before: Job | None, definition: Mapping[str, Any]) -> dict[str, Any]:
+    if before is None:
+        return dict(definition)
+    there = fields(before, aware=True)
+    held = ("start_date", "is_active") if before.is_active else ("start_date", *_PAUSE)
+    kept = {field: there[field] for field in held if field in there}
+    return kept | {field: value for field, value in definition.items() if value is not None}
+
+
+def _changes(before: Job, after: Job) -> dict[str, tuple[Any, Any]]:
+    old, new = fields(before), fields(after)
+    return {
+        field: (old.get(field), new.get(field))
+        for field in dict.fromkeys((*old, *new))
+        if old.get(field) != new.get(field)
+    }
+
+
+def _joined(field: str, value: Any) -> Any:
+    if field == "extra" and isinstance(value, list):
+        return "\n".join(str(line) for line in value)
+    return value
+
+
+def _expanded(value: Any, place: str, environ: Mapping[str, str], errors: list[FieldError]) -> Any:
+    if not isinstance(value, str) or "$" not in value:
+        return value
+
+    def expand(match: re.Match[str]) -> str:
+        variable = match[1] or match[2]
+        if variable not in environ:
+            message = f"{place}: {shown(value)} names a variable that is not set: {variable}"
+            errors.append(FieldError(place, value, message))
+        return environ.get(variable, "")
+
+    return "$".join(_REFERENCE.sub(expand, part) for part in value.split("$$"))
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without dates: a start date stays the text that was written."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [pair for pair in pairs if pair[0] != "tag:yaml.org,2002:timestamp"]
+    for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}

@@ -1,0 +1,144 @@
+"""Whole sets of definitions as services: apply, export, import from other schedulers."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal
+
+from zato_lite.builtin import imports
+from zato_lite.builtin.definition import read
+from zato_lite.builtin.enmasse import Difference, difference, document, parse
+from zato_lite.builtin.fields import Reader, flag, name, one_of, text, zone
+from zato_lite.builtin.scheduler_jobs import definitions, must_be_deployed
+from zato_lite.clock import Clock
+from zato_lite.errors import BadInputError, ServiceMissingError
+from zato_lite.scheduler.jobs import Jobs
+from zato_lite.service.base import Service
+from zato_lite.service.needs import needs
+from zato_lite.service.registry import Registry
+from zato_lite.store.rows import JobRow
+
+_DEFINITIONS_MOST = 1_000_000
+_TEXT_MOST = 64 * 1024 * 1024
+Format = Literal["crontab", "celery", "apscheduler", "quartz"]
+
+
+class Apply(Service):
+    """Bring the jobs in line with a set of definitions, all or nothing; ``dry_run`` only tells.
+
+    The set is ``jobs`` (or ``scheduler``, as in enmasse), or ``document``: an enmasse file's text.
+    """
+
+    name = "zato.scheduler.job.apply"
+    jobs = needs(Jobs)
+    clock = needs(Clock)
+    services = needs(Registry)
+
+    async def handle(self) -> None:
+        reader = Reader(self.request.payload)
+        reader.only(("jobs", "scheduler", "document", "dry_run", "cluster_id"))
+        only_tell = reader("dry_run", flag, default=False)
+        sent = reader("scheduler", definitions(_DEFINITIONS_MOST), ())
+        sent = reader("jobs", definitions(_DEFINITIONS_MOST), sent)
+        if "document" in reader.given:
+            sent = reader("document", lambda value: parse(text(_TEXT_MOST)(value)), ())
+        elif "jobs" not in reader.given and "scheduler" not in reader.given:
+            reader.refuse("jobs", "Missing required input element: jobs (or document)")
+        reader.check()
+        existing = {row.job.name: row for row in await _named(self.jobs, sent)}
+        found = difference({key: row.job for key, row in existing.items()}, sent, self.clock.now())
+        must_be_deployed([*found.creates, *(it.after for it in found.updates)], self.services)
+        if not only_tell and (found.creates or found.updates):
+            edits = {existing[it.before.name].id: it.after for it in found.updates}
+            await self.jobs.apply(found.creates, edits)
+        self.response.payload = {**_told(found), "dry_run": only_tell}
+
+
+class Export(Service):
+    """All jobs as definitions, and as the text of an enmasse file."""
+
+    name = "zato.scheduler.job.export"
+    jobs = needs(Jobs)
+
+    async def handle(self) -> None:
+        rows, _ = await self.jobs.list()
+        written = document(row.job for row in rows)
+        self.response.payload = {"document": written, "scheduler": parse(written, {})}
+
+
+class Import(Service):
+    """Read another scheduler's file; tell what it defines and what will be different here.
+
+    Nothing is created unless ``dry_run`` is false; then all that could be read is.
+    """
+
+    name = "zato.scheduler.job.import"
+    jobs = needs(Jobs)
+    clock = needs(Clock)
+    services = needs(Registry)
+
+    async def handle(self) -> None:
+        reader = Reader(self.request.payload)
+        reader.only(("format", "document", "service", "timezone", "with_user", "dry_run"))
+        kind = reader.required("format", one_of(Format), "crontab")
+        written = reader.required("document", text(_TEXT_MOST), "")
+        service = reader("service", name, "")
+        timezone = reader("timezone", zone, None)
+        with_user = reader("with_user", flag, default=False)
+        only_tell = reader("dry_run", flag, default=True)
+        if kind in ("crontab", "quartz") and not service:
+            reader.refuse("service", f"Missing required input element: service (for {kind})")
+        reader.check()
+        readers: dict[str, Callable[[], Iterable[imports.Found]]] = {
+            "crontab": lambda: imports.crontab(written, service, with_user=with_user),
+            "celery": lambda: imports.celery(written, timezone),
+            "apscheduler": lambda: imports.apscheduler(written),
+            "quartz": lambda: imports.quartz_lines(written, service, timezone),
+        }
+        entries = [self._entry(found) for found in readers[kind]()]
+        good = [entry["definition"] for entry in entries if not entry["errors"]]
+        if not only_tell and good:
+            jobs = [read(each, self.clock.now()) for each in good]
+            await self.jobs.create(jobs)
+        self.response.payload = {
+            "entries": entries,
+            "created": 0 if only_tell else len(good),
+            "dry_run": only_tell,
+        }
+
+    def _entry(self, found: imports.Found) -> dict[str, Any]:
+        errors: list[str] = []
+        if found.fields is None:
+            errors = list(found.differences)
+        else:
+            try:
+                must_be_deployed([read(found.fields, self.clock.now())], self.services)
+            except BadInputError as error:
+                errors = [it.message for it in error.errors] or [str(error)]
+            except ServiceMissingError as error:
+                errors = [str(error)]
+        return {
+            "place": found.place,
+            "definition": found.fields,
+            "differences": list(found.differences) if found.fields is not None else [],
+            "errors": errors,
+        }
+
+
+async def _named(jobs: Jobs, sent: Iterable[Mapping[str, Any]]) -> list[JobRow]:
+    """The jobs that there are of these definitions' names."""
+    wanted = {str(each.get("name", "")).strip() for each in sent}
+    rows, _ = await jobs.list()
+    return [row for row in rows if row.job.name in wanted]
+
+
+def _told(found: Difference) -> dict[str, Any]:
+    return {
+        "created": [job.name for job in found.creates],
+        "updated": [
+            {
+                "name": it.before.name,
+                "changes": {field: {"from": a, "to": b} for field, (a, b) in it.changes.items()},
+            }
+            for it in found.updates
+        ],
+        "unchanged": list(found.unchanged),
+    }

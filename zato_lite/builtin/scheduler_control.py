@@ -1,0 +1,151 @@
+"""Holding and pushing: pauses, skips, runs on demand, and the scheduler as a whole."""
+
+from zato_lite.builtin.fields import Reader, iso, moment, text, whole
+from zato_lite.builtin.scheduler_history import run_of
+from zato_lite.builtin.scheduler_jobs import item, job_id_of
+from zato_lite.clock import Clock
+from zato_lite.errors import NotFoundError
+from zato_lite.scheduler.jobs import Jobs
+from zato_lite.service.base import Service
+from zato_lite.service.needs import needs
+
+_NOTE_MOST = 1_000
+
+
+class Pause(Service):
+    """Start no more of a job's slots: ``note`` says why, ``until`` ends it by itself."""
+
+    name = "zato.scheduler.job.pause"
+    jobs = needs(Jobs)
+
+    async def handle(self) -> None:
+        reader = Reader(self.request.payload)
+        job_id = job_id_of(self.request.payload)
+        note = reader("note", text(_NOTE_MOST), "")
+        until = reader("until", moment(), None)
+        reader.only(("id", "job_id", "cluster_id", "note", "until"))
+        reader.check()
+        self.response.payload = item(await self.jobs.pause(job_id, note, until), None)
+
+
+class Resume(Service):
+    """Go on with a job; the slots that passed meanwhile are in its ledger as paused."""
+
+    name = "zato.scheduler.job.resume"
+    jobs = needs(Jobs)
+
+    async def handle(self) -> None:
+        row = await self.jobs.resume(job_id_of(self.request.payload))
+        self.response.payload = item(row, None)
+
+
+class SkipNext(Service):
+    """Leave out the next ``count`` slots of a job (1 by default); 0 takes that back."""
+
+    name = "zato.scheduler.job.skip-next"
+    jobs = needs(Jobs)
+
+    async def handle(self) -> None:
+        reader = Reader(self.request.payload)
+        job_id = job_id_of(self.request.payload)
+        count = reader("count", whole(0, 1_000_000), 1)
+        reader.check()
+        self.response.payload = item(await self.jobs.skip_next(job_id, count), None)
+
+
+class CancelRun(Service):
+    """Cancel a run that is in flight or waits."""
+
+    name = "zato.scheduler.job.cancel-run"
+    jobs = needs(Jobs)
+
+    async def handle(self) -> None:
+        job_id, number = run_of(self.request.payload)
+        if await self.jobs.run(job_id, number) is None:
+            raise NotFoundError(f"Run {number} of job {job_id} not found")
+        self.response.payload = {"is_cancelled": await self.jobs.cancel_run(job_id, number)}
+
+
+class RetryRun(Service):
+    """Run a finished run's slot again, as a new run."""
+
+    name = "zato.scheduler.job.retry-run"
+    jobs = needs(Jobs)
+
+    async def handle(self) -> None:
+        job_id, number = run_of(self.request.payload)
+        self.response.payload = {"current_run": await self.jobs.retry_run(job_id, number)}
+
+
+class Backfill(Service):
+    """Run each slot of a job between ``first`` and ``last``, both included, one after another."""
+
+    name = "zato.scheduler.job.backfill"
+    jobs = needs(Jobs)
+
+    async def handle(self) -> None:
+        reader = Reader(self.request.payload)
+        job_id = job_id_of(self.request.payload)
+        timezone = (await self.jobs.get(job_id)).job.trigger.timezone
+        first = reader.required("first", moment(timezone), 0)
+        last = reader.required("last", moment(timezone), 0)
+        if not reader.errors and last < first:
+            reader.refuse("last", "last: it is before first")
+        reader.check()
+        self.response.payload = {"runs": list(await self.jobs.backfill(job_id, first, last))}
+
+
+class PauseScheduler(Service):
+    """Start no slot of any job until resumed; runs on demand go on."""
+
+    name = "zato.scheduler.pause"
+    jobs = needs(Jobs)
+
+    async def handle(self) -> None:
+        reader = Reader(self.request.payload)
+        note = reader("note", text(_NOTE_MOST), "")
+        reader.check()
+        pause = await self.jobs.pause_all(note, self.caller.name)
+        self.response.payload = {"since": iso(pause.since), "note": pause.note, "by": pause.by}
+
+
+class ResumeScheduler(Service):
+    """Go on with all jobs; the slots that passed meanwhile are in the ledger as paused."""
+
+    name = "zato.scheduler.resume"
+    jobs = needs(Jobs)
+
+    async def handle(self) -> None:
+        await self.jobs.resume_all()
+        self.response.payload = {}
+
+
+class Status(Service):
+    """Whether the scheduler stands still and since when, its nodes, and how many jobs it has."""
+
+    name = "zato.scheduler.status"
+    jobs = needs(Jobs)
+    clock = needs(Clock)
+
+    async def handle(self) -> None:
+        pause = await self.jobs.paused()
+        summary = await self.jobs.summary(buckets=1, recent_limit=0)
+        self.response.payload = {
+            "is_paused": pause is not None,
+            "paused_since": iso(pause.since) if pause is not None else None,
+            "pause_note": pause.note if pause is not None else "",
+            "paused_by": pause.by if pause is not None else "",
+            "total_jobs": summary.total_jobs,
+            "active_jobs": summary.active_jobs,
+            "now": iso(self.clock.now()),
+            "nodes": [
+                {
+                    "id": node.id,
+                    "name": node.name,
+                    "pid": node.pid,
+                    "started": iso(node.started_at),
+                    "seen": iso(node.seen_at),
+                }
+                for node in await self.jobs.nodes()
+            ],
+        }

@@ -1,0 +1,283 @@
+"""Jobs as services: create, edit, delete, execute, list, get; the surface is Zato's."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from zato_lite.builtin.definition import edited, fields, read, read_all
+from zato_lite.builtin.fields import Read, Reader, flag, naive_iso, name, text, whole
+from zato_lite.clock import Clock
+from zato_lite.errors import BadInputError, FieldError, JobExistsError, ServiceMissingError
+from zato_lite.scheduler.jobs import Jobs
+from zato_lite.service.base import Service
+from zato_lite.service.needs import needs
+from zato_lite.service.registry import Registry
+from zato_lite.store.rows import JobRow, RunRow
+from zato_lite.timetable.job import Job
+
+ID_MOST = 2**63 - 1
+PAGE_SIZE = 20
+PAGE_MOST = 100
+_UNPAGED_MOST = 100_000
+_BULK_MOST = 1_000_000
+
+
+class Create(Service):
+    """Create a job; answers with its id and name."""
+
+    name = "zato.scheduler.job.create"
+    jobs = needs(Jobs)
+    clock = needs(Clock)
+    services = needs(Registry)
+
+    async def handle(self) -> None:
+        job = read(self.request.payload, self.clock.now())
+        must_be_deployed([job], self.services)
+        await calendars_must_exist([job], self.jobs)
+        try:
+            [job_id] = await self.jobs.create([job])
+        except JobExistsError:
+            if Reader(self.request.payload)("should_ignore_existing", flag, default=False):
+                self.response.payload = {}
+                return
+            raise
+        self.response.payload = {"id": job_id, "name": job.name, **_cron(job)}
+
+
+class CreateMany(Service):
+    """Create all the jobs of ``jobs``, or none; answers with their ids, in order."""
+
+    name = "zato.scheduler.job.create-many"
+    jobs = needs(Jobs)
+    clock = needs(Clock)
+    services = needs(Registry)
+
+    async def handle(self) -> None:
+        reader = Reader(self.request.payload)
+        sent = reader.required("jobs", definitions(_BULK_MOST), ())
+        reader.check()
+        jobs = read_all(sent, self.clock.now())
+        must_be_deployed(jobs, self.services)
+        await calendars_must_exist(jobs, self.jobs)
+        self.response.payload = {"ids": await self.jobs.create(jobs)}
+
+
+class Edit(Service):
+    """Change the fields that are sent; null clears one; the others stay."""
+
+    name = "zato.scheduler.job.edit"
+    jobs = needs(Jobs)
+    clock = needs(Clock)
+    services = needs(Registry)
+
+    async def handle(self) -> None:
+        sent = self.request.payload
+        job_id = job_id_of(sent)
+        now = self.clock.now()
+        after = edited((await self.jobs.get(job_id)).job, sent, now)
+        await calendars_must_exist([after], self.jobs)
+
+        def change(before: Job) -> Job:
+            after = edited(before, sent, now)
+            if _services_of(after) != _services_of(before):
+                must_be_deployed([after], self.services)
+            return after
+
+        row = await self.jobs.edit(job_id, change)
+        self.response.payload = {"id": row.id, "name": row.job.name, **_cron(row.job)}
+
+
+class SetActiveStatus(Service):
+    """Switch a job on or off."""
+
+    name = "zato.scheduler.job.set-active-status"
+    jobs = needs(Jobs)
+
+    async def handle(self) -> None:
+        reader = Reader(self.request.payload)
+        job_id = reader.required("id", whole(1, ID_MOST), 0)
+        is_active = reader.required("is_active", flag, default=False)
+        reader.check()
+        if is_active:
+            await self.jobs.resume(job_id)
+        else:
+            await self.jobs.pause(job_id)
+        self.response.payload = {}
+
+
+class Delete(Service):
+    """Delete a job; what it ran stays in the history."""
+
+    name = "zato.scheduler.job.delete"
+    jobs = needs(Jobs)
+
+    async def handle(self) -> None:
+        await self.jobs.delete(job_id_of(self.request.payload))
+        self.response.payload = {}
+
+
+class Execute(Service):
+    """Run a job now, also a paused one; its timetable does not move. Does not wait for the run."""
+
+    name = "zato.scheduler.job.execute"
+    jobs = needs(Jobs)
+
+    async def handle(self) -> None:
+        run = await self.jobs.execute(job_id_of(self.request.payload))
+        self.response.payload = {"current_run": run}
+
+
+class GetList(Service):
+    """All jobs by name, or those that match; a page of them when a page is asked for."""
+
+    name = "zato.scheduler.job.get-list"
+    jobs = needs(Jobs)
+
+    async def handle(self) -> None:
+        reader = Reader(self.request.payload)
+        page = reader("cur_page", whole(1, 10**9), 1)
+        size = reader("page_size", whole(1, PAGE_MOST), PAGE_SIZE)
+        is_paged = reader("paginate", flag, default="page_size" in reader.given)
+        query = reader("query", text(1_000), "")
+        service = reader("service_name", name, "")
+        reader.check()
+        limit, offset = (size, (page - 1) * size) if is_paged else (_UNPAGED_MOST, 0)
+        rows, total = await self.jobs.list(
+            query=query, service=service, limit=limit, offset=offset
+        )
+        if is_paged:
+            self.response.headers.update(page_headers(page, size, total))
+        last = await self.jobs.last_runs([row.id for row in rows])
+        self.response.payload = [item(row, last.get(row.id)) for row in rows]
+
+
+class GetByID(Service):
+    """One job by its id."""
+
+    name = "zato.scheduler.job.get-by-id"
+    jobs = needs(Jobs)
+
+    async def handle(self) -> None:
+        row = await self.jobs.get(job_id_of(self.request.payload))
+        self.response.payload = await detail(self.jobs, row)
+
+
+class GetByName(Service):
+    """One job by its name."""
+
+    name = "zato.scheduler.job.get-by-name"
+    jobs = needs(Jobs)
+
+    async def handle(self) -> None:
+        reader = Reader(self.request.payload)
+        job_name = reader.required("name", name, "")
+        reader.check()
+        row = await self.jobs.get_by_name(job_name)
+        self.response.payload = await detail(self.jobs, row)
+
+
+def job_id_of(sent: Any) -> int:
+    """The job's id: ``id`` as in Zato 3.2, or ``job_id`` as in 4.1.
+
+    Raises:
+        BadInputError: neither was sent, or it is no positive whole number.
+    """
+    reader = Reader(sent)
+    field = "job_id" if "job_id" in reader.given else "id"
+    job_id = reader.required(field, whole(1, ID_MOST), 0)
+    reader.check()
+    return job_id
+
+
+def definitions(most: int) -> Read[Sequence[Mapping[str, Any]]]:
+    """Reads a list of definitions, each the fields of one job."""
+
+    def read_list(value: Any) -> Sequence[Mapping[str, Any]]:
+        if not isinstance(value, list) or len(value) > most:
+            raise ValueError(f"a list of at most {most} definitions")
+        return value
+
+    return read_list
+
+
+def must_be_deployed(jobs: Iterable[Job], services: Registry) -> None:
+    """Refuse a job whose service, or whose callback's service, is not deployed.
+
+    Raises:
+        ServiceMissingError: names it.
+    """
+    for job in jobs:
+        for wanted in _services_of(job):
+            if wanted is not None and wanted not in services:
+                raise ServiceMissingError(f"Service `{wanted}` does not exist")
+
+
+async def calendars_must_exist(wanted_by: Iterable[Job], jobs: Jobs) -> None:
+    """Refuse a job whose calendar nobody has made.
+
+    Raises:
+        BadInputError: names it, and those that there are.
+    """
+    if wanted := {job.calendar for job in wanted_by if job.calendar is not None}:
+        known = await jobs.calendars()
+        if missing := sorted(wanted - set(known)):
+            there = ", ".join(sorted(known)) or "none"
+            words = f"calendar: {missing[0]!r} does not exist; there are: {there}"
+            raise BadInputError.of([FieldError("calendar", missing[0], words)])
+
+
+def item(row: JobRow, last: RunRow | None) -> dict[str, Any]:
+    """A job as get-list shows it: its definition, when it ran last and runs next."""
+    started_at = last.started_at if last is not None else None
+    return {
+        "id": row.id,
+        **fields(row.job),
+        "service_id": row.job.service,
+        "service_name": row.job.service,
+        "next_run_utc": naive_iso(row.next_at) if row.next_at is not None else "",
+        "last_run_utc": naive_iso(started_at) if started_at is not None else "",
+        "last_duration_ms": duration_ms(last),
+    }
+
+
+async def detail(jobs: Jobs, row: JobRow) -> dict[str, Any]:
+    """A job as get-by-id shows it: with its recent outcomes, oldest first."""
+    last = (await jobs.last_runs([row.id])).get(row.id)
+    recent = (await jobs.recent_outcomes([row.id])).get(row.id, ())
+    return {
+        **item(row, last),
+        "in_flight": row.in_flight,
+        "queued": row.queued,
+        "last_outcome": last.outcome if last is not None else "",
+        "recent_outcomes": list(recent),
+    }
+
+
+def duration_ms(run: RunRow | None) -> float | None:
+    """How long a run took; None while it runs and for none at all."""
+    if run is None or run.duration_us is None:
+        return None
+    return run.duration_us / 1000
+
+
+def page_headers(page: int, size: int, total: int) -> dict[str, str]:
+    """Where a page stands among the others, as Zato tells it."""
+    last = max(1, -(-total // size))
+    return {
+        "X-Zato-Page-Current": str(page),
+        "X-Zato-Page-Size": str(size),
+        "X-Zato-Page-Total": str(last),
+        "X-Zato-Page-Previous": str(page - 1) if page > 1 else "",
+        "X-Zato-Page-Next": str(page + 1) if page < last else "",
+        "X-Zato-Page-Has-Previous": str(page > 1).lower(),
+        "X-Zato-Page-Has-Next": str(page < last).lower(),
+        "X-Zato-Result-Total": str(total),
+    }
+
+
+def _services_of(job: Job) -> tuple[str | None, ...]:
+    return (job.service, job.on_success_service, job.on_error_service)
+
+
+def _cron(job: Job) -> dict[str, str]:
+    shown = fields(job).get("cron_definition")
+    return {"cron_definition": shown} if shown else {}
