@@ -1,1 +1,326 @@
 """The composition root: the only module that knows everybody."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import uvloop
+
+from zato_lite import config, log
+from zato_lite.builtin.declared import definitions, reconciled
+from zato_lite.builtin.deploy import deploy
+from zato_lite.builtin.enmasse import parse
+from zato_lite.clock import Clock, SystemClock
+from zato_lite.errors import BadInputError, ConfigError, ZatoLiteError
+from zato_lite.http.app import HttpApp
+from zato_lite.http.auth import Authenticator, Passwords, first_admin
+from zato_lite.http.server import Server, serve
+from zato_lite.scheduler.jobs import Jobs
+from zato_lite.scheduler.loop import Scheduler
+from zato_lite.service.deployment import Deployer
+from zato_lite.service.invoker import Invoker
+from zato_lite.service.ports import AsyncInvocations, Locks
+from zato_lite.service.registry import Registry
+from zato_lite.service.reload import watch
+from zato_lite.store.locks import Locks as StoredLocks
+from zato_lite.store.people import People
+from zato_lite.store.sqlite import open_store
+from zato_lite.zato.finder import install
+
+SETTINGS = Path("config/zato-lite.toml")
+_SQLITE = "sqlite:///"
+_MEMORY = ":memory:"
+
+_log = logging.getLogger(__name__)
+
+
+class App(NamedTuple):
+    """Everything that is running.
+
+    Attributes:
+        problems: what could not be deployed or applied at the start, each in a line.
+        on_deployed: called when services were deployed or removed later on.
+    """
+
+    settings: config.Settings
+    clock: Clock
+    registry: Registry
+    invoker: Invoker
+    jobs: Jobs
+    scheduler: Scheduler
+    people: People
+    problems: tuple[str, ...]
+    on_deployed: list[Callable[[], None]]
+
+
+def settings(project: Path, **overrides: Any) -> config.Settings:
+    """The settings of a project, with those of the command line over them; None is not given.
+
+    Raises:
+        ConfigError: lists all that is wrong.
+    """
+    found = config.load(project / SETTINGS)
+    places = {"host": "server", "port": "server", "store": "store", "reload": "services"}
+    for option, value in overrides.items():
+        if value is not None:
+            table = places[option]
+            field = "url" if option == "store" else option
+            changed = msgspec.structs.replace(getattr(found, table), **{field: value})
+            found = msgspec.structs.replace(found, **{table: changed})
+    return found
+
+
+@asynccontextmanager
+async def open_app(
+    project: Path | None, settings: config.Settings, clock: Clock | None = None
+) -> AsyncIterator[App]:
+    """All rooms, opened in order and closed in the other; services and jobs of the project in.
+
+    Without a project there are the built-in services only.
+
+    Raises:
+        ConfigError, StoreError: the store cannot be used; nothing is open then.
+    """
+    clock = clock or SystemClock()
+    name = settings.server.name or socket.gethostname()
+    async with AsyncExitStack() as stack:
+        path = _store(project or Path(), settings)
+        database = await stack.enter_async_context(open_store(path, clock))
+        registry = Registry()
+        invoker = Invoker(
+            registry,
+            resources={
+                Clock: clock,
+                Locks: StoredLocks(database, clock),
+                config.Notify: settings.notify,
+            },
+            clock=clock,
+            server_name=name,
+        )
+        stack.callback(invoker.close)
+        scheduler = Scheduler(
+            database,
+            invoker.run,
+            clock,
+            capacity=settings.scheduler.capacity,
+            node_name=name,
+            grace=settings.server.grace,
+            locks=database.locks,
+        )
+        jobs = Jobs(database, scheduler, clock)
+        invoker.resources.update({Jobs: jobs, AsyncInvocations: jobs})
+        deploy(registry)
+        app = App(settings, clock, registry, invoker, jobs, scheduler, People(database), (), [])
+        if project is not None:
+            app = app._replace(problems=tuple(await _deploy(project, app, stack)))
+        if settings.scheduler.enabled:
+            await stack.enter_async_context(scheduler)
+        yield app
+
+
+@asynccontextmanager
+async def open_server(app: App, environ: Mapping[str, str] = os.environ) -> AsyncIterator[Server]:
+    """The HTTP edge of an app; prints the admin's password if it had to make one up."""
+    passwords = Passwords()
+    try:
+        if made_up := await first_admin(app.people, passwords, environ):
+            _tell(f"The password of admin.invoke, shown this once: {made_up}")
+        session_key = await app.people.claim_setting("http.session-key", os.urandom(32).hex())
+        authenticator = Authenticator(
+            app.people, passwords, app.clock, session_key=bytes.fromhex(session_key)
+        )
+        server = app.settings.server
+        http = HttpApp(
+            app.invoker.run, app.registry, authenticator, allowed_hosts=server.allowed_hosts
+        )
+        async with serve(
+            http, server.host, server.port, clock=app.clock, grace=server.grace
+        ) as listening:
+            app.on_deployed.append(http.reload)
+            yield listening
+    finally:
+        passwords.close()
+
+
+def run(project: Path, settings: config.Settings) -> int:
+    """Serve until told to stop; the exit status.
+
+    A service that stops the loop under everybody stops nothing for good: what is kept is kept,
+    and all is opened again.
+    """
+    log.set_up(log.Settings(settings.log.level, settings.log.format))
+    while True:
+        try:
+            return uvloop.run(_serve(project, settings))
+        except RuntimeError as error:
+            if "loop stopped" not in str(error).lower():
+                raise
+            _log.critical("a service stopped the event loop; starting again")
+
+
+def check(project: Path) -> tuple[list[str], int]:
+    """What is wrong with a project's settings, services and jobs, and how many services it has."""
+    mistakes: list[str] = []
+    found = config.Settings()
+    try:
+        found = settings(project)
+    except ConfigError as error:
+        mistakes += str(error).splitlines()
+    registry = Registry()
+    deploy(registry)
+    internal = len(registry)
+    mistakes += asyncio.run(_deploy_folder(_deployer(project, found, registry)))
+    try:
+        parse((project / found.scheduler.jobs_file).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        pass
+    except (ZatoLiteError, OSError) as error:
+        mistakes.append(f"{found.scheduler.jobs_file}: {error}")
+    return mistakes, len(registry) - internal
+
+
+async def _serve(project: Path, settings: config.Settings) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def told_to_stop() -> None:
+        if stop.is_set():
+            os._exit(1)  # told twice: at once, as after a crash; nothing that is kept is lost
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told_to_stop)
+    async with open_app(project, settings) as app, open_server(app) as server:
+        internal = sum(1 for entry in app.registry if entry.is_internal)
+        _log.info(
+            "serving",
+            extra={
+                "url": f"http://{settings.server.host}:{server.port}",
+                "services": len(app.registry) - internal,
+                "internal_services": internal,
+                "store": settings.store.url,
+            },
+        )
+        await stop.wait()
+        _log.info("stopping", extra={"grace_s": settings.server.grace})
+    return 0
+
+
+def _store(project: Path, settings: config.Settings) -> str:
+    """The path of the database, its folder made.
+
+    Raises:
+        ConfigError: the URL is of no store that there is.
+    """
+    url = settings.store.url
+    if not url.startswith(_SQLITE):
+        raise ConfigError(f"[store] url: {url!r} does not begin with {_SQLITE}")
+    path = url.removeprefix(_SQLITE)
+    if path == _MEMORY:
+        return path
+    place = project / path
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"[store] url: {url!r}: {error}") from error
+    return str(place)
+
+
+def _deployer(project: Path, settings: config.Settings, registry: Registry) -> Deployer:
+    install()  # services written for Zato find what they import
+    return Deployer(registry, project / settings.services.folder)
+
+
+async def _deploy(project: Path, app: App, stack: AsyncExitStack) -> list[str]:
+    """Deploy the project's services and jobs, and keep the services as their files are."""
+    deployer = _deployer(project, app.settings, app.registry)
+    problems = await _deploy_folder(deployer)
+    problems += await _reconcile(app)
+    problems += await _apply_jobs(project / app.settings.scheduler.jobs_file, app.invoker)
+    if app.settings.services.reload and deployer.folder.is_dir():
+        watching = asyncio.create_task(_keep_deployed(deployer, app))
+        stack.push_async_callback(_cancelled, watching)
+    return problems
+
+
+async def _deploy_folder(deployer: Deployer) -> list[str]:
+    """Deploy the services of a folder; a line for each file that cannot be."""
+    if not deployer.folder.is_dir():
+        return [f"{deployer.folder} is no folder: there are no services of your own"]
+    await deployer.deploy()
+    return [f"{path}: {failure.message}" for path, failure in deployer.failures.items()]
+
+
+async def _keep_deployed(deployer: Deployer, app: App) -> None:
+    """Deploy what changes in the folder, and tell who has to know."""
+    changed = asyncio.Event()
+
+    async def follow() -> None:
+        while True:
+            await changed.wait()
+            changed.clear()
+            for listener in app.on_deployed:
+                listener()
+            await _reconcile(app)
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(follow())
+        tasks.create_task(watch(deployer, lambda _: changed.set()))
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def _reconcile(app: App) -> list[str]:
+    """Bring the jobs in line with what classes declare; a line if a declaration is wrong."""
+    declared = definitions(app.registry)
+    rows, _ = await app.jobs.list()
+    if not declared and not any(row.job.is_declared for row in rows):
+        return []
+    try:
+        creates, edits = reconciled(rows, declared, app.clock.now())
+    except BadInputError as error:
+        _log.error("declared schedules not applied", extra={"why": str(error)})
+        return [str(error)]
+    if creates or edits:
+        await app.jobs.apply(creates, edits)
+        _log.info(
+            "declared schedules applied",
+            extra={"jobs_created": [job.name for job in creates], "jobs_changed": len(edits)},
+        )
+    return []
+
+
+async def _apply_jobs(path: Path, invoker: Invoker) -> list[str]:
+    """Bring the jobs in line with the project's file; a line if it cannot be used."""
+    try:
+        document = await asyncio.to_thread(path.read_text, "utf-8")
+    except FileNotFoundError:
+        return []
+    try:
+        done = await invoker.invoke("zato.scheduler.job.apply", {"document": document})
+    except ZatoLiteError as error:
+        _log.error("jobs file not applied", extra={"file": str(path), "why": str(error)})
+        return [f"{path}: {error}"]
+    if done["created"] or done["updated"]:
+        updated = [it["name"] for it in done["updated"]]
+        _log.info(
+            "jobs file applied",
+            extra={"file": str(path), "jobs_created": done["created"], "jobs_updated": updated},
+        )
+    return []
+
+
+def _tell(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()

@@ -1,1 +1,93 @@
-"""The command ``zato-lite``."""
+"""The command ``zato-lite``: parses, calls the same services as anybody, renders.
+
+What a command needs is imported when it runs, so that ``--help`` is quick.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from zato_lite import __version__
+from zato_lite.errors import ZatoLiteError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="zato-lite")
+def cli() -> None:
+    """Services over HTTP and from each other, with a durable scheduler inside."""
+
+
+_project = click.option(
+    "--project",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=Path(),
+    help="Folder with services/ and config/.  [default: here]",
+)
+
+
+@cli.command()
+@_project
+@click.option("--host", help="Address to listen at.  [default: 127.0.0.1]")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), help="0 takes a free one.  [default: 17010]"
+)
+@click.option("--store", help="Where jobs are kept.  [default: sqlite:///data/zato-lite.db]")
+@click.option("--reload/--no-reload", default=None, help="Deploy changed files at once.")
+def serve(
+    project: Path, host: str | None, port: int | None, store: str | None, reload: bool | None
+) -> None:
+    """Host the services of a project, and fire its jobs."""
+    from zato_lite import app  # noqa: PLC0415
+
+    settings = app.settings(project, host=host, port=port, store=store, reload=reload)
+    sys.exit(app.run(project.resolve(), settings))
+
+
+@cli.command()
+@_project
+def check(project: Path) -> None:
+    """Import every service and read every setting and job; list all that is wrong."""
+    from zato_lite import app  # noqa: PLC0415
+
+    mistakes, services = app.check(project.resolve())
+    for mistake in mistakes:
+        click.echo(mistake, err=True)
+    click.echo(f"{services} services, {len(mistakes)} mistakes")
+    sys.exit(1 if mistakes else 0)
+
+
+@cli.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+def init(folder: Path) -> None:
+    """Make a new project in FOLDER: a service, settings and a job to begin with."""
+    from zato_lite.cli.project import create  # noqa: PLC0415
+
+    for path in create(folder):
+        click.echo(path)
+    click.echo(f"\nNow: cd {folder} && zato-lite serve")
+
+
+@cli.command()
+@click.argument("service")
+@click.argument("payload", default="")
+@click.option("--url", default="http://127.0.0.1:17010", show_default=True)
+@click.option("--user", default="admin.invoke", show_default=True)
+@click.option("--password", envvar="ZATO_LITE_ADMIN_PASSWORD", prompt=True, hide_input=True)
+def invoke(service: str, payload: str, url: str, user: str, password: str) -> None:
+    """Invoke SERVICE of a running server with PAYLOAD, a JSON text; print what it answers."""
+    from zato_lite.cli.client import call  # noqa: PLC0415
+
+    status, answer = call(url, user, password, service, payload)
+    click.echo(answer, err=status >= 400)  # noqa: PLR2004
+    sys.exit(0 if status < 400 else 1)  # noqa: PLR2004
+
+
+def main(*arguments: Any) -> None:
+    """Run the command; an error that was raised on purpose is told in one line, exit status 2."""
+    try:
+        cli(*arguments, prog_name="zato-lite")
+    except ZatoLiteError as error:
+        click.echo(f"zato-lite: {error}", err=True)
+        sys.exit(2)

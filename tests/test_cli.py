@@ -1,0 +1,88 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from zato_lite import __version__
+from zato_lite.cli.client import call
+from zato_lite.cli.main import cli, main
+from zato_lite.cli.project import create
+from zato_lite.errors import BadInputError, ConflictError, UnavailableError
+
+
+def test_help_says_what_there_is() -> None:
+    shown = CliRunner().invoke(cli, ["--help"]).output
+
+    assert all(command in shown for command in ("serve", "check", "init", "invoke"))
+
+
+def test_the_version_is_told() -> None:
+    assert __version__ in CliRunner().invoke(cli, ["--version"]).output
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = "import sys; import zato_lite.cli.main; print(*sys.modules)"
+
+    modules = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    ).stdout.split()
+
+    assert not {"uvloop", "apsw", "croniter", "argon2", "watchfiles"} & set(modules)
+
+
+def test_a_new_project_is_whole_and_never_written_over(tmp_path: Path) -> None:
+    shown = CliRunner().invoke(cli, ["init", str(tmp_path / "demo")]).output
+
+    assert "zato-lite serve" in shown
+    assert CliRunner().invoke(cli, ["check", "--project", str(tmp_path / "demo")]).exit_code == 0
+    with pytest.raises(ConflictError, match=r"hello\.py.* exists already"):
+        list(create(tmp_path / "demo"))
+
+
+def test_check_lists_all_that_is_wrong(tmp_path: Path) -> None:
+    list(create(tmp_path))
+    (tmp_path / "services" / "broken.py").write_text("import nothing_of_this_name\n")
+    (tmp_path / "config" / "zato-lite.toml").write_text("[server]\nprot = 1\n")
+    (tmp_path / "config" / "jobs.yaml").write_text("scheduler: 1\n")
+
+    result = CliRunner().invoke(cli, ["check", "--project", str(tmp_path)])
+
+    assert result.exit_code == 1
+    assert "did you mean 'port'?" in result.output
+    assert "nothing_of_this_name" in result.output
+    assert "jobs.yaml" in result.output
+
+
+def test_nobody_listening_is_told_as_such() -> None:
+    with pytest.raises(UnavailableError, match="nobody answers"):
+        call("http://127.0.0.1:1", "u", "p", "zato.ping", "")
+    with pytest.raises(BadInputError):
+        call("ftp://127.0.0.1", "u", "p", "zato.ping", "")
+
+
+def test_an_error_is_one_line_and_the_exit_status_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "zato-lite.toml").write_text("[server]\nprot = 1\n")
+
+    with pytest.raises(SystemExit) as caught:
+        main(["serve", "--project", str(tmp_path)])
+
+    assert caught.value.code == 2
+    assert capsys.readouterr().err.startswith("zato-lite: [server] prot is not known")
+
+
+def test_it_is_a_module_too() -> None:
+    shown = subprocess.run(
+        [sys.executable, "-m", "zato_lite", "--version"],
+        check=True,
+        capture_output=True,
+        text=True,
+        env=os.environ,
+    )
+
+    assert shown.stdout.strip().endswith(__version__)

@@ -1,0 +1,59 @@
+"""The files of a new project."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from zato_lite.errors import ConflictError
+
+_FILES = {
+    "services/hello.py": '''\
+from zato_lite import Service
+
+
+class Hello(Service):
+    """Says hello; invoke it as hello.hello."""
+
+    async def handle(self):
+        name = (self.request.payload or {}).get("name", "world")
+        self.logger.info("Saying hello to %s", name)
+        self.response.payload = {"hello": name}
+''',
+    "config/zato-lite.toml": """\
+# Every key can be given in the environment instead: ZATO_LITE_SERVER__PORT=8000.
+
+[server]
+# port = 17010
+
+[store]
+# url = "sqlite:///data/zato-lite.db"
+
+[user]
+# Your own settings: what services read as self.config
+""",
+    "config/jobs.yaml": """\
+# Jobs that exist as soon as the server has started.
+scheduler:
+  - name: hello-every-minute
+    service: hello.hello
+    job_type: interval_based
+    start_date: '2026-01-01 00:00:00'
+    minutes: 1
+    extra: '{"name": "scheduler"}'
+""",
+    ".gitignore": "data/\n__pycache__/\n",
+}
+
+
+def create(folder: Path) -> Iterator[Path]:
+    """Write the files of a new project, none over an existing one, and give their paths.
+
+    Raises:
+        ConflictError: one of them is there already; nothing is written then.
+    """
+    paths = {folder / name: text for name, text in _FILES.items()}
+    if there := [str(path) for path in paths if path.exists()]:
+        raise ConflictError(f"{', '.join(there)} exists already")
+    for path, text in paths.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        yield path
