@@ -35,6 +35,7 @@ from zato_lite.store.people import People
 from zato_lite.store.sqlite import open_store
 from zato_lite.zato.finder import install
 
+_NOWHERE = Path("no-project")
 SETTINGS = Path("config/zato-lite.toml")
 _SQLITE = "sqlite:///"
 _MEMORY = ":memory:"
@@ -116,11 +117,12 @@ async def open_app(
             locks=database.locks,
         )
         jobs = Jobs(database, scheduler, clock)
-        invoker.resources.update({Jobs: jobs, AsyncInvocations: jobs})
+        deployer = _deployer(project or _NOWHERE, settings, registry)
+        invoker.resources.update({Jobs: jobs, AsyncInvocations: jobs, Deployer: deployer})
         deploy(registry)
         app = App(settings, clock, registry, invoker, jobs, scheduler, People(database), (), [])
         if project is not None:
-            app = app._replace(problems=tuple(await _deploy(project, app, stack)))
+            app = app._replace(problems=tuple(await _deploy(project, app, deployer, stack)))
         if settings.scheduler.enabled:
             await stack.enter_async_context(scheduler)
         yield app
@@ -236,12 +238,15 @@ def _store(project: Path, settings: config.Settings) -> str:
 
 def _deployer(project: Path, settings: config.Settings, registry: Registry) -> Deployer:
     install()  # services written for Zato find what they import
-    return Deployer(registry, project / settings.services.folder)
+    return Deployer(
+        registry,
+        project / settings.services.folder,
+        accepts_uploads=settings.services.accepts_uploads,
+    )
 
 
-async def _deploy(project: Path, app: App, stack: AsyncExitStack) -> list[str]:
+async def _deploy(project: Path, app: App, deployer: Deployer, stack: AsyncExitStack) -> list[str]:
     """Deploy the project's services and jobs, and keep the services as their files are."""
-    deployer = _deployer(project, app.settings, app.registry)
     problems = await _deploy_folder(deployer)
     problems += await _reconcile(app)
     problems += await _apply_jobs(project / app.settings.scheduler.jobs_file, app.invoker)

@@ -60,10 +60,17 @@ class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Services(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where services are found, relative to the project, and whether changes are watched."""
+    """Where services are found.
+
+    Attributes:
+        folder: relative to the project.
+        reload: a changed file is deployed at once.
+        accepts_uploads: files may be put there by ``zato.hot-deploy.create``.
+    """
 
     folder: str = "services"
     reload: bool = True
+    accepts_uploads: bool = False
 
 
 class Notify(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.faults.process import RefusedError, Server
 
 pytestmark = pytest.mark.e2e

@@ -5,6 +5,7 @@ import inspect
 from zato_lite.builtin import (
     calendars,
     demo,
+    helpers,
     notify,
     ping,
     scheduler_apply,
@@ -12,6 +13,7 @@ from zato_lite.builtin import (
     scheduler_history,
     scheduler_jobs,
     scheduler_preview,
+    service,
 )
 from zato_lite.service.base import Service
 from zato_lite.service.registry import Registry
@@ -19,6 +21,7 @@ from zato_lite.service.registry import Registry
 MODULES = (
     ping,
     demo,
+    helpers,
     notify,
     scheduler_jobs,
     scheduler_history,
@@ -26,6 +29,7 @@ MODULES = (
     scheduler_preview,
     scheduler_apply,
     calendars,
+    service,
 )
 
 
