@@ -53,3 +53,7 @@ crash-loop: dev ## Kill a server a hundred times under load, and ask it for an a
 	$(BIN)/pytest -s -m slow tests/faults -k hundred
 power-cut: dev ## Cut the power three hundred times, in simulation
 	$(BIN)/pytest -s -m slow tests/faults -k power
+
+.PHONY: bench-timetable
+bench-timetable: dev ## Time the timetable against croniter and cronsim
+	$(BIN)/pip install --quiet --group bench && $(BIN)/python bench/timetable.py

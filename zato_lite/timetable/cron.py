@@ -286,7 +286,7 @@ def every(expression: str) -> int | None:
 
 
 @lru_cache(maxsize=16_384)
-def read(expression: str, seed: str = "", *, day_and: bool = False) -> Expression:
+def read(expression: str, seed: str = "", day_and: bool = False) -> Expression:
     """The expression that a text stands for; ``seed`` spreads its ``H``.
 
     Raises:

@@ -22,7 +22,9 @@ CrashPolicy = Literal["rerun", "fail"]
 ExcludedPolicy = Literal["skip", "next_day", "previous_day"]
 
 
-class _Trigger(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
+class _Trigger(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag_field="kind"
+):
     """What all triggers have: they begin, may end, and may have a time zone.
 
     Attributes:
@@ -37,11 +39,13 @@ class _Trigger(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ta
     timezone: str | None = None
 
 
-class OneTime(_Trigger, frozen=True, kw_only=True, omit_defaults=True, tag="one_time"):
+class OneTime(_Trigger, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="one_time"):
     """One slot: ``start``."""
 
 
-class Interval(_Trigger, frozen=True, kw_only=True, omit_defaults=True, tag="interval_based"):
+class Interval(
+    _Trigger, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="interval_based"
+):
     """Slots on the grid ``start`` + n · period, in elapsed time: no drift, whatever the zone does.
 
     Attributes:
@@ -63,7 +67,7 @@ class Interval(_Trigger, frozen=True, kw_only=True, omit_defaults=True, tag="int
         return seconds * SECOND + self.milliseconds * 1000
 
 
-class Cron(_Trigger, frozen=True, kw_only=True, omit_defaults=True, tag="cron_style"):
+class Cron(_Trigger, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="cron_style"):
     """Slots where wall time in the zone matches the expression.
 
     Attributes:
@@ -84,7 +88,7 @@ class Cron(_Trigger, frozen=True, kw_only=True, omit_defaults=True, tag="cron_st
 Trigger = OneTime | Interval | Cron
 
 
-class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A definition: which service runs, when, with what, and by which policies.
 
     Attributes:

@@ -61,7 +61,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     reason: str = ""
 
 
-class JobState(msgspec.Struct, frozen=True):
+class JobState(msgspec.Struct, frozen=True, gc=False):
     """What the store knows of a job when it is asked about.
 
     Attributes:
@@ -81,7 +81,7 @@ class JobState(msgspec.Struct, frozen=True):
     run: int = 0
 
 
-class JobPlan(msgspec.Struct, frozen=True):
+class JobPlan(msgspec.Struct, frozen=True, gc=False):
     """All that happens to one job at one moment; the store writes it in one transaction.
 
     Attributes:
@@ -231,6 +231,7 @@ class _Planner:
         self._calendar = own_calendar(state.job, calendars)
         self._cursor = state.cursor
         self._starts: list[Start] = []
+        self._alone: set[Instant] = set()
         self._entries: list[Entry] = []
         self._running, self._queued = state.in_flight, state.queued
         self._cancel = False
@@ -244,6 +245,8 @@ class _Planner:
         if until > self._cursor:
             runnable: list[Part] = []
             for part in parts(self._job, self._calendar, self._cursor, until):
+                if part.is_moved:
+                    self._alone.add(part.first)
                 if part.reason is None:
                     runnable.extend(self._after_skips(part))
                 else:
@@ -433,7 +436,7 @@ class _Planner:
             next_at = max(next_at, self._ask_at)
         return JobPlan(
             tuple(self._starts),
-            tuple(_merged(self._entries, self._starts)),
+            tuple(_merged(self._entries, self._alone, self._starts)),
             self._cursor,
             started,
             next_at,
@@ -460,7 +463,7 @@ def _paused(job: Job) -> str:
     return f"paused: {job.pause_note}" if job.pause_note else "paused"
 
 
-def _merged(entries: list[Entry], starts: list[Start]) -> Iterator[Entry]:
+def _merged(entries: list[Entry], alone: set[Instant], starts: list[Start]) -> Iterator[Entry]:
     """The entries in order; neighbours of one outcome and reason, with no run between, as one."""
     entries.sort(key=lambda entry: entry.first)
     slots = [start.slot for start in starts]
@@ -468,8 +471,10 @@ def _merged(entries: list[Entry], starts: list[Start]) -> Iterator[Entry]:
     for entry in entries:
         if last is None:
             last = entry
-        elif (entry.outcome, entry.reason) == (last.outcome, last.reason) and (
-            bisect_left(slots, last.last) == bisect_left(slots, entry.first)
+        elif (
+            (entry.outcome, entry.reason) == (last.outcome, last.reason)
+            and not {entry.first, last.first} & alone
+            and bisect_left(slots, last.last) == bisect_left(slots, entry.first)
         ):
             count = last.count + entry.count
             last = Entry(last.outcome, last.first, entry.last, count, last.reason)

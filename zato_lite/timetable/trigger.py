@@ -143,7 +143,10 @@ def _next_after(trigger: Trigger, moment: Instant) -> Instant | None:
         case Cron():
             if each := cron.every(trigger.expression):
                 return start if moment < start else moment + each - (moment - start) % each
-            return _cron_after(*_key(trigger), max(moment, start - 1) // SECOND + 1)
+            second = (moment if moment >= start else start - 1) // SECOND + 1
+            return _cron_after(
+                _meaning(trigger), trigger.timezone, trigger.gap, trigger.fold, second
+            )
 
 
 def _grid_before(start: Instant, period: int, moment: Instant) -> Instant | None:
@@ -161,10 +164,12 @@ _Key = tuple[Expression, str | None, GapPolicy, FoldPolicy]
 
 def _key(trigger: Cron) -> _Key:
     """All that the slots depend on, so that jobs that share it share the work."""
+    return _meaning(trigger), trigger.timezone, trigger.gap, trigger.fold
+
+
+def _meaning(trigger: Cron) -> Expression:
     text = trigger.expression
-    seed = trigger.seed if cron.is_spread(text) else ""
-    expression = cron.read(text, seed, day_and=trigger.day_and)
-    return expression, trigger.timezone, trigger.gap, trigger.fold
+    return cron.read(text, trigger.seed if cron.is_spread(text) else "", trigger.day_and)
 
 
 @lru_cache(maxsize=65_536)

@@ -44,7 +44,7 @@ def describe(trigger: Trigger) -> str:
             if period := cron.every(trigger.expression):
                 return f"every {_period(period)}"
             seed = trigger.seed if cron.is_spread(trigger.expression) else ""
-            expression = cron.read(trigger.expression, seed, day_and=trigger.day_and)
+            expression = cron.read(trigger.expression, seed, trigger.day_and)
             return f"{_sentence(expression)}, {trigger.timezone or 'UTC'}"
 
 
