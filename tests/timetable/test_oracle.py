@@ -10,7 +10,7 @@ from zato_lite.timetable.job import SECOND, Cron
 from zato_lite.timetable.trigger import check, count_between, next_after, previous_before
 from zato_lite.timetable.zone import to_datetime
 
-SAMPLE = int(os.environ.get("ZATO_LITE_ORACLE", "25"))
+SAMPLE = int(os.environ.get("ZATO_LITE_ORACLE", "12"))
 """Expressions of each category; `make oracle` takes 400."""
 
 

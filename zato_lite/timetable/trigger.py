@@ -127,6 +127,11 @@ def clock_remarks(trigger: Trigger, after: Instant, until: Instant) -> Iterator[
                 yield from _remarks_of(expression, trigger, stretch)
 
 
+def forget() -> None:
+    """Empty the memory of answers given: for measurements, as no answer depends on it."""
+    _cron_after.cache_clear()
+
+
 # ---- grids
 
 
