@@ -179,7 +179,7 @@ def f2(peer: str) -> Result:
 
 
 def f3(peer: str) -> Result:
-    """20 jobs of 1 s, killed, 10 s down, restart 5 s: 100 runs, then 20 to make up, and 100."""
+    """20 jobs of 1 s, killed, 10 s down, 5 s more: 100 runs, then 20 to make up and 100."""
     server = _server(peer)
     start = _second(4)
     first = server.start("add", "added", which="marked", count=20, start=start)
@@ -189,7 +189,9 @@ def f3(peer: str) -> Result:
     killed = start + 4_500_000
     _sleep_until(killed + 10_000_000)
     server.start("serve", "ready", seconds=3600)
-    _sleep_until(killed + 15_000_000)
+    while not (back := [at for _, _, at in server.marks() if at > killed]):
+        time.sleep(0.1)
+    _sleep_until(min(back) + 5_000_000)
     marks = server.marks()
     server.close()
     slots = [(slot, at) for _, slot, at in marks]
