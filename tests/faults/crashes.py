@@ -1,0 +1,193 @@
+"""Kills a server again and again under load, then asks it for an account of everything."""
+
+import contextlib
+import http.client
+import itertools
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, Self
+
+from tests.checker import Due, Violation, grid, violations
+from tests.faults.process import RefusedError, Server, interval
+
+JOBS = 20
+PERIOD = 1_000_000
+
+
+class Account(NamedTuple):
+    """What was found after all.
+
+    Attributes:
+        kills: how often the process was killed.
+        first_fires: seconds from each launch to the first service that ran.
+        acknowledged: calls that were answered with yes. forgotten: those without a trace since.
+        fired: scheduled runs. repeated: attempts after the first one.
+        violations: all that may not be.
+    """
+
+    kills: int
+    first_fires: list[float]
+    acknowledged: int
+    forgotten: list[Any]
+    fired: int
+    repeated: int
+    violations: list[Violation]
+
+
+class Traffic:
+    """Calls from a thread of its own, and what was answered to them."""
+
+    def __init__(self, server: Server, template: dict[str, Any]) -> None:
+        self._server, self._template = server, template
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self.created: dict[str, int] = {}
+        self.edited: dict[int, str] = {}
+        self.deleted: list[int] = []
+        self.refused: list[RefusedError] = []
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        for number in itertools.count():
+            if self._stop.is_set():
+                return
+            try:
+                self._once(number)
+            except RefusedError as error:
+                if error.status != 503:
+                    self.refused.append(error)
+            except (OSError, http.client.HTTPException):
+                time.sleep(0.01)  # it is dead; nobody knows what became of the call
+
+    def _once(self, number: int) -> None:
+        name = f"traffic-{number}"
+        job = self._server.invoke("zato.scheduler.job.create", {**self._template, "name": name})
+        self.created[name] = job["id"]
+        if number % 3 == 0:
+            change = {**self._template, "id": job["id"], "name": name, "extra": f"edited {number}"}
+            self._server.invoke("zato.scheduler.job.edit", change)
+            self.edited[job["id"]] = f"edited {number}"
+        if number % 5 == 0:
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                del self.created[name]
+                self.edited.pop(job["id"], None)
+                self._server.invoke("zato.scheduler.job.delete", {"id": job["id"]})
+                self.deleted.append(job["id"])
+
+
+Life = Callable[[Server], None]
+"""Starts a server and comes back when it is dead."""
+
+
+def killed_after(seconds: float) -> Life:
+    """Killed so many seconds after its first answer."""
+
+    def live(server: Server) -> None:
+        server.start()
+        time.sleep(seconds)
+        server.kill()
+
+    return live
+
+
+def killed_at(call: str, number: int, patience: float = 10.0) -> Life:
+    """Killed as one of its threads makes a system call for the n-th time."""
+
+    def live(server: Server) -> None:
+        wrapper = ["strace", "-f", "-qq", "-o", os.devnull, "-e", f"trace={call}"]
+        server.launch([*wrapper, "-e", f"inject={call}:signal=KILL:when={number}"])
+        server.wait(patience)
+        server.kill()
+
+    return live
+
+
+def crash_loop(server: Server, lives: Iterable[Life]) -> Account:
+    """Let a server live through these under load; then account for every slot and answer."""
+    server.start()
+    anchor = (time.time_ns() // 1_000_000_000 + 1) * PERIOD  # noqa: TID251 - a real process
+    starts = [anchor + number * PERIOD // JOBS for number in range(JOBS)]
+    jobs = [_create(server, f"mark-{number}", start) for number, start in enumerate(starts)]
+    later = datetime.fromtimestamp(anchor / 1e6 + 86_400, UTC).isoformat()
+    server.kill()
+    kills = 1
+    with Traffic(server, interval("", "faults.mark", later)) as traffic:
+        for live in lives:
+            live(server)
+            kills += 1
+        server.start()
+        time.sleep(2.5)
+    stopped_at = time.time_ns() // 1000  # noqa: TID251 - a real process
+    assert server.stop() == 0, server.output.read_text()[-2000:]
+    found, forgotten = _violations(server, dict(zip(jobs, starts, strict=True)), traffic)
+    # What was claimed ahead of its time is handed back by a stop, for whoever comes next.
+    found = [each for each in found if each.kind != "lost" or each.slot < stopped_at - PERIOD // 5]
+    runs, _ = server.history(jobs)
+    return Account(
+        kills=kills,
+        first_fires=sorted(_first_fires(server)),
+        acknowledged=len(traffic.created) + len(traffic.edited) + len(traffic.deleted),
+        forgotten=forgotten,
+        fired=len(runs),
+        repeated=sum(run.attempt > 1 for run in runs),
+        violations=found,
+    )
+
+
+def _first_fires(server: Server) -> Iterator[float]:
+    """Seconds from each launch to the first service that ran in that life."""
+    ats = sorted(effect.at for effect in server.seen())
+    launches = [*server.launches, ats[-1] + 1]
+    for launch, following in itertools.pairwise(launches):
+        if of_this_life := [at for at in ats if launch <= at < following]:
+            yield (of_this_life[0] - launch) / 1e6
+
+
+def _create(server: Server, name: str, start: int) -> int:
+    moment = datetime.fromtimestamp(start / 1e6, UTC).isoformat()
+    job = server.invoke("zato.scheduler.job.create", interval(name, "faults.mark", moment))
+    return int(job["id"])
+
+
+def _violations(
+    server: Server, starts: dict[int, int], traffic: Traffic
+) -> tuple[list[Violation], list[Any]]:
+    cursors = dict(server.query("SELECT job_id, cursor FROM timer"))
+    now = time.time_ns() // 1000  # noqa: TID251 - a real process
+    stuck = [
+        Violation("unaccounted", job, cursors[job], "the cursor stands still")
+        for job in starts
+        if cursors[job] < now - 5 * PERIOD
+    ]
+    created = dict(server.query("SELECT id, created_at FROM job"))
+    due = [
+        Due(job, grid(at, PERIOD, max(at - 1, created[job]), cursors[job]))
+        for job, at in starts.items()
+    ]
+    runs, gaps = server.history(list(starts))
+    effects = [effect for effect in server.seen() if effect.job in starts]
+    there = {
+        name: (job, extra)
+        for job, name, extra in server.query(
+            "SELECT id, name, json_extract(definition, '$.extra') FROM job"
+            " WHERE deleted_at IS NULL"
+        )
+    }
+    forgotten: list[Any] = [
+        name for name, job in traffic.created.items() if there.get(name, (0, ""))[0] != job
+    ]
+    kept = dict(there.values())
+    forgotten += [job for job, extra in traffic.edited.items() if kept.get(job) != extra]
+    forgotten += [job for job in traffic.deleted if job in kept]
+    forgotten += traffic.refused
+    return stuck + violations(due, runs, gaps, effects), forgotten
