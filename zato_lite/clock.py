@@ -1,10 +1,17 @@
 """What time it is, and who wakes whom: the only module that asks the time."""
 
 import asyncio
+import contextlib
+import ctypes
+import itertools
+import os
+import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from heapq import heappop, heappush
 from typing import Protocol
+from weakref import WeakKeyDictionary
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -47,18 +54,106 @@ class Clock(Protocol):
 class SystemClock:
     """The machine's clock."""
 
+    def __init__(self) -> None:
+        self._wakers: WeakKeyDictionary[asyncio.AbstractEventLoop, _Waker] = WeakKeyDictionary()
+
     def now(self) -> int:
         return time.time_ns() // 1000
 
-    # The C function itself: it is asked twice in each invocation.
-    monotonic = staticmethod(time.monotonic)
+    def monotonic(self) -> float:
+        return time.monotonic()
 
     def call_at(self, instant: int, wake: Callable[[], None]) -> Alarm:
-        return _SystemAlarm(self, instant, wake)
+        loop = asyncio.get_running_loop()
+        if not _HAS_TIMERS:
+            return _NappingAlarm(self, instant, wake)
+        waker = self._wakers.get(loop)
+        if waker is None:
+            waker = self._wakers[loop] = _Waker(self, loop)
+        return waker.add(instant, wake)
 
 
-class _SystemAlarm:
-    """Sleeps, looks at the clock, and sleeps again: a loop's timer may fire early.
+class _Waker:
+    """Alarms of one loop on one of the kernel's timers, which is exact and never early.
+
+    It runs by wall time itself: a step of the clock moves it along. It is closed whenever nobody
+    waits, as nobody tells it that its loop ends.
+    """
+
+    def __init__(self, clock: SystemClock, loop: asyncio.AbstractEventLoop) -> None:
+        self._clock, self._loop = clock, loop
+        self._alarms: list[tuple[int, int, _KernelAlarm]] = []
+        self._numbers = itertools.count()
+        self._waiting = 0
+        self._timer: int | None = None
+        self._set_to: int | None = None
+
+    def add(self, instant: int, wake: Callable[[], None]) -> Alarm:
+        alarm = _KernelAlarm(self, wake)
+        self._waiting += 1
+        heappush(self._alarms, (instant, next(self._numbers), alarm))
+        self._set()
+        return alarm
+
+    def forget(self) -> None:
+        """One alarm less is waited for."""
+        self._waiting -= 1
+        if not self._waiting:
+            self._close()
+
+    def _set(self) -> None:
+        while self._alarms and self._alarms[0][2].wake is None:
+            heappop(self._alarms)
+        if not self._alarms:
+            return
+        instant = self._alarms[0][0]
+        if self._timer is None:
+            self._timer = _create_timer()
+            self._loop.add_reader(self._timer, self._ring)
+        if instant != self._set_to:
+            self._set_to = instant
+            _set_timer(self._timer, max(instant, 1))
+
+    def _ring(self) -> None:
+        if self._timer is not None:
+            with contextlib.suppress(BlockingIOError):
+                os.read(self._timer, 8)
+        self._set_to = None
+        now = self._clock.now()
+        due: list[_KernelAlarm] = []
+        while self._alarms and self._alarms[0][0] <= now:
+            due.append(heappop(self._alarms)[2])
+        for alarm in due:
+            wake = alarm.wake
+            if wake is not None:
+                alarm.cancel()
+                wake()
+        self._set()
+
+    def _close(self) -> None:
+        self._alarms.clear()
+        self._set_to = None
+        if self._timer is not None:
+            self._loop.remove_reader(self._timer)
+            os.close(self._timer)
+            self._timer = None
+
+
+class _KernelAlarm:
+    """An alarm of a waker."""
+
+    def __init__(self, waker: _Waker, wake: Callable[[], None]) -> None:
+        self._waker = waker
+        self.wake: Callable[[], None] | None = wake
+
+    def cancel(self) -> None:
+        if self.wake is not None:
+            self.wake = None
+            self._waker.forget()
+
+
+class _NappingAlarm:
+    """Where the kernel has no such timers: sleeps, looks at the clock, and sleeps again.
 
     uvloop rounds to milliseconds and is early in a third of the cases; the wall clock may also
     be stepped back while we sleep. Naps are at most a minute, so that a step forward is noticed.
@@ -82,3 +177,35 @@ class _SystemAlarm:
             self._handle = self._loop.call_soon(self._wake)
         else:
             self._handle = self._loop.call_later(min(left, self.LONGEST_NAP_S), self._nap)
+
+
+class _Timespec(ctypes.Structure):
+    _fields_ = (("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long))
+
+
+class _Itimerspec(ctypes.Structure):
+    _fields_ = (("interval", _Timespec), ("value", _Timespec))
+
+
+_TFD_NONBLOCK_CLOEXEC = 0o2004000
+_TFD_TIMER_ABSTIME = 1
+_LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+_HAS_TIMERS = _LIBC is not None and hasattr(_LIBC, "timerfd_create")
+
+
+def _create_timer() -> int:
+    if _LIBC is None:
+        raise NotImplementedError
+    timer = int(_LIBC.timerfd_create(time.CLOCK_REALTIME, _TFD_NONBLOCK_CLOEXEC))
+    if timer < 0:
+        raise OSError(ctypes.get_errno(), "timerfd_create")
+    return timer
+
+
+def _set_timer(timer: int, instant: int) -> None:
+    if _LIBC is None:
+        raise NotImplementedError
+    seconds, microseconds = divmod(instant, 1_000_000)
+    wanted = _Itimerspec(_Timespec(0, 0), _Timespec(seconds, microseconds * 1000))
+    if _LIBC.timerfd_settime(timer, _TFD_TIMER_ABSTIME, ctypes.byref(wanted), None):
+        raise OSError(ctypes.get_errno(), "timerfd_settime")
