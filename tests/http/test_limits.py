@@ -6,7 +6,7 @@ import pytest
 
 from tests.http.conftest import BASIC, Client, Invoker, MovedClock, Running, running
 from zato_lite.http.app import HttpApp
-from zato_lite.http.connection import Limits
+from zato_lite.http.incoming import Limits
 from zato_lite.http.message import Request, Response
 
 H = b"Host: localhost\r\nAuthorization: " + BASIC + b"\r\n"

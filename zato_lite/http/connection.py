@@ -1,30 +1,22 @@
-"""One connection: bytes to requests, responses to bytes; the only module that knows httptools.
+"""One connection: what it asks is answered in order, within bounds of number and time.
 
-One task for each connection that has asked something answers its requests in order. What a client
-may take of us is bounded in bytes, in number and in time; times are looked at by the server, once
-a second for all connections together, so that a request costs no timer.
+A request is answered at once, in the callback that brought it, as far as that goes without
+waiting: most services never wait, and then there is neither a task to wake nor a turn of the loop
+to wait for. What must wait is handed to the connection's own task, which it believes to be in from
+the start. Times are looked at by the server, once a second for all connections together, so that
+a request costs no timer.
 """
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import Awaitable, Callable
-from typing import Any, Literal, Protocol
-
-import httptools
-import msgspec
+from asyncio.tasks import _enter_task, _leave_task  # for whoever steps a task, says «Extending»
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from contextvars import Context, copy_context
+from typing import Any, NamedTuple, Protocol
 
 from zato_lite.clock import Clock
-from zato_lite.http.head import (
-    ALONE,
-    Network,
-    RefusedError,
-    check_body,
-    check_host,
-    refusal,
-    see_through,
-    split_target,
-)
+from zato_lite.http.head import RefusedError
+from zato_lite.http.incoming import Asked, Incoming, Surroundings
 from zato_lite.http.message import Request, Response
 from zato_lite.http.render import (
     CHUNKED,
@@ -41,48 +33,19 @@ App = Callable[[Request], Awaitable[Response]]
 
 _log = logging.getLogger(__name__)
 
-_SLICE = 16_384
-"""Bytes that are parsed at a time: what one read brings may hold thousands of requests."""
-
-_PIPELINED = 16
-"""Requests that wait on one connection before its client is no longer read from."""
+_TURN = 32
+"""Requests of one connection that are answered before others get their turn."""
 
 _LINGER_S = 2.0
 """For how long what a client still sends is thrown away, so that it gets to read the answer."""
 
 
-class Limits(msgspec.Struct, frozen=True):
-    """What a client may take.
-
-    Attributes:
-        header_seconds: from a request's first byte, or the connection's start, to the end of its
-            header block. body_rate: bytes a second a body must come with, on the average, once
-            body_grace_seconds have passed; the same for how fast an answer is read.
-        keep_alive_seconds: between two requests.
-        connections, per_address: at once.
-    """
-
-    target: int = 8 * 1024
-    headers: int = 100
-    header_block: int = 32 * 1024
-    body: int = 1024 * 1024
-    header_seconds: float = 10.0
-    body_rate: float = 1024.0
-    body_grace_seconds: float = 10.0
-    keep_alive_seconds: float = 75.0
-    connections: int = 10_000
-    per_address: int = 4_000
-
-
-class Keeper(Protocol):
+class Keeper(Surroundings, Protocol):
     """What a connection asks of the server that it belongs to."""
 
     app: App
     clock: Clock
-    limits: Limits
     loop: asyncio.AbstractEventLoop
-    trusted: tuple[Network, ...]
-    now: float
     is_stopping: bool
 
     def joined(self, connection: "Connection") -> bool:
@@ -98,67 +61,67 @@ class Keeper(Protocol):
         ...
 
 
-State = Literal["idle", "head", "body", "lingering"]
+class _Begun(NamedTuple):
+    """A coroutine that has begun and waits for something; its task goes on with it."""
+
+    coroutine: Coroutine[Any, None, None]
+    awaited: Any
+
+    def __await__(self) -> Generator[Any, None, None]:
+        coroutine, awaited = self
+        while True:
+            try:
+                yield awaited
+            except BaseException as error:  # noqa: BLE001 - it is the coroutine's to handle
+                try:
+                    awaited = coroutine.throw(error)
+                except StopIteration:
+                    return
+            else:
+                yield from coroutine.__await__()
+                return
 
 
 class Connection(asyncio.Protocol):
-    """One client's connection: parses what comes, answers in order, bounds it all."""
+    """One client's connection."""
 
     __slots__ = (
-        "_body",
+        "_begun",
+        "_context",
         "_drained",
-        "_field_count",
-        "_field_size",
-        "_head_fed",
-        "_headers",
+        "_incoming",
         "_is_busy",
-        "_is_last",
-        "_is_new",
+        "_is_over",
         "_is_paused",
         "_is_streaming",
-        "_parser",
-        "_received",
-        "_requests",
+        "_lingers_since",
         "_server",
-        "_since",
         "_stalled_at",
-        "_state",
-        "_target",
         "_task",
         "_transport",
-        "_unfed",
         "_unsent",
         "_waiter",
-        "is_secure",
         "peer",
     )
 
+    _transport: asyncio.Transport
+    _incoming: Incoming
+
     def __init__(self, server: Keeper) -> None:
         self._server = server
-        self._parser: Any = httptools.HttpRequestParser(self)
-        self._requests: deque[tuple[Request | RefusedError, bool, bool]] = deque()
-        self._unfed: deque[memoryview] = deque()
         self._task: asyncio.Task[None] | None = None
+        self._context: Context | None = None
+        self._begun: _Begun | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._drained: asyncio.Future[None] | None = None
-        self._state: State = "idle"
-        self._since = server.now
-        self._is_new = True
         self._is_busy = False
-        self._is_last = False
+        self._is_over = False
         self._is_paused = False
         self._is_streaming = False
+        self._lingers_since: float | None = None
         self._stalled_at = 0.0
         self._unsent = 0
-        self._target = b""
-        self._headers: dict[bytes, bytes] = {}
-        self._field_count = 0
-        self._field_size = 0
-        self._head_fed = 0
-        self._body: bytes | bytearray = b""
-        self._received = 0
         self.peer = ""
-        self.is_secure = False
 
     @property
     def is_busy(self) -> bool:
@@ -168,7 +131,7 @@ class Connection(asyncio.Protocol):
     @property
     def waiting(self) -> int:
         """How many requests wait to be answered."""
-        return len(self._requests)
+        return len(self._incoming.asked)
 
     @property
     def has_unread(self) -> bool:
@@ -179,44 +142,45 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start, unless there are too many already."""
-        self._transport: asyncio.Transport = transport  # type: ignore[assignment]
+        self._transport = transport  # type: ignore[assignment]
         peer = transport.get_extra_info("peername")
         self.peer = peer[0] if isinstance(peer, tuple) else ""
-        self.is_secure = transport.get_extra_info("sslcontext") is not None
-        self._since = self._server.now
+        is_secure = transport.get_extra_info("sslcontext") is not None
+        self._incoming = Incoming(self._server, self.peer, is_secure)
         if not self._server.joined(self) or self._server.is_stopping:
-            self._state = "lingering"
+            self._incoming.stop()
             self._transport.write(self._plain(RefusedError(503, "Too many connections")))
             self._transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Count out; an answer that is being streamed has nobody left to read it."""
         self._server.left(self)
-        self._is_last = True
-        self._requests.clear()
-        self._unfed.clear()
-        self._wake(self._drained)
+        self._incoming.stop()
+        self._is_over = True
+        _wake(self._drained)
         if self._is_streaming and self._task is not None:
             self._task.cancel()
-        self._wake(self._waiter)
+        _wake(self._waiter)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came, in slices if it is much."""
-        if self._is_last:
-            return
-        if len(data) <= _SLICE and not self._unfed:
-            self._feed(data)
-        else:
-            view = memoryview(data)
-            self._unfed.extend(view[at : at + _SLICE] for at in range(0, len(data), _SLICE))
-            self._feed_more()
+        """Take what came, and answer what is complete."""
+        incoming = self._incoming
+        incoming.feed(data)
+        if not self._is_busy:
+            if incoming.asked:
+                self._answer_now()
+            elif incoming.waits:
+                incoming.waits = False
+                self._transport.write(CONTINUE)
+        if incoming.is_full:
+            self._set_reading()
 
     def eof_received(self) -> bool:
         """The client sends no more: answer what it asked, then close."""
-        if self._state in {"head", "body"} or not (self._requests or self._is_busy):
-            return False
-        self._is_last = True
-        return True
+        incoming = self._incoming
+        incoming.is_last = True
+        may_stay = self._transport.get_extra_info("sslcontext") is None
+        return may_stay and incoming.state == "idle" and (self._is_busy or bool(incoming.asked))
 
     def pause_writing(self) -> None:
         """The client reads slower than we write."""
@@ -226,205 +190,130 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         """It has caught up."""
-        self._wake(self._drained)
+        _wake(self._drained)
         self._drained = None
-
-    # What the parser calls
-
-    def on_message_begin(self) -> None:
-        """A request's first byte."""
-        self._state = "head"
-        self._is_new = False
-        self._since = self._server.now
-        self._target = b""
-        self._headers = {}
-        self._field_count = self._field_size = self._head_fed = 0
-        self._body = b""
-        self._received = 0
-
-    def on_url(self, url: bytes) -> None:
-        """The target, or a part of it."""
-        self._target += url
-        if len(self._target) > self._server.limits.target:
-            raise RefusedError(414, "The target is too long")
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """A header field."""
-        limits = self._server.limits
-        self._field_count += 1
-        self._field_size += len(name) + len(value) + 4
-        if self._field_count > limits.headers or self._field_size > limits.header_block:
-            raise RefusedError(431, "The header block is too large")
-        headers = self._headers
-        name = name.lower()
-        if name not in headers:
-            headers[name] = value
-        elif name in ALONE:
-            raise RefusedError(400, f"There are two {name.decode('latin-1')} fields")
-        else:
-            headers[name] += (b"; " if name == b"cookie" else b", ") + value
-
-    def on_headers_complete(self) -> None:
-        """All but the body is there."""
-        headers = self._headers
-        if b"content-length" not in headers and b"transfer-encoding" not in headers:
-            return
-        self._state = "body"
-        self._since = self._server.now
-        version = self._parser.get_http_version()
-        waits = check_body(headers, version, self._server.limits.body)
-        if waits and not self._is_busy and not self._requests:
-            self._transport.write(CONTINUE)
-
-    def on_body(self, body: bytes) -> None:
-        """A part of the body."""
-        if not self._body:
-            self._body = body
-        else:
-            if isinstance(self._body, bytes):
-                self._body = bytearray(self._body)
-            self._body += body
-        self._received += len(body)
-        if self._received > self._server.limits.body:
-            raise RefusedError(413, "The body is too large")
-
-    def on_message_complete(self) -> None:
-        """A request is there."""
-        parser, headers, server = self._parser, self._headers, self._server
-        version = parser.get_http_version()
-        check_host(headers.get(b"host"), version)
-        method = parser.get_method().decode()
-        path, raw_path, query = split_target(method, self._target, headers)
-        keep_alive = parser.should_keep_alive() and b"upgrade" not in headers
-        body = self._body if isinstance(self._body, bytes) else bytes(self._body)
-        request = Request(method, path, query, headers, body, self.peer, raw_path, self.is_secure)
-        if server.trusted:
-            see_through(request, server.trusted)
-        self._state = "idle"
-        self._since = server.now
-        self._requests.append((request, keep_alive, version == "1.0"))
-        if not keep_alive:
-            self._is_last = True
-        self._go_on()
 
     # What the server calls
 
     def look(self, now: float) -> None:
         """Close if the client has taken its time."""
-        waited = now - self._since
+        incoming = self._incoming
+        waited = now - incoming.since
         if self._drained is not None:
             self._look_at_reader(now)
-        elif self._state == "lingering":
-            if waited > _LINGER_S:
+        elif self._lingers_since is not None:
+            if now - self._lingers_since > _LINGER_S:
                 self._transport.abort()
         elif self._is_paused:
-            self._since = now
-        elif self._state == "idle":
+            incoming.since = now
+        elif incoming.is_last:
+            pass  # it has been told why, or is being answered
+        elif incoming.state == "idle":
             self._look_at_idler(waited)
         else:
-            self._look_at_writer(waited)
+            self._look_at_sender(waited)
 
     def stop(self) -> None:
         """Finish what is being answered, then close; end what is being streamed."""
-        if not self._is_busy and not self._requests:
-            self._transport.close()
+        self._incoming.is_last = True
+        if not self._is_busy and not self._incoming.asked:
+            self._over()
         elif self._is_streaming and self._task is not None:
             self._task.cancel()
-        self._is_last = True
 
     def abort(self) -> None:
         """Close at once; cancel what runs."""
+        self._is_over = True
         if self._task is not None:
             self._task.cancel()
         self._transport.abort()
 
     # In the order in which they are called
 
-    def _feed(self, data: bytes | memoryview) -> None:
+    def _answer_now(self) -> None:
+        """Answer as far as that goes without waiting, in the context of the connection's task."""
+        loop, task, context = self._server.loop, self._task, self._context
+        if task is None or context is None:
+            context = self._context = copy_context()
+            task = self._task = loop.create_task(self._go_on(), context=context)
+        coroutine = self._answer_asked()
+        if asyncio.current_task(loop) is not None:  # somebody's task feeds us: a test's
+            self._hand_over(_Begun(coroutine, None))
+            return
+        _enter_task(loop, task)
         try:
-            if self._state == "head":
-                self._head_fed += len(data)
-                limits = self._server.limits
-                if self._head_fed > limits.header_block + limits.target + _SLICE:
-                    self._refuse(RefusedError(431, "The header block is too large"))
+            awaited = context.run(coroutine.send, None)
+        except StopIteration:
+            return
+        finally:
+            _leave_task(loop, task)
+        self._hand_over(_Begun(coroutine, awaited))
+
+    def _hand_over(self, begun: _Begun) -> None:
+        self._is_busy = True
+        self._begun = begun
+        _wake(self._waiter)
+
+    async def _go_on(self) -> None:
+        """Go on with what has to wait, one after the other."""
+        while True:
+            cancelled = None
+            if self._begun is None:
+                if self._is_over:
                     return
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._is_last = True  # we speak HTTP/1.1 only: answered, and then closed
-        except httptools.HttpParserError as error:
-            cause = error.__context__
-            if isinstance(cause, RefusedError):
-                self._refuse(cause)
-            else:
-                is_method = isinstance(error, httptools.HttpParserInvalidMethodError)
-                self._refuse(refusal(is_method, str(error), bytes(data[:256])))
+                self._waiter = self._server.loop.create_future()
+                try:
+                    await self._waiter
+                except asyncio.CancelledError as error:
+                    cancelled = error
+                self._waiter = None
+            if self._begun is None:
+                if cancelled is not None:
+                    self._transport.abort()
+                    raise cancelled
+                continue
+            begun, self._begun = self._begun, None
+            if cancelled is not None:  # it was meant for what has begun
+                begun = _Begun(begun.coroutine, begun.coroutine.throw(cancelled))
+            await begun
 
-    def _feed_more(self) -> None:
-        while self._unfed and len(self._requests) < _PIPELINED and not self._is_last:
-            self._feed(self._unfed.popleft())
-        self._set_reading()
-
-    def _refuse(self, refused: RefusedError) -> None:
-        self._is_last = True
-        self._requests.append((refused, False, False))
-        self._unfed.clear()
-        self._go_on()
-
-    def _go_on(self) -> None:
-        if self._task is None:
-            self._task = self._server.loop.create_task(self._answer_all())
-        elif self._waiter is not None:
-            self._wake(self._waiter)
-
-    def _set_reading(self) -> None:
-        too_many = bool(self._unfed) or len(self._requests) >= _PIPELINED
-        if too_many != self._is_paused and not self._transport.is_closing():
-            self._is_paused = too_many
-            if too_many:
-                self._transport.pause_reading()
-            else:
-                self._since = self._server.now
-                self._transport.resume_reading()
-
-    async def _answer_all(self) -> None:
-        """Answer one request after the other until there will be no more."""
+    async def _answer_asked(self) -> None:
+        """Answer what was asked, one after the other, until there is no more for the moment."""
+        incoming = self._incoming
+        asked = incoming.asked
+        self._is_busy = True
+        answered = 0
         try:
-            await self._answer_each()
+            while asked:
+                if self._drained is not None:
+                    await self._drained
+                if not await self._answer(asked.popleft()):
+                    self._over()
+                    return
+                if self._is_paused:
+                    incoming.feed_more()
+                    self._set_reading()
+                answered += 1
+                if answered % _TURN == 0:
+                    await asyncio.sleep(0)
+            if incoming.is_last:
+                self._over()
         except Exception:  # noqa: BLE001 - the last resort; it is in the log
             _log.exception("connection failed")
             self._transport.abort()
+        finally:
+            incoming.since = self._server.now
+            self._is_busy = False
 
-    async def _answer_each(self) -> None:
-        requests, loop = self._requests, self._server.loop
-        while True:
-            while requests:
-                self._is_busy = True
-                request, keep_alive, is_old = requests.popleft()
-                if self._drained is not None:
-                    await self._drained
-                keep_alive = await self._answer(request, keep_alive, is_old)
-                self._is_busy = False
-                self._since = self._server.now
-                if not keep_alive:
-                    self._end()
-                    return
-                if self._is_paused or self._unfed:
-                    self._feed_more()
-            if self._is_last:
-                self._end()
-                return
-            self._waiter = loop.create_future()
-            await self._waiter
-            self._waiter = None
-
-    async def _answer(
-        self, request: Request | RefusedError, keep_alive: bool, is_old: bool
-    ) -> bool:
+    async def _answer(self, asked: Asked) -> bool:
+        """Answer a request; whether the connection goes on."""
+        request, keep_alive, is_old = asked
+        server, incoming = self._server, self._incoming
         if isinstance(request, RefusedError):
             self._transport.write(self._plain(request))
             return False
         try:
-            response = await self._server.app(request)
+            response = await server.app(request)
         except asyncio.CancelledError:
             self._transport.abort()
             raise
@@ -432,18 +321,13 @@ class Connection(asyncio.Protocol):
             _log.exception("request failed", extra={"path": request.path})
             self._transport.write(self._plain(RefusedError(500, "An error has occurred")))
             return False
-        if self._server.is_stopping or (self._is_last and not self._requests):
+        if server.is_stopping or (incoming.is_last and not incoming.asked):
             keep_alive = False
         if response.stream is not None:
             return await self._stream(response, request, keep_alive, is_old)
-        self._transport.write(
-            render(
-                response,
-                self._server.stamp(),
-                is_head=request.method == "HEAD",
-                connection=CONNECTION[keep_alive, is_old],
-            )
-        )
+        connection = b"" if keep_alive and not is_old else CONNECTION[keep_alive, is_old]
+        is_head = request.method == "HEAD"
+        self._transport.write(render(response, server.stamp(), is_head, connection))
         return keep_alive
 
     async def _stream(
@@ -459,8 +343,8 @@ class Connection(asyncio.Protocol):
             render(
                 response,
                 self._server.stamp(),
-                is_head=is_head,
-                connection=CONNECTION[keep_alive, is_old] + (b"" if is_old else CHUNKED),
+                is_head,
+                CONNECTION[keep_alive, is_old] + (b"" if is_old else CHUNKED),
             )
         )
         self._is_streaming = True
@@ -485,35 +369,52 @@ class Connection(asyncio.Protocol):
             write(LAST_CHUNK)
         return keep_alive
 
-    def _end(self) -> None:
+    def _over(self) -> None:
         """Close so that the client can still read the last answer, whatever it is sending."""
+        self._is_over = True
+        _wake(self._waiter)
         transport = self._transport
         if transport.is_closing():
             return
-        if self._state == "idle" or not transport.can_write_eof():
+        if self._incoming.state == "idle" or not transport.can_write_eof():
             transport.close()
             return
-        self._state = "lingering"
-        self._since = self._server.clock.monotonic()
+        self._lingers_since = self._server.clock.monotonic()
         transport.write_eof()
         if self._is_paused:
             transport.resume_reading()
 
+    def _set_reading(self) -> None:
+        is_full = self._incoming.is_full
+        if is_full != self._is_paused and not self._transport.is_closing():
+            self._is_paused = is_full
+            if is_full:
+                self._transport.pause_reading()
+            else:
+                self._incoming.since = self._server.now
+                self._transport.resume_reading()
+
     def _look_at_idler(self, waited: float) -> None:
-        if self._is_busy or self._requests:
+        if self._is_busy or self._incoming.asked:
             return
         limits = self._server.limits
-        if waited > (limits.header_seconds if self._is_new else limits.keep_alive_seconds):
-            self._transport.close()
+        is_new = self._incoming.is_new
+        if waited > (limits.header_seconds if is_new else limits.keep_alive_seconds):
+            self._over()
 
-    def _look_at_writer(self, waited: float) -> None:
+    def _look_at_sender(self, waited: float) -> None:
         """Look at a client that has begun a request and not ended it."""
-        limits = self._server.limits
-        if self._state == "head":
-            if waited > limits.header_seconds:
-                self._refuse(RefusedError(408, "The header block took too long"))
-        elif self._received <= limits.body_rate * (waited - limits.body_grace_seconds):
-            self._refuse(RefusedError(408, "The body took too long"))
+        limits, incoming = self._server.limits, self._incoming
+        if incoming.state == "head":
+            if waited <= limits.header_seconds:
+                return
+            incoming.refuse(RefusedError(408, "The header block took too long"))
+        elif incoming.received > limits.body_rate * (waited - limits.body_grace_seconds):
+            return
+        else:
+            incoming.refuse(RefusedError(408, "The body took too long"))
+        if not self._is_busy:
+            self._answer_now()
 
     def _look_at_reader(self, now: float) -> None:
         limits, left = self._server.limits, self._transport.get_write_buffer_size()
@@ -525,9 +426,9 @@ class Connection(asyncio.Protocol):
 
     def _plain(self, refused: RefusedError) -> bytes:
         body = encode({"result": "Error", "cid": "", "details": refused.details})
-        return render(Response(refused.status, body), self._server.stamp(), connection=CLOSE)
+        return render(Response(refused.status, body), self._server.stamp(), False, CLOSE)
 
-    @staticmethod
-    def _wake(future: asyncio.Future[None] | None) -> None:
-        if future is not None and not future.done():
-            future.set_result(None)
+
+def _wake(future: asyncio.Future[None] | None) -> None:
+    if future is not None and not future.done():
+        future.set_result(None)

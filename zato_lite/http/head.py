@@ -9,6 +9,8 @@ from zato_lite.http.message import Request
 
 Network = IPv4Network | IPv6Network
 
+_MOST_DIGITS = 100
+
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=-]+)(:[0-9]{0,5})?\Z")
 _ABSOLUTE = re.compile(rb"(?i:https?)://([^/?#@]+)([/?].*)?\Z", re.DOTALL)
@@ -39,18 +41,16 @@ class RefusedError(Exception):
         self.status, self.details = status, details
 
 
-def check_host(host: bytes | None, version: str) -> None:
-    """The version is one that is spoken here, and Host is there and is one."""
-    if version not in {"1.1", "1.0"}:
-        raise RefusedError(505, "The server speaks HTTP/1.1")
+def check_host(host: bytes | None, is_old: bool) -> None:
+    """Host is there, unless in HTTP/1.0, and is one."""
     if host is None:
-        if version != "1.0":
+        if not is_old:
             raise RefusedError(400, "There is no Host")
     elif not _HOST.match(host):
         raise RefusedError(400, "The Host is not valid")
 
 
-def check_body(headers: dict[bytes, bytes], version: str, limit: int) -> bool:
+def check_body(headers: dict[bytes, bytes], is_old: bool, limit: int) -> bool:
     """The body's length is given in one way that nobody can read differently.
 
     Whether the client waits to be told to go on.
@@ -59,13 +59,13 @@ def check_body(headers: dict[bytes, bytes], version: str, limit: int) -> bool:
     if coding is not None:
         if length is not None:
             raise RefusedError(400, "There are a length and a transfer coding")
-        if version == "1.0":
+        if is_old:
             raise RefusedError(400, "HTTP/1.0 has no transfer codings")
         if coding.lower() != b"chunked":
             raise RefusedError(501, "The only transfer coding is chunked")
     elif length is None or not length.isdigit():
         raise RefusedError(400, "The length is not a number")
-    elif len(length) > len(str(limit)) + 100 or int(length) > limit:
+    elif len(length) > _MOST_DIGITS or int(length) > limit:
         raise RefusedError(413, "The body is too large")
     if b"content-encoding" in headers:
         raise RefusedError(415, "Content-Encoding is not supported")
@@ -100,7 +100,7 @@ def split_target(
     return path, text, query
 
 
-def refusal(is_method: bool, text: str, data: bytes) -> RefusedError:
+def refusal(is_method: bool, data: bytes) -> RefusedError:
     """Why the parser could not go on, in a status."""
     if is_method and _KNOWN_VERBS.match(data):
         return RefusedError(501, "The method is not known")
@@ -125,7 +125,7 @@ def see_through(request: Request, trusted: Iterable[Network]) -> None:
 def _other_form(method: str, target: bytes, headers: dict[bytes, bytes]) -> tuple[bytes, bytes]:
     """The path and the query of a target that does not begin with a slash."""
     if match := _ABSOLUTE.match(target):
-        check_host(match[1], "1.1")
+        check_host(match[1], is_old=False)
         headers[b"host"] = match[1]
         path, _, query = (match[2] or b"/").partition(b"?")
         return path or b"/", query

@@ -62,7 +62,7 @@ _heads: dict[tuple[int, str | None], bytes] = {}
 
 
 def render(
-    response: Response, date: bytes, *, is_head: bool = False, connection: bytes = b""
+    response: Response, date: bytes, is_head: bool = False, connection: bytes = b""
 ) -> bytes:
     """The bytes of a response, or of its head alone if it is a stream."""
     key = (response.status, response.content_type)

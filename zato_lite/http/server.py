@@ -12,7 +12,8 @@ from pathlib import Path
 import msgspec
 
 from zato_lite.clock import Clock
-from zato_lite.http.connection import App, Connection, Limits
+from zato_lite.http.connection import App, Connection
+from zato_lite.http.incoming import Limits
 
 
 class Tls(msgspec.Struct, frozen=True):
@@ -39,6 +40,8 @@ class Server:
         self.loop = asyncio.get_running_loop()
         self.connections: set[Connection] = set()
         self.addresses: dict[str, int] = {}
+        self.targets: dict[bytes, tuple[str, str, bytes]] = {}
+        self.hosts: set[bytes] = set()
         self.is_stopping = False
         self.now = clock.monotonic()
         self.date = b""
