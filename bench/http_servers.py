@@ -7,6 +7,8 @@ measured. zato-lite is measured as it is used: Basic credentials, the whole way 
     make bench-http ARGS='--rounds 3 --seconds 4 zato-lite bare fastapi'
 """
 
+# ruff: noqa: PLC0415 - each server imports its own framework, and no other
+
 import argparse
 import asyncio
 import contextlib
@@ -161,7 +163,7 @@ def fastapi(port: int) -> None:
     from fastapi import FastAPI
 
     app = FastAPI()
-    Incoming, Outgoing = _pydantic()
+    incoming, outgoing = _pydantic()
 
     @app.get(GET_PATH)
     async def get() -> dict[str, str]:
@@ -170,8 +172,8 @@ def fastapi(port: int) -> None:
     async def post(order: Any) -> Any:
         return receipt(order)
 
-    post.__annotations__ = {"order": Incoming, "return": Outgoing}
-    app.post(POST_PATH, response_model=Outgoing)(_attributes(post, Outgoing))
+    post.__annotations__ = {"order": incoming, "return": outgoing}
+    app.post(POST_PATH, response_model=outgoing)(_attributes(post, outgoing))
     uvicorn.run(app, port=port, log_level="critical", access_log=False)
 
 
@@ -217,7 +219,7 @@ def litestar(port: int) -> None:
 
 def blacksheep(port: int) -> None:
     import uvicorn
-    from blacksheep import Application, Content, FromBytes, Request, Response
+    from blacksheep import Application, Content, Request, Response
 
     app = Application(show_error_details=False)
     decoder, encoder = msgspec.json.Decoder(Order), msgspec.json.Encoder()
@@ -303,7 +305,17 @@ def measure(name: str, seconds: float, connections: int) -> dict[str, Figures]:
     """Start the server, see that it answers rightly, and measure both requests."""
     port = _free_port()
     server = subprocess.Popen(
-        ["taskset", "-c", "0", sys.executable, __file__, "--serve", name, "--port", str(port)],
+        [
+            shutil.which("taskset") or "taskset",
+            "-c",
+            "0",
+            sys.executable,
+            __file__,
+            "--serve",
+            name,
+            "--port",
+            str(port),
+        ],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
@@ -327,7 +339,7 @@ def measure(name: str, seconds: float, connections: int) -> dict[str, Figures]:
         server.wait()
 
 
-def _wrk(
+def _wrk(  # noqa: PLR0917
     pid: int, port: int, path: str, body: bytes | None, seconds: float, connections: int
 ) -> Figures:
     lines = [f'wrk.headers["Authorization"] = "{BASIC}"']
@@ -368,7 +380,7 @@ def _cpu(group: int) -> float:
 
 def _ask(port: int, path: str, body: bytes | None) -> bytes:
     headers = {"Authorization": BASIC, "Content-Type": "application/json"}
-    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", body, headers)
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", body, headers)  # noqa: S310
     with urllib.request.urlopen(request, timeout=5) as answer:
         return bytes(answer.read())
 
@@ -417,7 +429,7 @@ def main() -> None:
 
 def _table(found: dict[str, list[dict[str, Figures]]]) -> None:
     print(
-        f"\n{'median':<16} {'/s':>8} {'p99 ms':>7} {'µs CPU':>7} {'of bare':>8} {'FastAPI ×':>9}"
+        f"\n{'median':<16} {'/s':>8} {'p99 ms':>7} {'µs CPU':>7} {'of bare':>8} {'FastAPI x':>9}"
     )
     for kind in ("GET", "POST"):
         rates = {
@@ -426,8 +438,8 @@ def _table(found: dict[str, list[dict[str, Figures]]]) -> None:
         for name, runs in found.items():
             p99 = statistics.median(run[kind].p99 for run in runs)
             cpu = statistics.median(run[kind].cpu for run in runs)
-            of_bare = f"{rates[name] / rates['bare']:.0%}" if "bare" in rates else "–"
-            times = f"{rates[name] / rates['fastapi']:.1f}" if "fastapi" in rates else "–"
+            of_bare = f"{rates[name] / rates['bare']:.0%}" if "bare" in rates else "-"
+            times = f"{rates[name] / rates['fastapi']:.1f}" if "fastapi" in rates else "-"
             line = f"{rates[name]:>8,.0f} {p99:>7.2f} {cpu:>7.1f} {of_bare:>8} {times:>9}"
             print(f"{kind:<4} {name:<11} {line}")
 

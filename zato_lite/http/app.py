@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import math
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple, Protocol
@@ -18,7 +19,7 @@ from zato_lite.http.convert import context_of, error_response, payload_of, query
 from zato_lite.http.guard import MisdirectedError, is_served, refuse_other_sites
 from zato_lite.http.message import Request, Response
 from zato_lite.http.routes import Channel, Elsewhere, Table, allowed, parse_channel
-from zato_lite.service.message import Caller, Invocation, Outcome
+from zato_lite.service.message import Caller, HttpContext, Invocation, Outcome
 
 INVOKE = "/zato/api/invoke/"
 PING = "/zato/ping"
@@ -27,7 +28,7 @@ Run = Callable[[Invocation], Awaitable[Outcome]]
 Handler = Callable[[Request, Caller | None], Awaitable[Response]]
 
 _log = logging.getLogger(__name__)
-_ANYBODY = Caller("anonymous", frozenset({"viewer"}), ("zato.ping",))
+_ANYBODY = Admitted(Caller("anonymous", frozenset({"viewer"}), ("zato.ping",)), math.inf)
 _MOST_HOSTS = 1000
 _AFTER_INVOKE = len(INVOKE)
 
@@ -68,6 +69,23 @@ class Route(NamedTuple):
     role: str | None = "viewer"
 
 
+class _Known:
+    """What was found out about a head: it holds for the next request that has the same one."""
+
+    __slots__ = ("admitted", "context", "query", "service", "table")
+
+    def __init__(
+        self,
+        service: str,
+        admitted: Admitted,
+        query: dict[str, str | list[str]],
+        context: HttpContext,
+        table: Table[str],
+    ) -> None:
+        self.service, self.admitted, self.query = service, admitted, query
+        self.context, self.table = context, table
+
+
 class HttpApp:
     """Maps a request to a response; knows nothing of sockets."""
 
@@ -87,7 +105,8 @@ class HttpApp:
         self._hosts: dict[bytes, bool] = {}
         self._new_cid = new_cid or cids()
         self._configured = dict(channels or {})
-        self.routes = [Route(("GET",), PING, self._ping, role=None), *routes]
+        self._monotonic = authenticator.clock.monotonic
+        self.routes = [*routes]
         self._exact = {route.path: route for route in self.routes if route.path[-2:] != "/*"}
         self._below = [route for route in self.routes if route.path[-2:] == "/*"]
         self.table: Table[str] = Table(())
@@ -100,7 +119,22 @@ class HttpApp:
     async def __call__(self, request: Request) -> Response:
         """Answer the request; whatever happens, there is an answer."""
         try:
-            return await self._answer(request)
+            known: _Known | None = request.memo
+            if (
+                known is None
+                or known.admitted.until <= self._monotonic()
+                or known.table is not self.table
+            ):
+                found = await self._find(request)
+                if isinstance(found, Response):
+                    return found
+                known = request.memo = found
+            payload, raw = payload_of(request, known.query)
+            caller, context, cid = known.admitted.caller, known.context, self._new_cid()
+            invocation = Invocation(
+                known.service, payload, raw, cid, "http", caller, None, None, context
+            )
+            return response_of(await self._run(invocation))
         except ZatoLiteError as error:
             return self._refused(request, error)
         except Exception as error:  # noqa: BLE001 - the last resort; it is in the log
@@ -122,53 +156,48 @@ class HttpApp:
         known = self._authenticator.remembered(credentials)
         return known or await self._authenticator.check(credentials, request.remote_address)
 
-    async def _answer(self, request: Request) -> Response:
+    async def _find(self, request: Request) -> "_Known | Response":
+        """Which service is meant and who calls it; or what else is to be answered."""
         host = request.headers.get(b"host", b"")
         if not (self._hosts.get(host) or self._is_served(host)):
             raise MisdirectedError("No such host is served here")
-        path = request.path
+        path, method = request.path, request.method
+        if path == PING and method in {"GET", "HEAD"}:
+            return self._known(request, "zato.ping", {}, _ANYBODY)
         if path.startswith(INVOKE):
-            return await self._invoke(request, path[_AFTER_INVOKE:], {})
+            return await self._admit_to(path[_AFTER_INVOKE:], request, {})
         route = self._exact.get(path) or self._find_below(path)
         if route is not None:
             return await self._route(request, route)
-        found = self.table.find(request.method, request.raw_path)
-        if isinstance(found, Elsewhere):
-            return await self._elsewhere(request, found.allow)
-        if found is None:
-            return self._not_found(request)
-        return await self._invoke(request, found.target, found.params)
+        found = (
+            Elsewhere(("GET", "HEAD"))
+            if path == PING
+            else self.table.find(method, request.raw_path)
+        )
+        if found is None or isinstance(found, Elsewhere):
+            return self._nothing(request, found)
+        return await self._admit_to(found.target, request, found.params)
 
-    async def _invoke(self, request: Request, service: str, params: Mapping[str, str]) -> Response:
+    async def _admit_to(
+        self, service: str, request: Request, params: Mapping[str, str]
+    ) -> "_Known":
         admitted = await self.admit(request)
         if not admitted.may_invoke(service):
             raise ForbiddenError(f"{admitted.caller.name} may not invoke `{service}`")
         if service not in self._services:
             raise NotFoundError(f"No such service `{service}`")
-        return await self._invoked(request, service, params, admitted.caller)
+        return self._known(request, service, params, admitted)
 
-    async def _invoked(
-        self, request: Request, service: str, params: Mapping[str, str], caller: Caller
-    ) -> Response:
+    def _known(
+        self, request: Request, service: str, params: Mapping[str, str], admitted: Admitted
+    ) -> "_Known":
         query = query_of(request.query) if request.query else {}
-        payload, raw = payload_of(request, query)
-        outcome = await self._run(
-            Invocation(
-                service,
-                payload,
-                raw,
-                self._new_cid(),
-                "http",
-                caller,
-                http=context_of(request, query, params),
-            )
-        )
-        return response_of(outcome)
+        return _Known(service, admitted, query, context_of(request, query, params), self.table)
 
     async def _route(self, request: Request, route: Route) -> Response:
         method = request.method
         if method not in route.methods and not (method == "HEAD" and "GET" in route.methods):
-            return await self._elsewhere(request, allowed(route.methods))
+            return self._elsewhere(request, allowed(route.methods))
         caller = None
         if route.role is not None:
             admitted = await self.admit(request)
@@ -179,10 +208,10 @@ class HttpApp:
         response.cid = response.cid or self._new_cid()
         return response
 
-    async def _ping(self, request: Request, caller: Caller | None) -> Response:
-        return await self._invoked(request, "zato.ping", {}, _ANYBODY)
+    def _nothing(self, request: Request, found: Elsewhere | None) -> Response:
+        return self._not_found(request) if found is None else self._elsewhere(request, found.allow)
 
-    async def _elsewhere(self, request: Request, allow: tuple[str, ...]) -> Response:
+    def _elsewhere(self, request: Request, allow: tuple[str, ...]) -> Response:
         response = self._refused(request, MethodNotAllowedError("Method not allowed"))
         response.headers += (("Allow", ", ".join(allow)),)
         return response

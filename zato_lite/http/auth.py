@@ -269,8 +269,8 @@ class Authenticator:
     def __init__(
         self, users: Users, passwords: Passwords, clock: Clock, *, session_key: bytes
     ) -> None:
-        self._users, self._passwords, self._clock = users, passwords, clock
-        self._memory_key = secrets.token_bytes(32)
+        self._users, self._passwords, self.clock = users, passwords, clock
+        self._memory = hashlib.blake2b(digest_size=16, key=secrets.token_bytes(32))
         self._session_key = session_key
         self._known: dict[bytes, Admitted] = {}
         self._failures: dict[str, _Failures] = {}
@@ -283,7 +283,7 @@ class Authenticator:
         that a comparison's timing could give away.
         """
         known = self._known.get(self._digest(authorization))
-        if known is not None and known.until > self._clock.monotonic():
+        if known is not None and known.until > self.clock.monotonic():
             return known
         return None
 
@@ -304,13 +304,15 @@ class Authenticator:
             check.add_done_callback(lambda done: self._checked(digest, done))
         caller = await asyncio.shield(check)
         if len(self._known) >= _MEMORY_SIZE:
-            self._known.clear()
-        admitted = Admitted(caller, self._clock.monotonic() + _MEMORY_SECONDS)
+            self.forget()
+        admitted = Admitted(caller, self.clock.monotonic() + _MEMORY_SECONDS)
         self._known[digest] = admitted
         return admitted
 
     def forget(self) -> None:
         """Ask the store again for everyone: a user or a key was changed."""
+        for admitted in self._known.values():
+            admitted.until = 0.0
         self._known.clear()
 
     async def log_in(self, name: str, password: str, address: str) -> str:
@@ -320,7 +322,7 @@ class Authenticator:
             UnauthorizedError, TooManyRequestsError: as ``check`` does.
         """
         user = await self._user(name, password, address)
-        expiry = int(self._clock.now() // 1_000_000) + SESSION_SECONDS
+        expiry = int(self.clock.now() // 1_000_000) + SESSION_SECONDS
         text = urlsafe_b64encode(f"{expiry} {name}".encode()).decode()
         return f"{text}.{self._sign(text, user.hash)}"
 
@@ -340,7 +342,7 @@ class Authenticator:
         right = hmac.compare_digest(
             self._sign(text, user.hash if user else "").encode(), signature.encode()
         )
-        if not right or user is None or not user.is_active or ends * 1_000_000 < self._clock.now():
+        if not right or user is None or not user.is_active or ends * 1_000_000 < self.clock.now():
             raise UnauthorizedError("Unauthorized")
         return Caller(user.name, user.roles, user.patterns)
 
@@ -387,7 +389,7 @@ class Authenticator:
 
     def _throttle(self, who: str) -> None:
         failures = self._failures.get(who)
-        if failures is not None and failures.until > self._clock.monotonic():
+        if failures is not None and failures.until > self.clock.monotonic():
             raise TooManyRequestsError("Too many failed attempts; try again later")
 
     def _failed(self, who: str) -> None:
@@ -397,10 +399,12 @@ class Authenticator:
             wait = min(2.0 ** min(times - _FREE_FAILURES, 20), _LONGEST_WAIT_S)
         if len(self._failures) >= _FAILURES_KEPT:
             self._failures.clear()
-        self._failures[who] = _Failures(times, self._clock.monotonic() + wait)
+        self._failures[who] = _Failures(times, self.clock.monotonic() + wait)
 
     def _digest(self, authorization: bytes) -> bytes:
-        return hashlib.blake2b(authorization, digest_size=16, key=self._memory_key).digest()
+        digest = self._memory.copy()
+        digest.update(authorization)
+        return digest.digest()
 
     def _sign(self, text: str, hashed: str) -> str:
         message = f"{text}\0{hashed}".encode()

@@ -10,9 +10,9 @@ a request costs no timer.
 import asyncio
 import logging
 from asyncio.tasks import _enter_task, _leave_task  # for whoever steps a task, says «Extending»
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
 from contextvars import Context, copy_context
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from zato_lite.clock import Clock
 from zato_lite.http.head import RefusedError
@@ -24,12 +24,12 @@ from zato_lite.http.render import (
     CONNECTION,
     CONTINUE,
     LAST_CHUNK,
+    Renderer,
     chunk,
-    render,
 )
 from zato_lite.wire import encode
 
-App = Callable[[Request], Awaitable[Response]]
+App = Callable[[Request], Coroutine[Any, Any, Response]]
 
 _log = logging.getLogger(__name__)
 
@@ -47,6 +47,7 @@ class Keeper(Surroundings, Protocol):
     clock: Clock
     loop: asyncio.AbstractEventLoop
     is_stopping: bool
+    renderer: Renderer
 
     def joined(self, connection: "Connection") -> bool:
         """Count the connection in; False if there are too many."""
@@ -56,30 +57,30 @@ class Keeper(Surroundings, Protocol):
         """Count the connection out."""
         ...
 
-    def stamp(self) -> bytes:
-        """The Date field of this second."""
-        ...
 
+class _Begun:
+    """A coroutine that has begun and waits for something; awaiting this goes on with it."""
 
-class _Begun(NamedTuple):
-    """A coroutine that has begun and waits for something; its task goes on with it."""
+    __slots__ = ("awaited", "cancelled", "coroutine")
 
-    coroutine: Coroutine[Any, None, None]
-    awaited: Any
+    def __init__(self, coroutine: Coroutine[Any, Any, Response], awaited: Any) -> None:
+        self.coroutine, self.awaited = coroutine, awaited
+        self.cancelled: asyncio.CancelledError | None = None
 
-    def __await__(self) -> Generator[Any, None, None]:
-        coroutine, awaited = self
-        while True:
-            try:
-                yield awaited
-            except BaseException as error:  # noqa: BLE001 - it is the coroutine's to handle
+    def __await__(self) -> Generator[Any, None, Response]:
+        coroutine, awaited = self.coroutine, self.awaited
+        try:
+            if self.cancelled is not None:
+                awaited = coroutine.throw(self.cancelled)
+            while True:
                 try:
+                    yield awaited
+                except BaseException as error:  # noqa: BLE001 - it is the coroutine's to handle
                     awaited = coroutine.throw(error)
-                except StopIteration:
-                    return
-            else:
-                yield from coroutine.__await__()
-                return
+                else:
+                    return (yield from coroutine.__await__())
+        except StopIteration as done:
+            return done.value  # type: ignore[no-any-return]
 
 
 class Connection(asyncio.Protocol):
@@ -95,6 +96,7 @@ class Connection(asyncio.Protocol):
         "_is_paused",
         "_is_streaming",
         "_lingers_since",
+        "_rest",
         "_server",
         "_stalled_at",
         "_task",
@@ -112,6 +114,7 @@ class Connection(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None
         self._context: Context | None = None
         self._begun: _Begun | None = None
+        self._rest: Coroutine[Any, Any, None] | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._drained: asyncio.Future[None] | None = None
         self._is_busy = False
@@ -230,135 +233,170 @@ class Connection(asyncio.Protocol):
 
     # In the order in which they are called
 
-    def _answer_now(self) -> None:
+    def _answer_now(self) -> None:  # noqa: C901, PLR0911 - one step after the other, and fast
         """Answer as far as that goes without waiting, in the context of the connection's task."""
-        loop, task, context = self._server.loop, self._task, self._context
+        asked, server = self._incoming.asked, self._server
+        loop, task, context = server.loop, self._task, self._context
         if task is None or context is None:
             context = self._context = copy_context()
             task = self._task = loop.create_task(self._go_on(), context=context)
-        coroutine = self._answer_asked()
-        if asyncio.current_task(loop) is not None:  # somebody's task feeds us: a test's
-            self._hand_over(_Begun(coroutine, None))
-            return
-        _enter_task(loop, task)
-        try:
-            awaited = context.run(coroutine.send, None)
-        except StopIteration:
-            return
-        finally:
-            _leave_task(loop, task)
-        self._hand_over(_Begun(coroutine, awaited))
+        for _ in range(_TURN):
+            if not asked:
+                break
+            if self._drained is not None or asyncio.current_task(loop) is not None:
+                return self._hand_over()
+            one = asked.popleft()
+            if isinstance(one.request, RefusedError):
+                return self._refuse(one.request)
+            coroutine = server.app(one.request)
+            _enter_task(loop, task)
+            try:
+                awaited = context.run(coroutine.send, None)
+            except StopIteration as done:
+                response: Response = done.value
+            except Exception:  # noqa: BLE001 - the last resort; it is in the log
+                return self._failed(one.request)
+            else:
+                return self._hand_over(one, _Begun(coroutine, awaited))
+            finally:
+                _leave_task(loop, task)
+            if response.stream is not None:
+                return self._hand_over(one, response)
+            if not self._respond(one, response):
+                return self._over()
+        return self._done()
 
-    def _hand_over(self, begun: _Begun) -> None:
+    def _done(self) -> None:
+        """All that could be answered at once is answered."""
+        incoming = self._incoming
+        incoming.since = self._server.now
+        if incoming.asked or self._is_paused:
+            self._hand_over()
+        elif incoming.is_last:
+            self._over()
+
+    def _hand_over(
+        self, asked: Asked | None = None, begun: _Begun | Response | None = None
+    ) -> None:
+        """Let the connection's task go on: with a request that waits, then with the others."""
         self._is_busy = True
-        self._begun = begun
+        self._begun = begun if isinstance(begun, _Begun) else None
+        self._rest = self._answer_rest(asked, begun)
         _wake(self._waiter)
 
     async def _go_on(self) -> None:
-        """Go on with what has to wait, one after the other."""
-        while True:
-            cancelled = None
-            if self._begun is None:
-                if self._is_over:
-                    return
+        """Go on with what has to wait, each time that there is something."""
+        while not (self._is_over and self._rest is None):
+            if self._rest is None:
                 self._waiter = self._server.loop.create_future()
                 try:
                     await self._waiter
                 except asyncio.CancelledError as error:
-                    cancelled = error
-                self._waiter = None
-            if self._begun is None:
-                if cancelled is not None:
-                    self._transport.abort()
-                    raise cancelled
-                continue
-            begun, self._begun = self._begun, None
-            if cancelled is not None:  # it was meant for what has begun
-                begun = _Begun(begun.coroutine, begun.coroutine.throw(cancelled))
-            await begun
+                    if self._begun is None:
+                        self._transport.abort()
+                        raise
+                    self._begun.cancelled = error  # it was meant for what has begun
+                finally:
+                    self._waiter = None
+            if (rest := self._rest) is not None:
+                self._rest = None
+                await rest
 
-    async def _answer_asked(self) -> None:
-        """Answer what was asked, one after the other, until there is no more for the moment."""
+    async def _answer_rest(self, asked: Asked | None, begun: _Begun | Response | None) -> None:
         incoming = self._incoming
-        asked = incoming.asked
-        self._is_busy = True
-        answered = 0
         try:
-            while asked:
-                if self._drained is not None:
-                    await self._drained
-                if not await self._answer(asked.popleft()):
-                    self._over()
-                    return
-                if self._is_paused:
-                    incoming.feed_more()
-                    self._set_reading()
-                answered += 1
-                if answered % _TURN == 0:
-                    await asyncio.sleep(0)
-            if incoming.is_last:
-                self._over()
+            if asked is None or begun is None or await self._answer(asked, begun):
+                await self._answer_each()
         except Exception:  # noqa: BLE001 - the last resort; it is in the log
             _log.exception("connection failed")
             self._transport.abort()
         finally:
+            self._begun = None
             incoming.since = self._server.now
             self._is_busy = False
 
-    async def _answer(self, asked: Asked) -> bool:
+    async def _answer_each(self) -> None:
+        """Answer what was asked, one after the other, until there is no more for the moment."""
+        incoming, answered = self._incoming, 0
+        while incoming.asked:
+            if self._drained is not None:
+                await self._drained
+            one = incoming.asked.popleft()
+            if isinstance(one.request, RefusedError):
+                self._refuse(one.request)
+                return
+            if not await self._answer(one, self._server.app(one.request)):
+                return
+            if self._is_paused:
+                incoming.feed_more()
+                self._set_reading()
+            answered += 1
+            if answered % _TURN == 0:
+                await asyncio.sleep(0)
+        if incoming.is_last:
+            self._over()
+
+    async def _answer(self, asked: Asked, answer: Awaitable[Response] | Response) -> bool:
         """Answer a request; whether the connection goes on."""
-        request, keep_alive, is_old = asked
-        server, incoming = self._server, self._incoming
-        if isinstance(request, RefusedError):
-            self._transport.write(self._plain(request))
-            return False
         try:
-            response = await server.app(request)
+            response = answer if isinstance(answer, Response) else await answer
         except asyncio.CancelledError:
             self._transport.abort()
             raise
         except Exception:  # noqa: BLE001 - the last resort; it is in the log
-            _log.exception("request failed", extra={"path": request.path})
-            self._transport.write(self._plain(RefusedError(500, "An error has occurred")))
+            self._failed(asked.request)
             return False
+        if response.stream is not None:
+            goes_on = await self._stream(asked, response)
+        else:
+            goes_on = self._respond(asked, response)
+        if not goes_on:
+            self._over()
+        return goes_on
+
+    def _respond(self, asked: Asked, response: Response) -> bool:
+        """Send a response; whether the connection goes on."""
+        request, keep_alive, is_old = asked
+        server, incoming = self._server, self._incoming
         if server.is_stopping or (incoming.is_last and not incoming.asked):
             keep_alive = False
-        if response.stream is not None:
-            return await self._stream(response, request, keep_alive, is_old)
-        connection = b"" if keep_alive and not is_old else CONNECTION[keep_alive, is_old]
-        is_head = request.method == "HEAD"
-        self._transport.write(render(response, server.stamp(), is_head, connection))
+        is_head = request.method == "HEAD"  # type: ignore[union-attr]
+        if keep_alive and not is_old and not is_head:
+            data = server.renderer.plain(response)
+        else:
+            data = server.renderer.render(response, is_head, CONNECTION[keep_alive, is_old])
+        self._transport.write(data)
         return keep_alive
 
-    async def _stream(
-        self, response: Response, request: Request, keep_alive: bool, is_old: bool
-    ) -> bool:
+    def _refuse(self, refused: RefusedError) -> None:
+        self._transport.write(self._plain(refused))
+        self._over()
+
+    def _failed(self, request: Request | RefusedError) -> None:
+        _log.exception("request failed", extra={"request": repr(request)})
+        self._refuse(RefusedError(500, "An error has occurred"))
+
+    async def _stream(self, asked: Asked, response: Response) -> bool:
         """Send the pieces as they come, each when the client has room for it."""
         stream = response.stream
+        request, keep_alive, is_old = asked
+        if self._server.is_stopping or self._incoming.is_last:
+            keep_alive = False
         if stream is None or self._transport.is_closing():
             return False
         keep_alive = keep_alive and not is_old
-        write, is_head = self._transport.write, request.method == "HEAD"
-        write(
-            render(
-                response,
-                self._server.stamp(),
-                is_head,
-                CONNECTION[keep_alive, is_old] + (b"" if is_old else CHUNKED),
-            )
-        )
+        write = self._transport.write
+        is_head = request.method == "HEAD"  # type: ignore[union-attr]
+        connection = CONNECTION[keep_alive, is_old] + (b"" if is_old else CHUNKED)
+        write(self._server.renderer.render(response, is_head, connection))
         self._is_streaming = True
         try:
             if not is_head:
-                async for piece in stream:
-                    if piece:
-                        write(piece if is_old else chunk(piece))
-                    if self._drained is not None:
-                        await self._drained
+                await self._send_pieces(stream, is_old)
         except asyncio.CancelledError:
             keep_alive = False  # the client has left, or the server is leaving
         except Exception:  # noqa: BLE001 - the last resort; it is in the log
-            _log.exception("stream failed", extra={"path": request.path})
+            _log.exception("stream failed", extra={"request": repr(request)})
             self._transport.abort()
             return False
         finally:
@@ -368,6 +406,14 @@ class Connection(asyncio.Protocol):
         if not is_old and not is_head:
             write(LAST_CHUNK)
         return keep_alive
+
+    async def _send_pieces(self, stream: AsyncIterator[bytes], is_old: bool) -> None:
+        write = self._transport.write
+        async for piece in stream:
+            if piece:
+                write(piece if is_old else chunk(piece))
+            if self._drained is not None:
+                await self._drained
 
     def _over(self) -> None:
         """Close so that the client can still read the last answer, whatever it is sending."""
@@ -426,7 +472,7 @@ class Connection(asyncio.Protocol):
 
     def _plain(self, refused: RefusedError) -> bytes:
         body = encode({"result": "Error", "cid": "", "details": refused.details})
-        return render(Response(refused.status, body), self._server.stamp(), False, CLOSE)
+        return self._server.renderer.render(Response(refused.status, body), False, CLOSE)
 
 
 def _wake(future: asyncio.Future[None] | None) -> None:

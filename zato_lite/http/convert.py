@@ -102,7 +102,9 @@ def response_of(outcome: Outcome) -> Response:
     payload, kind = outcome.payload, outcome.content_type
     body: bytes
     try:
-        if payload is None or payload == "":
+        if type(payload) is dict:
+            body, kind = encode(payload, plain), kind or JSON
+        elif payload is None or payload == "":
             body, kind = b"{}", kind or JSON  # as Zato's clients read «nothing»
         elif isinstance(payload, str):
             body, kind = payload.encode(), kind or TEXT

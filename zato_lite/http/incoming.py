@@ -25,6 +25,8 @@ _PIPELINED = 16
 """Requests that wait on one connection before what follows them is looked at."""
 
 _MOST_TARGETS = 2000
+_END = b"\r\n\r\n"
+_NOT_KEPT = frozenset({b"expect", b"transfer-encoding", b"upgrade"})
 
 State = Literal["idle", "head", "body"]
 
@@ -76,6 +78,18 @@ class Asked(NamedTuple):
     is_old: bool
 
 
+class _Same:
+    """The head of the last request, the size of it all, and what it was parsed to.
+
+    One without a body is asked again as it is.
+    """
+
+    __slots__ = ("asked", "head", "request", "size")
+
+    def __init__(self, head: bytes, size: int, request: Request, asked: Asked | None) -> None:
+        self.head, self.size, self.request, self.asked = head, size, request, asked
+
+
 class Incoming:
     """Parses what comes on one connection, within its limits.
 
@@ -96,6 +110,7 @@ class Incoming:
         "_parser",
         "_peer",
         "_repeated",
+        "_same",
         "_size",
         "_target",
         "_unfed",
@@ -118,6 +133,7 @@ class Incoming:
         self.is_new = True
         self.waits = False
         self._unfed: deque[memoryview] = deque()
+        self._same: _Same | None = None
         self._target = b""
         self._headers: dict[bytes, bytes] = {}
         self._repeated = self._size = self._fed = 0
@@ -131,10 +147,13 @@ class Incoming:
 
     def feed(self, data: bytes) -> None:
         """Take what came."""
-        if self.is_last:
+        if self.is_last or self._is_same(data):
             return
         if len(data) <= _SLICE and not self._unfed:
+            was_idle = self.state == "idle"
             self._feed(data)
+            if was_idle and len(self.asked) == 1 and self.state == "idle" and not self.is_last:
+                self._keep_head(data)
         else:
             view = memoryview(data)
             self._unfed.extend(view[at : at + _SLICE] for at in range(0, len(data), _SLICE))
@@ -159,16 +178,17 @@ class Incoming:
 
     # What the parser calls
 
+    def on_message_begin(self) -> None:
+        """A request's first byte."""
+        self.state = "head"
+        self.is_new = False
+        self.since = self._around.now
+        self._headers = {}
+        self._target = b""
+
     def on_url(self, url: bytes) -> None:
-        """The target, or a part of it: a request has begun."""
-        if self.state == "idle":
-            self.state = "head"
-            self.is_new = False
-            self.since = self._around.now
-            self._headers = {}
-            self._target = url
-        else:
-            self._target += url
+        """The target, or a part of it."""
+        self._target += url
         if len(self._target) > self._around.limits.target:
             raise RefusedError(414, "The target is too long")
 
@@ -252,6 +272,47 @@ class Incoming:
             self.is_last = True
 
     # In the order in which they are called
+
+    def _is_same(self, data: bytes) -> bool:
+        """Take a request whose head is, byte by byte, that of the one before it.
+
+        Clients mostly send the same head again, and what was found out about it holds again. The
+        parser is left out: it stands between two requests, before and after.
+        """
+        same = self._same
+        if same is None or self.state != "idle" or len(data) != same.size:
+            return False
+        if not data.startswith(same.head):
+            return False
+        if same.asked is not None:
+            self.asked.append(same.asked)
+            return True
+        last = same.request
+        same.request = request = Request(
+            last.method,
+            last.path,
+            last.query,
+            last.headers,
+            data[len(same.head) :],
+            last.remote_address,
+            last.raw_path,
+            last.is_secure,
+            last.memo,
+        )
+        self.asked.append(Asked(request, True, False))
+        return True
+
+    def _keep_head(self, data: bytes) -> None:
+        """Keep the head of a request that came alone and whole, and is not out of the ordinary."""
+        request, keep_alive, is_old = self.asked[0]
+        self._same = None
+        if isinstance(request, RefusedError) or not keep_alive or is_old:
+            return
+        length = len(data) - len(request.body)
+        is_plain = request.headers.keys().isdisjoint(_NOT_KEPT)
+        if is_plain and data.find(_END) == length - len(_END):
+            again = None if request.body else self.asked[0]
+            self._same = _Same(data[:length], len(data), request, again)
 
     def _feed(self, data: bytes | memoryview) -> None:
         try:

@@ -1,6 +1,7 @@
 """A request and a response as plain values, whoever reads and writes their bytes."""
 
 from collections.abc import AsyncIterator, Iterator, Mapping
+from typing import Any
 
 import msgspec
 
@@ -40,6 +41,8 @@ class Request(msgspec.Struct, eq=False):
         remote_address: the client's, seen through trusted proxies.
         raw_path: the path as it was sent.
         is_secure: it came over TLS.
+        memo: what the application found out about this head; the next request of the connection
+            that has the very same head brings it along.
     """
 
     method: str
@@ -50,6 +53,7 @@ class Request(msgspec.Struct, eq=False):
     remote_address: str = ""
     raw_path: str = ""
     is_secure: bool = False
+    memo: Any = None
 
 
 class Response(msgspec.Struct, eq=False):

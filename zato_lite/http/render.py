@@ -1,5 +1,7 @@
 """Responses to bytes: pure."""
 
+from email.utils import formatdate
+
 from zato_lite.http.message import Response
 
 _MOST_HEADS = 1000
@@ -58,41 +60,58 @@ CONNECTION = {
     (False, True): b"Connection: close\r\n",
 }
 
-_heads: dict[tuple[int, str | None], bytes] = {}
 
+class Renderer:
+    """Renders the responses of one second: what is the same in all of them is joined once."""
 
-def render(
-    response: Response, date: bytes, is_head: bool = False, connection: bytes = b""
-) -> bytes:
-    """The bytes of a response, or of its head alone if it is a stream."""
-    key = (response.status, response.content_type)
-    head = _heads.get(key) or _head(*key)
-    more = b""
-    if response.headers:
-        more = b"".join(
-            f"{name}: {value}\r\n".encode("latin-1") for name, value in response.headers
+    def __init__(self) -> None:
+        self._date = b""
+        self._heads: dict[tuple[int, str | None], bytes] = {}
+
+    def date(self, second: int) -> None:
+        """From now on it is this second since 1970."""
+        self._date = b"Date: " + formatdate(second, usegmt=True).encode() + b"\r\n"
+        self._heads.clear()
+
+    def plain(self, response: Response) -> bytes:
+        """The bytes of a response with nothing out of the ordinary."""
+        head = self._heads.get((response.status, response.content_type)) or self._head(response)
+        body = response.body
+        if response.headers or not body:
+            return self.render(response, False, b"")
+        return b"%bX-Zato-CID: %b\r\nContent-Length: %d\r\n\r\n%b" % (
+            head,
+            response.cid.encode("ascii", "replace"),
+            len(body),
+            body,
         )
-    if response.cid:
-        more += b"X-Zato-CID: %b\r\n" % response.cid.encode("ascii", "replace")
-    if response.stream is not None:
-        return b"%b%b%b%b\r\n" % (head, date, more, connection)
-    if response.status in _BODILESS:
-        return b"%b%b%b%b\r\n" % (head, date, more, connection)
-    body = response.body
-    length = len(body)
-    if is_head:
-        body = b""
-    return b"%b%b%b%bContent-Length: %d\r\n\r\n%b" % (head, date, more, connection, length, body)
 
+    def render(self, response: Response, is_head: bool, connection: bytes) -> bytes:
+        """The bytes of a response, or of its head alone if it is a stream."""
+        more = connection
+        if response.headers:
+            lines = (f"{name}: {value}\r\n" for name, value in response.headers)
+            more += "".join(lines).encode("latin-1")
+        if response.cid:
+            more += b"X-Zato-CID: %b\r\n" % response.cid.encode("ascii", "replace")
+        head = self._head(response)
+        if response.stream is not None or response.status in _BODILESS:
+            return b"%b%b\r\n" % (head, more)
+        body = response.body
+        length = len(body)
+        if is_head:
+            body = b""
+        return b"%b%bContent-Length: %d\r\n\r\n%b" % (head, more, length, body)
 
-def _head(status: int, content_type: str | None) -> bytes:
-    text = f"HTTP/1.1 {status} {_REASONS.get(status, 'Unknown')}\r\n"
-    if content_type is not None:
-        text += f"Content-Type: {content_type}\r\n"
-    head = (text + _SAFE).encode("latin-1")
-    if len(_heads) < _MOST_HEADS:
-        _heads[status, content_type] = head
-    return head
+    def _head(self, response: Response) -> bytes:
+        status, content_type = response.status, response.content_type
+        text = f"HTTP/1.1 {status} {_REASONS.get(status, 'Unknown')}\r\n"
+        if content_type is not None:
+            text += f"Content-Type: {content_type}\r\n"
+        head = (text + _SAFE).encode("latin-1") + self._date
+        if len(self._heads) < _MOST_HEADS:
+            self._heads[status, content_type] = head
+        return head
 
 
 def chunk(piece: bytes) -> bytes:

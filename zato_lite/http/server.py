@@ -5,7 +5,6 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from email.utils import formatdate
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import msgspec
 from zato_lite.clock import Clock
 from zato_lite.http.connection import App, Connection
 from zato_lite.http.incoming import Limits
+from zato_lite.http.render import Renderer
 
 
 class Tls(msgspec.Struct, frozen=True):
@@ -43,13 +43,12 @@ class Server:
         self.targets: dict[bytes, tuple[str, str, bytes]] = {}
         self.hosts: set[bytes] = set()
         self.is_stopping = False
-        self.now = clock.monotonic()
-        self.date = b""
+        self.renderer = Renderer()
+        self._look_at_clock()
         self.sockets: tuple[socket.socket, ...] = ()
         self.refused = 0
         self._listener: asyncio.Server | None = None
         self._sweep: asyncio.TimerHandle | None = None
-        self._dated_at = -1
         self._gone: asyncio.Future[None] | None = None
 
     @property
@@ -110,7 +109,7 @@ class Server:
         self.addresses[address] = count + 1
         self.connections.add(connection)
         if self._sweep is None:
-            self.now = self.clock.monotonic()
+            self._look_at_clock()
             self._sweep = self.loop.call_later(1.0, self.sweep)
         return True
 
@@ -130,19 +129,15 @@ class Server:
     def sweep(self) -> None:
         """Close what has waited too long; stop looking when there is nothing to look at."""
         self._sweep = None
-        self.now = self.clock.monotonic()
+        self._look_at_clock()
         for connection in tuple(self.connections):
             connection.look(self.now)
         if self.connections:
             self._sweep = self.loop.call_later(1.0, self.sweep)
 
-    def stamp(self) -> bytes:
-        """The Date field of this second."""
-        second = self.clock.now() // 1_000_000
-        if second != self._dated_at:
-            self._dated_at = second
-            self.date = b"Date: " + formatdate(second, usegmt=True).encode() + b"\r\n"
-        return self.date
+    def _look_at_clock(self) -> None:
+        self.now = self.clock.monotonic()
+        self.renderer.date(self.clock.now() // 1_000_000)
 
     async def _all_gone(self, seconds: float) -> bool:
         if self.connections:
