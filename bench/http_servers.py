@@ -380,8 +380,8 @@ def _cpu(group: int) -> float:
 
 def _ask(port: int, path: str, body: bytes | None) -> bytes:
     headers = {"Authorization": BASIC, "Content-Type": "application/json"}
-    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", body, headers)  # noqa: S310
-    with urllib.request.urlopen(request, timeout=5) as answer:
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", body, headers)
+    with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
         return bytes(answer.read())
 
 
