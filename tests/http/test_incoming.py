@@ -1,3 +1,4 @@
+from ipaddress import IPv4Network, IPv6Network
 from itertools import pairwise
 
 from hypothesis import given
@@ -15,7 +16,7 @@ class Around:
         self.limits = Limits()
         self.targets: dict[bytes, tuple[str, str, bytes]] = {}
         self.hosts: set[bytes] = set()
-        self.trusted = ()
+        self.trusted: tuple[IPv4Network | IPv6Network, ...] = ()
 
 
 def incoming() -> Incoming:

@@ -80,7 +80,8 @@ class _Begun:
                 else:
                     return (yield from coroutine.__await__())
         except StopIteration as done:
-            return done.value  # type: ignore[no-any-return]
+            response: Response = done.value
+            return response
 
 
 class Connection(asyncio.Protocol):
