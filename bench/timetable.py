@@ -56,7 +56,7 @@ def median(*works: Callable[[], Any], count: int, before: Callable[[], Any]) -> 
 
 def next_slots(zone: str | None) -> None:
     print(f"\nnext, µs, zone {zone or 'UTC'}: ours (uncached, cached), croniter, cronsim")
-    chance = random.Random(1)
+    chance = random.Random(1)  # noqa: S311 - repeatable on purpose
     ratios = []
     for expression in EXPRESSIONS:
         moments = [NOW + chance.randrange(300 * 86_400) * SECOND for _ in range(300)]
@@ -92,9 +92,8 @@ def next_slots(zone: str | None) -> None:
             before=prepare,
         )
         ratios.append(own / sim)
-        print(
-            f"  {expression:18} {own:7.2f} {cached:6.2f} {theirs:8.1f} {sim:7.1f}   x{own / sim:.2f}"
-        )
+        figures = f"{own:7.2f} {cached:6.2f} {theirs:8.1f} {sim:7.1f}"
+        print(f"  {expression:18} {figures}   x{own / sim:.2f}")
     print(f"  ours / cronsim: median {statistics.median(ratios):.2f}, worst {max(ratios):.2f}")
 
 
@@ -109,9 +108,8 @@ def planning() -> None:
         for n in range(10_000)
     ]
     hourly = Cron(start=0, expression="0 * * * *", timezone="Europe/Warsaw")
-    cron = [
-        JobState(n, Job(name=f"{n}", service="s", trigger=hourly), NOW - 1) for n in range(10_000)
-    ]
+    shared = [Job(name=f"{n}", service="s", trigger=hourly) for n in range(10_000)]
+    cron = [JobState(n, job, NOW - 1) for n, job in enumerate(shared)]
     busy = [JobState(state.id, state.job, state.cursor, in_flight=1, run=3) for state in interval]
     late = NOW + 86_400 * SECOND
     cases = {

@@ -77,14 +77,14 @@ class Reference:
         self.waiting = list(self._slots(now))
 
     def _slots(self, now: int) -> Iterator[int]:
-        match self.job.trigger:
-            case OneTime(start=start):
-                yield start
-            case Interval(start=start, minutes=minutes):
-                for number in range(1_000):
-                    slot = start + number * minutes * MINUTE
-                    if slot > now or (slot == now and number == 0):
-                        yield slot
+        trigger = self.job.trigger
+        if isinstance(trigger, Interval):
+            for number in range(1_000):
+                slot = trigger.start + number * trigger.minutes * MINUTE
+                if slot > now or (slot == now and number == 0):
+                    yield slot
+        else:
+            yield trigger.start
 
     def due(self, now: int) -> list[int]:
         due = [slot for slot in self.waiting if slot <= now]
