@@ -23,6 +23,7 @@ async def died(world: World) -> None:
             flight.task.cancel()
     scheduler._flights.clear()
     scheduler._ahead.clear()
+    scheduler._moments.clear()
     scheduler._locks.release(scheduler.node)
 
 

@@ -28,19 +28,22 @@ LARGEST_RESULT = 1_048_576
 Verdict = Literal["timeout", "cancelled"]
 
 
-class Flight:
-    """An attempt of a run, from its start until it is settled."""
+class Flight(msgspec.Struct, gc=False):
+    """An attempt of a run, from its start until it is settled.
 
-    __slots__ = ("_dropped", "fire", "is_closed", "lines", "task", "timer", "verdict")
+    Attributes:
+        task: runs the service; None before and after, so that no circle is left behind.
+        timer: the deadline, and then the end of all patience.
+        verdict: why it was cancelled; None if it was not.
+    """
 
-    def __init__(self, fire: Fire) -> None:
-        self.fire = fire
-        self.lines: list[LogLine] | None = None
-        self.task: Task[None] | None = None
-        self.timer: TimerHandle | None = None
-        self.verdict: Verdict | None = None
-        self.is_closed = False
-        self._dropped = 0
+    fire: Fire
+    lines: list[LogLine] | None = None
+    task: Task[None] | None = None
+    timer: TimerHandle | None = None
+    verdict: Verdict | None = None
+    is_closed: bool = False
+    dropped: int = 0
 
     @property
     def timeout_ms(self) -> int:
@@ -67,7 +70,7 @@ class Flight:
         if self.lines is None:
             self.lines = []
         if len(self.lines) >= MOST_LINES:
-            self._dropped += 1
+            self.dropped += 1
             return
         line = (int(record.created * 1e6), record.levelname.lower(), _message(record))
         self.lines.append(line)
@@ -110,8 +113,8 @@ class Flight:
     def _kept_lines(self, now: int) -> str | None:
         if self.lines is None:
             return None
-        if self._dropped:
-            words = f"{self._dropped} more lines were left out"
+        if self.dropped:
+            words = f"{self.dropped} more lines were left out"
             self.lines.append((now, "system", words))
         return msgspec.json.encode(self.lines).decode()
 

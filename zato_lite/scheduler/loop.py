@@ -89,8 +89,10 @@ class Scheduler:
         self._loop_task: asyncio.Task[None] | None = None
         self._alarm: Alarm | None = None
         self._start_alarm: Alarm | None = None
+        self._start_at: Instant | None = None
         self._wake_at: Instant | None = None
-        self._ahead: list[tuple[Instant, int, Fire]] = []
+        self._ahead: dict[Instant, list[Fire]] = {}
+        self._moments: list[Instant] = []
         self._ready: list[tuple[int, Instant, int, Fire]] = []
         self._behind: dict[int, deque[Fire]] = {}
         self._open: defaultdict[int, int] = defaultdict(int)
@@ -157,14 +159,16 @@ class Scheduler:
     def _take_all_unbegun(self) -> list[Fire]:
         left = list(self._unbegun())
         self._ahead.clear()
+        self._moments.clear()
         self._ready.clear()
         for waiting in (self._behind, self._crowded, self._parked):
             waiting.clear()
         return left
 
     def _unbegun(self) -> Iterator[Fire]:
-        yield from (entry[-1] for entry in self._ahead)
         yield from (entry[-1] for entry in self._ready)
+        for ahead in self._ahead.values():
+            yield from ahead
         for waiting in (*self._behind.values(), *self._crowded.values()):
             yield from waiting
         for parked in self._parked.values():
@@ -307,31 +311,50 @@ class Scheduler:
             if job_id:
                 self._open[job_id] += 1
             if fire.at > now:
-                heappush(self._ahead, (fire.at, next(self._numbers), fire))
+                self._put_ahead(fire)
             else:
                 due.append(fire)
         self._begin(due)
         self._set_start_alarm()
 
+    def _put_ahead(self, fire: Fire) -> None:
+        """Start it at its instant; those of one instant lie together."""
+        together = self._ahead.get(fire.at)
+        if together is None:
+            self._ahead[fire.at] = [fire]
+            heappush(self._moments, fire.at)
+        else:
+            together.append(fire)
+
     def _await_next_attempts(self, fires: Iterable[Fire]) -> None:
         """Attempts of runs that are open here."""
         for fire in fires:
-            heappush(self._ahead, (fire.at, next(self._numbers), fire))
+            self._put_ahead(fire)
         self._set_start_alarm()
 
     def _set_start_alarm(self) -> None:
+        moment = self._moments[0] if self._moments else None
+        if moment == self._start_at:
+            return
         if self._start_alarm is not None:
             self._start_alarm.cancel()
             self._start_alarm = None
-        if self._ahead:
-            self._start_alarm = self._clock.call_at(self._ahead[0][0], self._start_due)
+        self._start_at = moment
+        if moment is not None:
+            self._start_alarm = self._clock.call_at(moment, self._start_due)
 
     def _start_due(self) -> None:
         """Start what it is time for, a part at a time, so that others get their turn."""
-        now, ahead = self._clock.now(), self._ahead
+        self._start_at = None
+        now, moments = self._clock.now(), self._moments
         due: list[Fire] = []
-        while ahead and ahead[0][0] <= now and len(due) < START_SIZE:
-            due.append(heappop(ahead)[2])
+        while moments and moments[0] <= now and len(due) < START_SIZE:
+            together = self._ahead.pop(moments[0])
+            due += together[:START_SIZE]
+            if len(together) > START_SIZE:
+                self._ahead[moments[0]] = together[START_SIZE:]
+            else:
+                heappop(moments)
         self._begin(due)
         self._set_start_alarm()
 
@@ -399,8 +422,10 @@ class Scheduler:
         if flight.is_closed:
             return
         flight.is_closed = True
+        flight.task = None
         if flight.timer is not None:
             flight.timer.cancel()
+            flight.timer = None
         ended = flight.ended(outcome, self._clock.now())
         self._leave(flight)
         self._settle(ended)
@@ -570,10 +595,10 @@ class Scheduler:
         found = [fire for fire in self._unbegun() if fire.run_id in run_ids]
         if not found:
             return found
-        self._ahead = [entry for entry in self._ahead if entry[-1].run_id not in run_ids]
         self._ready = [entry for entry in self._ready if entry[-1].run_id not in run_ids]
-        heapify(self._ahead)
         heapify(self._ready)
+        for ahead in self._ahead.values():
+            ahead[:] = [fire for fire in ahead if fire.run_id not in run_ids]
         for job_id, behind in self._behind.items():
             self._open[job_id] += sum(fire.run_id in run_ids for fire in behind)
         for waiting in (*self._behind.values(), *self._crowded.values(), *self._parked.values()):

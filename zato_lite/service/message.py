@@ -40,7 +40,7 @@ class HttpContext(msgspec.Struct, frozen=True):
     remote_address: str = ""
 
 
-class JobContext(msgspec.Struct, frozen=True):
+class JobContext(msgspec.Struct, frozen=True, gc=False):
     """The job and the run behind an invocation by the scheduler.
 
     Attributes:

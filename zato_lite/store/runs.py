@@ -32,7 +32,7 @@ _INSERT = (
 )
 
 
-class Fire(msgspec.Struct, kw_only=True):
+class Fire(msgspec.Struct, kw_only=True, gc=False):
     """An attempt of a run that is this node's to make.
 
     Attributes:
@@ -76,7 +76,7 @@ class Claimed(NamedTuple):
     following: Instant | None = None
 
 
-class Ended(NamedTuple):
+class Ended(msgspec.Struct, frozen=True, gc=False):
     """An attempt that has come to its end, or has come to nothing.
 
     Attributes:
