@@ -87,3 +87,26 @@ def test_a_simulation_mixes_all_jobs_in_order_and_lazily() -> None:
 
     assert [coming.name for coming in first] == ["slow", "fast", "fast"]
     assert [coming.slot for coming in some] == [NOON + n * HOUR for n in range(4)]
+
+
+def test_of_a_job_that_was_paused_long_ago_only_what_is_to_come_comes() -> None:
+    job = Job(name="j", service="s", trigger=Interval(start=NOON, hours=1), is_active=False)
+
+    (coming,) = upcoming(job, NOON + 99 * HOUR, 1, state=JobState(7, job, NOON))
+
+    assert coming.slot == NOON + 100 * HOUR
+
+
+def test_an_overdue_one_time_job_is_still_to_come() -> None:
+    job = Job(name="j", service="s", trigger=OneTime(start=NOON))
+
+    (coming,) = upcoming(job, NOON + HOUR, 3, state=JobState(7, job, NOON - 1))
+
+    assert coming.slot == NOON
+
+
+def test_a_simulation_leaves_out_what_lies_before_it() -> None:
+    once = Job(name="once", service="s", trigger=OneTime(start=NOON))
+
+    assert list(simulate([once], NOON, NOON + HOUR)) == []
+    assert [coming.slot for coming in simulate([once], NOON - 1, NOON)] == [NOON]

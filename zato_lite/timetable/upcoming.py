@@ -7,7 +7,7 @@ from itertools import islice, takewhile
 import msgspec
 
 from zato_lite.timetable.calendar import Calendar
-from zato_lite.timetable.job import Instant, Job
+from zato_lite.timetable.job import Instant, Job, OneTime
 from zato_lite.timetable.plan import JobState, first, jitter
 from zato_lite.timetable.slots import next_slot, own_calendar, parts
 from zato_lite.timetable.trigger import clock_remarks
@@ -35,11 +35,15 @@ def upcoming(
     calendars: Mapping[str, Calendar] | None = None,
     state: JobState | None = None,
 ) -> list[Upcoming]:
-    """The next ``n`` slots that will run, as things are; of a paused job: as if it were not.
+    """The next ``n`` slots after a moment that will run; of a paused job: as if it were not.
 
-    Without ``state`` the job is taken for a new one.
+    Without ``state`` the job is taken for a new one. A one-time job that is overdue is to come.
     """
-    return list(islice(_coming(job, after, calendars or {}, state), n))
+    if state is None:
+        state = JobState(0, job, first(job, after)[0])
+    elif not isinstance(job.trigger, OneTime):
+        state = msgspec.structs.replace(state, cursor=max(state.cursor, after))
+    return list(islice(_coming(job, calendars or {}, state), n))
 
 
 def simulate(
@@ -50,18 +54,18 @@ def simulate(
 ) -> Iterator[Upcoming]:
     """Every slot in (start, until] of all the jobs, in order of time, one by one."""
     streams = (
-        takewhile(lambda coming: coming.slot <= until, _coming(job, start, calendars or {}, None))
+        takewhile(
+            lambda coming: coming.slot <= until,
+            _coming(job, calendars or {}, JobState(0, job, start)),
+        )
         for job in jobs
     )
     yield from merge(*streams, key=lambda coming: coming.slot)
 
 
-def _coming(
-    job: Job, after: Instant, calendars: Mapping[str, Calendar], state: JobState | None
-) -> Iterator[Upcoming]:
-    job_id = 0 if state is None else state.id
-    cursor = first(job, after)[0] if state is None else state.cursor
-    left = None if job.repeats is None else job.repeats - (0 if state is None else state.started)
+def _coming(job: Job, calendars: Mapping[str, Calendar], state: JobState) -> Iterator[Upcoming]:
+    cursor = state.cursor
+    left = None if job.repeats is None else job.repeats - state.started
     calendar = own_calendar(job, calendars)
     skips = job.skip_next
     skipped: list[str] = []
@@ -76,7 +80,7 @@ def _coming(
             skipped = ["the slots before it are skipped on request"]
             continue
         left = None if left is None else left - 1
-        at = slot + jitter(job_id, slot, job.jitter_ms)
+        at = slot + jitter(state.id, slot, job.jitter_ms)
         yield Upcoming(slot, at, (*skipped, *remarks), job.name)
         skipped = []
 
