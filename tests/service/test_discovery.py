@@ -102,18 +102,3 @@ def test_a_name_of_its_own_goes_before_the_rule(
     write("zl_n.py", SERVICE.format(name="Named", answer=1) + "    name = 'my.name'\n")
 
     assert names(discover(tmp_path / "services")) == ["my.name"]
-
-
-def test_the_sample_services_are_served() -> None:
-    folder = Path(__file__).parents[2] / "services"
-
-    found = discover(folder)
-
-    assert found.failures == ()
-    assert names(found) == [
-        "cron-demo.my-service",
-        "hello.hello",
-        "message-receiver.my-service",
-        "scheduler-demo.my-target",
-        "scheduler-demo.scheduler",
-    ]

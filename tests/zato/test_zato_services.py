@@ -266,3 +266,17 @@ def test_a_real_zato_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     finally:
         sys.modules.pop("zato", None)
         uninstall()
+
+
+def test_the_sample_services_are_served(discovery: Discovery) -> None:
+    install()
+    found = discover(Path(__file__).parents[2] / "services")
+
+    assert found.failures == ()
+    assert [it.cls.get_name() for it in found.services] == [
+        "cron-demo.my-service",
+        "hello.hello",
+        "message-receiver.my-service",
+        "scheduler-demo.my-target",
+        "scheduler-demo.scheduler",
+    ]

@@ -22,7 +22,7 @@ class Declared:
         raise AttributeError("schedule")
 
 
-def cron(expression: str, /, **fields: Any) -> Declared:
+def cron(expression: str, /, **fields: Any) -> Any:
     """A declaration that runs the service by cron.
 
     ``schedule = cron("0 6 * * mon-fri", timezone="Europe/Warsaw")`` in the body of a class.
@@ -34,7 +34,7 @@ def cron(expression: str, /, **fields: Any) -> Declared:
     return Declared({"job_type": "cron_style", "cron_definition": expression, **fields})
 
 
-def every(**fields: Any) -> Declared:
+def every(**fields: Any) -> Any:
     """A declaration that runs the service at an interval.
 
     ``schedule = every(minutes=5)`` in the body of a class.

@@ -17,7 +17,8 @@ def schema_of(declared: Any, ref_template: str = "#/$defs/{name}") -> dict[str, 
     if isinstance(declared, Elements):
         return declared.schema()
     if hasattr(declared, "model_json_schema"):
-        found: dict[str, Any] = declared.model_json_schema(ref_template=ref_template)
+        template = ref_template.replace("{name}", "{model}")  # pydantic's word for it
+        found: dict[str, Any] = declared.model_json_schema(ref_template=template)
         return found
     try:
         return msgspec.json.schema(declared, ref_template=ref_template)

@@ -1,0 +1,36 @@
+import asyncio
+import threading
+
+from zato_lite import Service
+from zato_lite.service.invoker import Invoker
+from zato_lite.service.message import Invocation
+from zato_lite.service.registry import Registry
+from zato_lite.service.watchdog import Watchdog
+
+
+async def test_a_service_that_blocks_the_loop_is_named_with_its_stack() -> None:
+    dog = Watchdog(limit=0.02)
+
+    class Blocks(Service):
+        name = "blocks"
+
+        async def handle(self) -> None:
+            for _ in range(500):
+                if dog.stalls:
+                    break
+                threading.Event().wait(0.01)
+
+    registry = Registry()
+    registry.add(Blocks)
+    async with dog:
+        await Invoker(registry).run(Invocation("blocks"))
+
+    assert dog.stalls[-1].service == "blocks"
+    assert "threading.Event().wait(0.01)" in dog.stalls[-1].stack
+
+
+async def test_a_loop_that_turns_is_left_in_peace() -> None:
+    async with Watchdog(limit=5) as dog:
+        await asyncio.sleep(0)
+
+    assert dog.stalls == []

@@ -1,0 +1,85 @@
+"""Names the service that keeps the loop from turning, and says where in its code it is."""
+
+import asyncio
+import logging
+import sys
+import threading
+import traceback
+from types import FrameType, TracebackType
+from typing import NamedTuple, Self
+
+from zato_lite.service.base import Service
+
+_log = logging.getLogger(__name__)
+
+
+class Stall(NamedTuple):
+    """The loop has not turned for so many seconds; which service runs, and its stack."""
+
+    seconds: float
+    service: str
+    stack: str
+
+
+class Watchdog:
+    """A thread that looks at the loop; ``async with`` watches it.
+
+    Args:
+        limit: seconds that the loop may not turn.
+        stalls: what was seen, the last one at the end.
+    """
+
+    def __init__(self, limit: float = 1.0) -> None:
+        self.limit = limit
+        self.stalls: list[Stall] = []
+        self._turned = threading.Event()
+        self._over = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    async def __aenter__(self) -> Self:
+        loop = asyncio.get_running_loop()
+        ident = threading.get_ident()
+        self._thread = threading.Thread(
+            target=self._watch, args=(loop, ident), name="zato-lite-watchdog", daemon=True
+        )
+        self._thread.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._over.set()
+
+    def _watch(self, loop: asyncio.AbstractEventLoop, ident: int) -> None:
+        """Ask the loop for a sign, again and again; a stall is told once, when it is noticed."""
+        while not self._over.wait(self.limit / 2):
+            self._turned.clear()
+            try:
+                loop.call_soon_threadsafe(self._turned.set)
+            except RuntimeError:  # the loop is closed
+                return
+            if not self._turned.wait(self.limit):
+                self._tell(sys._current_frames().get(ident))
+                while not self._turned.wait(self.limit) and not self._over.is_set():
+                    pass
+
+    def _tell(self, frame: FrameType | None) -> None:
+        stall = Stall(self.limit, _service_in(frame), "".join(traceback.format_stack(frame)))
+        self.stalls = [*self.stalls[-9:], stall]
+        _log.warning(
+            "loop blocked",
+            extra={"service": stall.service, "seconds": stall.seconds, "stack": stall.stack},
+        )
+
+
+def _service_in(frame: FrameType | None) -> str:
+    """The innermost service on a stack."""
+    while frame is not None:
+        found = frame.f_locals.get("self")
+        if isinstance(found, Service):
+            return found.get_name()
+        frame = frame.f_back
+    return ""
