@@ -30,6 +30,7 @@ from zato_lite.service.invoker import Invoker
 from zato_lite.service.ports import AsyncInvocations, Locks
 from zato_lite.service.registry import Registry
 from zato_lite.service.reload import watch
+from zato_lite.service.watchdog import Watchdog
 from zato_lite.store.locks import Locks as StoredLocks
 from zato_lite.store.people import People
 from zato_lite.store.sqlite import open_store
@@ -105,6 +106,7 @@ async def open_app(
             },
             clock=clock,
             server_name=name,
+            config=settings.user,
         )
         stack.callback(invoker.close)
         scheduler = Scheduler(
@@ -200,7 +202,7 @@ async def _serve(project: Path, settings: config.Settings) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told_to_stop)
-    async with open_app(project, settings) as app, open_server(app) as server:
+    async with Watchdog(), open_app(project, settings) as app, open_server(app) as server:
         internal = sum(1 for entry in app.registry if entry.is_internal)
         _log.info(
             "serving",
