@@ -291,9 +291,11 @@ async def _cancelled(task: asyncio.Task[None]) -> None:
 async def _reconcile(app: App) -> list[str]:
     """Bring the jobs in line with what classes declare; a line if a declaration is wrong."""
     declared = definitions(app.registry)
-    rows, _ = await app.jobs.list()
-    if not declared and not any(row.job.is_declared for row in rows):
+    before = await app.jobs.declared()
+    if not declared and not before:
         return []
+    same_names = await app.jobs.named([str(it["name"]) for it in declared])
+    rows = {row.id: row for row in (*before, *same_names)}.values()
     try:
         creates, edits = reconciled(rows, declared, app.clock.now())
     except BadInputError as error:

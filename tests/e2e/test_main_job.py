@@ -1,8 +1,7 @@
 """The user's own samples, under ``zato-lite serve``, on a real port, with a real database."""
 
 import shutil
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -10,36 +9,25 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.conftest import naive, until
 from tests.faults.process import RefusedError, Server
 
 pytestmark = pytest.mark.e2e
 SAMPLES = Path(__file__).parents[2] / "services"
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    shutil.copytree(SAMPLES, tmp_path / "services", ignore=shutil.ignore_patterns("__pycache__"))
-    server = Server(tmp_path)
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("main-job")
+    shutil.copytree(SAMPLES, folder / "services", ignore=shutil.ignore_patterns("__pycache__"))
+    server = Server(folder)
     server.start()
     yield server
     server.kill()
 
 
-def _until(condition: Callable[[], Any], patience: float = 10.0) -> Any:
-    """What the condition gives once it gives something: another process has no announcements."""
-    ends = time.monotonic() + patience
-    while not (found := condition()):
-        assert time.monotonic() < ends, "it did not come about"
-        time.sleep(0.02)
-    return found
-
-
 def _in(seconds: float) -> datetime:
     return datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=seconds)  # noqa: TID251
-
-
-def _naive(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _history(server: Server, job_id: int) -> list[dict[str, Any]]:
@@ -69,13 +57,13 @@ def test_a_one_time_job_fires_at_its_second_with_its_data(server: Server) -> Non
     at = _in(2)
     definition = {
         "cluster_id": 1, "name": "once", "is_active": True, "job_type": "one_time",
-        "service": "scheduler-demo.my-target", "start_date": _naive(at),
+        "service": "scheduler-demo.my-target", "start_date": naive(at),
         "extra": '{"zato_embedded": true, "data": {"my.key": "my.value"}}',
     }  # fmt: skip
 
     job_id = server.invoke("zato.scheduler.job.create", definition)["id"]
 
-    [run] = _until(lambda: _history(server, job_id))
+    [run] = until(lambda: _history(server, job_id))
     started = datetime.fromisoformat(run["actual_fire_time_iso"])
     assert run["outcome"] == "ok"
     assert timedelta(0) <= started - at < timedelta(seconds=1)
@@ -88,11 +76,11 @@ def test_a_one_time_job_fires_at_its_second_with_its_data(server: Server) -> Non
 def test_an_interval_of_a_second_keeps_to_its_grid(server: Server) -> None:
     definition = {
         "name": "often", "service": "message-receiver.my-service", "job_type": "interval_based",
-        "start_date": _naive(_in(-100)), "seconds": 1, "extra": "a text",
+        "start_date": naive(_in(-100)), "seconds": 1, "extra": "a text",
     }  # fmt: skip
 
     job_id = server.invoke("zato.scheduler.job.create", definition)["id"]
-    runs = _until(lambda: (rows := _history(server, job_id))[3:] and rows)
+    runs = until(lambda: (rows := _history(server, job_id))[3:] and rows)
 
     slots = sorted(datetime.fromisoformat(run["planned_fire_time_iso"]) for run in runs)
     assert all(slot.microsecond == 0 for slot in slots)
@@ -103,28 +91,33 @@ def test_an_interval_of_a_second_keeps_to_its_grid(server: Server) -> None:
 def test_nothing_is_lost_at_a_kill_and_what_was_due_meanwhile_fires_once(server: Server) -> None:
     at = _in(2)
     once = {
-        "name": "once",
+        "name": "meanwhile",
         "service": "zato.ping",
         "job_type": "one_time",
-        "start_date": _naive(at),
+        "start_date": naive(at),
     }
-    hourly = {"name": "hourly", "service": "zato.ping", "job_type": "interval_based", "hours": 1}
+    hourly = {
+        "name": "each hour",
+        "service": "zato.ping",
+        "job_type": "interval_based",
+        "hours": 1,
+    }
     once_id = server.invoke("zato.scheduler.job.create", once)["id"]
     hourly_id = server.invoke("zato.scheduler.job.create", hourly)["id"]
     server.invoke("zato.scheduler.job.execute", {"job_id": hourly_id})
-    [before] = _until(lambda: _history(server, hourly_id))
-    [listed] = server.invoke("zato.scheduler.job.get-list", {"query": "hourly"})
+    [before] = until(lambda: _history(server, hourly_id))
+    [listed] = server.invoke("zato.scheduler.job.get-list", {"query": "each hour"})
 
     server.kill()
-    _until(lambda: _in(0) > at)
+    until(lambda: _in(0) > at)
     server.start()
 
-    [run] = _until(lambda: _history(server, once_id))
+    [run] = until(lambda: _history(server, once_id))
     assert run["outcome"] == "ok"
     assert _history(server, hourly_id) == [before]
-    [again] = server.invoke("zato.scheduler.job.get-list", {"query": "hourly"})
+    [again] = server.invoke("zato.scheduler.job.get-list", {"query": "each hour"})
     assert again["next_run_utc"] == listed["next_run_utc"]
-    _until(lambda: _in(-1) > at)
+    until(lambda: _in(-1) > at)
     assert len(_history(server, once_id)) == 1
 
 
@@ -153,7 +146,7 @@ def test_zatos_texts_come_with_their_status(server: Server) -> None:
 def test_sigterm_finishes_what_runs_and_exits_in_peace(server: Server) -> None:
     sleep = {"name": "s", "service": "demo.sleep", "job_type": "one_time", "extra": {"seconds": 1}}
     job_id = server.invoke("zato.scheduler.job.create", sleep)["id"]
-    _until(lambda: server.invoke("zato.scheduler.job.get-history", {"id": job_id})["rows"])
+    until(lambda: server.invoke("zato.scheduler.job.get-history", {"id": job_id})["rows"])
 
     code = server.stop()
 

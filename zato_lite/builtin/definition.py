@@ -104,6 +104,7 @@ _RULES: dict[str, _Rule] = {
     "pause_until": _Rule("pause_until", moment()),
     "pause_after_failures": _Rule("pause_after_failures", whole(1, 1_000_000)),
     "skip_next": _Rule("skip_next", whole(0, 1_000_000)),
+    "alert_after_intervals": _Rule("alert_after_intervals", whole(1, 1_000_000)),
     "keep_runs": _Rule("keep_runs", whole(0, 10**9)),
     "keep_days": _Rule("keep_days", number(0, 36_600)),
 }
@@ -114,8 +115,15 @@ _KNOWN = frozenset((*NAMES, *_ACCEPTED))
 _DEFAULTS = {field.name: field.default for field in msgspec.structs.fields(Job)}
 
 
+_KEPT_MOST = 1024
+_kept: dict[Any, Job] = {}
+
+
 def read(sent: Any, now: Instant) -> Job:
     """The job that the fields of a request define.
+
+    A program that creates jobs creates many that are alike but for their name and extra; what the
+    others had is read once. That holds where neither ``now`` nor an end has a say.
 
     Args:
         sent: the fields of the surface, in a mapping.
@@ -124,6 +132,14 @@ def read(sent: Any, now: Instant) -> Job:
     Raises:
         BadInputError: lists every field that is missing, unknown or wrong, and what is allowed.
     """
+    if isinstance(sent, dict) and not is_unsent(sent.get("start_date")) and "end_date" not in sent:
+        if len(_kept) >= _KEPT_MOST:
+            _kept.clear()
+        return _read_alike(sent, now, _kept)
+    return _read(sent, now)
+
+
+def _read(sent: Any, now: Instant) -> Job:
     reader = Reader(sent)
     reader.only(_KNOWN)
     for field in ("name", "job_type", "service"):
@@ -173,15 +189,17 @@ def _read_alike(sent: Any, now: Instant, read_before: dict[Any, Job]) -> Job:
         key = (*rest.items(), *map(type, rest.values()))  # 1 is not True
         alike = read_before.get(key) if is_plain else None
     except TypeError:  # a value that cannot be a key, such as a list where a text belongs
-        return read(sent, now)
-    if alike is None or is_unsent(job_name):
-        alike = read_before[key] = read(sent, now)
-        return alike
+        return _read(sent, now)
+    if alike is None:
+        job = _read(sent, now)
+        if read_before is not _kept or not isinstance(job.trigger, Cron):
+            read_before[key] = msgspec.structs.replace(job, extra=None)
+        return job
     trigger = alike.trigger
     try:
         own_name, own_extra = name(job_name), None if is_unsent(extra) else _extra(extra)
     except (ValueError, TypeError):
-        return read(sent, now)  # says what is wrong
+        return _read(sent, now)  # says what is wrong
     if isinstance(trigger, Cron):
         trigger = msgspec.structs.replace(trigger, seed=own_name)
     return msgspec.structs.replace(alike, name=own_name, extra=own_extra, trigger=trigger)

@@ -14,6 +14,7 @@ from zato_lite.builtin import (
     scheduler_jobs,
     scheduler_preview,
     service,
+    watch,
 )
 from zato_lite.service.base import Service
 from zato_lite.service.registry import Registry
@@ -30,6 +31,7 @@ MODULES = (
     scheduler_apply,
     calendars,
     service,
+    watch,
 )
 
 

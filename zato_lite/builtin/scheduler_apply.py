@@ -1,20 +1,20 @@
 """Whole sets of definitions as services: apply, export, import from other schedulers."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 from zato_lite.builtin import imports
 from zato_lite.builtin.definition import read
 from zato_lite.builtin.enmasse import Difference, difference, document, parse
 from zato_lite.builtin.fields import Reader, flag, name, one_of, text, zone
-from zato_lite.builtin.scheduler_jobs import definitions, must_be_deployed
+from zato_lite.builtin.scheduler_jobs import calendars_must_exist, definitions, must_be_deployed
+from zato_lite.builtin.watch import watch_over
 from zato_lite.clock import Clock
 from zato_lite.errors import BadInputError, ServiceMissingError
 from zato_lite.scheduler.jobs import Jobs
 from zato_lite.service.base import Service
 from zato_lite.service.needs import needs
 from zato_lite.service.registry import Registry
-from zato_lite.store.rows import JobRow
 
 _DEFINITIONS_MOST = 1_000_000
 _TEXT_MOST = 64 * 1024 * 1024
@@ -43,12 +43,16 @@ class Apply(Service):
         elif "jobs" not in reader.given and "scheduler" not in reader.given:
             reader.refuse("jobs", "Missing required input element: jobs (or document)")
         reader.check()
-        existing = {row.job.name: row for row in await _named(self.jobs, sent)}
+        names = {str(each.get("name", "")).strip() for each in sent}
+        existing = {row.job.name: row for row in await self.jobs.named(names)}
         found = difference({key: row.job for key, row in existing.items()}, sent, self.clock.now())
-        must_be_deployed([*found.creates, *(it.after for it in found.updates)], self.services)
+        wanted = [*found.creates, *(it.after for it in found.updates)]
+        must_be_deployed(wanted, self.services)
+        await calendars_must_exist(wanted, self.jobs)
         if not only_tell and (found.creates or found.updates):
             edits = {existing[it.before.name].id: it.after for it in found.updates}
             await self.jobs.apply(found.creates, edits)
+            await watch_over((*found.creates, *edits.values()), self.jobs, self.clock.now())
         self.response.payload = {**_told(found), "dry_run": only_tell}
 
 
@@ -121,13 +125,6 @@ class Import(Service):
             "differences": list(found.differences) if found.fields is not None else [],
             "errors": errors,
         }
-
-
-async def _named(jobs: Jobs, sent: Iterable[Mapping[str, Any]]) -> list[JobRow]:
-    """The jobs that there are of these definitions' names."""
-    wanted = {str(each.get("name", "")).strip() for each in sent}
-    rows, _ = await jobs.list()
-    return [row for row in rows if row.job.name in wanted]
 
 
 def _told(found: Difference) -> dict[str, Any]:

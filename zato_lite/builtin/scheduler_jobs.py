@@ -5,6 +5,7 @@ from typing import Any
 
 from zato_lite.builtin.definition import edited, fields, read, read_all
 from zato_lite.builtin.fields import Read, Reader, flag, naive_iso, name, text, whole
+from zato_lite.builtin.watch import watch_over
 from zato_lite.clock import Clock
 from zato_lite.errors import BadInputError, FieldError, JobExistsError, ServiceMissingError
 from zato_lite.scheduler.jobs import Jobs
@@ -12,7 +13,7 @@ from zato_lite.service.base import Service
 from zato_lite.service.needs import needs
 from zato_lite.service.registry import Registry
 from zato_lite.store.rows import JobRow, RunRow
-from zato_lite.timetable.job import Job
+from zato_lite.timetable.job import Cron, Job
 
 ID_MOST = 2**63 - 1
 PAGE_SIZE = 20
@@ -35,6 +36,7 @@ class Create(Service):
         await calendars_must_exist([job], self.jobs)
         try:
             [job_id] = await self.jobs.create([job])
+            await watch_over([job], self.jobs, self.clock.now())
         except JobExistsError:
             if Reader(self.request.payload)("should_ignore_existing", flag, default=False):
                 self.response.payload = {}
@@ -59,6 +61,7 @@ class CreateMany(Service):
         must_be_deployed(jobs, self.services)
         await calendars_must_exist(jobs, self.jobs)
         self.response.payload = {"ids": await self.jobs.create(jobs)}
+        await watch_over(jobs, self.jobs, self.clock.now())
 
 
 class Edit(Service):
@@ -83,6 +86,7 @@ class Edit(Service):
             return after
 
         row = await self.jobs.edit(job_id, change)
+        await watch_over([row.job], self.jobs, now)
         self.response.payload = {"id": row.id, "name": row.job.name, **_cron(row.job)}
 
 
@@ -279,5 +283,6 @@ def _services_of(job: Job) -> tuple[str | None, ...]:
 
 
 def _cron(job: Job) -> dict[str, str]:
-    shown = fields(job).get("cron_definition")
-    return {"cron_definition": shown} if shown else {}
+    if isinstance(job.trigger, Cron):
+        return {"cron_definition": job.trigger.expression}
+    return {}

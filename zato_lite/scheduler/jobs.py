@@ -223,6 +223,22 @@ class Jobs:
         """
         return await self._database.read(lambda c: jobs.find(c, query, service, limit, offset))
 
+    async def named(self, names: Collection[str]) -> Sequence[JobRow]:
+        """The jobs there are of these names."""
+        return await self._database.read(lambda c: jobs.named(c, names))
+
+    async def declared(self) -> Sequence[JobRow]:
+        """The jobs that services' classes declare, or did."""
+        return await self._database.read(jobs.declared)
+
+    async def watched(self) -> Sequence[tuple[JobRow, Instant | None]]:
+        """The active jobs with ``alert_after_intervals``, and when each succeeded last."""
+        return await self._database.read(jobs.watched)
+
+    async def alert_once(self, job_id: int, since: Instant) -> bool:
+        """Whether nobody has been told yet of a job's silence since then; now somebody is."""
+        return await self._database.write(lambda c: jobs.alert_once(c, job_id, since))
+
     # Runs and ledger
 
     async def history(

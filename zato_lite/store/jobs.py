@@ -1,6 +1,6 @@
 """Jobs and their timers: what is created, edited, deleted, and looked up."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -234,6 +234,41 @@ def get_by_name(connection: Connection, name: str) -> JobRow:
     if found is None:
         raise missing()
     return get(connection, found)
+
+
+def named(connection: Connection, names: Collection[str]) -> list[JobRow]:
+    """The jobs there are of these names."""
+    return read_rows(
+        connection,
+        f"SELECT {_COLUMNS} {_ALIVE} AND j.name IN (SELECT value FROM json_each(?))",
+        (msgspec.json.encode(list(names)).decode(),),
+        JobRow,
+    )
+
+
+def declared(connection: Connection) -> list[JobRow]:
+    """The jobs that classes declare, or did."""
+    condition = "j.definition ->> 'is_declared' = 1"
+    return read_rows(connection, f"SELECT {_COLUMNS} {_ALIVE} AND {condition}", (), JobRow)
+
+
+def watched(connection: Connection) -> list[tuple[JobRow, Instant | None]]:
+    """The active jobs that raise an alert when they are silent, and when each succeeded last."""
+    condition = "j.definition ->> 'alert_after_intervals' IS NOT NULL AND j.is_active = 1"
+    rows = read_rows(connection, f"SELECT {_COLUMNS} {_ALIVE} AND {condition}", (), JobRow)
+    latest = (
+        "SELECT finished_at FROM run WHERE job_id = ? AND outcome = 'ok' ORDER BY id DESC LIMIT 1"
+    )
+    return [(row, one(connection, latest, (row.id,))) for row in rows]
+
+
+def alert_once(connection: Connection, job_id: int, since: Instant) -> bool:
+    """Whether this silence of the job is a new one; it is no longer then."""
+    statement = (
+        "INSERT INTO setting (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE"
+        " SET value = ?2 WHERE value <> ?2"
+    )
+    return execute(connection, statement, (f"silent.{job_id}", str(since))) > 0
 
 
 def find(

@@ -119,6 +119,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
         pause_after_failures: it pauses itself after so many failed runs in a row.
         skip_next: so many of the next slots are skipped.
         keep_runs, keep_days: how much history is kept; None for the default.
+        alert_after_intervals: an alert is raised when so many slots in a row brought no success.
         is_declared: its definition is on its service's class.
     """
 
@@ -156,4 +157,5 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     skip_next: int = 0
     keep_runs: int | None = None
     keep_days: float | None = None
+    alert_after_intervals: int | None = None
     is_declared: bool = False
