@@ -1,6 +1,6 @@
 """What ran, when, and what came of it; and why a slot did not run."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from zato_lite.builtin.fields import Reader, iso, moment, whole
@@ -10,12 +10,13 @@ from zato_lite.errors import BadInputError
 from zato_lite.scheduler.jobs import Jobs
 from zato_lite.service.base import Service
 from zato_lite.service.needs import needs
-from zato_lite.store.rows import JobRow, LedgerRow, RunRow
+from zato_lite.store.rows import JobRow, LedgerRow, LogLine, RunRow
 from zato_lite.timetable.job import SECOND, Instant
 
 OUTCOMES = ("ok", "error", "timeout", "running", "skipped_already_in_flight")
 """Those of Zato; ours are more."""
 ALL_OUTCOMES = (*OUTCOMES, "cancelled", "lost", "missed", "excluded", "paused")
+_LEVELS = {"system": "system", "warning": "warn", "error": "error", "critical": "error"}
 _HISTORY_SIZE = 50
 _HISTORY_MOST = 1_000
 _IDS_MOST = 10_000
@@ -47,19 +48,14 @@ class GetHistory(Service):
             outcomes=outcomes,
             numbers=numbers,
         )
-        shown = [run_item(row) for row in rows]
-        for each, row in zip(shown, rows, strict=True):
-            each["log_summary"] = await self._log_summary(row)
+        logs = await self.jobs.logs_of(rows)
+        shown = [
+            {**run_item(row), "log_summary": log_summary(lines)}
+            for row, lines in zip(rows, logs, strict=True)
+        ]
         self.response.payload = {"rows": shown, "total": total}
         if since is None:
             self.response.payload |= {"page": page, "page_size": size}
-
-    async def _log_summary(self, row: RunRow) -> Mapping[str, int]:
-        counts = {"system": 0, "info": 0, "warn": 0, "error": 0}
-        for _, level, _ in await self.jobs.log_entries(row.job_id, row.number):
-            found = {"warning": "warn", "critical": "error", "debug": "info"}.get(level, level)
-            counts[found] = counts.get(found, 0) + 1
-        return counts
 
 
 class GetLedger(Service):
@@ -223,6 +219,14 @@ def run_of(sent: Any) -> tuple[int, int]:
         raise BadInputError.of((*error.errors, *reader.errors)) from None
     reader.check()
     return job_id, number
+
+
+def log_summary(lines: Iterable[LogLine]) -> dict[str, int]:
+    """How many lines of each level there are."""
+    counts = {"system": 0, "info": 0, "warn": 0, "error": 0}
+    for _, level, _ in lines:
+        counts[_LEVELS.get(level, "info")] += 1
+    return counts
 
 
 def run_item(row: RunRow) -> dict[str, Any]:

@@ -291,12 +291,16 @@ class Jobs:
         The scheduler's own lines (level ``system``) are among them.
         """
         row = await self.run(job_id, number)
-        if row is None:
-            return ()
-        lines = self._scheduler.lines(row.id)
-        if row.outcome != "running":
-            lines = await self._database.read(lambda c: history.lines(c, row.id))
-        return [*_begun(row), *lines, *_ended(row)][since:]
+        return [] if row is None else (await self.logs_of([row]))[0][since:]
+
+    async def logs_of(self, runs_asked: Sequence[RunRow]) -> Sequence[Sequence[LogLine]]:
+        """What was logged during each of these runs, in their order."""
+        ended = [row.id for row in runs_asked if row.outcome != "running"]
+        kept = await self._database.read(lambda c: history.lines(c, ended))
+        return [
+            [*_begun(row), *(kept.get(row.id) or self._scheduler.lines(row.id)), *_ended(row)]
+            for row in runs_asked
+        ]
 
     async def last_runs(self, job_ids: Collection[int]) -> Mapping[int, RunRow]:
         """The latest started run of each of these jobs that has one."""

@@ -116,10 +116,16 @@ def attempts(connection: Connection, job_id: int, number: int) -> list[AttemptRo
     )
 
 
-def lines(connection: Connection, run_id: int) -> list[LogLine]:
-    """What was logged during a run."""
-    text = one(connection, "SELECT lines FROM run_log WHERE run_id = ?", (run_id,))
-    return [] if text is None else msgspec.json.decode(text, type=list[LogLine])
+def lines(connection: Connection, run_ids: Collection[int]) -> dict[int, list[LogLine]]:
+    """What was logged during each of these runs that logged anything."""
+    pairs = read_rows(
+        connection,
+        "SELECT json_array(run_id, json(lines)) AS line FROM run_log"
+        " WHERE run_id IN (SELECT value FROM json_each(?))",
+        (listed(run_ids),),
+        tuple[int, list[LogLine]],
+    )
+    return dict(pairs)
 
 
 def last_runs(connection: Connection, job_ids: Collection[int]) -> dict[int, RunRow]:
