@@ -113,6 +113,12 @@ def test_every_wrong_field_is_named_with_its_value_and_what_is_allowed() -> None
     assert set(RICH) - {"job_type", "extra"} - named <= {"cron_definition"}
 
 
+def test_a_wrong_zone_hides_no_wrong_expression() -> None:
+    messages = _wrong({**CRON, "timezone": "Mars", "cron_definition": "61 * * * *"})
+
+    assert len(messages) == 2
+
+
 def test_what_cannot_be_a_field_is_refused_with_the_nearest() -> None:
     assert _wrong({**ONCE, "jitter": 5}) == [
         "'jitter' is not a known field; did you mean 'jitter_ms'?"

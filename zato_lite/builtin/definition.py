@@ -298,11 +298,12 @@ def _trigger(reader: Reader, job_name: str, now: Instant) -> Trigger:
             )
         case other:
             reader.refuse("job_type", f"Unrecognized job type [{other}]")
-    if len(reader.errors) == before:
+    wrong = {error.field for error in reader.errors[before:]}
+    if wrong.isdisjoint(PERIODS):
         try:
             triggers.check(made, now)
         except BadInputError as error:
-            reader.errors += error.errors
+            reader.errors += (it for it in error.errors if it.field not in wrong)
     return made
 
 
