@@ -1,9 +1,11 @@
 """What ran, what came of it, why a slot did not run; pauses, skips, and runs on demand."""
 
+import asyncio
 from typing import Any
 
 import pytest
 
+from zato_lite import Service
 from zato_lite.errors import BadInputError, ConflictError, NotFoundError
 from zato_lite.testing.app import Sandbox
 
@@ -268,6 +270,41 @@ async def test_why_answers_for_every_kind_of_instant(it: Sandbox) -> None:
     assert await why("2027-01-20 09:00:00") == "after_end"
     assert await why("2027-01-09 09:00:00") == "before_start"
     assert await why("2027-01-12 09:00:00") == "before_creation"
+
+
+async def test_why_tells_which_run_was_in_flight_and_what_was_coalesced(it: Sandbox) -> None:
+    gate = asyncio.Event()
+
+    class Gated(Service):
+        name = "crm.gated"
+
+        async def handle(self) -> None:
+            await gate.wait()
+
+    it.app.registry.add(Gated)
+    job_id = await _create(it, service="crm.gated")
+
+    async def pass_five_minutes() -> None:
+        it.clock.advance(minutes=5)
+        for _ in range(3):
+            await it.app.scheduler.tick()
+            await asyncio.sleep(0)
+
+    await pass_five_minutes()
+    running = await _ask(it, "why", id=job_id, at="2027-01-15T08:05:00")
+    await pass_five_minutes()
+    skipped = await _ask(it, "why", id=job_id, at="2027-01-15T08:10:00")
+    gate.set()
+    await it.settle()
+    it.clock.advance(minutes=20)
+    await it.settle()
+    coalesced = await _ask(it, "why", id=job_id, at="2027-01-15T08:15:00")
+    latest = await _ask(it, "why", id=job_id, at="2027-01-15T08:30:00")
+
+    assert (running["outcome"], "in flight" in running["reason"]) == ("running", True)
+    assert skipped["outcome"] == "skipped_already_in_flight"
+    assert (coalesced["outcome"], latest["outcome"]) == ("missed", "ok")
+    assert "coalesced" in coalesced["reason"]
 
 
 async def test_why_wants_a_job_and_an_instant(it: Sandbox) -> None:

@@ -102,6 +102,8 @@ def test_nothing_is_lost_at_a_kill_and_what_was_due_meanwhile_fires_once(server:
         "job_type": "interval_based",
         "hours": 1,
     }
+    every_second = {**hourly, "name": "each second", "hours": 0, "seconds": 1}
+    second_id = server.invoke("zato.scheduler.job.create", every_second)["id"]
     once_id = server.invoke("zato.scheduler.job.create", once)["id"]
     hourly_id = server.invoke("zato.scheduler.job.create", hourly)["id"]
     server.invoke("zato.scheduler.job.execute", {"job_id": hourly_id})
@@ -117,6 +119,9 @@ def test_nothing_is_lost_at_a_kill_and_what_was_due_meanwhile_fires_once(server:
     assert _history(server, hourly_id) == [before]
     [again] = server.invoke("zato.scheduler.job.get-list", {"query": "each hour"})
     assert again["next_run_utc"] == listed["next_run_utc"]
+    missed = server.invoke("zato.scheduler.job.get-ledger", {"id": second_id})["rows"]
+    why = server.invoke("zato.scheduler.job.why", {"id": second_id, "at": missed[0]["first_iso"]})
+    assert (why["outcome"], missed[0]["outcome"]) == ("missed", "missed")
     until(lambda: _in(-1) > at)
     assert len(_history(server, once_id)) == 1
 

@@ -314,7 +314,8 @@ class Jobs:
 
     async def slot(self, job_id: int, instant: Instant) -> RunRow | LedgerRow | None:
         """What became of a slot; None when nothing is known of it."""
-        return await self._database.read(lambda c: history.slot(c, job_id, instant))
+        found = await self._database.read(lambda c: history.slot(c, job_id, instant))
+        return self._with_start(found) if isinstance(found, RunRow) else found
 
     async def ledger(
         self,
