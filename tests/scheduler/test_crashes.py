@@ -13,8 +13,8 @@ async def died(world: World) -> None:
     """Leave a scheduler as a kill leaves it: nothing is told to anybody."""
     scheduler = world.scheduler
     scheduler.is_running = False
-    if scheduler._loop_task is not None:
-        scheduler._loop_task.cancel()
+    for task in scheduler._tasks:
+        task.cancel()
     for flight in scheduler._flights.values():
         flight.is_closed = True
         if flight.timer is not None:

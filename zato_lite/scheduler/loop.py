@@ -21,6 +21,7 @@ from zato_lite.service.message import Invocation, Outcome
 from zato_lite.store import runs
 from zato_lite.store.nodes import NodeLocks
 from zato_lite.store.ports import Connection, Database
+from zato_lite.store.retention import Swept, sweep
 from zato_lite.store.rows import LogLine
 from zato_lite.store.runs import Claimed, Ended, Fire, Settlement
 from zato_lite.timetable.job import SECOND, Instant
@@ -37,8 +38,14 @@ START_SIZE = 500
 NODES_EVERY = 1 * SECOND
 """Other processes on the same database are looked at so often, when there are any."""
 
+NODES_SELDOM = 10 * SECOND
+"""The same when there are none, so far as is known."""
+
 LONGEST_NAP = 60 * SECOND
 """Another process may have died, or put a job that is due sooner than all that this one knows."""
+
+TIDY_EVERY = 600 * SECOND
+TIDY_PAUSE = SECOND // 20
 
 ABANDON_S = 5.0
 """A service that goes on for so long after it was cancelled is left to itself."""
@@ -83,10 +90,11 @@ class Scheduler:
         self.is_running = False
         self.refused = 0
         self._others = 0
+        self._look_at: Instant = 0
         self._numbers = count()
         self._bell = asyncio.Event()
         self._rest = asyncio.Event()
-        self._loop_task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self._alarm: Alarm | None = None
         self._start_alarm: Alarm | None = None
         self._start_at: Instant | None = None
@@ -119,7 +127,10 @@ class Scheduler:
         self.is_running = True
         await self._adopt()
         self._bell.set()
-        self._loop_task = asyncio.create_task(self._work(), name="scheduler")
+        self._tasks = [
+            asyncio.create_task(self._work(), name="scheduler"),
+            asyncio.create_task(self._tidy_up(), name="retention"),
+        ]
         return self
 
     async def __aexit__(
@@ -149,10 +160,9 @@ class Scheduler:
         for alarm in (self._alarm, self._start_alarm):
             if alarm is not None:
                 alarm.cancel()
-        task, self._loop_task = self._loop_task, None
-        if task is not None:
+        for task in self._tasks:
             task.cancel()
-            await asyncio.wait([task])
+        await asyncio.wait(self._tasks)
         # A claim that was under way is taken when it is committed; so is this, and after it.
         await self._database.write(lambda _: None)
 
@@ -264,15 +274,51 @@ class Scheduler:
         else:
             self._alarm = self._clock.call_at(moment, self._bell.set)
 
+    # Retention
+
+    async def _tidy_up(self) -> None:
+        """From time to time delete what is too old, in parts that hold nobody up."""
+        while self.is_running:
+            try:
+                await self._until(self._clock.now() + TIDY_EVERY)
+                await self.tidy()
+            except asyncio.CancelledError:
+                if not self.is_running:
+                    raise
+            except Exception:  # noqa: BLE001 - a store that is full or away comes back
+                _log.exception("retention failed")
+
+    async def tidy(self) -> int:
+        """Delete what no job needs to keep any more; how many runs went."""
+        gone, place = 0, -1
+        while True:
+            swept = await self._sweep(place)
+            gone += swept.runs
+            if swept.place is None:
+                return gone
+            place = swept.place
+            await self._until(self._clock.now() + TIDY_PAUSE)
+
+    async def _sweep(self, place: int) -> Swept:
+        now = self._clock.now()
+        return await self._database.write(lambda c: sweep(c, now, place))
+
+    async def _until(self, moment: Instant) -> None:
+        reached = asyncio.Event()
+        alarm = self._clock.call_at(moment, reached.set)
+        try:
+            await reached.wait()
+        finally:
+            alarm.cancel()
+
     # Other processes
 
     async def _look_at_others(self) -> None:
-        nodes = await self._database.read(runs.nodes)
-        ids = [node.id for node in nodes]
-        alive = self._locks.alive(ids)
-        self._others = len([node for node in alive if node != self.node])
-        if len(alive) < len(ids) or self._others:
-            await self._adopt()
+        now = self._clock.now()
+        if now < self._look_at:
+            return
+        self._look_at = now + (NODES_EVERY if self._others else NODES_SELDOM)
+        await self._adopt()
 
     async def _adopt(self) -> None:
         """Take over what dead processes had, and what others handed back."""

@@ -204,9 +204,11 @@ class _Batch:
         if self._timers:
             write_rows(
                 self._connection,
-                "WITH v (id, next_at, cursor, started, number) AS (VALUES {rows}) UPDATE timer"
-                " SET next_at = v.next_at, cursor = v.cursor, started = v.started,"
-                " number = v.number FROM v WHERE timer.job_id = v.id",
+                # Half the price of UPDATE … FROM; the rows are there.
+                "INSERT INTO timer (job_id, next_at, cursor, started, number) VALUES {rows}"
+                " ON CONFLICT (job_id) DO UPDATE SET next_at = excluded.next_at,"
+                " cursor = excluded.cursor, started = excluded.started,"
+                " number = excluded.number",
                 self._timers,
             )
         if self._entries:

@@ -1,0 +1,68 @@
+import asyncio
+
+from tests.scheduler.conftest import World
+from zato_lite.store.sql import one
+
+DAY = 86_400
+
+
+async def tidy(world: World) -> None:
+    task = asyncio.ensure_future(world.scheduler.tidy())
+    while not task.done():
+        await world.calm()
+        world.clock.advance(milliseconds=50)
+    await task
+
+
+async def test_runs_that_are_too_old_or_too_many_go(world: World) -> None:
+    young = await world.create(name="young", keep_runs=3, trigger=world.every(10))
+    old = await world.create(name="old", keep_days=0.001, trigger=world.every(10))
+    for _ in range(10):
+        await world.go(10)
+    await world.jobs.pause_all()
+    world.clock.advance(seconds=50)
+
+    await tidy(world)
+
+    assert [run.number for run in await world.runs(young)] == [8, 9, 10]
+    assert {run.number for run in await world.runs(old)} <= {6, 7, 8, 9, 10}
+
+
+async def test_a_one_time_job_goes_with_its_run_and_leaves_nothing(world: World) -> None:
+    job_id = await world.create(trigger=world.once(1))
+    other = await world.create(name="pending", trigger=world.once(30 * DAY))
+    await world.go(1)
+    await world.go(6 * DAY)
+    await tidy(world)
+    assert len(await world.runs(job_id)) == 1
+
+    await world.go(2 * DAY)
+    await tidy(world)
+
+    rows, _ = await world.jobs.list()
+    assert [row.id for row in rows] == [other]
+    assert await world.runs(job_id) == []
+    kept = await world.store.read(lambda c: one(c, "SELECT count(*) FROM job"))
+    assert kept == 1
+
+
+async def test_a_deleted_job_is_purged_when_its_history_is(world: World) -> None:
+    job_id = await world.create(trigger=world.once(1))
+    await world.go(1)
+    await world.jobs.delete(job_id)
+    assert len(await world.runs(job_id)) == 1
+
+    await world.go(8 * DAY)
+    await tidy(world)
+
+    assert await world.store.read(lambda c: one(c, "SELECT count(*) FROM job")) == 0
+
+
+async def test_what_is_in_flight_is_kept(world: World) -> None:
+    world.gate("s")
+    job_id = await world.create(keep_days=0, keep_runs=0, max_execution_time_ms=86_400_000)
+    await world.go(1)
+
+    await tidy(world)
+
+    assert [run.outcome for run in await world.runs(job_id)] == ["running"]
