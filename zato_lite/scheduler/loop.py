@@ -52,10 +52,12 @@ ABANDON_S = 5.0
 
 RETRY_S = 1.0
 
-LINGER_S = 0.025
-"""Between two commits of outcomes; the first after a quiet time is kept at once."""
+LINGER_S = 0.25
+"""Between two commits of outcomes that nobody waits for; the first after a quiet time is kept at
+once. Each commit costs as much as dozens of runs; and a claim takes along what there is."""
 
-MOST_LINGERING = 500
+MOST_LINGERING = 1_000
+"""So many outcomes are kept before their time."""
 
 _log = logging.getLogger("zato_lite.scheduler")
 
@@ -480,8 +482,10 @@ class Scheduler:
         self._done.append(ended)
         if not self._flush_is_due:
             self._flush_in_time()
-        if ended.outcome != "ok" or ended.settled.callbacks:
-            self._loop.call_soon(self._flush)  # something else waits for it
+        if len(self._done) >= MOST_LINGERING and not self._unkept:
+            self._submit_done()
+        if ended.outcome != "ok" or ended.settled.callbacks or ended.fire.kind != "scheduled":
+            self._loop.call_soon(self._flush)  # somebody, or something else, waits for it
         if ended.settled.outcome is not None:
             self._forget(ended.fire)
 
@@ -520,13 +524,13 @@ class Scheduler:
 
     def _flush(self) -> None:
         self._flush_is_due = False
-        self._flushed_at = self._loop.time()
         if not self._unkept:
             self._submit_done()
 
     def _submit_done(self) -> None:
         if not self._done:
             return
+        self._flushed_at = self._loop.time()
         batch, self._done = self._done, []
         now, node = self._clock.now(), self.node
         self._unkept += 1
@@ -556,9 +560,7 @@ class Scheduler:
                 self._forget(ended.fire)
         self._await_next_attempts(settlement.again)
         self.accept(settlement.fires)
-        if len(self._done) >= MOST_LINGERING:
-            self._flush()
-        elif self._done and not self._flush_is_due:
+        if self._done and not self._flush_is_due:
             self._flush_in_time()
         if not self._flights and not self._done and not self._unkept:
             self._rest.set()
