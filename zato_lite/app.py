@@ -120,9 +120,12 @@ async def open_app(
         )
         jobs = Jobs(database, scheduler, clock)
         deployer = _deployer(project or _NOWHERE, settings, registry)
-        invoker.resources.update({Jobs: jobs, AsyncInvocations: jobs, Deployer: deployer})
+        people = People(database)
+        invoker.resources.update(
+            {Jobs: jobs, AsyncInvocations: jobs, Deployer: deployer, People: people}
+        )
         deploy(registry)
-        app = App(settings, clock, registry, invoker, jobs, scheduler, People(database), (), [])
+        app = App(settings, clock, registry, invoker, jobs, scheduler, people, (), [])
         if project is not None:
             app = app._replace(problems=tuple(await _deploy(project, app, deployer, stack)))
         if settings.scheduler.enabled:

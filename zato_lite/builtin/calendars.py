@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from zato_lite.builtin.change import Change
 from zato_lite.builtin.fields import Reader, name
 from zato_lite.builtin.scheduler_preview import calendars_of
 from zato_lite.errors import BadInputError, ConflictError, NotFoundError
@@ -38,43 +39,47 @@ class GetByName(Service):
         self.response.payload = msgspec.to_builtins(found)
 
 
-class Create(Service):
+class Create(Change):
     """Keep a new calendar."""
 
     name = "zato.scheduler.calendar.create"
     jobs = needs(Jobs)
 
-    async def handle(self) -> None:
+    async def change(self) -> str:
         calendar = calendar_of(self.request.payload)
         if calendar.name in await self.jobs.calendars():
             raise ConflictError(f"Calendar `{calendar.name}` already exists")
         await self.jobs.save_calendar(calendar.name, msgspec.json.encode(calendar))
         self.response.payload = {"name": calendar.name}
+        return calendar.name
 
 
-class Edit(Service):
+class Edit(Change):
     """Replace a calendar; jobs that use it follow it from now on."""
 
     name = "zato.scheduler.calendar.edit"
     jobs = needs(Jobs)
 
-    async def handle(self) -> None:
+    async def change(self) -> str:
         calendar = calendar_of(self.request.payload)
         if calendar.name not in await self.jobs.calendars():
             raise NotFoundError(f"Calendar `{calendar.name}` not found")
         await self.jobs.save_calendar(calendar.name, msgspec.json.encode(calendar))
         self.response.payload = {"name": calendar.name}
+        return calendar.name
 
 
-class Delete(Service):
+class Delete(Change):
     """Forget a calendar that no job uses."""
 
     name = "zato.scheduler.calendar.delete"
     jobs = needs(Jobs)
 
-    async def handle(self) -> None:
-        await self.jobs.delete_calendar(name_of(self.request.payload))
+    async def change(self) -> str:
+        asked = name_of(self.request.payload)
+        await self.jobs.delete_calendar(asked)
         self.response.payload = {}
+        return asked
 
 
 def name_of(sent: Any) -> str:

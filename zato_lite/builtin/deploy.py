@@ -3,6 +3,7 @@
 import inspect
 
 from zato_lite.builtin import (
+    audit,
     calendars,
     demo,
     helpers,
@@ -30,6 +31,7 @@ MODULES = (
     scheduler_preview,
     scheduler_apply,
     calendars,
+    audit,
     service,
     watch,
 )

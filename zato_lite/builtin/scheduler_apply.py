@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 from zato_lite.builtin import imports
+from zato_lite.builtin.change import Change
 from zato_lite.builtin.definition import read
 from zato_lite.builtin.enmasse import Difference, difference, document, parse
 from zato_lite.builtin.fields import Reader, flag, name, one_of, text, zone
-from zato_lite.builtin.scheduler_jobs import calendars_must_exist, definitions, must_be_deployed
+from zato_lite.builtin.scheduler_jobs import calendars_must_exist, definitions, must_be_allowed
 from zato_lite.builtin.watch import watch_over
-from zato_lite.clock import Clock
-from zato_lite.errors import BadInputError, ServiceMissingError
+from zato_lite.errors import BadInputError, ForbiddenError, ServiceMissingError
 from zato_lite.scheduler.jobs import Jobs
 from zato_lite.service.base import Service
 from zato_lite.service.needs import needs
@@ -21,7 +21,7 @@ _TEXT_MOST = 64 * 1024 * 1024
 Format = Literal["crontab", "celery", "apscheduler", "quartz"]
 
 
-class Apply(Service):
+class Apply(Change):
     """Bring the jobs in line with a set of definitions, all or nothing; ``dry_run`` only tells.
 
     The set is ``jobs`` (or ``scheduler``, as in enmasse), or ``document``: an enmasse file's text.
@@ -29,10 +29,9 @@ class Apply(Service):
 
     name = "zato.scheduler.job.apply"
     jobs = needs(Jobs)
-    clock = needs(Clock)
     services = needs(Registry)
 
-    async def handle(self) -> None:
+    async def change(self) -> str:
         reader = Reader(self.request.payload)
         reader.only(("jobs", "scheduler", "document", "dry_run", "cluster_id"))
         only_tell = reader("dry_run", flag, default=False)
@@ -47,13 +46,14 @@ class Apply(Service):
         existing = {row.job.name: row for row in await self.jobs.named(names)}
         found = difference({key: row.job for key, row in existing.items()}, sent, self.clock.now())
         wanted = [*found.creates, *(it.after for it in found.updates)]
-        must_be_deployed(wanted, self.services)
+        must_be_allowed(wanted, self.services, self.caller)
         await calendars_must_exist(wanted, self.jobs)
         if not only_tell and (found.creates or found.updates):
             edits = {existing[it.before.name].id: it.after for it in found.updates}
             await self.jobs.apply(found.creates, edits)
             await watch_over((*found.creates, *edits.values()), self.jobs, self.clock.now())
         self.response.payload = {**_told(found), "dry_run": only_tell}
+        return f"{len(found.creates)} created, {len(found.updates)} changed"
 
 
 class Export(Service):
@@ -68,7 +68,7 @@ class Export(Service):
         self.response.payload = {"document": written, "scheduler": parse(written, {})}
 
 
-class Import(Service):
+class Import(Change):
     """Read another scheduler's file; tell what it defines and what will be different here.
 
     Nothing is created unless ``dry_run`` is false; then all that could be read is.
@@ -76,10 +76,9 @@ class Import(Service):
 
     name = "zato.scheduler.job.import"
     jobs = needs(Jobs)
-    clock = needs(Clock)
     services = needs(Registry)
 
-    async def handle(self) -> None:
+    async def change(self) -> str:
         reader = Reader(self.request.payload)
         reader.only(("format", "document", "service", "timezone", "with_user", "dry_run"))
         kind = reader.required("format", one_of(Format), "crontab")
@@ -107,6 +106,7 @@ class Import(Service):
             "created": 0 if only_tell else len(good),
             "dry_run": only_tell,
         }
+        return f"{len(entries)} entries"
 
     def _entry(self, found: imports.Found) -> dict[str, Any]:
         errors: list[str] = []
@@ -114,10 +114,10 @@ class Import(Service):
             errors = list(found.differences)
         else:
             try:
-                must_be_deployed([read(found.fields, self.clock.now())], self.services)
+                must_be_allowed([read(found.fields, self.clock.now())], self.services, self.caller)
             except BadInputError as error:
                 errors = [it.message for it in error.errors] or [str(error)]
-            except ServiceMissingError as error:
+            except (ServiceMissingError, ForbiddenError) as error:
                 errors = [str(error)]
         return {
             "place": found.place,

@@ -1,5 +1,6 @@
 """Holding and pushing: pauses, skips, runs on demand, and the scheduler as a whole."""
 
+from zato_lite.builtin.change import Change
 from zato_lite.builtin.fields import Reader, iso, moment, text, whole
 from zato_lite.builtin.scheduler_history import run_of
 from zato_lite.builtin.scheduler_jobs import item, job_id_of
@@ -12,13 +13,13 @@ from zato_lite.service.needs import needs
 _NOTE_MOST = 1_000
 
 
-class Pause(Service):
+class Pause(Change):
     """Start no more of a job's slots: ``note`` says why, ``until`` ends it by itself."""
 
     name = "zato.scheduler.job.pause"
     jobs = needs(Jobs)
 
-    async def handle(self) -> None:
+    async def change(self) -> str:
         reader = Reader(self.request.payload)
         job_id = job_id_of(self.request.payload)
         note = reader("note", text(_NOTE_MOST), "")
@@ -26,64 +27,69 @@ class Pause(Service):
         reader.only(("id", "job_id", "cluster_id", "note", "until"))
         reader.check()
         self.response.payload = item(await self.jobs.pause(job_id, note, until), None)
+        return str(job_id)
 
 
-class Resume(Service):
+class Resume(Change):
     """Go on with a job; the slots that passed meanwhile are in its ledger as paused."""
 
     name = "zato.scheduler.job.resume"
     jobs = needs(Jobs)
 
-    async def handle(self) -> None:
+    async def change(self) -> str:
         row = await self.jobs.resume(job_id_of(self.request.payload))
         self.response.payload = item(row, None)
+        return f"{row.id} {row.job.name}"
 
 
-class SkipNext(Service):
+class SkipNext(Change):
     """Leave out the next ``count`` slots of a job (1 by default); 0 takes that back."""
 
     name = "zato.scheduler.job.skip-next"
     jobs = needs(Jobs)
 
-    async def handle(self) -> None:
+    async def change(self) -> str:
         reader = Reader(self.request.payload)
         job_id = job_id_of(self.request.payload)
         count = reader("count", whole(0, 1_000_000), 1)
         reader.check()
         self.response.payload = item(await self.jobs.skip_next(job_id, count), None)
+        return str(job_id)
 
 
-class CancelRun(Service):
+class CancelRun(Change):
     """Cancel a run that is in flight or waits."""
 
     name = "zato.scheduler.job.cancel-run"
     jobs = needs(Jobs)
 
-    async def handle(self) -> None:
+    async def change(self) -> str:
         job_id, number = run_of(self.request.payload)
         if await self.jobs.run(job_id, number) is None:
             raise NotFoundError(f"Run {number} of job {job_id} not found")
         self.response.payload = {"is_cancelled": await self.jobs.cancel_run(job_id, number)}
+        return f"{job_id}, run {number}"
 
 
-class RetryRun(Service):
+class RetryRun(Change):
     """Run a finished run's slot again, as a new run."""
 
     name = "zato.scheduler.job.retry-run"
     jobs = needs(Jobs)
 
-    async def handle(self) -> None:
+    async def change(self) -> str:
         job_id, number = run_of(self.request.payload)
         self.response.payload = {"current_run": await self.jobs.retry_run(job_id, number)}
+        return f"{job_id}, run {number}"
 
 
-class Backfill(Service):
+class Backfill(Change):
     """Run each slot of a job between ``first`` and ``last``, both included, one after another."""
 
     name = "zato.scheduler.job.backfill"
     jobs = needs(Jobs)
 
-    async def handle(self) -> None:
+    async def change(self) -> str:
         reader = Reader(self.request.payload)
         job_id = job_id_of(self.request.payload)
         timezone = (await self.jobs.get(job_id)).job.trigger.timezone
@@ -93,31 +99,34 @@ class Backfill(Service):
             reader.refuse("last", "last: it is before first")
         reader.check()
         self.response.payload = {"runs": list(await self.jobs.backfill(job_id, first, last))}
+        return str(job_id)
 
 
-class PauseScheduler(Service):
+class PauseScheduler(Change):
     """Start no slot of any job until resumed; runs on demand go on."""
 
     name = "zato.scheduler.pause"
     jobs = needs(Jobs)
 
-    async def handle(self) -> None:
+    async def change(self) -> str:
         reader = Reader(self.request.payload)
         note = reader("note", text(_NOTE_MOST), "")
         reader.check()
         pause = await self.jobs.pause_all(note, self.caller.name)
         self.response.payload = {"since": iso(pause.since), "note": pause.note, "by": pause.by}
+        return "scheduler"
 
 
-class ResumeScheduler(Service):
+class ResumeScheduler(Change):
     """Go on with all jobs; the slots that passed meanwhile are in the ledger as paused."""
 
     name = "zato.scheduler.resume"
     jobs = needs(Jobs)
 
-    async def handle(self) -> None:
+    async def change(self) -> str:
         await self.jobs.resume_all()
         self.response.payload = {}
+        return "scheduler"
 
 
 class Status(Service):

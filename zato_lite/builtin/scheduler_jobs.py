@@ -3,13 +3,15 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from zato_lite.builtin.change import Change
 from zato_lite.builtin.definition import edited, fields, read, read_all
 from zato_lite.builtin.fields import Read, Reader, flag, naive_iso, name, text, whole
 from zato_lite.builtin.watch import watch_over
-from zato_lite.clock import Clock
-from zato_lite.errors import BadInputError, FieldError, JobExistsError, ServiceMissingError
+from zato_lite.errors import BadInputError, FieldError, ForbiddenError, JobExistsError
 from zato_lite.scheduler.jobs import Jobs
+from zato_lite.service.access import may_invoke
 from zato_lite.service.base import Service
+from zato_lite.service.message import SYSTEM, Caller
 from zato_lite.service.needs import needs
 from zato_lite.service.registry import Registry
 from zato_lite.store.rows import JobRow, RunRow
@@ -22,17 +24,16 @@ _UNPAGED_MOST = 100_000
 _BULK_MOST = 1_000_000
 
 
-class Create(Service):
+class Create(Change):
     """Create a job; answers with its id and name."""
 
     name = "zato.scheduler.job.create"
     jobs = needs(Jobs)
-    clock = needs(Clock)
     services = needs(Registry)
 
-    async def handle(self) -> None:
+    async def change(self) -> str:
         job = read(self.request.payload, self.clock.now())
-        must_be_deployed([job], self.services)
+        must_be_allowed([job], self.services, self.caller)
         await calendars_must_exist([job], self.jobs)
         try:
             [job_id] = await self.jobs.create([job])
@@ -40,63 +41,65 @@ class Create(Service):
         except JobExistsError:
             if Reader(self.request.payload)("should_ignore_existing", flag, default=False):
                 self.response.payload = {}
-                return
+                return job.name
             raise
         self.response.payload = {"id": job_id, "name": job.name, **_cron(job)}
+        return job.name
 
 
-class CreateMany(Service):
+class CreateMany(Change):
     """Create all the jobs of ``jobs``, or none; answers with their ids, in order."""
 
     name = "zato.scheduler.job.create-many"
     jobs = needs(Jobs)
-    clock = needs(Clock)
     services = needs(Registry)
 
-    async def handle(self) -> None:
+    async def change(self) -> str:
         reader = Reader(self.request.payload)
         sent = reader.required("jobs", definitions(_BULK_MOST), ())
         reader.check()
         jobs = read_all(sent, self.clock.now())
-        must_be_deployed(jobs, self.services)
+        must_be_allowed(jobs, self.services, self.caller)
         await calendars_must_exist(jobs, self.jobs)
         self.response.payload = {"ids": await self.jobs.create(jobs)}
         await watch_over(jobs, self.jobs, self.clock.now())
+        return f"{len(jobs)} jobs"
 
 
-class Edit(Service):
+class Edit(Change):
     """Change the fields that are sent; null clears one; the others stay."""
 
     name = "zato.scheduler.job.edit"
     jobs = needs(Jobs)
-    clock = needs(Clock)
     services = needs(Registry)
 
-    async def handle(self) -> None:
+    async def change(self) -> str:
         sent = self.request.payload
         job_id = job_id_of(sent)
         now = self.clock.now()
         after = edited((await self.jobs.get(job_id)).job, sent, now)
+        caller_must_be_allowed([after], self.caller)
         await calendars_must_exist([after], self.jobs)
 
         def change(before: Job) -> Job:
             after = edited(before, sent, now)
             if _services_of(after) != _services_of(before):
-                must_be_deployed([after], self.services)
+                must_be_allowed([after], self.services, self.caller)
             return after
 
         row = await self.jobs.edit(job_id, change)
         await watch_over([row.job], self.jobs, now)
         self.response.payload = {"id": row.id, "name": row.job.name, **_cron(row.job)}
+        return f"{row.id} {row.job.name}"
 
 
-class SetActiveStatus(Service):
+class SetActiveStatus(Change):
     """Switch a job on or off."""
 
     name = "zato.scheduler.job.set-active-status"
     jobs = needs(Jobs)
 
-    async def handle(self) -> None:
+    async def change(self) -> str:
         reader = Reader(self.request.payload)
         job_id = reader.required("id", whole(1, ID_MOST), 0)
         is_active = reader.required("is_active", flag, default=False)
@@ -106,28 +109,33 @@ class SetActiveStatus(Service):
         else:
             await self.jobs.pause(job_id)
         self.response.payload = {}
+        return str(job_id)
 
 
-class Delete(Service):
+class Delete(Change):
     """Delete a job; what it ran stays in the history."""
 
     name = "zato.scheduler.job.delete"
     jobs = needs(Jobs)
 
-    async def handle(self) -> None:
-        await self.jobs.delete(job_id_of(self.request.payload))
+    async def change(self) -> str:
+        job_id = job_id_of(self.request.payload)
+        await self.jobs.delete(job_id)
         self.response.payload = {}
+        return str(job_id)
 
 
-class Execute(Service):
+class Execute(Change):
     """Run a job now, also a paused one; its timetable does not move. Does not wait for the run."""
 
     name = "zato.scheduler.job.execute"
     jobs = needs(Jobs)
 
-    async def handle(self) -> None:
-        run = await self.jobs.execute(job_id_of(self.request.payload))
+    async def change(self) -> str:
+        job_id = job_id_of(self.request.payload)
+        run = await self.jobs.execute(job_id)
         self.response.payload = {"current_run": run}
+        return f"{job_id}, run {run}"
 
 
 class GetList(Service):
@@ -203,16 +211,33 @@ def definitions(most: int) -> Read[Sequence[Mapping[str, Any]]]:
     return read_list
 
 
-def must_be_deployed(jobs: Iterable[Job], services: Registry) -> None:
-    """Refuse a job whose service, or whose callback's service, is not deployed.
+def must_be_allowed(jobs: Iterable[Job], services: Registry, caller: Caller) -> None:
+    """Refuse a job that would run, or call back, what is not deployed or not the caller's to run.
 
     Raises:
-        ServiceMissingError: names it.
+        ServiceMissingError, ForbiddenError: names the service.
     """
-    for job in jobs:
-        for wanted in _services_of(job):
-            if wanted is not None and wanted not in services:
-                raise ServiceMissingError(f"Service `{wanted}` does not exist")
+    wanted = {each for job in jobs for each in _services_of(job)}
+    for service in sorted(wanted):
+        if service not in services:
+            services.get(service)  # raises, with the nearest names
+    _must_be_theirs(wanted, caller)
+
+
+def caller_must_be_allowed(jobs: Iterable[Job], caller: Caller) -> None:
+    """Refuse to let a caller change what a job does that they could not have made.
+
+    Raises:
+        ForbiddenError: names the service.
+    """
+    _must_be_theirs({each for job in jobs for each in _services_of(job)}, caller)
+
+
+def _must_be_theirs(services: Iterable[str], caller: Caller) -> None:
+    if caller is not SYSTEM:
+        for service in sorted(services):
+            if not may_invoke(caller, service):
+                raise ForbiddenError(f"{caller.name} may not have `{service}` run")
 
 
 async def calendars_must_exist(wanted_by: Iterable[Job], jobs: Jobs) -> None:
@@ -278,8 +303,9 @@ def page_headers(page: int, size: int, total: int) -> dict[str, str]:
     }
 
 
-def _services_of(job: Job) -> tuple[str | None, ...]:
-    return (job.service, job.on_success_service, job.on_error_service)
+def _services_of(job: Job) -> set[str]:
+    wanted = (job.service, job.on_success_service, job.on_error_service)
+    return {service for service in wanted if service is not None}
 
 
 def _cron(job: Job) -> dict[str, str]:

@@ -9,7 +9,7 @@ import msgspec
 from zato_lite.builtin.definition import edited, fields, read
 from zato_lite.builtin.fields import Reader, iso, moment, name, whole
 from zato_lite.builtin.scheduler_history import ledger_item, run_item
-from zato_lite.builtin.scheduler_jobs import ID_MOST, definitions, must_be_deployed
+from zato_lite.builtin.scheduler_jobs import ID_MOST, definitions, must_be_allowed
 from zato_lite.clock import Clock
 from zato_lite.errors import BadInputError, FieldError
 from zato_lite.scheduler.jobs import Jobs
@@ -88,7 +88,7 @@ class Validate(Service):
                 "errors": [{"field": it.field, "message": it.message} for it in errors],
             }
             return
-        must_be_deployed([job], self.services)
+        must_be_allowed([job], self.services, self.caller)
         self.response.payload = {
             "is_valid": True,
             "errors": [],

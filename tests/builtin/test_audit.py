@@ -1,0 +1,70 @@
+from typing import Any
+
+import pytest
+
+from zato_lite.errors import ForbiddenError, JobExistsError, JobNotFoundError
+from zato_lite.service.message import Caller
+from zato_lite.testing.app import Sandbox
+
+JOB = "zato.scheduler.job"
+ANN = Caller("ann", frozenset({"editor"}))
+ROBOT = Caller("robot", frozenset({"editor"}), ("crm.work", "zato.scheduler.*"))
+EVERY = {"name": "often", "service": "crm.work", "job_type": "interval_based", "minutes": 5}
+
+
+async def _as(it: Sandbox, caller: Caller, service: str, payload: Any = None) -> Any:
+    return await it.app.invoker.invoke(f"{JOB}.{service}", payload, caller=caller)
+
+
+async def test_who_changed_what_is_written_down_and_who_tried_to(it: Sandbox) -> None:
+    job_id = (await _as(it, ANN, "create", EVERY))["id"]
+    with pytest.raises(JobExistsError):
+        await _as(it, ANN, "create", EVERY)
+    with pytest.raises(JobNotFoundError):
+        await _as(it, ANN, "delete", {"id": 99})
+    await _as(it, ANN, "get-list")
+    await it.invoke(f"{JOB}.execute", {"id": job_id})
+
+    lines = await it.invoke("zato.audit.get-list")
+
+    assert [(it["who"], it["action"].rpartition(".")[2], it["subject"]) for it in lines[::-1]] == [
+        ("ann", "create", "often"),
+        ("ann", "create", "'often'"),
+        ("ann", "delete", "99"),
+    ]
+    assert [line["outcome"][:3] for line in lines[::-1]] == ["ok", "409", "404"]
+    assert lines[0]["time"].startswith("2027-01-15T08:00:01")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"service": "crm.fail"},
+        {"on_error_service": "crm.fail"},
+        {"on_success_service": "zato.hot-deploy.create"},
+    ],
+    ids=repr,
+)
+async def test_nobody_schedules_what_they_may_not_invoke(
+    it: Sandbox, fields: dict[str, str]
+) -> None:
+    job_id = (await _as(it, ROBOT, "create", EVERY))["id"]
+    wanted = {**EVERY, "name": "other", **fields}
+
+    for service, payload in [
+        ("create", wanted),
+        ("create-many", {"jobs": [wanted]}),
+        ("apply", {"jobs": [wanted]}),
+        ("edit", {"id": job_id, **fields}),
+    ]:
+        with pytest.raises(ForbiddenError, match="robot may not have"):
+            await _as(it, ROBOT, service, payload)
+
+    assert len(await it.invoke(f"{JOB}.get-list")) == 1
+
+
+async def test_nobody_changes_what_a_job_does_that_they_could_not_have_made(it: Sandbox) -> None:
+    job_id = (await it.invoke(f"{JOB}.create", {**EVERY, "service": "crm.fail"}))["id"]
+
+    with pytest.raises(ForbiddenError):
+        await _as(it, ROBOT, "edit", {"id": job_id, "extra": "drop everything"})
