@@ -4,6 +4,7 @@ Wall times are whole seconds since 1970-01-01T00:00:00 on a clock that knows no 
 """
 
 import re
+from array import array
 from bisect import bisect_left
 from collections.abc import Iterator
 from datetime import date
@@ -30,6 +31,10 @@ MACROS = {
 FIRST_YEAR, LAST_YEAR = 1970, 2199
 _YEARS_WITHOUT = 41
 """No day that exists at all stays away longer: 29 February on a given weekday, around 2100."""
+
+_LONGEST = 1_000
+_REMEMBERED = 1_200
+"""Months of which an expression remembers its days: a century's."""
 
 _ORDINAL_1970 = date(1970, 1, 1).toordinal()
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -246,6 +251,8 @@ class Expression:
         """The matching days of a month (year · 12 + month from 0), as bits 1 to 31."""
         days = self._memo.get(month)
         if days is None:
+            if len(self._memo) >= _REMEMBERED:
+                self._memo.clear()
             days = self._memo[month] = self._days_of(*divmod(month, 12))
         return days
 
@@ -267,7 +274,7 @@ class Expression:
         return found & ((2 << length) - 2)
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=4_096)
 def every(expression: str) -> int | None:
     """Microseconds of ``@every 1h30m``; None when the expression is none of that kind.
 
@@ -285,13 +292,15 @@ def every(expression: str) -> int | None:
     return milliseconds * 1_000
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=4_096)
 def read(expression: str, seed: str = "", day_and: bool = False) -> Expression:
     """The expression that a text stands for; ``seed`` spreads its ``H``.
 
     Raises:
         BadInputError: it cannot be read; the words say which part and why.
     """
+    if len(expression) > _LONGEST:
+        raise _refused(f"{expression[:20]}…", f"it is longer than {_LONGEST} characters")
     text = expression.strip().lower()
     if text.startswith("@"):
         text = _macro(expression, text)
@@ -301,7 +310,7 @@ def read(expression: str, seed: str = "", day_and: bool = False) -> Expression:
         raise _refused(expression, str(why)) from None
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=4_096)
 def is_spread(expression: str) -> bool:
     """Whether what the expression says depends on the job's name."""
     return bool(re.search(r"(?<![a-z])h(?![a-z])", expression.lower()))
@@ -447,7 +456,7 @@ def _spread(
     return iter(range(first + number % min(step, last - first + 1), last + 1, step))
 
 
-def _neighbours(values: tuple[int, ...], size: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def _neighbours(values: tuple[int, ...], size: int) -> tuple["array[int]", "array[int]"]:
     """For each number the value at or after it, and the one at or before it; -1 for none.
 
     Both may be asked one past either end: the last place stands for ``size`` and for -1.
@@ -456,7 +465,7 @@ def _neighbours(values: tuple[int, ...], size: int) -> tuple[tuple[int, ...], tu
     for number in range(size):
         after[number] = next((value for value in values if value >= number), -1)
         before[number] = next((value for value in reversed(values) if value <= number), -1)
-    return tuple(after), tuple(before)
+    return array("b", after), array("b", before)
 
 
 def _lowest(bits: int) -> int:

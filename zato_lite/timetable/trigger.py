@@ -26,7 +26,13 @@ from zato_lite.timetable.job import (
 from zato_lite.timetable.zone import BLOCK, Stretch, check_zone, stretches, to_text
 
 _SHORTEST = 1_000
-"""Microseconds: no interval is shorter than a millisecond."""
+_LONGEST = 36_525 * cron.DAY * SECOND
+"""Microseconds: no interval is shorter than a millisecond or longer than a century."""
+
+_LAST = 221_845_392_000 * SECOND
+"""9000-01-01; no slot of any trigger is at or after it."""
+
+_FIRST = -62_135_596_800 * SECOND
 
 _LAST_SECOND = 7_258_118_400
 """2200-01-01; no slot of a cron expression is at or after it, none is before 1970."""
@@ -50,7 +56,7 @@ class _Span(NamedTuple):
 def next_after(trigger: Trigger, moment: Instant) -> Instant | None:
     """The first slot strictly after ``moment``, or None when there is none any more."""
     slot = _next_after(trigger, moment)
-    if slot is None or (trigger.end is not None and slot >= trigger.end):
+    if slot is None or slot >= _LAST or (trigger.end is not None and slot >= trigger.end):
         return None
     return slot
 
@@ -104,7 +110,7 @@ def check(trigger: Trigger, now: Instant) -> None:
         BadInputError: it will not; every wrong field is named.
     """
     errors: list[FieldError] = []
-    for part in (_check_timezone, _check_interval, _check_expression):
+    for part in (_check_timezone, _check_moments, _check_interval, _check_expression):
         try:
             part(trigger)
         except BadInputError as error:
@@ -177,7 +183,7 @@ def _meaning(trigger: Cron) -> Expression:
     return cron.read(text, trigger.seed if cron.is_spread(text) else "", trigger.day_and)
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=8_192)
 def _cron_after(
     expression: Expression, zone: str | None, gap: GapPolicy, fold: FoldPolicy, second: int
 ) -> Instant | None:
@@ -238,7 +244,7 @@ def _cron_count(key: _Key, first: int, stop: int) -> int:
     return count
 
 
-@lru_cache(maxsize=4_096)
+@lru_cache(maxsize=2_048)
 def _spans(
     expression: Expression, zone: str | None, gap: GapPolicy, fold: FoldPolicy, block: int
 ) -> tuple[_Span, ...]:
@@ -304,6 +310,18 @@ def _check_timezone(trigger: Trigger) -> None:
         check_zone(trigger.timezone)
 
 
+def _check_moments(trigger: Trigger) -> None:
+    """Slots are kept as 64 bits, and shown as dates."""
+    moments = {"start_date": trigger.start, "end_date": trigger.end}
+    errors = [
+        FieldError(field, moment, f"`{field}` must be from 0001 to 8999")
+        for field, moment in moments.items()
+        if moment is not None and not _FIRST <= moment < _LAST
+    ]
+    if errors:
+        raise BadInputError.of(errors)
+
+
 def _check_interval(trigger: Trigger) -> None:
     if not isinstance(trigger, Interval):
         return
@@ -316,13 +334,20 @@ def _check_interval(trigger: Trigger) -> None:
     if not errors and trigger.period < _SHORTEST:
         message = f"At least one of {list(units[:5])} must be given"
         errors = [FieldError("seconds", trigger.seconds, message)]
+    if not errors and trigger.period > _LONGEST:
+        errors = [FieldError("weeks", trigger.weeks, "An interval is at most a century")]
     if errors:
         raise BadInputError.of(errors)
 
 
 def _check_expression(trigger: Trigger) -> None:
     """Read it twice: a definition on which two readers differ would surprise somebody."""
-    if not isinstance(trigger, Cron) or cron.every(trigger.expression):
+    if not isinstance(trigger, Cron):
+        return
+    if each := cron.every(trigger.expression):
+        if each > _LONGEST:
+            message = f"`{trigger.expression}`: an interval is at most a century"
+            raise BadInputError.of([FieldError("cron_definition", trigger.expression, message)])
         return
     expression = _key(trigger)[0]
     theirs = _second_reading(expression.fields)

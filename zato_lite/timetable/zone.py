@@ -17,6 +17,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NAIVE_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - wall time
 _MICROSECOND = timedelta(microseconds=1)
 _DAY = 86_400
+_LONGEST_NAME = 100
 
 
 class Stretch(NamedTuple):
@@ -41,6 +42,7 @@ def check_zone(name: str) -> None:
     Raises:
         BadInputError: there is none; the words name the nearest.
     """
+    name = name if len(name) <= _LONGEST_NAME else f"{name[:20]}…"
     try:
         known = bool(name) and not name.startswith(("posix/", "right/")) and _zone(name).key
     except (ValueError, OSError, KeyError, TypeError):
