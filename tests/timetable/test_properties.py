@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from zato_lite.timetable.calendar import Calendar
 from zato_lite.timetable.job import SECOND, Cron, Interval, Job, OneTime, Trigger
 from zato_lite.timetable.plan import JobPlan, JobState, first, plan, resumed
-from zato_lite.timetable.slots import next_slot
+from zato_lite.timetable.slots import next_slot, parts
 from zato_lite.timetable.trigger import (
     count_between,
     next_after,
@@ -270,3 +270,17 @@ def test_no_slot_comes_on_an_excluded_day(
     if slot is not None:
         assert slot > moment
         assert calendar.why_excluded(day_of(slot, trigger.timezone)) is None
+
+
+@RULES
+@given(job=jobs, calendar=calendars, moment=moments)
+def test_the_next_slot_is_the_first_part_that_may_run(
+    job: Job, calendar: Calendar, moment: int
+) -> None:
+    own = calendar if job.calendar else None
+    until = moment + 10 * DAY
+
+    slot = next_slot(job, own, moment)
+
+    runnable = [part.first for part in parts(job, own, moment, until) if part.reason is None]
+    assert (runnable or [None])[0] == (slot if slot is not None and slot <= until else None)

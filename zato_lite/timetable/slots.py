@@ -15,7 +15,7 @@ from zato_lite.timetable.trigger import (
 from zato_lite.timetable.zone import day_begins, day_of, from_wall, to_wall
 
 LOOK_AHEAD = 3_000
-"""Days: further ahead no open day is looked for at once."""
+"""So many days with slots are looked at, at once, for one that is open."""
 
 _MOVED_AT_MOST = 1_440
 """Slots: of a closed stretch with more than these, none is moved to another day."""
@@ -140,9 +140,13 @@ class _View:
         own = set(slots_between(self.trigger, begin, end)) if found else set()
         return sorted(slot for slot in found - own if begin < slot <= end and self._holds(slot))
 
-    def is_near_closed(self, day: int) -> bool:
-        """Whether slots of a neighbour may be moved to a day."""
-        return self.why(day - 1) is not None or self.why(day + 1) is not None
+    def taken_over_by(self, day: int) -> int:
+        """The earliest day on which slots of a day may run: itself, or the open one before it."""
+        if self._policy == "previous_day":
+            for earlier in range(day, day - _LONGEST_CLOSURE, -1):
+                if self.why(earlier) is None:
+                    return earlier
+        return day
 
     def _holds(self, slot: Instant) -> bool:
         """Whether a moved slot is still between the trigger's start and end."""
@@ -166,31 +170,33 @@ class _View:
 
 def _next_open(view: _View, after: Instant) -> Instant | None:
     """The first slot on an open day."""
-    horizon = day_of(after, view.zone) + LOOK_AHEAD
     slot = next_after(view.trigger, after)
-    while slot is not None and view.why(day := day_of(slot, view.zone)) is not None:
-        if day > horizon:
-            return None
+    for _ in range(LOOK_AHEAD):
+        if slot is None or view.why(day := day_of(slot, view.zone)) is None:
+            return slot
         slot = next_after(view.trigger, day_begins(day + 1, view.zone) - 1)
-    return slot
+    return None
 
 
 def _next_moved(view: _View, after: Instant) -> Instant | None:
     """The first slot of an open day, its own or taken over from a closed one."""
-    begin = day_of(after, view.zone)
     own = next_after(view.trigger, after)
-    for day in range(begin, begin + LOOK_AHEAD):
-        if own is None and not view.is_near_closed(day):
-            continue
-        if view.why(day) is None:
-            end = day_begins(day + 1, view.zone)
-            found = [slot for slot in view.moved_to(day) if slot > after]
+    day = day_of(after, view.zone)
+    for _ in range(LOOK_AHEAD):
+        end = day_begins(day + 1, view.zone)
+        if view.why(day) is not None:
             if own is not None and own < end:
-                found.append(own)
-            if found:
-                return min(found)
-        elif own is not None and day_of(own, view.zone) == day:
-            own = next_after(view.trigger, day_begins(day + 1, view.zone) - 1)
+                own = next_after(view.trigger, end - 1)
+            day += 1
+            continue
+        found = [slot for slot in view.moved_to(day) if slot > after]
+        if own is not None and own < end:
+            found.append(own)
+        if found:
+            return min(found)
+        if own is None:
+            return None
+        day = max(day + 1, view.taken_over_by(day_of(own, view.zone)))
     return None
 
 
