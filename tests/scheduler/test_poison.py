@@ -1,0 +1,228 @@
+"""Services that break what they can: each breaks its own run, and nothing else."""
+
+import asyncio
+import logging
+import sys
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+
+from tests.scheduler.conftest import World
+from zato_lite.log import RunCapture
+from zato_lite.scheduler import loop as loop_module
+from zato_lite.scheduler.jobs import Jobs
+from zato_lite.scheduler.loop import Scheduler
+from zato_lite.service.base import Service
+from zato_lite.service.invoker import Invoker
+from zato_lite.service.registry import Registry
+from zato_lite.store.sqlite import SqliteStore
+from zato_lite.testing.clock import ManualClock
+
+
+class Raises(Service):
+    async def handle(self) -> None:
+        raise ValueError("no")
+
+
+class Base(Service):
+    async def handle(self) -> None:
+        raise BaseException("base")  # noqa: TRY002 - that is the point
+
+
+class Exits(Service):
+    async def handle(self) -> None:
+        sys.exit(3)
+
+
+class Interrupts(Service):
+    async def handle(self) -> None:
+        raise KeyboardInterrupt
+
+
+class Cancels(Service):
+    async def handle(self) -> None:
+        raise asyncio.CancelledError
+
+
+class Recurses(Service):
+    async def handle(self) -> None:
+        def again() -> None:
+            again()
+
+        again()
+
+
+class Odd(Service):
+    async def handle(self) -> None:
+        self.response.payload = {"a": object()}
+
+
+class Huge(Service):
+    async def handle(self) -> None:
+        self.response.payload = "x" * 2_000_000
+
+
+class Unspeakable(Service):
+    async def handle(self) -> None:
+        class MuteError(Exception):
+            def __str__(self) -> str:
+                raise RuntimeError("I do not speak")
+
+        raise MuteError
+
+
+class Loud(Service):
+    async def handle(self) -> None:
+        for number in range(3_000):
+            self.logger.info("line %s", number)
+
+
+class Wrong(Service):
+    async def handle(self) -> None:
+        self.logger.info("%d apples", "three")
+
+
+class Forever(Service):
+    async def handle(self) -> None:
+        await asyncio.Event().wait()
+
+
+class Stubborn(Service):
+    is_let_go = False
+
+    async def handle(self) -> str:
+        while not Stubborn.is_let_go:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                if self.request.input == "yields":
+                    return "late"
+        return "at last"
+
+
+class Fine(Service):
+    async def handle(self) -> str:
+        return "fine"
+
+
+ALL: list[type[Service]] = [
+    Raises, Base, Exits, Interrupts, Cancels, Recurses, Odd, Huge, Unspeakable, Loud, Wrong,
+    Forever, Stubborn, Fine,
+]  # fmt: skip
+
+
+class RealWorld(World):
+    """A world whose services are services."""
+
+    def __init__(self, store: SqliteStore, clock: ManualClock) -> None:
+        super().__init__(store, clock, grace=0.0)
+        registry = Registry()
+        for each in ALL:
+            each.name = each.__name__.lower()
+            registry.add(each)
+        invoker = Invoker(registry, clock=clock)
+        self.scheduler = Scheduler(store, invoker.run, clock, grace=0.0)
+        self.jobs = Jobs(store, self.scheduler, clock)
+
+
+@pytest.fixture
+async def real(store: SqliteStore, clock: ManualClock) -> AsyncIterator[RealWorld]:
+    there = RealWorld(store, clock)
+    async with there.scheduler:
+        yield there
+
+
+async def run_of(world: World, service: str, **fields: Any) -> Any:
+    """The poison's run, with a healthy job beside it that must not be harmed."""
+    job_id = await world.create(service=service, trigger=world.once(1), **fields)
+    fine = await world.create(name="fine", service="fine", trigger=world.once(1))
+    await world.go(1)
+    await world.scheduler.rest()
+    assert await world.outcomes(fine) == ["ok"]
+    return (await world.runs(job_id))[0]
+
+
+@pytest.mark.parametrize(
+    ("service", "words"),
+    [
+        ("raises", "ValueError: no"),
+        ("base", "base"),
+        ("exits", "SystemExit(3)"),
+        ("interrupts", "KeyboardInterrupt"),
+        ("recurses", "RecursionError"),
+        ("odd", "has no JSON form"),
+        ("huge", "are kept at most"),
+        ("unspeakable", "Mute"),
+        ("cancels", "CancelledError"),
+    ],
+)
+async def test_what_a_service_raises_is_an_error_of_its_run(
+    real: RealWorld, service: str, words: str
+) -> None:
+    run = await run_of(real, service)
+
+    assert run.outcome == "error"
+    assert words in run.error
+
+
+@pytest.fixture
+def capture() -> Iterator[None]:
+    handler = RunCapture()
+    logging.getLogger().addHandler(handler)
+    level = logging.getLogger().level
+    logging.getLogger().setLevel(logging.INFO)
+    yield
+    logging.getLogger().removeHandler(handler)
+    logging.getLogger().setLevel(level)
+
+
+async def test_lines_without_end_come_to_an_end(real: RealWorld, capture: None) -> None:
+    run = await run_of(real, "loud")
+
+    lines = await real.jobs.log_entries(run.job_id, run.number)
+    assert run.outcome == "ok"
+    assert len(lines) == 1_003
+    assert lines[-2][2] == "2000 more lines were left out"
+
+
+async def test_a_line_with_the_wrong_arguments_is_kept_as_it_is(
+    real: RealWorld, capture: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    logging.raiseExceptions = False
+    caplog.handler.setLevel(logging.CRITICAL)  # it would fail the test
+    try:
+        run = await run_of(real, "wrong")
+    finally:
+        logging.raiseExceptions = True
+        caplog.handler.setLevel(logging.NOTSET)
+
+    lines = await real.jobs.log_entries(run.job_id, run.number)
+    assert lines[1][2] == "%d apples"
+
+
+async def test_a_service_that_takes_too_long_is_cancelled(real: RealWorld) -> None:
+    run = await run_of(real, "forever", max_execution_time_ms=20)
+
+    assert (run.outcome, run.error) == ("timeout", "exceeded max_execution_time_ms=20")
+
+
+async def test_a_service_that_goes_on_after_its_time_cannot_make_it_good(
+    real: RealWorld,
+) -> None:
+    run = await run_of(real, "stubborn", max_execution_time_ms=20, extra="yields")
+
+    assert (run.outcome, run.result) == ("timeout", None)
+
+
+async def test_a_service_that_swallows_its_cancellation_is_left_to_itself(
+    real: RealWorld, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(loop_module, "ABANDON_S", 0.05)
+
+    run = await run_of(real, "stubborn", max_execution_time_ms=20)
+
+    assert run.outcome == "timeout"
+    record = next(r for r in caplog.records if "goes on" in r.message)
+    assert getattr(record, "service", "") == "stubborn"
+    Stubborn.is_let_go = True  # the loop cancels what is left when it is closed
