@@ -17,7 +17,7 @@ $(VENV)/.runtime: pyproject.toml
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.runtime pyproject.toml
-	$(BIN)/pip install --quiet --editable '.[postgres]' --group dev
+	$(BIN)/pip install --quiet --editable . --group dev
 	@touch $@
 
 .PHONY: install dev serve check format lint types layers test
