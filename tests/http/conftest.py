@@ -62,7 +62,7 @@ class Services:
     """Ordinary and oddly named services."""
 
     def __init__(self) -> None:
-        names = ("zato.ping", "echo", "fail", "wrong", "taken", "slow", "none", "text", "loud")
+        names = ("zato.ping", "echo", "fail", "wrong", "taken", "slow", "none", "text", "page")
         odd = ("health", "ready", "static", "login", "metrics", "zato.user.create")
         self.entries = {name: Entry(name, Plain) for name in (*names, *odd)}
         self.entries["customers"] = Entry("customers", Customers)
@@ -103,6 +103,8 @@ class Invoker:
                 return Outcome(cid)
             case "text":
                 return Outcome(cid, "<b>", status_code=201, headers={"X-A": "1", "X-B": "a\r\nb"})
+            case "page":
+                return Outcome(cid, "<html>", content_type="text/html")
             case _:
                 return Outcome(cid, invocation.payload)
 

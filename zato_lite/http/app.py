@@ -1,11 +1,15 @@
 """Requests to responses: which service is meant, who calls it, what is answered."""
 
+import asyncio
+import inspect
 import itertools
 import logging
 import math
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from typing import NamedTuple, Protocol
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Protocol
 
 from zato_lite.errors import (
     ForbiddenError,
@@ -14,21 +18,33 @@ from zato_lite.errors import (
     UnauthorizedError,
     ZatoLiteError,
 )
-from zato_lite.http.auth import Admitted, Authenticator
+from zato_lite.http.auth import Admitted, Authenticator, Deed
 from zato_lite.http.convert import context_of, error_response, payload_of, query_of, response_of
+from zato_lite.http.envelope import closed, opened
+from zato_lite.http.events import Events, event_routes
 from zato_lite.http.guard import MisdirectedError, is_served, refuse_other_sites
 from zato_lite.http.message import Request, Response
-from zato_lite.http.routes import Channel, Elsewhere, Table, allowed, parse_channel
+from zato_lite.http.observe import Latency, Metrics, Readiness, observe_routes
+from zato_lite.http.openapi import Described, description
+from zato_lite.http.pages import page_routes
+from zato_lite.http.routes import Channel, Elsewhere, Route, Table, allowed, parse_channel
+from zato_lite.http.session import COOKIE, session_routes
+from zato_lite.service.access import needed_role
 from zato_lite.service.message import Caller, HttpContext, Invocation, Outcome
+from zato_lite.service.schema import schema_of
+from zato_lite.wire import encode
 
 INVOKE = "/zato/api/invoke/"
 PING = "/zato/ping"
+ENVELOPE = "/zato/admin/invoke"
 
 Run = Callable[[Invocation], Awaitable[Outcome]]
-Handler = Callable[[Request, Caller | None], Awaitable[Response]]
 
 _log = logging.getLogger(__name__)
 _ANYBODY = Admitted(Caller("anonymous", frozenset({"viewer"}), ("zato.ping",)), math.inf)
+_DOCS = Path(__file__).parent / "docs_page"
+_AUDITED = frozenset({"editor", "admin"})
+_NOTED = frozenset({401, 403, 429})
 _MOST_HOSTS = 1000
 _AFTER_INVOKE = len(INVOKE)
 
@@ -46,6 +62,16 @@ class Entry(Protocol):
         """Its class; ``rest`` on it declares its channels."""
         ...
 
+    @property
+    def input(self) -> Any:
+        """The declared type of what it takes, or None."""
+        ...
+
+    @property
+    def output(self) -> Any:
+        """The declared type of what it gives, or None."""
+        ...
+
 
 class Services(Protocol):
     """The deployed services."""
@@ -55,24 +81,10 @@ class Services(Protocol):
     def __iter__(self) -> Iterator[Entry]: ...
 
 
-class Route(NamedTuple):
-    """A path of the server's own and what answers there.
-
-    Attributes:
-        path: exact, or ending in ``/*`` for everything below.
-        role: the least role it takes; None lets anybody in.
-    """
-
-    methods: tuple[str, ...]
-    path: str
-    handler: Handler
-    role: str | None = "viewer"
-
-
 class _Known:
     """What was found out about a head: it holds for the next request that has the same one."""
 
-    __slots__ = ("admitted", "context", "query", "service", "table")
+    __slots__ = ("admitted", "context", "is_audited", "query", "service", "table")
 
     def __init__(
         self,
@@ -84,6 +96,7 @@ class _Known:
     ) -> None:
         self.service, self.admitted, self.query = service, admitted, query
         self.context, self.table = context, table
+        self.is_audited = needed_role(service) in _AUDITED
 
 
 class HttpApp:
@@ -98,6 +111,9 @@ class HttpApp:
         allowed_hosts: Iterable[str] = (),
         routes: Iterable[Route] = (),
         channels: Mapping[str, str] | None = None,
+        events: Events | None = None,
+        readiness: Readiness | None = None,
+        metrics: Iterable[Metrics] = (),
         new_cid: Callable[[], str] | None = None,
     ) -> None:
         self._run, self._services, self._authenticator = run, services, authenticator
@@ -106,9 +122,22 @@ class HttpApp:
         self._new_cid = new_cid or cids()
         self._configured = dict(channels or {})
         self._monotonic = authenticator.clock.monotonic
-        self.routes = [*routes]
-        self._exact = {route.path: route for route in self.routes if route.path[-2:] != "/*"}
-        self._below = [route for route in self.routes if route.path[-2:] == "/*"]
+        self.latency = Latency()
+        self._notes: set[asyncio.Task[None]] = set()
+        self.routes = [
+            Route(("POST",), ENVELOPE, self._envelope),
+            *session_routes(authenticator),
+            *observe_routes(readiness, (self.latency.samples, *metrics)),
+            *(event_routes(events) if events is not None else ()),
+            Route(("GET",), "/openapi.json", self._openapi),
+            *page_routes(_DOCS, "/docs"),
+            *routes,
+        ]
+        self._exact: dict[str, dict[str, Route]] = {}
+        for route in self.routes:
+            for method in route.methods:
+                self._exact.setdefault(route.path, {})[method] = route
+        self._below = [path[:-1] for path in self._exact if path.endswith("/*")]
         self.table: Table[str] = Table(())
         self.reload()
 
@@ -134,7 +163,13 @@ class HttpApp:
             invocation = Invocation(
                 known.service, payload, raw, cid, "http", caller, None, None, context
             )
-            return response_of(await self._run(invocation))
+            outcome = await self._run(invocation)
+            response = response_of(outcome)
+            self.latency.add(response.status, outcome.duration_us)
+            if known.is_audited:
+                deed = Deed(caller.name, "invoke", known.service, str(response.status), cid)
+                self._note(deed, request)
+            return response  # noqa: TRY300 - it is what is answered
         except ZatoLiteError as error:
             return self._refused(request, error)
         except Exception as error:  # noqa: BLE001 - the last resort; it is in the log
@@ -150,7 +185,7 @@ class HttpApp:
         """
         headers = request.headers
         refuse_other_sites(headers)
-        credentials = headers.get(b"authorization") or _other_credentials(headers)
+        credentials = _credentials(headers)
         if credentials is None:
             raise UnauthorizedError("Unauthorized")
         known = self._authenticator.remembered(credentials)
@@ -166,9 +201,9 @@ class HttpApp:
             return self._known(request, "zato.ping", {}, _ANYBODY)
         if path.startswith(INVOKE):
             return await self._admit_to(path[_AFTER_INVOKE:], request, {})
-        route = self._exact.get(path) or self._find_below(path)
-        if route is not None:
-            return await self._route(request, route)
+        verbs = self._exact.get(path) or self._find_below(path)
+        if verbs is not None:
+            return await self._route(request, verbs)
         found = (
             Elsewhere(("GET", "HEAD"))
             if path == PING
@@ -194,10 +229,11 @@ class HttpApp:
         query = query_of(request.query) if request.query else {}
         return _Known(service, admitted, query, context_of(request, query, params), self.table)
 
-    async def _route(self, request: Request, route: Route) -> Response:
+    async def _route(self, request: Request, verbs: Mapping[str, Route]) -> Response:
         method = request.method
-        if method not in route.methods and not (method == "HEAD" and "GET" in route.methods):
-            return self._elsewhere(request, allowed(route.methods))
+        route = verbs.get("GET" if method == "HEAD" and "HEAD" not in verbs else method)
+        if route is None:
+            return self._elsewhere(request, allowed(verbs))
         caller = None
         if route.role is not None:
             admitted = await self.admit(request)
@@ -207,6 +243,50 @@ class HttpApp:
         response = await route.handler(request, caller)
         response.cid = response.cid or self._new_cid()
         return response
+
+    async def _envelope(self, request: Request, caller: Caller | None) -> Response:
+        """Invoke what is named in the envelope, with that service's own authorisation."""
+        envelope, payload, raw = opened(request.body)
+        known = await self._admit_to(envelope.name, request, {})
+        service = envelope.name
+        if envelope.is_async:
+            service = "zato.service.invoke"
+            payload = {"name": envelope.name, "payload": payload, "is_async": True}
+        cid = self._new_cid()
+        invocation = Invocation(
+            service,
+            payload,
+            raw,
+            cid,
+            "http",
+            known.admitted.caller,
+            envelope.timeout,
+            None,
+            known.context,
+        )
+        outcome = await self._run(invocation)
+        response = closed(response_of(outcome))
+        self.latency.add(response.status, outcome.duration_us)
+        if known.is_audited:
+            who, status = known.admitted.caller.name, str(response.status)
+            self._note(Deed(who, "invoke", envelope.name, status, cid), request)
+        return response
+
+    async def _openapi(self, request: Request, caller: Caller | None) -> Response:
+        """Describe what the caller may invoke."""
+        admitted = await self.admit(request)
+        described = [
+            Described(
+                entry.name,
+                inspect.cleandoc(entry.cls.__doc__ or "").split("\n\n")[0],
+                tuple(c for c, name in self.table.channels if name == entry.name),
+                schema_of(entry.input),
+                schema_of(entry.output),
+            )
+            for entry in self._services
+            if admitted.may_invoke(entry.name)
+        ]
+        return Response(200, encode(description(described, version("zato-lite"))))
 
     def _nothing(self, request: Request, found: Elsewhere | None) -> Response:
         return self._not_found(request) if found is None else self._elsewhere(request, found.allow)
@@ -222,6 +302,8 @@ class HttpApp:
 
     def _refused(self, request: Request, error: ZatoLiteError) -> Response:
         cid = self._new_cid()
+        if error.status in _NOTED and _credentials(request.headers) is not None:
+            self._note(Deed("", "refused", request.path, str(error.status), cid), request)
         if isinstance(error, UnauthorizedError):
             error = UnauthorizedError(f"Unauthorized; cid={cid}")
             response = error_response(error, cid)
@@ -229,14 +311,26 @@ class HttpApp:
             return response
         return error_response(error, cid)
 
+    def _note(self, deed: Deed, request: Request) -> None:
+        """Write it down in the audit log, without letting anybody wait for that."""
+        note = asyncio.ensure_future(self._authenticator.audit(deed, request))
+        self._notes.add(note)
+        note.add_done_callback(self._noted)
+
+    def _noted(self, note: "asyncio.Task[None]") -> None:
+        self._notes.discard(note)
+        if not note.cancelled() and (error := note.exception()) is not None:
+            _log.error("audit failed", exc_info=error)
+
     def _is_served(self, host: bytes) -> bool:
         served = is_served(host, self._allowed_hosts)
         if served and len(self._hosts) < _MOST_HOSTS:
             self._hosts[host] = True
         return served
 
-    def _find_below(self, path: str) -> Route | None:
-        return next((r for r in self._below if path.startswith(r.path[:-1])), None)
+    def _find_below(self, path: str) -> Mapping[str, Route] | None:
+        below = next((prefix for prefix in self._below if path.startswith(prefix)), None)
+        return self._exact[f"{below}*"] if below is not None else None
 
     def _channels(self) -> Iterator[tuple[Channel, str]]:
         for text, service in self._configured.items():
@@ -254,12 +348,14 @@ def cids() -> Callable[[], str]:
     return lambda: f"{prefix}{next(numbers):08x}"
 
 
-def _other_credentials(headers: Mapping[bytes, bytes]) -> bytes | None:
+def _credentials(headers: Mapping[bytes, bytes]) -> bytes | None:
+    if (given := headers.get(b"authorization")) is not None:
+        return given
     if (key := headers.get(b"x-api-key")) is not None:
         return b"Bearer " + key
     for piece in headers.get(b"cookie", b"").split(b";"):
         name, _, value = piece.strip().partition(b"=")
-        if name == b"zato_lite_session":
+        if name == COOKIE.encode():
             return b"Session " + value
     return None
 

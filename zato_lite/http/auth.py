@@ -20,6 +20,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from zato_lite.clock import Clock
 from zato_lite.errors import ConfigError, TooManyRequestsError, UnauthorizedError
+from zato_lite.http.message import Request
 from zato_lite.service.access import ROLES, may_invoke
 from zato_lite.service.message import Caller
 
@@ -36,6 +37,7 @@ _MEMORY_SIZE = 4096
 _FREE_FAILURES = 5
 _LONGEST_WAIT_S = 300.0
 _FAILURES_KEPT = 10_000
+_LONGEST_NAME = 200
 
 
 class Credential(Protocol):
@@ -67,16 +69,14 @@ class Credential(Protocol):
         ...
 
 
-class Audit(NamedTuple):
-    """Something that a caller did or tried: at which instant, from where, and what came of it."""
+class Deed(NamedTuple):
+    """Something that a caller did or tried, and what came of it."""
 
-    at: int
     who: str
     action: str
     subject: str
     outcome: str
-    cid: str
-    remote_address: str
+    cid: str = ""
 
 
 class Users(Protocol):
@@ -314,6 +314,18 @@ class Authenticator:
         for admitted in self._known.values():
             admitted.until = 0.0
         self._known.clear()
+
+    async def audit(self, deed: Deed, request: Request) -> None:
+        """Write down what a caller did or tried."""
+        await self._users.record_audit(
+            at=self.clock.now(),
+            who=deed.who[:_LONGEST_NAME],
+            action=deed.action,
+            subject=deed.subject[:_LONGEST_NAME],
+            outcome=deed.outcome,
+            cid=deed.cid,
+            remote_address=request.remote_address,
+        )
 
     async def log_in(self, name: str, password: str, address: str) -> str:
         """A session's token for the user.

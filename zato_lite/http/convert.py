@@ -19,8 +19,11 @@ UNEXPECTED = "An error has occurred"
 
 _MOST_FIELDS = 1000
 _INTERNAL = 500
+_LEAST_STATUS, _MOST_STATUS = 200, 599
 _UNAVAILABLE = 503
 _TIMEOUT = 504
+_ACTIVE = ("text/html", "image/svg", "application/xhtml", "text/xml", "application/xml")
+_SANDBOX = "sandbox allow-forms allow-popups allow-scripts"
 _NO_BODY = frozenset({204, 205, 304})
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
 _NOT_IN_VALUES = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -99,31 +102,47 @@ def response_of(outcome: Outcome) -> Response:
     """What is answered for what came of an invocation."""
     if outcome.error is not None:
         return error_response(outcome.error, outcome.cid, is_cancelled=outcome.is_cancelled)
-    payload, kind = outcome.payload, outcome.content_type
-    body: bytes
+    payload = outcome.payload
     try:
         if type(payload) is dict:
-            body, kind = encode(payload, plain), kind or JSON
-        elif payload is None or payload == "":
-            body, kind = b"{}", kind or JSON  # as Zato's clients read «nothing»
-        elif isinstance(payload, str):
-            body, kind = payload.encode(), kind or TEXT
-        elif isinstance(payload, bytes):
-            body, kind = payload, kind or BYTES
-        elif isinstance(payload, msgspec.Struct):
-            body, kind = msgspec.json.encode(payload, enc_hook=plain), kind or JSON
+            body, kind = encode(payload, plain), JSON
         else:
-            body, kind = encode(payload, plain), kind or JSON
+            body, kind = _body_of(payload)
     except (TypeError, ValueError, RecursionError) as error:
         _log.exception("response cannot be sent", extra={"cid": outcome.cid})
         return error_response(error, outcome.cid)
-    status = outcome.status_code or 200
-    if status in _NO_BODY:
-        body, kind = b"", None
-    response = Response(status, body, kind, (), outcome.cid)
+    response = Response(outcome.status_code or 200, body, kind, (), outcome.cid)
+    if outcome.headers or outcome.content_type or kind != JSON or outcome.status_code:
+        _dress(response, outcome)
+    return response
+
+
+def _body_of(payload: Any) -> tuple[bytes, str]:
+    if payload is None or payload == "":
+        return b"{}", JSON  # as Zato's clients read «nothing»
+    if isinstance(payload, str):
+        return payload.encode(), TEXT
+    if isinstance(payload, bytes):
+        return payload, BYTES
+    if isinstance(payload, msgspec.Struct):
+        return msgspec.json.encode(payload, enc_hook=plain), JSON
+    return encode(payload, plain), JSON
+
+
+def _dress(response: Response, outcome: Outcome) -> None:
+    """Give the response what the service said of it, as far as it may say that."""
+    given = outcome.content_type
+    if given and given.isascii() and not _NOT_IN_VALUES.search(given):
+        response.content_type = given
     if outcome.headers:
         response.headers = _checked(outcome.headers, outcome.cid)
-    return response
+    if not _LEAST_STATUS <= response.status <= _MOST_STATUS:
+        _log.error("no such status", extra={"cid": outcome.cid, "status": response.status})
+        response.status = _INTERNAL
+    if response.status in _NO_BODY:
+        response.body, response.content_type = b"", None
+    elif response.content_type is not None and response.content_type.startswith(_ACTIVE):
+        response.headers = _sandboxed(response.headers)
 
 
 def error_response(error: BaseException, cid: str, *, is_cancelled: bool = False) -> Response:
@@ -182,6 +201,13 @@ def _text(body: bytes) -> str:
         return body.decode()
     except UnicodeDecodeError as error:
         raise BadInputError("The text is not UTF-8") from error
+
+
+def _sandboxed(headers: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    """A service's page does not act as the server's own, unless the service says what it may."""
+    names = {name.lower() for name, _ in headers}
+    defaults = (("Content-Security-Policy", _SANDBOX), ("Cache-Control", "no-store"))
+    return headers + tuple(field for field in defaults if field[0].lower() not in names)
 
 
 def _checked(headers: Mapping[str, str], cid: str) -> tuple[tuple[str, str], ...]:

@@ -5,7 +5,14 @@ from email.utils import formatdate
 from zato_lite.http.message import Response
 
 _MOST_HEADS = 1000
-_SAFE = "X-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\n"
+_SAFE = "X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n"
+_SAFE_DATA = (
+    "Cache-Control: no-store\r\n"
+    "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n"
+)
+_PAGES = ("text/html", "text/css", "text/javascript", "image/", "font/")
+"""What is shown by a browser says itself how long it may be kept and what it may load."""
+
 _BODILESS = frozenset({204, 304})
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -108,6 +115,8 @@ class Renderer:
         text = f"HTTP/1.1 {status} {_REASONS.get(status, 'Unknown')}\r\n"
         if content_type is not None:
             text += f"Content-Type: {content_type}\r\n"
+        if content_type is None or not content_type.startswith(_PAGES):
+            text += _SAFE_DATA
         head = (text + _SAFE).encode("latin-1") + self._date
         if len(self._heads) < _MOST_HEADS:
             self._heads[status, content_type] = head

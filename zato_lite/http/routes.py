@@ -1,17 +1,35 @@
 """From a method and a path to what answers: pure, decided when the table is built."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Generic, NamedTuple, TypeVar
 from urllib.parse import unquote
 
 from zato_lite.errors import ConfigError
+from zato_lite.http.message import Request, Response
+from zato_lite.service.message import Caller
 
 T = TypeVar("T")
+
+Handler = Callable[[Request, Caller | None], Awaitable[Response]]
 
 _METHOD = re.compile(r"[A-Z]+\Z")
 _PARAMETER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}\Z")
 _ANY = "*"
+
+
+class Route(NamedTuple):
+    """A path of the server's own and what answers there.
+
+    Attributes:
+        path: exact, or ending in ``/*`` for everything below.
+        role: the least role it takes; None lets anybody in.
+    """
+
+    methods: tuple[str, ...]
+    path: str
+    handler: Handler
+    role: str | None = "viewer"
 
 
 class Channel(NamedTuple):

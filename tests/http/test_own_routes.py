@@ -1,0 +1,366 @@
+import asyncio
+import json
+from base64 import b64decode, b64encode
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.http.conftest import BASIC, Ask, Invoker, Running, Services, running
+from zato_lite.http.app import HttpApp
+from zato_lite.http.auth import Authenticator, new_key
+from zato_lite.http.events import EventLog
+from zato_lite.http.message import Request
+from zato_lite.http.observe import Sample, exposition
+from zato_lite.http.pages import page_routes
+from zato_lite.testing.users import MemoryUsers
+
+
+@pytest.fixture
+def events() -> EventLog:
+    return EventLog(beat=0.01)
+
+
+@pytest.fixture
+def app(invoker: Invoker, authenticator: Authenticator, events: EventLog) -> HttpApp:
+    async def readiness() -> dict[str, str]:
+        return {"store": "the disk is full"} if invoker.invocations else {}
+
+    async def metrics() -> list[Sample]:
+        return [Sample("zato_scheduler_fired_total", "counter", "Runs.", 3, {"job": 'a"b\\'})]
+
+    return HttpApp(
+        invoker.run,
+        Services(),
+        authenticator,
+        events=events,
+        readiness=readiness,
+        metrics=[metrics],
+    )
+
+
+# Every route
+
+
+async def test_every_route_but_a_few_is_closed_to_strangers_and_weak_roles(
+    ask: Ask, app: HttpApp, users: MemoryUsers, invoker: Invoker
+) -> None:
+    nobody = new_key()
+    await users.save_key(nobody.name, nobody.hash, frozenset(), (), True)
+    bearer = b"Bearer " + nobody.text.encode()
+    targets = {(method, route.path) for route in app.routes for method in route.methods}
+    for name in Services().entries:
+        targets |= {("POST", f"/zato/api/invoke/{name}"), ("GET", f"/zato/api/invoke/{name}")}
+    for channel, _ in app.table.channels:
+        targets |= {(method, channel.path) for method in channel.methods}
+
+    closed = {}
+    for method, path in targets:
+        stranger = (await ask(method, path, b"{}", auth=None))[0]
+        weak = (await ask(method, path, b'{"name": "echo"}', auth=bearer))[0]
+        closed[method, path] = (stranger, weak)
+
+    is_open = {target for target, statuses in closed.items() if statuses != (401, 403)}
+    assert is_open == {
+        ("GET", "/healthz"),
+        ("GET", "/readyz"),
+        ("POST", "/zato/session"),
+        ("DELETE", "/zato/session"),
+    }
+    assert not invoker.invocations
+
+
+# The envelope
+
+
+def envelope(**fields: Any) -> bytes:
+    return json.dumps(fields).encode()
+
+
+async def test_an_envelope_is_opened_and_the_answer_put_into_one(
+    ask: Ask, invoker: Invoker
+) -> None:
+    body = envelope(name="echo", payload=b64encode(b'{"a": 1}').decode(), channel="invoke")
+
+    status, _, answer = await ask("POST", "/zato/admin/invoke", body)
+
+    told = json.loads(answer)
+    assert status == 200
+    assert told["zato_env"]["result"] == "ZATO_OK"
+    assert json.loads(b64decode(told["response"])) == {"a": 1}
+    assert invoker.invocations[-1].raw == b'{"a": 1}'
+
+
+async def test_an_envelope_may_hold_text_or_nothing_and_be_for_later(
+    ask: Ask, invoker: Invoker
+) -> None:
+    await ask(
+        "POST", "/zato/admin/invoke", envelope(name="echo", payload=b64encode(b"a=b").decode())
+    )
+    assert invoker.invocations[-1].payload == "a=b"
+
+    await ask("POST", "/zato/admin/invoke", envelope(name="echo", payload=""))
+    assert invoker.invocations[-1].payload is None
+
+    await ask("POST", "/zato/admin/invoke", envelope(name="echo", is_async=True))
+    assert invoker.invocations[-1].service == "zato.service.invoke"
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (envelope(name="taken"), 409),
+        (envelope(name="missing"), 404),
+        (envelope(payload="e30="), 400),
+        (envelope(name="echo", payload="!"), 400),
+        (b"[]", 400),
+        (b"", 400),
+    ],
+)
+async def test_what_is_wrong_with_an_envelope_is_said(ask: Ask, body: bytes, status: int) -> None:
+    answered, _, answer = await ask("POST", "/zato/admin/invoke", body)
+
+    told = json.loads(answer)
+    assert answered == status
+    assert told["result"] == "Error"
+    assert told.get("zato_env", {"result": "ZATO_ERROR"})["result"] == "ZATO_ERROR"
+
+
+# Sessions
+
+
+async def test_a_session_is_a_cookie(ask: Ask, app: HttpApp, users: MemoryUsers) -> None:
+    login = b'{"username": "admin.invoke", "password": "secret"}'
+
+    status, headers, body = await ask("POST", "/zato/session", login, auth=None)
+    cookie = headers["set-cookie"]
+    token = cookie.partition(";")[0]
+
+    assert (status, json.loads(body)["name"]) == (200, "admin.invoke")
+    assert "HttpOnly; SameSite=Strict" in cookie
+    assert "Secure" not in cookie
+    seen = await ask("GET", "/zato/session", auth=None, cookie=f"x=y; {token}")
+    assert json.loads(seen[2]) == {"name": "admin.invoke", "roles": ["admin"], "patterns": []}
+    foreign = await ask(
+        "POST", "/zato/api/invoke/echo", auth=None, cookie=token, sec_fetch_site="cross-site"
+    )
+    assert foreign[0] == 403
+    out = await ask("DELETE", "/zato/session", auth=None)
+    assert "Max-Age=0" in out[1]["set-cookie"]
+    assert [entry["outcome"] for entry in users.audit if entry["action"] == "login"] == ["ok"]
+
+
+@pytest.mark.parametrize(
+    ("login", "status"),
+    [
+        (b'{"username": "admin.invoke", "password": "wrong"}', 401),
+        (b'{"username": "nobody", "password": "secret"}', 401),
+        (b'{"username": "nobody"}', 400),
+        (b"", 400),
+    ],
+)
+async def test_a_wrong_login_is_refused(ask: Ask, login: bytes, status: int) -> None:
+    answered, headers, _ = await ask("POST", "/zato/session", login, auth=None)
+
+    assert answered == status
+    assert "set-cookie" not in headers
+
+
+async def test_a_page_s_own_requests_open_no_window_of_the_browser(ask: Ask) -> None:
+    _, headers, _ = await ask("GET", "/zato/session", auth=None, sec_fetch_dest="empty")
+
+    assert headers["www-authenticate"] == 'Session realm="zato-lite"'
+
+
+async def test_an_api_key_may_come_in_a_header_of_its_own(ask: Ask, users: MemoryUsers) -> None:
+    key = new_key()
+    await users.save_key(key.name, key.hash, frozenset({"operator"}), ("ec*",), True)
+
+    one = await ask("POST", "/zato/api/invoke/echo", auth=None, x_api_key=key.text)
+    other = await ask("POST", "/zato/api/invoke/none", auth=None, x_api_key=key.text)
+
+    assert (one[0], other[0]) == (200, 403)
+
+
+async def test_what_changes_things_and_what_was_refused_is_in_the_audit_log(
+    ask: Ask, app: HttpApp, users: MemoryUsers
+) -> None:
+    await ask("POST", "/zato/api/invoke/zato.user.create", b"{}")
+    await ask("POST", "/zato/api/invoke/echo", b"{}")
+    await ask("POST", "/zato/api/invoke/echo", b"{}", auth=b"Basic " + b64encode(b"a:b"))
+    await ask("GET", "/zato/session")
+    await asyncio.gather(*app._notes)
+
+    found = [(entry["who"], entry["subject"], entry["outcome"]) for entry in users.audit]
+    assert found == [
+        ("admin.invoke", "zato.user.create", "200"),
+        ("", "/zato/api/invoke/echo", "401"),
+    ]
+
+
+# Observing
+
+
+async def test_health_and_readiness_are_told_to_anybody(ask: Ask) -> None:
+    assert (await ask("GET", "/healthz", auth=None))[::2] == (200, b"ok\n")
+    assert json.loads((await ask("GET", "/readyz", auth=None))[2])["is_ready"] is True
+
+    await ask("POST", "/zato/api/invoke/echo")
+    status, _, body = await ask("GET", "/readyz", auth=None)
+
+    assert status == 503
+    assert json.loads(body) == {"is_ready": False, "reasons": {"store": "the disk is full"}}
+
+
+async def test_metrics_are_in_the_format_of_prometheus(ask: Ask) -> None:
+    await ask("POST", "/zato/api/invoke/echo")
+    await ask("POST", "/zato/api/invoke/fail")
+
+    status, headers, body = await ask("GET", "/metrics")
+
+    text = body.decode()
+    assert status == 200
+    assert headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert (
+        '# TYPE zato_scheduler_fired_total counter\nzato_scheduler_fired_total{job="a\\"b\\\\"} 3'
+        in text
+    )
+    assert 'zato_lite_http_invocation_seconds_bucket{le="+Inf"} 2' in text
+    assert "zato_lite_http_invocation_seconds_count 2" in text
+    assert 'zato_lite_http_invocations_total{status="500"} 1' in text
+    assert text.count("# TYPE zato_lite_http_invocation_seconds histogram") == 1
+
+
+def test_no_samples_are_no_text() -> None:
+    assert exposition([]) == ""
+    assert exposition([Sample("a", "gauge", "A.", 0.25)]).endswith("a 0.25\n")
+
+
+# Pages
+
+
+async def test_the_description_names_what_the_caller_may_invoke(
+    ask: Ask, users: MemoryUsers
+) -> None:
+    key = new_key()
+    await users.save_key(key.name, key.hash, frozenset({"operator"}), ("echo", "customers"), True)
+
+    _, _, body = await ask("GET", "/openapi.json", auth=b"Bearer " + key.text.encode())
+
+    paths = json.loads(body)["paths"]
+    assert set(paths) == {
+        "/zato/ping",
+        "/zato/api/invoke/echo",
+        "/zato/api/invoke/customers",
+        "/customers/{id}",
+        "/customers/{id}/notes",
+        "/customers/new",
+    }
+    assert paths["/customers/{id}"]["get"]["parameters"][0]["name"] == "id"
+
+
+async def test_the_documentation_needs_nothing_from_elsewhere(ask: Ask) -> None:
+    status, headers, body = await ask("GET", "/docs")
+
+    assert status == 200
+    assert "script-src 'self'" in headers["content-security-policy"]
+    assert b"http" not in body.replace(b'charset="utf-8"', b"")
+    assert (await ask("GET", "/docs/docs.js"))[1]["content-type"].startswith("text/javascript")
+    assert (await ask("GET", "/docs", if_none_match=headers["etag"]))[0] == 304
+    assert (await ask("GET", "/docs/../auth.py"))[0] == 404
+
+
+def test_the_documentation_is_small() -> None:
+    folder = Path(page_routes.__code__.co_filename).parent / "docs_page"
+
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 20_000
+
+
+async def test_only_files_that_a_browser_may_have_are_pages(tmp_path: Path) -> None:
+    for name in ("index.html", "secret.py", "a.css"):
+        (tmp_path / name).write_text("x")
+
+    paths = [route.path for route in page_routes(tmp_path, "/p")]
+
+    assert paths == ["/p/a.css", "/p/index.html", "/p", "/p/"]
+
+
+async def test_a_service_s_page_cannot_act_as_the_server_s_own(
+    app: HttpApp, invoker: Invoker, started: Running
+) -> None:
+    client = await started.connect()
+    client.send(
+        b"POST /zato/api/invoke/page HTTP/1.1\r\nHost: localhost\r\nAuthorization: "
+        + BASIC
+        + b"\r\nContent-Length: 0\r\n\r\n"
+    )
+
+    _, headers, _ = await client.answer()
+
+    assert headers[b"content-type"] == b"text/html"
+    assert headers[b"content-security-policy"].startswith(b"sandbox")
+
+
+# Events
+
+
+async def test_events_come_in_order_and_can_be_taken_up_again(
+    ask: Ask, app: HttpApp, events: EventLog
+) -> None:
+    for number in range(3):
+        events.publish("run", {"number": number})
+    request = Request(
+        "GET",
+        "/zato/events",
+        b"kinds=run",
+        {b"host": b"localhost", b"authorization": BASIC, b"last-event-id": b"1"},
+    )
+
+    response = await app(request)
+    stream = response.stream
+    assert stream is not None
+    pieces = [await anext(stream) for _ in range(4)]
+    events.publish("job", {})
+    events.publish("run", "last")
+    pieces.append(await _next_event(stream))
+    await stream.aclose()  # type: ignore[attr-defined]
+
+    assert response.content_type == "text/event-stream"
+    assert pieces == [
+        b"retry: 2000\n\n",
+        b'id: 2\nevent: run\ndata: {"number":1}\n\n',
+        b'id: 3\nevent: run\ndata: {"number":2}\n\n',
+        b": nothing new\n\n",
+        b'id: 5\nevent: run\ndata: "last"\n\n',
+    ]
+    assert events.listeners == 0
+
+
+async def _next_event(stream: AsyncIterator[bytes]) -> bytes:
+    while (piece := await anext(stream)).startswith(b":"):
+        pass
+    return piece
+
+
+async def test_a_stream_ends_when_the_client_leaves_or_the_server_stops(
+    app: HttpApp, events: EventLog
+) -> None:
+    ask_for = (
+        b"GET /zato/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: " + BASIC + b"\r\n\r\n"
+    )
+    async with running(app) as run:
+        leaves, stays = await run.connect(), await run.connect()
+        for client in (leaves, stays):
+            client.send(ask_for)
+            assert b"Transfer-Encoding: chunked" in await client.reader.readuntil(b"\r\n\r\n")
+            await client.reader.readuntil(b"retry: 2000\n\n")
+
+        leaves.writer.transport.abort()
+        await leaves.rest()
+        events.publish("run", 1)
+        await stays.reader.readuntil(b"data: 1\n\n\r\n")
+        await run.server.close(5)
+
+        assert (await stays.rest()).endswith(b"0\r\n\r\n")
+        assert events.listeners == 0

@@ -1,0 +1,72 @@
+import pytest
+
+from zato_lite.errors import ConfigError
+from zato_lite.http.routes import Channel, Elsewhere, Found, Table, parse_channel
+
+
+def table(*texts: str) -> Table[str]:
+    return Table((parse_channel(text), text) for text in texts)
+
+
+CUSTOMERS = table(
+    "GET /customers",
+    "POST /customers",
+    "GET /customers/{id}",
+    "GET /customers/new",
+    "PUT,PATCH /customers/{id}/notes/{number}",
+    "/anything",
+    "HEAD /heads",
+)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "found"),
+    [
+        ("GET", "/customers", Found("GET /customers", {})),
+        ("HEAD", "/customers", Found("GET /customers", {})),
+        ("POST", "/customers", Found("POST /customers", {})),
+        ("GET", "/customers/7", Found("GET /customers/{id}", {"id": "7"})),
+        ("GET", "/customers/new", Found("GET /customers/new", {})),
+        ("GET", "/customers/a%20b%2Fc", Found("GET /customers/{id}", {"id": "a b/c"})),
+        ("GET", "/customers/{id}", Found("GET /customers/{id}", {"id": "{id}"})),
+        (
+            "PATCH",
+            "/customers/new/notes/2",
+            Found("PUT,PATCH /customers/{id}/notes/{number}", {"id": "new", "number": "2"}),
+        ),
+        ("DELETE", "/anything", Found("/anything", {})),
+        ("DELETE", "/customers/7", Elsewhere(("GET", "HEAD"))),
+        ("GET", "/customers/7/notes/2", Elsewhere(("PATCH", "PUT"))),
+        ("GET", "/heads", Elsewhere(("HEAD",))),
+        ("GET", "/customers/", None),
+        ("GET", "/customers//notes/2", None),
+        ("GET", "/", None),
+        ("GET", "/nowhere", None),
+    ],
+)
+def test_a_path_leads_to_its_channel(method: str, path: str, found: object) -> None:
+    assert CUSTOMERS.find(method, path) == found
+
+
+def test_no_channels_lead_nowhere() -> None:
+    assert table().find("GET", "/") is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "GET", "customers", "get /x {id}", "GET /a{b}", "GET /{a}/{a}", "G3T /a", "GET /}"],
+)
+def test_what_is_no_channel_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError):
+        parse_channel(text)
+
+
+def test_two_services_may_not_answer_to_the_same() -> None:
+    with pytest.raises(ConfigError, match="twice"):
+        table("GET /a/{b}", "GET /a/{c}")
+
+
+def test_a_channel_knows_its_parameters() -> None:
+    assert parse_channel(" get,POST /a/{b} ") == Channel(("GET", "POST"), ("a", "{b}"))
+    assert parse_channel("/a/{b}/{c}").parameters == ("b", "c")
+    assert parse_channel("/a/{b}").path == "/a/{b}"

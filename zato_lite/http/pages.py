@@ -1,0 +1,56 @@
+"""Files for browsers, read once: nothing but these is ever served, whatever path is asked."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from zato_lite.http.message import Request, Response
+from zato_lite.http.routes import Handler, Route
+from zato_lite.service.message import Caller
+
+TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".mjs": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".ico": "image/x-icon",
+    ".woff2": "font/woff2",
+    ".txt": "text/plain; charset=utf-8",
+}
+
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'"
+)
+
+
+def page_routes(folder: Path, prefix: str, role: str | None = "viewer") -> Iterator[Route]:
+    """The files below ``folder``, below ``prefix``; ``index.html`` also at the prefix itself."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.suffix in TYPES:
+            handler = _handler(path.read_bytes(), TYPES[path.suffix])
+            name = path.relative_to(folder).as_posix()
+            yield Route(("GET",), f"{prefix}/{name}", handler, role)
+            if name == "index.html":
+                yield Route(("GET",), prefix, handler, role)
+                yield Route(("GET",), f"{prefix}/", handler, role)
+
+
+def _handler(body: bytes, content_type: str) -> Handler:
+    tag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
+    headers = (
+        ("ETag", tag),
+        ("Cache-Control", "no-cache"),
+        ("Content-Security-Policy", _POLICY),
+    )
+
+    async def send(request: Request, caller: Caller | None) -> Response:
+        if request.headers.get(b"if-none-match") == tag.encode():
+            return Response(304, b"", content_type, headers)
+        return Response(200, body, content_type, headers)
+
+    return send
