@@ -22,7 +22,10 @@ from zato_lite.clock import Clock, SystemClock
 from zato_lite.errors import BadInputError, ConfigError, ZatoLiteError
 from zato_lite.http.app import HttpApp
 from zato_lite.http.auth import Authenticator, Passwords, first_admin
+from zato_lite.http.events import EventLog
+from zato_lite.http.observe import Readiness
 from zato_lite.http.server import Server, serve
+from zato_lite.observe import metrics, readiness, told
 from zato_lite.scheduler.jobs import Jobs
 from zato_lite.scheduler.loop import Scheduler
 from zato_lite.service.deployment import Deployer
@@ -50,6 +53,7 @@ class App(NamedTuple):
     Attributes:
         problems: what could not be deployed or applied at the start, each in a line.
         on_deployed: called when services were deployed or removed later on.
+        events: what happens, for whoever listens. is_ready: why work cannot be taken.
     """
 
     settings: config.Settings
@@ -61,6 +65,8 @@ class App(NamedTuple):
     people: People
     problems: tuple[str, ...]
     on_deployed: list[Callable[[], None]]
+    events: EventLog
+    is_ready: Readiness
 
 
 def settings(project: Path, **overrides: Any) -> config.Settings:
@@ -109,9 +115,10 @@ async def open_app(
             config=settings.user,
         )
         stack.callback(invoker.close)
+        events = EventLog()
         scheduler = Scheduler(
             database,
-            invoker.run,
+            told(invoker.run, events),
             clock,
             capacity=settings.scheduler.capacity,
             node_name=name,
@@ -125,7 +132,10 @@ async def open_app(
             {Jobs: jobs, AsyncInvocations: jobs, Deployer: deployer, People: people}
         )
         deploy(registry)
-        app = App(settings, clock, registry, invoker, jobs, scheduler, people, (), [])
+        is_ready = readiness(scheduler, lambda: database.is_broken, settings.scheduler.enabled)
+        app = App(
+            settings, clock, registry, invoker, jobs, scheduler, people, (), [], events, is_ready
+        )
         if project is not None:
             app = app._replace(problems=tuple(await _deploy(project, app, deployer, stack)))
         if settings.scheduler.enabled:
@@ -146,12 +156,18 @@ async def open_server(app: App, environ: Mapping[str, str] = os.environ) -> Asyn
         )
         server = app.settings.server
         http = HttpApp(
-            app.invoker.run, app.registry, authenticator, allowed_hosts=server.allowed_hosts
+            app.invoker.run,
+            app.registry,
+            authenticator,
+            allowed_hosts=server.allowed_hosts,
+            events=app.events,
+            readiness=app.is_ready,
+            metrics=[metrics(app.jobs, app.scheduler, app.registry, app.clock)],
         )
         async with serve(
             http, server.host, server.port, clock=app.clock, grace=server.grace
         ) as listening:
-            app.on_deployed.append(http.reload)
+            app.on_deployed.extend([http.reload, lambda: app.events.publish("deployment", {})])
             yield listening
     finally:
         passwords.close()

@@ -21,7 +21,7 @@ from zato_lite.errors import (
 from zato_lite.http.auth import Admitted, Authenticator, Deed
 from zato_lite.http.convert import context_of, error_response, payload_of, query_of, response_of
 from zato_lite.http.envelope import closed, opened
-from zato_lite.http.events import Events, event_routes
+from zato_lite.http.events import EventLog, event_routes
 from zato_lite.http.guard import MisdirectedError, is_served, refuse_other_sites
 from zato_lite.http.message import Request, Response
 from zato_lite.http.observe import Latency, Metrics, Readiness, observe_routes
@@ -111,7 +111,7 @@ class HttpApp:
         allowed_hosts: Iterable[str] = (),
         routes: Iterable[Route] = (),
         channels: Mapping[str, str] | None = None,
-        events: Events | None = None,
+        events: EventLog | None = None,
         readiness: Readiness | None = None,
         metrics: Iterable[Metrics] = (),
         new_cid: Callable[[], str] | None = None,
@@ -121,6 +121,7 @@ class HttpApp:
         self._hosts: dict[bytes, bool] = {}
         self._new_cid = new_cid or cids()
         self._configured = dict(channels or {})
+        self._events = events
         self._monotonic = authenticator.clock.monotonic
         self.latency = Latency()
         self._notes: set[asyncio.Task[None]] = set()
@@ -313,6 +314,9 @@ class HttpApp:
 
     def _note(self, deed: Deed, request: Request) -> None:
         """Write it down in the audit log, without letting anybody wait for that."""
+        if self._events is not None and deed.action == "invoke":
+            fields = {"who": deed.who, "service": deed.subject, "status": deed.outcome}
+            self._events.publish("change", fields)
         note = asyncio.ensure_future(self._authenticator.audit(deed, request))
         self._notes.add(note)
         note.add_done_callback(self._noted)

@@ -40,11 +40,13 @@ class EventLog:
     """Keeps the latest events and hands them to whoever listens; a slow listener misses some.
 
     Attributes:
-        listeners: how many listen. Nobody need make an event when it is 0.
+        listeners: how many listen.
+        is_wanted: somebody listens or did once; before that, nobody need make an event.
     """
 
     def __init__(self, beat: float = _BEAT_S) -> None:
         self.listeners = 0
+        self.is_wanted = False
         self._beat = beat
         self._last = 0
         self._kept: deque[Event] = deque(maxlen=_MOST_KEPT)
@@ -61,6 +63,7 @@ class EventLog:
         """Those after number ``since``; the server's start begins a new count."""
         at = self._last if since is None or since > self._last else since
         self.listeners += 1
+        self.is_wanted = True
         try:
             while True:
                 for event in [event for event in self._kept if event.number > at][-_MOST_BEHIND:]:
