@@ -125,7 +125,7 @@ class ZatoLite:
             yield definition(name, "bench.never", first, hours=1, extra='{"filler": "xxxxxxxxxx"}')
 
     async def _create_many(self, definitions: Iterator[dict[str, Any]]) -> None:
-        while some := list(islice(definitions, 10_000)):
+        while some := list(islice(definitions, 1_000)):
             payload = {"jobs": some}
             await self.app.invoker.invoke("zato.scheduler.job.create-many", payload)
 

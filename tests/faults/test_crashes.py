@@ -40,7 +40,6 @@ def test_killed_a_hundred_times_it_loses_nothing_and_doubles_nothing(tmp_path: P
     print(account)  # noqa: T201 - the figures
     assert account.violations == []
     assert account.forgotten == []
-    assert account.first_fires[len(account.first_fires) // 2] < 1.0
 
 
 @pytest.mark.slow
