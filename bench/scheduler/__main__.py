@@ -29,7 +29,7 @@ PEERS = ("zato-lite", "aps3-memory", "aps3-sqlite")
 FIGURES = {  # of a result: name, and whether more is better
     "per_s": True, "kb_per_job": False, "p50_ms": False, "p99_ms": False, "max_ms": False,
     "fires_per_s": True, "cpu_us_per_fire": False,
-    "cpu_percent": False, "rss_mb": False, "sustained": True,
+    "cpu_percent": False, "cpu_ms": False, "rss_mb": False, "sustained": True,
     "start_ms": False, "first_fire_ms": False, "all_ran_s": False, "share": True, "early": False,
     "doubled": False, "lost": False, "runs_up": True, "runs_after": True,
 }  # fmt: skip

@@ -129,7 +129,7 @@ async def s5_fill(peer: str, folder: Path, count: int) -> dict[str, Any]:
 async def s5(peer: str, folder: Path) -> dict[str, Any]:
     """From the first line after the imports."""
     it = make(peer, folder)
-    imported = time.perf_counter()
+    imported, cpu = time.perf_counter(), cpu_s()
     async with it:
         started = time.perf_counter()
         due = now_us()
@@ -139,6 +139,7 @@ async def s5(peer: str, folder: Path) -> dict[str, Any]:
         return {
             "start_ms": round((started - imported) * 1000, 1),
             "first_fire_ms": round((fired - imported) * 1000, 1),
+            "cpu_ms": round((cpu_s() - cpu) * 1000, 1),
             "rss_mb": rss_mb(),
         }
 
@@ -151,12 +152,13 @@ async def s6_fill(peer: str, folder: Path, count: int) -> dict[str, Any]:
 
 async def s6(peer: str, folder: Path, count: int) -> dict[str, Any]:
     it = make(peer, folder)
-    began = time.perf_counter()
+    began, cpu = time.perf_counter(), cpu_s()
     async with it:
         started = time.perf_counter()
         await until(count, 60)
         last = time.perf_counter()
         return {
+            "cpu_ms": round((cpu_s() - cpu) * 1000, 1),
             "start_ms": round((started - began) * 1000, 1),
             "all_ran_s": round(last - began, 3),
             "fired": len(record.late) + len(record.seen),
