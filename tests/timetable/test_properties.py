@@ -52,7 +52,7 @@ EXPRESSIONS = (
 )
 
 settings.register_profile("timetable", deadline=None, suppress_health_check=list(HealthCheck))
-RULES = settings(settings.get_profile("timetable"), max_examples=100)
+RULES = settings(settings.get_profile("timetable"), max_examples=70)
 
 moments = st.one_of(st.integers(SPRING, SPRING + 7 * DAY), st.integers(AUTUMN, AUTUMN + 7 * DAY))
 crons = st.builds(

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from zato_lite.errors import BadInputError, FieldError
 from zato_lite.timetable import cron
-from zato_lite.timetable.cron import Expression
+from zato_lite.timetable.expression import DAY, Expression
 from zato_lite.timetable.job import (
     SECOND,
     Cron,
@@ -26,7 +26,7 @@ from zato_lite.timetable.job import (
 from zato_lite.timetable.zone import BLOCK, Stretch, check_zone, stretches, to_text
 
 _SHORTEST = 1_000
-_LONGEST = 36_525 * cron.DAY * SECOND
+_LONGEST = 36_525 * DAY * SECOND
 """Microseconds: no interval is shorter than a millisecond or longer than a century."""
 
 _LAST = 221_845_392_000 * SECOND
@@ -39,7 +39,7 @@ _LAST_SECOND = 7_258_118_400
 
 _RANGES = re.compile(r"(\w+)-(\w+)")
 
-_MARGIN = 2 * cron.DAY
+_MARGIN = 2 * DAY
 """Seconds between a wall time read as UTC and any slot that comes of it, at most."""
 
 

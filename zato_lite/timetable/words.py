@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from zato_lite.timetable import cron
-from zato_lite.timetable.cron import DayRule, Expression
+from zato_lite.timetable.expression import DayRule, Expression
 from zato_lite.timetable.job import Cron, Interval, OneTime, Trigger
 from zato_lite.timetable.plan import Entry
 from zato_lite.timetable.zone import to_text
