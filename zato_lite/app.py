@@ -1,6 +1,7 @@
 """The composition root: the only module that knows everybody."""
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -15,6 +16,7 @@ import msgspec
 import uvloop
 
 from zato_lite import config, log
+from zato_lite.builtin.change import Change
 from zato_lite.builtin.declared import definitions, reconciled
 from zato_lite.builtin.deploy import deploy
 from zato_lite.builtin.enmasse import parse
@@ -162,6 +164,7 @@ async def open_server(app: App, environ: Mapping[str, str] = os.environ) -> Asyn
             allowed_hosts=server.allowed_hosts,
             events=app.events,
             readiness=app.is_ready,
+            self_audited=[e.name for e in app.registry if issubclass(e.cls, Change)],
             metrics=[metrics(app.jobs, app.scheduler, app.registry, app.clock)],
         )
         async with serve(
@@ -232,9 +235,20 @@ async def _serve(project: Path, settings: config.Settings) -> int:
                 "store": settings.store.url,
             },
         )
+        _spare_the_collector()
         await stop.wait()
         _log.info("stopping", extra={"grace_s": settings.server.grace})
     return 0
+
+
+def _spare_the_collector() -> None:
+    """Let the garbage collector leave alone what has come to stay, and look less often.
+
+    Its walks were 15 % of what a fire costs; what a fire leaves behind is freed by counting.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 def _store(project: Path, settings: config.Settings) -> str:

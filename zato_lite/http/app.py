@@ -100,7 +100,11 @@ class _Known:
 
 
 class HttpApp:
-    """Maps a request to a response; knows nothing of sockets."""
+    """Maps a request to a response; knows nothing of sockets.
+
+    What callers of services for editors and admins do is audited here, unless the service is one
+    of ``self_audited``, which know better what it was that they did.
+    """
 
     def __init__(
         self,
@@ -114,8 +118,10 @@ class HttpApp:
         events: EventLog | None = None,
         readiness: Readiness | None = None,
         metrics: Iterable[Metrics] = (),
+        self_audited: Iterable[str] = (),
         new_cid: Callable[[], str] | None = None,
     ) -> None:
+        self._self_audited = frozenset(self_audited)
         self._run, self._services, self._authenticator = run, services, authenticator
         self._allowed_hosts = frozenset(allowed_hosts)
         self._hosts: dict[bytes, bool] = {}
@@ -228,7 +234,9 @@ class HttpApp:
         self, request: Request, service: str, params: Mapping[str, str], admitted: Admitted
     ) -> "_Known":
         query = query_of(request.query) if request.query else {}
-        return _Known(service, admitted, query, context_of(request, query, params), self.table)
+        known = _Known(service, admitted, query, context_of(request, query, params), self.table)
+        known.is_audited = known.is_audited and service not in self._self_audited
+        return known
 
     async def _route(self, request: Request, verbs: Mapping[str, Route]) -> Response:
         method = request.method
