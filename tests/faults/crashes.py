@@ -6,7 +6,7 @@ import itertools
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Self
 
@@ -117,7 +117,7 @@ def crash_loop(server: Server, lives: Iterable[Life]) -> Account:
     server.start()
     anchor = (time.time_ns() // 1_000_000_000 + 1) * PERIOD  # noqa: TID251 - a real process
     starts = [anchor + number * PERIOD // JOBS for number in range(JOBS)]
-    jobs = [_create(server, f"mark-{number}", start) for number, start in enumerate(starts)]
+    jobs = [create(server, f"mark-{number}", start) for number, start in enumerate(starts)]
     later = datetime.fromtimestamp(anchor / 1e6 + 86_400, UTC).isoformat()
     server.kill()
     kills = 1
@@ -129,18 +129,15 @@ def crash_loop(server: Server, lives: Iterable[Life]) -> Account:
         time.sleep(2.5)
     stopped_at = time.time_ns() // 1000  # noqa: TID251 - a real process
     assert server.stop() == 0, server.output.read_text()[-2000:]
-    found, forgotten = _violations(server, dict(zip(jobs, starts, strict=True)), traffic)
-    # What was claimed ahead of its time is handed back by a stop, for whoever comes next.
-    found = [each for each in found if each.kind != "lost" or each.slot < stopped_at - PERIOD // 5]
     runs, _ = server.history(jobs)
     return Account(
         kills=kills,
         first_fires=sorted(_first_fires(server)),
         acknowledged=len(traffic.created) + len(traffic.edited) + len(traffic.deleted),
-        forgotten=forgotten,
+        forgotten=_forgotten(server, traffic),
         fired=len(runs),
         repeated=sum(run.attempt > 1 for run in runs),
-        violations=found,
+        violations=wrongs(server, dict(zip(jobs, starts, strict=True)), stopped_at),
     )
 
 
@@ -153,29 +150,35 @@ def _first_fires(server: Server) -> Iterator[float]:
             yield (of_this_life[0] - launch) / 1e6
 
 
-def _create(server: Server, name: str, start: int) -> int:
+def create(server: Server, name: str, start: int, **more: Any) -> int:
+    """Create a job of one second, or whatever ``more`` makes of it; its id."""
     moment = datetime.fromtimestamp(start / 1e6, UTC).isoformat()
-    job = server.invoke("zato.scheduler.job.create", interval(name, "faults.mark", moment))
-    return int(job["id"])
+    job = {**interval(name, "faults.mark", moment), **more}
+    return int(server.invoke("zato.scheduler.job.create", job)["id"])
 
 
-def _violations(
-    server: Server, starts: dict[int, int], traffic: Traffic
-) -> tuple[list[Violation], list[Any]]:
+def wrongs(server: Server, starts: Mapping[int, int], stopped_at: int) -> list[Violation]:
+    """What is wrong with jobs of one second, of which it is known when each one starts."""
     cursors = dict(server.query("SELECT job_id, cursor FROM timer"))
-    now = time.time_ns() // 1000  # noqa: TID251 - a real process
+    created = dict(server.query("SELECT id, created_at FROM job"))
     stuck = [
         Violation("unaccounted", job, cursors[job], "the cursor stands still")
         for job in starts
-        if cursors[job] < now - 5 * PERIOD
+        if cursors[job] < stopped_at - 2 * PERIOD
     ]
-    created = dict(server.query("SELECT id, created_at FROM job"))
     due = [
         Due(job, grid(at, PERIOD, max(at - 1, created[job]), cursors[job]))
         for job, at in starts.items()
     ]
     runs, gaps = server.history(list(starts))
     effects = [effect for effect in server.seen() if effect.job in starts]
+    found = stuck + violations(due, runs, gaps, effects)
+    # What was claimed ahead of its time is handed back by a stop, for whoever comes next.
+    return [each for each in found if each.kind != "lost" or each.slot < stopped_at - PERIOD // 5]
+
+
+def _forgotten(server: Server, traffic: Traffic) -> list[Any]:
+    """What was answered with yes, and is not so."""
     there = {
         name: (job, extra)
         for job, name, extra in server.query(
@@ -189,5 +192,4 @@ def _violations(
     kept = dict(there.values())
     forgotten += [job for job, extra in traffic.edited.items() if kept.get(job) != extra]
     forgotten += [job for job in traffic.deleted if job in kept]
-    forgotten += traffic.refused
-    return stuck + violations(due, runs, gaps, effects), forgotten
+    return forgotten + traffic.refused
