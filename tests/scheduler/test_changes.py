@@ -91,6 +91,35 @@ async def test_the_whole_scheduler_stands_still_and_goes_on(world: World) -> Non
     assert [(entry.outcome, entry.count) for entry in entries] == [("paused", 3)]
 
 
+async def test_the_pause_of_all_takes_back_what_was_claimed_early(world: World) -> None:
+    job_id = await world.create(trigger=world.every(10))
+    await world.go(9.9)
+    assert len(await world.runs(job_id)) == 1
+
+    await world.jobs.pause_all()
+    await world.go(1)
+    again = await world.jobs.pause_all("twice")
+
+    assert world.calls == []
+    assert await world.runs(job_id) == []
+    assert again.note == ""
+    await world.jobs.resume_all()
+    await world.go(9)
+    assert [run.number for run in await world.runs(job_id)] == [1]
+
+
+async def test_a_pause_that_has_ended_by_itself_is_over(world: World) -> None:
+    job_id = await world.create(trigger=world.every(10))
+    await world.jobs.pause(job_id, until=world.clock.now() + 5 * SECOND)
+    paused = await world.jobs.get(job_id)
+
+    await world.go(6)
+
+    row = await world.jobs.get(job_id)
+    assert paused.paused_since is not None
+    assert (row.job.is_active, row.paused_since) == (True, None)
+
+
 async def test_a_slot_may_be_skipped_on_request(world: World) -> None:
     job_id = await world.create(trigger=world.every(10))
     await world.go(9.8)

@@ -6,6 +6,7 @@ import pytest
 
 from tests.scheduler.conftest import World
 from zato_lite.clock import to_datetime
+from zato_lite.scheduler import loop
 from zato_lite.timetable.job import SECOND
 
 
@@ -217,6 +218,26 @@ async def test_a_slot_of_the_future_stays_unknown_and_one_of_the_past_is_answere
     found = [await world.jobs.slot(job_id, begin + n * 10 * SECOND) for n in range(1, 5)]
 
     assert [getattr(each, "outcome", None) for each in found] == ["missed", "missed", "ok", None]
+
+
+async def test_what_is_too_much_at_once_stays_in_the_store(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "MOST_READY", 4)
+    monkeypatch.setattr(loop, "CLAIM_SIZE", 3)
+    monkeypatch.setattr(world.scheduler, "_capacity", 2)
+    gate = world.gate("s")
+    trigger = world.once(1)
+    for number in range(20):
+        await world.create(name=f"j{number:02}", trigger=trigger)
+    await world.go(1)
+    claimed = len(await world.runs())
+
+    gate.set()
+    await world.until(lambda: len(world.calls) == 20)
+
+    assert claimed < 20
+    assert await world.outcomes() == ["ok"] * 20
 
 
 def test_a_fresh_clock_stands_at_its_start() -> None:

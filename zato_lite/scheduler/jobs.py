@@ -373,7 +373,10 @@ class Jobs:
     async def pause_all(self, note: str = "", by: str = "") -> Pause:
         """Start no slot of any job until resumed; runs on demand go on."""
         wanted = Pause(self._clock.now(), note, by)
-        return await self._database.write(lambda c: runs.pause_all(c, wanted))
+        pause, _ = await self._scheduler.change(
+            None, lambda c: runs.pause_all(c, wanted), lambda result: result[1]
+        )
+        return pause
 
     async def resume_all(self) -> None:
         """Go on; the slots that passed meanwhile are in the ledger as paused."""

@@ -6,6 +6,7 @@ Everything here happens in the loop's thread.
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 from collections import defaultdict, deque
@@ -23,8 +24,9 @@ from zato_lite.store.nodes import NodeLocks
 from zato_lite.store.ports import Connection, Database
 from zato_lite.store.retention import Swept, sweep
 from zato_lite.store.rows import LogLine
-from zato_lite.store.runs import Claimed, Ended, Fire, Settlement
+from zato_lite.store.runs import Adopted, Claimed, Ended, Fire, Settlement
 from zato_lite.timetable.job import SECOND, Instant
+from zato_lite.timetable.plan import Downtime
 
 Result = TypeVar("Result")
 Run = Callable[[Invocation], Awaitable[Outcome]]
@@ -51,6 +53,11 @@ ABANDON_S = 5.0
 """A service that goes on for so long after it was cancelled is left to itself."""
 
 RETRY_S = 1.0
+LAST_WORDS_S = 10.0
+"""At the end, a store that takes no outcomes is waited for so long."""
+
+MOST_READY = 20_000
+"""So many runs at most are claimed and wait for room; the others stay in the store."""
 
 LINGER_S = 0.25
 """Between two commits of outcomes that nobody waits for; the first after a quiet time is kept at
@@ -109,6 +116,9 @@ class Scheduler:
         self._by_service: defaultdict[str, int] = defaultdict(int)
         self._crowded: defaultdict[str, deque[Fire]] = defaultdict(deque)
         self._held: defaultdict[int, int] = defaultdict(int)
+        self._all_held = 0
+        self._is_full = False
+        self._downtime: Downtime | None = None
         self._parked: defaultdict[int, list[Fire]] = defaultdict(list)
         self._flights: dict[int, Flight] = {}
         self._unarmed: list[Flight] = []
@@ -125,9 +135,12 @@ class Scheduler:
         self.node = await self._database.write(runs.number)
         self._locks.take(self.node)
         now = self._clock.now()
+        last_seen = await self._database.read(runs.last_seen)
         await self._database.write(lambda c: runs.enter(c, self.node, name, pid, now))
         self.is_running = True
         await self._adopt()
+        if last_seen is not None and not self._others:
+            self._downtime = Downtime(last_seen, now)
         self._bell.set()
         self._tasks = [
             asyncio.create_task(self._work(), name="scheduler"),
@@ -153,8 +166,8 @@ class Scheduler:
         if left:
             await self._database.write(lambda c: runs.hand_back(c, left))
         await self._wait_for_flights(self._grace if grace is None else grace)
-        node = self.node
-        await self._database.write(lambda c: runs.leave(c, node))
+        node, now = self.node, self._clock.now()
+        await self._database.write(lambda c: runs.leave(c, node, now))
         self._locks.release(node)
         self.node = 0
 
@@ -196,10 +209,9 @@ class Scheduler:
                 await asyncio.wait(late, timeout=ABANDON_S)
         for flight in list(self._flights.values()):
             self._land(flight, None)
-        while self._done or self._unkept:
-            self._submit_done()
-            self._rest.clear()
-            await self._rest.wait()
+        with contextlib.suppress(TimeoutError):  # what a broken store does not take is run again
+            async with asyncio.timeout(LAST_WORDS_S):
+                await self.rest()
 
     # Claiming
 
@@ -214,16 +226,20 @@ class Scheduler:
 
     async def tick(self) -> None:
         """Claim what is due once, and start what it is time for."""
-        place, more = runs.PLACE, True
+        place, more, exact = runs.PLACE, True, None
         claimed: Claimed | None = None
         while more:
+            if len(self._ready) >= MOST_READY:
+                self._is_full = True
+                return
             now = self._clock.now()
             horizon = now if self._others else now + LEAD
             self._submit_done()
             claimed = await self._claim(now, horizon, place)
             place, more = claimed.place, claimed.more
+            exact = min((at for at in (exact, claimed.exact) if at is not None), default=None)
         if claimed is not None:
-            self._nap(claimed)
+            self._nap(exact, claimed.following)
 
     async def _work(self) -> None:
         while True:
@@ -244,7 +260,9 @@ class Scheduler:
     async def _claim(self, now: Instant, horizon: Instant, place: tuple[Instant, int]) -> Claimed:
         node = self.node
         return await self.carry(
-            lambda c: runs.claim(c, now, horizon, node, limit=CLAIM_SIZE, place=place),
+            lambda c: runs.claim(
+                c, now, horizon, node, limit=CLAIM_SIZE, place=place, downtime=self._downtime
+            ),
             self._take,
         )
 
@@ -256,13 +274,13 @@ class Scheduler:
                     self.cancel(fire.run_id)
         self.accept(claimed.fires)
 
-    def _nap(self, claimed: Claimed) -> None:
+    def _nap(self, exact: Instant | None, following: Instant | None) -> None:
         now = self._clock.now()
         moments = [now + (NODES_EVERY if self._others else LONGEST_NAP)]
-        if claimed.exact is not None:
-            moments.append(claimed.exact)
-        if claimed.following is not None:
-            moments.append(claimed.following - (0 if self._others else LEAD // 2))
+        if exact is not None:
+            moments.append(exact)
+        if following is not None:
+            moments.append(following - (0 if self._others else LEAD // 2))
         if not self._bell.is_set():
             self._wake_at = None
             self._wake_in_time(min(moments))
@@ -335,9 +353,12 @@ class Scheduler:
 
     async def _adopt_some(self, alive: Sequence[int]) -> bool:
         now, node = self._clock.now(), self.node
-        adopted = await self.carry(
-            lambda c: runs.adopt(c, alive, node, now), lambda adopted: self.accept(adopted.fires)
-        )
+
+        def work(connection: Connection) -> Adopted:
+            runs.seen(connection, node, now)
+            return runs.adopt(connection, alive, node, now)
+
+        adopted = await self.carry(work, lambda adopted: self.accept(adopted.fires))
         if adopted.fires or adopted.closed:
             fields = {"again": len(adopted.fires), "closed": adopted.closed}
             _log.warning("runs taken over", extra=fields)
@@ -408,7 +429,7 @@ class Scheduler:
 
     def _begin(self, fires: Iterable[Fire]) -> None:
         for fire in fires:
-            if fire.job_id in self._held:
+            if fire.job_id in self._held or self._all_held:
                 self._parked[fire.job_id].append(fire)
             elif len(self._flights) >= self._capacity:
                 entry = (-fire.job.priority, fire.slot, next(self._numbers), fire)
@@ -498,6 +519,9 @@ class Scheduler:
             self._begin([crowd.popleft()])
         if self._ready and len(self._flights) < self._capacity:
             self._begin([heappop(self._ready)[-1]])
+        if self._is_full and len(self._ready) < MOST_READY // 2:
+            self._is_full = False
+            self._bell.set()
 
     def _forget(self, fire: Fire) -> None:
         """A run is over: the next one of its job may go."""
@@ -591,15 +615,16 @@ class Scheduler:
 
     async def change(
         self,
-        job_ids: Collection[int],
+        job_ids: Collection[int] | None,
         operation: Callable[[Connection], Result],
         revoked: Callable[[Result], Collection[int]],
     ) -> Result:
-        """Write a change of these jobs, and start no run of them before it is made.
+        """Write a change of these jobs, or of all, and start no run of them before it is made.
 
         Runs that are ``revoked`` by it never start.
         """
-        for job_id in job_ids:
+        self._all_held += job_ids is None
+        for job_id in job_ids or ():
             self._held[job_id] += 1
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
 
@@ -615,15 +640,16 @@ class Scheduler:
         self._database.submit(operation, done)
         return await future
 
-    def _release(self, job_ids: Collection[int], revoked: set[int]) -> None:
+    def _release(self, job_ids: Collection[int] | None, revoked: set[int]) -> None:
         for fire in self._withdraw(revoked):
             self._forget(fire)
-        parked: list[Fire] = []
-        for job_id in job_ids:
+        self._all_held -= job_ids is None
+        for job_id in job_ids or ():
             self._held[job_id] -= 1
             if not self._held[job_id]:
                 del self._held[job_id]
-                parked.extend(self._parked.pop(job_id, ()))
+        parked = [fire for fires in self._parked.values() for fire in fires]
+        self._parked.clear()
         self._begin(parked)
 
     def cancel(self, run_id: int) -> bool:

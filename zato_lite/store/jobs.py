@@ -181,6 +181,28 @@ def _revoke(connection: Connection, row: JobRow, now: Instant) -> tuple[JobRow, 
     ), early
 
 
+def revoke(connection: Connection, job_id: int, now: Instant) -> list[int]:
+    """Take back what was claimed before its slot; the ids of these runs."""
+    row, early = _revoke(connection, get(connection, job_id), now)
+    execute(
+        connection,
+        "UPDATE timer SET next_at = ?, cursor = ?, started = ?, number = ? WHERE job_id = ?",
+        (
+            plan.next_due(state_of(row), calendars(connection)),
+            row.cursor,
+            row.started,
+            row.number,
+            job_id,
+        ),
+    )
+    return early
+
+
+def unpause(connection: Connection, job_id: int) -> None:
+    """A pause has ended by itself."""
+    execute(connection, "UPDATE timer SET paused_since = NULL WHERE job_id = ?", (job_id,))
+
+
 def delete(connection: Connection, job_id: int, now: Instant) -> list[int]:
     """Forget a job; the runs that are not to start any more."""
     row, revoked = _revoke(connection, get(connection, job_id), now)

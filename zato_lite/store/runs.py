@@ -12,7 +12,7 @@ from zato_lite.store.rows import NodeRow, Pause, RunKind, RunState
 from zato_lite.store.sql import advance, execute, ids_of, listed, one, read_rows, write_rows
 from zato_lite.timetable.calendar import Calendar
 from zato_lite.timetable.job import SECOND, Instant, Job, OneTime
-from zato_lite.timetable.plan import Entry, JobPlan, JobState, plan, resumed
+from zato_lite.timetable.plan import Downtime, Entry, JobPlan, JobState, plan, resumed
 from zato_lite.timetable.settle import Callback, Settled, settle
 
 PLACE: tuple[Instant, int] = (-(2**62), 0)
@@ -24,6 +24,7 @@ SUSPECT = 2
 APART = SECOND
 """Suspects begin so long after one another: who kills the process then is alone with it."""
 
+LEFT_AT = "scheduler.left_at"
 GLOBAL_PAUSE = "scheduler.pause"
 
 _INSERT = (
@@ -122,6 +123,7 @@ def claim(
     *,
     limit: int,
     place: tuple[Instant, int] = PLACE,
+    downtime: Downtime | None = None,
 ) -> Claimed:
     """Decide what is due, and what will be by ``horizon`` if nothing can come between.
 
@@ -132,7 +134,7 @@ def claim(
         return Claimed((), (), place, more=False)
     text = one(connection, _DUE, (horizon, *place, limit))
     due = _decode_due(text) if text else []
-    batch = _Batch(connection, now, node)
+    batch = _Batch(connection, now, node, downtime)
     for line in due:
         batch.take(line)
     batch.write()
@@ -147,8 +149,11 @@ def claim(
 class _Batch:
     """The plans of many jobs in the making, written together."""
 
-    def __init__(self, connection: Connection, now: Instant, node: int) -> None:
+    def __init__(
+        self, connection: Connection, now: Instant, node: int, downtime: Downtime | None
+    ) -> None:
         self._connection, self._now, self._node = connection, now, node
+        self._downtime = downtime
         self._calendars: dict[str, Calendar] | None = None
         self._timers: list[Row] = []
         self._entries: list[ledger.Line] = []
@@ -169,7 +174,10 @@ class _Batch:
         state = JobState(job_id, job, cursor, started)
         if in_flight:
             state = _with_runs(self._connection, state)
-        planned = plan(state, at, self._known(job))
+        down = self._downtime
+        if down is not None and next_at > down.last:
+            down = None
+        planned = plan(state, at, self._known(job), down)
         if next_at > self._now and not _is_sure(planned):
             self.later.append(next_at)
             return
@@ -188,6 +196,8 @@ class _Batch:
         if planned.cancel_running:
             self.cancel.append(job_id)
         if planned.job is not None:
+            if planned.job.is_active and not job.is_active:
+                jobs.unpause(self._connection, job_id)
             job = planned.job
             jobs.write_definition(self._connection, job_id, job)
         for start in planned.starts:
@@ -753,16 +763,25 @@ def global_pause(connection: Connection) -> Pause | None:
     return None if text is None else msgspec.json.decode(text, type=Pause)
 
 
-def pause_all(connection: Connection, pause: Pause) -> Pause:
-    """Stand still, unless it does already."""
+def pause_all(connection: Connection, pause: Pause) -> tuple[Pause, list[int]]:
+    """Stand still, unless it does already; and the runs that are not to start."""
     if (there := global_pause(connection)) is not None:
-        return there
+        return there, []
     execute(
         connection,
         "INSERT INTO setting VALUES (?, ?)",
         (GLOBAL_PAUSE, msgspec.json.encode(pause).decode()),
     )
-    return pause
+    early = ids_of(
+        connection,
+        "SELECT DISTINCT job_id AS id FROM run WHERE outcome IS NULL AND state = 'claimed'"
+        " AND kind = 'scheduled' AND slot > ?",
+        (pause.since,),
+    )
+    revoked = [
+        run_id for job_id in early for run_id in jobs.revoke(connection, job_id, pause.since)
+    ]
+    return pause, revoked
 
 
 def resume_all(connection: Connection, now: Instant) -> None:
@@ -801,15 +820,34 @@ def enter(connection: Connection, node: int, name: str, pid: int, now: Instant) 
     execute(connection, "INSERT INTO node VALUES (?, ?, ?, ?, ?)", (node, name, pid, now, now))
 
 
-def leave(connection: Connection, node: int) -> None:
+def leave(connection: Connection, node: int, now: Instant) -> None:
     """A process runs no more jobs."""
     execute(connection, "DELETE FROM node WHERE id = ?", (node,))
+    execute(connection, "INSERT OR REPLACE INTO setting VALUES (?, ?)", (LEFT_AT, str(now)))
+
+
+def last_seen(connection: Connection) -> Instant | None:
+    """The last moment at which any process is known to have run jobs; None: there was none."""
+    found = one(
+        connection,
+        "SELECT max(at) FROM (SELECT CAST(value AS INTEGER) AS at FROM setting WHERE name = ?"
+        " UNION ALL SELECT seen_at FROM node"
+        " UNION ALL SELECT max(claimed_at, coalesce(finished_at, 0)) FROM"
+        " (SELECT * FROM run ORDER BY id DESC LIMIT 100))",
+        (LEFT_AT,),
+    )
+    return None if found is None else int(found)
+
+
+def seen(connection: Connection, node: int, now: Instant) -> None:
+    """The process is there."""
+    execute(connection, "UPDATE node SET seen_at = ? WHERE id = ?", (now, node))
 
 
 def bury(connection: Connection, nodes: Sequence[int]) -> None:
     """Processes were found dead."""
     for node in nodes:
-        leave(connection, node)
+        execute(connection, "DELETE FROM node WHERE id = ?", (node,))
 
 
 def nodes(connection: Connection) -> list[NodeRow]:
