@@ -202,9 +202,12 @@ class Invoker:
         token = _CONTEXT.set(service)
         try:
             if entry.is_plain:
-                if entry.read is not None or entry.has_elements:
+                if entry.is_typed:
                     read_input(service, entry)
-                return answer_of(service, entry, await service.handle())
+                returned = await service.handle()
+                if service._response is None and entry.write is None:
+                    return returned
+                return answer_of(service, entry, returned)
             if entry.is_blocking:
                 service._in_thread = True
                 return await self.pool.run(lambda: live_in_thread(service, entry, self.wait))

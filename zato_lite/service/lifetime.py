@@ -12,9 +12,9 @@ from typing import Any
 from zato_lite.errors import BadInputError, MethodNotAllowedError
 from zato_lite.service.base import Service
 from zato_lite.service.elements import Answer
-from zato_lite.service.message import HttpContext
 from zato_lite.service.registry import Entry
 from zato_lite.service.request import Request, Response
+from zato_lite.service.typed import Convert
 
 Steps = Generator[Any, Any, Any]
 """Yields what each step came to, awaitable or not, and is sent what that came to."""
@@ -54,15 +54,24 @@ def live_in_thread(service: Service[Any, Any], entry: Entry, wait: Callable[[Any
 def read_input(service: Service[Any, Any], entry: Entry) -> None:
     """Make ``request.input`` of the payload, and make room for an answer set bit by bit."""
     if entry.read is not None:
-        payload, read = service._payload, entry.read
-        request = service._request = Request(payload, service._origin.invocation)
-        if service._parent is not None:
-            request._invocation = None
-        elif _is_text(service._origin.invocation.http) and entry.read_text is not None:
-            read = entry.read_text
-        request._input = read(payload if payload is not None else request.input)
+        payload = service._payload
+        if service._parent is not None and payload is not None:
+            service._request = Request(payload, None, entry.read(payload))
+        else:
+            service._request = _read_request(service, entry.read, entry.read_text)
     if entry.has_elements:
         service._response = Response(Answer())
+
+
+def _read_request(service: Service[Any, Any], read: Convert, read_text: Any) -> Request[Any]:
+    """From outside, or without a payload: in a query string everything is text."""
+    invocation = service._origin.invocation if service._parent is None else None
+    if invocation is not None and invocation.http is not None and invocation.http.method == "GET":
+        read = read_text
+    payload = service._payload
+    if payload is None:
+        return Request(None, invocation, read(Request(None, invocation).input))
+    return Request(payload, invocation, read(payload))
 
 
 def answer_of(service: Service[Any, Any], entry: Entry, returned: Any) -> Any:
@@ -74,11 +83,6 @@ def answer_of(service: Service[Any, Any], entry: Entry, returned: Any) -> Any:
     if entry.write is None or type(payload) is entry.output:
         return payload
     return entry.write(payload)
-
-
-def _is_text(http: HttpContext | None) -> bool:
-    """Whether the input is from a query string, where everything is text."""
-    return http is not None and http.method == "GET"
 
 
 def _is_untouched(payload: Any) -> bool:

@@ -51,6 +51,7 @@ class Entry:
         hooks, verbs: which hooks it has, and which HTTP methods it has handlers of its own for.
         has_handle: it has a ``handle`` besides those.
         is_plain: an async ``handle``, and neither hooks nor verbs.
+        is_typed: there is something to do before ``handle``.
         needs: what the application must provide for it: attribute and protocol.
         calls, ended, errors, seconds: counted by the invoker.
     """
@@ -68,6 +69,7 @@ class Entry:
         "is_blocking",
         "is_internal",
         "is_plain",
+        "is_typed",
         "name",
         "needs",
         "output",
@@ -100,6 +102,7 @@ class Entry:
         self.read_text = takes.reader(is_strict=False) if takes else None
         self.write = gives.writer() if gives else None
         self.has_elements = isinstance(self.output, Elements)
+        self.is_typed = self.read is not None or self.has_elements
         self.needs = needs_of(cls)
         self.calls = 0
         self.errors = 0

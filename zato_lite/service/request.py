@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Generic, cast
 
+import msgspec
+from msgspec import UNSET
 from typing_extensions import TypeVar
 
 from zato_lite.errors import BadInputError, FieldError
@@ -10,8 +12,6 @@ from zato_lite.service.message import HttpContext, Invocation
 
 In = TypeVar("In", default=Any)
 Out = TypeVar("Out", default=Any)
-
-_NOT_YET: Any = object()
 
 
 class MissingInputError(BadInputError, AttributeError):
@@ -84,38 +84,38 @@ class Http:
         return self._context.remote_address if self._context else ""
 
 
-class Request(Generic[In]):
+class Request(msgspec.Struct, Generic[In]):
     """What the service was invoked with.
 
     Attributes:
         payload: the message as values: a dictionary, a list, text, bytes, or None.
+        invocation: the one from outside that it came with, or None.
+        read: ``input``, once it was asked for; ``known_http``: the same of ``http``.
     """
 
-    __slots__ = ("_http", "_input", "_invocation", "payload")
-
-    def __init__(self, payload: Any, invocation: Invocation | None) -> None:
-        self.payload = payload
-        self._invocation = invocation
-        self._input: Any = _NOT_YET
-        self._http: Http | None = None
+    payload: Any
+    invocation: Invocation | None
+    read: Any = UNSET
+    known_http: Http | None = None
 
     @property
     def input(self) -> In:
         """The message as the declared type; without one, with attribute access."""
-        if self._input is _NOT_YET:
-            self._input = self._as_input()
-        return cast("In", self._input)
+        if self.read is UNSET:
+            self.read = self._as_input()
+        found: In = self.read
+        return found
 
     @input.setter  # noqa: A003 - Zato's name
     def input(self, value: In) -> None:
-        self._input = value
+        self.read = value
 
     @property
     def raw_request(self) -> Any:
         """The untouched text or bytes behind the message, or the message if there is none."""
-        if self._invocation is None or self._invocation.raw is None:
+        if self.invocation is None or self.invocation.raw is None:
             return self.payload
-        return self._invocation.raw
+        return self.invocation.raw
 
     raw = raw_request
     text = raw_request
@@ -123,9 +123,9 @@ class Request(Generic[In]):
     @property
     def http(self) -> Http:
         """The HTTP request behind it."""
-        if self._http is None:
-            self._http = Http(self._invocation.http if self._invocation else None)
-        return self._http
+        if self.known_http is None:
+            self.known_http = Http(self.invocation.http if self.invocation else None)
+        return self.known_http
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -147,44 +147,35 @@ class Request(Generic[In]):
 
     def _as_input(self) -> Any:
         if self.payload is None or self.payload == "":
-            http = self._invocation.http if self._invocation else None
+            http = self.invocation.http if self.invocation else None
             if http is not None and (http.params or http.query):
                 return Bunch({**http.query, **http.params})
             return Bunch()
         return as_bunch(self.payload)
 
 
-class Response(Generic[Out]):
+class Response(msgspec.Struct, Generic[Out]):
     """What the service answers.
 
     Attributes:
         payload: what the caller receives.
-        status_code, headers, content_type: for HTTP; None and empty leave them to the edge.
+        status_code, content_type: for HTTP; None leaves them to the edge.
+        sent_headers: the headers that were set, or None if none was.
         result, result_details, status_message, data_format: Zato's, kept for its services.
     """
 
-    __slots__ = ("__dict__", "_headers", "content_type", "payload", "status_code")
-
-    # Seldom set, and never by the framework: so they are no slots, and making one is cheap.
+    payload: Out = cast("Out", None)
+    status_code: int | None = None
+    content_type: str | None = None
+    sent_headers: dict[str, str] | None = None
     status_message: str = "OK"
     result: str = "ZATO_OK"
     result_details: str = ""
     data_format: str = "json"
 
-    def __init__(self, payload: Any = None) -> None:
-        self.payload: Out = payload
-        self.status_code: int | None = None
-        self.content_type: str | None = None
-        self._headers: dict[str, str] | None = None
-
     @property
     def headers(self) -> dict[str, str]:
         """Headers to send besides the usual ones."""
-        if self._headers is None:
-            self._headers = {}
-        return self._headers
-
-    @property
-    def sent_headers(self) -> Mapping[str, str] | None:
-        """The headers that were set, or None if none was."""
-        return self._headers
+        if self.sent_headers is None:
+            self.sent_headers = {}
+        return self.sent_headers
