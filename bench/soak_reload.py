@@ -160,6 +160,7 @@ def soak(project: Path, pid: int, seconds: float) -> None:
                 f"{version} versions, {sum(x.done for x in loads)} requests, {memory[-1]:.1f} MB"
             )
     time.sleep(3)
+    client = Client()  # the first connection was closed while it was idle
     last = client.invoke("soak-good.version")[1]
     stop.set()
     for load in loads:
