@@ -287,7 +287,7 @@ class HttpApp:
         described = [
             Described(
                 entry.name,
-                inspect.cleandoc(entry.cls.__doc__ or "").split("\n\n")[0],
+                inspect.cleandoc(entry.cls.__doc__ or "").split("\n\n")[0].replace("``", "`"),
                 tuple(c for c, name in self.table.channels if name == entry.name),
                 schema_of(entry.input),
                 schema_of(entry.output),

@@ -48,7 +48,7 @@ async function ask(verb, path, parameters, body, output) {
   const started = performance.now();
   const options = { method: verb.toUpperCase() };
   if (body) { options.body = body.value; options.headers = { "Content-Type": "application/json" }; }
-  const answer = await fetch(path, options);
+  const answer = await fetch(new URL(path, location.origin), options);
   const text = await answer.text();
   const took = Math.round(performance.now() - started);
   let shown = text;
@@ -98,7 +98,7 @@ function show(path, verb, operation, schemas) {
 }
 
 try {
-  const answer = await fetch("/openapi.json");
+  const answer = await fetch(new URL("/openapi.json", location.origin));
   if (!answer.ok) throw new Error(`${answer.status} ${answer.statusText}`);
   const api = await answer.json();
   place.replaceChildren(...Object.entries(api.paths).flatMap(([path, verbs]) =>
