@@ -5,13 +5,7 @@ the settings. What they are told is what a callback is told.
 """
 
 import asyncio
-import smtplib
-import ssl
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
-from email.message import EmailMessage
-from pathlib import Path
 from typing import Any
 
 from zato_lite.config import Notify
@@ -30,6 +24,8 @@ class Webhook(Service):
     async def handle(self) -> None:
         if not self.settings.webhooks:
             raise BadInputError("[notify] webhooks: there are none")
+        from zato_lite.builtin.delivery import post  # noqa: PLC0415 - slow to import, rarely used
+
         body = encode(told_of(self.request.payload))
         posts = [
             asyncio.to_thread(post, url, body, self.settings.timeout)
@@ -56,10 +52,13 @@ class Email(Service):
         settings = self.settings
         if not (settings.smtp_host and settings.mail_from and settings.mail_to):
             raise BadInputError("[notify] smtp_host, mail_from and mail_to are needed")
-        message = message_of(told_of(self.request.payload), settings)
+        from zato_lite.builtin.delivery import message_of, send  # noqa: PLC0415 - as above
+
+        told = told_of(self.request.payload)
+        message = message_of(subject_of(told), told, settings)
         try:
             await asyncio.to_thread(send, message, settings)
-        except (OSError, smtplib.SMTPException) as error:
+        except OSError as error:  # smtplib's own errors are among them
             raise UnavailableError(f"{settings.smtp_host}: {error}") from error
         self.response.payload = {"sent": len(settings.mail_to)}
 
@@ -80,55 +79,3 @@ def subject_of(told: Mapping[str, Any]) -> str:
         return f"zato-lite: {told.get('message', 'notification')}".splitlines()[0][:200]
     name = str(told["job_name"]).replace("\r", " ").replace("\n", " ")
     return f"zato-lite: {name}: {told.get('outcome', 'unknown')}"[:200]
-
-
-def message_of(told: Mapping[str, Any], settings: Notify) -> EmailMessage:
-    """The mail: a subject to see at a glance, and all that was told."""
-    message = EmailMessage()
-    message["Subject"] = subject_of(told)
-    message["From"] = settings.mail_from
-    message["To"] = ", ".join(settings.mail_to)
-    message.set_content("\n".join(f"{key}: {value}" for key, value in told.items()) + "\n")
-    return message
-
-
-def post(url: str, body: bytes, timeout: float) -> int:
-    """Send the body to a URL; the status of its answer.
-
-    Raises:
-        OSError: it was not taken.
-        ValueError: it is no URL of HTTP.
-    """
-    if not url.startswith(("http://", "https://")):
-        raise ValueError("a URL that begins with http:// or https://")
-    headers = {"Content-Type": "application/json", "User-Agent": "zato-lite"}
-    request = urllib.request.Request(url, body, headers, method="POST")  # noqa: S310
-    try:
-        with urllib.request.urlopen(request, timeout=timeout) as answer:  # noqa: S310
-            status: int = answer.status
-            return status
-    except urllib.error.HTTPError as error:
-        error.close()
-        raise OSError(str(error)) from None
-
-
-def send(message: EmailMessage, settings: Notify) -> None:
-    """Hand the message to the mail server.
-
-    Raises:
-        OSError, smtplib.SMTPException: it was not taken.
-    """
-    host, port, timeout = settings.smtp_host, settings.smtp_port, settings.timeout
-    context = ssl.create_default_context()
-    opened: smtplib.SMTP
-    if settings.smtp_tls == "tls":
-        opened = smtplib.SMTP_SSL(host, port, timeout=timeout, context=context)
-    else:
-        opened = smtplib.SMTP(host, port, timeout=timeout)
-    with opened as server:
-        if settings.smtp_tls == "starttls":
-            server.starttls(context=context)
-        if settings.smtp_user:
-            password = Path(settings.smtp_password_file).read_text(encoding="utf-8").strip()
-            server.login(settings.smtp_user, password)
-        server.send_message(message)
