@@ -106,14 +106,12 @@ def _clock_words(hours: Sequence[int], minutes: Sequence[int], seconds: Sequence
         return ""
     if list(minutes) == list(seconds) == [0] and _step(hours, _HOURS):
         return ""
-    return _listed(
-        [
-            f"{hour:02}:{minute:02}" + (f":{second:02}" if any(seconds) else "")
-            for hour in hours
-            for minute in minutes
-            for second in seconds
-        ]
-    )
+    ends = [f":{second:02}" if any(seconds) else "" for second in seconds]
+    return _listed([clock + end for clock in _clocks(hours, minutes) for end in ends])
+
+
+def _clocks(hours: Sequence[int], minutes: Sequence[int]) -> list[str]:
+    return [f"{hour:02}:{minute:02}" for hour in hours for minute in minutes]
 
 
 def _rhythm_words(hours: Sequence[int], minutes: Sequence[int], seconds: Sequence[int]) -> str:
@@ -123,12 +121,16 @@ def _rhythm_words(hours: Sequence[int], minutes: Sequence[int], seconds: Sequenc
         return _rhythm(hours, _HOURS, "hour") if by_step else f"at {_hours(hours)}"
     if len(seconds) > 1:
         words = _rhythm(seconds, _SIXTY, "second")
+        if len(hours) * len(minutes) <= _TIMES_AT_MOST:
+            return f"{words} of {_listed(_clocks(hours, minutes))}"
         if len(minutes) < _SIXTY:
             words += f", {_rhythm(minutes, _SIXTY, 'minute')}"
     else:
         words = _rhythm(minutes, _SIXTY, "minute")
         words += f" at second {seconds[0]}" if any(seconds) else ""
-    return words if len(hours) == _HOURS else f"{words} {_hour_words(hours)}"
+    if len(hours) == _HOURS:
+        return words if words.startswith("every") else f"{words} of every hour"
+    return f"{words} {_hour_words(hours)}"
 
 
 def _hours(hours: Sequence[int]) -> str:
@@ -148,11 +150,7 @@ def _rhythm(values: Sequence[int], size: int, unit: str) -> str:
     if step := _step(values, size):
         offset = f" from {unit} {values[0]}" if values[0] else ""
         return f"every {step} {unit}s{offset}"
-    if len(values) == 1:
-        return (
-            f"at {unit} {values[0]} of every hour" if unit == "minute" else f"{unit} {values[0]}"
-        )
-    return f"at {unit}s {_spans(values, str)}"
+    return f"at {unit}{'s' * (len(values) > 1)} {_spans(values, str)}"
 
 
 def _step(values: Sequence[int], size: int) -> int:
@@ -167,7 +165,9 @@ def _step(values: Sequence[int], size: int) -> int:
 def _day_words(expression: Expression) -> str:
     by_date, by_weekday = _date_words(expression), _weekday_words(expression)
     if by_date and by_weekday:
-        days = f"{by_date} {'if it is' if expression.both else 'and'} {by_weekday}"
+        if expression.both:
+            by_weekday = f"if it is {by_weekday}".replace("every ", "a ").replace(" and ", " or ")
+        days = f"{by_date} {by_weekday}" if expression.both else f"{by_date} and {by_weekday}"
     else:
         days = by_date or by_weekday or "every day"
     months = sorted(expression.months)
@@ -182,7 +182,10 @@ def _date_words(expression: Expression) -> str:
     days = [day for day in range(1, 32) if expression.days >> day & 1]
     if len(days) == _LONGEST_MONTH:
         return ""
-    words = [f"day {_spans(days, str)}"] if days else []
+    step = days[1] - days[0] if len(days) > _RANGE else 0
+    if step > 1 and days == list(range(1, _LONGEST_MONTH + 1, step)) and not expression.rules:
+        return f"every {_ordinal(step)} day of the month"
+    words = [f"day{'s' * (len(days) > 1)} {_spans(days, str)}"] if days else []
     words.extend(_rule_words(rule) for rule in expression.rules)
     return f"on {_listed(words)} of the month"
 
