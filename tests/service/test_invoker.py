@@ -468,6 +468,57 @@ async def test_work_that_waits_for_a_thread_can_be_given_up() -> None:
     assert invoker.pool.waiting == 0
 
 
+class Deep(BlockingService):
+    name = "deep"
+
+    def handle(self) -> Any:
+        depth = self.request.payload
+        other = "deeper" if self.get_name() == "deep" else "deep"
+        return self.invoke(other, depth - 1) + 1 if depth else 0
+
+
+class Deeper(Deep):
+    name = "deeper"
+
+
+class Wide(BlockingService):
+    name = "wide"
+
+    def handle(self) -> Any:
+        return self.patterns.parallel([("deep", 3) for _ in range(8)])
+
+
+async def test_blocking_services_that_invoke_blocking_ones_never_wait_for_each_other() -> None:
+    invoker = invoker_of(Deep, Deeper, Wide, max_threads=2)
+
+    outcomes = await asyncio.gather(*(invoker.run(Invocation("deep", 6)) for _ in range(12)))
+    wide = await asyncio.gather(*(invoker.run(Invocation("wide")) for _ in range(4)))
+
+    assert [outcome.payload for outcome in outcomes] == [6] * 12
+    assert [outcome.payload for outcome in wide] == [[3] * 8] * 4
+    assert (invoker.pool.busy, invoker.pool.waiting) == (0, 0)
+    invoker.close()
+
+
+async def test_no_more_threads_are_abandoned_than_the_limit() -> None:
+    release = threading.Event()
+
+    class Holds(Service):
+        name = "holds"
+
+        def handle(self) -> None:
+            release.wait()
+
+    invoker = invoker_of(Holds, Echo, Blocking, max_threads=1)
+    for _ in range(4):
+        assert (await invoker.run(Invocation("holds", timeout=0.01))).is_timeout
+    assert (invoker.pool.abandoned, invoker.pool.busy) == (2, 1)
+
+    release.set()
+    assert (await invoker.run(Invocation("blocking"))).error is None
+    assert (invoker.pool.busy, invoker.pool.waiting) == (0, 0)
+
+
 async def test_only_a_worker_thread_may_wait_for_the_loop() -> None:
     invoker = invoker_of(Echo)
     answer = invoker.invoke("echo", 1)

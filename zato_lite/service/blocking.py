@@ -15,9 +15,14 @@ T = TypeVar("T")
 
 
 class _Work:
-    """A call to make, in which context, and who waits for it."""
+    """A call to make, in which context, and who waits for it.
 
-    __slots__ = ("context", "function", "future", "loop", "worker")
+    Attributes:
+        above: the thread that waits for what this is a part of, if there is one.
+        is_deputy: it runs in place of that thread, in excess of the limit.
+    """
+
+    __slots__ = ("above", "context", "function", "future", "is_deputy", "loop", "worker")
 
     def __init__(self, function: Callable[[], Any], loop: asyncio.AbstractEventLoop) -> None:
         self.function = function
@@ -25,17 +30,22 @@ class _Work:
         self.loop = loop
         self.future: asyncio.Future[Any] = loop.create_future()
         self.worker: _Worker | None = None
+        self.above = _worker_here.get()
+        self.is_deputy = False
 
 
 class WorkerPool:
-    """At most ``limit`` threads, made when they are wanted; more work waits its turn.
+    """At most ``limit`` threads at work, made when they are wanted; more work waits its turn.
 
-    The threads are daemons: a service that blocks for ever does not keep the server from ending.
-    When a caller gives up, its place goes to the next one, and the thread ends when it comes back.
+    A thread that waits for the loop has one deputy at a time, in excess of the limit: blocking
+    services that invoke blocking services would otherwise wait for each other for ever. The
+    threads are daemons: a service that blocks for ever does not keep the server from ending. When
+    a caller gives up, its place goes to the next one, for up to ``limit`` such threads, and the
+    thread ends when it comes back.
 
     Attributes:
-        limit: how many blocking services run at once.
-        busy: how many run now.
+        limit: how many threads are at work at once.
+        busy: how many there are at work or waiting for the loop.
         abandoned: threads whose caller gave up and that have not come back yet.
     """
 
@@ -44,20 +54,21 @@ class WorkerPool:
         self.busy = 0
         self.abandoned = 0
         self._waiting: deque[_Work] = deque()
+        self._nested: deque[_Work] = deque()
         self._idle: list[_Worker] = []
 
     @property
     def waiting(self) -> int:
         """How many wait for a thread."""
-        return len(self._waiting)
+        return len(self._waiting) + len(self._nested)
 
     async def run(self, function: Callable[[], T]) -> T:
         """Call the function in a thread, in the caller's context."""
         work = _Work(function, asyncio.get_running_loop())
-        if self.busy < self.limit:
+        if self.busy < self.limit or self._may_be_deputy(work):
             self._start(work)
         else:
-            self._waiting.append(work)
+            self._queue_of(work).append(work)
         try:
             result: T = await work.future
         except asyncio.CancelledError:
@@ -77,7 +88,16 @@ class WorkerPool:
         while self._idle:
             self._idle.pop().inbox.put(None)
 
+    def _queue_of(self, work: _Work) -> deque[_Work]:
+        return self._waiting if work.above is None else self._nested
+
+    def _may_be_deputy(self, work: _Work) -> bool:
+        above = work.above
+        return above is not None and above.is_waiting and not above.has_deputy
+
     def _start(self, work: _Work) -> None:
+        if self.busy >= self.limit and work.above is not None:
+            work.is_deputy = work.above.has_deputy = True
         self.busy += 1
         if self._idle:
             worker = self._idle.pop()
@@ -92,26 +112,36 @@ class WorkerPool:
         worker = work.worker
         if worker is None or worker.is_abandoned:
             self.abandoned -= 1
+            if worker is not None and worker.keeps_place:
+                self._free(work)
             return
-        self.busy -= 1
         self._idle.append(worker)
         if not work.future.done():
             if error is None:
                 work.future.set_result(result)
             else:
                 work.future.set_exception(error)
-        self._start_waiting()
+        self._free(work)
 
     def _give_up(self, work: _Work) -> None:
         if work.worker is None:
-            self._waiting.remove(work)
+            self._queue_of(work).remove(work)
         elif work.worker not in self._idle:
-            self.busy -= 1
+            work.worker.keeps_place = self.abandoned >= self.limit
             self.abandoned += 1
             work.worker.abandon()
-            self._start_waiting()
+            if not work.worker.keeps_place:
+                self._free(work)
 
-    def _start_waiting(self) -> None:
+    def _free(self, work: _Work) -> None:
+        """Its place is free: what waits goes on, nested work first, for others wait for it."""
+        self.busy -= 1
+        if work.is_deputy and work.above is not None:
+            work.above.has_deputy = False
+        for nested in list(self._nested):
+            if self.busy < self.limit or self._may_be_deputy(nested):
+                self._nested.remove(nested)
+                self._start(nested)
         while self._waiting and self.busy < self.limit:
             self._start(self._waiting.popleft())
 
@@ -123,6 +153,9 @@ class _Worker(threading.Thread):
         super().__init__(name="zato-lite-worker", daemon=True)
         self.inbox: SimpleQueue[_Work | None] = SimpleQueue()
         self.is_abandoned = False
+        self.keeps_place = False
+        self.is_waiting = False
+        self.has_deputy = False
         self._done = done
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pending: Future[Any] | None = None
@@ -134,7 +167,7 @@ class _Worker(threading.Thread):
             result: Any = None
             error: BaseException | None = None
             try:
-                result = work.context.run(work.function)
+                result = work.context.run(self._call, work.function)
             except StopIteration as stop:  # which no future can hold
                 error = RuntimeError(f"the service raised {stop!r}")
             except BaseException as raised:  # noqa: BLE001 - told to whoever waits
@@ -147,18 +180,24 @@ class _Worker(threading.Thread):
             if is_last:
                 return
 
+    def _call(self, function: Callable[[], Any]) -> Any:
+        _worker_here.set(self)
+        return function()
+
     def wait(self, awaitable: Awaitable[T]) -> T:
         """Let the loop do something, and wait for it."""
         if self.is_abandoned or self._loop is None:
             if isinstance(awaitable, Coroutine):
                 awaitable.close()
             raise DeadlineError("the invocation that this is a part of is over")
+        self.is_waiting = True
         pending = asyncio.run_coroutine_threadsafe(_awaited(awaitable), self._loop)
         self._pending = pending
         try:
             return pending.result()
         finally:
             self._pending = None
+            self.is_waiting = False
 
     def abandon(self) -> None:
         """Nobody waits for the current work: whatever it waits for is cancelled."""
@@ -166,6 +205,12 @@ class _Worker(threading.Thread):
         pending = self._pending
         if pending is not None:
             pending.cancel()
+
+
+_worker_here: contextvars.ContextVar[_Worker | None] = contextvars.ContextVar(
+    "worker_here", default=None
+)
+"""The thread in which, or on behalf of which, something runs."""
 
 
 async def _awaited(awaitable: Awaitable[T]) -> T:

@@ -81,8 +81,8 @@ class Invoker:
         cid = invocation.cid or self._new_cid()
         service = None
         try:
-            service = self._first(invocation, cid)
-            entry = self.registry.get(invocation.service)
+            entry = self._entries.get(invocation.service) or self.registry.get(invocation.service)
+            service = self._first(entry, invocation, cid)
             if invocation.timeout is None:
                 payload = await self._perform(service, entry)
             else:
@@ -180,9 +180,8 @@ class Invoker:
     def _new_cid(self) -> str:
         return f"{self._cid_prefix}{next(self._cid_number)}"
 
-    def _first(self, invocation: Invocation, cid: str) -> Service[Any, Any]:
+    def _first(self, entry: Entry, invocation: Invocation, cid: str) -> Service[Any, Any]:
         """The service that is invoked from outside."""
-        entry = self.registry.get(invocation.service)
         depth = len(invocation.path)
         if depth > MAX_DEPTH or not entry.is_active:
             raise _refusal(entry, depth, invocation.path)
