@@ -60,8 +60,7 @@ class SystemClock:
     def now(self) -> int:
         return time.time_ns() // 1000
 
-    def monotonic(self) -> float:
-        return time.monotonic()
+    monotonic = staticmethod(time.monotonic)  # asked several times in each invocation
 
     def call_at(self, instant: int, wake: Callable[[], None]) -> Alarm:
         loop = asyncio.get_running_loop()
