@@ -25,8 +25,9 @@ from zato_lite.errors import BadInputError, ConfigError, ZatoLiteError
 from zato_lite.http.app import HttpApp
 from zato_lite.http.auth import Authenticator, Passwords, first_admin
 from zato_lite.http.events import EventLog
+from zato_lite.http.incoming import Limits
 from zato_lite.http.observe import Readiness
-from zato_lite.http.server import Server, serve
+from zato_lite.http.server import Server, Tls, serve
 from zato_lite.observe import metrics, readiness, told
 from zato_lite.scheduler.jobs import Jobs
 from zato_lite.scheduler.loop import Scheduler
@@ -162,13 +163,26 @@ async def open_server(app: App, environ: Mapping[str, str] = os.environ) -> Asyn
             app.registry,
             authenticator,
             allowed_hosts=server.allowed_hosts,
+            channels=server.channels,
             events=app.events,
             readiness=app.is_ready,
             self_audited=[e.name for e in app.registry if issubclass(e.cls, Change)],
             metrics=[metrics(app.jobs, app.scheduler, app.registry, app.clock)],
         )
         async with serve(
-            http, server.host, server.port, clock=app.clock, grace=server.grace
+            http,
+            server.host,
+            server.port,
+            clock=app.clock,
+            limits=Limits(
+                body=server.max_body,
+                connections=server.max_connections,
+                per_address=server.max_connections_per_address,
+            ),
+            grace=server.grace,
+            tls=Tls(Path(server.certificate), Path(server.key)) if server.certificate else None,
+            unix=Path(server.unix_socket) if server.unix_socket else None,
+            trusted_proxies=server.trusted_proxies,
         ) as listening:
             app.on_deployed.extend([http.reload, lambda: app.events.publish("deployment", {})])
             yield listening

@@ -23,6 +23,12 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         name: of this node, in the store and in ``self.server.name``; empty for the host's.
         grace: seconds that running services are given at a shutdown.
         allowed_hosts: values of Host accepted besides the address itself; ``["*"]`` for any.
+        unix_socket: the path of a socket to listen on instead of host and port.
+        certificate, key: PEM files for TLS; read anew at SIGHUP.
+        trusted_proxies: networks whose X-Forwarded-For is believed.
+        max_body: bytes of a request's body at most.
+        max_connections, max_connections_per_address: at once.
+        channels: REST channels, as ``"GET /customers/{id}" = "crm.get-customer"``.
     """
 
     host: str = "127.0.0.1"
@@ -30,6 +36,14 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str = ""
     grace: float = 30.0
     allowed_hosts: tuple[str, ...] = ()
+    unix_socket: str = ""
+    certificate: str = ""
+    key: str = ""
+    trusted_proxies: tuple[str, ...] = ()
+    max_body: int = 1024 * 1024
+    max_connections: int = 10_000
+    max_connections_per_address: int = 4_000
+    channels: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class Store(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -43,7 +43,10 @@ def decode_strict(data: bytes) -> Any:
     Raises:
         BadInputError: the text is not JSON, or is ambiguous.
     """
-    value = decode(data)
+    try:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise BadInputError(f"not JSON: {error}") from error
     try:
         is_same = orjson.dumps(value) == data  # compact, as most clients write: nothing was lost
     except orjson.JSONEncodeError as error:

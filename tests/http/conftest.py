@@ -209,8 +209,8 @@ class Running:
 async def running(app: App, limits: Limits | None = None, **more: Any) -> AsyncIterator[Running]:
     """A server on a port of its own, and clients that are closed before it."""
     more.setdefault("clock", SystemClock())
-    more.setdefault("grace", 1.0)
-    async with serve(app, port=0, limits=limits, **more) as server:
+    more = {"port": 0, "grace": 1.0, **more}
+    async with serve(app, limits=limits, **more) as server:
         run = Running(server)
         try:
             yield run

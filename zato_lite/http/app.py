@@ -165,7 +165,8 @@ class HttpApp:
                 if isinstance(found, Response):
                     return found
                 known = request.memo = found
-            payload, raw = payload_of(request, known.query)
+            query = known.query
+            payload, raw = payload_of(request, query) if request.body or query else (None, None)
             caller, context, cid = known.admitted.caller, known.context, self._new_cid()
             invocation = Invocation(
                 known.service, payload, raw, cid, "http", caller, None, None, context
@@ -354,10 +355,10 @@ class HttpApp:
 
 
 def cids() -> Callable[[], str]:
-    """Makes correlation ids: unique among processes, cheap, and they sort within one."""
-    prefix = "K" + secrets.token_hex(6)
+    """Makes correlation ids: unique among processes, and cheap."""
+    prefix = f"K{secrets.token_hex(5)}-"
     numbers = itertools.count(1)
-    return lambda: f"{prefix}{next(numbers):08x}"
+    return lambda: f"{prefix}{next(numbers)}"
 
 
 def _credentials(headers: Mapping[bytes, bytes]) -> bytes | None:

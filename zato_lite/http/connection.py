@@ -169,6 +169,10 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take what came, and answer what is complete."""
         incoming = self._incoming
+        if incoming.feed_same(data):
+            if not self._is_busy:
+                self._answer_now()
+            return
         incoming.feed(data)
         if not self._is_busy:
             if incoming.asked:
@@ -241,16 +245,20 @@ class Connection(asyncio.Protocol):
         if task is None or context is None:
             context = self._context = copy_context()
             task = self._task = loop.create_task(self._go_on(), context=context)
+            task.add_done_callback(self._task_ended)
         for _ in range(_TURN):
             if not asked:
                 break
-            if self._drained is not None or asyncio.current_task(loop) is not None:
+            if self._drained is not None:
                 return self._hand_over()
             one = asked.popleft()
             if isinstance(one.request, RefusedError):
                 return self._refuse(one.request)
             coroutine = server.app(one.request)
-            _enter_task(loop, task)
+            try:
+                _enter_task(loop, task)
+            except RuntimeError:  # we are fed by somebody's task: a test's
+                return self._hand_over(one, coroutine)
             try:
                 awaited = context.run(coroutine.send, None)
             except StopIteration as done:
@@ -277,7 +285,7 @@ class Connection(asyncio.Protocol):
             self._over()
 
     def _hand_over(
-        self, asked: Asked | None = None, begun: _Begun | Response | None = None
+        self, asked: Asked | None = None, begun: Awaitable[Response] | Response | None = None
     ) -> None:
         """Let the connection's task go on: with a request that waits, then with the others."""
         self._is_busy = True
@@ -294,7 +302,6 @@ class Connection(asyncio.Protocol):
                     await self._waiter
                 except asyncio.CancelledError as error:
                     if self._begun is None:
-                        self._transport.abort()
                         raise
                     self._begun.cancelled = error  # it was meant for what has begun
                 finally:
@@ -303,7 +310,20 @@ class Connection(asyncio.Protocol):
                 self._rest = None
                 await rest
 
-    async def _answer_rest(self, asked: Asked | None, begun: _Begun | Response | None) -> None:
+    def _task_ended(self, task: "asyncio.Task[None]") -> None:
+        """Do without the task; whoever cancelled it cut off what it was at, if anything."""
+        self._task = None
+        if (rest := self._rest) is not None:
+            self._rest = None
+            rest.close()
+        if rest is not None or self._is_busy:
+            self._transport.abort()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("connection failed", exc_info=error)
+
+    async def _answer_rest(
+        self, asked: Asked | None, begun: Awaitable[Response] | Response | None
+    ) -> None:
         incoming = self._incoming
         try:
             if asked is None or begun is None or await self._answer(asked, begun):

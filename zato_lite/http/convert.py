@@ -106,6 +106,8 @@ def response_of(outcome: Outcome) -> Response:
     try:
         if type(payload) is dict:
             body, kind = encode(payload, plain), JSON
+        elif isinstance(payload, msgspec.Struct):
+            body, kind = _encoder.encode(payload), JSON
         else:
             body, kind = _body_of(payload)
     except (TypeError, ValueError, RecursionError) as error:
@@ -124,8 +126,6 @@ def _body_of(payload: Any) -> tuple[bytes, str]:
         return payload.encode(), TEXT
     if isinstance(payload, bytes):
         return payload, BYTES
-    if isinstance(payload, msgspec.Struct):
-        return msgspec.json.encode(payload, enc_hook=plain), JSON
     return encode(payload, plain), JSON
 
 
@@ -177,6 +177,7 @@ def plain(value: Any) -> Any:
     return msgspec.to_builtins(value)
 
 
+_encoder = msgspec.json.Encoder(enc_hook=plain)
 _DETAILS = {_UNAVAILABLE: "Cancelled; try again later", _TIMEOUT: "The time is up"}
 
 

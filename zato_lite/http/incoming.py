@@ -146,8 +146,8 @@ class Incoming:
         return bool(self._unfed) or len(self.asked) >= _PIPELINED
 
     def feed(self, data: bytes) -> None:
-        """Take what came."""
-        if self.is_last or self._is_same(data):
+        """Take what came, which may be anything."""
+        if self.is_last:
             return
         if len(data) <= _SLICE and not self._unfed:
             was_idle = self.state == "idle"
@@ -158,6 +158,35 @@ class Incoming:
             view = memoryview(data)
             self._unfed.extend(view[at : at + _SLICE] for at in range(0, len(data), _SLICE))
             self.feed_more()
+
+    def feed_same(self, data: bytes) -> bool:
+        """Take a request whose head is, byte by byte, that of the one before it.
+
+        Clients mostly send the same head again, and what was found out about it holds again. The
+        parser is left out: it stands between two requests, before and after.
+        """
+        same = self._same
+        if same is None or len(data) != same.size or self.state != "idle" or self.is_last:
+            return False
+        if self.asked or not data.startswith(same.head):
+            return False
+        if same.asked is not None:
+            self.asked.append(same.asked)
+            return True
+        last = same.request
+        same.request = request = Request(
+            last.method,
+            last.path,
+            last.query,
+            last.headers,
+            data[len(same.head) :],
+            last.remote_address,
+            last.raw_path,
+            last.is_secure,
+            last.memo,
+        )
+        self.asked.append(Asked(request, True, False))
+        return True
 
     def feed_more(self) -> None:
         """Take what is left of what came, as far as there is room for its requests."""
@@ -272,35 +301,6 @@ class Incoming:
             self.is_last = True
 
     # In the order in which they are called
-
-    def _is_same(self, data: bytes) -> bool:
-        """Take a request whose head is, byte by byte, that of the one before it.
-
-        Clients mostly send the same head again, and what was found out about it holds again. The
-        parser is left out: it stands between two requests, before and after.
-        """
-        same = self._same
-        if same is None or self.state != "idle" or len(data) != same.size:
-            return False
-        if not data.startswith(same.head):
-            return False
-        if same.asked is not None:
-            self.asked.append(same.asked)
-            return True
-        last = same.request
-        same.request = request = Request(
-            last.method,
-            last.path,
-            last.query,
-            last.headers,
-            data[len(same.head) :],
-            last.remote_address,
-            last.raw_path,
-            last.is_secure,
-            last.memo,
-        )
-        self.asked.append(Asked(request, True, False))
-        return True
 
     def _keep_head(self, data: bytes) -> None:
         """Keep the head of a request that came alone and whole, and is not out of the ordinary."""

@@ -1,5 +1,6 @@
 """What a machine asks of the server: is it well, is it ready, how much did it do."""
 
+from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import NamedTuple
 
@@ -78,10 +79,7 @@ class Latency:
         """Count one."""
         self._statuses[status] = self._statuses.get(status, 0) + 1
         self._sum += duration_us
-        place = 0
-        if duration_us > _FIRST_US:
-            place = next((n for n, us in enumerate(_BUCKETS_US) if duration_us <= us), -1)
-        self._counts[place] += 1
+        self._counts[bisect_left(_BUCKETS_US, duration_us)] += 1
 
     async def samples(self) -> Iterable[Sample]:
         """The figures."""
@@ -101,7 +99,6 @@ class Latency:
 
 
 _BUCKETS_US = tuple(round(edge * 1e6) for edge in BUCKETS_S)
-_FIRST_US = _BUCKETS_US[0]
 
 
 def _family(sample: Sample) -> str:

@@ -1,8 +1,11 @@
 """Listens, keeps the connections, and looks after what they may take."""
 
 import asyncio
+import logging
+import signal
 import socket
 import ssl
+import threading
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from ipaddress import ip_network
@@ -14,6 +17,9 @@ from zato_lite.clock import Clock
 from zato_lite.http.connection import App, Connection
 from zato_lite.http.incoming import Limits
 from zato_lite.http.render import Renderer
+
+_log = logging.getLogger(__name__)
+_MAIN = threading.main_thread()
 
 
 class Tls(msgspec.Struct, frozen=True):
@@ -53,8 +59,9 @@ class Server:
 
     @property
     def port(self) -> int:
-        """The port that it listens on."""
-        return int(self.sockets[0].getsockname()[1])
+        """The port that it listens on; 0 for a unix socket."""
+        name = self.sockets[0].getsockname()
+        return int(name[1]) if isinstance(name, tuple) else 0
 
     async def listen(
         self,
@@ -173,7 +180,21 @@ async def serve(
     context = tls_context(tls) if tls is not None else None
     server = Server(app, clock, limits or Limits(), trusted_proxies, context)
     await server.listen(host, port, unix=unix, reuse_port=reuse_port)
+    if tls is not None and context is not None and threading.current_thread() is _MAIN:
+        server.loop.add_signal_handler(signal.SIGHUP, _renew, context, tls)
     try:
         yield server
     finally:
+        if tls is not None and threading.current_thread() is _MAIN:
+            server.loop.remove_signal_handler(signal.SIGHUP)
         await server.close(grace)
+
+
+def _renew(context: ssl.SSLContext, tls: Tls) -> None:
+    """Take the certificate anew; connections that are open keep the one they have."""
+    try:
+        context.load_cert_chain(tls.certificate, tls.key)
+    except (OSError, ssl.SSLError):
+        _log.exception("certificate not renewed", extra={"path": str(tls.certificate)})
+    else:
+        _log.info("certificate renewed", extra={"path": str(tls.certificate)})
