@@ -72,8 +72,18 @@ def test_after_a_downtime_the_newest_slot_runs_and_the_others_are_in_the_ledger(
     )
     assert entry.reason == (
         "coalesced into the run of 2026-11-23 12:10:00 UTC; the server was down "
-        "from 2026-11-23 12:00:00.000001 UTC to 2026-11-23 12:10:00 UTC"
+        "from 2026-11-23 12:00:00 UTC to 2026-11-23 12:10:00 UTC"
     )
+
+
+def test_a_downtime_is_not_blamed_for_slots_of_another_time() -> None:
+    downtime = Downtime(NOON - HOUR, NOON)
+
+    planned = plan(JobState(7, every_minute(), NOON), NOON + 10 * MINUTE, {}, downtime)
+
+    assert [entry.reason for entry in planned.entries] == [
+        "coalesced into the run of 2026-11-23 12:10:00 UTC"
+    ]
 
 
 def test_skip_runs_nothing_that_is_late() -> None:

@@ -311,7 +311,7 @@ class _Planner:
         window = ON_TIME if job.on_missed == "skip" else _window(job)
         due = slot + jitter(self._state.id, slot, job.jitter_ms)
         if window is not None and self._now - due > window:
-            self._entries.extend(_entry("missed", part, self._missed()) for part in runnable)
+            self._entries.extend(_entry("missed", part, self._missed(part)) for part in runnable)
             return
         if refusal := self._start(slot, is_late=False):
             outcome: EntryOutcome = "skipped_already_in_flight"
@@ -321,14 +321,14 @@ class _Planner:
         for part in runnable:
             rest = part.without_last(job.trigger) if part is runnable[-1] else part
             if rest is not None:
-                self._entries.append(_entry("missed", rest, reason + self._while_down()))
+                self._entries.append(_entry("missed", rest, reason + self._while_down(rest)))
 
     def _run_all(self, runnable: list[Part]) -> None:
         """Each slot gets a run, in order, as many at once as the rate and the queue allow."""
         job, budget = self._job, self._budget(runnable)
         for slot, too_old in self._each(runnable):
             if isinstance(too_old, Part):
-                self._entries.append(_entry("missed", too_old, self._missed()))
+                self._entries.append(_entry("missed", too_old, self._missed(too_old)))
                 continue
             if budget <= 0 or (self._queued >= STARTS_AT_ONCE and job.on_overlap != "allow"):
                 self._stop(slot - 1)
@@ -415,15 +415,18 @@ class _Planner:
         run = self._state.run
         return f"run {run} was still in flight" if run else "the run before was still in flight"
 
-    def _missed(self) -> str:
+    def _missed(self, part: Part) -> str:
         if self._job.on_missed == "skip":
-            return "its time had passed" + self._while_down()
-        return f"older than the catch-up window of {self._job.catch_up_window} s"
+            return "its time had passed" + self._while_down(part)
+        window = f"older than the catch-up window of {self._job.catch_up_window} s"
+        return window + self._while_down(part)
 
-    def _while_down(self) -> str:
-        if self._down is None:
+    def _while_down(self, part: Part) -> str:
+        """Words for the downtime, if that is when the slots came."""
+        down = self._down
+        if down is None or part.first > down.last or part.last < down.first:
             return ""
-        begin, end = (to_text(moment) for moment in (self._down.first, self._down.last))
+        begin, end = (to_text(at - at % SECOND) for at in (down.first, down.last))
         return f"; the server was down from {begin} to {end}"
 
     def _done(self) -> JobPlan:
