@@ -69,9 +69,12 @@ def own_calendar(job: Job, calendars: Mapping[str, Calendar]) -> Calendar | None
 def raw_part(trigger: Trigger, after: Instant, until: Instant) -> Part | None:
     """All of the trigger's slots in (after, until] as one part, or None when there is none."""
     first = next_after(trigger, after)
-    last = previous_before(trigger, until + 1)
-    if first is None or last is None or first > until:
+    if first is None or first > until:
         return None
+    second = next_after(trigger, first)
+    if second is None or second > until:
+        return Part(first, first, 1)
+    last = previous_before(trigger, until + 1) or second
     return Part(first, last, count_between(trigger, after, until))
 
 
