@@ -20,10 +20,11 @@ from zato_lite.builtin.change import Change
 from zato_lite.builtin.declared import definitions, reconciled
 from zato_lite.builtin.deploy import deploy
 from zato_lite.builtin.enmasse import parse
+from zato_lite.builtin.security import Credentials, NewKey
 from zato_lite.clock import Clock, SystemClock
 from zato_lite.errors import BadInputError, ConfigError, ZatoLiteError
 from zato_lite.http.app import HttpApp
-from zato_lite.http.auth import Authenticator, Passwords, first_admin
+from zato_lite.http.auth import Authenticator, Passwords, first_admin, new_key
 from zato_lite.http.events import EventLog
 from zato_lite.http.incoming import Limits
 from zato_lite.http.observe import Readiness
@@ -66,6 +67,7 @@ class App(NamedTuple):
     jobs: Jobs
     scheduler: Scheduler
     people: People
+    keys: "KeyRing"
     problems: tuple[str, ...]
     on_deployed: list[Callable[[], None]]
     events: EventLog
@@ -87,6 +89,39 @@ def settings(project: Path, **overrides: Any) -> config.Settings:
             changed = msgspec.structs.replace(getattr(found, table), **{field: value})
             found = msgspec.structs.replace(found, **{table: changed})
     return found
+
+
+class KeyRing:
+    """Makes passwords' hashes and keys for whoever asks; forgets what was known of callers."""
+
+    def __init__(self) -> None:
+        self.authenticator: Authenticator | None = None
+        self._passwords: Passwords | None = None
+
+    @property
+    def passwords(self) -> Passwords:
+        """Hashes and compares; made when it is wanted first."""
+        if self._passwords is None:
+            self._passwords = Passwords()
+        return self._passwords
+
+    async def hash(self, password: str) -> str:
+        """What is kept of a password."""
+        return await self.passwords.hash(password)
+
+    def new_key(self) -> NewKey:
+        """A key that nobody has had before."""
+        return NewKey(*new_key())
+
+    def forget(self) -> None:
+        """Ask for everybody's credentials again."""
+        if self.authenticator is not None:
+            self.authenticator.forget()
+
+    def close(self) -> None:
+        """End what hashes."""
+        if self._passwords is not None:
+            self._passwords.close()
 
 
 @asynccontextmanager
@@ -131,14 +166,23 @@ async def open_app(
         jobs = Jobs(database, scheduler, clock)
         deployer = _deployer(project or _NOWHERE, settings, registry)
         people = People(database)
+        keys = KeyRing()
+        stack.callback(keys.close)
         invoker.resources.update(
-            {Jobs: jobs, AsyncInvocations: jobs, Deployer: deployer, People: people}
+            {
+                Jobs: jobs,
+                AsyncInvocations: jobs,
+                Deployer: deployer,
+                People: people,
+                Credentials: keys,
+            }
         )
         deploy(registry)
         is_ready = readiness(scheduler, lambda: database.is_broken, settings.scheduler.enabled)
         app = App(
-            settings, clock, registry, invoker, jobs, scheduler, people, (), [], events, is_ready
-        )
+            settings, clock, registry, invoker, jobs, scheduler, people, keys, (), [], events,
+            is_ready,
+        )  # fmt: skip
         if project is not None:
             app = app._replace(problems=tuple(await _deploy(project, app, deployer, stack)))
         if settings.scheduler.enabled:
@@ -149,45 +193,43 @@ async def open_app(
 @asynccontextmanager
 async def open_server(app: App, environ: Mapping[str, str] = os.environ) -> AsyncIterator[Server]:
     """The HTTP edge of an app; prints the admin's password if it had to make one up."""
-    passwords = Passwords()
-    try:
-        if made_up := await first_admin(app.people, passwords, environ):
-            _tell(f"The password of admin.invoke, shown this once: {made_up}")
-        session_key = await app.people.claim_setting("http.session-key", os.urandom(32).hex())
-        authenticator = Authenticator(
-            app.people, passwords, app.clock, session_key=bytes.fromhex(session_key)
-        )
-        server = app.settings.server
-        http = HttpApp(
-            app.invoker.run,
-            app.registry,
-            authenticator,
-            allowed_hosts=server.allowed_hosts,
-            channels=server.channels,
-            events=app.events,
-            readiness=app.is_ready,
-            self_audited=[e.name for e in app.registry if issubclass(e.cls, Change)],
-            metrics=[metrics(app.jobs, app.scheduler, app.registry, app.clock)],
-        )
-        async with serve(
-            http,
-            server.host,
-            server.port,
-            clock=app.clock,
-            limits=Limits(
-                body=server.max_body,
-                connections=server.max_connections,
-                per_address=server.max_connections_per_address,
-            ),
-            grace=server.grace,
-            tls=Tls(Path(server.certificate), Path(server.key)) if server.certificate else None,
-            unix=Path(server.unix_socket) if server.unix_socket else None,
-            trusted_proxies=server.trusted_proxies,
-        ) as listening:
-            app.on_deployed.extend([http.reload, lambda: app.events.publish("deployment", {})])
-            yield listening
-    finally:
-        passwords.close()
+    passwords = app.keys.passwords
+    if made_up := await first_admin(app.people, passwords, environ):
+        _tell(f"The password of admin.invoke, shown this once: {made_up}")
+    session_key = await app.people.claim_setting("http.session-key", os.urandom(32).hex())
+    authenticator = Authenticator(
+        app.people, passwords, app.clock, session_key=bytes.fromhex(session_key)
+    )
+    app.keys.authenticator = authenticator
+    server = app.settings.server
+    http = HttpApp(
+        app.invoker.run,
+        app.registry,
+        authenticator,
+        allowed_hosts=server.allowed_hosts,
+        channels=server.channels,
+        events=app.events,
+        readiness=app.is_ready,
+        self_audited=[e.name for e in app.registry if issubclass(e.cls, Change)],
+        metrics=[metrics(app.jobs, app.scheduler, app.registry, app.clock)],
+    )
+    async with serve(
+        http,
+        server.host,
+        server.port,
+        clock=app.clock,
+        limits=Limits(
+            body=server.max_body,
+            connections=server.max_connections,
+            per_address=server.max_connections_per_address,
+        ),
+        grace=server.grace,
+        tls=Tls(Path(server.certificate), Path(server.key)) if server.certificate else None,
+        unix=Path(server.unix_socket) if server.unix_socket else None,
+        trusted_proxies=server.trusted_proxies,
+    ) as listening:
+        app.on_deployed.extend([http.reload, lambda: app.events.publish("deployment", {})])
+        yield listening
 
 
 def run(project: Path, settings: config.Settings) -> int:

@@ -14,6 +14,7 @@ from zato_lite.builtin import (
     scheduler_history,
     scheduler_jobs,
     scheduler_preview,
+    security,
     service,
     watch,
 )
@@ -32,6 +33,7 @@ MODULES = (
     scheduler_apply,
     calendars,
     audit,
+    security,
     service,
     watch,
 )

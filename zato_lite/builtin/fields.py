@@ -43,7 +43,8 @@ class Reader:
         try:
             return read(value)
         except BadInputError as error:
-            self.errors += error.errors or (FieldError(field, value, f"{field}: {error}"),)
+            # What was sent is left out: whoever raises this says what of it may be shown.
+            self.errors += error.errors or (FieldError(field, None, f"{field}: {error}"),)
         except (ValueError, TypeError, OverflowError) as error:
             self.refuse(field, f"{field}: {shown(value)} is not allowed; {error}")
         return default

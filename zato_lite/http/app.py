@@ -84,7 +84,7 @@ class Services(Protocol):
 class _Known:
     """What was found out about a head: it holds for the next request that has the same one."""
 
-    __slots__ = ("admitted", "context", "is_audited", "query", "service", "table")
+    __slots__ = ("admitted", "context", "is_change", "query", "service", "table")
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class _Known:
     ) -> None:
         self.service, self.admitted, self.query = service, admitted, query
         self.context, self.table = context, table
-        self.is_audited = needed_role(service) in _AUDITED
+        self.is_change = needed_role(service) in _AUDITED
 
 
 class HttpApp:
@@ -174,7 +174,7 @@ class HttpApp:
             outcome = await self._run(invocation)
             response = response_of(outcome)
             self.latency.add(response.status, outcome.duration_us)
-            if known.is_audited:
+            if known.is_change:
                 deed = Deed(caller.name, "invoke", known.service, str(response.status), cid)
                 self._note(deed, request)
             return response  # noqa: TRY300 - it is what is answered
@@ -235,9 +235,7 @@ class HttpApp:
         self, request: Request, service: str, params: Mapping[str, str], admitted: Admitted
     ) -> "_Known":
         query = query_of(request.query) if request.query else {}
-        known = _Known(service, admitted, query, context_of(request, query, params), self.table)
-        known.is_audited = known.is_audited and service not in self._self_audited
-        return known
+        return _Known(service, admitted, query, context_of(request, query, params), self.table)
 
     async def _route(self, request: Request, verbs: Mapping[str, Route]) -> Response:
         method = request.method
@@ -277,7 +275,7 @@ class HttpApp:
         outcome = await self._run(invocation)
         response = closed(response_of(outcome))
         self.latency.add(response.status, outcome.duration_us)
-        if known.is_audited:
+        if known.is_change:
             who, status = known.admitted.caller.name, str(response.status)
             self._note(Deed(who, "invoke", envelope.name, status, cid), request)
         return response
@@ -312,8 +310,11 @@ class HttpApp:
 
     def _refused(self, request: Request, error: ZatoLiteError) -> Response:
         cid = self._new_cid()
-        if error.status in _NOTED and _credentials(request.headers) is not None:
-            self._note(Deed("", "refused", request.path, str(error.status), cid), request)
+        credentials = _credentials(request.headers)
+        if error.status in _NOTED and credentials is not None:
+            known = self._authenticator.remembered(credentials)
+            who = known.caller.name if known is not None else ""
+            self._note(Deed(who, "refused", request.path, str(error.status), cid), request)
         if isinstance(error, UnauthorizedError):
             error = UnauthorizedError(f"Unauthorized; cid={cid}")
             response = error_response(error, cid)
@@ -322,10 +323,12 @@ class HttpApp:
         return error_response(error, cid)
 
     def _note(self, deed: Deed, request: Request) -> None:
-        """Write it down in the audit log, without letting anybody wait for that."""
+        """Tell listeners, and write it down in the audit log; nobody waits for that."""
         if self._events is not None and deed.action == "invoke":
             fields = {"who": deed.who, "service": deed.subject, "status": deed.outcome}
             self._events.publish("change", fields)
+        if deed.subject in self._self_audited:
+            return
         note = asyncio.ensure_future(self._authenticator.audit(deed, request))
         self._notes.add(note)
         note.add_done_callback(self._noted)
