@@ -202,9 +202,8 @@ def f3(peer: str) -> Result:
     }  # fmt: skip
 
 
-def scenarios(*, quick: bool) -> dict[str, Scenario]:
+def scenarios(*, quick: bool, seconds: int) -> dict[str, Scenario]:
     many, jobs = (2_000, 10_000) if quick else (10_000, 100_000)
-    seconds = 5 if quick else 20
     durable = ("zato-lite", "aps3-sqlite")
     return {
         "S1": Scenario(f"add {many:,}, one call each", lambda p: child("s1", p, count=many)),
@@ -274,10 +273,11 @@ def main() -> None:
     parser.add_argument("--scenarios", default="", help="comma-separated; all by default")
     parser.add_argument("--peers", default=",".join(PEERS))
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--seconds", type=int, default=20, help="of a steady scenario")
     parser.add_argument("--quick", action="store_true", help="smaller and shorter")
     parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results")
     options = parser.parse_args()
-    known = scenarios(quick=options.quick)
+    known = scenarios(quick=options.quick, seconds=options.seconds)
     wanted = [name for name in options.scenarios.split(",") if name] or list(known)
     asked = options.peers.split(",")
     everything: dict[str, Any] = {

@@ -59,7 +59,7 @@ class APScheduler:
             job_defaults={"misfire_grace_time": None, "coalesce": True},
         )
         self.lead_s = 3.0
-        self.adds_per_second = 8_000 if kind == "memory" else 700
+        self.adds_per_second = 3_000 if kind == "memory" else 500
         logging.getLogger("apscheduler").setLevel(logging.ERROR)
 
     def _store(self, folder: Path) -> MemoryJobStore | SQLAlchemyJobStore:
