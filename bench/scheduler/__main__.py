@@ -57,7 +57,7 @@ def _command(scenario: str, peer: str, folder: Path, options: Result) -> list[st
 
 
 def _environ(**more: str) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT), **more}
+    return {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "", **more}
 
 
 class Scenario(NamedTuple):

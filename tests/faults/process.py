@@ -99,6 +99,7 @@ class Server:
                 start_new_session=True,
                 env={
                     **os.environ,
+                    "PYTHONDONTWRITEBYTECODE": "",  # started often, compiled once
                     "ZATO_LITE_ADMIN_PASSWORD": PASSWORD,
                     "FAULTS_EFFECTS": str(self.effects),
                 },
