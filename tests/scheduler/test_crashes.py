@@ -13,6 +13,7 @@ async def died(world: World) -> None:
     """Leave a scheduler as a kill leaves it: nothing is told to anybody."""
     scheduler = world.scheduler
     scheduler.is_running = False
+    node, scheduler.node = scheduler.node, 0
     for task in scheduler._tasks:
         task.cancel()
     for flight in scheduler._flights.values():
@@ -24,7 +25,7 @@ async def died(world: World) -> None:
     scheduler._flights.clear()
     scheduler._ahead.clear()
     scheduler._moments.clear()
-    scheduler._locks.release(scheduler.node)
+    scheduler._locks.release(node)
 
 
 async def reborn(world: World, gated: str = "") -> World:

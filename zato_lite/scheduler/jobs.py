@@ -12,6 +12,7 @@ from zato_lite.errors import BadInputError, JobExistsError
 from zato_lite.scheduler.loop import Scheduler
 from zato_lite.store import history, jobs, runs
 from zato_lite.store.history import Span, Wanted
+from zato_lite.store.jobs import Begun
 from zato_lite.store.ports import Connection, Database
 from zato_lite.store.rows import (
     AttemptRow,
@@ -91,15 +92,20 @@ class Jobs:
     async def delete(self, job_id: int) -> None:
         """Forget a job; its history stays for as long as histories are kept."""
         now = self._clock.now()
-        await self._scheduler.change([job_id], lambda c: jobs.delete(c, job_id, now), set)
+        await self._scheduler.change(
+            [job_id], lambda c, begun: jobs.delete(c, job_id, now, begun), set
+        )
 
     async def apply(self, creates: Sequence[Job], edits: Mapping[int, Job]) -> Applied:
         """Create and edit jobs, all or nothing."""
         now = self._clock.now()
 
-        def work(connection: Connection) -> tuple[Sequence[int], Sequence[jobs.Edited]]:
+        def work(
+            connection: Connection, begun: Begun
+        ) -> tuple[Sequence[int], Sequence[jobs.Edited]]:
             edited = [
-                jobs.edit(connection, job_id, _always(job), now) for job_id, job in edits.items()
+                jobs.edit(connection, job_id, _always(job), now, begun)
+                for job_id, job in edits.items()
             ]
             return _or_raise(jobs.create(connection, [creates], now)[0]), edited
 
@@ -374,7 +380,7 @@ class Jobs:
         """Start no slot of any job until resumed; runs on demand go on."""
         wanted = Pause(self._clock.now(), note, by)
         pause, _ = await self._scheduler.change(
-            None, lambda c: runs.pause_all(c, wanted), lambda result: result[1]
+            None, lambda c, begun: runs.pause_all(c, wanted, begun), lambda result: result[1]
         )
         return pause
 
@@ -412,8 +418,10 @@ class Jobs:
     async def _edit(self, changes: Mapping[int, Change]) -> _Rows:
         now = self._clock.now()
 
-        def work(connection: Connection) -> Sequence[jobs.Edited]:
-            return [jobs.edit(connection, job, change, now) for job, change in changes.items()]
+        def work(connection: Connection, begun: Begun) -> Sequence[jobs.Edited]:
+            return [
+                jobs.edit(connection, job, change, now, begun) for job, change in changes.items()
+            ]
 
         edited = await self._scheduler.change(list(changes), work, _revoked)
         due = [each.row.next_at for each in edited if each.row.next_at is not None]

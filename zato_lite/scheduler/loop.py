@@ -19,7 +19,8 @@ from typing import Self, TypeVar, cast
 from zato_lite.clock import Alarm, Clock
 from zato_lite.scheduler.flight import Flight, Verdict
 from zato_lite.service.message import Invocation, Outcome
-from zato_lite.store import runs
+from zato_lite.store import jobs, runs
+from zato_lite.store.jobs import Begun
 from zato_lite.store.nodes import NodeLocks
 from zato_lite.store.ports import Connection, Database
 from zato_lite.store.retention import Swept, sweep
@@ -117,6 +118,7 @@ class Scheduler:
         self._crowded: defaultdict[str, deque[Fire]] = defaultdict(deque)
         self._held: defaultdict[int, int] = defaultdict(int)
         self._all_held = 0
+        self._errands: set[asyncio.Task[None]] = set()
         self._is_full = False
         self._downtime: Downtime | None = None
         self._parked: defaultdict[int, list[Fire]] = defaultdict(list)
@@ -164,7 +166,9 @@ class Scheduler:
         await self._stop_claiming()
         left = self._take_all_unbegun()
         if left:
-            await self._database.write(lambda c: runs.hand_back(c, left))
+            self._submit_done()
+            begun = self._begun(None)
+            await self._database.write(lambda c: runs.give_up(c, left, begun))
         await self._wait_for_flights(self._grace if grace is None else grace)
         node, now = self.node, self._clock.now()
         await self._database.write(lambda c: runs.leave(c, node, now))
@@ -367,8 +371,9 @@ class Scheduler:
     # Starting
 
     def accept(self, fires: Iterable[Fire]) -> None:
-        """Attempts that are this node's to make, each at its instant; if it is not, none."""
-        if not self.node:
+        """Attempts that are this node's to make, each at its instant."""
+        if not self.is_running:
+            self._give_up(list(fires))
             return
         now = self._clock.now()
         due: list[Fire] = []
@@ -395,8 +400,16 @@ class Scheduler:
         else:
             together.append(fire)
 
+    def _give_up(self, fires: list[Fire]) -> None:
+        """It comes too late: the scheduler has stopped, or was never there."""
+        if self.node and fires:
+            begun = self._begun(None)
+            self._database.submit(lambda c: runs.give_up(c, fires, begun), _ignore)
+
     def _await_next_attempts(self, fires: Iterable[Fire]) -> None:
-        """Attempts of runs that are open here."""
+        """Attempts of runs that are open here; if it has stopped, they wait in the store."""
+        if not self.is_running:
+            return
         for fire in fires:
             self._put_ahead(fire)
         self._set_start_alarm()
@@ -431,6 +444,8 @@ class Scheduler:
         for fire in fires:
             if fire.job_id in self._held or self._all_held:
                 self._parked[fire.job_id].append(fire)
+            elif self._is_in_the_way(fire):
+                self._reconsider(fire)
             elif len(self._flights) >= self._capacity:
                 entry = (-fire.job.priority, fire.slot, next(self._numbers), fire)
                 heappush(self._ready, entry)
@@ -438,6 +453,30 @@ class Scheduler:
                 self._crowded[fire.job.service].append(fire)
             else:
                 self._launch(fire)
+
+    def _is_in_the_way(self, fire: Fire) -> bool:
+        """Whether a run on demand came between the claim of this slot and the slot."""
+        return (
+            self._open.get(fire.job_id, 0) > 1
+            and fire.kind == "scheduled"
+            and not fire.waited
+            and fire.attempt == 1
+            and fire.job.on_overlap != "allow"
+        )
+
+    def _reconsider(self, fire: Fire) -> None:
+        """Take the claim back, so that the slot is decided by how things are now."""
+        job_id = fire.job_id
+        self._parked[job_id].append(fire)
+
+        async def reconsider() -> None:
+            await self.change([job_id], lambda c, begun: jobs.revoke(c, job_id, begun), set)
+            self.changed()
+
+        fire.waited = True  # if it cannot be taken back, it starts
+        task = self._loop.create_task(reconsider())
+        self._errands.add(task)
+        task.add_done_callback(self._errands.discard)
 
     def _launch(self, fire: Fire) -> None:
         flight = Flight(fire)
@@ -558,11 +597,16 @@ class Scheduler:
         batch, self._done = self._done, []
         now, node = self._clock.now(), self.node
         self._unkept += 1
+        held = [ended.fire.job_id for ended in batch if _may_pause(ended)]
+        for job_id in held:
+            self._held[job_id] += 1
+        begun = self._begun(held)
 
         def kept(settlement: Settlement | None, error: BaseException | None) -> None:
+            self._release(held, set() if settlement is None else set(settlement.revoked))
             self._kept(batch, settlement, error)
 
-        self._database.submit(lambda c: runs.settle_all(c, batch, now, node), kept)
+        self._database.submit(lambda c: runs.settle_all(c, batch, now, node, begun), kept)
 
     def _kept(
         self,
@@ -616,7 +660,7 @@ class Scheduler:
     async def change(
         self,
         job_ids: Collection[int] | None,
-        operation: Callable[[Connection], Result],
+        operation: Callable[[Connection, Begun], Result],
         revoked: Callable[[Result], Collection[int]],
     ) -> Result:
         """Write a change of these jobs, or of all, and start no run of them before it is made.
@@ -637,8 +681,17 @@ class Scheduler:
             else:
                 future.set_exception(error)
 
-        self._database.submit(operation, done)
+        self._submit_done()
+        begun = self._begun(job_ids)
+        self._database.submit(lambda c: operation(c, begun), done)
         return await future
+
+    def _begun(self, job_ids: Collection[int] | None) -> Begun:
+        """Which runs of these jobs, or of all, have begun here; for as long as they are held."""
+        fires = [flight.fire for flight in self._flights.values()]
+        fires += [ended.fire for ended in self._done]
+        begun = (fire.run_id for fire in fires if job_ids is None or fire.job_id in job_ids)
+        return Begun(self.node, frozenset(begun))
 
     def _release(self, job_ids: Collection[int] | None, revoked: set[int]) -> None:
         for fire in self._withdraw(revoked):
@@ -701,3 +754,11 @@ class Scheduler:
             self._submit_done()
             self._rest.clear()
             await self._rest.wait()
+
+
+def _ignore(result: object, error: BaseException | None) -> None:
+    """Nobody waits for it; if it failed, the runs are taken over as those of a dead process."""
+
+
+def _may_pause(ended: Ended) -> bool:
+    return ended.fire.job.pause_after_failures is not None and ended.outcome != "ok"

@@ -4,15 +4,16 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from zato_lite.errors import ConflictError, JobExistsError, JobNotFoundError, NotFoundError
 from zato_lite.store import ledger
 from zato_lite.store.ports import Connection
 from zato_lite.store.rows import JobRow
-from zato_lite.store.sql import advance, execute, ids_of, one, read_rows, write_rows
+from zato_lite.store.sql import advance, execute, ids_of, listed, one, read_rows, write_rows
 from zato_lite.timetable import plan
 from zato_lite.timetable.calendar import Calendar
-from zato_lite.timetable.job import Cron, Instant, Interval, Job, OneTime
+from zato_lite.timetable.job import Cron, Instant, Interval, Job, OneTime, Trigger
 from zato_lite.timetable.plan import JobState
 
 Change = Callable[[Job], Job]
@@ -26,6 +27,20 @@ _COLUMNS = """json_object('id', j.id, 'job', json(j.definition), 'version', j.ve
     'queued', (SELECT count(*) FROM run r
                WHERE r.job_id = j.id AND r.outcome IS NULL AND r.state = 'queued')) AS line"""
 _ALIVE = "FROM job j JOIN timer t ON t.job_id = j.id WHERE j.deleted_at IS NULL"
+
+
+class Begun(NamedTuple):
+    """What a process knows and the database does not: which of its runs have begun.
+
+    Attributes:
+        node: the process. run_ids: its runs that have begun, of the jobs in question.
+    """
+
+    node: int
+    run_ids: frozenset[int]
+
+
+NOBODY = Begun(0, frozenset())
 
 
 class Edited(NamedTuple):
@@ -103,13 +118,15 @@ def _insert(connection: Connection, jobs: Sequence[Job], now: Instant) -> range:
     return ids
 
 
-def edit(connection: Connection, job_id: int, change: Change, now: Instant) -> Edited:
+def edit(
+    connection: Connection, job_id: int, change: Change, now: Instant, begun: Begun = NOBODY
+) -> Edited:
     """Replace the definition, and look anew when the job is due."""
-    row, revoked = _revoke(connection, get(connection, job_id), now)
+    row, revoked = _revoke(connection, get(connection, job_id), begun)
     job = change(row.job)
     if job.name != row.job.name and _taken(connection, [job.name]):
         raise exists(job.name)
-    moved = _moved(connection, row, job, now)
+    moved = _moved(connection, row, job, now, was_revoked=bool(revoked))
     write_definition(connection, job_id, moved.job)
     execute(
         connection,
@@ -128,47 +145,80 @@ def edit(connection: Connection, job_id: int, change: Change, now: Instant) -> E
     return Edited(msgspec.structs.replace(moved, version=row.version + 1), revoked)
 
 
-def _moved(connection: Connection, row: JobRow, job: Job, now: Instant) -> JobRow:
+def _moved(
+    connection: Connection, row: JobRow, job: Job, now: Instant, *, was_revoked: bool
+) -> JobRow:
     """The row with the new definition, and with the cursor and the due instant that it has."""
     known = calendars(connection)
-    paused_since = None if job.is_active else (row.paused_since or now)
-    failures = row.failures if job.is_active == row.job.is_active else 0
-    if job.trigger != row.job.trigger:
-        cursor, next_at = plan.first(job, now, known, row.id)
+    cursor, started = row.cursor, row.started
+    is_new = not _is_alike(job.trigger, row.job.trigger)
+    if not row.job.is_active:
+        if job.is_active or is_new:
+            paused = state_of(row, msgspec.structs.replace(row.job, repeats=job.repeats))
+            over = plan.resumed(paused, now, known)
+            ledger.write(connection, [(row.id, row.number, entry) for entry in over.entries])
+            cursor = over.cursor
+    elif row.next_at is None and not was_revoked:
+        cursor = max(cursor, now)  # it was over: what lies between, nobody had asked for
+    if is_new:
         started = 0
-    elif job.is_active and not row.job.is_active:
-        state = state_of(row, msgspec.structs.replace(row.job, repeats=job.repeats))
-        over = plan.resumed(state, now, known)
-        ledger.write(connection, [(row.id, row.number, entry) for entry in over.entries])
-        cursor, started = over.cursor, row.started
-        next_at = plan.next_due(msgspec.structs.replace(state_of(row, job), cursor=cursor), known)
+        cursor, next_at = plan.first(job, now, known, row.id)
     else:
-        cursor, started = row.cursor, row.started
-        next_at = plan.next_due(state_of(row, job), known)
+        state = msgspec.structs.replace(state_of(row, job), cursor=cursor)
+        next_at = plan.next_due(state, known)
     return msgspec.structs.replace(
         row,
         job=job,
         cursor=cursor,
         next_at=next_at,
         started=started,
-        failures=failures,
-        paused_since=paused_since,
+        failures=row.failures if job.is_active == row.job.is_active else 0,
+        paused_since=None if job.is_active else (row.paused_since or now),
     )
 
 
-def _revoke(connection: Connection, row: JobRow, now: Instant) -> tuple[JobRow, list[int]]:
-    """Take back the run that was claimed before its slot, as if it never had been."""
-    early = ids_of(
+def _is_alike(one_trigger: Trigger, other: Trigger) -> bool:
+    """Whether both have the same slots, but for the end."""
+    return replace(one_trigger, end=None) == replace(other, end=None)
+
+
+def _unbegun(connection: Connection, job_id: int, begun: Begun) -> list[int]:
+    """Runs of the job that the process has and has not begun."""
+    if not begun.node:
+        return []
+    return ids_of(
         connection,
         "SELECT id FROM run WHERE job_id = ? AND outcome IS NULL AND state = 'claimed'"
-        " AND kind = 'scheduled' AND attempt = 1 AND slot > ? ORDER BY id",
-        (row.id, now),
+        " AND kind = 'scheduled' AND attempt = 1 AND node = ?"
+        " AND id NOT IN (SELECT value FROM json_each(?)) ORDER BY id",
+        (job_id, begun.node, listed(begun.run_ids)),
     )
+
+
+def _revoke(connection: Connection, row: JobRow, begun: Begun) -> tuple[JobRow, list[int]]:
+    """Take back runs that were claimed and not begun, as if they never had been.
+
+    Only if nothing else has happened since to their slots or later ones: the cursor goes back.
+    """
+    early = _unbegun(connection, row.id, begun)
     if not early:
         return row, early
-    slot = one(connection, "SELECT slot FROM run WHERE id = ?", (early[0],))
-    for run_id in early:
-        execute(connection, "DELETE FROM run WHERE id = ?", (run_id,))
+    ids = listed(early)
+    slot = one(
+        connection,
+        "SELECT min(slot) FROM run WHERE id IN (SELECT value FROM json_each(?))",
+        (ids,),
+    )
+    is_past = one(
+        connection,
+        "SELECT EXISTS (SELECT 1 FROM run WHERE job_id = ?1 AND slot >= ?2 AND kind = 'scheduled'"
+        " AND id NOT IN (SELECT value FROM json_each(?3)))"
+        " OR EXISTS (SELECT 1 FROM ledger WHERE job_id = ?1 AND last >= ?2)",
+        (row.id, slot, ids),
+    )
+    if is_past:
+        return row, []
+    execute(connection, "DELETE FROM run WHERE id IN (SELECT value FROM json_each(?))", (ids,))
     number = one(
         connection, "SELECT coalesce(max(number), 0) FROM run WHERE job_id = ?", (row.id,)
     )
@@ -181,9 +231,11 @@ def _revoke(connection: Connection, row: JobRow, now: Instant) -> tuple[JobRow, 
     ), early
 
 
-def revoke(connection: Connection, job_id: int, now: Instant) -> list[int]:
-    """Take back what was claimed before its slot; the ids of these runs."""
-    row, early = _revoke(connection, get(connection, job_id), now)
+def revoke(connection: Connection, job_id: int, begun: Begun) -> list[int]:
+    """Take back what was claimed and not begun; the ids of these runs."""
+    row, early = _revoke(connection, get(connection, job_id), begun)
+    if not early:
+        return early
     execute(
         connection,
         "UPDATE timer SET next_at = ?, cursor = ?, started = ?, number = ? WHERE job_id = ?",
@@ -203,22 +255,21 @@ def unpause(connection: Connection, job_id: int) -> None:
     execute(connection, "UPDATE timer SET paused_since = NULL WHERE job_id = ?", (job_id,))
 
 
-def delete(connection: Connection, job_id: int, now: Instant) -> list[int]:
+def delete(connection: Connection, job_id: int, now: Instant, begun: Begun = NOBODY) -> list[int]:
     """Forget a job; the runs that are not to start any more."""
-    row, revoked = _revoke(connection, get(connection, job_id), now)
-    waiting = ids_of(
+    row, revoked = _revoke(connection, get(connection, job_id), begun)
+    waiting = _unbegun(connection, job_id, begun) + ids_of(
         connection,
         "SELECT id FROM run WHERE job_id = ? AND outcome IS NULL"
-        " AND state IN ('queued', 'waiting')",
+        " AND (state IN ('queued', 'waiting') OR node = 0)",
         (row.id,),
     )
-    for run_id in waiting:
-        execute(
-            connection,
-            "UPDATE run SET outcome = 'cancelled', state = 'done', finished_at = ?,"
-            " error = 'the job was deleted' WHERE id = ?",
-            (now, run_id),
-        )
+    execute(
+        connection,
+        "UPDATE run SET outcome = 'cancelled', state = 'done', finished_at = ?,"
+        " error = 'the job was deleted' WHERE id IN (SELECT value FROM json_each(?))",
+        (now, listed(waiting)),
+    )
     execute(connection, "UPDATE job SET deleted_at = ? WHERE id = ?", (now, job_id))
     execute(connection, "DELETE FROM timer WHERE job_id = ?", (job_id,))
     return revoked + waiting

@@ -7,13 +7,14 @@ import msgspec
 
 from zato_lite.errors import ConflictError, NotFoundError
 from zato_lite.store import jobs, ledger
+from zato_lite.store.jobs import Begun
 from zato_lite.store.ports import Connection, Row
 from zato_lite.store.rows import NodeRow, Pause, RunKind, RunState
 from zato_lite.store.sql import advance, execute, ids_of, listed, one, read_rows, write_rows
 from zato_lite.timetable.calendar import Calendar
 from zato_lite.timetable.job import SECOND, Instant, Job, OneTime
 from zato_lite.timetable.plan import Downtime, Entry, JobPlan, JobState, plan, resumed
-from zato_lite.timetable.settle import Callback, Settled, settle
+from zato_lite.timetable.settle import AttemptOutcome, Callback, Settled, settle
 
 PLACE: tuple[Instant, int] = (-(2**62), 0)
 """Before every due instant and every job."""
@@ -87,7 +88,7 @@ class Ended(msgspec.Struct, frozen=True, gc=False):
 
     fire: Fire
     settled: Settled
-    outcome: str
+    outcome: AttemptOutcome
     finished_at: Instant
     error: str | None = None
     result: str | None = None
@@ -95,11 +96,12 @@ class Ended(msgspec.Struct, frozen=True, gc=False):
 
 
 class Settlement(NamedTuple):
-    """What was made of a batch: results refused, next attempts, and new runs."""
+    """What was made of a batch: results refused, next attempts, new runs, runs not to start."""
 
     refused: Sequence[Ended]
     again: Sequence[Fire]
     fires: Sequence[Fire]
+    revoked: Sequence[int]
 
 
 _Due = tuple[int, Instant, Instant, int, int, int, Job]
@@ -411,13 +413,19 @@ def cancel_waiting(connection: Connection, job_id: int, number: int, now: Instan
 
 
 def settle_all(
-    connection: Connection, batch: Sequence[Ended], now: Instant, node: int
+    connection: Connection,
+    batch: Sequence[Ended],
+    now: Instant,
+    node: int,
+    begun: Begun = jobs.NOBODY,
 ) -> Settlement:
     """Write down how attempts ended, and all that follows from it; stale results are refused."""
+    batch = [_for_good(connection, ended) for ended in batch]
     finals = [ended for ended in batch if ended.settled.outcome is not None]
     kept = _finish(connection, finals)
     again: list[Fire] = []
     fires: list[Fire] = []
+    revoked: list[int] = []
     lines = [(ended.fire.run_id, ended.lines) for ended in batch if ended.lines is not None]
     write_rows(connection, "INSERT OR REPLACE INTO run_log VALUES {rows}", lines)
     refused = [] if kept == len(finals) else _refused(connection, finals)
@@ -433,8 +441,18 @@ def settle_all(
             if ended.settled.callbacks:
                 fires.extend(_called_back(connection, ended, now, node))
             if ended.fire.job.pause_after_failures is not None:
-                _count_failures(connection, ended, now)
-    return Settlement(refused, again, fires)
+                revoked.extend(_count_failures(connection, ended, now, begun))
+    return Settlement(refused, again, fires, revoked)
+
+
+def _for_good(connection: Connection, ended: Ended) -> Ended:
+    """There is no next attempt for a job that was deleted."""
+    if ended.settled.outcome is not None or not ended.fire.job_id:
+        return ended
+    alive = "SELECT 1 FROM timer WHERE job_id = ?"
+    if one(connection, alive, (ended.fire.job_id,)) is not None:
+        return ended
+    return msgspec.structs.replace(ended, settled=Settled(ended.outcome))
 
 
 def _finish(connection: Connection, finals: Sequence[Ended]) -> int:
@@ -564,7 +582,9 @@ def _told(ended: Ended) -> str:
     return msgspec.json.encode(told).decode()
 
 
-def _count_failures(connection: Connection, ended: Ended, now: Instant) -> None:
+def _count_failures(
+    connection: Connection, ended: Ended, now: Instant, begun: Begun
+) -> Sequence[int]:
     """How many runs failed in a row; the job is paused when that is too many."""
     fire = ended.fire
     if ended.settled.outcome == "ok":
@@ -573,24 +593,26 @@ def _count_failures(connection: Connection, ended: Ended, now: Instant) -> None:
             "UPDATE timer SET failures = 0 WHERE job_id = ? AND failures > 0",
             (fire.job_id,),
         )
-        return
+        return ()
     failures = one(connection, "SELECT failures FROM timer WHERE job_id = ?", (fire.job_id,))
     if failures is None:
-        return
+        return ()
     settled = _as_known(ended, failures, now)
     execute(
         connection,
         "UPDATE timer SET failures = ? WHERE job_id = ?",
         (settled.failures, fire.job_id),
     )
-    if settled.pause_note is not None:
-        note = settled.pause_note
-        jobs.edit(
-            connection,
-            fire.job_id,
-            lambda job: msgspec.structs.replace(job, is_active=False, pause_note=note),
-            now,
-        )
+    if settled.pause_note is None:
+        return ()
+    note = settled.pause_note
+    return jobs.edit(
+        connection,
+        fire.job_id,
+        lambda job: msgspec.structs.replace(job, is_active=False, pause_note=note),
+        now,
+        begun,
+    ).revoked
 
 
 def _as_known(ended: Ended, failures: int, now: Instant) -> Settled:
@@ -744,14 +766,24 @@ def begin_again(connection: Connection, run_id: int, token: int) -> None:
     )
 
 
-def hand_back(connection: Connection, fires: Sequence[Fire]) -> None:
-    """Runs that were not begun are anybody's again."""
+def give_up(connection: Connection, fires: Sequence[Fire], begun: Begun) -> None:
+    """What was not begun is as if it had never been claimed, or else anybody's again."""
+    slots = {fire.job_id for fire in fires if fire.kind == "scheduled" and fire.attempt == 1}
+    revoked: set[int] = set()
+    alive = ids_of(
+        connection,
+        "SELECT job_id AS id FROM timer WHERE job_id IN (SELECT value FROM json_each(?))",
+        (listed(slots),),
+    )
+    for job_id in alive:
+        revoked.update(jobs.revoke(connection, job_id, begun))
     for fire in fires:
-        execute(
-            connection,
-            "UPDATE run SET node = 0 WHERE id = ? AND token = ? AND outcome IS NULL",
-            (fire.run_id, fire.token),
-        )
+        if fire.run_id not in revoked:
+            execute(
+                connection,
+                "UPDATE run SET node = 0 WHERE id = ? AND token = ? AND outcome IS NULL",
+                (fire.run_id, fire.token),
+            )
 
 
 # Standing still
@@ -763,7 +795,7 @@ def global_pause(connection: Connection) -> Pause | None:
     return None if text is None else msgspec.json.decode(text, type=Pause)
 
 
-def pause_all(connection: Connection, pause: Pause) -> tuple[Pause, list[int]]:
+def pause_all(connection: Connection, pause: Pause, begun: Begun) -> tuple[Pause, list[int]]:
     """Stand still, unless it does already; and the runs that are not to start."""
     if (there := global_pause(connection)) is not None:
         return there, []
@@ -775,12 +807,10 @@ def pause_all(connection: Connection, pause: Pause) -> tuple[Pause, list[int]]:
     early = ids_of(
         connection,
         "SELECT DISTINCT job_id AS id FROM run WHERE outcome IS NULL AND state = 'claimed'"
-        " AND kind = 'scheduled' AND slot > ?",
-        (pause.since,),
+        " AND kind = 'scheduled' AND node = ? AND job_id IN (SELECT job_id FROM timer)",
+        (begun.node,),
     )
-    revoked = [
-        run_id for job_id in early for run_id in jobs.revoke(connection, job_id, pause.since)
-    ]
+    revoked = [run_id for job_id in early for run_id in jobs.revoke(connection, job_id, begun)]
     return pause, revoked
 
 
