@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,6 +32,7 @@ from zato_lite.http.server import Server, Tls, serve
 from zato_lite.observe import metrics, readiness, told
 from zato_lite.scheduler.jobs import Jobs
 from zato_lite.scheduler.loop import Scheduler
+from zato_lite.service.containment import contain
 from zato_lite.service.deployment import Deployer
 from zato_lite.service.invoker import Invoker
 from zato_lite.service.ports import AsyncInvocations, Locks
@@ -47,6 +48,7 @@ _NOWHERE = Path("no-project")
 SETTINGS = Path("config/zato-lite.toml")
 _SQLITE = "sqlite:///"
 _MEMORY = ":memory:"
+_LAST_WORDS_S = 5.0
 
 _log = logging.getLogger(__name__)
 
@@ -241,11 +243,28 @@ def run(project: Path, settings: config.Settings) -> int:
     log.set_up(log.Settings(settings.log.level, settings.log.format))
     while True:
         try:
-            return uvloop.run(_serve(project, settings))
+            return _run(_serve(project, settings))
         except RuntimeError as error:
             if "loop stopped" not in str(error).lower():
                 raise
-            _log.critical("a service stopped the event loop; starting again")
+        except (SystemExit, KeyboardInterrupt, asyncio.CancelledError):
+            pass  # not the user's: signals are handled
+        _log.critical("a service stopped the event loop; starting again")
+
+
+def _run(main: Coroutine[Any, Any, int]) -> int:
+    """Run it in a loop of its own; a task that will not be cancelled is left behind."""
+    loop = uvloop.new_event_loop()
+    contain(loop)
+    try:
+        return loop.run_until_complete(main)
+    finally:
+        if left := asyncio.all_tasks(loop):
+            for task in left:
+                task.cancel()
+            loop.run_until_complete(asyncio.wait(left, timeout=_LAST_WORDS_S))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
 
 
 def check(project: Path) -> tuple[list[str], int]:
