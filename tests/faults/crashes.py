@@ -1,6 +1,5 @@
 """Kills a server again and again under load, then asks it for an account of everything."""
 
-import contextlib
 import http.client
 import itertools
 import os
@@ -40,12 +39,17 @@ class Account(NamedTuple):
 class Traffic:
     """Calls from a thread of its own, and what was answered to them."""
 
-    def __init__(self, server: Server, template: dict[str, Any]) -> None:
-        self._server, self._template = server, template
+    def __init__(self, server: Server, active: list[dict[str, Any]], dormant: int) -> None:
+        """Calls about jobs that run (``active``), a job that never does, and new ones like it."""
+        self._server, self._active, self._dormant = server, active, dormant
+        later = datetime.fromtimestamp(time.time() + 86_400, UTC).isoformat()  # noqa: TID251
+        self._template = interval("", "faults.quiet", later)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run)
         self.created: dict[str, int] = {}
-        self.edited: dict[int, str] = {}
+        self.executed = 0
+        self.texts: dict[int, list[str]] = {}
+        """What a job's ``extra`` may be: the last text acknowledged, and those tried since."""
         self.deleted: list[int] = []
         self.refused: list[RefusedError] = []
 
@@ -71,18 +75,23 @@ class Traffic:
 
     def _once(self, number: int) -> None:
         name = f"traffic-{number}"
-        job = self._server.invoke("zato.scheduler.job.create", {**self._template, "name": name})
+        job = {**self._template, "name": name}
+        job["id"] = self._server.invoke("zato.scheduler.job.create", job)["id"]
         self.created[name] = job["id"]
-        if number % 3 == 0:
-            change = {**self._template, "id": job["id"], "name": name, "extra": f"edited {number}"}
-            self._server.invoke("zato.scheduler.job.edit", change)
-            self.edited[job["id"]] = f"edited {number}"
+        self._edit(job, number)
+        self._edit(self._active[number % len(self._active)], number)
+        self._server.invoke("zato.scheduler.job.execute", {"id": self._dormant})
+        self.executed += 1
         if number % 5 == 0:
-            with contextlib.suppress(OSError, http.client.HTTPException):
-                del self.created[name]
-                self.edited.pop(job["id"], None)
-                self._server.invoke("zato.scheduler.job.delete", {"id": job["id"]})
-                self.deleted.append(job["id"])
+            del self.created[name], self.texts[job["id"]]
+            self._server.invoke("zato.scheduler.job.delete", {"id": job["id"]})
+            self.deleted.append(job["id"])
+
+    def _edit(self, job: dict[str, Any], number: int) -> None:
+        text = f"edited {number}"
+        self.texts.setdefault(job["id"], []).append(text)
+        self._server.invoke("zato.scheduler.job.edit", {**job, "extra": text})
+        self.texts[job["id"]] = [text]
 
 
 Life = Callable[[Server], None]
@@ -117,11 +126,14 @@ def crash_loop(server: Server, lives: Iterable[Life]) -> Account:
     server.start()
     anchor = (time.time_ns() // 1_000_000_000 + 1) * PERIOD  # noqa: TID251 - a real process
     starts = [anchor + number * PERIOD // JOBS for number in range(JOBS)]
-    jobs = [create(server, f"mark-{number}", start) for number, start in enumerate(starts)]
-    later = datetime.fromtimestamp(anchor / 1e6 + 86_400, UTC).isoformat()
+    active = [definition(f"mark-{number}", start) for number, start in enumerate(starts)]
+    for job in active:
+        job["id"] = server.invoke("zato.scheduler.job.create", job)["id"]
+    jobs = [job["id"] for job in active]
+    dormant = create(server, "dormant", anchor, service="faults.quiet", is_active=False)
     server.kill()
     kills = 1
-    with Traffic(server, interval("", "faults.mark", later)) as traffic:
+    with Traffic(server, active, dormant) as traffic:
         for live in lives:
             live(server)
             kills += 1
@@ -133,8 +145,8 @@ def crash_loop(server: Server, lives: Iterable[Life]) -> Account:
     return Account(
         kills=kills,
         first_fires=sorted(_first_fires(server)),
-        acknowledged=len(traffic.created) + len(traffic.edited) + len(traffic.deleted),
-        forgotten=_forgotten(server, traffic),
+        acknowledged=2 * len(traffic.created) + len(traffic.deleted) + 2 * traffic.executed,
+        forgotten=_forgotten(server, traffic, dormant),
         fired=len(runs),
         repeated=sum(run.attempt > 1 for run in runs),
         violations=wrongs(server, dict(zip(jobs, starts, strict=True)), stopped_at),
@@ -152,9 +164,13 @@ def _first_fires(server: Server) -> Iterator[float]:
 
 def create(server: Server, name: str, start: int, **more: Any) -> int:
     """Create a job of one second, or whatever ``more`` makes of it; its id."""
-    moment = datetime.fromtimestamp(start / 1e6, UTC).isoformat()
-    job = {**interval(name, "faults.mark", moment), **more}
+    job = {**definition(name, start), **more}
     return int(server.invoke("zato.scheduler.job.create", job)["id"])
+
+
+def definition(name: str, start: int) -> dict[str, Any]:
+    """Of a job of one second that leaves marks."""
+    return interval(name, "faults.mark", datetime.fromtimestamp(start / 1e6, UTC).isoformat())
 
 
 def wrongs(server: Server, starts: Mapping[int, int], stopped_at: int) -> list[Violation]:
@@ -177,7 +193,7 @@ def wrongs(server: Server, starts: Mapping[int, int], stopped_at: int) -> list[V
     return [each for each in found if each.kind != "lost" or each.slot < stopped_at - PERIOD // 5]
 
 
-def _forgotten(server: Server, traffic: Traffic) -> list[Any]:
+def _forgotten(server: Server, traffic: Traffic, dormant: int) -> list[Any]:
     """What was answered with yes, and is not so."""
     there = {
         name: (job, extra)
@@ -190,6 +206,10 @@ def _forgotten(server: Server, traffic: Traffic) -> list[Any]:
         name for name, job in traffic.created.items() if there.get(name, (0, ""))[0] != job
     ]
     kept = dict(there.values())
-    forgotten += [job for job, extra in traffic.edited.items() if kept.get(job) != extra]
+    forgotten += [job for job, texts in traffic.texts.items() if kept.get(job) not in texts]
     forgotten += [job for job in traffic.deleted if job in kept]
+    runs = "SELECT count(*) FROM run WHERE outcome = 'ok' AND job_id ="
+    executed = server.query(f"{runs} {dormant}")[0][0]
+    if executed < traffic.executed:
+        forgotten.append(f"{traffic.executed - executed} runs on demand")
     return forgotten + traffic.refused

@@ -44,6 +44,13 @@ class Mark(Service):
         write_down("began", self.job)
 
 
+class Quiet(Service):
+    name = "faults.quiet"
+
+    async def handle(self):
+        pass
+
+
 class Slow(Service):
     name = "faults.slow"
 
