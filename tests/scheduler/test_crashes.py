@@ -2,8 +2,14 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from tests.scheduler.conftest import World, world_on
+from zato_lite.errors import UnavailableError
+from zato_lite.scheduler import loop
+from zato_lite.store import runs as run_store
 from zato_lite.store.sqlite import SqliteStore, open_store
 from zato_lite.testing.clock import ManualClock
 from zato_lite.timetable.job import SECOND
@@ -270,3 +276,50 @@ async def test_suspects_begin_one_after_another(world: World) -> None:
 
         assert begun == [0, 1, 2, 3, 4, 4]
         assert {run.crashes for run in await there.runs()} == {2}
+
+
+async def test_a_store_that_fails_is_asked_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "RETRY_S", 0.01)
+    claim, failures = run_store.claim, iter([ValueError("a defect"), UnavailableError("full")])
+
+    def fragile(*values: Any, **options: Any) -> Any:
+        if (error := next(failures, None)) is not None:
+            raise error
+        return claim(*values, **options)
+
+    monkeypatch.setattr(run_store, "claim", fragile)
+    job_id = await world.create(trigger=world.once(1))
+
+    world.clock.advance(seconds=1)
+    await asyncio.wait_for(_ran(world), 10)
+
+    assert await world.outcomes(job_id) == ["ok"]
+
+
+async def _ran(world: World) -> None:
+    while not world.calls:
+        await world.store.write(lambda c: None)
+    await world.scheduler.rest()
+
+
+async def test_outcomes_wait_for_a_store_that_is_full(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "RETRY_S", 0.01)
+    settle_all, failures = run_store.settle_all, iter([UnavailableError("full")] * 3)
+
+    def fragile(*values: Any) -> Any:
+        if (error := next(failures, None)) is not None:
+            raise error
+        return settle_all(*values)
+
+    monkeypatch.setattr(run_store, "settle_all", fragile)
+    job_id = await world.create(trigger=world.once(1))
+
+    await world.go(1)
+    while next(iter(await world.outcomes(job_id)), "running") == "running":
+        await world.calm()
+
+    assert await world.outcomes(job_id) == ["ok"]

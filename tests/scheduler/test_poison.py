@@ -10,6 +10,7 @@ import pytest
 
 from tests.scheduler.conftest import World
 from zato_lite.log import RunCapture
+from zato_lite.scheduler import flight
 from zato_lite.scheduler import loop as loop_module
 from zato_lite.scheduler.jobs import Jobs
 from zato_lite.scheduler.loop import Scheduler
@@ -72,6 +73,12 @@ class Unspeakable(Service):
         raise MuteError
 
 
+class Half(Service):
+    async def handle(self) -> None:
+        self.logger.info("no such file: %s", "caf\udce9.csv")
+        raise ValueError("caf\udce9.csv")
+
+
 class Loud(Service):
     async def handle(self) -> None:
         for number in range(3_000):
@@ -107,7 +114,7 @@ class Fine(Service):
 
 
 ALL: list[type[Service]] = [
-    Raises, Base, Exits, Interrupts, Cancels, Recurses, Odd, Huge, Unspeakable, Loud, Wrong,
+    Raises, Base, Exits, Interrupts, Cancels, Recurses, Odd, Huge, Unspeakable, Half, Loud, Wrong,
     Forever, Stubborn, Fine,
 ]  # fmt: skip
 
@@ -154,6 +161,7 @@ async def run_of(world: World, service: str, **fields: Any) -> Any:
         ("odd", "has no JSON form"),
         ("huge", "are kept at most"),
         ("unspeakable", "Mute"),
+        ("half", "caf\\udce9.csv"),
         ("cancels", "CancelledError"),
     ],
 )
@@ -184,6 +192,25 @@ async def test_lines_without_end_come_to_an_end(real: RealWorld, capture: None) 
     assert run.outcome == "ok"
     assert len(lines) == 1_003
     assert lines[-2][2] == "2000 more lines were left out"
+
+
+async def test_half_a_character_in_a_line_is_kept_as_its_code(
+    real: RealWorld, capture: None
+) -> None:
+    run = await run_of(real, "half")
+
+    lines = await real.jobs.log_entries(run.job_id, run.number)
+    assert lines[1][2] == "no such file: caf\\udce9.csv"
+
+
+async def test_an_outcome_that_cannot_be_kept_holds_up_no_other(
+    real: RealWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flight, "_sound", str)
+
+    run = await run_of(real, "half")
+
+    assert (run.outcome, run.error) == ("error", "the outcome could not be kept")
 
 
 async def test_a_line_with_the_wrong_arguments_is_kept_as_it_is(

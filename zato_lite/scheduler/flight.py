@@ -144,7 +144,7 @@ def _kept(payload: Any) -> tuple[AttemptOutcome, str | None, str | None]:
     try:
         text = encode(payload, _plain)
     except Exception as error:  # noqa: BLE001 - whatever a payload's own code may raise
-        return "error", f"the result has no JSON form: {error}", None
+        return "error", _sound(f"the result has no JSON form: {error}"), None
     if len(text) > LARGEST_RESULT:
         words = f"the result is {len(text)} bytes, and {LARGEST_RESULT} are kept at most"
         return "error", words, None
@@ -164,7 +164,12 @@ def _message(record: logging.LogRecord) -> str:
         text = str(record.msg)
     if record.exc_info:
         text += "\n" + "".join(traceback.format_exception(*record.exc_info))
-    return text[:LONGEST_LINE]
+    return _sound(text[:LONGEST_LINE])
+
+
+def _sound(text: str) -> str:
+    """Without halves of characters, which no file can hold: some names of files have them."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _trace(error: BaseException) -> str:
@@ -172,4 +177,4 @@ def _trace(error: BaseException) -> str:
         text = "".join(traceback.format_exception(error))
     except Exception:  # noqa: BLE001 - an exception may break its own words
         text = type(error).__name__
-    return text if len(text) <= LONGEST_ERROR else "…" + text[-LONGEST_ERROR:]
+    return _sound(text if len(text) <= LONGEST_ERROR else "…" + text[-LONGEST_ERROR:])

@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Self, TypeVar, cast
 
 from zato_lite.clock import Alarm, Clock
+from zato_lite.errors import UnavailableError
 from zato_lite.scheduler.flight import Flight, Verdict
 from zato_lite.service.message import Invocation, Outcome
 from zato_lite.store import jobs, runs
@@ -28,6 +29,7 @@ from zato_lite.store.rows import LogLine
 from zato_lite.store.runs import Adopted, Claimed, Ended, Fire, Settlement
 from zato_lite.timetable.job import SECOND, Instant
 from zato_lite.timetable.plan import Downtime
+from zato_lite.timetable.settle import Settled
 
 Result = TypeVar("Result")
 Run = Callable[[Invocation], Awaitable[Outcome]]
@@ -54,6 +56,7 @@ ABANDON_S = 5.0
 """A service that goes on for so long after it was cancelled is left to itself."""
 
 RETRY_S = 1.0
+NOT_KEPT = "the outcome could not be kept"
 LAST_WORDS_S = 10.0
 """At the end, a store that takes no outcomes is waited for so long."""
 
@@ -100,7 +103,6 @@ class Scheduler:
         self.is_running = False
         self.refused = 0
         self._others = 0
-        self._look_at: Instant = 0
         self._numbers = count()
         self._bell = asyncio.Event()
         self._rest = asyncio.Event()
@@ -145,8 +147,12 @@ class Scheduler:
             self._downtime = Downtime(last_seen, now)
         self._bell.set()
         self._tasks = [
-            asyncio.create_task(self._work(), name="scheduler"),
-            asyncio.create_task(self._tidy_up(), name="retention"),
+            asyncio.create_task(self._for_ever(work, name), name=name)
+            for name, work in (
+                ("scheduler", self._claim_on),
+                ("retention", self._tidy_up),
+                ("takeover", self._look_at_others),
+            )
         ]
         return self
 
@@ -245,21 +251,31 @@ class Scheduler:
         if claimed is not None:
             self._nap(exact, claimed.following)
 
-    async def _work(self) -> None:
-        while True:
+    async def _claim_on(self) -> None:
+        await self._bell.wait()
+        self._bell.clear()
+        await self.tick()
+
+    async def _for_ever(self, work: Callable[[], Awaitable[object]], name: str) -> None:
+        """Do it again and again: a store that is full or away comes back.
+
+        And a service may cancel all tasks that it finds: these end by ``drain`` only.
+        """
+        has_failed = False
+        while self.is_running:
             try:
-                await self._bell.wait()
-                self._bell.clear()
-                await self._look_at_others()
-                await self.tick()
+                if has_failed:
+                    await asyncio.sleep(RETRY_S)
+                    has_failed = False
+                await work()
             except asyncio.CancelledError:
-                # A service may cancel all tasks that it finds; this one ends by ``drain`` only.
                 if not self.is_running:
                     raise
                 self._bell.set()
-            except Exception:  # noqa: BLE001 - a store that is full or away comes back
-                _log.exception("claim failed")
-                self._wake_in_time(self._clock.now() + int(RETRY_S * SECOND))
+            except Exception:  # noqa: BLE001 - whatever it was, it is tried again
+                _log.exception("work failed", extra={"work": name})
+                has_failed = True
+                self._bell.set()
 
     async def _claim(self, now: Instant, horizon: Instant, place: tuple[Instant, int]) -> Claimed:
         node = self.node
@@ -302,15 +318,8 @@ class Scheduler:
 
     async def _tidy_up(self) -> None:
         """From time to time delete what is too old, in parts that hold nobody up."""
-        while self.is_running:
-            try:
-                await self._until(self._clock.now() + TIDY_EVERY)
-                await self.tidy()
-            except asyncio.CancelledError:
-                if not self.is_running:
-                    raise
-            except Exception:  # noqa: BLE001 - a store that is full or away comes back
-                _log.exception("retention failed")
+        await self._until(self._clock.now() + TIDY_EVERY)
+        await self.tidy()
 
     async def tidy(self) -> int:
         """Delete what no job needs to keep any more; how many runs went."""
@@ -338,11 +347,11 @@ class Scheduler:
     # Other processes
 
     async def _look_at_others(self) -> None:
-        now = self._clock.now()
-        if now < self._look_at:
-            return
-        self._look_at = now + (NODES_EVERY if self._others else NODES_SELDOM)
+        await self._until(self._clock.now() + (NODES_EVERY if self._others else NODES_SELDOM))
+        before = self._others
         await self._adopt()
+        if self._others != before:
+            self._bell.set()
 
     async def _adopt(self) -> None:
         """Take over what dead processes had, and what others handed back."""
@@ -499,9 +508,9 @@ class Scheduler:
         fire = flight.fire
         outcome: Outcome | None = None
         try:
-            if fire.waited:
-                # First it is written down that what had to wait begins: a crash is one from now.
-                await self._database.write(lambda c: runs.begin_again(c, fire.run_id, fire.token))
+            if fire.waited and not await self._begins(fire):
+                self._drop(flight)
+                return
             fire.started_at = self._clock.now()
             outcome = await self._run(flight.invocation())
         except asyncio.CancelledError:
@@ -509,6 +518,23 @@ class Scheduler:
         except Exception as error:  # noqa: BLE001 - the door raises nothing; if it does, tell
             outcome = Outcome(cid="", error=error)
         self._land(flight, outcome)
+
+    async def _begins(self, fire: Fire) -> bool:
+        """Write down that what had to wait begins: a crash is one from now. Whether it may."""
+        while True:
+            try:
+                return await self._database.write(
+                    lambda c: runs.begin_again(c, fire.run_id, fire.token)
+                )
+            except UnavailableError:
+                await asyncio.sleep(RETRY_S)
+
+    def _drop(self, flight: Flight) -> None:
+        """Somebody else has closed the run meanwhile."""
+        flight.is_closed = True
+        flight.task = None
+        self._leave(flight)
+        self._forget(flight.fire)
 
     def _stop(self, flight: Flight, verdict: Verdict) -> None:
         if flight.is_closed:
@@ -556,7 +582,7 @@ class Scheduler:
         self._by_service[service] -= 1
         if crowd := self._crowded.get(service):
             self._begin([crowd.popleft()])
-        if self._ready and len(self._flights) < self._capacity:
+        while self._ready and len(self._flights) < self._capacity:
             self._begin([heappop(self._ready)[-1]])
         if self._is_full and len(self._ready) < MOST_READY // 2:
             self._is_full = False
@@ -593,8 +619,11 @@ class Scheduler:
     def _submit_done(self) -> None:
         if not self._done:
             return
-        self._flushed_at = self._loop.time()
         batch, self._done = self._done, []
+        self._submit(batch)
+
+    def _submit(self, batch: list[Ended]) -> None:
+        self._flushed_at = self._loop.time()
         now, node = self._clock.now(), self.node
         self._unkept += 1
         held = [ended.fire.job_id for ended in batch if _may_pause(ended)]
@@ -617,8 +646,7 @@ class Scheduler:
         self._unkept -= 1
         if settlement is None:
             _log.error("settling failed", extra={"error": str(error), "runs": len(batch)})
-            self._done[:0] = batch
-            self._loop.call_later(RETRY_S, self._flush)
+            self._settle_again(batch, error)
             return
         for ended in settlement.refused:
             self.refused += 1
@@ -632,6 +660,18 @@ class Scheduler:
             self._flush_in_time()
         if not self._flights and not self._done and not self._unkept:
             self._rest.set()
+
+    def _settle_again(self, batch: list[Ended], error: BaseException | None) -> None:
+        """The store is away, or one outcome cannot be kept, which holds up no other."""
+        if isinstance(error, UnavailableError):
+            self._done[:0] = batch
+            self._loop.call_later(RETRY_S, self._flush)
+        elif len(batch) > 1:
+            for ended in batch:
+                self._submit([ended])
+        elif batch[0].error != NOT_KEPT:
+            told = Settled("error")
+            self._submit([Ended(batch[0].fire, told, "error", batch[0].finished_at, NOT_KEPT)])
 
     # For the door of jobs
 

@@ -757,13 +757,17 @@ def _after_crash(connection: Connection, ended: Ended, node: int, now: Instant) 
     )
 
 
-def begin_again(connection: Connection, run_id: int, token: int) -> None:
-    """An attempt that was waited for begins: if the process dies now, it is a crash."""
-    execute(
+def begin_again(connection: Connection, run_id: int, token: int) -> bool:
+    """An attempt that was waited for begins: if the process dies now, it is a crash.
+
+    False: it is not to begin any more.
+    """
+    changed = execute(
         connection,
         "UPDATE run SET state = 'claimed' WHERE id = ? AND token = ? AND outcome IS NULL",
         (run_id, token),
     )
+    return bool(changed)
 
 
 def give_up(connection: Connection, fires: Sequence[Fire], begun: Begun) -> None:

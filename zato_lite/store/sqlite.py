@@ -163,14 +163,21 @@ class SqliteStore:
         if target.exists():
             raise StoreError(f"{target} is there already")
         try:
-            source = self._reader if self.is_in_memory else self._connect()
-            copy = apsw.Connection(str(target))
-            with copy.backup("main", source, "main") as backup:
-                while not backup.done:
-                    backup.step(1000)
-            copy.close()
+            if self.is_in_memory:
+                self._copy(target)
+            else:  # one read, which no commit makes begin again
+                source = self._connect()
+                source.execute("VACUUM INTO ?", (str(target),))
+                source.close()
         except apsw.Error as error:
             raise _store_error(str(target), error) from error
+
+    def _copy(self, target: Path) -> None:
+        copy = apsw.Connection(str(target))
+        with copy.backup("main", self._reader, "main") as backup:
+            while not backup.done:
+                backup.step(1000)
+        copy.close()
 
     async def _ask(
         self, queue: "SimpleQueue[Task | None]", operation: Callable[[Connection], Result]
