@@ -34,7 +34,9 @@ async def rung(system: SystemClock, instants: list[int]) -> list[tuple[int, int]
 @pytest.mark.parametrize(
     "new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"]
 )
-def test_nobody_is_woken_early_and_all_in_order(system: SystemClock, new_loop: object) -> None:
+def test_nobody_is_woken_early_and_by_the_kernel_in_order(
+    system: SystemClock, new_loop: object
+) -> None:
     async def ask() -> list[tuple[int, int]]:
         now = system.now()
         return await rung(system, [now + after for after in (30_300, 100, -5, 700, 2_500, 700)])
@@ -43,7 +45,8 @@ def test_nobody_is_woken_early_and_all_in_order(system: SystemClock, new_loop: o
         woken = runner.run(ask())
 
     assert all(at >= instant for instant, at in woken)
-    assert sorted(woken) == woken
+    if clock._HAS_TIMERS:  # naps of several alarms end in the order that the loop sees fit
+        assert sorted(woken) == woken
 
 
 async def test_one_that_is_called_off_is_not_woken(system: SystemClock) -> None:
