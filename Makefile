@@ -57,3 +57,12 @@ power-cut: dev ## Cut the power three hundred times, in simulation
 .PHONY: bench-timetable
 bench-timetable: dev ## Time the timetable against croniter and cronsim
 	$(BIN)/pip install --quiet --group bench && $(BIN)/python bench/timetable.py
+
+.PHONY: bench-http slow-http fuzz-http
+bench-http: dev ## Measure the HTTP server beside others (needs wrk; ARGS='--rounds 3 bare zato-lite')
+	$(BIN)/pip install --quiet --group bench-http
+	$(BIN)/python bench/http_servers.py $(ARGS)
+slow-http: dev ## Hold the server up with a thousand slow clients of each kind (2 minutes)
+	$(BIN)/python bench/http_slow_clients.py $(ARGS)
+fuzz-http: dev ## Send nonsense to the HTTP server (FUZZ_SECONDS=600)
+	FUZZ_SECONDS=$(or $(FUZZ_SECONDS),600) $(BIN)/pytest -s -m slow tests/http/test_fuzz.py

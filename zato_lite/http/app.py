@@ -96,7 +96,7 @@ class _Known:
     ) -> None:
         self.service, self.admitted, self.query = service, admitted, query
         self.context, self.table = context, table
-        self.is_change = needed_role(service) in _AUDITED
+        self.is_change = service.startswith("zato.") and needed_role(service) != "viewer"
 
 
 class HttpApp:
@@ -176,7 +176,7 @@ class HttpApp:
             self.latency.add(response.status, outcome.duration_us)
             if known.is_change:
                 deed = Deed(caller.name, "invoke", known.service, str(response.status), cid)
-                self._note(deed, request)
+                self._changed(deed, request)
             return response  # noqa: TRY300 - it is what is answered
         except ZatoLiteError as error:
             return self._refused(request, error)
@@ -277,7 +277,7 @@ class HttpApp:
         self.latency.add(response.status, outcome.duration_us)
         if known.is_change:
             who, status = known.admitted.caller.name, str(response.status)
-            self._note(Deed(who, "invoke", envelope.name, status, cid), request)
+            self._changed(Deed(who, "invoke", envelope.name, status, cid), request)
         return response
 
     async def _openapi(self, request: Request, caller: Caller | None) -> Response:
@@ -322,13 +322,16 @@ class HttpApp:
             return response
         return error_response(error, cid)
 
-    def _note(self, deed: Deed, request: Request) -> None:
-        """Tell listeners, and write it down in the audit log; nobody waits for that."""
-        if self._events is not None and deed.action == "invoke":
+    def _changed(self, deed: Deed, request: Request) -> None:
+        """Tell who listens; write it down unless the service does so itself."""
+        if self._events is not None:
             fields = {"who": deed.who, "service": deed.subject, "status": deed.outcome}
             self._events.publish("change", fields)
-        if deed.subject in self._self_audited:
-            return
+        if deed.subject not in self._self_audited and needed_role(deed.subject) in _AUDITED:
+            self._note(deed, request)
+
+    def _note(self, deed: Deed, request: Request) -> None:
+        """Write it down in the audit log, without letting anybody wait for that."""
         note = asyncio.ensure_future(self._authenticator.audit(deed, request))
         self._notes.add(note)
         note.add_done_callback(self._noted)

@@ -1,0 +1,132 @@
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests.http.conftest import BASIC, Invoker, Services, running
+from zato_lite.http.app import HttpApp
+from zato_lite.http.asgi import AsgiApp, Message, Receive, Send, as_asgi, mounted
+from zato_lite.http.auth import Authenticator
+from zato_lite.http.events import EventLog
+
+
+async def called(app: AsgiApp, **scope: Any) -> tuple[int, dict[bytes, bytes], bytes]:
+    """What an ASGI server would send."""
+    body = scope.pop("body", b"")
+    headers = scope.pop("headers", {b"host": b"localhost", b"authorization": BASIC})
+    full = {"type": "http", "method": "GET", "query_string": b"", "http_version": "1.1"}
+    full |= {"headers": list(headers.items()), "client": ("::1", 1), "scheme": "http", **scope}
+    incoming = [
+        {"type": "http.request", "body": body[:3], "more_body": True},
+        {"type": "http.request", "body": body[3:], "more_body": False},
+    ]
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return incoming.pop(0)
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await app(full, receive, send)
+    answered = b"".join(message["body"] for message in sent[1:])
+    return sent[0]["status"], dict(sent[0]["headers"]), answered
+
+
+async def test_the_application_runs_under_another_server(app: HttpApp) -> None:
+    asgi = as_asgi(app, most_body=100)
+
+    status, headers, body = await called(
+        asgi, method="POST", path="/zato/api/invoke/echo", body=b'{"a": 1}'
+    )
+
+    assert (status, body) == (200, b'{"a":1}')
+    assert headers[b"content-length"] == b"7"
+    assert headers[b"x-zato-cid"]
+    query = await called(asgi, path="/zato/api/invoke/echo", query_string=b"a=%20b")
+    assert query[2] == b'{"a":" b"}'
+    assert (await called(asgi, method="HEAD", path="/zato/ping"))[::2] == (200, b"")
+    assert (await called(asgi, path="/zato/ping", headers={}))[0] == 400
+    assert (await called(asgi, path="/zato/ping", body=b"x" * 101))[0] == 413
+
+
+async def test_it_takes_part_in_the_other_server_s_life(app: HttpApp) -> None:
+    kinds = ["lifespan.shutdown", "lifespan.startup"]
+    sent = []
+
+    async def receive() -> Message:
+        return {"type": kinds.pop()}
+
+    async def send(message: Message) -> None:
+        sent.append(message["type"])
+
+    await as_asgi(app)({"type": "lifespan"}, receive, send)
+
+    assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+
+
+async def other(scope: Message, receive: Receive, send: Send) -> None:
+    """An application of another framework."""
+    body = (await receive())["body"]
+    headers = [(b"content-type", b"text/plain"), (b"x-path", scope["path"].encode())]
+    if scope["path"] == "/other/broken":
+        raise ValueError("broken")
+    await send({"type": "http.response.start", "status": 201, "headers": headers})
+    if scope["path"] == "/other/stream":
+        for number in range(3):
+            await send(
+                {"type": "http.response.body", "body": b"%d" % number, "more_body": number < 2}
+            )
+    elif scope["path"] == "/other/endless":
+        await send({"type": "http.response.body", "body": b"a", "more_body": True})
+        await receive()
+    else:
+        await send({"type": "http.response.body", "body": body[::-1]})
+
+
+@pytest.fixture
+def app(invoker: Invoker, authenticator: Authenticator) -> HttpApp:
+    return HttpApp(
+        invoker.run,
+        Services(),
+        authenticator,
+        events=EventLog(),
+        routes=[mounted(other, "/other", role="operator")],
+    )
+
+
+def request(path: bytes, more: bytes = b"") -> bytes:
+    return b"POST %b HTTP/1.1\r\nHost: a.localhost\r\nContent-Length: 3\r\n%b\r\nabc" % (
+        path,
+        more,
+    )
+
+
+async def test_another_application_runs_below_a_path(app: HttpApp) -> None:
+    authorized = b"Authorization: " + BASIC + b"\r\n"
+    async with running(app) as run:
+        client = await run.connect()
+
+        client.send(request(b"/other/x", authorized).replace(b"a.localhost", b"localhost"))
+        status, headers, body = await client.answer()
+        assert (status, body) == (201, b"cba")
+        assert headers[b"x-path"] == b"/other/x"
+
+        client.send(request(b"/other/x").replace(b"a.localhost", b"localhost"))
+        assert (await client.answer())[0] == 401
+
+        client.send(request(b"/other/broken", authorized).replace(b"a.localhost", b"localhost"))
+        assert (await client.answer())[0] == 500
+
+        client.send(request(b"/other/stream", authorized).replace(b"a.localhost", b"localhost"))
+        await client.reader.readuntil(b"\r\n\r\n")
+        assert await client.reader.readuntil(b"0\r\n\r\n") == (
+            b"1\r\n0\r\n1\r\n1\r\n1\r\n2\r\n0\r\n\r\n"
+        )
+
+        client.send(request(b"/other/endless", authorized).replace(b"a.localhost", b"localhost"))
+        await client.reader.readuntil(b"1\r\na\r\n")
+        client.writer.transport.abort()
+        await client.rest()
+    while any(task.get_name() == "mounted" for task in asyncio.all_tasks()):  # noqa: ASYNC110
+        await asyncio.sleep(0)

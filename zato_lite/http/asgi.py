@@ -1,0 +1,179 @@
+"""ASGI, both ways: our application under another server, another application under ours."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from contextlib import suppress
+from typing import Any
+
+from zato_lite.errors import TooLargeError
+from zato_lite.http.connection import App
+from zato_lite.http.head import RefusedError, check_host, split_target
+from zato_lite.http.message import TEXT, Request, Response
+from zato_lite.http.routes import Route
+from zato_lite.service.message import Caller
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+AsgiApp = Callable[[Message, Receive, Send], Awaitable[None]]
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+_MOST_BODY = 1024 * 1024
+
+
+def as_asgi(app: App, most_body: int = _MOST_BODY) -> AsgiApp:
+    """Our application for any ASGI server, or for mounting; limits of time are that server's."""
+
+    async def call(scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _live(receive, send)
+            return
+        try:
+            response = await app(await _request(scope, receive, most_body))
+        except (RefusedError, TooLargeError) as refused:
+            response = Response(refused.status, str(refused).encode(), TEXT)
+        await _send(response, send, is_head=scope["method"] == "HEAD")
+
+    return call
+
+
+def mounted(app: AsgiApp, path: str, role: str | None = "viewer") -> Route:
+    """A route that leads all below ``path`` to another application, such as FastAPI's."""
+
+    async def handle(request: Request, caller: Caller | None) -> Response:
+        return await _call(app, _scope(request, path), request.body)
+
+    return Route(METHODS, f"{path}/*", handle, role)
+
+
+async def _live(receive: Receive, send: Send) -> None:
+    while True:
+        kind = (await receive())["type"]
+        await send({"type": f"{kind}.complete"})
+        if kind == "lifespan.shutdown":
+            return
+
+
+async def _request(scope: Message, receive: Receive, most: int) -> Request:
+    headers: dict[bytes, bytes] = {}
+    for name, value in scope["headers"]:
+        known = headers.get(name)
+        joint = b"; " if name == b"cookie" else b", "
+        headers[name] = value if known is None else known + joint + value
+    check_host(headers.get(b"host"), scope.get("http_version") == "1.0")
+    target = scope.get("raw_path") or scope["path"].encode()
+    if scope.get("query_string"):
+        target += b"?" + scope["query_string"]
+    path, raw_path, query = split_target(scope["method"], target, headers)
+    address = (scope.get("client") or ("",))[0]
+    body = await _body(receive, most)
+    is_secure = scope.get("scheme") == "https"
+    return Request(
+        scope["method"], path, query, headers, body, address, raw_path, is_secure=is_secure
+    )
+
+
+async def _body(receive: Receive, most: int) -> bytes:
+    body = b""
+    while True:
+        message = await receive()
+        body += bytes(message.get("body", b""))
+        if len(body) > most:
+            raise TooLargeError("The body is too large")
+        if not message.get("more_body"):
+            return body
+
+
+async def _send(response: Response, send: Send, *, is_head: bool) -> None:
+    fields = [("X-Content-Type-Options", "nosniff"), *response.headers]
+    if response.content_type is not None:
+        fields.append(("Content-Type", response.content_type))
+    if response.cid:
+        fields.append(("X-Zato-CID", response.cid))
+    if response.stream is None:
+        fields.append(("Content-Length", str(len(response.body))))
+    headers = [(name.lower().encode("latin-1"), text.encode("latin-1")) for name, text in fields]
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    if response.stream is not None and not is_head:
+        async for piece in response.stream:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+    body = b"" if is_head else response.body
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def _scope(request: Request, path: str) -> Message:
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.4"},
+        "http_version": "1.1",
+        "method": request.method,
+        "scheme": "https" if request.is_secure else "http",
+        "path": request.path,
+        "raw_path": request.raw_path.encode(),
+        "root_path": path,
+        "query_string": request.query,
+        "headers": list(request.headers.items()),
+        "client": (request.remote_address, 0),
+        "server": None,
+    }
+
+
+async def _call(app: AsgiApp, scope: Message, body: bytes) -> Response:
+    """Call the application; its answer is streamed if it says that more will come."""
+    parts: asyncio.Queue[Message] = asyncio.Queue(maxsize=8)
+    asked = [{"type": "http.request", "body": body, "more_body": False}]
+    gone = asyncio.Event()
+
+    async def receive() -> Message:
+        if asked:
+            return asked.pop()
+        await gone.wait()
+        return {"type": "http.disconnect"}
+
+    task = asyncio.create_task(_run(app(scope, receive, parts.put), parts), name="mounted")
+    start = await parts.get()
+    if start["type"] != "http.response.start":
+        await task
+        return Response(500, b"", TEXT)
+    kind, fields = None, []
+    for name, value in start.get("headers", ()):
+        if name.lower() == b"content-type":
+            kind = value.decode("latin-1")
+        elif name.lower() not in {b"content-length", b"date", b"transfer-encoding"}:
+            fields.append((name.decode("latin-1"), value.decode("latin-1")))
+    response = Response(start["status"], content_type=kind, headers=tuple(fields))
+    first = await parts.get()
+    if not first.get("more_body"):
+        await task
+        response.body = first.get("body", b"")
+        return response
+    response.stream = _stream(first, parts, task, gone)
+    return response
+
+
+async def _run(answered: Awaitable[None], parts: "asyncio.Queue[Message]") -> None:
+    try:
+        await answered
+    finally:
+        with suppress(asyncio.QueueFull):  # then nobody waits for it to begin
+            parts.put_nowait({"type": "ended"})
+
+
+async def _stream(
+    first: Message,
+    parts: "asyncio.Queue[Message]",
+    task: "asyncio.Task[None]",
+    gone: asyncio.Event,
+) -> AsyncIterator[bytes]:
+    message = first
+    try:
+        while True:
+            yield message.get("body", b"")
+            if not message.get("more_body"):
+                break
+            message = await parts.get()
+    finally:
+        gone.set()
+        if not task.done():
+            task.cancel()
