@@ -26,6 +26,7 @@ from zato_lite.http.render import (
     LAST_CHUNK,
     Renderer,
     chunk,
+    rest,
 )
 from zato_lite.wire import encode
 
@@ -342,6 +343,7 @@ class Connection(asyncio.Protocol):
         while incoming.asked:
             if self._drained is not None:
                 await self._drained
+                continue  # the client may have left meanwhile
             one = incoming.asked.popleft()
             if isinstance(one.request, RefusedError):
                 self._refuse(one.request)
@@ -387,6 +389,8 @@ class Connection(asyncio.Protocol):
         else:
             data = server.renderer.render(response, is_head, CONNECTION[keep_alive, is_old])
         self._transport.write(data)
+        if large := rest(response, is_head):
+            self._transport.write(large)
         return keep_alive
 
     def _refuse(self, refused: RefusedError) -> None:

@@ -68,6 +68,16 @@ CONNECTION = {
 }
 
 
+_LARGE = 65_536
+"""A body beyond this many bytes is sent by itself: joining it to its head would copy it."""
+
+
+def rest(response: Response, is_head: bool) -> bytes:
+    """What is still to be sent after ``render``: a large body."""
+    body = response.body
+    return body if len(body) > _LARGE and not is_head and response.status not in _BODILESS else b""
+
+
 class Renderer:
     """Renders the responses of one second: what is the same in all of them is joined once."""
 
@@ -84,7 +94,7 @@ class Renderer:
         """The bytes of a response with nothing out of the ordinary."""
         head = self._heads.get((response.status, response.content_type)) or self._head(response)
         body = response.body
-        if response.headers or not body:
+        if response.headers or not body or len(body) > _LARGE:
             return self.render(response, False, b"")
         return b"%bX-Zato-CID: %b\r\nContent-Length: %d\r\n\r\n%b" % (
             head,
@@ -94,7 +104,7 @@ class Renderer:
         )
 
     def render(self, response: Response, is_head: bool, connection: bytes) -> bytes:
-        """The bytes of a response, or of its head alone if it is a stream."""
+        """The bytes of a response, or of its head alone if it is a stream or large."""
         more = connection
         if response.headers:
             lines = (f"{name}: {value}\r\n" for name, value in response.headers)
@@ -106,7 +116,7 @@ class Renderer:
             return b"%b%b\r\n" % (head, more)
         body = response.body
         length = len(body)
-        if is_head:
+        if is_head or length > _LARGE:
             body = b""
         return b"%b%bContent-Length: %d\r\n\r\n%b" % (head, more, length, body)
 
