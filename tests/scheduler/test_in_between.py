@@ -240,3 +240,18 @@ async def test_ledger_rows_do_not_span_runs(world: World) -> None:
     runs = await world.runs(job_id)
     inside = [r.slot for r in runs for e in entries if e.first <= r.slot <= e.last]
     assert not inside
+
+
+async def test_a_job_that_is_created_during_a_claim_is_not_slept_over(world: World) -> None:
+    await world.go(100)
+
+    for number in range(20):
+        await asyncio.gather(
+            world.scheduler.tick(), world.create(name=f"j{number}", trigger=world.once(1))
+        )
+        alarm = world.clock.next_alarm
+        assert alarm is not None
+        assert alarm <= world.clock.now() + SECOND
+        await world.go(1)
+
+    assert len(world.calls) == 20

@@ -75,8 +75,8 @@ class Unspeakable(Service):
 
 class Half(Service):
     async def handle(self) -> None:
-        self.logger.info("no such file: %s", "caf\udce9.csv")
-        raise ValueError("caf\udce9.csv")
+        self.logger.info("no such file: %s", "name\udce9.csv")
+        raise ValueError("name\udce9.csv")
 
 
 class Loud(Service):
@@ -161,7 +161,7 @@ async def run_of(world: World, service: str, **fields: Any) -> Any:
         ("odd", "has no JSON form"),
         ("huge", "are kept at most"),
         ("unspeakable", "Mute"),
-        ("half", "caf\\udce9.csv"),
+        ("half", "name\\udce9.csv"),
         ("cancels", "CancelledError"),
     ],
 )
@@ -200,7 +200,7 @@ async def test_half_a_character_in_a_line_is_kept_as_its_code(
     run = await run_of(real, "half")
 
     lines = await real.jobs.log_entries(run.job_id, run.number)
-    assert lines[1][2] == "no such file: caf\\udce9.csv"
+    assert lines[1][2] == "no such file: name\\udce9.csv"
 
 
 async def test_an_outcome_that_cannot_be_kept_holds_up_no_other(

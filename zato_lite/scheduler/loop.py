@@ -236,6 +236,7 @@ class Scheduler:
 
     async def tick(self) -> None:
         """Claim what is due once, and start what it is time for."""
+        self._wake_at = None  # from now on whatever changes counts, as this claim may miss it
         place, more, exact = runs.PLACE, True, None
         claimed: Claimed | None = None
         while more:
@@ -301,8 +302,9 @@ class Scheduler:
             moments.append(exact)
         if following is not None:
             moments.append(following - (0 if self._others else LEAD // 2))
+        if self._wake_at is not None:
+            moments.append(self._wake_at)
         if not self._bell.is_set():
-            self._wake_at = None
             self._wake_in_time(min(moments))
 
     def _wake_in_time(self, moment: Instant) -> None:
