@@ -50,7 +50,7 @@ oracle: dev ## Compare 3,200 random cron expressions with a brute-force reading 
 faults: crash-loop power-cut ## Kill it, cut its power, fill its disk (minutes)
 	$(BIN)/pytest -s -m '' tests/faults -k 'first_60 or store_files'
 crash-loop: dev ## Kill a server a hundred times under load, and ask it for an account
-	$(BIN)/pytest -s -m slow tests/faults -k hundred
+	$(BIN)/pytest -s -m slow tests/faults -k 'hundred or turns'
 power-cut: dev ## Cut the power three hundred times, in simulation
 	$(BIN)/pytest -s -m slow tests/faults -k power
 

@@ -48,7 +48,7 @@ class Traffic:
         self._thread = threading.Thread(target=self._run)
         self.created: dict[str, int] = {}
         self.executed = 0
-        self.texts: dict[int, list[str]] = {}
+        self.texts: dict[int, list[str | None]] = {}
         """What a job's ``extra`` may be: the last text acknowledged, and those tried since."""
         self.deleted: list[int] = []
         self.refused: list[RefusedError] = []
@@ -89,9 +89,34 @@ class Traffic:
 
     def _edit(self, job: dict[str, Any], number: int) -> None:
         text = f"edited {number}"
-        self.texts.setdefault(job["id"], []).append(text)
+        self.texts.setdefault(job["id"], [None]).append(text)
         self._server.invoke("zato.scheduler.job.edit", {**job, "extra": text})
         self.texts[job["id"]] = [text]
+
+
+class Companion:
+    """A second server on the same store, which dies and comes back in a rhythm of its own."""
+
+    def __init__(self, server: Server, lifetimes: Iterable[float]) -> None:
+        self._server, self._lifetimes = Server(server.folder), lifetimes
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        for lifetime in self._lifetimes:
+            if self._stop.is_set():
+                return
+            self._server.start()
+            self._stop.wait(lifetime)
+            self._server.kill()
 
 
 Life = Callable[[Server], None]
@@ -121,8 +146,14 @@ def killed_at(call: str, number: int, patience: float = 10.0) -> Life:
     return live
 
 
-def crash_loop(server: Server, lives: Iterable[Life]) -> Account:
-    """Let a server live through these under load; then account for every slot and answer."""
+def crash_loop(server: Server, lives: Iterable[Life], companion: Iterable[float] = ()) -> Account:
+    """Let a server live through these under load; then account for every slot and answer.
+
+    Args:
+        server: not started yet.
+        lives: one after another.
+        companion: lifetimes of a second server on the same store.
+    """
     server.start()
     anchor = (time.time_ns() // 1_000_000_000 + 1) * PERIOD  # noqa: TID251 - a real process
     starts = [anchor + number * PERIOD // JOBS for number in range(JOBS)]
@@ -133,7 +164,7 @@ def crash_loop(server: Server, lives: Iterable[Life]) -> Account:
     dormant = create(server, "dormant", anchor, service="faults.quiet", is_active=False)
     server.kill()
     kills = 1
-    with Traffic(server, active, dormant) as traffic:
+    with Traffic(server, active, dormant) as traffic, Companion(server, companion):
         for live in lives:
             live(server)
             kills += 1

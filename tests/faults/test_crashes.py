@@ -11,10 +11,10 @@ from tests.faults.process import Server
 CALLS = ("fdatasync", "pwrite64")
 
 
-def account_of(folder: Path, lives: Iterable[Life]) -> Account:
+def account_of(folder: Path, lives: Iterable[Life], companion: Iterable[float] = ()) -> Account:
     server = Server(folder)
     try:
-        return crash_loop(server, lives)
+        return crash_loop(server, lives, companion)
     finally:
         server.kill()
 
@@ -36,6 +36,18 @@ def test_killed_a_hundred_times_it_loses_nothing_and_doubles_nothing(tmp_path: P
     dice = random.Random(2)
 
     account = account_of(tmp_path, [killed_after(dice.uniform(0.1, 1.5)) for _ in range(100)])
+
+    print(account)  # noqa: T201 - the figures
+    assert account.violations == []
+    assert account.forgotten == []
+
+
+@pytest.mark.slow
+def test_two_servers_killed_in_turns_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
+    dice = random.Random(3)
+    lives = [killed_after(dice.uniform(0.1, 4)) for _ in range(25)]
+
+    account = account_of(tmp_path, lives, (dice.uniform(0.1, 4) for _ in range(1_000)))
 
     print(account)  # noqa: T201 - the figures
     assert account.violations == []
