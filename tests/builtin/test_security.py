@@ -58,7 +58,7 @@ async def test_the_first_admin_stays(it: Sandbox) -> None:
         ("patterns", "crm.*"),
         ("patterns", [7]),
         ("is_active", "maybe"),
-        ("pasword", "x"),
+        ("passphrase", "x"),
     ],
 )
 async def test_what_is_wrong_with_a_user_is_told_but_no_password(
