@@ -150,6 +150,15 @@ def test_run_all_leaves_out_what_is_older_than_the_window() -> None:
     )
 
 
+def test_a_slot_as_old_as_the_window_is_not_too_old() -> None:
+    job = every_minute(on_missed="run_all", catch_up_window=120, on_overlap="allow")
+
+    planned = asked(job, NOON, NOON + 10 * MINUTE)
+
+    assert [start.slot for start in planned.starts] == [NOON + n * MINUTE for n in (8, 9, 10)]
+    assert [entry.count for entry in planned.entries] == [7]
+
+
 def test_run_once_with_a_window_misses_what_is_older() -> None:
     planned = asked(every_minute(catch_up_window=10), NOON, NOON + 2 * MINUTE + 11 * SECOND)
 
@@ -312,6 +321,15 @@ def test_a_resumed_job_goes_on_with_the_next_slot() -> None:
     assert planned.job == every_minute()
 
 
+def test_a_job_that_has_had_its_runs_misses_nothing_in_a_pause() -> None:
+    state = JobState(7, every_minute(is_active=False, repeats=3), NOON, started=3)
+
+    planned = resumed(state, NOON + HOUR, {})
+
+    assert planned.entries == ()
+    assert planned.next_at is None
+
+
 def test_a_one_time_job_that_was_paused_at_its_moment_runs_when_it_is_resumed() -> None:
     job = Job(name="o", service="s", trigger=OneTime(start=NOON), is_active=False)
 
@@ -370,6 +388,15 @@ def test_with_jitter_longer_than_the_interval_no_slot_overtakes_another() -> Non
     assert slots == [NOON + n * MINUTE for n in range(len(slots))]
 
 
+def test_with_jitter_nothing_is_early_though_others_are_due() -> None:
+    job = every_minute(jitter_ms=600_000, on_missed="run_all", on_overlap="allow")
+
+    for second in range(0, 3_600, 7):
+        now = NOON + second * SECOND
+        for start in asked(job, NOON - 1, now).starts:
+            assert start.slot + jitter(7, start.slot, 600_000) <= now
+
+
 WEEKENDS = Calendar(name="work", weekdays=(5, 6))
 FRIDAY = parse_moment("2026-11-27T09:00:00", "Europe/Warsaw")
 
@@ -424,6 +451,23 @@ def test_two_slots_moved_to_one_moment_are_one_run() -> None:
 
     assert planned.starts == (Start(FRIDAY + 3 * DAY),)
     assert [entry.count for entry in planned.entries] == [1, 1]
+
+
+def test_a_moved_slot_is_an_entry_of_its_own() -> None:
+    trigger = Interval(start=FRIDAY + 7 * MINUTE, minutes=37, timezone="Europe/Warsaw")
+    policies: dict[str, Any] = {"calendar": "work", "on_excluded": "next_day"}
+    job = Job(name="d", service="s", trigger=trigger, **policies)
+    state = JobState(7, job, FRIDAY + 3 * DAY, in_flight=1)
+
+    planned = plan(state, FRIDAY + 3 * DAY + HOUR, {"work": WEEKENDS})
+
+    own = [
+        entry for entry in planned.entries if (entry.first - trigger.start) % (37 * MINUTE) == 0
+    ]
+    moved = [entry for entry in planned.entries if entry not in own]
+    assert len(own) >= 1
+    assert len(moved) > 1
+    assert all(entry.count == 1 for entry in moved)
 
 
 def test_the_last_business_day_of_the_month_is_expressible() -> None:

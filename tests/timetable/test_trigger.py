@@ -226,3 +226,22 @@ def test_all_wrong_fields_are_named() -> None:
 )
 def test_what_is_right_is_accepted(trigger: Any) -> None:
     check(trigger, NOON)
+
+
+@pytest.mark.parametrize(
+    ("field", "after", "slot"),
+    [
+        ("1W", "2026-07-31", "2026-08-03"),  # the 1st is a Saturday
+        ("31W", "2026-05-20", "2026-05-29"),  # the 31st is a Sunday
+        ("15W", "2026-08-10", "2026-08-14"),  # the 15th is a Saturday
+        ("16W", "2026-08-10", "2026-08-17"),  # the 16th is a Sunday
+        ("31W", "2026-06-01", "2026-07-31"),  # June has no 31st
+        ("LW", "2026-05-20", "2026-05-29"),
+        ("L", "2028-02-10", "2028-02-29"),
+        ("L-30", "2026-02-01", "2026-03-01"),
+    ],
+)
+def test_days_that_depend_on_the_month(field: str, after: str, slot: str) -> None:
+    trigger = Cron(start=0, expression=f"0 0 {field} * *")
+
+    assert next_after(trigger, parse_moment(after)) == parse_moment(slot)
