@@ -9,6 +9,8 @@ a request costs no timer.
 
 import asyncio
 import logging
+import socket
+import struct
 from asyncio.tasks import _enter_task, _leave_task  # for whoever steps a task, says «Extending»
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
 from contextvars import Context, copy_context
@@ -23,6 +25,7 @@ from zato_lite.http.render import (
     CLOSE,
     CONNECTION,
     CONTINUE,
+    LARGE,
     LAST_CHUNK,
     Renderer,
     chunk,
@@ -36,6 +39,8 @@ _log = logging.getLogger(__name__)
 
 _TURN = 32
 """Requests of one connection that are answered before others get their turn."""
+
+_AT_ONCE = struct.pack("ii", 1, 0)
 
 _LINGER_S = 2.0
 """For how long what a client still sends is thrown away, so that it gets to read the answer."""
@@ -270,7 +275,7 @@ class Connection(asyncio.Protocol):
                 return self._hand_over(one, _Begun(coroutine, awaited))
             finally:
                 _leave_task(loop, task)
-            if response.stream is not None:
+            if response.stream is not None or len(response.body) > LARGE:
                 return self._hand_over(one, response)
             if not self._respond(one, response):
                 return self._over()
@@ -373,6 +378,8 @@ class Connection(asyncio.Protocol):
             goes_on = await self._stream(asked, response)
         else:
             goes_on = self._respond(asked, response)
+            if large := rest(response, asked.request):
+                await self._send_slices(large)
         if not goes_on:
             self._over()
         return goes_on
@@ -389,8 +396,6 @@ class Connection(asyncio.Protocol):
         else:
             data = server.renderer.render(response, is_head, CONNECTION[keep_alive, is_old])
         self._transport.write(data)
-        if large := rest(response, is_head):
-            self._transport.write(large)
         return keep_alive
 
     def _refuse(self, refused: RefusedError) -> None:
@@ -431,6 +436,17 @@ class Connection(asyncio.Protocol):
         if not is_old and not is_head:
             write(LAST_CHUNK)
         return keep_alive
+
+    async def _send_slices(self, body: bytes) -> None:
+        """Send a large body, letting others have their turn in between."""
+        view = memoryview(body)
+        for at in range(0, len(view), LARGE):
+            if self._drained is not None:
+                await self._drained
+            if self._transport.is_closing():
+                return
+            self._transport.write(view[at : at + LARGE])
+            await asyncio.sleep(0)
 
     async def _send_pieces(self, stream: AsyncIterator[bytes], is_old: bool) -> None:
         write = self._transport.write
@@ -493,11 +509,19 @@ class Connection(asyncio.Protocol):
         if self._unsent - left > limits.body_rate * waited:
             self._stalled_at, self._unsent = now, left
         elif waited > limits.body_grace_seconds:
-            self._transport.abort()
+            _reset(self._transport)
 
     def _plain(self, refused: RefusedError) -> bytes:
         body = encode({"result": "Error", "cid": "", "details": refused.details})
         return self._server.renderer.render(Response(refused.status, body), False, CLOSE)
+
+
+def _reset(transport: asyncio.Transport) -> None:
+    """Close at once, and have the kernel drop what it still holds for the client."""
+    plug = transport.get_extra_info("socket")
+    if plug is not None and plug.family != socket.AF_UNIX:
+        plug.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+    transport.abort()
 
 
 def _wake(future: asyncio.Future[None] | None) -> None:

@@ -2,7 +2,8 @@
 
 from email.utils import formatdate
 
-from zato_lite.http.message import Response
+from zato_lite.http.head import RefusedError
+from zato_lite.http.message import Request, Response
 
 _MOST_HEADS = 1000
 _SAFE = "X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n"
@@ -68,14 +69,16 @@ CONNECTION = {
 }
 
 
-_LARGE = 65_536
+LARGE = 65_536
 """A body beyond this many bytes is sent by itself: joining it to its head would copy it."""
 
 
-def rest(response: Response, is_head: bool) -> bytes:
+def rest(response: Response, request: Request | RefusedError) -> bytes:
     """What is still to be sent after ``render``: a large body."""
     body = response.body
-    return body if len(body) > _LARGE and not is_head and response.status not in _BODILESS else b""
+    if len(body) <= LARGE or response.status in _BODILESS:
+        return b""
+    return b"" if isinstance(request, Request) and request.method == "HEAD" else body
 
 
 class Renderer:
@@ -94,7 +97,7 @@ class Renderer:
         """The bytes of a response with nothing out of the ordinary."""
         head = self._heads.get((response.status, response.content_type)) or self._head(response)
         body = response.body
-        if response.headers or not body or len(body) > _LARGE:
+        if response.headers or not body or len(body) > LARGE:
             return self.render(response, False, b"")
         return b"%bX-Zato-CID: %b\r\nContent-Length: %d\r\n\r\n%b" % (
             head,
@@ -116,7 +119,7 @@ class Renderer:
             return b"%b%b\r\n" % (head, more)
         body = response.body
         length = len(body)
-        if is_head or length > _LARGE:
+        if is_head or length > LARGE:
             body = b""
         return b"%b%bContent-Length: %d\r\n\r\n%b" % (head, more, length, body)
 
