@@ -164,6 +164,37 @@ async def test_a_file_whose_import_hangs_is_given_up(
     assert "was not imported within 0.05 s" in next(iter(deployer.failures.values())).message
 
 
+async def test_a_file_that_is_being_written_is_waited_for(
+    deployer: Deployer, write: Write, answer: Any
+) -> None:
+    path = write("dep_a.py", SERVICE.format(1))
+    await deployer.deploy()
+    path.unlink()
+
+    refreshing = asyncio.create_task(deployer.refresh([path], pause=0.2))
+    await asyncio.wait([refreshing], timeout=0.05)
+    write("dep_a.py", SERVICE.format(2))
+
+    assert await refreshing == Changes(deployed=(path,))
+    assert await answer("dep-a.answer") == 2
+
+
+async def test_a_file_that_changes_while_it_is_imported_is_left_for_later(
+    deployer: Deployer, write: Write, answer: Any, registry: Registry
+) -> None:
+    path = write("dep_a.py", SERVICE.format(1))
+    await deployer.deploy()
+
+    for ending in ("", "\nraise ValueError"):
+        touch = f"from pathlib import Path\nPath({str(path)!r}).write_text('x = 1')\n"
+        write("dep_a.py", SERVICE.format(2) + touch + ending)
+        assert await deployer.refresh([path], pause=0.001) == Changes()
+
+    assert await answer("dep-a.answer") == 1
+    await deployer.refresh([path])
+    assert registry.names() == []
+
+
 async def test_a_deleted_file_is_undeployed(
     deployer: Deployer, write: Write, registry: Registry
 ) -> None:

@@ -3,6 +3,7 @@
 import ast
 import asyncio
 import logging
+import stat
 import sys
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -48,6 +49,12 @@ class Changes(NamedTuple):
     failed: tuple[Path, ...] = ()
 
 
+Look = tuple[int, int, int] | None
+"""What tells versions of a file apart: when it was written, its size, its inode; None: no file."""
+
+_MOST_LOOKS = 40
+
+
 class Deployer:
     """Keeps the registry as the folder is.
 
@@ -72,7 +79,7 @@ class Deployer:
         self._registry = registry
         self._patience = patience
         self._names: dict[Path, str] = {}
-        self._read: dict[Path, tuple[tuple[int, int], frozenset[str]]] = {}
+        self._read: dict[Path, tuple[Look, frozenset[str]]] = {}
         self._threads = WorkerPool(1)
         self._turn = asyncio.Lock()
 
@@ -80,29 +87,36 @@ class Deployer:
         """Deploy all that is in the folder."""
         return await self.refresh(service_files(self.folder))
 
-    async def refresh(self, paths: Collection[Path]) -> Changes:
+    async def refresh(self, paths: Collection[Path], *, pause: float = 0.0) -> Changes:
         """Deploy files that are new or have changed, and what imports them; undeploy lost ones.
 
         What is in flight finishes with the version that it began with. Files that nobody spoke
         of are noticed when they are new or lost: whole folders come and go without a word.
+
+        Files that are being written are waited for until they have not changed for ``pause``
+        seconds; one that changes again after that is left for the refresh that follows.
         """
         async with self._turn:
             with_folder_importable(self.folder)
+            there = {*service_files(self.folder)}
+            known = {*self._names}
             wanted = {path for path in paths if is_service_file(path, self.folder)}
-            wanted.update(set(service_files(self.folder)) - {*self._names})
-            lost = (wanted | {*self._names}) - {path for path in wanted if path.is_file()}
-            gone = [path for path in sorted(lost) if not path.is_file() and self._undeploy(path)]
+            looks = await self._settled((wanted | there | known) - (there & known - wanted), pause)
+            gone = [path for path in sorted(looks) if not looks[path] and self._undeploy(path)]
             deployed, failed = [], []
             fresh = {*gone}
             names = {**self._module_names()}
             imports = await self._threads.run(lambda: self._imports(names))
             for path in _in_order(imports):
-                if path in wanted or imports[path] & fresh:
-                    if await self._deploy(path):
-                        fresh.add(path)
-                        deployed.append(path)
-                    else:
-                        failed.append(path)
+                if path in looks or imports[path] & fresh:
+                    match await self._deploy(path, looks.get(path)):
+                        case True:
+                            fresh.add(path)
+                            deployed.append(path)
+                        case False:
+                            failed.append(path)
+                        case None:
+                            pass
             return Changes(tuple(deployed), tuple(gone), tuple(failed))
 
     async def upload(self, name: str, data: bytes) -> Changes:
@@ -142,13 +156,29 @@ class Deployer:
                 self._names[path] = module_name(path, self.folder)
         return self._names
 
-    async def _deploy(self, path: Path) -> bool:
+    async def _settled(self, paths: Collection[Path], pause: float) -> dict[Path, Look]:
+        """How the files look once they look the same for a while; no longer than a few times."""
+        looks = await self._threads.run(lambda: {path: _look(path) for path in paths})
+        for _ in range(_MOST_LOOKS if pause else 0):
+            before = looks
+            await asyncio.sleep(pause)
+            looks = await self._threads.run(lambda: {path: _look(path) for path in paths})
+            if looks == before:
+                break
+        return looks
+
+    async def _deploy(self, path: Path, look: Look) -> bool | None:
+        """Whether it was deployed; None if it is being written."""
         try:
             classes = await self._imported(path)
+            if look and await self._threads.run(lambda: _look(path)) != look:
+                return None
             entries = self._registry.replace(str(path), classes)
             for entry in entries:
                 entry.cls.after_add_to_store(service_logger(entry.name))
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the file's
+            if look and await self._threads.run(lambda: _look(path)) != look:
+                return None
             self.failures[path] = found = failure(path, error)
             _log.error(
                 "file not deployed",
@@ -184,15 +214,13 @@ class Deployer:
         paths = {name: path for path, name in names.items()}
         found = {}
         for path, name in names.items():
-            try:
-                stat = path.stat()
-            except OSError:
+            look = _look(path)
+            if look is None:
                 continue
-            version, imported = self._read.get(path, ((0, 0), frozenset()))
-            if version != (stat.st_mtime_ns, stat.st_size):
-                version = (stat.st_mtime_ns, stat.st_size)
+            version, imported = self._read.get(path, (None, frozenset()))
+            if version != look:
                 imported = frozenset(_imported_names(path, name))
-                self._read[path] = (version, imported)
+                self._read[path] = (look, imported)
             found[path] = {paths[other] for other in imported if other in paths} - {path}
         return {path: {o for o in others if o in found} for path, others in found.items()}
 
@@ -207,6 +235,16 @@ class Deployer:
         if was_known:
             _log.info("file undeployed", extra={"source": str(path)})
         return was_known
+
+
+def _look(path: Path) -> Look:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    if not stat.S_ISREG(found.st_mode):
+        return None
+    return (found.st_mtime_ns, found.st_size, found.st_ino)
 
 
 def _imported_names(path: Path, name: str) -> Iterator[str]:

@@ -8,6 +8,7 @@ from watchfiles import awatch
 from zato_lite.service.deployment import Changes, Deployer
 
 _DEBOUNCE_MS, _STEP_MS = 400, 50
+_PAUSE_S = 0.05
 
 
 async def watch(
@@ -20,7 +21,7 @@ async def watch(
         debounce=_DEBOUNCE_MS,
         step=_STEP_MS,
     ):
-        on_change(await deployer.refresh({Path(path) for _, path in events}))
+        on_change(await deployer.refresh({Path(path) for _, path in events}, pause=_PAUSE_S))
 
 
 def _matters(path: Path) -> bool:
