@@ -55,7 +55,9 @@ class EventLog:
     def publish(self, kind: str, data: Any) -> None:
         """Tell all listeners."""
         self._last += 1
-        self._kept.append(Event(self._last, kind, encode(data, str)))
+        # A copy of exact size: what the encoder returns holds its whole buffer, some kilobytes.
+        text = bytes(memoryview(encode(data, str)))
+        self._kept.append(Event(self._last, kind, text))
         if self._news is not None:
             self._news.set()
 
