@@ -34,10 +34,11 @@ async def died(world: World) -> None:
     scheduler._locks.release(node)
 
 
-async def reborn(world: World, gated: str = "") -> World:
+async def reborn(world: World, gated: str = "", failing: str = "") -> World:
     """The next process on the same store."""
     there = World(world.store, world.clock, grace=0.0)
     there.gate(gated)
+    there.fails(failing)
     await there.scheduler.__aenter__()
     return there
 
@@ -323,3 +324,18 @@ async def test_outcomes_wait_for_a_store_that_is_full(
         await world.calm()
 
     assert await world.outcomes(job_id) == ["ok"]
+
+
+async def test_a_crash_takes_no_retry_away(world: World) -> None:
+    world.gate("s")
+    job_id = await world.create(trigger=world.once(1), max_retries=1, retry_delay_ms=1_000)
+    await world.go(1)
+    await died(world)
+
+    there = await reborn(world, failing="s")
+    async with there.scheduler:
+        await there.calm()
+        await there.go(2)
+        await there.scheduler.rest()
+
+    assert [(r.outcome, r.attempt) for r in await there.runs(job_id)] == [("error", 3)]

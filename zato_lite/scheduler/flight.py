@@ -89,7 +89,7 @@ class Flight(msgspec.Struct, gc=False):
         settled = settle(
             fire.job,
             word,
-            fire.attempt,
+            fire.attempt - fire.crashes,  # a crash takes no retry away
             fire.crashes,
             0,
             now,

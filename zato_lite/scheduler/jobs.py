@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from zato_lite.clock import Clock
-from zato_lite.errors import BadInputError, JobExistsError
+from zato_lite.errors import BadInputError, ZatoLiteError
 from zato_lite.scheduler.loop import Scheduler
 from zato_lite.store import history, jobs, runs
 from zato_lite.store.history import Span, Wanted
@@ -37,7 +37,7 @@ MOST_BACKFILLED = 10_000
 
 _Fires = list[Fire]
 _Rows = list[JobRow]
-_Created = list[list[int] | JobExistsError]
+_Created = list[list[int] | ZatoLiteError]
 _Creation = tuple[Sequence[Job], "asyncio.Future[Sequence[int]]"]
 
 
@@ -458,8 +458,8 @@ def _revoked(edited: Sequence[jobs.Edited]) -> set[int]:
     return {run_id for each in edited for run_id in each.revoked}
 
 
-def _or_raise(answer: list[int] | JobExistsError) -> list[int]:
-    if isinstance(answer, JobExistsError):
+def _or_raise(answer: list[int] | ZatoLiteError) -> list[int]:
+    if isinstance(answer, ZatoLiteError):
         raise answer
     return answer
 

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator,
 from heapq import heapify, heappop, heappush
 from itertools import count
 from types import TracebackType
-from typing import Self, TypeVar, cast
+from typing import Literal, Self, TypeVar, cast
 
 from zato_lite.clock import Alarm, Clock
 from zato_lite.errors import UnavailableError
@@ -248,6 +248,8 @@ class Scheduler:
             self._submit_done()
             claimed = await self._claim(now, horizon, place)
             place, more = claimed.place, claimed.more
+            if claimed.is_shared and not self._others:
+                await self._adopt()
             exact = min((at for at in (exact, claimed.exact) if at is not None), default=None)
         if claimed is not None:
             self._nap(exact, claimed.following)
@@ -467,13 +469,11 @@ class Scheduler:
 
     def _is_in_the_way(self, fire: Fire) -> bool:
         """Whether a run on demand came between the claim of this slot and the slot."""
-        return (
-            self._open.get(fire.job_id, 0) > 1
-            and fire.kind == "scheduled"
-            and not fire.waited
-            and fire.attempt == 1
-            and fire.job.on_overlap != "allow"
-        )
+        if fire.kind != "scheduled" or fire.waited or fire.attempt > 1:
+            return False
+        job = fire.job
+        most = job.max_parallel or (None if job.on_overlap == "allow" else 1)
+        return most is not None and self._open.get(fire.job_id, 0) > most
 
     def _reconsider(self, fire: Fire) -> None:
         """Take the claim back, so that the slot is decided by how things are now."""
@@ -510,8 +510,8 @@ class Scheduler:
         fire = flight.fire
         outcome: Outcome | None = None
         try:
-            if fire.waited and not await self._begins(fire):
-                self._drop(flight)
+            if fire.waited and (word := await self._begins(fire)) != "begin":
+                self._drop(flight, is_gone=word == "gone")
                 return
             fire.started_at = self._clock.now()
             outcome = await self._run(flight.invocation())
@@ -521,22 +521,27 @@ class Scheduler:
             outcome = Outcome(cid="", error=error)
         self._land(flight, outcome)
 
-    async def _begins(self, fire: Fire) -> bool:
+    async def _begins(self, fire: Fire) -> Literal["begin", "wait", "gone"]:
         """Write down that what had to wait begins: a crash is one from now. Whether it may."""
         while True:
+            self._submit_done()
             try:
                 return await self._database.write(
-                    lambda c: runs.begin_again(c, fire.run_id, fire.token)
+                    lambda c: runs.begin_again(c, fire, alone=not self._others)
                 )
             except UnavailableError:
                 await asyncio.sleep(RETRY_S)
 
-    def _drop(self, flight: Flight) -> None:
-        """Somebody else has closed the run meanwhile."""
+    def _drop(self, flight: Flight, *, is_gone: bool) -> None:
+        """Somebody else has closed the run meanwhile, or is at the one before it."""
         flight.is_closed = True
         flight.task = None
         self._leave(flight)
-        self._forget(flight.fire)
+        if is_gone:
+            self._forget(flight.fire)
+        else:
+            flight.fire.at = self._clock.now() + NODES_EVERY
+            self._await_next_attempts([flight.fire])
 
     def _stop(self, flight: Flight, verdict: Verdict) -> None:
         if flight.is_closed:
@@ -611,7 +616,10 @@ class Scheduler:
 
     def _flush_in_time(self) -> None:
         self._flush_is_due = True
-        self._loop.call_at(self._flushed_at + LINGER_S, self._flush)
+        if self._others:  # they would take it to be in flight
+            self._loop.call_soon(self._flush)
+        else:
+            self._loop.call_at(self._flushed_at + LINGER_S, self._flush)
 
     def _flush(self) -> None:
         self._flush_is_due = False

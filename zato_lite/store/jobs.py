@@ -6,7 +6,14 @@ from typing import NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from zato_lite.errors import ConflictError, JobExistsError, JobNotFoundError, NotFoundError
+from zato_lite.errors import (
+    BadInputError,
+    ConflictError,
+    JobExistsError,
+    JobNotFoundError,
+    NotFoundError,
+    ZatoLiteError,
+)
 from zato_lite.store import ledger
 from zato_lite.store.ports import Connection
 from zato_lite.store.rows import JobRow
@@ -52,13 +59,18 @@ class Edited(NamedTuple):
 
 def create(
     connection: Connection, wanted: Sequence[Sequence[Job]], now: Instant
-) -> list[list[int] | JobExistsError]:
+) -> list[list[int] | ZatoLiteError]:
     """Keep each of the groups of jobs, if none of its names is taken; all in few steps."""
-    taken = _taken(connection, [job.name for group in wanted for job in group])
+    broken = [_unkeepable(group) for group in wanted]
+    sound = [group for group, error in zip(wanted, broken, strict=True) if error is None]
+    taken = _taken(connection, [job.name for group in sound for job in group])
     fitting: list[Job] = []
-    answers: list[list[int] | JobExistsError] = []
-    for group in wanted:
+    answers: list[list[int] | ZatoLiteError] = []
+    for group, error in zip(wanted, broken, strict=True):
         names = [job.name for job in group]
+        if error is not None:
+            answers.append(error)
+            continue
         if clash := next((name for name in names if name in taken), None) or _twice(names):
             answers.append(exists(clash))
             continue
@@ -69,8 +81,18 @@ def create(
     return [_numbered(answer, ids) for answer in answers]
 
 
-def _numbered(answer: list[int] | JobExistsError, ids: range) -> list[int] | JobExistsError:
-    return answer if isinstance(answer, JobExistsError) else [ids[place] for place in answer]
+def _unkeepable(group: Sequence[Job]) -> BadInputError | None:
+    """Half a character is what JSON can say and no file can hold."""
+    for job in group:
+        try:
+            msgspec.json.encode(job)
+        except UnicodeEncodeError:
+            return BadInputError("a text of the definition is no text: it has half a character")
+    return None
+
+
+def _numbered(answer: list[int] | ZatoLiteError, ids: range) -> list[int] | ZatoLiteError:
+    return answer if isinstance(answer, ZatoLiteError) else [ids[place] for place in answer]
 
 
 def _twice(names: Sequence[str]) -> str | None:

@@ -50,8 +50,8 @@ def _sweep_job(connection: Connection, job_id: int, now: Instant, most: int) -> 
     old = ids_of(
         connection,
         "SELECT id FROM run WHERE job_id = ? AND outcome IS NOT NULL"
-        " AND (finished_at < ? OR number <= ?) ORDER BY id LIMIT ?",
-        (job_id, oldest, last, most),
+        " AND (finished_at < ? OR number <= ?) AND id <> ? ORDER BY id LIMIT ?",
+        (job_id, oldest, last, _last_success(connection, job_id, job), most),
     )
     if old:
         _delete_runs(connection, listed(old))
@@ -59,6 +59,18 @@ def _sweep_job(connection: Connection, job_id: int, now: Instant, most: int) -> 
     if job is not None and isinstance(job.trigger, OneTime) and old:
         _forget_finished(connection, job_id, now)
     return len(old)
+
+
+def _last_success(connection: Connection, job_id: int, job: Job | None) -> int:
+    """The run that says when a job has last worked, which is asked for all its life."""
+    if job is None or isinstance(job.trigger, OneTime):
+        return 0
+    found = one(
+        connection,
+        "SELECT id FROM run WHERE job_id = ? AND outcome = 'ok' ORDER BY id DESC LIMIT 1",
+        (job_id,),
+    )
+    return found or 0
 
 
 def _definition(connection: Connection, job_id: int) -> Job | None:

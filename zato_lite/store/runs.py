@@ -1,7 +1,7 @@
 """Runs: claimed when they are due, handed out, settled, and taken over from the dead."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -68,6 +68,7 @@ class Claimed(NamedTuple):
         place: from here on, when there is ``more``.
         exact: the first instant up to the horizon at which something is to be decided.
         following: the first due instant beyond the horizon.
+        is_shared: other processes are on the same database, or were when they died.
     """
 
     fires: Sequence[Fire]
@@ -76,6 +77,7 @@ class Claimed(NamedTuple):
     more: bool
     exact: Instant | None = None
     following: Instant | None = None
+    is_shared: bool = False
 
 
 class Ended(msgspec.Struct, frozen=True, gc=False):
@@ -134,6 +136,9 @@ def claim(
     """
     if global_pause(connection) is not None:
         return Claimed((), (), place, more=False)
+    shared = int(one(connection, "SELECT count(*) FROM node")) > 1
+    if shared:
+        horizon = now  # nobody can hold what another process has claimed
     text = one(connection, _DUE, (horizon, *place, limit))
     due = _decode_due(text) if text else []
     batch = _Batch(connection, now, node, downtime)
@@ -143,9 +148,17 @@ def claim(
     exact = min((moment for moment in batch.later if moment <= horizon), default=None)
     if len(due) == limit:
         place = max((line[1], line[0]) for line in due)
-        return Claimed(batch.fires, batch.cancel, place, more=True, exact=exact)
+        return Claimed(batch.fires, batch.cancel, place, more=True, exact=exact, is_shared=shared)
     following = one(connection, "SELECT min(next_at) FROM timer WHERE next_at > ?", (horizon,))
-    return Claimed(batch.fires, batch.cancel, place, more=False, exact=exact, following=following)
+    return Claimed(
+        batch.fires,
+        batch.cancel,
+        place,
+        more=False,
+        exact=exact,
+        following=following,
+        is_shared=shared,
+    )
 
 
 class _Batch:
@@ -194,7 +207,12 @@ class _Batch:
 
     def _keep(self, planned: JobPlan, job_id: int, job: Job, number: int, at: Instant) -> None:
         if planned.entries:
-            self._entries.extend((job_id, number, entry) for entry in planned.entries)
+            # The number of the run before it: entries with a run between them are two rows.
+            slots = [start.slot for start in planned.starts]
+            self._entries.extend(
+                (job_id, number + sum(slot < entry.first for slot in slots), entry)
+                for entry in planned.entries
+            )
         if planned.cancel_running:
             self.cancel.append(job_id)
         if planned.job is not None:
@@ -620,7 +638,7 @@ def _as_known(ended: Ended, failures: int, now: Instant) -> Settled:
     return settle(
         fire.job,
         ended.settled.outcome or "error",
-        fire.attempt,
+        fire.attempt - fire.crashes,
         fire.crashes,
         failures,
         now,
@@ -757,17 +775,28 @@ def _after_crash(connection: Connection, ended: Ended, node: int, now: Instant) 
     )
 
 
-def begin_again(connection: Connection, run_id: int, token: int) -> bool:
+def begin_again(
+    connection: Connection, fire: Fire, *, alone: bool
+) -> Literal["begin", "wait", "gone"]:
     """An attempt that was waited for begins: if the process dies now, it is a crash.
 
-    False: it is not to begin any more.
+    It is gone when somebody has closed the run, and has to wait as long as another process is at
+    the run that it is queued behind.
     """
+    if fire.queued and not alone:
+        busy = one(
+            connection,
+            "SELECT 1 FROM run WHERE job_id = ? AND outcome IS NULL AND state = 'claimed'",
+            (fire.job_id,),
+        )
+        if busy is not None:
+            return "wait"
     changed = execute(
         connection,
         "UPDATE run SET state = 'claimed' WHERE id = ? AND token = ? AND outcome IS NULL",
-        (run_id, token),
+        (fire.run_id, fire.token),
     )
-    return bool(changed)
+    return "begin" if changed else "gone"
 
 
 def give_up(connection: Connection, fires: Sequence[Fire], begun: Begun) -> None:

@@ -1,0 +1,105 @@
+"""Two processes on one store, each of which knows only half."""
+
+import asyncio
+from pathlib import Path
+
+import msgspec
+
+from tests.scheduler.conftest import World, world_on
+from zato_lite.errors import BadInputError
+from zato_lite.testing.clock import ManualClock
+from zato_lite.timetable.calendar import Calendar
+
+
+async def test_an_edit_by_the_other_process_makes_no_slot_run_twice(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    path = tmp_path / "z.db"
+    async with world_on(path, clock) as one, world_on(path, clock) as two:
+        job_id = await one.create(trigger=one.every(5))
+        await one.go(4.7)
+        await two.edit(job_id, extra="new")
+        clock.advance(seconds=0.3)
+        await two.scheduler.tick()
+        await two.calm()
+        await one.calm()
+
+        slots = [call.job.slot for call in (*one.calls, *two.calls) if call.job]
+        assert len(slots) == len(set(slots)) == 1
+
+
+async def test_nothing_is_claimed_early_as_soon_as_there_are_two(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    path = tmp_path / "z.db"
+    async with world_on(path, clock) as one, world_on(path, clock) as two:
+        job_id = await one.create(trigger=one.every(5))
+        await one.go(4.7)
+        await two.jobs.delete(job_id)
+        clock.advance(seconds=0.3)
+        await one.calm()
+
+        assert one.calls == []
+
+
+async def test_a_queued_run_waits_for_the_one_of_the_other_process(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    path = tmp_path / "z.db"
+    async with world_on(path, clock) as one, world_on(path, clock) as two:
+        gate = one.gate("s")
+        two.services["s"] = one.services["s"]
+        job_id = await one.create(trigger=one.every(5), on_overlap="queue_one")
+        await one.go(5)
+        clock.advance(seconds=5)
+        await two.scheduler.tick()
+        await two.calm()
+        await one.calm()
+        together = one.scheduler.in_flight + two.scheduler.in_flight
+        gate.set()
+        await one.scheduler.rest()
+        clock.advance(seconds=1)
+        await two.scheduler.rest()
+        await two.calm()
+
+        assert together == 1
+        assert [run.outcome for run in await one.runs(job_id)] == ["ok", "ok"]
+
+
+async def test_a_definition_that_cannot_be_kept_harms_no_other_of_the_same_turn(
+    world: World,
+) -> None:
+    good, bad = await asyncio.gather(
+        world.jobs.create([world.job(name="good")]),
+        world.jobs.create([world.job(name="bad", extra="\udce9")]),
+        return_exceptions=True,
+    )
+
+    assert good == [1]
+    assert isinstance(bad, BadInputError)
+
+
+async def test_two_may_run_at_once_where_two_are_allowed(world: World) -> None:
+    gate = world.gate("s")
+    await world.create(trigger=world.every(10), max_parallel=2)
+    await world.go(10)
+    await world.go(10)
+    calls = len(world.calls)
+    gate.set()
+
+    assert calls == 2
+
+
+async def test_a_row_of_the_ledger_spans_no_run(world: World) -> None:
+    calendar = Calendar(name="weekend", weekdays=(6,))
+    await world.jobs.save_calendar("weekend", msgspec.json.encode(calendar))
+    job_id = await world.create(
+        trigger=world.every(86_400), calendar="weekend", on_missed="run_all", on_overlap="allow"
+    )
+    await world.go(86_400 * 20)
+    await world.go(1)
+
+    entries, _ = await world.jobs.ledger(job_id)
+    slots = [run.slot for run in await world.runs(job_id)]
+    assert entries
+    assert not [slot for slot in slots for e in entries if e.first <= slot <= e.last]
