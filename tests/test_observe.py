@@ -57,7 +57,7 @@ async def test_what_happens_to_jobs_is_told_to_who_listens(it: Sandbox) -> None:
 async def test_figures_are_counted(it: Sandbox) -> None:
     await every_second(it)
     await it.advance(seconds=3)
-    count = metrics(it.app.jobs, it.app.scheduler, it.app.registry, it.app.clock)
+    count = metrics(it.app.jobs, it.app.scheduler, it.app.invoker, it.app.clock)
 
     found = {_key(sample): sample.value for sample in await count()}
 
@@ -66,6 +66,7 @@ async def test_figures_are_counted(it: Sandbox) -> None:
     assert found["zato_scheduler_lateness_seconds", "0.99"] == 0
     assert found["zato_lite_service_invocations_total", "work"] == 3
     assert found["zato_scheduler_in_flight", ""] == 0
+    assert found["zato_lite_threads_busy", ""] == 0
     assert {_key(sample) for sample in await count()} >= set(found)
 
 

@@ -213,7 +213,7 @@ async def open_server(app: App, environ: Mapping[str, str] = os.environ) -> Asyn
         events=app.events,
         readiness=app.is_ready,
         self_audited=[e.name for e in app.registry if issubclass(e.cls, Change)],
-        metrics=[metrics(app.jobs, app.scheduler, app.registry, app.clock)],
+        metrics=[metrics(app.jobs, app.scheduler, app.invoker, app.clock)],
     )
     async with serve(
         http,

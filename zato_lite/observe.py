@@ -9,6 +9,8 @@ from zato_lite.http.events import EventLog
 from zato_lite.http.observe import Metrics, Readiness, Sample
 from zato_lite.scheduler.jobs import Jobs
 from zato_lite.scheduler.loop import Scheduler
+from zato_lite.service.blocking import WorkerPool
+from zato_lite.service.invoker import Invoker
 from zato_lite.service.message import Invocation, Outcome
 from zato_lite.service.registry import Registry
 from zato_lite.store.rows import RunRow, Summary
@@ -50,7 +52,7 @@ def readiness(scheduler: Scheduler, is_broken: Callable[[], bool], wanted: bool)
     return reasons
 
 
-def metrics(jobs: Jobs, scheduler: Scheduler, registry: Registry, clock: Clock) -> Metrics:
+def metrics(jobs: Jobs, scheduler: Scheduler, invoker: Invoker, clock: Clock) -> Metrics:
     """The figures of the scheduler, the services and the loop; counted anew after 5 seconds."""
     known: tuple[float, Summary] | None = None
 
@@ -64,7 +66,8 @@ def metrics(jobs: Jobs, scheduler: Scheduler, registry: Registry, clock: Clock) 
         lag = clock.monotonic() - before
         return [
             *_of_jobs(known[1]),
-            *_of_services(registry),
+            *_of_services(invoker.registry),
+            *_of_threads(invoker.pool),
             Sample("zato_lite_loop_lag_seconds", "gauge", "A turn of the loop.", lag),
             Sample(
                 "zato_scheduler_in_flight", "gauge", "Runs in flight here.", scheduler.in_flight
@@ -96,6 +99,21 @@ def _of_jobs(summary: Summary) -> Iterator[Sample]:
         value = late[min(int(quantile * len(late)), len(late) - 1)]
         labels = {"quantile": str(quantile)}
         yield Sample("zato_scheduler_lateness_seconds", "gauge", text, value, labels)
+
+
+def _of_threads(pool: WorkerPool) -> Iterator[Sample]:
+    """Whether blocking services wait for each other, or do not come back."""
+    yield Sample("zato_lite_threads_limit", "gauge", "Blocking services at once.", pool.limit)
+    yield Sample("zato_lite_threads_busy", "gauge", "Threads of blocking services.", pool.busy)
+    yield Sample(
+        "zato_lite_threads_waiting", "gauge", "Blocking services without a thread.", pool.waiting
+    )
+    yield Sample(
+        "zato_lite_threads_abandoned",
+        "gauge",
+        "Threads whose time was up and that go on regardless.",
+        pool.abandoned,
+    )
 
 
 def _of_services(registry: Registry) -> Iterator[Sample]:
