@@ -10,6 +10,7 @@ from tests.scheduler.conftest import World, world_on
 from zato_lite.errors import UnavailableError
 from zato_lite.scheduler import loop
 from zato_lite.store import runs as run_store
+from zato_lite.store.sql import execute
 from zato_lite.store.sqlite import SqliteStore, open_store
 from zato_lite.testing.clock import ManualClock
 from zato_lite.timetable.job import SECOND
@@ -339,3 +340,31 @@ async def test_a_crash_takes_no_retry_away(world: World) -> None:
         await there.scheduler.rest()
 
     assert [(r.outcome, r.attempt) for r in await there.runs(job_id)] == [("error", 3)]
+
+
+async def test_a_slot_that_has_had_its_run_gets_no_other(world: World) -> None:
+    job_id = await world.create(trigger=world.every(10))
+    await world.go(10)
+    await world.store.write(
+        lambda c: execute(c, "UPDATE timer SET cursor = cursor - 1, next_at = cursor")
+    )
+
+    await world.go(1)
+
+    assert len(world.calls) == 1
+    assert len(await world.runs(job_id)) == 1
+
+
+async def test_a_run_of_a_deleted_job_is_not_taken_over(world: World) -> None:
+    world.gate("s")
+    job_id = await world.create(trigger=world.once(1))
+    await world.go(1)
+    await world.jobs.delete(job_id)
+    await died(world)
+
+    there = await reborn(world)
+    async with there.scheduler:
+        await there.calm()
+
+    assert there.calls == []
+    assert await there.outcomes(job_id) == ["cancelled"]

@@ -21,7 +21,7 @@ from zato_lite.errors import UnavailableError
 from zato_lite.scheduler.flight import Flight, Verdict
 from zato_lite.service.message import Invocation, Outcome
 from zato_lite.store import jobs, runs
-from zato_lite.store.jobs import Begun
+from zato_lite.store.jobs import NOBODY, Begun
 from zato_lite.store.nodes import NodeLocks
 from zato_lite.store.ports import Connection, Database
 from zato_lite.store.retention import Swept, sweep
@@ -639,7 +639,7 @@ class Scheduler:
         held = [ended.fire.job_id for ended in batch if _may_pause(ended)]
         for job_id in held:
             self._held[job_id] += 1
-        begun = self._begun(held)
+        begun = self._begun(held) if held else NOBODY
 
         def kept(settlement: Settlement | None, error: BaseException | None) -> None:
             self._release(held, set() if settlement is None else set(settlement.revoked))

@@ -162,13 +162,11 @@ def recent_outcomes(
 
 def slot(connection: Connection, job_id: int, instant: Instant) -> RunRow | LedgerRow | None:
     """What became of a slot."""
-    found = _only(
-        connection,
-        "r.job_id = ? AND r.slot = ? AND r.kind IN ('scheduled', 'retry', 'backfill')",
-        (job_id, instant),
-    )
-    if found is not None:
-        return found
+    of_slot = "r.job_id = ? AND r.slot = ? AND r.kind"
+    for kinds in ("= 'scheduled'", "IN ('retry', 'backfill')"):
+        found = _only(connection, f"{of_slot} {kinds}", (job_id, instant))
+        if found is not None:
+            return found
     rows = read_rows(
         connection,
         f"SELECT {_LEDGER} FROM ledger l LEFT JOIN job j ON j.id = l.job_id"

@@ -267,7 +267,16 @@ class _Batch:
                     waited=queued,
                 )
             )
-        write_rows(self._connection, _INSERT, rows)
+        written = write_rows(self._connection, f"{_INSERT} ON CONFLICT DO NOTHING", rows)
+        if written < len(rows):  # these slots have had their run
+            ids = listed(tokens)
+            kept = ids_of(
+                self._connection,
+                "SELECT id FROM run WHERE id IN (SELECT value FROM json_each(?))",
+                (ids,),
+            )
+            there = set(kept)
+            fires[:] = [fire for fire in fires if fire.run_id in there]
 
 
 def _is_sure(planned: JobPlan) -> bool:
@@ -666,11 +675,13 @@ class _Open(msgspec.Struct, frozen=True, kw_only=True):
     retry_at: Instant | None
     job: Job
     cid: str
+    is_deleted: int
 
 
 _OPEN = """SELECT json_object('id', r.id, 'job_id', r.job_id, 'number', r.number, 'slot', r.slot,
         'kind', r.kind, 'state', r.state, 'node', r.node, 'token', r.token, 'attempt', r.attempt,
         'crashes', r.crashes, 'retry_at', r.retry_at, 'cid', coalesce(c.cid, ''),
+        'is_deleted', j.deleted_at IS NOT NULL,
         'job', json(coalesce(c.definition, j.definition))) AS line
     FROM (SELECT * FROM run INDEXED BY run_open
           WHERE outcome IS NULL AND job_id >= 0
@@ -696,6 +707,10 @@ def adopt(
     suspects = 0
     for open_run in found:
         fire = _fire_of(open_run, now)
+        if open_run.is_deleted:
+            words = "the job was deleted"
+            closed.append(Ended(fire, Settled("cancelled"), "cancelled", now, words))
+            continue
         if open_run.node == 0 or open_run.state != "claimed" or open_run.slot > now:
             fires.append(_moved_to(connection, fire, node))
             continue

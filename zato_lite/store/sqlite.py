@@ -314,7 +314,10 @@ def _gather(first: Task | None, queue: "SimpleQueue[Task | None]") -> tuple[list
 
 def _hand_out(answers: list[Answer]) -> None:
     for done, result, error in answers:
-        done(result, error)
+        try:
+            done(result, error)
+        except Exception:  # noqa: BLE001 - the others are to have their answers
+            _log.exception("answer not taken")
 
 
 def _pragma(connection: apsw.Connection, setting: str) -> None:

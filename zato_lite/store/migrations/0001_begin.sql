@@ -52,6 +52,8 @@ CREATE TABLE run (
 );
 CREATE INDEX run_job ON run (job_id, id);
 CREATE INDEX run_open ON run (job_id) WHERE outcome IS NULL;
+-- Whatever goes wrong elsewhere: a slot has one run. What is run again on request has another kind.
+CREATE UNIQUE INDEX run_slot ON run (job_id, slot) WHERE kind = 'scheduled';
 
 -- Attempts that were followed by another one.
 CREATE TABLE attempt (
