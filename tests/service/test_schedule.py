@@ -108,3 +108,73 @@ async def test_a_name_can_be_given_and_data_left_out() -> None:
 
     assert request["name"] == "my-job"
     assert "extra" not in request
+
+
+class Remembers(Service):
+    """Stands for the scheduler's other services."""
+
+    async def handle(self) -> Any:
+        asked.append(self.request.payload)
+        return {"called": self.get_name()}
+
+
+async def managed(body: Any) -> Any:
+    asked.clear()
+    registry = Registry()
+    registry.add(Create)
+    for ending in ("get-by-id", "get-by-name", "get-list", "delete"):
+        name = f"zato.scheduler.job.{ending}"
+        registry.add(type("Remembers", (Remembers,), {"name": name}))
+
+    class Manages(Service):
+        name = "manages"
+
+        async def handle(self) -> Any:
+            return await body(self.schedule)
+
+    registry.add(Manages)
+    return await Invoker(registry, clock=StoppedClock()).invoke("manages")
+
+
+async def test_an_interval_is_created() -> None:
+    job_id = await managed(
+        lambda schedule: schedule.interval(Target, "often", minutes=5, repeats=3, data=0)
+    )
+
+    assert job_id == 7
+    assert payload_of(asked[0]["extra"]) == 0
+    assert asked[0] | {"extra": ""} == {
+        "cluster_id": 1,
+        "is_active": True,
+        "name": "often",
+        "job_type": "interval_based",
+        "service": "my.target",
+        "start_date": "2026-12-01T12:00:00+00:00",
+        "weeks": 0,
+        "days": 0,
+        "hours": 0,
+        "minutes": 5,
+        "seconds": 0,
+        "repeats": 3,
+        "extra": "",
+    }
+
+
+async def test_a_cron_job_is_created() -> None:
+    await managed(
+        lambda schedule: schedule.cron("my.target", "daily", "@daily", timezone="Europe/Warsaw")
+    )
+
+    assert asked[0]["job_type"] == "cron_style"
+    assert (asked[0]["cron_definition"], asked[0]["timezone"]) == ("@daily", "Europe/Warsaw")
+
+
+async def test_jobs_are_looked_up_and_cancelled() -> None:
+    assert (await managed(lambda it: it.get(7)))["called"] == "zato.scheduler.job.get-by-id"
+    assert asked == [{"cluster_id": 1, "id": 7}]
+    assert (await managed(lambda it: it.get("a")))["called"] == "zato.scheduler.job.get-by-name"
+    assert asked == [{"cluster_id": 1, "name": "a"}]
+    assert (await managed(lambda it: it.list("a b")))["called"] == "zato.scheduler.job.get-list"
+    assert asked == [{"cluster_id": 1, "query": "a b"}]
+    assert await managed(lambda it: it.cancel(7)) is None
+    assert asked == [{"id": 7}]
