@@ -12,6 +12,7 @@ measured. zato-lite is measured as it is used: Basic credentials, the whole way 
 import argparse
 import asyncio
 import contextlib
+import gc
 import json
 import os
 import re
@@ -152,6 +153,9 @@ def zato_lite(port: int) -> None:
         await first_admin(users, passwords, {"ZATO_LITE_ADMIN_PASSWORD": PASSWORD})
         authenticator = Authenticator(users, passwords, clock, session_key=os.urandom(32))
         app = HttpApp(Invoker(registry).run, registry, authenticator)
+        gc.collect()
+        gc.freeze()  # as `zato-lite serve` does
+        gc.set_threshold(50_000, 20, 20)
         async with serve(app, "127.0.0.1", port, clock=clock):
             await asyncio.Event().wait()
 
