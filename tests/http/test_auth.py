@@ -156,6 +156,39 @@ async def test_too_many_failures_are_answered_without_looking(
     assert (await authenticator.check(basic(ADMIN, "right"), "10.0.0.1")).caller.name == ADMIN
 
 
+async def test_failures_are_forgotten_when_it_was_quiet(
+    authenticator: Authenticator, clock: MovedClock
+) -> None:
+    for _ in range(12):
+        with pytest.raises(UnauthorizedError):
+            await authenticator.check(basic(ADMIN, "wrong"), "10.0.0.1")
+        clock.seconds += 1000
+
+
+async def test_one_address_may_not_try_one_name_after_the_other(
+    authenticator: Authenticator,
+) -> None:
+    for number in range(51):
+        with pytest.raises(UnauthorizedError):
+            await authenticator.check(basic(f"user{number}", "wrong"), "10.0.0.1")
+
+    with pytest.raises(TooManyRequestsError):
+        await authenticator.check(basic("another", "wrong"), "10.0.0.1")
+    assert (await authenticator.check(basic(ADMIN, "right"), "10.0.0.2")).caller.name == ADMIN
+
+
+async def test_no_more_passwords_are_hashed_at_once_than_there_is_room_for(
+    authenticator: Authenticator,
+) -> None:
+    tries = (authenticator.check(basic(f"user{n}", "wrong"), f"10.0.0.{n}") for n in range(200))
+
+    found = await asyncio.gather(*tries, return_exceptions=True)
+
+    kinds = [type(error) for error in found]
+    assert kinds.count(UnauthorizedError) == 64
+    assert kinds.count(TooManyRequestsError) == 136
+
+
 async def test_many_requests_at_once_are_one_check(
     authenticator: Authenticator,
 ) -> None:

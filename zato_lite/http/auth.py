@@ -35,6 +35,9 @@ SESSION_SECONDS = 12 * 3600
 _MEMORY_SECONDS = 60.0
 _MEMORY_SIZE = 4096
 _FREE_FAILURES = 5
+_FREE_OF_ADDRESS = 50
+_FORGOTTEN_S = 900.0
+_MOST_HASHED = 64
 _LONGEST_WAIT_S = 300.0
 _FAILURES_KEPT = 10_000
 _LONGEST_NAME = 200
@@ -274,6 +277,7 @@ class Authenticator:
         self._session_key = session_key
         self._known: dict[bytes, Admitted] = {}
         self._failures: dict[str, _Failures] = {}
+        self._being_hashed = 0
         self._checks: dict[bytes, asyncio.Task[Caller]] = {}
 
     def remembered(self, authorization: bytes) -> Admitted | None:
@@ -372,15 +376,27 @@ class Authenticator:
                 raise UnauthorizedError("Unauthorized")
 
     async def _user(self, name: str, password: str, address: str) -> Credential:
-        who = f"{name}\0{address}"
+        who = f"{name[:_LONGEST_NAME]}\0{address}"
         self._throttle(who)
-        user = await self._users.find_user(name)
-        hashed = user.hash if user is not None and user.is_active else None
-        if not await self._passwords.matches(hashed, password) or user is None:
-            self._failed(who)
+        self._throttle(address)
+        if self._being_hashed >= _MOST_HASHED:
+            raise TooManyRequestsError("Too many log in at once; try again later")
+        self._being_hashed += 1
+        try:
+            user = await self._user_with(name, password)
+        finally:
+            self._being_hashed -= 1
+        if user is None:
+            self._failed(who, _FREE_FAILURES)
+            self._failed(address, _FREE_OF_ADDRESS)
             raise UnauthorizedError("Unauthorized")
         self._failures.pop(who, None)
         return user
+
+    async def _user_with(self, name: str, password: str) -> Credential | None:
+        user = await self._users.find_user(name)
+        hashed = user.hash if user is not None and user.is_active else None
+        return user if await self._passwords.matches(hashed, password) else None
 
     async def _key(self, text: bytes, address: str) -> Credential:
         self._throttle(address)
@@ -390,7 +406,7 @@ class Authenticator:
         kept = key.hash if key is not None else hash_key("")
         right = hmac.compare_digest(hash_key(secret), kept)
         if key is None or not right or not key.is_active:
-            self._failed(address)
+            self._failed(address, _FREE_OF_ADDRESS)
             raise UnauthorizedError("Unauthorized")
         return key
 
@@ -404,14 +420,15 @@ class Authenticator:
         if failures is not None and failures.until > self.clock.monotonic():
             raise TooManyRequestsError("Too many failed attempts; try again later")
 
-    def _failed(self, who: str) -> None:
-        times = self._failures.get(who, _Failures(0, 0.0)).times + 1
-        wait = 0.0
-        if times > _FREE_FAILURES:
-            wait = min(2.0 ** min(times - _FREE_FAILURES, 20), _LONGEST_WAIT_S)
+    def _failed(self, who: str, free: int) -> None:
+        """Let the next attempts wait, longer each time beyond the free ones, until it is quiet."""
+        now = self.clock.monotonic()
+        last = self._failures.get(who)
+        times = 1 if last is None or last.until < now - _FORGOTTEN_S else last.times + 1
+        wait = min(2.0 ** min(times - free, 20), _LONGEST_WAIT_S) if times > free else 0.0
         if len(self._failures) >= _FAILURES_KEPT:
             self._failures.clear()
-        self._failures[who] = _Failures(times, self.clock.monotonic() + wait)
+        self._failures[who] = _Failures(times, now + wait)
 
     def _digest(self, authorization: bytes) -> bytes:
         digest = self._memory.copy()
