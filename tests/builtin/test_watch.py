@@ -27,36 +27,47 @@ class Told(Service):
         self.heard.append(self.request.payload)
 
 
-async def _silent_job(it: Sandbox) -> int:
+async def _silent_job(it: Sandbox, **fields: Any) -> int:
+    """A job that is watched; who looks after it is asked by the tests, not each minute."""
     definition = {
         "name": "sync", "service": "crm.flaky", "job_type": "interval_based", "hours": 1,
-        "start_date": "2027-01-15T08:00:00", "alert_after_intervals": 2,
-        "on_error_service": None, "pause_after_failures": None,
+        "start_date": "2027-01-15T08:00:00", "alert_after_intervals": 2, **fields,
     }  # fmt: skip
-    return int((await it.invoke(f"{JOB}.create", definition))["id"])
+    job_id = int((await it.invoke(f"{JOB}.create", definition))["id"])
+    check = await it.invoke(f"{JOB}.get-by-name", {"name": CHECK})
+    await it.invoke(f"{JOB}.pause", {"id": check["id"]})
+    return job_id
+
+
+async def _alerts(it: Sandbox) -> list[dict[str, Any]]:
+    await it.invoke(CHECK)
+    await it.settle()
+    return [told for told in Told.heard if told["outcome"] == "silent"]
 
 
 async def test_a_job_that_brings_no_success_raises_one_alert_a_silence() -> None:
     Told.heard.clear()
     Flaky.is_well = False
     async with sandbox(Flaky, Told, clock=ManualClock(START)) as it:
-        job_id = await _silent_job(it)
-        await it.invoke(f"{JOB}.edit", {"id": job_id, "on_error_service": "crm.told"})
+        await _silent_job(it, on_error_service="crm.told")
 
         await it.advance(hours=2, minutes=5)
-        before = [told for told in Told.heard if told["outcome"] == "silent"]
-        await it.advance(hours=2)
-        first = [told for told in Told.heard if told["outcome"] == "silent"]
+        before = await _alerts(it)
+        await it.advance(hours=1)
+        first = await _alerts(it)
+        again = await _alerts(it)
         Flaky.is_well = True
         await it.advance(hours=1)
+        well = await _alerts(it)
         Flaky.is_well = False
-        await it.advance(hours=4)
-        second = [told for told in Told.heard if told["outcome"] == "silent"]
+        await it.advance(hours=3)
+        second = await _alerts(it)
 
         assert before == []
         assert [(told["job_name"], told["slots_without_success"]) for told in first] == [
             ("sync", 3)
         ]
+        assert first == again == well
         assert len(second) == 2
 
 
@@ -71,3 +82,34 @@ async def test_who_looks_after_such_jobs_is_a_job_like_any_other() -> None:
         assert none == []
         assert (check["service"], check["minutes"]) == (CHECK, 1)
         assert answer == {"silent": [], "alerted": []}
+
+
+async def test_a_pause_is_no_silence() -> None:
+    Told.heard.clear()
+    Flaky.is_well = True
+    async with sandbox(Flaky, Told, clock=ManualClock(START)) as it:
+        job_id = await _silent_job(it, on_error_service="crm.told")
+        await it.invoke(f"{JOB}.pause", {"id": job_id, "note": "a long one"})
+        it.clock.advance(hours=12)
+        during = await _alerts(it)
+
+        await it.invoke(f"{JOB}.resume", {"id": job_id})
+        await it.advance(minutes=30)
+
+        assert during == await _alerts(it) == []
+
+
+async def test_an_alert_is_raised_once_though_the_success_is_forgotten() -> None:
+    Told.heard.clear()
+    Flaky.is_well = True
+    async with sandbox(Flaky, Told, clock=ManualClock(START)) as it:
+        await _silent_job(it, on_error_service="crm.told", keep_runs=1)
+        await it.advance(hours=1, minutes=5)
+        await _alerts(it)
+        Flaky.is_well = False
+
+        await it.advance(hours=4)
+        first = await _alerts(it)
+        await it.advance(hours=4)
+
+        assert len(first) == len(await _alerts(it)) == 1

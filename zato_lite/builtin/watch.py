@@ -15,7 +15,7 @@ from zato_lite.errors import JobExistsError
 from zato_lite.scheduler.jobs import Jobs
 from zato_lite.service.base import Service
 from zato_lite.service.needs import needs
-from zato_lite.store.rows import JobRow
+from zato_lite.store.rows import JobRow, SilenceMark, WatchedRow
 from zato_lite.timetable.job import Instant, Interval, Job
 from zato_lite.timetable.trigger import count_between
 
@@ -25,17 +25,21 @@ _EVERY_MINUTES = 1
 _log = logging.getLogger(__name__)
 
 
-class Silent(NamedTuple):
-    """A job that has brought no success for too long.
+class Silence(NamedTuple):
+    """How long a job has brought no success.
 
     Attributes:
         since: its last success, or else its creation or the end of its pause.
-        slots: how many slots have passed since then.
+        slots: how many of its slots have passed since then.
+        is_alarming: they are more than it allows.
+        is_told: an alert has been raised for this silence already.
     """
 
     row: JobRow
     since: Instant
     slots: int
+    is_alarming: bool
+    is_told: bool
 
 
 class CheckSilent(Service):
@@ -46,28 +50,42 @@ class CheckSilent(Service):
     clock = needs(Clock)
 
     async def handle(self) -> None:
-        found = silent(await self.jobs.watched(), self.clock.now())
-        alerted = [each for each in found if await self.jobs.alert_once(each.row.id, each.since)]
-        for each in alerted:
+        watched = await self.jobs.watched()
+        now = self.clock.now()
+        silences = [silence_of(each, now) for each in watched]
+        new = [each for each in silences if each.is_alarming and not each.is_told]
+        marks = {it.row.id: SilenceMark(it.since, it.is_alarming) for it in silences}
+        before = {it.row.id: it.mark for it in watched}
+        changed = {job_id: mark for job_id, mark in marks.items() if before[job_id] != mark}
+        if changed:
+            await self.jobs.keep_marks(changed)
+        for each in new:
             told = _told(each)
             _log.error("job is silent", extra={"job": each.row.job.name, **told})
             if each.row.job.on_error_service is not None:
                 await self.invoke_async(each.row.job.on_error_service, told)
         self.response.payload = {
-            "silent": [each.row.job.name for each in found],
-            "alerted": [each.row.job.name for each in alerted],
+            "silent": [each.row.job.name for each in silences if each.is_alarming],
+            "alerted": [each.row.job.name for each in new],
         }
 
 
-def silent(watched: Iterable[tuple[JobRow, Instant | None]], now: Instant) -> list[Silent]:
-    """Which of the jobs have had as many slots without a success as they allow, or more."""
-    found = []
-    for row, succeeded_at in watched:
-        since = max(succeeded_at or 0, row.created_at, row.job.trigger.start - 1)
-        slots = count_between(row.job.trigger, since, now)
-        if row.job.alert_after_intervals is not None and slots > row.job.alert_after_intervals:
-            found.append(Silent(row, since, slots))
-    return found
+def silence_of(watched: WatchedRow, now: Instant) -> Silence:
+    """How long the job has been silent; slots of a pause do not count."""
+    row, succeeded_at, mark = watched
+    job = row.job
+    known = mark.since if mark is not None else 0
+    since = max(known, succeeded_at or 0, row.created_at, job.trigger.start - 1)
+    if not job.is_active:
+        since = now
+    slots = count_between(job.trigger, since, now) if since < now else 0
+    return Silence(
+        row,
+        since,
+        slots,
+        job.alert_after_intervals is not None and slots > job.alert_after_intervals,
+        mark is not None and mark.is_told and since == known,
+    )
 
 
 async def watch_over(wanted: Iterable[Job], jobs: Jobs, now: Instant) -> None:
@@ -78,7 +96,7 @@ async def watch_over(wanted: Iterable[Job], jobs: Jobs, now: Instant) -> None:
             await jobs.create([Job(name=CHECK, service=CHECK, trigger=trigger)])
 
 
-def _told(each: Silent) -> dict[str, Any]:
+def _told(each: Silence) -> dict[str, Any]:
     return {
         "job_id": each.row.id,
         "job_name": each.row.job.name,

@@ -22,7 +22,9 @@ from zato_lite.store.rows import (
     NodeRow,
     Pause,
     RunRow,
+    SilenceMark,
     Summary,
+    WatchedRow,
 )
 from zato_lite.store.runs import Fire
 from zato_lite.timetable.calendar import Calendar
@@ -237,13 +239,13 @@ class Jobs:
         """The jobs that services' classes declare, or did."""
         return await self._database.read(jobs.declared)
 
-    async def watched(self) -> Sequence[tuple[JobRow, Instant | None]]:
-        """The active jobs with ``alert_after_intervals``, and when each succeeded last."""
+    async def watched(self) -> Sequence[WatchedRow]:
+        """The jobs that raise an alert when they are silent."""
         return await self._database.read(jobs.watched)
 
-    async def alert_once(self, job_id: int, since: Instant) -> bool:
-        """Whether nobody has been told yet of a job's silence since then; now somebody is."""
-        return await self._database.write(lambda c: jobs.alert_once(c, job_id, since))
+    async def keep_marks(self, marks: Mapping[int, SilenceMark]) -> None:
+        """Remember how far jobs' silences have been looked at."""
+        await self._database.write(lambda c: jobs.keep_marks(c, marks))
 
     # Runs and ledger
 

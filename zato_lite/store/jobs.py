@@ -16,7 +16,7 @@ from zato_lite.errors import (
 )
 from zato_lite.store import ledger
 from zato_lite.store.ports import Connection
-from zato_lite.store.rows import JobRow
+from zato_lite.store.rows import JobRow, SilenceMark, WatchedRow
 from zato_lite.store.sql import advance, execute, ids_of, listed, one, read_rows, write_rows
 from zato_lite.timetable import plan
 from zato_lite.timetable.calendar import Calendar
@@ -347,23 +347,35 @@ def declared(connection: Connection) -> list[JobRow]:
     return read_rows(connection, f"SELECT {_COLUMNS} {_ALIVE} AND {condition}", (), JobRow)
 
 
-def watched(connection: Connection) -> list[tuple[JobRow, Instant | None]]:
-    """The active jobs that raise an alert when they are silent, and when each succeeded last."""
-    condition = "j.definition ->> 'alert_after_intervals' IS NOT NULL AND j.is_active = 1"
+def watched(connection: Connection) -> list[WatchedRow]:
+    """The jobs that raise an alert when they are silent."""
+    condition = "j.definition ->> 'alert_after_intervals' IS NOT NULL"
     rows = read_rows(connection, f"SELECT {_COLUMNS} {_ALIVE} AND {condition}", (), JobRow)
     latest = (
         "SELECT finished_at FROM run WHERE job_id = ? AND outcome = 'ok' ORDER BY id DESC LIMIT 1"
     )
-    return [(row, one(connection, latest, (row.id,))) for row in rows]
+    kept = "SELECT value FROM setting WHERE name = ?"
+    return [
+        WatchedRow(
+            row,
+            one(connection, latest, (row.id,)),
+            None if (mark := one(connection, kept, (_mark_of(row.id),))) is None
+            else msgspec.json.decode(mark, type=SilenceMark),
+        )
+        for row in rows
+    ]  # fmt: skip
 
 
-def alert_once(connection: Connection, job_id: int, since: Instant) -> bool:
-    """Whether this silence of the job is a new one; it is no longer then."""
-    statement = (
-        "INSERT INTO setting (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE"
-        " SET value = ?2 WHERE value <> ?2"
-    )
-    return execute(connection, statement, (f"silent.{job_id}", str(since))) > 0
+def keep_marks(connection: Connection, marks: Mapping[int, SilenceMark]) -> None:
+    """Remember how far jobs' silences have been looked at."""
+    rows = [
+        (_mark_of(job_id), msgspec.json.encode(mark).decode()) for job_id, mark in marks.items()
+    ]
+    write_rows(connection, "INSERT OR REPLACE INTO setting (name, value) VALUES {rows}", rows)
+
+
+def _mark_of(job_id: int) -> str:
+    return f"silence.{job_id}"
 
 
 def find(

@@ -4,7 +4,7 @@ Instants are microseconds since 1970 in UTC, everywhere.
 """
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -45,6 +45,26 @@ class JobRow(msgspec.Struct, frozen=True, kw_only=True):
     queued: int = 0
     failures: int = 0
     paused_since: Instant | None = None
+
+
+class SilenceMark(msgspec.Struct, frozen=True):
+    """What is remembered of a job that is watched.
+
+    Attributes:
+        since: its last success that was seen, or the latest moment at which it was paused.
+        is_told: an alert has been raised for the silence since then.
+    """
+
+    since: Instant
+    is_told: bool = False
+
+
+class WatchedRow(NamedTuple):
+    """A job with ``alert_after_intervals``, its last success that is kept, and its mark."""
+
+    row: JobRow
+    succeeded_at: Instant | None
+    mark: SilenceMark | None
 
 
 class RunRow(msgspec.Struct, frozen=True, kw_only=True):

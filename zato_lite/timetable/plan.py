@@ -152,11 +152,12 @@ def first(
 ) -> tuple[Instant, Instant | None]:
     """The cursor and the next due instant of a job that is new, or has a new trigger.
 
-    What lies before is not missed, as nobody had asked for it; only a one-time job whose moment
-    has passed is due at once.
+    What lies before is not missed, as nobody had asked for it; nor does a job that starts just
+    now run just now, or it would depend on a microsecond whether it does. Only a one-time job
+    whose moment has come or passed is due at once.
     """
     start = job.trigger.start
-    is_past = now > start and not isinstance(job.trigger, OneTime)
+    is_past = now >= start and not isinstance(job.trigger, OneTime)
     state = JobState(job_id, job, now if is_past else start - 1)
     return state.cursor, next_due(state, calendars or {})
 
