@@ -231,6 +231,10 @@ class Jobs:
         """
         return await self._database.read(lambda c: jobs.find(c, query, service, limit, offset))
 
+    async def next_due(self, after: Instant) -> Instant | None:
+        """The first instant after a moment at which a job is to be looked at."""
+        return await self._database.read(lambda c: runs.next_due(c, after))
+
     async def named(self, names: Collection[str]) -> Sequence[JobRow]:
         """The jobs there are of these names."""
         return await self._database.read(lambda c: jobs.named(c, names))

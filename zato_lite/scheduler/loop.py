@@ -798,6 +798,11 @@ class Scheduler:
         """How many runs are in flight here."""
         return len(self._flights)
 
+    @property
+    def next_start(self) -> Instant | None:
+        """When the first of the runs that are claimed already is to start."""
+        return self._moments[0] if self._moments else None
+
     async def rest(self) -> None:
         """Wait until no run is in flight here, and all that ended is kept."""
         while self._flights or self._done or self._unkept:

@@ -302,9 +302,11 @@ def _with_runs(connection: Connection, state: JobState) -> JobState:
     return msgspec.structs.replace(state, in_flight=in_flight, queued=queued, run=number)
 
 
-def next_due(connection: Connection) -> Instant | None:
-    """The first instant at which anything is due."""
-    found: Instant | None = one(connection, "SELECT min(next_at) FROM timer")
+def next_due(connection: Connection, after: Instant) -> Instant | None:
+    """The first instant after a moment at which a job is to be looked at."""
+    found: Instant | None = one(
+        connection, "SELECT min(next_at) FROM timer WHERE next_at > ?", (after,)
+    )
     return found
 
 

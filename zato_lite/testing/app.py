@@ -27,14 +27,14 @@ class Sandbox:
     async def advance(
         self, *, days: float = 0, hours: float = 0, minutes: float = 0, seconds: float = 0
     ) -> None:
-        """Let time pass from one wake-up to the next, so that each job runs at its slot."""
+        """Let time pass from one slot to the next, so that each job runs at its own."""
         seconds += ((days * 24 + hours) * 60 + minutes) * 60
         until = self.clock.now() + round(seconds * 1_000_000)
         await self.settle()
-        while self.clock.now() < until:
-            alarm = self.clock.next_alarm
-            step = until if alarm is None else min(max(alarm, self.clock.now() + 1), until)
-            self.clock.advance(milliseconds=(step - self.clock.now()) / 1000)
+        while (now := self.clock.now()) < until:
+            known = (await self.app.jobs.next_due(now), self.app.scheduler.next_start, until)
+            step = min(instant for instant in known if instant is not None)
+            self.clock.advance(milliseconds=(max(step, now + 1) - now) / 1000)
             await self.settle()
 
     async def settle(self) -> None:
