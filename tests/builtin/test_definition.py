@@ -119,6 +119,12 @@ def test_a_wrong_zone_hides_no_wrong_expression() -> None:
     assert len(messages) == 2
 
 
+@pytest.mark.parametrize("field", ["on_success_job", "on_error_job"])
+def test_a_job_does_not_call_itself_back(field: str) -> None:
+    with pytest.raises(BadInputError, match="would never end"):
+        read_all([{**EVERY, "name": "other", field: "often"}, {**EVERY, field: "often"}], NOW)
+
+
 def test_what_cannot_be_a_field_is_refused_with_the_nearest() -> None:
     assert _wrong({**ONCE, "jitter": 5}) == [
         "'jitter' is not a known field; did you mean 'jitter_ms'?"

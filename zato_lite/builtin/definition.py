@@ -149,6 +149,9 @@ def _read(sent: Any, now: Instant) -> Job:
         for field in reader.given
         if (rule := _RULES.get(field)) is not None
     }
+    for field in ("on_success_job", "on_error_job"):
+        if values.get(field) is not None and values[field] == values.get("name"):
+            reader.refuse(field, f"{field}: a job that calls itself back would never end")
     trigger = _trigger(reader, str(values.get("name", "")), now)
     reader.check()
     return Job(trigger=trigger, **values)
@@ -200,6 +203,8 @@ def _read_alike(sent: Any, now: Instant, read_before: dict[Any, Job]) -> Job:
         own_name, own_extra = name(job_name), None if is_unsent(extra) else _extra(extra)
     except (ValueError, TypeError):
         return _read(sent, now)  # says what is wrong
+    if own_name in (alike.on_success_job, alike.on_error_job):
+        return _read(sent, now)
     if isinstance(trigger, Cron):
         trigger = msgspec.structs.replace(trigger, seed=own_name)
     return msgspec.structs.replace(alike, name=own_name, extra=own_extra, trigger=trigger)
