@@ -83,7 +83,13 @@ def settings(project: Path, **overrides: Any) -> config.Settings:
         ConfigError: lists all that is wrong.
     """
     found = config.load(project / SETTINGS)
-    places = {"host": "server", "port": "server", "store": "store", "reload": "services"}
+    places = {
+        "host": "server",
+        "port": "server",
+        "workers": "server",
+        "store": "store",
+        "reload": "services",
+    }
     for option, value in overrides.items():
         if value is not None:
             table = places[option]
@@ -229,6 +235,7 @@ async def open_server(app: App, environ: Mapping[str, str] = os.environ) -> Asyn
         tls=Tls(Path(server.certificate), Path(server.key)) if server.certificate else None,
         unix=Path(server.unix_socket) if server.unix_socket else None,
         trusted_proxies=server.trusted_proxies,
+        reuse_port=server.workers > 1,
     ) as listening:
         app.on_deployed.extend([http.reload, lambda: app.events.publish("deployment", {})])
         yield listening

@@ -20,6 +20,7 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         host, port: the address; port 0 takes a free one.
+        workers: processes that share the port and the store.
         name: of this node, in the store and in ``self.server.name``; empty for the host's.
         grace: seconds that running services are given at a shutdown.
         allowed_hosts: values of Host accepted besides the address itself; ``["*"]`` for any.
@@ -33,6 +34,7 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     host: str = "127.0.0.1"
     port: int = 17010
+    workers: int = 1
     name: str = ""
     grace: float = 30.0
     allowed_hosts: tuple[str, ...] = ()

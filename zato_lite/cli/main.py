@@ -3,6 +3,7 @@
 What a command needs is imported when it runs, so that ``--help`` is quick.
 """
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ from typing import Any
 import click
 
 from zato_lite import __version__
-from zato_lite.errors import ZatoLiteError
+from zato_lite.errors import ConfigError, ZatoLiteError
+
+_WORKER = "ZATO_LITE_IS_WORKER"
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -35,14 +38,26 @@ _project = click.option(
 )
 @click.option("--store", help="Where jobs are kept.  [default: sqlite:///data/zato-lite.db]")
 @click.option("--reload/--no-reload", default=None, help="Deploy changed files at once.")
-def serve(
-    project: Path, host: str | None, port: int | None, store: str | None, reload: bool | None
-) -> None:
+@click.option("--workers", type=click.IntRange(1, 64), help="Processes.  [default: 1]")
+def serve(project: Path, workers: int | None, **options: Any) -> None:
     """Host the services of a project, and fire its jobs."""
     from zato_lite import app  # noqa: PLC0415
 
-    settings = app.settings(project, host=host, port=port, store=store, reload=reload)
+    settings = app.settings(project, workers=workers, **options)
+    if settings.server.workers > 1 and _WORKER not in os.environ:
+        sys.exit(_serve_many(settings.server))
     sys.exit(app.run(project.resolve(), settings))
+
+
+def _serve_many(server: Any) -> int:
+    """Start processes with these very arguments; they know by the environment what they are."""
+    from zato_lite.cli.workers import serve as serve_many  # noqa: PLC0415
+
+    if not server.port or server.unix_socket:
+        raise ConfigError("[server] workers: they share a port; 0 and unix_socket will not do")
+    os.environ[_WORKER] = "1"
+    arguments = sys.argv[sys.argv.index("serve") + 1 :]
+    return serve_many(arguments, server.workers, server.host, server.port)
 
 
 @cli.command()
