@@ -7,7 +7,7 @@ import pytest
 
 from zato_lite.clock import SystemClock
 from zato_lite.errors import StoreError, UnavailableError
-from zato_lite.store import runs
+from zato_lite.store import nodes
 from zato_lite.store.ports import Connection, Database
 from zato_lite.store.sql import execute, one, write_rows
 from zato_lite.store.sqlite import SqliteStore, open_store
@@ -178,6 +178,6 @@ async def test_a_process_that_lives_holds_its_lock(tmp_path: Path) -> None:
 
 
 async def test_numbers_are_never_used_twice(database: Database) -> None:
-    numbers = [await database.write(runs.number) for _ in range(3)]
+    numbers = [await database.write(nodes.number) for _ in range(3)]
 
     assert numbers == [1, 2, 3]

@@ -10,7 +10,7 @@ import msgspec
 from zato_lite.clock import Clock
 from zato_lite.errors import BadInputError, ZatoLiteError
 from zato_lite.scheduler.loop import Scheduler
-from zato_lite.store import history, jobs, runs
+from zato_lite.store import claims, demand, history, jobs, nodes, pauses
 from zato_lite.store.history import Span, Wanted
 from zato_lite.store.jobs import Begun
 from zato_lite.store.ports import Connection, Database
@@ -147,7 +147,7 @@ class Jobs:
 
         def work(connection: Connection) -> _Fires:
             job = jobs.get(connection, job_id).job
-            return runs.start(connection, job_id, job, now, node)
+            return demand.start(connection, job_id, job, now, node)
 
         return (await self._start(work))[0].number
 
@@ -159,7 +159,9 @@ class Jobs:
         if self._scheduler.cancel(row.id):
             return True
         now = self._clock.now()
-        closed = await self._database.write(lambda c: runs.cancel_waiting(c, job_id, number, now))
+        closed = await self._database.write(
+            lambda c: demand.cancel_waiting(c, job_id, number, now)
+        )
         return bool(closed)
 
     async def retry_run(self, job_id: int, number: int) -> int:
@@ -170,7 +172,7 @@ class Jobs:
             ConflictError: it is in flight.
         """
         now, node = self._clock.now(), self._scheduler.node
-        fires = await self._start(lambda c: runs.retry(c, job_id, number, now, node))
+        fires = await self._start(lambda c: demand.retry(c, job_id, number, now, node))
         return fires[0].number
 
     async def backfill(self, job_id: int, first: Instant, last: Instant) -> Sequence[int]:
@@ -188,7 +190,7 @@ class Jobs:
                 raise BadInputError(f"there are more than {MOST_BACKFILLED} slots in this time")
             if not slots:
                 return []
-            return runs.start(
+            return demand.start(
                 connection, job_id, job, now, node, kind="backfill", slots=slots, one_by_one=True
             )
 
@@ -197,7 +199,7 @@ class Jobs:
     async def invoke_async(self, job: Job, cid: str = "") -> int:
         """Run a service once, durably, by a definition that is no job; the run's id."""
         now, node = self._clock.now(), self._scheduler.node
-        fires = await self._start(lambda c: [runs.start_call(c, job, now, node, cid=cid)])
+        fires = await self._start(lambda c: [demand.start_call(c, job, now, node, cid=cid)])
         return fires[0].run_id
 
     # Jobs
@@ -233,7 +235,7 @@ class Jobs:
 
     async def next_due(self, after: Instant) -> Instant | None:
         """The first instant after a moment at which a job is to be looked at."""
-        return await self._database.read(lambda c: runs.next_due(c, after))
+        return await self._database.read(lambda c: claims.next_due(c, after))
 
     async def named(self, names: Collection[str]) -> Sequence[JobRow]:
         """The jobs there are of these names."""
@@ -386,23 +388,23 @@ class Jobs:
         """Start no slot of any job until resumed; runs on demand go on."""
         wanted = Pause(self._clock.now(), note, by)
         pause, _ = await self._scheduler.change(
-            None, lambda c, begun: runs.pause_all(c, wanted, begun), lambda result: result[1]
+            None, lambda c, begun: pauses.pause_all(c, wanted, begun), lambda result: result[1]
         )
         return pause
 
     async def resume_all(self) -> None:
         """Go on; the slots that passed meanwhile are in the ledger as paused."""
         now = self._clock.now()
-        await self._database.write(lambda c: runs.resume_all(c, now))
+        await self._database.write(lambda c: pauses.resume_all(c, now))
         self._scheduler.changed()
 
     async def paused(self) -> Pause | None:
         """The pause of the whole scheduler, if there is one."""
-        return await self._database.read(runs.global_pause)
+        return await self._database.read(pauses.current)
 
     async def nodes(self) -> Sequence[NodeRow]:
         """The processes that run jobs."""
-        return await self._database.read(runs.nodes)
+        return await self._database.read(nodes.known)
 
     # Helpers
 

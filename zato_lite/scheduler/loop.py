@@ -1,7 +1,7 @@
 """The timetable in motion: claims what is due, runs it at its instant, settles what came of it.
 
 Runs that are sure to be are claimed shortly before their instant, so that nothing lies between
-the instant and the start: see ``store.runs.claim``. What is not sure is claimed at its instant.
+the instant and the start: see ``store.claims.claim``. What is not sure is claimed at its instant.
 Everything here happens in the loop's thread.
 """
 
@@ -20,13 +20,16 @@ from zato_lite.clock import Alarm, Clock
 from zato_lite.errors import UnavailableError
 from zato_lite.scheduler.flight import Flight, Verdict
 from zato_lite.service.message import Invocation, Outcome
-from zato_lite.store import jobs, runs
+from zato_lite.store import claims, jobs, nodes, settling, takeover
+from zato_lite.store.claims import Claimed
 from zato_lite.store.jobs import NOBODY, Begun
 from zato_lite.store.nodes import NodeLocks
 from zato_lite.store.ports import Connection, Database
 from zato_lite.store.retention import Swept, sweep
 from zato_lite.store.rows import LogLine
-from zato_lite.store.runs import Adopted, Claimed, Ended, Fire, Settlement
+from zato_lite.store.runs import Ended, Fire
+from zato_lite.store.settling import Settlement
+from zato_lite.store.takeover import Adopted
 from zato_lite.timetable.job import SECOND, Instant
 from zato_lite.timetable.plan import Downtime
 from zato_lite.timetable.settle import Settled
@@ -136,11 +139,11 @@ class Scheduler:
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
         name, pid = self._node_name, os.getpid()
-        self.node = await self._database.write(runs.number)
+        self.node = await self._database.write(nodes.number)
         self._locks.take(self.node)
         now = self._clock.now()
-        last_seen = await self._database.read(runs.last_seen)
-        await self._database.write(lambda c: runs.enter(c, self.node, name, pid, now))
+        last_seen = await self._database.read(nodes.last_seen)
+        await self._database.write(lambda c: nodes.enter(c, self.node, name, pid, now))
         self.is_running = True
         await self._adopt()
         if last_seen is not None and not self._others:
@@ -174,10 +177,10 @@ class Scheduler:
         if left:
             self._submit_done()
             begun = self._begun(None)
-            await self._database.write(lambda c: runs.give_up(c, left, begun))
+            await self._database.write(lambda c: takeover.give_up(c, left, begun))
         await self._wait_for_flights(self._grace if grace is None else grace)
         node, now = self.node, self._clock.now()
-        await self._database.write(lambda c: runs.leave(c, node, now))
+        await self._database.write(lambda c: nodes.leave(c, node, now))
         self._locks.release(node)
         self.node = 0
 
@@ -237,7 +240,7 @@ class Scheduler:
     async def tick(self) -> None:
         """Claim what is due once, and start what it is time for."""
         self._wake_at = None  # from now on whatever changes counts, as this claim may miss it
-        place, more, exact = runs.PLACE, True, None
+        place, more, exact = claims.PLACE, True, None
         claimed: Claimed | None = None
         while more:
             if len(self._ready) >= MOST_READY:
@@ -283,7 +286,7 @@ class Scheduler:
     async def _claim(self, now: Instant, horizon: Instant, place: tuple[Instant, int]) -> Claimed:
         node = self.node
         return await self.carry(
-            lambda c: runs.claim(
+            lambda c: claims.claim(
                 c, now, horizon, node, limit=CLAIM_SIZE, place=place, downtime=self._downtime
             ),
             self._take,
@@ -359,12 +362,12 @@ class Scheduler:
 
     async def _adopt(self) -> None:
         """Take over what dead processes had, and what others handed back."""
-        nodes = await self._database.read(runs.nodes)
-        alive = self._locks.alive([node.id for node in nodes])
+        known = await self._database.read(nodes.known)
+        alive = self._locks.alive([node.id for node in known])
         self._others = len([node for node in alive if node != self.node])
-        dead = [node.id for node in nodes if node.id not in alive]
+        dead = [node.id for node in known if node.id not in alive]
         if dead:
-            await self._database.write(lambda c: runs.bury(c, dead))
+            await self._database.write(lambda c: nodes.bury(c, dead))
         while await self._adopt_some(alive):
             pass
 
@@ -372,8 +375,8 @@ class Scheduler:
         now, node = self._clock.now(), self.node
 
         def work(connection: Connection) -> Adopted:
-            runs.seen(connection, node, now)
-            return runs.adopt(connection, alive, node, now)
+            nodes.seen(connection, node, now)
+            return takeover.adopt(connection, alive, node, now)
 
         adopted = await self.carry(work, lambda adopted: self.accept(adopted.fires))
         if adopted.fires or adopted.closed:
@@ -417,7 +420,7 @@ class Scheduler:
         """It comes too late: the scheduler has stopped, or was never there."""
         if self.node and fires:
             begun = self._begun(None)
-            self._database.submit(lambda c: runs.give_up(c, fires, begun), _ignore)
+            self._database.submit(lambda c: takeover.give_up(c, fires, begun), _ignore)
 
     def _await_next_attempts(self, fires: Iterable[Fire]) -> None:
         """Attempts of runs that are open here; if it has stopped, they wait in the store."""
@@ -527,7 +530,7 @@ class Scheduler:
             self._submit_done()
             try:
                 return await self._database.write(
-                    lambda c: runs.begin_again(c, fire, alone=not self._others)
+                    lambda c: takeover.begin_again(c, fire, alone=not self._others)
                 )
             except UnavailableError:
                 await asyncio.sleep(RETRY_S)
@@ -645,7 +648,7 @@ class Scheduler:
             self._release(held, set() if settlement is None else set(settlement.revoked))
             self._kept(batch, settlement, error)
 
-        self._database.submit(lambda c: runs.settle_all(c, batch, now, node, begun), kept)
+        self._database.submit(lambda c: settling.settle_all(c, batch, now, node, begun), kept)
 
     def _kept(
         self,

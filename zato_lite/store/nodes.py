@@ -1,9 +1,67 @@
-"""Which processes are alive: each holds a lock on a file that the kernel frees when it dies."""
+"""Processes that run jobs: their rows, and locks that tell which of them are alive."""
 
 import fcntl
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+
+from zato_lite.store.ports import Connection
+from zato_lite.store.rows import NodeRow
+from zato_lite.store.sql import advance, execute, one, read_rows
+from zato_lite.timetable.job import Instant
+
+_LEFT_AT = "scheduler.left_at"
+
+
+def number(connection: Connection) -> int:
+    """A number for a process that is to run jobs."""
+    return advance(connection, "node", 1)[0]
+
+
+def enter(connection: Connection, node: int, name: str, pid: int, now: Instant) -> None:
+    """A process begins to run jobs."""
+    execute(connection, "INSERT INTO node VALUES (?, ?, ?, ?, ?)", (node, name, pid, now, now))
+
+
+def leave(connection: Connection, node: int, now: Instant) -> None:
+    """A process runs no more jobs."""
+    execute(connection, "DELETE FROM node WHERE id = ?", (node,))
+    execute(connection, "INSERT OR REPLACE INTO setting VALUES (?, ?)", (_LEFT_AT, str(now)))
+
+
+def last_seen(connection: Connection) -> Instant | None:
+    """The last moment at which any process is known to have run jobs; None: there was none."""
+    found = one(
+        connection,
+        "SELECT max(at) FROM (SELECT CAST(value AS INTEGER) AS at FROM setting WHERE name = ?"
+        " UNION ALL SELECT seen_at FROM node"
+        " UNION ALL SELECT max(claimed_at, coalesce(finished_at, 0)) FROM"
+        " (SELECT * FROM run ORDER BY id DESC LIMIT 100))",
+        (_LEFT_AT,),
+    )
+    return None if found is None else int(found)
+
+
+def seen(connection: Connection, node: int, now: Instant) -> None:
+    """The process is there."""
+    execute(connection, "UPDATE node SET seen_at = ? WHERE id = ?", (now, node))
+
+
+def bury(connection: Connection, nodes: Sequence[int]) -> None:
+    """Processes were found dead."""
+    for node in nodes:
+        execute(connection, "DELETE FROM node WHERE id = ?", (node,))
+
+
+def known(connection: Connection) -> list[NodeRow]:
+    """The processes that run jobs, or did when they died."""
+    return read_rows(
+        connection,
+        "SELECT json_object('id', id, 'name', name, 'pid', pid, 'started_at', started_at,"
+        " 'seen_at', seen_at) AS line FROM node ORDER BY id",
+        (),
+        NodeRow,
+    )
 
 
 class NodeLocks:

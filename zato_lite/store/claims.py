@@ -1,0 +1,241 @@
+"""What is due is claimed: jobs planned, their timers moved on, and their runs written."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from zato_lite.store import jobs, ledger, pauses
+from zato_lite.store.ports import Connection, Row
+from zato_lite.store.runs import INSERT, Fire
+from zato_lite.store.sql import advance, ids_of, listed, one, write_rows
+from zato_lite.timetable.calendar import Calendar
+from zato_lite.timetable.job import Instant, Job
+from zato_lite.timetable.plan import Downtime, JobPlan, JobState, plan
+
+PLACE: tuple[Instant, int] = (-(2**62), 0)
+"""Before every due instant and every job."""
+
+
+class Claimed(NamedTuple):
+    """What a claim found.
+
+    Attributes:
+        fires: this node's alone. cancel: jobs whose runs in flight are to be cancelled.
+        place: from here on, when there is ``more``.
+        exact: the first instant up to the horizon at which something is to be decided.
+        following: the first due instant beyond the horizon.
+        is_shared: other processes are on the same database, or were when they died.
+    """
+
+    fires: Sequence[Fire]
+    cancel: Sequence[int]
+    place: tuple[Instant, int]
+    more: bool
+    exact: Instant | None = None
+    following: Instant | None = None
+    is_shared: bool = False
+
+
+_Due = tuple[int, Instant, Instant, int, int, int, Job]
+
+_DUE = """SELECT '[' || group_concat('[' || t.job_id || ',' || t.next_at || ',' || t.cursor || ','
+        || t.started || ',' || t.number || ','
+        || (SELECT count(*) FROM run r WHERE r.job_id = t.job_id AND r.outcome IS NULL)
+        || ',' || j.definition || ']') || ']'
+    FROM (SELECT * FROM timer WHERE next_at <= ?1 AND next_at >= ?2
+          AND (next_at > ?2 OR job_id > ?3)
+          ORDER BY next_at, job_id LIMIT ?4) t JOIN job j ON j.id = t.job_id"""
+
+_decode_due = msgspec.json.Decoder(list[_Due]).decode
+
+
+def claim(
+    connection: Connection,
+    now: Instant,
+    horizon: Instant,
+    node: int,
+    *,
+    limit: int,
+    place: tuple[Instant, int] = PLACE,
+    downtime: Downtime | None = None,
+) -> Claimed:
+    """Decide what is due, and what will be by ``horizon`` if nothing can come between.
+
+    A run that is claimed before its instant is one that is sure to be: its job has nothing in
+    flight, and one slot alone. All others are decided at their own instant.
+    """
+    if pauses.current(connection) is not None:
+        return Claimed((), (), place, more=False)
+    shared = int(one(connection, "SELECT count(*) FROM node")) > 1
+    if shared:
+        horizon = now  # nobody can hold what another process has claimed
+    text = one(connection, _DUE, (horizon, *place, limit))
+    due = _decode_due(text) if text else []
+    batch = _Batch(connection, now, node, downtime)
+    for line in due:
+        batch.take(line)
+    batch.write()
+    exact = min((moment for moment in batch.later if moment <= horizon), default=None)
+    if len(due) == limit:
+        place = max((line[1], line[0]) for line in due)
+        return Claimed(batch.fires, batch.cancel, place, more=True, exact=exact, is_shared=shared)
+    following = one(connection, "SELECT min(next_at) FROM timer WHERE next_at > ?", (horizon,))
+    return Claimed(
+        batch.fires,
+        batch.cancel,
+        place,
+        more=False,
+        exact=exact,
+        following=following,
+        is_shared=shared,
+    )
+
+
+class _Batch:
+    """The plans of many jobs in the making, written together."""
+
+    def __init__(
+        self, connection: Connection, now: Instant, node: int, downtime: Downtime | None
+    ) -> None:
+        self._connection, self._now, self._node = connection, now, node
+        self._downtime = downtime
+        self._calendars: dict[str, Calendar] | None = None
+        self._timers: list[Row] = []
+        self._entries: list[ledger.Line] = []
+        self._starts: list[tuple[int, Job, int, Instant, Instant, bool]] = []
+        self.fires: list[Fire] = []
+        self.cancel: list[int] = []
+        self.later: list[Instant] = []
+
+    def take(self, due: _Due) -> None:
+        """Plan one job, at its own instant if that is still to come."""
+        job_id, next_at, cursor, started, number, in_flight, job = due
+        at = next_at
+        if next_at <= self._now:
+            at = self._now
+        elif in_flight or job.on_crash != "rerun" or not job.is_active:
+            self.later.append(next_at)
+            return
+        state = JobState(job_id, job, cursor, started)
+        if in_flight:
+            state = _with_runs(self._connection, state)
+        down = self._downtime
+        if down is not None and next_at > down.last:
+            down = None
+        planned = plan(state, at, self._known(job), down)
+        if next_at > self._now and not _is_sure(planned):
+            self.later.append(next_at)
+            return
+        self._keep(planned, job_id, job, number, at)
+
+    def _known(self, job: Job) -> dict[str, Calendar]:
+        if job.calendar is None:
+            return {}
+        if self._calendars is None:
+            self._calendars = jobs.calendars(self._connection)
+        return self._calendars
+
+    def _keep(self, planned: JobPlan, job_id: int, job: Job, number: int, at: Instant) -> None:
+        if planned.entries:
+            # The number of the run before it: entries with a run between them are two rows.
+            slots = [start.slot for start in planned.starts]
+            self._entries.extend(
+                (job_id, number + sum(slot < entry.first for slot in slots), entry)
+                for entry in planned.entries
+            )
+        if planned.cancel_running:
+            self.cancel.append(job_id)
+        if planned.job is not None:
+            if planned.job.is_active and not job.is_active:
+                jobs.unpause(self._connection, job_id)
+            job = planned.job
+            jobs.write_definition(self._connection, job_id, job)
+        for start in planned.starts:
+            number += 1
+            behind = start.queued or planned.cancel_running
+            self._starts.append((job_id, job, number, start.slot, at, behind))
+        next_at = planned.next_at
+        self._timers.append((job_id, next_at, planned.cursor, planned.started, number))
+        if next_at is not None:
+            self.later.append(next_at)
+
+    def write(self) -> None:
+        """Move the jobs on, and write down what runs and what does not."""
+        if self._timers:
+            write_rows(
+                self._connection,
+                # Half the price of UPDATE … FROM; the rows are there.
+                "INSERT INTO timer (job_id, next_at, cursor, started, number) VALUES {rows}"
+                " ON CONFLICT (job_id) DO UPDATE SET next_at = excluded.next_at,"
+                " cursor = excluded.cursor, started = excluded.started,"
+                " number = excluded.number",
+                self._timers,
+            )
+        if self._entries:
+            ledger.write(self._connection, self._entries)
+        if not self._starts:
+            return
+        now, node = self._now, self._node
+        tokens = advance(self._connection, "token", len(self._starts))
+        rows: list[Row] = []
+        fires = self.fires
+        for token, (job_id, job, number, slot, at, queued) in zip(
+            tokens, self._starts, strict=True
+        ):
+            state = "queued" if queued else "claimed"
+            rows.append((token, job_id, number, slot, "scheduled", state, node, token, 1, 0, now))
+            fires.append(
+                Fire(
+                    run_id=token,
+                    job_id=job_id,
+                    number=number,
+                    slot=slot,
+                    at=at,
+                    token=token,
+                    job=job,
+                    queued=queued,
+                    waited=queued,
+                )
+            )
+        written = write_rows(self._connection, f"{INSERT} ON CONFLICT DO NOTHING", rows)
+        if written < len(rows):  # these slots have had their run
+            ids = listed(tokens)
+            kept = ids_of(
+                self._connection,
+                "SELECT id FROM run WHERE id IN (SELECT value FROM json_each(?))",
+                (ids,),
+            )
+            there = set(kept)
+            fires[:] = [fire for fire in fires if fire.run_id in there]
+
+
+def _is_sure(planned: JobPlan) -> bool:
+    return (
+        len(planned.starts) == 1
+        and not planned.entries
+        and not planned.starts[0].queued
+        and planned.job is None
+    )
+
+
+def _with_runs(connection: Connection, state: JobState) -> JobState:
+    counts = next(
+        connection.execute(
+            "SELECT count(*) FILTER (WHERE state <> 'queued'),"
+            " count(*) FILTER (WHERE state = 'queued'),"
+            " coalesce(max(number) FILTER (WHERE state <> 'queued'), 0)"
+            " FROM run WHERE job_id = ? AND outcome IS NULL",
+            (state.id,),
+        )
+    )
+    in_flight, queued, number = counts
+    return msgspec.structs.replace(state, in_flight=in_flight, queued=queued, run=number)
+
+
+def next_due(connection: Connection, after: Instant) -> Instant | None:
+    """The first instant after a moment at which a job is to be looked at."""
+    found: Instant | None = one(
+        connection, "SELECT min(next_at) FROM timer WHERE next_at > ?", (after,)
+    )
+    return found

@@ -1,0 +1,138 @@
+"""Runs that no slot asked for: on demand, once more, called back; and closed while they wait."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from zato_lite.errors import ConflictError, NotFoundError
+from zato_lite.store import jobs
+from zato_lite.store.ports import Connection
+from zato_lite.store.rows import RunKind
+from zato_lite.store.runs import INSERT, Fire
+from zato_lite.store.sql import advance, execute, ids_of, one, write_rows
+from zato_lite.timetable.job import Instant, Job
+
+
+def start(
+    connection: Connection,
+    job_id: int,
+    job: Job,
+    now: Instant,
+    node: int,
+    *,
+    kind: RunKind = "manual",
+    slots: Sequence[Instant] = (),
+    one_by_one: bool = False,
+) -> list[Fire]:
+    """New runs of a job for this node, for now or for the slots given; its cursor stays."""
+    slots = slots or (now,)
+    number = int(one(connection, "SELECT number FROM timer WHERE job_id = ?", (job_id,)))
+    execute(
+        connection,
+        "UPDATE timer SET number = ? WHERE job_id = ?",
+        (number + len(slots), job_id),
+    )
+    tokens = advance(connection, "token", len(slots))
+    fires = [
+        Fire(
+            run_id=token,
+            job_id=job_id,
+            number=number + place,
+            slot=slot,
+            at=now,
+            token=token,
+            job=job,
+            kind=kind,
+            queued=one_by_one,
+            waited=one_by_one,
+        )
+        for place, (token, slot) in enumerate(zip(tokens, slots, strict=True), start=1)
+    ]
+    _insert(connection, fires, now, node)
+    return fires
+
+
+def start_call(
+    connection: Connection,
+    job: Job,
+    now: Instant,
+    node: int,
+    *,
+    kind: RunKind = "async",
+    cid: str = "",
+) -> Fire:
+    """A run of a definition that is no job's."""
+    token = advance(connection, "token", 1)[0]
+    at = max(now, job.trigger.start)
+    fire = Fire(
+        run_id=token,
+        job_id=0,
+        number=token,
+        slot=at,
+        at=at,
+        token=token,
+        job=job,
+        kind=kind,
+        cid=cid,
+    )
+    _insert(connection, [fire], now, node)
+    execute(
+        connection,
+        "INSERT INTO call VALUES (?, ?, ?)",
+        (token, msgspec.json.encode(job).decode(), cid),
+    )
+    return fire
+
+
+def retry(connection: Connection, job_id: int, number: int, now: Instant, node: int) -> list[Fire]:
+    """A finished run's slot once more, as a new run."""
+    row = jobs.get(connection, job_id)
+    found = list(
+        connection.execute(
+            "SELECT slot, outcome FROM run WHERE job_id = ? AND number = ? ORDER BY id DESC",
+            (job_id, number),
+        )
+    )
+    if not found:
+        raise NotFoundError(f"Run {number} not found")
+    slot, outcome = found[0]
+    if outcome is None:
+        raise ConflictError(f"Run {number} is in flight")
+    return start(connection, job_id, row.job, now, node, kind="retry", slots=(slot,))
+
+
+def cancel_waiting(connection: Connection, job_id: int, number: int, now: Instant) -> list[int]:
+    """Close a run that nobody is busy with; its id."""
+    found = ids_of(
+        connection,
+        "SELECT id FROM run WHERE job_id = ? AND number = ? AND outcome IS NULL"
+        " AND (state IN ('queued', 'waiting') OR node = 0)",
+        (job_id, number),
+    )
+    for run_id in found:
+        execute(
+            connection,
+            "UPDATE run SET outcome = 'cancelled', state = 'done', finished_at = ? WHERE id = ?",
+            (now, run_id),
+        )
+    return found
+
+
+def _insert(connection: Connection, fires: Sequence[Fire], now: Instant, node: int) -> None:
+    rows = [
+        (
+            fire.run_id,
+            fire.job_id,
+            fire.number,
+            fire.slot,
+            fire.kind,
+            "queued" if fire.queued else "claimed",
+            node,
+            fire.token,
+            fire.attempt,
+            fire.crashes,
+            now,
+        )
+        for fire in fires
+    ]
+    write_rows(connection, INSERT, rows)

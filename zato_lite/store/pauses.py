@@ -1,0 +1,61 @@
+"""The pause of the whole scheduler."""
+
+import msgspec
+
+from zato_lite.store import jobs, ledger
+from zato_lite.store.jobs import Begun
+from zato_lite.store.ports import Connection
+from zato_lite.store.rows import Pause
+from zato_lite.store.sql import execute, ids_of, one
+from zato_lite.timetable.job import Instant
+from zato_lite.timetable.plan import Entry, resumed
+
+_PAUSE = "scheduler.pause"
+
+
+def current(connection: Connection) -> Pause | None:
+    """The pause of the whole scheduler, if there is one."""
+    text = one(connection, "SELECT value FROM setting WHERE name = ?", (_PAUSE,))
+    return None if text is None else msgspec.json.decode(text, type=Pause)
+
+
+def pause_all(connection: Connection, pause: Pause, begun: Begun) -> tuple[Pause, list[int]]:
+    """Stand still, unless it does already; and the runs that are not to start."""
+    if (there := current(connection)) is not None:
+        return there, []
+    execute(
+        connection,
+        "INSERT INTO setting VALUES (?, ?)",
+        (_PAUSE, msgspec.json.encode(pause).decode()),
+    )
+    early = ids_of(
+        connection,
+        "SELECT DISTINCT job_id AS id FROM run WHERE outcome IS NULL AND state = 'claimed'"
+        " AND kind = 'scheduled' AND node = ? AND job_id IN (SELECT job_id FROM timer)",
+        (begun.node,),
+    )
+    revoked = [run_id for job_id in early for run_id in jobs.revoke(connection, job_id, begun)]
+    return pause, revoked
+
+
+def resume_all(connection: Connection, now: Instant) -> None:
+    """Go on; what was due meanwhile is in the ledger as paused."""
+    pause = current(connection)
+    if pause is None:
+        return
+    execute(connection, "DELETE FROM setting WHERE name = ?", (_PAUSE,))
+    words = "the scheduler was paused" + (f": {pause.note}" if pause.note else "")
+    due = ids_of(connection, "SELECT job_id AS id FROM timer WHERE next_at <= ?", (now,))
+    known = jobs.calendars(connection)
+    for job_id in due:
+        row = jobs.get(connection, job_id)
+        if not row.job.is_active:
+            continue
+        over = resumed(jobs.state_of(row), now, known, words)
+        lines: list[tuple[int, int, Entry]] = [(job_id, row.number, e) for e in over.entries]
+        ledger.write(connection, lines)
+        execute(
+            connection,
+            "UPDATE timer SET cursor = ?, next_at = ? WHERE job_id = ?",
+            (over.cursor, over.next_at, job_id),
+        )

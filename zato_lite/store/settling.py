@@ -1,0 +1,240 @@
+"""How attempts ended is written down, with all that follows from it."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from zato_lite.store import demand, jobs
+from zato_lite.store.jobs import Begun
+from zato_lite.store.ports import Connection
+from zato_lite.store.runs import Ended, Fire
+from zato_lite.store.sql import advance, execute, one, write_rows
+from zato_lite.timetable.job import Instant, Job, OneTime
+from zato_lite.timetable.settle import Callback, Settled, settle
+
+
+class Settlement(NamedTuple):
+    """What was made of a batch: results refused, next attempts, new runs, runs not to start."""
+
+    refused: Sequence[Ended]
+    again: Sequence[Fire]
+    fires: Sequence[Fire]
+    revoked: Sequence[int]
+
+
+def settle_all(
+    connection: Connection,
+    batch: Sequence[Ended],
+    now: Instant,
+    node: int,
+    begun: Begun = jobs.NOBODY,
+) -> Settlement:
+    """Write down how attempts ended, and all that follows from it; stale results are refused."""
+    batch = [_for_good(connection, ended) for ended in batch]
+    finals = [ended for ended in batch if ended.settled.outcome is not None]
+    kept = _finish(connection, finals)
+    again: list[Fire] = []
+    fires: list[Fire] = []
+    revoked: list[int] = []
+    lines = [(ended.fire.run_id, ended.lines) for ended in batch if ended.lines is not None]
+    write_rows(connection, "INSERT OR REPLACE INTO run_log VALUES {rows}", lines)
+    refused = [] if kept == len(finals) else _refused(connection, finals)
+    gone = {ended.fire.token for ended in refused}
+    for ended in batch:
+        if ended.settled.outcome is None:
+            following = _again(connection, ended, now)
+            if following is None:
+                refused.append(ended)
+            else:
+                again.append(following)
+        elif ended.fire.token not in gone:
+            if ended.settled.callbacks:
+                fires.extend(_called_back(connection, ended, now, node))
+            if ended.fire.job.pause_after_failures is not None:
+                revoked.extend(_count_failures(connection, ended, now, begun))
+    return Settlement(refused, again, fires, revoked)
+
+
+def _for_good(connection: Connection, ended: Ended) -> Ended:
+    """There is no next attempt for a job that was deleted."""
+    if ended.settled.outcome is not None or not ended.fire.job_id:
+        return ended
+    alive = "SELECT 1 FROM timer WHERE job_id = ?"
+    if one(connection, alive, (ended.fire.job_id,)) is not None:
+        return ended
+    return msgspec.structs.replace(ended, settled=Settled(ended.outcome))
+
+
+def _finish(connection: Connection, finals: Sequence[Ended]) -> int:
+    rows = [
+        (
+            ended.fire.run_id,
+            ended.fire.token,
+            ended.settled.outcome,
+            ended.fire.started_at or None,
+            ended.finished_at,
+            ended.error,
+            ended.result,
+        )
+        for ended in finals
+    ]
+    return write_rows(
+        connection,
+        "WITH v (id, token, outcome, started_at, finished_at, error, result) AS (VALUES {rows})"
+        " UPDATE run SET outcome = v.outcome, started_at = v.started_at, state = 'done',"
+        " finished_at = v.finished_at, error = v.error, result = v.result"
+        " FROM v WHERE run.id = v.id AND run.token = v.token AND run.outcome IS NULL",
+        rows,
+    )
+
+
+def _refused(connection: Connection, finals: Sequence[Ended]) -> list[Ended]:
+    """Those whose run has another token or another end by now."""
+    refused = []
+    for ended in finals:
+        found = one(
+            connection,
+            "SELECT 1 FROM run WHERE id = ? AND token = ? AND outcome = ? AND finished_at = ?",
+            (ended.fire.run_id, ended.fire.token, ended.settled.outcome, ended.finished_at),
+        )
+        if found is None:
+            refused.append(ended)
+    return refused
+
+
+def _again(connection: Connection, ended: Ended, now: Instant) -> Fire | None:
+    """The next attempt, or None when this one is not the latest any more."""
+    fire = ended.fire
+    token = advance(connection, "token", 1)[0]
+    changed = execute(
+        connection,
+        "UPDATE run SET state = 'waiting', retry_at = ?, token = ?, attempt = ?, started_at = ?,"
+        " error = ? WHERE id = ? AND token = ? AND outcome IS NULL",
+        (
+            ended.settled.retry_at,
+            token,
+            fire.attempt + 1,
+            fire.started_at or None,
+            ended.error,
+            fire.run_id,
+            fire.token,
+        ),
+    )
+    if not changed:
+        return None
+    keep_attempt(connection, ended)
+    return msgspec.structs.replace(
+        fire,
+        token=token,
+        attempt=fire.attempt + 1,
+        at=ended.settled.retry_at or now,
+        started_at=0,
+        queued=False,
+        waited=True,
+    )
+
+
+def keep_attempt(connection: Connection, ended: Ended) -> None:
+    fire = ended.fire
+    execute(
+        connection,
+        "INSERT OR REPLACE INTO attempt VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (
+            fire.run_id,
+            fire.attempt,
+            fire.token,
+            fire.started_at or None,
+            ended.finished_at,
+            ended.outcome,
+            ended.error,
+        ),
+    )
+
+
+def _called_back(connection: Connection, ended: Ended, now: Instant, node: int) -> list[Fire]:
+    told = _told(ended)
+    found: list[Fire] = []
+    for callback in ended.settled.callbacks:
+        found.extend(_call_back(connection, callback, told, now, node))
+    return found
+
+
+def _call_back(
+    connection: Connection, callback: Callback, told: str, now: Instant, node: int
+) -> list[Fire]:
+    if callback.kind == "service":
+        job = Job(name="", service=callback.name, trigger=OneTime(start=now), extra=told)
+        return [demand.start_call(connection, job, now, node, kind="callback")]
+    found = one(
+        connection,
+        "SELECT id FROM job WHERE name = ? AND deleted_at IS NULL AND is_active",
+        (callback.name,),
+    )
+    if found is None:
+        return []
+    job = jobs.get(connection, found).job
+    return demand.start(connection, found, job, now, node, kind="callback")
+
+
+def _told(ended: Ended) -> str:
+    """What a callback service receives, in Zato's words."""
+    fire = ended.fire
+    started = fire.started_at or ended.finished_at
+    told = {
+        "job_id": fire.job_id,
+        "job_name": fire.job.name,
+        "outcome": ended.settled.outcome,
+        "duration_ms": (ended.finished_at - started) // 1000,
+        "error_traceback": ended.error,
+        "current_run": fire.number,
+        "audit_event_id": fire.run_id,
+    }
+    return msgspec.json.encode(told).decode()
+
+
+def _count_failures(
+    connection: Connection, ended: Ended, now: Instant, begun: Begun
+) -> Sequence[int]:
+    """How many runs failed in a row; the job is paused when that is too many."""
+    fire = ended.fire
+    if ended.settled.outcome == "ok":
+        execute(
+            connection,
+            "UPDATE timer SET failures = 0 WHERE job_id = ? AND failures > 0",
+            (fire.job_id,),
+        )
+        return ()
+    failures = one(connection, "SELECT failures FROM timer WHERE job_id = ?", (fire.job_id,))
+    if failures is None:
+        return ()
+    settled = _as_known(ended, failures, now)
+    execute(
+        connection,
+        "UPDATE timer SET failures = ? WHERE job_id = ?",
+        (settled.failures, fire.job_id),
+    )
+    if settled.pause_note is None:
+        return ()
+    note = settled.pause_note
+    return jobs.edit(
+        connection,
+        fire.job_id,
+        lambda job: msgspec.structs.replace(job, is_active=False, pause_note=note),
+        now,
+        begun,
+    ).revoked
+
+
+def _as_known(ended: Ended, failures: int, now: Instant) -> Settled:
+    fire = ended.fire
+    return settle(
+        fire.job,
+        ended.settled.outcome or "error",
+        fire.attempt - fire.crashes,
+        fire.crashes,
+        failures,
+        now,
+        job_id=fire.job_id,
+        slot=fire.slot,
+    )
