@@ -3,7 +3,10 @@
 import asyncio
 import random
 
+from zato_lite.builtin.fields import Reader, number
 from zato_lite.service.base import Service
+
+_LONGEST = 86_400
 
 
 class Ping(Service):
@@ -30,9 +33,10 @@ class Sleep(Service):
     name = "demo.sleep"
 
     async def handle(self) -> None:
-        asked = self.request.payload or {}
-        middle = float(asked.get("seconds", 3))
-        jitter = float(asked.get("jitter", 1.5))
+        reader = Reader(self.request.payload)
+        middle = reader("seconds", number(0, _LONGEST), 3.0)
+        jitter = reader("jitter", number(0, _LONGEST), 1.5)
+        reader.check()
         seconds = max(0.1, middle + random.uniform(-jitter, jitter))  # noqa: S311 - a demo
         await asyncio.sleep(seconds)
         self.response.payload = {"message": f"OK, slept for {seconds:.2f} s"}

@@ -12,6 +12,12 @@ from zato_lite.builtin.fields import shown
 from zato_lite.errors import BadInputError, FieldError
 from zato_lite.timetable.job import Instant, Job
 
+_SIZE_LEAST = 1_000_000
+_GROWTH_MOST = 10
+_NESTED_MOST = 100
+_MERGED_AT_ONCE_MOST = 10
+_MERGED_MOST = 100_000
+_MERGE = "tag:yaml.org,2002:merge"
 _PAUSE = ("is_active", "pause_note", "pause_until")
 _REFERENCE = re.compile(r"\$(?:\{(\w+)\}|([A-Za-z_]\w*))")
 
@@ -43,8 +49,15 @@ def parse(document: str, environ: Mapping[str, str] = os.environ) -> list[dict[s
     """
     try:
         content = yaml.load(document, _Loader)  # noqa: S506 - a SafeLoader
-    except yaml.YAMLError as error:
+        size = _size(content, {})
+    except RecursionError:
+        raise BadInputError("not YAML that can be kept: it is nested too deep") from None
+    except (yaml.YAMLError, ArithmeticError, LookupError, TypeError, ValueError) as error:
         raise BadInputError(f"not YAML: {error}") from error
+    except AttributeError as error:  # PyYAML's, for a tag that does not fit
+        raise BadInputError("not YAML: a value is not what its tag says") from error
+    if size > _SIZE_LEAST + _GROWTH_MOST * len(document):
+        raise BadInputError("its aliases make it far larger than it is written")
     if not isinstance(content, Mapping):
         raise BadInputError("an object with a list `scheduler` is expected")
     found = content.get("scheduler") or []
@@ -158,8 +171,47 @@ def _expanded(value: Any, place: str, environ: Mapping[str, str], errors: list[F
     return "$".join(_REFERENCE.sub(expand, part) for part in value.split("$$"))
 
 
+def _size(value: Any, known: dict[int, int]) -> int:
+    """How many values and letters there are, with what stands there twice counted twice."""
+    if isinstance(value, str | bytes):
+        return len(value) + 1
+    if not isinstance(value, dict | list | tuple):
+        return 1
+    size = known.get(id(value))
+    if size is None:
+        parts = value.values() if isinstance(value, dict) else value
+        size = known[id(value)] = 1 + sum(_size(part, known) for part in parts)
+    return size
+
+
 class _Loader(yaml.SafeLoader):
-    """YAML without dates: a start date stays the text that was written."""
+    """YAML without dates: a start date stays the text that was written.
+
+    It is not nested without end, and what is merged does not grow without end.
+    """
+
+    merged = 0
+
+    def fetch_flow_collection_start(self, token_class: Any) -> None:
+        if self.flow_level >= _NESTED_MOST:
+            raise yaml.YAMLError("it is nested too deep")
+        super().fetch_flow_collection_start(token_class)
+
+    def add_indent(self, column: int) -> bool:
+        if len(self.indents) >= _NESTED_MOST:
+            raise yaml.YAMLError("it is nested too deep")
+        return super().add_indent(column)
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        before = len(node.value)
+        for key, value in node.value:
+            is_many = isinstance(value, yaml.SequenceNode) and key.tag == _MERGE
+            if is_many and len(value.value) > _MERGED_AT_ONCE_MOST:
+                raise yaml.YAMLError("too much is merged at once")
+        super().flatten_mapping(node)
+        self.merged += max(0, len(node.value) - before)
+        if self.merged > _MERGED_MOST:
+            raise yaml.YAMLError("too much is merged")
 
 
 _Loader.yaml_implicit_resolvers = {

@@ -8,11 +8,15 @@ from typing import Any, TypeVar, get_args
 
 from zato_lite.clock import to_datetime
 from zato_lite.errors import BadInputError, FieldError
-from zato_lite.timetable.job import Instant
+from zato_lite.timetable.job import SECOND, Instant
 from zato_lite.timetable.zone import check_zone, parse_moment
 
 NAME_MOST = 200
 _SHOWN_MOST = 200
+_DAY = 86_400 * SECOND
+_FIRST_MOMENT = parse_moment("0001-01-01", None) + _DAY
+_LAST_MOMENT = parse_moment("9999-12-31", None) - _DAY
+"""What can be shown in every zone."""
 _UNREADABLE = ("Cc", "Cf", "Cs", "Zl", "Zp")  # control, direction, surrogate, separator
 
 _T = TypeVar("_T")
@@ -80,7 +84,10 @@ def is_unsent(value: Any) -> bool:
 
 def shown(value: Any) -> str:
     """The value as an error message shows it."""
-    text = ascii(value) if isinstance(value, str) and not value.isprintable() else repr(value)
+    try:
+        text = ascii(value) if isinstance(value, str) and not value.isprintable() else repr(value)
+    except (ValueError, RecursionError):  # a number of thousands of digits, a list in itself
+        text = f"a {type(value).__name__}"
     return text if len(text) <= _SHOWN_MOST else f"{text[:_SHOWN_MOST]}…"
 
 
@@ -178,9 +185,20 @@ def moment(timezone: str | None = None) -> Read[Instant]:
         found = value.isoformat() if hasattr(value, "isoformat") else value
         if not isinstance(found, str):
             raise ValueError("ISO 8601 or YYYY-MM-DD HH:MM:SS")  # noqa: TRY004
-        return parse_moment(found, timezone)
+        return showable(parse_moment(found, timezone))
 
     return read
+
+
+def showable(instant: Instant) -> Instant:
+    """The instant, if there is a date for it in every zone.
+
+    Raises:
+        ValueError: it is before the year 1 or after 9999, somewhere.
+    """
+    if not _FIRST_MOMENT <= instant <= _LAST_MOMENT:
+        raise ValueError("a moment from 0001-01-02 to 9999-12-30")
+    return instant
 
 
 def iso(instant: Instant) -> str:

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 
 from zato_lite.errors import BadInputError
-from zato_lite.wire import decode
+from zato_lite.wire import decode, encode
 
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _CRON_PARTS = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
@@ -109,7 +109,10 @@ def celery(text: str, timezone: str | None = None) -> Iterator[Found]:
         differences = []
         if ignored := sorted(set(entry) - {"task", "schedule", "args", "kwargs"}):
             differences.append(f"not carried over: {', '.join(ignored)}")
-        when = _celery_schedule(entry.get("schedule"), differences)
+        try:
+            when = _celery_schedule(entry.get("schedule"), differences)
+        except (OverflowError, ValueError):
+            when = None
         if when is None:
             words = f"its schedule is neither seconds nor crontab: {entry.get('schedule')!r}"
             yield Found(entry_name, None, (words,))
@@ -138,7 +141,7 @@ def _celery_schedule(schedule: Any, differences: list[str]) -> dict[str, Any] | 
 
 def apscheduler(text: str) -> Iterator[Found]:
     """The jobs of APScheduler's ``export_jobs`` (JSON), with their triggers."""
-    document = decode(text)
+    document = _decoded(text)
     entries = document.get("jobs") if isinstance(document, Mapping) else document
     if not isinstance(entries, list):
         raise BadInputError("APScheduler's export is a JSON object with a list `jobs`")
@@ -146,7 +149,10 @@ def apscheduler(text: str) -> Iterator[Found]:
         if not isinstance(entry, Mapping):
             yield Found(f"jobs[{number}]", None, ("an entry is an object",))
             continue
-        yield _apscheduler_job(f"jobs[{number}]", entry)
+        try:
+            yield _apscheduler_job(f"jobs[{number}]", entry)
+        except (OverflowError, TypeError, ValueError) as error:
+            yield Found(f"jobs[{number}]", None, (f"it cannot be read: {error}",))
 
 
 def _apscheduler_job(place: str, entry: Mapping[str, Any]) -> Found:
@@ -244,9 +250,18 @@ def _monday_is_1(days: str) -> str:
 
 
 def _objects(text: str) -> Mapping[str, Any]:
-    document = decode(text)
+    document = _decoded(text)
     if not isinstance(document, Mapping):
         raise BadInputError("a JSON object of entries by name is expected")
+    return document
+
+
+def _decoded(text: str) -> Any:
+    document = decode(text)
+    try:
+        encode([[[[[[[[document]]]]]]]])  # as deep as an answer wraps it
+    except TypeError as error:
+        raise BadInputError("it is nested too deep") from error
     return document
 
 

@@ -24,7 +24,8 @@ Format = Literal["crontab", "celery", "apscheduler", "quartz"]
 class Apply(Change):
     """Bring the jobs in line with a set of definitions, all or nothing; ``dry_run`` only tells.
 
-    The set is ``jobs`` (or ``scheduler``, as in enmasse), or ``document``: an enmasse file's text.
+    The set is ``jobs`` (or ``scheduler``, as in enmasse), or ``document``: an enmasse file's text,
+    in which variables have no values: those of the environment are for the server's own file.
     """
 
     name = "zato.scheduler.job.apply"
@@ -37,8 +38,8 @@ class Apply(Change):
         only_tell = reader("dry_run", flag, default=False)
         sent = reader("scheduler", definitions(_DEFINITIONS_MOST), ())
         sent = reader("jobs", definitions(_DEFINITIONS_MOST), sent)
-        if "document" in reader.given:
-            sent = reader("document", lambda value: parse(text(_TEXT_MOST)(value)), ())
+        if "document" in reader.given:  # the environment's values are none of a caller's affair
+            sent = reader("document", lambda value: parse(text(_TEXT_MOST)(value), {}), ())
         elif "jobs" not in reader.given and "scheduler" not in reader.given:
             reader.refuse("jobs", "Missing required input element: jobs (or document)")
         reader.check()

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from zato_lite.builtin.fields import Reader, iso, moment, whole
+from zato_lite.builtin.fields import Reader, iso, moment, showable, whole
 from zato_lite.builtin.scheduler_jobs import ID_MOST, duration_ms, job_id_of
 from zato_lite.clock import Clock
 from zato_lite.errors import BadInputError
@@ -285,7 +285,7 @@ def whole_list(value: Any) -> list[int]:
 def timestamp(value: Any) -> Instant:
     """Seconds since 1970, or a date."""
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return int(value * SECOND)
+        return showable(int(value * SECOND))
     return moment()(value)
 
 

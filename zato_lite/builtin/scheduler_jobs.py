@@ -206,6 +206,8 @@ def definitions(most: int) -> Read[Sequence[Mapping[str, Any]]]:
     def read_list(value: Any) -> Sequence[Mapping[str, Any]]:
         if not isinstance(value, list) or len(value) > most:
             raise ValueError(f"a list of at most {most} definitions")
+        if not all(isinstance(each, Mapping) for each in value):
+            raise ValueError("a list of definitions, each an object")
         return value
 
     return read_list

@@ -1,6 +1,7 @@
 """Looking ahead and back: what a definition will do, and why a slot did or did not run."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -67,8 +68,14 @@ class GetUpcoming(Service):
         if job_id and sent:
             row = await self.jobs.get(job_id)
             return edited(row.job, sent, self.clock.now()), None
-        row = await (self.jobs.get(job_id) if job_id else self.jobs.get_by_name(sent["name"]))
+        row = await (self.jobs.get(job_id) if job_id else self._named(sent))
         return row.job, JobState(row.id, row.job, row.cursor, row.started)
+
+    async def _named(self, sent: Mapping[str, Any]) -> JobRow:
+        reader = Reader(sent)
+        wanted = reader.required("name", name, "")
+        reader.check()
+        return await self.jobs.get_by_name(wanted)
 
 
 class Validate(Service):
@@ -117,11 +124,21 @@ class Simulate(Service):
         else:
             jobs = [row.job for row in (await self.jobs.list())[0] if row.job.is_active]
         calendars = await calendars_of(self.jobs)
-        found = list(islice(simulate(jobs, start, until, calendars), most + 1))
+        found = await asyncio.to_thread(_first_of, jobs, start, until, calendars, most + 1)
         self.response.payload = {
             "slots": [{"name": each.name, "slot": iso(each.slot)} for each in found[:most]],
             "is_complete": len(found) <= most,
         }
+
+
+def _first_of(
+    jobs: Sequence[Job],
+    start: Instant,
+    until: Instant,
+    calendars: Mapping[str, Calendar],
+    most: int,
+) -> list[Upcoming]:
+    return list(islice(simulate(jobs, start, until, calendars), most))
 
 
 class Why(Service):

@@ -1,7 +1,6 @@
 """``zato.service.*``: which services there are, and invoking them by name."""
 
 import base64
-import binascii
 from pathlib import PurePath
 from typing import Any
 from zlib import crc32
@@ -143,6 +142,8 @@ class Invoke(Service[InvokeRequest]):
     async def handle(self) -> None:
         asked = self.request.input
         name = find(self.registry, asked).name
+        if name == self.name:
+            raise BadInputError(f"`{name}` does not invoke itself")
         if not may_invoke(self.caller, name):
             raise ForbiddenError(f"{self.caller.name} may not invoke `{name}`")
         if asked.is_async:
@@ -201,7 +202,7 @@ class HotDeploy(Service[UploadRequest]):
             raise BadInputError(f"not the name of a file: {asked.payload_name!r}")
         try:
             data = base64.b64decode(asked.payload, validate=True)
-        except binascii.Error as error:
+        except ValueError as error:
             raise BadInputError(f"payload is not base64: {error}") from error
         changes = await self.deployer.upload(asked.payload_name, data)
         self.response.payload = {"is_deployed": not changes.failed}

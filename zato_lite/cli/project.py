@@ -14,7 +14,8 @@ class Hello(Service):
     """Says hello; invoke it as hello.hello."""
 
     async def handle(self):
-        name = (self.request.payload or {}).get("name", "world")
+        sent = self.request.payload
+        name = sent.get("name", "world") if isinstance(sent, dict) else "world"
         self.logger.info("Saying hello to %s", name)
         self.response.payload = {"hello": name}
 ''',

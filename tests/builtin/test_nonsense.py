@@ -1,0 +1,193 @@
+"""Whatever a caller sends to a service of ours, it is told what is wrong with it."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from zato_lite.errors import BadInputError, InvocationError, ZatoLiteError
+from zato_lite.testing.app import Sandbox, sandbox
+
+JOB = "zato.scheduler.job"
+FIELDS = (
+    "id", "job_id", "name", "service", "job_type", "start_date", "end_date", "seconds",
+    "milliseconds", "weeks", "repeats", "cron_definition", "timezone", "dst_gap", "is_active",
+    "extra", "calendar", "on_excluded", "on_overlap", "jitter_ms", "pause_until", "keep_days",
+    "max_retries", "page", "page_size", "cur_page", "query", "service_name", "paginate",
+    "since_iso", "since_timestamp", "outcomes", "running_runs", "since_idx", "id_list",
+    "current_run", "chart_since_iso", "chart_until_iso", "recent_since_iso", "recent_limit",
+    "note", "until", "count", "after", "start", "limit", "jobs", "at", "first", "last",
+    "document", "scheduler", "dry_run", "format", "with_user", "password", "roles", "patterns",
+    "dates", "weekdays", "yearly", "ranges", "included", "description", "cluster_id",
+    "payload", "timeout", "is_async", "payload_name", "name_filter", "is_internal",
+)  # fmt: skip
+MOMENTS = (
+    "2027-01-15 08:00:00", "2027-03-28 02:30:00", "0001-01-01", "9999-12-31",
+    "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59.999999-14:00",
+)  # fmt: skip
+WORDS = (
+    "one_time", "interval_based", "cron_style", "crm.work", "nightly", "hourly", "closed",
+    "Europe/Warsaw", "Pacific/Kiritimati", "* * * * *", "0 0 29 2 *", "@every 1h", "H H * * *",
+    "skip", "next_day", "all", "admin", "crontab", "celery", "apscheduler", "quartz", "easter",
+    "0 5 * * * work", '{"jobs": [{"trigger": "date"}]}', "zato.service.invoke", "$HOME", "[[",
+    "{scheduler: [{name: x, service: crm.work}]}", "x.py", "eA==", "é", "\x00", "",
+)  # fmt: skip
+NUMBERS = (0, 1, 2, -1, 7, 1000, 10**9, 2**31, 2**53, 2**63 - 1, -(2**63), 0.5, 1e13, 1e300)
+LEAF = st.sampled_from((*MOMENTS, *WORDS, *NUMBERS, None, True, False))
+FIELD = st.sampled_from(FIELDS)
+VALUE = st.recursive(
+    LEAF,
+    lambda each: st.lists(each, max_size=3) | st.dictionaries(FIELD, each, max_size=4),
+    max_leaves=6,
+)
+SENT = st.dictionaries(FIELD, VALUE, max_size=7) | VALUE
+NOT_ASKED = {
+    "demo.sleep",  # sleeps
+    "test.raise",  # fails, that is what it is for
+    "zato.service.edit",  # switches the others off
+}
+CALENDAR = {"name": "closed", "ranges": [{"first": "2027-01-01", "last": "9999-12-31"}]}
+HOURLY = {"name": "hourly", "service": "crm.work", "job_type": "interval_based", "minutes": 60}
+NIGHTLY = {
+    "name": "nightly", "service": "crm.work", "job_type": "cron_style", "calendar": "closed",
+    "cron_definition": "30 2 * * *", "timezone": "Europe/Warsaw",
+}  # fmt: skip
+DATE = "9999-12-31T23:59:59.999999-14:00"
+LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "\n".join(
+    f"{one}: &{one} [{', '.join([f'*{chr(ord(one) - 1)}'] * 9)}]" for one in "bcdefghi"
+)
+MERGES = "a: &a {a: 1}\n" + "\n".join(
+    f"{one}: &{one} {{<<: [{', '.join([f'*{chr(ord(one) - 1)}'] * 9)}]}}" for one in "bcdefghi"
+)
+
+
+class Crowd:
+    """An app that is asked a lot; it is opened once, since that takes longer than an answer."""
+
+    def __init__(self, runner: asyncio.Runner, it: Sandbox) -> None:
+        self.runner, self.it = runner, it
+
+    def unexpected(self, sent: Any) -> list[str]:
+        """What was told of something unexpected, by any service."""
+        return self.runner.run(self._ask(sent))
+
+    async def _ask(self, sent: Any) -> list[str]:
+        names = [entry.name for entry in self.it.app.registry if entry.name not in NOT_ASKED]
+        found = [await _unexpected(self.it, name, sent) for name in names]
+        return [each for each in found if each is not None]
+
+
+@pytest.fixture(scope="module")
+def crowd() -> Iterator[Crowd]:
+    with asyncio.Runner() as runner:
+        opening = sandbox()
+        it = runner.run(opening.__aenter__())
+        runner.run(_have_jobs(it))
+        yield Crowd(runner, it)
+        runner.run(opening.__aexit__(None, None, None))
+
+
+async def _have_jobs(it: Sandbox) -> None:
+    await it.invoke("zato.scheduler.calendar.create", CALENDAR)
+    await it.invoke(f"{JOB}.create", {**HOURLY, "service": "demo.ping"})
+    await it.invoke(f"{JOB}.create", {**NIGHTLY, "service": "demo.ping"})
+
+
+async def _unexpected(it: Sandbox, service: str, sent: Any) -> str | None:
+    try:
+        async with asyncio.timeout(20):
+            await it.invoke(service, sent)
+    except ZatoLiteError as error:
+        return f"{service}: {error}" if isinstance(error, InvocationError) else None
+    except Exception as error:  # noqa: BLE001 - it is what is looked for
+        return f"{service}: {sent!r}: {error!r}"
+    return None
+
+
+@settings(max_examples=10, deadline=None, database=None)
+@given(sent=SENT)
+def test_no_service_of_ours_fails_unexpectedly_whatever_it_is_sent(
+    crowd: Crowd, sent: Any
+) -> None:
+    assert crowd.unexpected(sent) == []
+
+
+@pytest.mark.slow
+@settings(max_examples=1_000, deadline=None, database=None)
+@given(sent=SENT)
+def test_no_service_of_ours_fails_unexpectedly_for_long(crowd: Crowd, sent: Any) -> None:
+    assert crowd.unexpected(sent) == []
+
+
+@pytest.mark.parametrize(
+    ("service", "sent"),
+    [
+        (f"{JOB}.apply", {"jobs": [1]}),
+        (f"{JOB}.apply", {"scheduler": [[]]}),
+        (f"{JOB}.apply", {"document": "[" * 2_000}),
+        (f"{JOB}.apply", {"document": "{a: " * 2_000}),
+        (f"{JOB}.apply", {"document": "- " * 2_000}),
+        (f"{JOB}.apply", {"document": LAUGHS}),
+        (f"{JOB}.apply", {"document": MERGES}),
+        (f"{JOB}.apply", {"document": "&a [*a]"}),
+        (f"{JOB}.apply", {"document": "scheduler: [{name: x, extra: 1" + ":59" * 3_000 + "}]"}),
+        (f"{JOB}.apply", {"document": "!!bool x"}),
+        (f"{JOB}.apply", {"document": "!!timestamp x"}),
+        (f"{JOB}.apply", {"document": "scheduler: [{a: !!int ''}]"}),
+        (f"{JOB}.get-upcoming", {"name": ["x"]}),
+        (f"{JOB}.get-history", {"id": 1, "since_timestamp": 1e300}),
+        (f"{JOB}.edit", {"id": 1, "end_date": DATE}),
+        (f"{JOB}.pause", {"id": 1, "until": DATE}),
+        (f"{JOB}.import", {"format": "celery", "document": '{"a": {"task": ' + "[" * 254}),
+        (f"{JOB}.import", {"format": "celery", "document": "[" * 252 + "]" * 252}),
+        ("zato.service.invoke", {"name": "zato.service.invoke"}),
+        ("zato.hot-deploy.create", {"payload_name": "x.py", "payload": "é"}),
+        ("demo.sleep", {"seconds": "x"}),
+        ("demo.sleep", {"seconds": 1, "jitter": 1e308}),
+    ],
+)
+async def test_what_was_once_unexpected_is_bad_input(it: Sandbox, service: str, sent: Any) -> None:
+    await it.invoke(f"{JOB}.create", HOURLY)
+
+    with pytest.raises(BadInputError):
+        await it.invoke(service, sent)
+
+
+@pytest.mark.parametrize(
+    ("kind", "document"),
+    [
+        ("celery", '{"a": {"task": "crm.work", "schedule": 1e300}}'),
+        ("apscheduler", '{"jobs": [{"trigger": "interval", "max_instances": "x"}]}'),
+        ("apscheduler", '{"jobs": [{"trigger": {"type": "interval", "jitter": 1e308}}]}'),
+    ],
+)
+async def test_an_entry_that_cannot_be_read_is_reported_and_not_raised(
+    it: Sandbox, kind: str, document: str
+) -> None:
+    told = await it.invoke(f"{JOB}.import", {"format": kind, "document": document})
+
+    assert told["entries"][0]["definition"] is None
+    assert told["entries"][0]["errors"]
+
+
+async def test_a_caller_cannot_read_the_servers_environment_by_applying_a_document(
+    it: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECRET_OF_THE_SERVER", "hunter2")
+    document = "scheduler: [{name: x, service: crm.work, extra: '${SECRET_OF_THE_SERVER}'}]"
+
+    with pytest.raises(BadInputError, match="not set") as caught:
+        await it.invoke(f"{JOB}.apply", {"document": document})
+
+    assert "hunter2" not in str(caught.value)
+
+
+async def test_moments_at_the_ends_of_time_can_be_shown(it: Sandbox) -> None:
+    job = await it.invoke(f"{JOB}.create", {**HOURLY, "end_date": "8999-12-30"})
+
+    shown = await it.invoke(f"{JOB}.get-by-id", {"id": job["id"]})
+
+    assert shown["end_date"] == "8999-12-30T00:00:00"
