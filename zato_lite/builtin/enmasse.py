@@ -192,10 +192,10 @@ class _Loader(yaml.SafeLoader):
 
     merged = 0
 
-    def fetch_flow_collection_start(self, token_class: Any) -> None:
+    def fetch_flow_collection_start(self, TokenClass: Any) -> None:  # noqa: N803 - its name
         if self.flow_level >= _NESTED_MOST:
             raise yaml.YAMLError("it is nested too deep")
-        super().fetch_flow_collection_start(token_class)
+        super().fetch_flow_collection_start(TokenClass)
 
     def add_indent(self, column: int) -> bool:
         if len(self.indents) >= _NESTED_MOST:
