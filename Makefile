@@ -58,7 +58,7 @@ power-cut: dev ## Cut the power three hundred times, in simulation
 bench-timetable: dev ## Time the timetable against croniter and cronsim
 	$(BIN)/pip install --quiet --group bench && $(BIN)/python bench/timetable.py
 
-.PHONY: bench-http slow-http fuzz-http
+.PHONY: bench-http slow-http fuzz-http fuzz-openapi fuzz-services
 bench-http: dev ## Measure the HTTP server beside others (needs wrk; ARGS='--rounds 3 bare zato-lite')
 	$(BIN)/pip install --quiet --group bench-http
 	$(BIN)/python bench/http_servers.py $(ARGS)
@@ -66,3 +66,8 @@ slow-http: dev ## Hold the server up with a thousand slow clients of each kind (
 	$(BIN)/python bench/http_slow_clients.py $(ARGS)
 fuzz-http: dev ## Send nonsense to the HTTP server (FUZZ_SECONDS=600)
 	FUZZ_SECONDS=$(or $(FUZZ_SECONDS),600) $(BIN)/pytest -s -m slow tests/http/test_fuzz.py
+fuzz-openapi: dev ## Attack a server by its own OpenAPI document (ARGS='--examples 200')
+	$(BIN)/pip install --quiet --group fuzz
+	$(BIN)/python bench/fuzz_openapi.py $(ARGS)
+fuzz-services: dev ## Send a thousand kinds of nonsense to each built-in service
+	$(BIN)/pytest -s -m slow tests/builtin/test_nonsense.py

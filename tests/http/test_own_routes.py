@@ -10,11 +10,13 @@ import pytest
 from tests.http.conftest import BASIC, Ask, Invoker, Running, Services, running
 from zato_lite.http.app import HttpApp
 from zato_lite.http.auth import Authenticator, new_key
+from zato_lite.http.envelope import closed
 from zato_lite.http.events import EventLog
-from zato_lite.http.message import Request
+from zato_lite.http.message import Request, Response
 from zato_lite.http.observe import Sample, exposition
 from zato_lite.http.pages import page_routes
 from zato_lite.testing.users import MemoryUsers
+from zato_lite.wire import decode
 
 
 @pytest.fixture
@@ -105,6 +107,17 @@ async def test_an_envelope_may_hold_text_or_nothing_and_be_for_later(
 
     await ask("POST", "/zato/admin/invoke", envelope(name="echo", is_async=True))
     assert invoker.invocations[-1].service == "zato.service.invoke"
+
+
+@pytest.mark.parametrize(("body", "details"), [(b"none here", "none here"), (b"[1]", [1])])
+def test_an_error_that_a_service_words_itself_keeps_its_status_in_an_envelope(
+    body: bytes, details: Any
+) -> None:
+    answer = closed(Response(404, body, cid="K1"))
+
+    assert answer.status == 404
+    told = {"cid": "K1", "result": "ZATO_ERROR", "details": details}
+    assert decode(answer.body)["zato_env"] == told
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,15 @@ def closed(response: Response) -> Response:
     }
     is_error = response.status >= 400  # noqa: PLR2004 - as the RFC has it
     if is_error:
-        told = decode(response.body)
-        answer = {"zato_env": {**told, "result": "ZATO_ERROR"}, **told}
+        told = _told(response.body)
+        answer = {"zato_env": {"cid": response.cid, **told, "result": "ZATO_ERROR"}, **told}
     return Response(response.status, encode(answer), cid=response.cid, headers=response.headers)
+
+
+def _told(body: bytes) -> dict[str, Any]:
+    """What an error says: an object if it is ours, anything if a service chose the status."""
+    try:
+        told = decode(body)
+    except BadInputError:
+        told = body.decode("utf-8", "replace")
+    return told if isinstance(told, dict) else {"details": told}

@@ -1,0 +1,123 @@
+"""Schemathesis against a server of ours, by its own description: does it keep to what it says?
+
+A project with typed services is made in a temporary folder and served on a free port of this
+machine. Left out: ``demo.sleep`` (it sleeps), ``test.raise`` (it fails, that is what it is for),
+``zato.hot-deploy.create`` (it writes code), and ``zato.notify.*`` (they would tell others).
+
+    make fuzz-openapi ARGS='--examples 200 --seed 1'
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from zato_lite.cli.project import create
+
+PASSWORD = "attack-me"  # noqa: S105 - of a server that lives for this run
+LEFT_OUT = (
+    "demo.sleep", "test.raise", "zato.hot-deploy.create", "zato.notify.email",
+    "zato.notify.webhook",
+)  # fmt: skip
+CHECKS = (
+    "not_a_server_error", "status_code_conformance", "content_type_conformance",
+    "response_headers_conformance", "response_schema_conformance",
+)  # fmt: skip
+SHOP = """\
+from typing import Annotated
+
+import msgspec
+
+from zato_lite import Service
+
+
+class Line(msgspec.Struct):
+    sku: Annotated[str, msgspec.Meta(min_length=1, max_length=20)]
+    count: Annotated[int, msgspec.Meta(ge=1, le=1000)]
+    note: str | None = None
+
+
+class Order(msgspec.Struct):
+    customer: str
+    lines: list[Line]
+    is_urgent: bool = False
+
+
+class Placed(msgspec.Struct):
+    customer: str
+    items: int
+
+
+class Customer(msgspec.Struct):
+    id: str
+
+
+class PlaceOrder(Service):
+    input = Order
+    output = Placed
+    rest = "POST /customers/{id}/orders"
+
+    async def handle(self):
+        order = self.request.input
+        self.response.payload = Placed(order.customer, sum(line.count for line in order.lines))
+
+
+class GetCustomer(Service):
+    output = Customer
+    rest = ("GET /customers/{id}", "GET /regions/{region}/customers/{id}")
+
+    async def handle(self):
+        self.response.payload = Customer(self.request.params.get("id", "nobody"))
+"""
+
+
+def main() -> int:
+    """Serve, attack, and say what came of it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--examples", default="200")
+    parser.add_argument("--port", default="17997")
+    parser.add_argument("--max-time", help="seconds")
+    parser.add_argument("--seed")
+    asked = parser.parse_args()
+    beside = Path(sys.executable).parent
+    with tempfile.TemporaryDirectory() as folder:
+        project = Path(folder) / "attacked"
+        for _ in create(project):
+            pass
+        (project / "services" / "shop.py").write_text(SHOP, encoding="utf-8")
+        log = (Path(folder) / "log").open("wb")
+        server = subprocess.Popen(
+            [beside / "zato-lite", "serve", "--port", asked.port, "--no-reload"],
+            cwd=project,
+            env={**os.environ, "ZATO_LITE_ADMIN_PASSWORD": PASSWORD},
+            stdout=log,
+            stderr=log,
+        )
+        try:
+            return attacked(asked, beside, folder)
+        finally:
+            server.terminate()
+            server.wait(60)
+            log.close()
+
+
+def attacked(asked: argparse.Namespace, beside: Path, folder: str) -> int:
+    """Run schemathesis; its exit code."""
+    command = [
+        str(beside / "schemathesis"), "run", f"http://127.0.0.1:{asked.port}/openapi.json",
+        "--wait-for-schema", "30", "--auth", f"admin.invoke:{PASSWORD}",
+        "--phases", "examples,coverage,fuzzing", "--max-examples", asked.examples,
+        "--checks", ",".join(CHECKS), "--continue-on-failure", "--no-shrink",
+        "--suppress-health-check", "all",
+    ]  # fmt: skip
+    for name in LEFT_OUT:
+        command += ["--exclude-operation-id", name]
+    for option, value in (("--max-time", asked.max_time), ("--seed", asked.seed)):
+        command += [option, value] if value else []
+    return subprocess.run(command, cwd=folder, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
