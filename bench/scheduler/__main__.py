@@ -87,7 +87,7 @@ def ramp(*, aligned: bool = False, quick: bool) -> Callable[[str], Result]:
 
     def climb(peer: str) -> Result:
         best: Result = {"sustained": 0}
-        rate = {"zato-lite": 8_000, "aps3-memory": 6_000, "aps3-sqlite": 1_000}[peer]
+        rate = {"zato-lite": 12_800, "aps3-memory": 8_000, "aps3-sqlite": 1_500}[peer]
         while rate < 60_000:
             found = child("s3", peer, count=rate, seconds=4 if quick else 8, aligned=aligned)
             good = found.get("share", 0) >= 0.99 and found["p99_ms"] < 1000
