@@ -198,16 +198,16 @@ def _read_alike(sent: Any, now: Instant, read_before: dict[Any, Job]) -> Job:
         if read_before is not _kept or not isinstance(job.trigger, Cron):
             read_before[key] = msgspec.structs.replace(job, extra=None)
         return job
-    trigger = alike.trigger
     try:
         own_name, own_extra = name(job_name), None if is_unsent(extra) else _extra(extra)
     except (ValueError, TypeError):
         return _read(sent, now)  # says what is wrong
     if own_name in (alike.on_success_job, alike.on_error_job):
         return _read(sent, now)
-    if isinstance(trigger, Cron):
-        trigger = msgspec.structs.replace(trigger, seed=own_name)
-    return msgspec.structs.replace(alike, name=own_name, extra=own_extra, trigger=trigger)
+    if isinstance(alike.trigger, Cron):
+        trigger = msgspec.structs.replace(alike.trigger, seed=own_name)
+        return msgspec.structs.replace(alike, name=own_name, extra=own_extra, trigger=trigger)
+    return msgspec.structs.replace(alike, name=own_name, extra=own_extra)
 
 
 def edited(before: Job, sent: Any, now: Instant) -> Job:

@@ -83,7 +83,7 @@ class Edit(Change):
 
         def change(before: Job) -> Job:
             after = edited(before, sent, now)
-            if _services_of(after) != _services_of(before):
+            if _services_of([after]) != _services_of([before]):
                 must_be_allowed([after], self.services, self.caller)
             return after
 
@@ -219,7 +219,7 @@ def must_be_allowed(jobs: Iterable[Job], services: Registry, caller: Caller) -> 
     Raises:
         ServiceMissingError, ForbiddenError: names the service.
     """
-    wanted = {each for job in jobs for each in _services_of(job)}
+    wanted = _services_of(jobs)
     for service in sorted(wanted):
         if service not in services:
             services.get(service)  # raises, with the nearest names
@@ -232,7 +232,7 @@ def caller_must_be_allowed(jobs: Iterable[Job], caller: Caller) -> None:
     Raises:
         ForbiddenError: names the service.
     """
-    _must_be_theirs({each for job in jobs for each in _services_of(job)}, caller)
+    _must_be_theirs(_services_of(jobs), caller)
 
 
 def _must_be_theirs(services: Iterable[str], caller: Caller) -> None:
@@ -305,9 +305,9 @@ def page_headers(page: int, size: int, total: int) -> dict[str, str]:
     }
 
 
-def _services_of(job: Job) -> set[str]:
-    wanted = (job.service, job.on_success_service, job.on_error_service)
-    return {service for service in wanted if service is not None}
+def _services_of(jobs: Iterable[Job]) -> set[str]:
+    wanted = {(job.service, job.on_success_service, job.on_error_service) for job in jobs}
+    return {service for each in wanted for service in each if service is not None}
 
 
 def _cron(job: Job) -> dict[str, str]:

@@ -23,6 +23,7 @@ from zato_lite.timetable.calendar import Calendar
 from zato_lite.timetable.job import Cron, Instant, Interval, Job, OneTime, Trigger
 from zato_lite.timetable.plan import JobState
 
+_HALF = "a text of the definition is no text: it has half a character"
 Change = Callable[[Job], Job]
 Calendars = Mapping[str, Calendar]
 
@@ -61,15 +62,16 @@ def create(
     connection: Connection, wanted: Sequence[Sequence[Job]], now: Instant
 ) -> list[list[int] | ZatoLiteError]:
     """Keep each of the groups of jobs, if none of its names is taken; all in few steps."""
-    broken = [_unkeepable(group) for group in wanted]
-    sound = [group for group, error in zip(wanted, broken, strict=True) if error is None]
+    written = [_written(group) for group in wanted]
+    sound = [group for group, texts in zip(wanted, written, strict=True) if texts is not None]
     taken = _taken(connection, [job.name for group in sound for job in group])
     fitting: list[Job] = []
+    definitions: list[str] = []
     answers: list[list[int] | ZatoLiteError] = []
-    for group, error in zip(wanted, broken, strict=True):
+    for group, texts in zip(wanted, written, strict=True):
         names = [job.name for job in group]
-        if error is not None:
-            answers.append(error)
+        if texts is None:
+            answers.append(BadInputError(_HALF))
             continue
         if clash := next((name for name in names if name in taken), None) or _twice(names):
             answers.append(exists(clash))
@@ -77,18 +79,21 @@ def create(
         taken.update(names)
         answers.append(list(range(len(fitting), len(fitting) + len(group))))
         fitting.extend(group)
-    ids = _insert(connection, fitting, now)
+        definitions.extend(texts)
+    ids = _insert(connection, fitting, definitions, now)
     return [_numbered(answer, ids) for answer in answers]
 
 
-def _unkeepable(group: Sequence[Job]) -> BadInputError | None:
-    """Half a character is what JSON can say and no file can hold."""
-    for job in group:
-        try:
-            msgspec.json.encode(job)
-        except UnicodeEncodeError:
-            return BadInputError("a text of the definition is no text: it has half a character")
-    return None
+def _written(group: Sequence[Job]) -> list[str] | None:
+    """The definitions as they are kept; None if there is half a character in one of them.
+
+    JSON can say that, and no file can hold it.
+    """
+    encode = msgspec.json.Encoder().encode
+    try:
+        return [encode(job).decode() for job in group]
+    except UnicodeEncodeError:
+        return None
 
 
 def _numbered(answer: list[int] | ZatoLiteError, ids: range) -> list[int] | ZatoLiteError:
@@ -116,28 +121,37 @@ def _taken(connection: Connection, names: Sequence[str]) -> set[str]:
     return set(msgspec.json.decode(text, type=list[str]))
 
 
-def _insert(connection: Connection, jobs: Sequence[Job], now: Instant) -> range:
+def _insert(
+    connection: Connection, jobs: Sequence[Job], definitions: Sequence[str], now: Instant
+) -> range:
     if not jobs:
         return range(0)
     known = calendars(connection) if any(job.calendar for job in jobs) else {}
     ids = advance(connection, "job", len(jobs))
-    encode = msgspec.json.Encoder().encode
-    definitions, timers = [], []
-    for job_id, job in zip(ids, jobs, strict=True):
-        cursor, next_at = plan.first(job, now, known, job_id)
+    rows, timers = [], []
+    alike: Job | None = None
+    cursor, next_at = 0, None
+    for job_id, job, definition in zip(ids, jobs, definitions, strict=True):
+        # Jobs that were made together often have one trigger, and begin together then.
+        if alike is None or job.trigger is not alike.trigger or not _is_plain(job):
+            cursor, next_at = plan.first(job, now, known, job_id)
+            alike = job if _is_plain(job) else None
         paused = None if job.is_active else now
-        definitions.append(
-            (job_id, job.name, job.service, job.is_active, encode(job).decode(), 1, now)
-        )
+        rows.append((job_id, job.name, job.service, job.is_active, definition, 1, now))
         timers.append((job_id, next_at, cursor, 0, 0, 0, paused))
     write_rows(
         connection,
         "INSERT INTO job (id, name, service, is_active, definition, version, created_at)"
         " VALUES {rows}",
-        definitions,
+        rows,
     )
     write_rows(connection, "INSERT INTO timer VALUES {rows}", timers)
     return ids
+
+
+def _is_plain(job: Job) -> bool:
+    """Whether its trigger alone says when it is due first."""
+    return job.is_active and not job.jitter_ms and job.calendar is None and job.repeats is None
 
 
 def edit(
@@ -343,13 +357,13 @@ def named(connection: Connection, names: Collection[str]) -> list[JobRow]:
 
 def declared(connection: Connection) -> list[JobRow]:
     """The jobs that classes declare, or did."""
-    condition = "j.definition ->> 'is_declared' = 1"
+    condition = """instr(j.definition, '"is_declared":true') > 0"""
     return read_rows(connection, f"SELECT {_COLUMNS} {_ALIVE} AND {condition}", (), JobRow)
 
 
 def watched(connection: Connection) -> list[WatchedRow]:
     """The jobs that raise an alert when they are silent."""
-    condition = "j.definition ->> 'alert_after_intervals' IS NOT NULL"
+    condition = """instr(j.definition, '"alert_after_intervals":') > 0"""
     rows = read_rows(connection, f"SELECT {_COLUMNS} {_ALIVE} AND {condition}", (), JobRow)
     latest = (
         "SELECT finished_at FROM run WHERE job_id = ? AND outcome = 'ok' ORDER BY id DESC LIMIT 1"
