@@ -1,44 +1,33 @@
 """The composition root: the only module that knows everybody."""
 
 import asyncio
-import gc
 import logging
-import os
-import signal
 import socket
-import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
-import uvloop
 
-from zato_lite import config, log
-from zato_lite.builtin.change import Change
+from zato_lite import config
 from zato_lite.builtin.declared import definitions, reconciled
 from zato_lite.builtin.deploy import deploy
 from zato_lite.builtin.enmasse import parse
 from zato_lite.builtin.security import Credentials, NewKey
 from zato_lite.clock import Clock, SystemClock
 from zato_lite.errors import BadInputError, ConfigError, ZatoLiteError
-from zato_lite.http.app import HttpApp
-from zato_lite.http.auth import Authenticator, Passwords, first_admin, new_key
+from zato_lite.http.auth import Authenticator, Passwords, new_key
 from zato_lite.http.events import EventLog
-from zato_lite.http.incoming import Limits
 from zato_lite.http.observe import Readiness
-from zato_lite.http.server import Server, Tls, serve
-from zato_lite.observe import metrics, readiness, told
+from zato_lite.observe import readiness, told
 from zato_lite.scheduler.jobs import Jobs
 from zato_lite.scheduler.loop import Scheduler
-from zato_lite.service.containment import contain
 from zato_lite.service.deployment import Deployer
 from zato_lite.service.invoker import Invoker
 from zato_lite.service.ports import AsyncInvocations, Locks
 from zato_lite.service.registry import Registry
 from zato_lite.service.reload import watch
-from zato_lite.service.watchdog import Watchdog
 from zato_lite.store.locks import Locks as StoredLocks
 from zato_lite.store.people import People
 from zato_lite.store.sqlite import open_store
@@ -48,7 +37,6 @@ _NOWHERE = Path("no-project")
 SETTINGS = Path("config/zato-lite.toml")
 _SQLITE = "sqlite:///"
 _MEMORY = ":memory:"
-_LAST_WORDS_S = 5.0
 
 _log = logging.getLogger(__name__)
 
@@ -198,82 +186,6 @@ async def open_app(
         yield app
 
 
-@asynccontextmanager
-async def open_server(app: App, environ: Mapping[str, str] = os.environ) -> AsyncIterator[Server]:
-    """The HTTP edge of an app; prints the admin's password if it had to make one up."""
-    passwords = app.keys.passwords
-    if made_up := await first_admin(app.people, passwords, environ):
-        _tell(f"The password of admin.invoke, shown this once: {made_up}")
-    session_key = await app.people.claim_setting("http.session-key", os.urandom(32).hex())
-    authenticator = Authenticator(
-        app.people, passwords, app.clock, session_key=bytes.fromhex(session_key)
-    )
-    app.keys.authenticator = authenticator
-    server = app.settings.server
-    http = HttpApp(
-        app.invoker.run,
-        app.registry,
-        authenticator,
-        allowed_hosts=server.allowed_hosts,
-        channels=server.channels,
-        events=app.events,
-        readiness=app.is_ready,
-        self_audited=[e.name for e in app.registry if issubclass(e.cls, Change)],
-        metrics=[metrics(app.jobs, app.scheduler, app.invoker, app.clock)],
-    )
-    async with serve(
-        http,
-        server.host,
-        server.port,
-        clock=app.clock,
-        limits=Limits(
-            body=server.max_body,
-            connections=server.max_connections,
-            per_address=server.max_connections_per_address,
-        ),
-        grace=server.grace,
-        tls=Tls(Path(server.certificate), Path(server.key)) if server.certificate else None,
-        unix=Path(server.unix_socket) if server.unix_socket else None,
-        trusted_proxies=server.trusted_proxies,
-        reuse_port=server.workers > 1,
-    ) as listening:
-        app.on_deployed.extend([http.reload, lambda: app.events.publish("deployment", {})])
-        yield listening
-
-
-def run(project: Path, settings: config.Settings) -> int:
-    """Serve until told to stop; the exit status.
-
-    A service that stops the loop under everybody stops nothing for good: what is kept is kept,
-    and all is opened again.
-    """
-    log.set_up(log.Settings(settings.log.level, settings.log.format))
-    while True:
-        try:
-            return _run(_serve(project, settings))
-        except RuntimeError as error:
-            if "loop stopped" not in str(error).lower():
-                raise
-        except (SystemExit, KeyboardInterrupt, asyncio.CancelledError):
-            pass  # not the user's: signals are handled
-        _log.critical("a service stopped the event loop; starting again")
-
-
-def _run(main: Coroutine[Any, Any, int]) -> int:
-    """Run it in a loop of its own; a task that will not be cancelled is left behind."""
-    loop = uvloop.new_event_loop()
-    contain(loop)
-    try:
-        return loop.run_until_complete(main)
-    finally:
-        if left := asyncio.all_tasks(loop):
-            for task in left:
-                task.cancel()
-            loop.run_until_complete(asyncio.wait(left, timeout=_LAST_WORDS_S))
-        loop.run_until_complete(loop.shutdown_asyncgens())
-        loop.close()
-
-
 def check(project: Path) -> tuple[list[str], int]:
     """What is wrong with a project's settings, services and jobs, and how many services it has."""
     mistakes: list[str] = []
@@ -293,44 +205,6 @@ def check(project: Path) -> tuple[list[str], int]:
     except (ZatoLiteError, OSError) as error:
         mistakes.append(f"{found.scheduler.jobs_file}: {error}")
     return mistakes, len(registry) - internal
-
-
-async def _serve(project: Path, settings: config.Settings) -> int:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def told_to_stop() -> None:
-        if stop.is_set():
-            os._exit(1)  # told twice: at once, as after a crash; nothing that is kept is lost
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told_to_stop)
-    async with Watchdog(), open_app(project, settings) as app, open_server(app) as server:
-        internal = sum(1 for entry in app.registry if entry.is_internal)
-        _log.info(
-            "serving",
-            extra={
-                "url": f"http://{settings.server.host}:{server.port}",
-                "services": len(app.registry) - internal,
-                "internal_services": internal,
-                "store": settings.store.url,
-            },
-        )
-        _spare_the_collector()
-        await stop.wait()
-        _log.info("stopping", extra={"grace_s": settings.server.grace})
-    return 0
-
-
-def _spare_the_collector() -> None:
-    """Let the garbage collector leave alone what has come to stay, and look less often.
-
-    Its walks were 15 % of what a fire costs; what a fire leaves behind is freed by counting.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
 
 
 def _store(project: Path, settings: config.Settings) -> str:
@@ -443,8 +317,3 @@ async def _apply_jobs(path: Path, invoker: Invoker) -> list[str]:
             extra={"file": str(path), "jobs_created": done["created"], "jobs_updated": updated},
         )
     return []
-
-
-def _tell(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
