@@ -66,7 +66,7 @@ class World:
     async def calm(self) -> None:
         """Until only what waits for a gate is in flight."""
         for _ in range(4):
-            self.scheduler._submit_done()
+            self.scheduler._settler.submit_done()
             await self.store.write(lambda c: None)
             await asyncio.sleep(0)
             await asyncio.sleep(0)

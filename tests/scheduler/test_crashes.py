@@ -8,7 +8,7 @@ import pytest
 
 from tests.scheduler.conftest import World, world_on
 from zato_lite.errors import UnavailableError
-from zato_lite.scheduler import loop
+from zato_lite.scheduler import loop, settler
 from zato_lite.store import claims, settling
 from zato_lite.store.sql import execute
 from zato_lite.store.sqlite import SqliteStore, open_store
@@ -19,20 +19,20 @@ from zato_lite.timetable.job import SECOND
 async def died(world: World) -> None:
     """Leave a scheduler as a kill leaves it: nothing is told to anybody."""
     scheduler = world.scheduler
-    scheduler.is_running = False
-    node, scheduler.node = scheduler.node, 0
+    node, runway = scheduler._node, scheduler._runway
+    node.is_running = False
     for task in scheduler._tasks:
         task.cancel()
-    for flight in scheduler._flights.values():
+    for flight in runway.flights.values():
         flight.is_closed = True
         if flight.timer is not None:
             flight.timer.cancel()
         if flight.task is not None:
             flight.task.cancel()
-    scheduler._flights.clear()
-    scheduler._ahead.clear()
-    scheduler._moments.clear()
-    scheduler._locks.release(node)
+    runway.flights.clear()
+    runway.waiting.clear()
+    node._locks.release(node.id)
+    node.id = 0
 
 
 async def reborn(world: World, gated: str = "", failing: str = "") -> World:
@@ -149,7 +149,7 @@ async def test_a_late_result_is_refused_and_noted(
     gate = world.gate("s")
     job_id = await world.create(trigger=world.once(1))
     await world.go(1)
-    world.scheduler._locks.release(world.scheduler.node)  # it is taken for dead
+    world.scheduler._node._locks.release(world.scheduler.node)  # it is taken for dead
 
     other = World(store, clock, grace=0.0)
     async with other.scheduler:
@@ -309,7 +309,7 @@ async def _ran(world: World) -> None:
 async def test_outcomes_wait_for_a_store_that_is_full(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "RETRY_S", 0.01)
+    monkeypatch.setattr(settler, "RETRY_S", 0.01)
     settle_all, failures = settling.settle_all, iter([UnavailableError("full")] * 3)
 
     def fragile(*values: Any) -> Any:

@@ -10,8 +10,7 @@ import pytest
 
 from tests.scheduler.conftest import World
 from zato_lite.log import RunCapture
-from zato_lite.scheduler import flight
-from zato_lite.scheduler import loop as loop_module
+from zato_lite.scheduler import flight, runway
 from zato_lite.scheduler.jobs import Jobs
 from zato_lite.scheduler.loop import Scheduler
 from zato_lite.service.base import Service
@@ -245,7 +244,7 @@ async def test_a_service_that_goes_on_after_its_time_cannot_make_it_good(
 async def test_a_service_that_swallows_its_cancellation_is_left_to_itself(
     real: RealWorld, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(loop_module, "ABANDON_S", 0.05)
+    monkeypatch.setattr(runway, "ABANDON_S", 0.05)
 
     run = await run_of(real, "stubborn", max_execution_time_ms=20)
 

@@ -1,13 +1,14 @@
 import asyncio
 
 from tests.scheduler.conftest import World
+from zato_lite.scheduler import tidying
 from zato_lite.store.sql import one
 
 DAY = 86_400
 
 
 async def tidy(world: World) -> None:
-    task = asyncio.ensure_future(world.scheduler.tidy())
+    task = asyncio.ensure_future(tidying.tidy(world.store, world.clock))
     while not task.done():
         await world.calm()
         world.clock.advance(milliseconds=50)

@@ -1,0 +1,305 @@
+"""What starts, in which order, and how much at once: attempts from acceptance to landing."""
+
+import asyncio
+import logging
+from collections import defaultdict, deque
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from heapq import heappop, heappush
+from itertools import count
+from typing import Literal
+
+from zato_lite.clock import Alarm, Clock
+from zato_lite.scheduler.flight import Flight, Verdict
+from zato_lite.scheduler.node import NODES_EVERY, Node
+from zato_lite.scheduler.waiting import Waiting
+from zato_lite.service.message import Invocation, Outcome
+from zato_lite.store.runs import Ended, Fire
+from zato_lite.timetable.job import Instant
+
+Run = Callable[[Invocation], Awaitable[Outcome]]
+"""The one door of services; raises nothing that a service raises."""
+
+START_SIZE = 500
+
+MOST_READY = 20_000
+"""So many runs at most are claimed and wait for room; the others stay in the store."""
+
+ABANDON_S = 5.0
+"""A service that goes on for so long after it was cancelled is left to itself."""
+
+_log = logging.getLogger("zato_lite.scheduler")
+
+
+class Runway:
+    """Attempts that are this process's to make, waiting or in flight.
+
+    Attributes:
+        settle: takes what has ended. begins: whether one that had to wait may begin now.
+        These two are given by who keeps the outcomes, before anything is accepted.
+
+    Args:
+        capacity: so many runs at once at most.
+        reconsider: takes the claim of a slot back that is not to start as things are now.
+        has_room: called when more may be claimed again.
+    """
+
+    settle: Callable[[Ended], None]
+    begins: Callable[[Fire], Awaitable[Literal["begin", "wait", "gone"]]]
+
+    def __init__(
+        self,
+        run: Run,
+        clock: Clock,
+        node: Node,
+        capacity: int,
+        *,
+        reconsider: Callable[[Fire], None],
+        has_room: Callable[[], None],
+    ) -> None:
+        self._run, self._clock, self._node, self._capacity = run, clock, node, capacity
+        self._reconsider, self._has_room = reconsider, has_room
+        self.waiting = Waiting()
+        self.flights: dict[int, Flight] = {}
+        self._numbers = count()
+        self._alarm: Alarm | None = None
+        self._start_at: Instant | None = None
+        self._open: defaultdict[int, int] = defaultdict(int)
+        self._by_service: defaultdict[str, int] = defaultdict(int)
+        self._held: defaultdict[int, int] = defaultdict(int)
+        self._all_held = 0
+        self._is_full = False
+        self._unarmed: list[Flight] = []
+
+    def start(self) -> None:
+        """Use the loop that is running."""
+        self._loop = asyncio.get_running_loop()
+
+    def stop(self) -> None:
+        """Start nothing more at its instant."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+
+    async def clear(self, grace: float) -> None:
+        """Let what is in flight end within ``grace`` seconds, and cancel the rest."""
+        tasks = [flight.task for flight in self.flights.values() if flight.task is not None]
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=grace)
+            for task in late:
+                task.cancel()
+            if late:
+                await asyncio.wait(late, timeout=ABANDON_S)
+        for flight in list(self.flights.values()):
+            self._land(flight, None)
+
+    def is_full(self) -> bool:
+        """Whether so much waits for room that nothing is to be claimed; told when it has gone."""
+        if len(self.waiting.ready) < MOST_READY:
+            return False
+        self._is_full = True
+        return True
+
+    def accept(self, fires: Iterable[Fire]) -> None:
+        """Attempts that are this node's to make, each at its instant."""
+        now = self._clock.now()
+        due: list[Fire] = []
+        for fire in fires:
+            job_id = fire.job_id
+            if job_id and fire.queued and self._open[job_id]:
+                self.waiting.behind.setdefault(job_id, deque()).append(fire)
+                continue
+            if job_id:
+                self._open[job_id] += 1
+            if fire.at > now:
+                self.waiting.put_ahead(fire)
+            else:
+                due.append(fire)
+        self._begin(due)
+        self._set_start_alarm()
+
+    def await_next(self, fires: Iterable[Fire]) -> None:
+        """Attempts of runs that are open here; if it has stopped, they wait in the store."""
+        if not self._node.is_running:
+            return
+        for fire in fires:
+            self.waiting.put_ahead(fire)
+        self._set_start_alarm()
+
+    def _set_start_alarm(self) -> None:
+        moment = self.waiting.moments[0] if self.waiting.moments else None
+        if moment == self._start_at:
+            return
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        self._start_at = moment
+        if moment is not None:
+            self._alarm = self._clock.call_at(moment, self._start_due)
+
+    def _start_due(self) -> None:
+        """Start what it is time for, a part at a time, so that others get their turn."""
+        self._start_at = None
+        due = self.waiting.due(self._clock.now(), START_SIZE)
+        self._begin(due)
+        self._set_start_alarm()
+
+    def _begin(self, fires: Iterable[Fire]) -> None:
+        for fire in fires:
+            if fire.job_id in self._held or self._all_held:
+                self.waiting.parked[fire.job_id].append(fire)
+            elif self._is_in_the_way(fire):
+                self.waiting.parked[fire.job_id].append(fire)
+                fire.waited = True  # if it cannot be taken back, it starts
+                self._reconsider(fire)
+            elif len(self.flights) >= self._capacity:
+                entry = (-fire.job.priority, fire.slot, next(self._numbers), fire)
+                heappush(self.waiting.ready, entry)
+            elif (most := fire.job.max_concurrent) and self._by_service[fire.job.service] >= most:
+                self.waiting.crowded[fire.job.service].append(fire)
+            else:
+                self._launch(fire)
+
+    def _is_in_the_way(self, fire: Fire) -> bool:
+        """Whether a run on demand came between the claim of this slot and the slot."""
+        if fire.kind != "scheduled" or fire.waited or fire.attempt > 1:
+            return False
+        job = fire.job
+        most = job.max_parallel or (None if job.on_overlap == "allow" else 1)
+        return most is not None and self._open.get(fire.job_id, 0) > most
+
+    def _launch(self, fire: Fire) -> None:
+        flight = Flight(fire)
+        self.flights[fire.run_id] = flight
+        self._by_service[fire.job.service] += 1
+        flight.task = self._loop.create_task(self._fly(flight))
+        if not self._unarmed:
+            self._loop.call_soon(self._arm)
+        self._unarmed.append(flight)
+
+    def _arm(self) -> None:
+        """Set deadlines, except for services that have ended at once, as most do."""
+        unarmed, self._unarmed = self._unarmed, []
+        for flight in unarmed:
+            if not flight.is_closed:
+                seconds = flight.timeout_ms / 1000
+                flight.timer = self._loop.call_later(seconds, self._stop, flight, "timeout")
+
+    async def _fly(self, flight: Flight) -> None:
+        fire = flight.fire
+        outcome: Outcome | None = None
+        try:
+            if fire.waited and (word := await self.begins(fire)) != "begin":
+                self._drop(flight, is_gone=word == "gone")
+                return
+            fire.started_at = self._clock.now()
+            outcome = await self._run(flight.invocation())
+        except asyncio.CancelledError:
+            pass
+        except Exception as error:  # noqa: BLE001 - the door raises nothing; if it does, tell
+            outcome = Outcome(cid="", error=error)
+        self._land(flight, outcome)
+
+    def _drop(self, flight: Flight, *, is_gone: bool) -> None:
+        """Somebody else has closed the run meanwhile, or is at the one before it."""
+        flight.is_closed = True
+        flight.task = None
+        self._leave(flight)
+        if is_gone:
+            self.forget(flight.fire)
+        else:
+            flight.fire.at = self._clock.now() + NODES_EVERY
+            self.await_next([flight.fire])
+
+    def _stop(self, flight: Flight, verdict: Verdict) -> None:
+        if flight.is_closed:
+            return
+        flight.stop(verdict)
+        if flight.timer is not None:
+            flight.timer.cancel()
+        flight.timer = self._loop.call_later(ABANDON_S, self._abandon, flight)
+
+    def _abandon(self, flight: Flight) -> None:
+        if not flight.is_closed:
+            fields = {"service": flight.fire.job.service, "job": flight.fire.job.name}
+            _log.error("service goes on after it was cancelled", extra=fields)
+            self._land(flight, None)
+
+    def _land(self, flight: Flight, outcome: Outcome | None) -> None:
+        if flight.is_closed:
+            return
+        flight.is_closed = True
+        flight.task = None
+        if flight.timer is not None:
+            flight.timer.cancel()
+            flight.timer = None
+        ended = flight.ended(outcome, self._clock.now())
+        self._leave(flight)
+        self.settle(ended)
+
+    def _leave(self, flight: Flight) -> None:
+        """Make room for the next one."""
+        service = flight.fire.job.service
+        del self.flights[flight.fire.run_id]
+        self._by_service[service] -= 1
+        if crowd := self.waiting.crowded.get(service):
+            self._begin([crowd.popleft()])
+        while self.waiting.ready and len(self.flights) < self._capacity:
+            self._begin([heappop(self.waiting.ready)[-1]])
+        if self._is_full and len(self.waiting.ready) < MOST_READY // 2:
+            self._is_full = False
+            self._has_room()
+
+    def forget(self, fire: Fire) -> None:
+        """A run is over: the next one of its job may go."""
+        job_id = fire.job_id
+        if not job_id:
+            return
+        left = self._open[job_id] - 1
+        if left > 0:
+            self._open[job_id] = left
+            return
+        del self._open[job_id]
+        if waiting := self.waiting.behind.get(job_id):
+            following = waiting.popleft()
+            if not waiting:
+                del self.waiting.behind[job_id]
+            self._open[job_id] = 1
+            self._begin([following])
+
+    def hold(self, job_ids: Collection[int] | None) -> None:
+        """Start no run of these jobs, or of any, until they are released."""
+        self._all_held += job_ids is None
+        for job_id in job_ids or ():
+            self._held[job_id] += 1
+
+    def release(self, job_ids: Collection[int] | None, revoked: set[int]) -> None:
+        """Go on, but never start the runs that were revoked meanwhile."""
+        for fire in self._withdraw(revoked):
+            self.forget(fire)
+        self._all_held -= job_ids is None
+        for job_id in job_ids or ():
+            self._held[job_id] -= 1
+            if not self._held[job_id]:
+                del self._held[job_id]
+        parked = [fire for fires in self.waiting.parked.values() for fire in fires]
+        self.waiting.parked.clear()
+        self._begin(parked)
+
+    def cancel(self, run_id: int) -> bool:
+        """Cancel a run that is in flight here; whether there was one."""
+        if (flight := self.flights.get(run_id)) is not None:
+            self._stop(flight, "cancelled")
+            return True
+        withdrawn = self._withdraw({run_id})
+        for fire in withdrawn:
+            waiting = Flight(fire)
+            waiting.verdict = "cancelled"
+            self.settle(waiting.ended(None, self._clock.now()))
+        return bool(withdrawn)
+
+    def _withdraw(self, run_ids: Collection[int]) -> list[Fire]:
+        """Take runs that were not begun out of everything that would begin them."""
+        if not run_ids:
+            return []
+        for job_id, behind in self.waiting.behind.items():
+            self._open[job_id] += sum(fire.run_id in run_ids for fire in behind)
+        return self.waiting.remove(run_ids)

@@ -1,0 +1,171 @@
+"""Outcomes on their way to the store, in groups, and what the store makes of them."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Iterable
+from typing import Literal
+
+from zato_lite.clock import Clock
+from zato_lite.errors import UnavailableError
+from zato_lite.scheduler.node import Node
+from zato_lite.scheduler.runway import Runway
+from zato_lite.store import settling, takeover
+from zato_lite.store.jobs import NOBODY, Begun
+from zato_lite.store.ports import Database
+from zato_lite.store.runs import Ended, Fire
+from zato_lite.store.settling import Settlement
+from zato_lite.timetable.settle import Settled
+
+LINGER_S = 0.25
+"""Between two commits of outcomes that nobody waits for; the first after a quiet time is kept at
+once. Each commit costs as much as dozens of runs; and a claim takes along what there is."""
+
+MOST_LINGERING = 1_000
+"""So many outcomes are kept before their time."""
+
+RETRY_S = 1.0
+NOT_KEPT = "the outcome could not be kept"
+
+_log = logging.getLogger("zato_lite.scheduler")
+
+
+class Settler:
+    """Keeps how attempts ended.
+
+    Attributes:
+        refused: how many results came too late.
+
+    Args:
+        accept: takes new runs that follow from an outcome.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        node: Node,
+        runway: Runway,
+        accept: Callable[[Iterable[Fire]], None],
+    ) -> None:
+        self._database, self._clock, self._node = database, clock, node
+        self._runway, self._accept = runway, accept
+        self.refused = 0
+        self._rest = asyncio.Event()
+        self._done: list[Ended] = []
+        self._unkept = 0
+        self._flush_is_due = False
+        self._flushed_at = 0.0
+
+    def start(self) -> None:
+        """Use the loop that is running."""
+        self._loop = asyncio.get_running_loop()
+
+    def take(self, ended: Ended) -> None:
+        """Keep it soon, or at once if anything waits for it."""
+        self._done.append(ended)
+        if not self._flush_is_due:
+            self._flush_in_time()
+        if len(self._done) >= MOST_LINGERING and not self._unkept:
+            self.submit_done()
+        if ended.outcome != "ok" or ended.settled.callbacks or ended.fire.kind != "scheduled":
+            self._loop.call_soon(self._flush)  # somebody, or something else, waits for it
+        if ended.settled.outcome is not None:
+            self._runway.forget(ended.fire)
+
+    def _flush_in_time(self) -> None:
+        self._flush_is_due = True
+        if self._node.others:  # they would take it to be in flight
+            self._loop.call_soon(self._flush)
+        else:
+            self._loop.call_at(self._flushed_at + LINGER_S, self._flush)
+
+    def _flush(self) -> None:
+        self._flush_is_due = False
+        if not self._unkept:
+            self.submit_done()
+
+    def submit_done(self) -> None:
+        """Keep what there is."""
+        if not self._done:
+            return
+        batch, self._done = self._done, []
+        self._submit(batch)
+
+    def _submit(self, batch: list[Ended]) -> None:
+        self._flushed_at = self._loop.time()
+        now, node = self._clock.now(), self._node.id
+        self._unkept += 1
+        held = [ended.fire.job_id for ended in batch if _may_pause(ended)]
+        self._runway.hold(held)
+        begun = self.begun(held) if held else NOBODY
+
+        def kept(settlement: Settlement | None, error: BaseException | None) -> None:
+            self._runway.release(held, set() if settlement is None else set(settlement.revoked))
+            self._kept(batch, settlement, error)
+
+        self._database.submit(lambda c: settling.settle_all(c, batch, now, node, begun), kept)
+
+    def _kept(
+        self,
+        batch: list[Ended],
+        settlement: Settlement | None,
+        error: BaseException | None,
+    ) -> None:
+        self._unkept -= 1
+        if settlement is None:
+            _log.error("settling failed", extra={"error": str(error), "runs": len(batch)})
+            self._settle_again(batch, error)
+            return
+        for ended in settlement.refused:
+            self.refused += 1
+            fields = {"job": ended.fire.job.name, "run": ended.fire.number}
+            _log.warning("late result refused", extra=fields)
+            if ended.settled.outcome is None:
+                self._runway.forget(ended.fire)
+        self._runway.await_next(settlement.again)
+        self._accept(settlement.fires)
+        if self._done and not self._flush_is_due:
+            self._flush_in_time()
+        if not self._runway.flights and not self._done and not self._unkept:
+            self._rest.set()
+
+    def _settle_again(self, batch: list[Ended], error: BaseException | None) -> None:
+        """The store is away, or one outcome cannot be kept, which holds up no other."""
+        if isinstance(error, UnavailableError):
+            self._done[:0] = batch
+            self._loop.call_later(RETRY_S, self._flush)
+        elif len(batch) > 1:
+            for ended in batch:
+                self._submit([ended])
+        elif batch[0].error != NOT_KEPT:
+            told = Settled("error")
+            self._submit([Ended(batch[0].fire, told, "error", batch[0].finished_at, NOT_KEPT)])
+
+    async def begins(self, fire: Fire) -> Literal["begin", "wait", "gone"]:
+        """Write down that what had to wait begins: a crash is one from now. Whether it may."""
+        while True:
+            self.submit_done()
+            try:
+                return await self._database.write(
+                    lambda c: takeover.begin_again(c, fire, alone=not self._node.others)
+                )
+            except UnavailableError:
+                await asyncio.sleep(RETRY_S)
+
+    def begun(self, job_ids: Collection[int] | None) -> Begun:
+        """Which runs of these jobs, or of all, have begun here; for as long as they are held."""
+        fires = [flight.fire for flight in self._runway.flights.values()]
+        fires += [ended.fire for ended in self._done]
+        begun = (fire.run_id for fire in fires if job_ids is None or fire.job_id in job_ids)
+        return Begun(self._node.id, frozenset(begun))
+
+    async def rest(self) -> None:
+        """Wait until no run is in flight here, and all that ended is kept."""
+        while self._runway.flights or self._done or self._unkept:
+            self.submit_done()
+            self._rest.clear()
+            await self._rest.wait()
+
+
+def _may_pause(ended: Ended) -> bool:
+    return ended.fire.job.pause_after_failures is not None and ended.outcome != "ok"

@@ -1,0 +1,83 @@
+"""Attempts that have not begun, each where it waits for what it waits for."""
+
+from collections import defaultdict, deque
+from collections.abc import Collection, Iterator
+from heapq import heapify, heappop, heappush
+
+from zato_lite.store.runs import Fire
+from zato_lite.timetable.job import Instant
+
+
+class Waiting:
+    """Everything that this process has claimed and not begun.
+
+    Attributes:
+        moments: a heap of the instants at which something in ``ahead`` starts.
+        ready: a heap of what waits for room among all, most urgent first.
+        crowded: waits for room among the runs of its service.
+        behind: waits for the run before it, of its job.
+        parked: of jobs that are just being changed.
+    """
+
+    def __init__(self) -> None:
+        self.ahead: dict[Instant, list[Fire]] = {}
+        self.moments: list[Instant] = []
+        self.ready: list[tuple[int, Instant, int, Fire]] = []
+        self.crowded: defaultdict[str, deque[Fire]] = defaultdict(deque)
+        self.behind: dict[int, deque[Fire]] = {}
+        self.parked: defaultdict[int, list[Fire]] = defaultdict(list)
+
+    def put_ahead(self, fire: Fire) -> None:
+        """It starts at its instant; those of one instant lie together."""
+        together = self.ahead.get(fire.at)
+        if together is None:
+            self.ahead[fire.at] = [fire]
+            heappush(self.moments, fire.at)
+        else:
+            together.append(fire)
+
+    def due(self, now: Instant, most: int) -> list[Fire]:
+        """Take out what it is time for, but hardly more than ``most``."""
+        moments = self.moments
+        due: list[Fire] = []
+        while moments and moments[0] <= now and len(due) < most:
+            together = self.ahead.pop(moments[0])
+            due += together[:most]
+            if len(together) > most:
+                self.ahead[moments[0]] = together[most:]
+            else:
+                heappop(moments)
+        return due
+
+    def all(self) -> Iterator[Fire]:
+        """Whatever it is that they wait for."""
+        yield from (entry[-1] for entry in self.ready)
+        for ahead in self.ahead.values():
+            yield from ahead
+        for waiting in (*self.behind.values(), *self.crowded.values()):
+            yield from waiting
+        for parked in self.parked.values():
+            yield from parked
+
+    def clear(self) -> list[Fire]:
+        """Take out all."""
+        left = list(self.all())
+        for waiting in (self.ahead, self.behind, self.crowded, self.parked):
+            waiting.clear()
+        self.moments.clear()
+        self.ready.clear()
+        return left
+
+    def remove(self, run_ids: Collection[int]) -> list[Fire]:
+        """Take out these runs, those of them that are here."""
+        found = [fire for fire in self.all() if fire.run_id in run_ids]
+        if not found:
+            return found
+        self.ready = [entry for entry in self.ready if entry[-1].run_id not in run_ids]
+        heapify(self.ready)
+        for ahead in self.ahead.values():
+            ahead[:] = [fire for fire in ahead if fire.run_id not in run_ids]
+        for waiting in (*self.behind.values(), *self.crowded.values(), *self.parked.values()):
+            for fire in [fire for fire in waiting if fire.run_id in run_ids]:
+                waiting.remove(fire)
+        return found
