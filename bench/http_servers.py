@@ -129,7 +129,8 @@ def zato_lite(port: int) -> None:
     from zato_lite.http.server import serve
     from zato_lite.service.invoker import Invoker
     from zato_lite.service.registry import Registry
-    from zato_lite.testing.users import MemoryUsers
+    from zato_lite.store.people import People
+    from zato_lite.store.sqlite import open_store
 
     class Get(Service):
         name = "bench.get"
@@ -149,15 +150,17 @@ def zato_lite(port: int) -> None:
         registry = Registry()
         for service in (Get, Post):
             registry.add(service)
-        clock, users, passwords = SystemClock(), MemoryUsers(), Passwords()
-        await first_admin(users, passwords, {"ZATO_LITE_ADMIN_PASSWORD": PASSWORD})
-        authenticator = Authenticator(users, passwords, clock, session_key=os.urandom(32))
-        app = HttpApp(Invoker(registry).run, registry, authenticator)
-        gc.collect()
-        gc.freeze()  # as `zato-lite serve` does
-        gc.set_threshold(50_000, 20, 20)
-        async with serve(app, "127.0.0.1", port, clock=clock):
-            await asyncio.Event().wait()
+        clock, passwords = SystemClock(), Passwords()
+        async with open_store(":memory:", clock) as store:
+            users = People(store)
+            await first_admin(users, passwords, {"ZATO_LITE_ADMIN_PASSWORD": PASSWORD})
+            authenticator = Authenticator(users, passwords, clock, session_key=os.urandom(32))
+            app = HttpApp(Invoker(registry).run, registry, authenticator)
+            gc.collect()
+            gc.freeze()  # as `zato-lite serve` does
+            gc.set_threshold(50_000, 20, 20)
+            async with serve(app, "127.0.0.1", port, clock=clock):
+                await asyncio.Event().wait()
 
     uvloop.run(main())
 

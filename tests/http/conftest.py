@@ -15,7 +15,8 @@ from zato_lite.http.incoming import Limits
 from zato_lite.http.message import Request
 from zato_lite.http.server import Server, serve
 from zato_lite.service.message import Invocation, Outcome
-from zato_lite.testing.users import MemoryUsers
+from zato_lite.store.people import People
+from zato_lite.store.sqlite import open_store
 
 BASIC = b"Basic YWRtaW4uaW52b2tlOnNlY3JldA=="
 """admin.invoke and secret."""
@@ -115,12 +116,13 @@ def invoker() -> Invoker:
 
 
 @pytest.fixture
-def users() -> MemoryUsers:
-    return MemoryUsers()
+async def users() -> AsyncIterator[People]:
+    async with open_store(":memory:", SystemClock()) as store:
+        yield People(store)
 
 
 @pytest.fixture
-async def authenticator(users: MemoryUsers) -> Authenticator:
+async def authenticator(users: People) -> Authenticator:
     passwords = Passwords(PasswordHasher(time_cost=1, memory_cost=32))
     await first_admin(users, passwords, {"ZATO_LITE_ADMIN_PASSWORD": "secret"})
     return Authenticator(users, passwords, SystemClock(), session_key=b"s" * 32)

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from tests.http.conftest import BASIC, Ask, Invoker
-from zato_lite.testing.users import MemoryUsers
+from zato_lite.store.people import People
 
 
 async def test_anybody_may_ping(ask: Ask) -> None:
@@ -153,8 +153,9 @@ async def test_a_rest_channel_gives_its_parameters(ask: Ask, invoker: Invoker) -
     assert http.query == {"x": "1"}
 
 
-async def test_a_role_too_low_is_forbidden(ask: Ask, users: MemoryUsers) -> None:
-    admin = users.users["admin.invoke"]
+async def test_a_role_too_low_is_forbidden(ask: Ask, users: People) -> None:
+    admin = await users.find_user("admin.invoke")
+    assert admin is not None
     await users.save_user("admin.invoke", admin.hash, frozenset({"viewer"}), (), True)
 
     assert (await ask("POST", "/zato/api/invoke/zato.ping"))[0] == 200

@@ -8,16 +8,17 @@ from argon2 import PasswordHasher
 from tests.http.conftest import MovedClock
 from zato_lite.errors import ConfigError, TooManyRequestsError, UnauthorizedError
 from zato_lite.http.auth import ADMIN, Authenticator, Passwords, first_admin, new_key
-from zato_lite.testing.users import MemoryUsers
+from zato_lite.store.people import People
 
 
 def basic(name: str, password: str) -> bytes:
     return b"Basic " + b64encode(f"{name}:{password}".encode())
 
 
-@pytest.fixture
-def users() -> MemoryUsers:
-    return MemoryUsers()
+async def hash_of_admin(users: People) -> str:
+    admin = await users.find_user(ADMIN)
+    assert admin is not None
+    return admin.hash
 
 
 @pytest.fixture
@@ -31,44 +32,43 @@ def passwords() -> Passwords:
 
 
 @pytest.fixture
-async def authenticator(
-    users: MemoryUsers, passwords: Passwords, clock: MovedClock
-) -> Authenticator:
+async def authenticator(users: People, passwords: Passwords, clock: MovedClock) -> Authenticator:
     await first_admin(users, passwords, {"ZATO_LITE_ADMIN_PASSWORD": "right"})
     return Authenticator(users, passwords, clock, session_key=b"s" * 32)
 
 
 async def test_the_first_admin_gets_a_random_password_once(
-    users: MemoryUsers, passwords: Passwords
+    users: People, passwords: Passwords
 ) -> None:
     made = await first_admin(users, passwords, {})
     again = await first_admin(users, passwords, {})
 
     assert made is not None
     assert again is None
-    assert made not in users.users[ADMIN].hash
-    assert await passwords.matches(users.users[ADMIN].hash, made)
+    kept = await hash_of_admin(users)
+    assert made not in kept
+    assert await passwords.matches(kept, made)
 
 
 async def test_the_environment_sets_the_admin_s_password_also_later(
-    users: MemoryUsers, passwords: Passwords, tmp_path: Path
+    users: People, passwords: Passwords, tmp_path: Path
 ) -> None:
     (tmp_path / "password").write_text("from the file\n")
 
     assert await first_admin(users, passwords, {"ZATO_LITE_ADMIN_PASSWORD": "one"}) is None
-    first = users.users[ADMIN].hash
+    first = await hash_of_admin(users)
     await first_admin(users, passwords, {"ZATO_LITE_ADMIN_PASSWORD": "one"})
-    assert users.users[ADMIN].hash == first
+    assert await hash_of_admin(users) == first
 
     await first_admin(
         users, passwords, {"ZATO_LITE_ADMIN_PASSWORD_FILE": str(tmp_path / "password")}
     )
-    assert await passwords.matches(users.users[ADMIN].hash, "from the file")
+    assert await passwords.matches(await hash_of_admin(users), "from the file")
 
 
 @pytest.mark.parametrize("content", [None, ""])
 async def test_a_password_file_that_says_nothing_is_a_mistake(
-    users: MemoryUsers, passwords: Passwords, tmp_path: Path, content: str | None
+    users: People, passwords: Passwords, tmp_path: Path, content: str | None
 ) -> None:
     path = tmp_path / "password"
     if content is not None:
@@ -132,7 +132,7 @@ async def test_anything_else_is_not_let_in(authenticator: Authenticator, header:
 
 
 async def test_an_inactive_user_is_not_let_in(
-    authenticator: Authenticator, users: MemoryUsers, passwords: Passwords
+    authenticator: Authenticator, users: People, passwords: Passwords
 ) -> None:
     await users.save_user("ann", await passwords.hash("hers"), frozenset({"viewer"}), (), False)
 
@@ -200,7 +200,7 @@ async def test_many_requests_at_once_are_one_check(
 
 
 async def test_an_api_key_is_let_in_with_its_own_roles(
-    authenticator: Authenticator, users: MemoryUsers
+    authenticator: Authenticator, users: People
 ) -> None:
     key = new_key()
     await users.save_key(key.name, key.hash, frozenset({"operator"}), ("crm.*",), True)
@@ -214,7 +214,7 @@ async def test_an_api_key_is_let_in_with_its_own_roles(
 
 
 async def test_a_session_lasts_until_its_end_or_a_new_password(
-    authenticator: Authenticator, users: MemoryUsers, passwords: Passwords, clock: MovedClock
+    authenticator: Authenticator, users: People, passwords: Passwords, clock: MovedClock
 ) -> None:
     token = await authenticator.log_in(ADMIN, "right", "")
     assert (await authenticator.session(token)).name == ADMIN

@@ -15,7 +15,7 @@ from zato_lite.http.events import EventLog
 from zato_lite.http.message import Request, Response
 from zato_lite.http.observe import Sample, exposition
 from zato_lite.http.pages import page_routes
-from zato_lite.testing.users import MemoryUsers
+from zato_lite.store.people import People
 from zato_lite.wire import decode
 
 
@@ -46,7 +46,7 @@ def app(invoker: Invoker, authenticator: Authenticator, events: EventLog) -> Htt
 
 
 async def test_every_route_but_a_few_is_closed_to_strangers_and_weak_roles(
-    ask: Ask, app: HttpApp, users: MemoryUsers, invoker: Invoker
+    ask: Ask, app: HttpApp, users: People, invoker: Invoker
 ) -> None:
     nobody = new_key()
     await users.save_key(nobody.name, nobody.hash, frozenset(), (), True)
@@ -143,7 +143,7 @@ async def test_what_is_wrong_with_an_envelope_is_said(ask: Ask, body: bytes, sta
 # Sessions
 
 
-async def test_a_session_is_a_cookie(ask: Ask, app: HttpApp, users: MemoryUsers) -> None:
+async def test_a_session_is_a_cookie(ask: Ask, app: HttpApp, users: People) -> None:
     login = b'{"username": "admin.invoke", "password": "secret"}'
 
     status, headers, body = await ask("POST", "/zato/session", login, auth=None)
@@ -161,7 +161,9 @@ async def test_a_session_is_a_cookie(ask: Ask, app: HttpApp, users: MemoryUsers)
     assert foreign[0] == 403
     out = await ask("DELETE", "/zato/session", auth=None)
     assert "Max-Age=0" in out[1]["set-cookie"]
-    assert [entry["outcome"] for entry in users.audit if entry["action"] == "login"] == ["ok"]
+    await asyncio.gather(*app._notes)
+    audit = await users.list_audit()
+    assert [entry.outcome for entry in audit if entry.action == "login"] == ["ok"]
 
 
 @pytest.mark.parametrize(
@@ -186,7 +188,7 @@ async def test_a_page_s_own_requests_open_no_window_of_the_browser(ask: Ask) -> 
     assert headers["www-authenticate"] == 'Session realm="zato-lite"'
 
 
-async def test_an_api_key_may_come_in_a_header_of_its_own(ask: Ask, users: MemoryUsers) -> None:
+async def test_an_api_key_may_come_in_a_header_of_its_own(ask: Ask, users: People) -> None:
     key = new_key()
     await users.save_key(key.name, key.hash, frozenset({"operator"}), ("ec*",), True)
 
@@ -197,7 +199,7 @@ async def test_an_api_key_may_come_in_a_header_of_its_own(ask: Ask, users: Memor
 
 
 async def test_what_changes_things_and_what_was_refused_is_in_the_audit_log(
-    ask: Ask, app: HttpApp, users: MemoryUsers
+    ask: Ask, app: HttpApp, users: People
 ) -> None:
     await ask("POST", "/zato/api/invoke/zato.user.create", b"{}")
     await ask("POST", "/zato/api/invoke/echo", b"{}")
@@ -205,10 +207,10 @@ async def test_what_changes_things_and_what_was_refused_is_in_the_audit_log(
     await ask("GET", "/zato/session")
     await asyncio.gather(*app._notes)
 
-    found = [(entry["who"], entry["subject"], entry["outcome"]) for entry in users.audit]
-    assert found == [
-        ("admin.invoke", "zato.user.create", "200"),
+    audit = await users.list_audit()
+    assert [(entry.who, entry.subject, entry.outcome) for entry in audit] == [
         ("", "/zato/api/invoke/echo", "401"),
+        ("admin.invoke", "zato.user.create", "200"),
     ]
 
 
@@ -253,9 +255,7 @@ def test_no_samples_are_no_text() -> None:
 # Pages
 
 
-async def test_the_description_names_what_the_caller_may_invoke(
-    ask: Ask, users: MemoryUsers
-) -> None:
+async def test_the_description_names_what_the_caller_may_invoke(ask: Ask, users: People) -> None:
     key = new_key()
     await users.save_key(key.name, key.hash, frozenset({"operator"}), ("echo", "customers"), True)
 
