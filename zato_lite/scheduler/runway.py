@@ -138,8 +138,7 @@ class Runway:
     def _start_due(self) -> None:
         """Start what it is time for, a part at a time, so that others get their turn."""
         self._start_at = None
-        due = self.waiting.due(self._clock.now(), START_SIZE)
-        self._begin(due)
+        self._begin(self.waiting.due(self._clock.now(), START_SIZE))
         self._set_start_alarm()
 
     def _begin(self, fires: Iterable[Fire]) -> None:
@@ -285,7 +284,7 @@ class Runway:
         self._begin(parked)
 
     def cancel(self, run_id: int) -> bool:
-        """Cancel a run that is in flight here; whether there was one."""
+        """Cancel a run that is in flight or waits here; whether there was one."""
         if (flight := self.flights.get(run_id)) is not None:
             self._stop(flight, "cancelled")
             return True
