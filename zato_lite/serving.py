@@ -26,6 +26,9 @@ from zato_lite.service.watchdog import Watchdog
 
 _LAST_WORDS_S = 5.0
 
+_ECHO_S = 0.5
+"""A terminal tells a worker to stop, and so does its parent: that is one word."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -66,10 +69,15 @@ async def _serve(project: Path, settings: config.Settings) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
+    told_at = 0.0
+
     def told_to_stop() -> None:
-        if stop.is_set():
+        nonlocal told_at
+        if not stop.is_set():
+            told_at = loop.time()
+            stop.set()
+        elif loop.time() - told_at > _ECHO_S:
             os._exit(1)  # told twice: at once, as after a crash; nothing that is kept is lost
-        stop.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told_to_stop)
