@@ -81,7 +81,7 @@ class Reference:
         if isinstance(trigger, Interval):
             for number in range(1_000):
                 slot = trigger.start + number * trigger.minutes * MINUTE
-                if slot > now or (slot == now and number == 0):
+                if slot > now:
                     yield slot
         else:
             yield trigger.start
