@@ -271,6 +271,7 @@ async def test_the_description_names_what_the_caller_may_invoke(ask: Ask, users:
         "/customers/new",
     }
     assert paths["/customers/{id}"]["get"]["parameters"][0]["name"] == "id"
+    assert "text/plain" in paths["/zato/api/invoke/echo"]["post"]["responses"]["200"]["content"]
 
 
 async def test_the_documentation_needs_nothing_from_elsewhere(ask: Ask) -> None:

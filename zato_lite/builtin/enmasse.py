@@ -175,6 +175,8 @@ def _size(value: Any, known: dict[int, int]) -> int:
     """How many values and letters there are, with what stands there twice counted twice."""
     if isinstance(value, str | bytes):
         return len(value) + 1
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        raise ValueError("an integer is beyond 64 bits")
     if not isinstance(value, dict | list | tuple):
         return 1
     size = known.get(id(value))

@@ -142,7 +142,10 @@ def _add_channel(
 
 
 def _ok(schema: dict[str, Any]) -> dict[str, Any]:
-    return {"200": {"description": "OK", "content": {"application/json": {"schema": schema}}}}
+    content: dict[str, Any] = {"application/json": {"schema": schema}}
+    if not schema:  # a service that does not say what it answers may answer with text or bytes
+        content |= {"text/plain": {"schema": {"type": "string"}}, "application/octet-stream": {}}
+    return {"200": {"description": "OK", "content": content}}
 
 
 def _errors() -> dict[str, Any]:
