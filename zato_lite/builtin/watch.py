@@ -57,13 +57,13 @@ class CheckSilent(Service):
         marks = {it.row.id: SilenceMark(it.since, it.is_alarming) for it in silences}
         before = {it.row.id: it.mark for it in watched}
         changed = {job_id: mark for job_id, mark in marks.items() if before[job_id] != mark}
-        if changed:
-            await self.jobs.keep_marks(changed)
         for each in new:
             told = _told(each)
             _log.error("job is silent", extra={"job": each.row.job.name, **told})
             if each.row.job.on_error_service is not None:
                 await self.invoke_async(each.row.job.on_error_service, told)
+        if changed:  # after the alerts: a crash in between raises one twice, and loses none
+            await self.jobs.keep_marks(changed)
         self.response.payload = {
             "silent": [each.row.job.name for each in silences if each.is_alarming],
             "alerted": [each.row.job.name for each in new],
