@@ -12,6 +12,7 @@ measured. zato-lite is measured as it is used: Basic credentials, the whole way 
 import argparse
 import asyncio
 import contextlib
+import functools
 import gc
 import json
 import os
@@ -26,6 +27,7 @@ import tempfile
 import time
 import urllib.request
 from base64 import b64encode
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -78,10 +80,14 @@ def receipt(order: Any) -> Receipt:
 # The servers
 
 
-def bare(port: int) -> None:
+def bare_protocol() -> asyncio.Protocol:
     """A protocol on httptools that decodes, answers, and knows nothing else."""
+    return _bare()()
+
+
+@functools.cache
+def _bare() -> type[asyncio.Protocol]:
     import httptools
-    import uvloop
 
     decoder, encoder = msgspec.json.Decoder(Order), msgspec.json.Encoder()
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
@@ -111,22 +117,27 @@ def bare(port: int) -> None:
                 answer = b"{}"
             self.transport.write(head % (len(answer), answer))
 
+    return Protocol
+
+
+def bare(port: int) -> None:
+    import uvloop
+
     async def main() -> None:
-        server = await asyncio.get_running_loop().create_server(Protocol, "127.0.0.1", port)
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(_bare(), "127.0.0.1", port)
         await server.serve_forever()
 
     uvloop.run(main())
 
 
-def zato_lite(port: int) -> None:
-    """The real thing, without the scheduler: server, credentials, registry, invoker, service."""
-    import uvloop
-
+@contextlib.asynccontextmanager
+async def zato_lite_app() -> AsyncIterator[Any]:
+    """The real thing, without the scheduler: credentials, registry, invoker, service."""
     from zato_lite import Service
     from zato_lite.clock import SystemClock
     from zato_lite.http.app import HttpApp
     from zato_lite.http.auth import Authenticator, Passwords, first_admin
-    from zato_lite.http.server import serve
     from zato_lite.service.invoker import Invoker
     from zato_lite.service.registry import Registry
     from zato_lite.store.people import People
@@ -146,20 +157,29 @@ def zato_lite(port: int) -> None:
         async def handle(self) -> None:
             self.response.payload = receipt(self.request.input)
 
+    registry = Registry()
+    for service in (Get, Post):
+        registry.add(service)
+    clock, passwords = SystemClock(), Passwords()
+    async with open_store(":memory:", clock) as store:
+        users = People(store)
+        await first_admin(users, passwords, {"ZATO_LITE_ADMIN_PASSWORD": PASSWORD})
+        authenticator = Authenticator(users, passwords, clock, session_key=os.urandom(32))
+        yield HttpApp(Invoker(registry).run, registry, authenticator)
+
+
+def zato_lite(port: int) -> None:
+    import uvloop
+
+    from zato_lite.clock import SystemClock
+    from zato_lite.http.server import serve
+
     async def main() -> None:
-        registry = Registry()
-        for service in (Get, Post):
-            registry.add(service)
-        clock, passwords = SystemClock(), Passwords()
-        async with open_store(":memory:", clock) as store:
-            users = People(store)
-            await first_admin(users, passwords, {"ZATO_LITE_ADMIN_PASSWORD": PASSWORD})
-            authenticator = Authenticator(users, passwords, clock, session_key=os.urandom(32))
-            app = HttpApp(Invoker(registry).run, registry, authenticator)
+        async with zato_lite_app() as app:
             gc.collect()
             gc.freeze()  # as `zato-lite serve` does
             gc.set_threshold(50_000, 20, 20)
-            async with serve(app, "127.0.0.1", port, clock=clock):
+            async with serve(app, "127.0.0.1", port, clock=SystemClock()):
                 await asyncio.Event().wait()
 
     uvloop.run(main())

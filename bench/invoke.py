@@ -9,6 +9,7 @@ else the machine does hits all alike.
 
 import argparse
 import asyncio
+import gc
 import statistics
 import time
 from collections.abc import Awaitable, Callable
@@ -92,6 +93,9 @@ class Bench(Service):
             "invoker.run, with a timeout": "invoker.run(Invocation('trivial', timeout=5))",
         }
         names = {**globals(), "self": self, "invoker": invoker}
+        gc.collect()
+        gc.freeze()  # as `zato-lite serve` does
+        gc.set_threshold(50_000, 20, 20)
         candidates = {name: timed(text, names) for name, text in expressions.items()}
         results: dict[str, list[float]] = {name: [] for name in candidates}
         for _ in range(rounds):

@@ -1,4 +1,5 @@
 import asyncio
+import logging
 import threading
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -259,17 +260,21 @@ async def test_an_inactive_service_is_not_invoked() -> None:
 
 
 async def test_log_lines_can_know_their_invocation() -> None:
-    def name_and_cid(self: Service) -> tuple[str, str] | None:
+    records: list[logging.LogRecord] = []
+
+    def known(self: Service) -> tuple[str, object] | None:
         found = invocation_context.get()
-        return (found.name, found.cid) if isinstance(found, Service) else None
+        return (found.cid, found.sink) if found is not None else None
 
     async def around(self: Service) -> list[Any]:
-        return [name_and_cid(self), await self.invoke("inner"), name_and_cid(self)]
+        before = known(self)
+        await asyncio.sleep(0)
+        return [before, await self.invoke("inner"), known(self)]
 
-    invoker = invoker_of(answering(name_and_cid, "inner"), answering(around))
-    outcome = await invoker.run(Invocation("it", cid="c1"))
+    invoker = invoker_of(answering(known, "inner"), answering(around))
+    outcome = await invoker.run(Invocation("it", cid="c1", sink=records.append))
 
-    assert outcome.payload == [("it", "c1"), ("inner", "c1"), ("it", "c1")]
+    assert outcome.payload == [("c1", records.append)] * 3
     assert invocation_context.get() is None
 
 

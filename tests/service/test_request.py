@@ -5,7 +5,7 @@ from zato_lite.service.request import Bunch, MissingInputError, Request, Respons
 
 
 def test_a_dictionary_can_be_read_by_attribute_all_the_way_down() -> None:
-    request: Request = Request({"a": {"b": [{"c": 1}]}, "my.key": 2}, None)
+    request: Request = Request.of({"a": {"b": [{"c": 1}]}, "my.key": 2}, None)
 
     assert request.input.a.b[0].c == 1
     assert request.input["my.key"] == 2
@@ -13,7 +13,7 @@ def test_a_dictionary_can_be_read_by_attribute_all_the_way_down() -> None:
 
 
 def test_a_missing_element_is_the_caller_s_error_and_an_attribute_error() -> None:
-    request: Request = Request({}, None)
+    request: Request = Request.of({}, None)
 
     with pytest.raises(MissingInputError, match="Missing required input element: name") as caught:
         _ = request.input.name
@@ -37,12 +37,12 @@ def test_what_is_set_by_attribute_is_kept() -> None:
 
 @pytest.mark.parametrize("payload", ["text", b"bytes", [1, 2], 7])
 def test_other_payloads_are_the_input_as_they_are(payload: object) -> None:
-    assert Request(payload, None).input is payload
+    assert Request.of(payload, None).input is payload
 
 
 def test_without_a_payload_the_parameters_of_the_request_are_the_input() -> None:
     http = HttpContext("GET", "/c/7", {"id": "7"}, {"page": "2"}, {"user-agent": "curl"}, "::1")
-    request: Request = Request(None, Invocation("a", http=http))
+    request: Request = Request.of(None, Invocation("a", http=http))
 
     assert request.input == {"id": "7", "page": "2"}
     assert request.params.id == "7"
@@ -54,7 +54,7 @@ def test_without_a_payload_the_parameters_of_the_request_are_the_input() -> None
 
 
 def test_without_http_there_is_nothing_of_http() -> None:
-    request: Request = Request(None, None)
+    request: Request = Request.of(None, None)
 
     assert request.input == {}
     assert request.http.method == ""
@@ -64,12 +64,12 @@ def test_without_http_there_is_nothing_of_http() -> None:
 
 
 def test_the_raw_request_is_the_untouched_text() -> None:
-    assert Request({"a": 1}, Invocation("a", raw='{"a":1}')).raw_request == '{"a":1}'
-    assert Request({"a": 1}, Invocation("a")).raw_request == {"a": 1}
+    assert Request.of({"a": 1}, Invocation("a", raw='{"a":1}')).raw_request == '{"a":1}'
+    assert Request.of({"a": 1}, Invocation("a")).raw_request == {"a": 1}
 
 
 def test_input_can_be_replaced() -> None:
-    request: Request = Request({"a": 1}, None)
+    request: Request = Request.of({"a": 1}, None)
 
     request.input = 5
 

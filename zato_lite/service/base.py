@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import PurePath
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
+import msgspec
+
 from zato_lite.clock import to_instant
 from zato_lite.log import Sink
 from zato_lite.service.cache import Cache
@@ -65,22 +67,21 @@ class Door(Provider, Protocol):
         ...
 
 
-class Origin:
+class Origin(msgspec.Struct):
     """What an invocation from outside and all those that come of it have in common.
 
     Attributes:
         door: the invoker; ``call``: its method of this name, at hand.
         invocation: the outermost one.
         cid: the correlation id.
+        sink: where the lines go that are logged in it, besides the log.
     """
 
-    __slots__ = ("call", "cid", "door", "invocation")
-
-    def __init__(self, door: Door, invocation: Invocation, cid: str) -> None:
-        self.door = door
-        self.call = door.call
-        self.invocation = invocation
-        self.cid = cid
+    door: Door
+    call: Callable[..., Awaitable[Any]]
+    invocation: Invocation
+    cid: str
+    sink: Sink | None = None
 
 
 class Server:
@@ -335,7 +336,9 @@ class Service(Generic[In, Out]):
         """What the service was invoked with."""
         request = self._request
         if request is None:
-            request = self._request = Request(self._payload, None if self._parent else self._root)
+            request = self._request = Request.of(
+                self._payload, None if self._parent else self._root
+            )
         return request
 
     @property
@@ -432,11 +435,6 @@ class Service(Generic[In, Out]):
     def provider(self) -> Provider:
         """Who hands out what ``needs(…)`` asks for."""
         return self._door
-
-    @property
-    def sink(self) -> Sink | None:
-        """Where the lines of this run go besides the log."""
-        return self._root.sink
 
     @property
     def path(self) -> tuple[str, ...]:

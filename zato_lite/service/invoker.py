@@ -14,14 +14,21 @@ from zato_lite.clock import Clock, SystemClock, to_datetime
 from zato_lite.errors import DeadlineError, InvocationError, ServiceInactiveError, UnavailableError
 from zato_lite.log import invocation_context
 from zato_lite.service.base import Origin, Service
+from zato_lite.service.begun import Begun
 from zato_lite.service.blocking import WorkerPool
 from zato_lite.service.cache import Cache
-from zato_lite.service.lifetime import answer_of, live, live_in_thread, read_input
+from zato_lite.service.lifetime import (
+    answer_of,
+    live,
+    live_in_thread,
+    read_first_input,
+    read_input,
+)
 from zato_lite.service.locks import LocalLocks
 from zato_lite.service.message import SYSTEM, Caller, Invocation, Outcome
 from zato_lite.service.ports import AsyncInvocations, Locks
 from zato_lite.service.registry import Entry, Registry
-from zato_lite.service.request import Bunch
+from zato_lite.service.request import Bunch, Response
 from zato_lite.timetable.job import Job
 
 T = TypeVar("T")
@@ -77,35 +84,111 @@ class Invoker:
         that its owner cancels: hiding that would break the owner's own timeouts and task groups.
         A ``CancelledError`` that a service makes up is an outcome like any other.
         """
-        started = self._monotonic()
+        answer = self.begin(invocation, self._monotonic())
+        return answer if type(answer) is Outcome else await cast("Awaitable[Outcome]", answer)
+
+    def begin(self, invocation: Invocation, now: float) -> Outcome | Coroutine[Any, Any, Outcome]:
+        """The same as ``run``, as far as that goes without waiting, which is mostly to the end.
+
+        Args:
+            invocation: what is invoked.
+            now: seconds, by the monotonic clock.
+
+        Returns:
+            The outcome; or, of a service that waits for something, what is to be awaited for it
+            in the same task, at once.
+        """
+        entry = self._entries.get(invocation.service)
+        if entry is None or not entry.is_plain or invocation.timeout is not None:
+            return self._run(invocation, now)
         cid = invocation.cid or self._new_cid()
-        service = None
+        entry.calls += 1
+        has_ended, seconds = True, 0.0
+        service = token = None
         try:
-            entry = self._entries.get(invocation.service) or self.registry.get(invocation.service)
             service = self._first(entry, invocation, cid)
+            token = _CONTEXT.set(service._origin)
+            if entry.is_typed:
+                read_first_input(service, entry, invocation)
+            coroutine: Coroutine[Any, Any, Any] = service.handle()
+            try:
+                awaited = coroutine.send(None)
+            except StopIteration as done:
+                payload = done.value
+            else:
+                has_ended = False
+                return self._go_on(service, entry, now, Begun(coroutine, awaited))
+            response = service._response
+            if response is not None or entry.write is not None:
+                payload = answer_of(service, entry, payload)
+        except BaseException as error:  # noqa: BLE001 - it is told
+            return self._failed(_counted(entry, error), service, cid, now)
+        finally:
+            if token is not None:
+                _CONTEXT.reset(token)
+            if has_ended:
+                entry.ended += 1
+                seconds = self._monotonic() - now
+                entry.seconds += seconds
+        if response is None:
+            return Outcome(cid, payload, None, False, False, int(seconds * 1e6))
+        return _outcome_of(response, cid, payload, seconds)
+
+    async def _go_on(
+        self, service: Service[Any, Any], entry: Entry, started: float, begun: Begun[Any]
+    ) -> Outcome:
+        """Wait for what a service waits for, to its end."""
+        origin = service._origin
+        token = _CONTEXT.set(origin)
+        seconds = 0.0
+        try:
+            payload = answer_of(service, entry, await begun)
+        except BaseException as error:  # noqa: BLE001 - it is told
+            return self._failed(_counted(entry, error), service, origin.cid, started)
+        finally:
+            _CONTEXT.reset(token)
+            entry.ended += 1
+            seconds = self._monotonic() - started
+            entry.seconds += seconds
+        return _outcome_of(service._response, origin.cid, payload, seconds)
+
+    async def _run(self, invocation: Invocation, started: float) -> Outcome:
+        """Invoke from outside what takes more than a plain ``handle``."""
+        cid = invocation.cid or self._new_cid()
+        service = token = None
+        try:
+            entry = self.registry.get(invocation.service)
+            service = self._first(entry, invocation, cid)
+            token = _CONTEXT.set(service._origin)
             if invocation.timeout is None:
                 payload = await self._perform(service, entry)
             else:
                 payload = await self._within(invocation.timeout, service, entry)
-        except BaseException as error:
-            if isinstance(error, asyncio.CancelledError) and _is_being_cancelled():
-                raise
-            return Outcome(
-                cid=cid,
-                error=error,
-                is_timeout=isinstance(error, _TooLateError) and error.service is service,
-                is_cancelled=isinstance(error, asyncio.CancelledError),
-                duration_us=int((self._monotonic() - started) * 1e6),
-            )
-        outcome = Outcome(
-            cid=cid, payload=payload, duration_us=int((self._monotonic() - started) * 1e6)
+        except BaseException as error:  # noqa: BLE001 - it is told
+            return self._failed(error, service, cid, started)
+        finally:
+            if token is not None:
+                _CONTEXT.reset(token)
+        return _outcome_of(service._response, cid, payload, self._monotonic() - started)
+
+    def _failed(
+        self,
+        error: BaseException,
+        service: Service[Any, Any] | None,
+        cid: str,
+        started: float,
+    ) -> Outcome:
+        """What is told of an error; the owner's cancelling of its task is not told but raised."""
+        is_cancelled = isinstance(error, asyncio.CancelledError)
+        if is_cancelled and _is_being_cancelled():
+            raise error
+        return Outcome(
+            cid=cid,
+            error=error,
+            is_timeout=isinstance(error, _TooLateError) and error.service is service,
+            is_cancelled=is_cancelled,
+            duration_us=int((self._monotonic() - started) * 1e6),
         )
-        response = service._response
-        if response is not None:
-            outcome.status_code = response.status_code
-            outcome.headers = response.sent_headers
-            outcome.content_type = response.content_type
-        return outcome
 
     async def invoke(
         self,
@@ -186,7 +269,7 @@ class Invoker:
         if depth > MAX_DEPTH or not entry.is_active:
             raise _refusal(entry, depth, invocation.path)
         service = entry.cls()
-        service._origin = Origin(self, invocation, cid)
+        service._origin = Origin(self, self.call, invocation, cid, invocation.sink)
         service._parent = None
         service._payload = invocation.payload
         service._depth = depth
@@ -195,29 +278,33 @@ class Invoker:
         return service
 
     async def _perform(self, service: Service[Any, Any], entry: Entry) -> Any:
-        """Let the service work, in its own context, and have its payload."""
+        """Let the service work, and have its payload.
+
+        What is logged in it is the outermost invocation's: the cid and the sink are the same.
+        """
         entry.calls += 1
         started = self._monotonic()
-        token = _CONTEXT.set(service)
         try:
             if entry.is_plain:
                 if entry.is_typed:
                     read_input(service, entry)
                 returned = await service.handle()
-                if service._response is None and entry.write is None:
-                    return returned
+                response = service._response
+                if response is None:
+                    if entry.write is None:
+                        return returned
+                elif returned is None and type(response.payload) is entry.output:
+                    return response.payload
                 return answer_of(service, entry, returned)
             if entry.is_blocking:
                 service._in_thread = True
                 return await self.pool.run(lambda: live_in_thread(service, entry, self.wait))
             return await live(service, entry)
         except BaseException as error:
-            entry.errors += 1
-            if isinstance(error, (Exception, asyncio.CancelledError)):
+            if (told := _counted(entry, error)) is error:
                 raise
-            raise InvocationError(f"Service `{entry.name}` raised {error!r}") from error
+            raise told from error
         finally:
-            _CONTEXT.reset(token)
             entry.ended += 1
             entry.seconds += self._monotonic() - started
 
@@ -256,6 +343,32 @@ class _TooLateError(DeadlineError):
     def __init__(self, service: Service[Any, Any], seconds: float) -> None:
         super().__init__(f"Service `{service.name}` took longer than {seconds:g} s")
         self.service = service
+
+
+def _counted(entry: Entry, error: BaseException) -> BaseException:
+    """Count the error; what would end more than the invocation becomes an ordinary one."""
+    entry.errors += 1
+    if isinstance(error, (Exception, asyncio.CancelledError)):
+        return error
+    told = InvocationError(f"Service `{entry.name}` raised {error!r}")
+    told.__cause__ = error
+    return told
+
+
+def _outcome_of(response: Response[Any] | None, cid: str, payload: Any, seconds: float) -> Outcome:
+    if response is None:
+        return Outcome(cid, payload, duration_us=int(seconds * 1e6))
+    return Outcome(
+        cid,
+        payload,
+        None,
+        False,
+        False,
+        int(seconds * 1e6),
+        response.status_code,
+        response.sent_headers,
+        response.content_type,
+    )
 
 
 def _deadline_of(service: Service[Any, Any] | None) -> float | None:

@@ -9,12 +9,16 @@ import inspect
 from collections.abc import Callable, Generator
 from typing import Any
 
+from msgspec import UNSET, ValidationError, convert
+
 from zato_lite.errors import BadInputError, MethodNotAllowedError
 from zato_lite.service.base import Service
 from zato_lite.service.elements import Answer
+from zato_lite.service.message import Invocation
 from zato_lite.service.registry import Entry
-from zato_lite.service.request import Request, Response
+from zato_lite.service.request import Bunch, Request, Response, input_of
 from zato_lite.service.typed import Convert
+from zato_lite.wire import decode
 
 Steps = Generator[Any, Any, Any]
 """Yields what each step came to, awaitable or not, and is sent what that came to."""
@@ -53,25 +57,45 @@ def live_in_thread(service: Service[Any, Any], entry: Entry, wait: Callable[[Any
 
 def read_input(service: Service[Any, Any], entry: Entry) -> None:
     """Make ``request.input`` of the payload, and make room for an answer set bit by bit."""
+    payload = service._payload
+    if service._parent is None:
+        read_first_input(service, entry, service._origin.invocation)
+        return
     if entry.read is not None:
-        payload = service._payload
-        if service._parent is not None and payload is not None:
-            service._request = Request(payload, None, entry.read(payload))
-        else:
-            service._request = _read_request(service, entry.read, entry.read_text)
+        service._request = Request(
+            _read(entry, entry.read, Bunch() if payload is None else payload), payload, None
+        )
     if entry.has_elements:
         service._response = Response(Answer())
 
 
-def _read_request(service: Service[Any, Any], read: Convert, read_text: Any) -> Request[Any]:
-    """From outside, or without a payload: in a query string everything is text."""
-    invocation = service._origin.invocation if service._parent is None else None
-    if invocation is not None and invocation.http is not None and invocation.http.method == "GET":
-        read = read_text
-    payload = service._payload
-    if payload is None:
-        return Request(None, invocation, read(Request(None, invocation).input))
-    return Request(payload, invocation, read(payload))
+def read_first_input(service: Service[Any, Any], entry: Entry, invocation: Invocation) -> None:
+    """The same for what came from outside; in a query string everything is text."""
+    payload, read = invocation.payload, entry.read
+    if read is not None:
+        found = invocation.input
+        if found is not UNSET and type(found) is entry.input:
+            payload = UNSET
+        else:
+            if found is not UNSET:  # it was read as the type of a version that is gone
+                payload = decode(invocation.raw or b"null")
+            http = invocation.http
+            if http is not None and http.method == "GET" and entry.read_text is not None:
+                read = entry.read_text
+            found = _read(entry, read, input_of(None, invocation) if payload is None else payload)
+        service._request = Request(found, payload, invocation)
+    if entry.has_elements:
+        service._response = Response(Answer())
+
+
+def _read(entry: Entry, read: Convert, payload: Any) -> Any:
+    """The declared input; msgspec is asked first, and ``read`` knows all that is wrong."""
+    if entry.is_native:
+        try:
+            return convert(payload, entry.input)
+        except ValidationError:
+            pass
+    return read(payload)
 
 
 def answer_of(service: Service[Any, Any], entry: Entry, returned: Any) -> Any:

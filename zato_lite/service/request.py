@@ -9,6 +9,7 @@ from typing_extensions import TypeVar
 
 from zato_lite.errors import BadInputError, FieldError
 from zato_lite.service.message import HttpContext, Invocation
+from zato_lite.wire import decode
 
 In = TypeVar("In", default=Any)
 Out = TypeVar("Out", default=Any)
@@ -88,27 +89,32 @@ class Request(msgspec.Struct, Generic[In]):
     """What the service was invoked with.
 
     Attributes:
-        payload: the message as values: a dictionary, a list, text, bytes, or None.
+        input: the message as the declared type; without one, with attribute access.
+        message: ``payload``, or UNSET as long as nobody has asked for it.
         invocation: the one from outside that it came with, or None.
-        read: ``input``, once it was asked for; ``known_http``: the same of ``http``.
+        known_http: ``http``, once it was asked for.
     """
 
-    payload: Any
+    input: In
+    message: Any
     invocation: Invocation | None
-    read: Any = UNSET
     known_http: Http | None = None
 
-    @property
-    def input(self) -> In:
-        """The message as the declared type; without one, with attribute access."""
-        if self.read is UNSET:
-            self.read = self._as_input()
-        found: In = self.read
-        return found
+    @classmethod
+    def of(cls, payload: Any, invocation: Invocation | None) -> "Request[Any]":
+        """The request of a service that declares no input."""
+        return Request(input_of(payload, invocation), payload, invocation)
 
-    @input.setter  # noqa: A003 - Zato's name
-    def input(self, value: In) -> None:
-        self.read = value
+    @property
+    def payload(self) -> Any:
+        """The message as values: a dictionary, a list, text, bytes, or None."""
+        if self.message is UNSET and self.invocation is not None:
+            self.message = decode(self.invocation.raw or b"null")
+        return self.message
+
+    @payload.setter
+    def payload(self, value: Any) -> None:
+        self.message = value
 
     @property
     def raw_request(self) -> Any:
@@ -145,13 +151,15 @@ class Request(msgspec.Struct, Generic[In]):
 
     bunchified = to_bunch
 
-    def _as_input(self) -> Any:
-        if self.payload is None or self.payload == "":
-            http = self.invocation.http if self.invocation else None
-            if http is not None and (http.params or http.query):
-                return Bunch({**http.query, **http.params})
-            return Bunch()
-        return as_bunch(self.payload)
+
+def input_of(payload: Any, invocation: Invocation | None) -> Any:
+    """The message with attribute access; without one, what the HTTP request's URL says."""
+    if payload is None or payload == "":
+        http = invocation.http if invocation is not None else None
+        if http is not None and (http.params or http.query):
+            return Bunch({**http.query, **http.params})
+        return Bunch()
+    return as_bunch(payload)
 
 
 class Response(msgspec.Struct, Generic[Out]):
