@@ -54,7 +54,7 @@ class Drop:
 async def main(rounds: int, number: int) -> None:
     loop = asyncio.get_running_loop()
     async with zato_lite_app() as app:
-        server = Server(app, SystemClock(), Limits())
+        server = Server(app.begin, SystemClock(), Limits())
         makers: dict[str, Callable[[], Any]] = {
             "bare": bare_protocol,
             "zato-lite": server.connect,

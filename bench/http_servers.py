@@ -165,7 +165,7 @@ async def zato_lite_app() -> AsyncIterator[Any]:
         users = People(store)
         await first_admin(users, passwords, {"ZATO_LITE_ADMIN_PASSWORD": PASSWORD})
         authenticator = Authenticator(users, passwords, clock, session_key=os.urandom(32))
-        yield HttpApp(Invoker(registry).run, registry, authenticator)
+        yield HttpApp(Invoker(registry).begin, registry, authenticator)
 
 
 def zato_lite(port: int) -> None:
@@ -179,7 +179,7 @@ def zato_lite(port: int) -> None:
             gc.collect()
             gc.freeze()  # as `zato-lite serve` does
             gc.set_threshold(50_000, 20, 20)
-            async with serve(app, "127.0.0.1", port, clock=SystemClock()):
+            async with serve(app.begin, "127.0.0.1", port, clock=SystemClock()):
                 await asyncio.Event().wait()
 
     uvloop.run(main())

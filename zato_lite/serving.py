@@ -111,7 +111,7 @@ async def open_server(app: App, environ: Mapping[str, str] = os.environ) -> Asyn
     app.keys.authenticator = authenticator
     server = app.settings.server
     http = HttpApp(
-        app.invoker.run,
+        app.invoker.begin,
         app.registry,
         authenticator,
         allowed_hosts=server.allowed_hosts,
@@ -122,7 +122,7 @@ async def open_server(app: App, environ: Mapping[str, str] = os.environ) -> Asyn
         metrics=[metrics(app.jobs, app.scheduler, app.invoker, app.clock)],
     )
     async with serve(
-        http,
+        http.begin,
         server.host,
         server.port,
         clock=app.clock,

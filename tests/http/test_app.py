@@ -6,6 +6,20 @@ from tests.http.conftest import BASIC, Ask, Invoker
 from zato_lite.store.people import People
 
 
+async def test_what_a_service_raised_is_in_the_log_under_the_cid(
+    ask: Ask, caplog: pytest.LogCaptureFixture
+) -> None:
+    status, headers, body = await ask("POST", "/zato/api/invoke/fail")
+
+    (record,) = [one for one in caplog.records if one.getMessage() == "service failed"]
+    assert status == 500
+    assert b"secret" not in body
+    assert record.__dict__["cid"] == headers["x-zato-cid"]
+    assert record.__dict__["service"] == "fail"
+    assert record.exc_info is not None
+    assert isinstance(record.exc_info[1], ZeroDivisionError)
+
+
 async def test_anybody_may_ping(ask: Ask) -> None:
     status, headers, body = await ask("GET", "/zato/ping", auth=None)
 

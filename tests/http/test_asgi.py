@@ -87,7 +87,7 @@ async def other(scope: Message, receive: Receive, send: Send) -> None:
 @pytest.fixture
 def app(invoker: Invoker, authenticator: Authenticator) -> HttpApp:
     return HttpApp(
-        invoker.run,
+        invoker.begin,
         Services(),
         authenticator,
         events=EventLog(),

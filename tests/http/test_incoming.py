@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zato_lite.http.head import RefusedError
-from zato_lite.http.incoming import Incoming, Limits
+from zato_lite.http.incoming import Asked, Incoming, Limits
 
 
 class Around:
@@ -25,7 +25,9 @@ def incoming() -> Incoming:
 
 def take(parsed: Incoming, data: bytes) -> None:
     """As a connection does."""
-    if not parsed.feed_same(data):
+    if (request := parsed.again(data)) is not None:
+        parsed.asked.append(Asked(request, True, False))
+    else:
         parsed.feed(data)
 
 

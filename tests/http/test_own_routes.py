@@ -33,7 +33,7 @@ def app(invoker: Invoker, authenticator: Authenticator, events: EventLog) -> Htt
         return [Sample("zato_scheduler_fired_total", "counter", "Runs.", 3, {"job": 'a"b\\'})]
 
     return HttpApp(
-        invoker.run,
+        invoker.begin,
         Services(),
         authenticator,
         events=events,

@@ -1,6 +1,7 @@
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -18,7 +19,7 @@ from zato_lite.errors import (
 from zato_lite.log import invocation_context
 from zato_lite.service.base import BlockingService, Service
 from zato_lite.service.invoker import Invoker
-from zato_lite.service.message import Caller, HttpContext, Invocation, JobContext
+from zato_lite.service.message import Caller, HttpContext, Invocation, JobContext, Outcome
 from zato_lite.service.needs import needs
 from zato_lite.service.registry import Registry
 
@@ -202,6 +203,59 @@ async def test_a_result_that_comes_after_the_deadline_does_not_count() -> None:
     task = asyncio.current_task()
     assert task is not None
     assert task.cancelling() == 0
+
+
+async def test_a_result_that_took_too_long_without_waiting_does_not_count_either() -> None:
+    def block(self: Service) -> str:
+        time.sleep(0.02)
+        return "too late"
+
+    async def busy(self: Service) -> str:
+        return block(self)
+
+    outcome = await invoker_of(answering(busy)).run(Invocation("it", timeout=0.01))
+
+    assert (outcome.is_timeout, outcome.payload) == (True, None)
+
+
+async def test_what_does_not_wait_is_told_at_once_and_what_does_is_to_be_awaited() -> None:
+    async def wait(self: Service) -> str:
+        await asyncio.sleep(0)
+        assert invocation_context.get() is not None
+        return "later"
+
+    async def now(self: Service) -> str:
+        return "now"
+
+    invoker = invoker_of(answering(now), answering(wait, "waits"))
+
+    at_once = invoker.begin(Invocation("it"), 0.0)
+    later = invoker.begin(Invocation("waits"), 0.0)
+
+    assert isinstance(at_once, Outcome)
+    assert at_once.payload == "now"
+    assert not isinstance(later, Outcome)
+    assert invoker.registry.get("waits").in_flight == 1
+    assert (await later).payload == "later"
+    assert invoker.registry.get("waits").in_flight == 0
+
+
+async def test_what_was_begun_is_cancelled_where_it_waits() -> None:
+    seen: list[str] = []
+
+    async def wait(self: Service) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            seen.append("let go")
+
+    task = asyncio.create_task(invoker_of(answering(wait)).run(Invocation("it")))
+    await asyncio.sleep(0)
+    task.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert seen == ["let go"]
 
 
 async def test_a_deadline_bounds_what_is_invoked_in_it() -> None:

@@ -6,10 +6,10 @@ import itertools
 import logging
 import math
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from zato_lite.errors import (
     ForbiddenError,
@@ -19,7 +19,13 @@ from zato_lite.errors import (
     ZatoLiteError,
 )
 from zato_lite.http.auth import Admitted, Authenticator, Deed
-from zato_lite.http.convert import context_of, error_response, payload_of, query_of, response_of
+from zato_lite.http.convert import (
+    context_of,
+    error_response,
+    payload_of,
+    query_of,
+    response_of,
+)
 from zato_lite.http.envelope import closed, opened
 from zato_lite.http.events import EventLog, event_routes
 from zato_lite.http.guard import MisdirectedError, is_served, refuse_other_sites
@@ -36,9 +42,11 @@ from zato_lite.wire import encode
 
 INVOKE = "/zato/api/invoke/"
 PING = "/zato/ping"
+PING_SERVICE = "zato.ping"
 ENVELOPE = "/zato/admin/invoke"
 
-Run = Callable[[Invocation], Awaitable[Outcome]]
+Begin = Callable[[Invocation, float], Outcome | Awaitable[Outcome]]
+"""Invokes as far as that goes without waiting; takes seconds by the monotonic clock, too."""
 
 _log = logging.getLogger(__name__)
 _ANYBODY = Admitted(Caller("anonymous", frozenset({"viewer"}), ("zato.ping",)), math.inf)
@@ -46,6 +54,7 @@ _DOCS = Path(__file__).parent / "docs_page"
 _AUDITED = frozenset({"editor", "admin"})
 _NOTED = frozenset({401, 403, 429})
 _MOST_HOSTS = 1000
+_INTERNAL = 500
 _AFTER_INVOKE = len(INVOKE)
 
 
@@ -84,7 +93,15 @@ class Services(Protocol):
 class _Known:
     """What was found out about a head: it holds for the next request that has the same one."""
 
-    __slots__ = ("admitted", "context", "is_change", "query", "service", "table")
+    __slots__ = (
+        "admitted",
+        "caller",
+        "context",
+        "is_change",
+        "query",
+        "service",
+        "table",
+    )
 
     def __init__(
         self,
@@ -95,7 +112,7 @@ class _Known:
         table: Table[str],
     ) -> None:
         self.service, self.admitted, self.query = service, admitted, query
-        self.context, self.table = context, table
+        self.caller, self.context, self.table = admitted.caller, context, table
         self.is_change = service.startswith("zato.") and needed_role(service) != "viewer"
 
 
@@ -108,7 +125,7 @@ class HttpApp:
 
     def __init__(
         self,
-        run: Run,
+        begin: Begin,
         services: Services,
         authenticator: Authenticator,
         *,
@@ -122,7 +139,7 @@ class HttpApp:
         new_cid: Callable[[], str] | None = None,
     ) -> None:
         self._self_audited = frozenset(self_audited)
-        self._run, self._services, self._authenticator = run, services, authenticator
+        self._begin, self._services, self._authenticator = begin, services, authenticator
         self._allowed_hosts = frozenset(allowed_hosts)
         self._hosts: dict[bytes, bool] = {}
         self._new_cid = new_cid or cids()
@@ -154,36 +171,25 @@ class HttpApp:
 
     async def __call__(self, request: Request) -> Response:
         """Answer the request; whatever happens, there is an answer."""
+        answer = self.begin(request)
+        return answer if isinstance(answer, Response) else await answer
+
+    def begin(self, request: Request) -> Response | Coroutine[Any, Any, Response]:
+        """The same, as far as that goes without waiting, which is mostly to the end.
+
+        What waits is to be awaited in the same task, at once.
+        """
+        known: _Known | None = request.memo
+        now = self._monotonic()
+        if known is None or known.admitted.until <= now or known.table is not self.table:
+            return self._find_and_answer(request)
         try:
-            known: _Known | None = request.memo
-            if (
-                known is None
-                or known.admitted.until <= self._monotonic()
-                or known.table is not self.table
-            ):
-                found = await self._find(request)
-                if isinstance(found, Response):
-                    return found
-                known = request.memo = found
-            query = known.query
-            payload, raw = payload_of(request, query) if request.body or query else (None, None)
-            caller, context, cid = known.admitted.caller, known.context, self._new_cid()
-            invocation = Invocation(
-                known.service, payload, raw, cid, "http", caller, None, None, context
-            )
-            outcome = await self._run(invocation)
-            response = response_of(outcome)
-            self.latency.add(response.status, outcome.duration_us)
-            if known.is_change:
-                deed = Deed(caller.name, "invoke", known.service, str(response.status), cid)
-                self._changed(deed, request)
-            return response  # noqa: TRY300 - it is what is answered
-        except ZatoLiteError as error:
-            return self._refused(request, error)
-        except Exception as error:  # noqa: BLE001 - the last resort; it is in the log
-            cid = self._new_cid()
-            _log.exception("request failed", extra={"cid": cid, "path": request.path})
-            return error_response(error, cid)
+            outcome = self._begin(self._invocation(known, request), now)
+            if type(outcome) is Outcome:
+                return self._answered(known, request, outcome)
+            return self._wait_and_answer(known, request, cast("Awaitable[Outcome]", outcome))
+        except Exception as error:  # noqa: BLE001 - whatever it is, there is an answer
+            return self._failed(request, error)
 
     async def admit(self, request: Request) -> Admitted:
         """Who is calling.
@@ -199,6 +205,53 @@ class HttpApp:
         known = self._authenticator.remembered(credentials)
         return known or await self._authenticator.check(credentials, request.remote_address)
 
+    async def _find_and_answer(self, request: Request) -> Response:
+        try:
+            found = await self._find(request)
+            if isinstance(found, Response):
+                return found
+            request.memo = found
+            outcome = self._begin(self._invocation(found, request), self._monotonic())
+            if not isinstance(outcome, Outcome):
+                outcome = await outcome
+            return self._answered(found, request, outcome)
+        except Exception as error:  # noqa: BLE001 - whatever it is, there is an answer
+            return self._failed(request, error)
+
+    async def _wait_and_answer(
+        self, known: _Known, request: Request, outcome: Awaitable[Outcome]
+    ) -> Response:
+        try:
+            return self._answered(known, request, await outcome)
+        except Exception as error:  # noqa: BLE001 - whatever it is, there is an answer
+            return self._failed(request, error)
+
+    def _invocation(self, known: _Known, request: Request) -> Invocation:
+        query, body = known.query, request.body
+        payload, raw = payload_of(request, query) if body or query else (None, None)
+        cid = self._new_cid()
+        return Invocation(
+            known.service, payload, raw, cid, "http", known.caller, None, None, known.context
+        )
+
+    def _answered(self, known: _Known, request: Request, outcome: Outcome) -> Response:
+        response = response_of(outcome)
+        self.latency.add(response.status, outcome.duration_us)
+        if outcome.error is not None and response.status == _INTERNAL:
+            _log_error(known.service, outcome)
+        if known.is_change:
+            who, status = known.caller.name, str(response.status)
+            self._changed(Deed(who, "invoke", known.service, status, outcome.cid), request)
+        return response
+
+    def _failed(self, request: Request, error: Exception) -> Response:
+        """What is answered when no service was invoked, or nothing could be made of its answer."""
+        if isinstance(error, ZatoLiteError):
+            return self._refused(request, error)
+        cid = self._new_cid()
+        _log.error("request failed", exc_info=error, extra={"cid": cid, "path": request.path})
+        return error_response(error, cid)
+
     async def _find(self, request: Request) -> "_Known | Response":
         """Which service is meant and who calls it; or what else is to be answered."""
         host = request.headers.get(b"host", b"")
@@ -206,7 +259,7 @@ class HttpApp:
             raise MisdirectedError("No such host is served here")
         path, method = request.path, request.method
         if path == PING and method in {"GET", "HEAD"}:
-            return self._known(request, "zato.ping", {}, _ANYBODY)
+            return self._known(request, PING_SERVICE, {}, _ANYBODY)
         if path.startswith(INVOKE):
             return await self._admit_to(path[_AFTER_INVOKE:], request, {})
         verbs = self._exact.get(path) or self._find_below(path)
@@ -272,9 +325,13 @@ class HttpApp:
             None,
             known.context,
         )
-        outcome = await self._run(invocation)
+        outcome = self._begin(invocation, self._monotonic())
+        if not isinstance(outcome, Outcome):
+            outcome = await outcome
         response = closed(response_of(outcome))
         self.latency.add(response.status, outcome.duration_us)
+        if outcome.error is not None and response.status == _INTERNAL:
+            _log_error(service, outcome)
         if known.is_change:
             who, status = known.admitted.caller.name, str(response.status)
             self._changed(Deed(who, "invoke", envelope.name, status, cid), request)
@@ -358,6 +415,12 @@ class HttpApp:
             declared = getattr(entry.cls, "rest", None)
             for text in (declared,) if isinstance(declared, str) else declared or ():
                 yield parse_channel(text), entry.name
+
+
+def _log_error(service: str, outcome: Outcome) -> None:
+    """The caller is told a cid and no more; here is what it stands for."""
+    fields = {"service": service, "cid": outcome.cid}
+    _log.error("service failed", exc_info=outcome.error, extra=fields)
 
 
 def cids() -> Callable[[], str]:

@@ -30,7 +30,8 @@ def as_asgi(app: App, most_body: int = _MOST_BODY) -> AsgiApp:
             await _live(receive, send)
             return
         try:
-            response = await app(await _request(scope, receive, most_body))
+            answer = app(await _request(scope, receive, most_body))
+            response = answer if isinstance(answer, Response) else await answer
         except (RefusedError, TooLargeError) as refused:
             response = Response(refused.status, str(refused).encode(), TEXT)
         await _send(response, send, is_head=scope["method"] == "HEAD")

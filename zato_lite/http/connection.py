@@ -12,9 +12,9 @@ import logging
 import socket
 import struct
 from asyncio.tasks import _enter_task, _leave_task  # for whoever steps a task, says «Extending»
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextvars import Context, copy_context
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from zato_lite.clock import Clock
 from zato_lite.http.head import RefusedError
@@ -31,9 +31,11 @@ from zato_lite.http.render import (
     chunk,
     rest,
 )
+from zato_lite.service.begun import Begun
 from zato_lite.wire import encode
 
-App = Callable[[Request], Coroutine[Any, Any, Response]]
+App = Callable[[Request], Response | Coroutine[Any, Any, Response]]
+"""Answers a request at once, or tells what is to be awaited for the answer."""
 
 _log = logging.getLogger(__name__)
 
@@ -62,32 +64,6 @@ class Keeper(Surroundings, Protocol):
     def left(self, connection: "Connection") -> None:
         """Count the connection out."""
         ...
-
-
-class _Begun:
-    """A coroutine that has begun and waits for something; awaiting this goes on with it."""
-
-    __slots__ = ("awaited", "cancelled", "coroutine")
-
-    def __init__(self, coroutine: Coroutine[Any, Any, Response], awaited: Any) -> None:
-        self.coroutine, self.awaited = coroutine, awaited
-        self.cancelled: asyncio.CancelledError | None = None
-
-    def __await__(self) -> Generator[Any, None, Response]:
-        coroutine, awaited = self.coroutine, self.awaited
-        try:
-            if self.cancelled is not None:
-                awaited = coroutine.throw(self.cancelled)
-            while True:
-                try:
-                    yield awaited
-                except BaseException as error:  # noqa: BLE001 - it is the coroutine's to handle
-                    awaited = coroutine.throw(error)
-                else:
-                    return (yield from coroutine.__await__())
-        except StopIteration as done:
-            response: Response = done.value
-            return response
 
 
 class Connection(asyncio.Protocol):
@@ -120,7 +96,7 @@ class Connection(asyncio.Protocol):
         self._server = server
         self._task: asyncio.Task[None] | None = None
         self._context: Context | None = None
-        self._begun: _Begun | None = None
+        self._begun: Begun[Response] | None = None
         self._rest: Coroutine[Any, Any, None] | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._drained: asyncio.Future[None] | None = None
@@ -175,10 +151,11 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take what came, and answer what is complete."""
         incoming = self._incoming
-        if incoming.feed_same(data):
-            if not self._is_busy:
-                self._answer_now()
-            return
+        if not self._is_busy:
+            request = incoming.again(data)
+            if request is not None:
+                self._answer_again(request)
+                return
         incoming.feed(data)
         if not self._is_busy:
             if incoming.asked:
@@ -244,42 +221,79 @@ class Connection(asyncio.Protocol):
 
     # In the order in which they are called
 
-    def _answer_now(self) -> None:  # noqa: C901, PLR0911 - one step after the other, and fast
-        """Answer as far as that goes without waiting, in the context of the connection's task."""
-        asked, server = self._incoming.asked, self._server
-        loop, task, context = server.loop, self._task, self._context
-        if task is None or context is None:
-            context = self._context = copy_context()
-            task = self._task = loop.create_task(self._go_on(), context=context)
-            task.add_done_callback(self._task_ended)
+    def _answer_again(self, request: Request) -> None:
+        """Answer a request that has the same head as the one before it: no time is to be lost."""
+        if self._drained is not None:
+            self._incoming.asked.append(Asked(request, True, False))
+            self._answer_now()
+            return
+        answer = self._begin(request)
+        incoming = self._incoming
+        if (
+            type(answer) is Response
+            and answer.stream is None
+            and len(answer.body) <= LARGE
+            and not incoming.is_last
+        ):
+            self._transport.write(self._server.renderer.plain(answer))
+            incoming.since = self._server.now
+        elif self._answered(Asked(request, True, False), answer):
+            self._done()
+
+    def _answer_now(self) -> None:
+        """Answer as far as that goes without waiting."""
+        asked = self._incoming.asked
         for _ in range(_TURN):
             if not asked:
                 break
             if self._drained is not None:
-                return self._hand_over()
+                self._hand_over()
+                return
             one = asked.popleft()
             if isinstance(one.request, RefusedError):
-                return self._refuse(one.request)
-            coroutine = server.app(one.request)
-            try:
-                _enter_task(loop, task)
-            except RuntimeError:  # we are fed by somebody's task: a test's
-                return self._hand_over(one, coroutine)
-            try:
-                awaited = context.run(coroutine.send, None)
-            except StopIteration as done:
-                response: Response = done.value
-            except Exception:  # noqa: BLE001 - the last resort; it is in the log
-                return self._failed(one.request)
-            else:
-                return self._hand_over(one, _Begun(coroutine, awaited))
-            finally:
-                _leave_task(loop, task)
-            if response.stream is not None or len(response.body) > LARGE:
-                return self._hand_over(one, response)
-            if not self._respond(one, response):
-                return self._over()
-        return self._done()
+                self._refuse(one.request)
+                return
+            if not self._answered(one, self._begin(one.request)):
+                return
+        self._done()
+
+    def _begin(self, request: Request) -> Response | Awaitable[Response] | None:
+        """Make the first step of answering, in the connection's task as it seems; None: failed."""
+        loop, task, context = self._server.loop, self._task, self._context
+        if task is None or context is None:
+            context = self._context = copy_context()
+            task = self._task = loop.create_task(self._go_on(), context=context)
+            task.add_done_callback(self._task_ended)
+        try:
+            _enter_task(loop, task)
+        except RuntimeError:  # we are fed by somebody's task: a test's
+            return _answered_by(self._server.app, request)
+        try:
+            answer = context.run(self._server.app, request)
+            if type(answer) is Response:
+                return answer
+            coroutine = cast("Coroutine[Any, Any, Response]", answer)
+            return Begun(coroutine, context.run(coroutine.send, None))
+        except StopIteration as done:
+            response: Response = done.value
+            return response
+        except Exception:  # noqa: BLE001 - the last resort; it is in the log
+            _log.exception("request failed", extra={"request": repr(request)})
+            return None
+        finally:
+            _leave_task(loop, task)
+
+    def _answered(self, asked: Asked, answer: Response | Awaitable[Response] | None) -> bool:
+        """Send the answer, or hand over what it takes; whether the next request is to be begun."""
+        if answer is None:
+            self._refuse(RefusedError(500, "An error has occurred"))
+        elif not isinstance(answer, Response) or answer.stream or len(answer.body) > LARGE:
+            self._hand_over(asked, answer)
+        elif self._respond(asked, answer):
+            return True
+        else:
+            self._over()
+        return False
 
     def _done(self) -> None:
         """All that could be answered at once is answered."""
@@ -295,7 +309,7 @@ class Connection(asyncio.Protocol):
     ) -> None:
         """Let the connection's task go on: with a request that waits, then with the others."""
         self._is_busy = True
-        self._begun = begun if isinstance(begun, _Begun) else None
+        self._begun = begun if isinstance(begun, Begun) else None
         self._rest = self._answer_rest(asked, begun)
         _wake(self._waiter)
 
@@ -353,7 +367,7 @@ class Connection(asyncio.Protocol):
             if isinstance(one.request, RefusedError):
                 self._refuse(one.request)
                 return
-            if not await self._answer(one, self._server.app(one.request)):
+            if not await self._answer(one, _answered_by(self._server.app, one.request)):
                 return
             if self._is_paused:
                 incoming.feed_more()
@@ -514,6 +528,11 @@ class Connection(asyncio.Protocol):
     def _plain(self, refused: RefusedError) -> bytes:
         body = encode({"result": "Error", "cid": "", "details": refused.details})
         return self._server.renderer.render(Response(refused.status, body), False, CLOSE)
+
+
+async def _answered_by(app: App, request: Request) -> Response:
+    answer = app(request)
+    return answer if isinstance(answer, Response) else await answer
 
 
 def _reset(transport: asyncio.Transport) -> None:

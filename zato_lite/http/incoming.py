@@ -79,15 +79,12 @@ class Asked(NamedTuple):
 
 
 class _Same:
-    """The head of the last request, the size of it all, and what it was parsed to.
+    """The head of the last request, its length, the size of it all, and what it was parsed to."""
 
-    One without a body is asked again as it is.
-    """
+    __slots__ = ("head", "length", "request", "size")
 
-    __slots__ = ("asked", "head", "request", "size")
-
-    def __init__(self, head: bytes, size: int, request: Request, asked: Asked | None) -> None:
-        self.head, self.size, self.request, self.asked = head, size, request, asked
+    def __init__(self, head: bytes, size: int, request: Request) -> None:
+        self.head, self.length, self.size, self.request = head, len(head), size, request
 
 
 class Incoming:
@@ -159,34 +156,22 @@ class Incoming:
             self._unfed.extend(view[at : at + _SLICE] for at in range(0, len(data), _SLICE))
             self.feed_more()
 
-    def feed_same(self, data: bytes) -> bool:
-        """Take a request whose head is, byte by byte, that of the one before it.
+    def again(self, data: bytes) -> Request | None:
+        """The request that came, if its head is, byte by byte, that of the one before it.
 
         Clients mostly send the same head again, and what was found out about it holds again. The
-        parser is left out: it stands between two requests, before and after.
+        parser is left out: it stands between two requests, before and after. It is the same
+        object as before, so that the one before must have been answered.
         """
         same = self._same
-        if same is None or len(data) != same.size or self.state != "idle" or self.is_last:
-            return False
-        if self.asked or not data.startswith(same.head):
-            return False
-        if same.asked is not None:
-            self.asked.append(same.asked)
-            return True
-        last = same.request
-        same.request = request = Request(
-            last.method,
-            last.path,
-            last.query,
-            last.headers,
-            data[len(same.head) :],
-            last.remote_address,
-            last.raw_path,
-            last.is_secure,
-            last.memo,
-        )
-        self.asked.append(Asked(request, True, False))
-        return True
+        if same is None or len(data) != same.size or not data.startswith(same.head):
+            return None
+        if self.asked or self.is_last or self.state != "idle":
+            return None
+        request = same.request
+        if same.size != same.length:
+            request.body = data[same.length :]
+        return request
 
     def feed_more(self) -> None:
         """Take what is left of what came, as far as there is room for its requests."""
@@ -309,10 +294,9 @@ class Incoming:
         if isinstance(request, RefusedError) or not keep_alive or is_old:
             return
         length = len(data) - len(request.body)
-        is_plain = request.headers.keys().isdisjoint(_NOT_KEPT)
+        is_plain = request.headers.keys().isdisjoint(_NOT_KEPT) and request.method != "HEAD"
         if is_plain and data.find(_END) == length - len(_END):
-            again = None if request.body else self.asked[0]
-            self._same = _Same(data[:length], len(data), request, again)
+            self._same = _Same(data[:length], len(data), request)
 
     def _feed(self, data: bytes | memoryview) -> None:
         try:

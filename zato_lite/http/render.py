@@ -3,7 +3,7 @@
 from email.utils import formatdate
 
 from zato_lite.http.head import RefusedError
-from zato_lite.http.message import Request, Response
+from zato_lite.http.message import JSON, Request, Response
 
 _MOST_HEADS = 1000
 _SAFE = "X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n"
@@ -69,6 +69,12 @@ CONNECTION = {
 }
 
 
+_OK = 200
+_CID = b"X-Zato-CID: "
+_FEW = 2_000
+_LENGTHS = tuple(b"\r\nContent-Length: %d\r\n\r\n" % length for length in range(_FEW))
+"""What stands between a cid and a body, for all lengths below ``_FEW``."""
+
 LARGE = 65_536
 """A body beyond this many bytes is sent by itself: joining it to its head would copy it."""
 
@@ -87,24 +93,28 @@ class Renderer:
     def __init__(self) -> None:
         self._date = b""
         self._heads: dict[tuple[int, str | None], bytes] = {}
+        self._usual = b""
 
     def date(self, second: int) -> None:
         """From now on it is this second since 1970."""
         self._date = b"Date: " + formatdate(second, usegmt=True).encode() + b"\r\n"
         self._heads.clear()
+        self._usual = self._head(Response(_OK, content_type=JSON))
 
     def plain(self, response: Response) -> bytes:
         """The bytes of a response with nothing out of the ordinary."""
-        head = self._heads.get((response.status, response.content_type)) or self._head(response)
         body = response.body
-        if response.headers or not body or len(body) > LARGE:
+        length = len(body)
+        if response.headers or not 0 < length <= LARGE:
             return self.render(response, False, b"")
-        return b"%bX-Zato-CID: %b\r\nContent-Length: %d\r\n\r\n%b" % (
-            head,
-            response.cid.encode("ascii", "replace"),
-            len(body),
-            body,
-        )
+        if response.status == _OK and response.content_type is JSON and self._usual:
+            head = self._usual
+        else:
+            head = self._heads.get((response.status, response.content_type)) or self._head(
+                response
+            )
+        end = _LENGTHS[length] if length < _FEW else b"\r\nContent-Length: %d\r\n\r\n" % length
+        return b"".join((head, _CID, response.cid.encode(), end, body))
 
     def render(self, response: Response, is_head: bool, connection: bytes) -> bytes:
         """The bytes of a response, or of its head alone if it is a stream or large."""

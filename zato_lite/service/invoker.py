@@ -87,7 +87,9 @@ class Invoker:
         answer = self.begin(invocation, self._monotonic())
         return answer if type(answer) is Outcome else await cast("Awaitable[Outcome]", answer)
 
-    def begin(self, invocation: Invocation, now: float) -> Outcome | Coroutine[Any, Any, Outcome]:
+    def begin(  # noqa: C901 - one step after the other, and fast
+        self, invocation: Invocation, now: float
+    ) -> Outcome | Coroutine[Any, Any, Outcome]:
         """The same as ``run``, as far as that goes without waiting, which is mostly to the end.
 
         Args:
@@ -99,15 +101,17 @@ class Invoker:
             in the same task, at once.
         """
         entry = self._entries.get(invocation.service)
-        if entry is None or not entry.is_plain or invocation.timeout is not None:
+        if entry is None or not entry.is_plain:
             return self._run(invocation, now)
-        cid = invocation.cid or self._new_cid()
+        cid, timeout = invocation.cid or self._new_cid(), invocation.timeout
         entry.calls += 1
         has_ended, seconds = True, 0.0
         service = token = None
         try:
             service = self._first(entry, invocation, cid)
             token = _CONTEXT.set(service._origin)
+            if timeout is not None:
+                service._deadline = now + timeout
             if entry.is_typed:
                 read_first_input(service, entry, invocation)
             coroutine: Coroutine[Any, Any, Any] = service.handle()
@@ -121,6 +125,8 @@ class Invoker:
             response = service._response
             if response is not None or entry.write is not None:
                 payload = answer_of(service, entry, payload)
+            if timeout is not None and self._monotonic() - now > timeout:
+                raise _TooLateError(service, timeout)  # noqa: TRY301 - it is told
         except BaseException as error:  # noqa: BLE001 - it is told
             return self._failed(_counted(entry, error), service, cid, now)
         finally:
@@ -139,10 +145,16 @@ class Invoker:
     ) -> Outcome:
         """Wait for what a service waits for, to its end."""
         origin = service._origin
+        timeout = origin.invocation.timeout
         token = _CONTEXT.set(origin)
         seconds = 0.0
         try:
-            payload = answer_of(service, entry, await begun)
+            if timeout is None:
+                returned = await begun
+            else:
+                left = timeout - (self._monotonic() - started)
+                returned = await _in_time(service, timeout, left, begun)
+            payload = answer_of(service, entry, returned)
         except BaseException as error:  # noqa: BLE001 - it is told
             return self._failed(_counted(entry, error), service, origin.cid, started)
         finally:
@@ -265,14 +277,14 @@ class Invoker:
 
     def _first(self, entry: Entry, invocation: Invocation, cid: str) -> Service[Any, Any]:
         """The service that is invoked from outside."""
-        depth = len(invocation.path)
-        if depth > MAX_DEPTH or not entry.is_active:
-            raise _refusal(entry, depth, invocation.path)
+        path = invocation.path
+        if path or not entry.is_active:
+            _check(entry, path)
         service = entry.cls()
         service._origin = Origin(self, self.call, invocation, cid, invocation.sink)
         service._parent = None
         service._payload = invocation.payload
-        service._depth = depth
+        service._depth = len(path)
         service._in_thread = False
         service._deadline = service._request = service._response = None
         return service
@@ -315,28 +327,35 @@ class Invoker:
         if inherited is not None and inherited <= deadline:
             return await self._perform(service, entry)
         service._deadline = deadline
-        task = cast("asyncio.Task[Any]", asyncio.current_task())
-        is_expired = False
+        return await _in_time(service, seconds, seconds, self._perform(service, entry))
 
-        def expire() -> None:
-            nonlocal is_expired
-            is_expired = True
-            task.cancel()
 
-        before = task.cancelling()
-        timer = task.get_loop().call_later(max(0.0, seconds), expire)
-        try:
-            payload = await self._perform(service, entry)
-        except BaseException as error:
-            if is_expired and task.uncancel() <= before:
-                raise _TooLateError(service, seconds) from error
-            raise
-        finally:
-            timer.cancel()
-        if is_expired:  # it went on regardless; what it says now comes too late
-            task.uncancel()
-            raise _TooLateError(service, seconds)
-        return payload
+async def _in_time(
+    service: Service[Any, Any], seconds: float, left: float, work: Awaitable[Any]
+) -> Any:
+    """What comes of the work, if it comes within what is left of the seconds."""
+    task = cast("asyncio.Task[Any]", asyncio.current_task())
+    is_expired = False
+
+    def expire() -> None:
+        nonlocal is_expired
+        is_expired = True
+        task.cancel()
+
+    before = task.cancelling()
+    timer = task.get_loop().call_later(max(0.0, left), expire)
+    try:
+        result = await work
+    except BaseException as error:
+        if is_expired and task.uncancel() <= before:
+            raise _TooLateError(service, seconds) from error
+        raise
+    finally:
+        timer.cancel()
+    if is_expired:  # it went on regardless; what it says now comes too late
+        task.uncancel()
+        raise _TooLateError(service, seconds)
+    return result
 
 
 class _TooLateError(DeadlineError):
@@ -391,6 +410,11 @@ def _refusal(entry: Entry, depth: int, path: tuple[str, ...]) -> Exception:
         way = " → ".join((*path[:6], "…", *path[-1:], entry.name))
         return InvocationError(f"Services are nested more than {MAX_DEPTH} deep: {way}")
     return InvocationError(f"A service cannot invoke itself, name:[{entry.name}]")
+
+
+def _check(entry: Entry, path: tuple[str, ...]) -> None:
+    if len(path) > MAX_DEPTH or not entry.is_active:
+        raise _refusal(entry, len(path), path)
 
 
 def _is_being_cancelled() -> bool:

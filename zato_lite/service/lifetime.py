@@ -9,7 +9,7 @@ import inspect
 from collections.abc import Callable, Generator
 from typing import Any
 
-from msgspec import UNSET, ValidationError, convert
+from msgspec import ValidationError, convert
 
 from zato_lite.errors import BadInputError, MethodNotAllowedError
 from zato_lite.service.base import Service
@@ -18,7 +18,6 @@ from zato_lite.service.message import Invocation
 from zato_lite.service.registry import Entry
 from zato_lite.service.request import Bunch, Request, Response, input_of
 from zato_lite.service.typed import Convert
-from zato_lite.wire import decode
 
 Steps = Generator[Any, Any, Any]
 """Yields what each step came to, awaitable or not, and is sent what that came to."""
@@ -73,16 +72,10 @@ def read_first_input(service: Service[Any, Any], entry: Entry, invocation: Invoc
     """The same for what came from outside; in a query string everything is text."""
     payload, read = invocation.payload, entry.read
     if read is not None:
-        found = invocation.input
-        if found is not UNSET and type(found) is entry.input:
-            payload = UNSET
-        else:
-            if found is not UNSET:  # it was read as the type of a version that is gone
-                payload = decode(invocation.raw or b"null")
-            http = invocation.http
-            if http is not None and http.method == "GET" and entry.read_text is not None:
-                read = entry.read_text
-            found = _read(entry, read, input_of(None, invocation) if payload is None else payload)
+        http = invocation.http
+        if http is not None and http.method == "GET" and entry.read_text is not None:
+            read = entry.read_text
+        found = _read(entry, read, input_of(None, invocation) if payload is None else payload)
         service._request = Request(found, payload, invocation)
     if entry.has_elements:
         service._response = Response(Answer())

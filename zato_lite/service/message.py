@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
-from msgspec import UNSET
 
 from zato_lite.log import Sink
 
@@ -74,8 +73,6 @@ class Invocation(msgspec.Struct):
         cid: correlation id; travels along inner calls. Empty: a new one is made.
         timeout: seconds that it may take, or None.
         path: names of the invocations it is nested in already, outermost first.
-        input: the payload as the type that the service declares, if it was read as that already;
-            ``payload`` may be left out then, as it is in ``raw``.
         sink: where the lines go that are logged in it, besides the log; None for nowhere.
     """
 
@@ -89,7 +86,6 @@ class Invocation(msgspec.Struct):
     job: JobContext | None = None
     http: HttpContext | None = None
     path: tuple[str, ...] = ()
-    input: Any = UNSET
     sink: Sink | None = None
 
 

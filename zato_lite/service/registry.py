@@ -46,8 +46,7 @@ class Entry:
         is_active: False refuses invocations.
         is_blocking: its ``handle`` is a plain function, run in a worker thread.
         input, output: declared types, or None; ``read``, ``write``: how payloads become the one,
-            and how answers become the other. ``read_text`` reads a query string; ``decode`` a JSON
-            text, or gives UNSET if that takes a closer look (None: it always does).
+            and how answers become the other. ``read_text`` reads a query string.
         is_native: the input is of a type that msgspec knows itself.
         has_elements: the answer is declared as a list of elements, and may be set one by one.
         hooks, verbs: which hooks it has, and which HTTP methods it has handlers of its own for.
@@ -61,7 +60,6 @@ class Entry:
     __slots__ = (
         "calls",
         "cls",
-        "decode",
         "ended",
         "errors",
         "has_elements",
@@ -104,7 +102,6 @@ class Entry:
         self.output = gives.type if gives else None
         self.read = takes.reader() if takes else None
         self.is_native = takes.is_native if takes else False
-        self.decode = takes.decoder() if takes else None
         self.read_text = takes.reader(is_strict=False) if takes else None
         self.write = gives.writer() if gives else None
         self.has_elements = isinstance(self.output, Elements)

@@ -4,12 +4,10 @@ from collections.abc import Mapping
 from typing import Any, Generic, cast
 
 import msgspec
-from msgspec import UNSET
 from typing_extensions import TypeVar
 
 from zato_lite.errors import BadInputError, FieldError
 from zato_lite.service.message import HttpContext, Invocation
-from zato_lite.wire import decode
 
 In = TypeVar("In", default=Any)
 Out = TypeVar("Out", default=Any)
@@ -90,13 +88,13 @@ class Request(msgspec.Struct, Generic[In]):
 
     Attributes:
         input: the message as the declared type; without one, with attribute access.
-        message: ``payload``, or UNSET as long as nobody has asked for it.
+        payload: the message as values: a dictionary, a list, text, bytes, or None.
         invocation: the one from outside that it came with, or None.
         known_http: ``http``, once it was asked for.
     """
 
     input: In
-    message: Any
+    payload: Any
     invocation: Invocation | None
     known_http: Http | None = None
 
@@ -104,17 +102,6 @@ class Request(msgspec.Struct, Generic[In]):
     def of(cls, payload: Any, invocation: Invocation | None) -> "Request[Any]":
         """The request of a service that declares no input."""
         return Request(input_of(payload, invocation), payload, invocation)
-
-    @property
-    def payload(self) -> Any:
-        """The message as values: a dictionary, a list, text, bytes, or None."""
-        if self.message is UNSET and self.invocation is not None:
-            self.message = decode(self.invocation.raw or b"null")
-        return self.message
-
-    @payload.setter
-    def payload(self, value: Any) -> None:
-        self.message = value
 
     @property
     def raw_request(self) -> Any:

@@ -17,7 +17,7 @@ from typing import (
 )
 
 import msgspec
-from msgspec import UNSET, inspect
+from msgspec import inspect
 
 from zato_lite.errors import BadInputError, FieldError, InvocationError
 from zato_lite.service.base import Service
@@ -49,16 +49,6 @@ class Declared(NamedTuple):
     def is_native(self) -> bool:
         """Whether it is a type that msgspec knows itself."""
         return not (isinstance(self.type, Elements) or _is_pydantic(self.type))
-
-    def decoder(self) -> Convert | None:
-        """Makes the declared input of a JSON text, or UNSET if that takes a closer look.
-
-        None for types that are not read from text directly.
-        """
-        is_read = isinstance(self.type, type) and (
-            issubclass(self.type, msgspec.Struct) or dataclasses.is_dataclass(self.type)
-        )
-        return _decoder(self.type) if is_read and self.is_native else None
 
     def writer(self) -> Convert:
         """Checks what a service answers against what it declared."""
@@ -105,32 +95,6 @@ def _reader(wanted: Any, convert: Convert, *, is_strict: bool) -> Convert:
             raise BadInputError.of(wrong_fields(payload, wanted, is_strict, error)) from error
 
     return read
-
-
-def _decoder(wanted: type) -> Convert:
-    decode: Convert = msgspec.json.Decoder(wanted).decode
-
-    def read(data: bytes) -> Any:
-        """The input, if writing it again gives the same text, so that nothing was lost.
-
-        A key that is there twice, or that nobody declared, would be; what is written in another
-        order, or left out, takes the long way. Integers beyond 64 bits are looked at there.
-        """
-        try:
-            value = decode(data)
-            text = _write_json(value)
-        except (ValueError, TypeError, OverflowError, RecursionError):
-            return UNSET
-        is_same = text == data or text.translate(None, _SPACE) == data.translate(None, _SPACE)
-        return value if is_same and _LONG not in data.translate(_DIGITS) else UNSET
-
-    return read
-
-
-_write_json = msgspec.json.Encoder().encode
-_SPACE = b" \t\r\n"
-_DIGITS = bytes.maketrans(b"123456789", b"000000000")
-_LONG = b"0" * 19
 
 
 def _read_pydantic(wanted: Any, payload: Any) -> Any:
