@@ -1,7 +1,6 @@
 """What time it is, and who wakes whom: the only module that asks the time."""
 
 import asyncio
-import contextlib
 import ctypes
 import itertools
 import os
@@ -76,7 +75,8 @@ class _Waker:
     """Alarms of one loop on one of the kernel's timers, which is exact and never early.
 
     It runs by wall time itself: a step of the clock moves it along. It is closed whenever nobody
-    waits, as nobody tells it that its loop ends.
+    waits, as nobody tells it that its loop ends. It is never read: setting it anew has the same
+    effect, and that is done after each ring anyway.
     """
 
     def __init__(self, clock: SystemClock, loop: asyncio.AbstractEventLoop) -> None:
@@ -86,6 +86,7 @@ class _Waker:
         self._waiting = 0
         self._timer: int | None = None
         self._set_to: int | None = None
+        self._wanted = _Itimerspec()
 
     def add(self, instant: int, wake: Callable[[], None]) -> Alarm:
         alarm = _KernelAlarm(self, wake)
@@ -111,23 +112,22 @@ class _Waker:
             self._loop.add_reader(self._timer, self._ring)
         if instant != self._set_to:
             self._set_to = instant
-            _set_timer(self._timer, max(instant, 1))
+            _set_timer(self._timer, max(instant, 1), self._wanted)
 
     def _ring(self) -> None:
-        if self._timer is not None:
-            with contextlib.suppress(BlockingIOError):
-                os.read(self._timer, 8)
         self._set_to = None
         now = self._clock.now()
         due: list[_KernelAlarm] = []
         while self._alarms and self._alarms[0][0] <= now:
             due.append(heappop(self._alarms)[2])
-        for alarm in due:
-            wake = alarm.wake
-            if wake is not None:
-                alarm.cancel()
-                wake()
-        self._set()
+        try:
+            for alarm in due:
+                wake = alarm.wake
+                if wake is not None:
+                    alarm.cancel()
+                    wake()
+        finally:  # or it would ring on and on
+            self._set()
 
     def _close(self) -> None:
         self._alarms.clear()
@@ -178,17 +178,13 @@ class _NappingAlarm:
             self._handle = self._loop.call_later(min(left, self.LONGEST_NAP_S), self._nap)
 
 
-class _Timespec(ctypes.Structure):
-    _fields_ = (("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long))
-
-
-class _Itimerspec(ctypes.Structure):
-    _fields_ = (("interval", _Timespec), ("value", _Timespec))
-
+_Itimerspec = ctypes.c_long * 4
+"""Interval and instant, each in seconds and nanoseconds."""
 
 _TFD_NONBLOCK_CLOEXEC = 0o2004000
 _TFD_TIMER_ABSTIME = 1
-_LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+# Keeps the GIL: these calls do not block, and whoever gives it away may wait for it.
+_LIBC = ctypes.PyDLL(None, use_errno=True) if sys.platform == "linux" else None
 _HAS_TIMERS = _LIBC is not None and hasattr(_LIBC, "timerfd_create")
 
 
@@ -201,10 +197,10 @@ def _create_timer() -> int:
     return timer
 
 
-def _set_timer(timer: int, instant: int) -> None:
+def _set_timer(timer: int, instant: int, wanted: "ctypes.Array[ctypes.c_long]") -> None:
     if _LIBC is None:
         raise NotImplementedError
     seconds, microseconds = divmod(instant, 1_000_000)
-    wanted = _Itimerspec(_Timespec(0, 0), _Timespec(seconds, microseconds * 1000))
-    if _LIBC.timerfd_settime(timer, _TFD_TIMER_ABSTIME, ctypes.byref(wanted), None):
+    wanted[2], wanted[3] = seconds, microseconds * 1000
+    if _LIBC.timerfd_settime(timer, _TFD_TIMER_ABSTIME, wanted, None):
         raise OSError(ctypes.get_errno(), "timerfd_settime")
