@@ -196,7 +196,7 @@ async def test_what_was_missed_gets_what_its_job_says(
 ) -> None:
     job_id = await world.create(on_missed=policy, trigger=world.every(10))
 
-    world.clock.advance(seconds=109)
+    world.clock.advance(seconds=108)
     for _ in range(40):
         await world.go(0)
         world.clock.advance(milliseconds=10)

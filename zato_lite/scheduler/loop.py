@@ -31,8 +31,11 @@ from zato_lite.timetable.plan import Downtime
 
 Result = TypeVar("Result")
 
-LEAD = SECOND // 2
-"""Runs are claimed by so much before their instant, and at least by half of it."""
+LEAD = SECOND
+"""Runs are claimed by so much before their instant at most."""
+
+MARGIN = SECOND // 4
+"""They are claimed by so much before it at least: a commit may take long."""
 
 CLAIM_SIZE = 1_000
 
@@ -79,12 +82,21 @@ class Scheduler:
             reconsider=self._reconsider,
             has_room=self._bell.set,
         )
-        self._settler = Settler(database, clock, self._node, self._runway, self.accept)
+        self._settler = Settler(
+            database,
+            clock,
+            self._node,
+            self._runway,
+            accept=self.accept,
+            claim_along=self._claim_along,
+        )
         self._runway.settle, self._runway.begins = self._settler.take, self._settler.begins
         self._tasks: list[asyncio.Task[None]] = []
         self._errands: set[asyncio.Task[None]] = set()
         self._alarm: Alarm | None = None
         self._wake_at: Instant | None = None
+        self._following: Instant | None = None
+        self._is_idle = False
         self._downtime: Downtime | None = None
 
     # Life
@@ -149,13 +161,13 @@ class Scheduler:
         if not self._node.is_running:
             return
         now = self._clock.now()
-        moment = now if next_at is None else max(now, next_at - LEAD // 2)
+        moment = now if next_at is None else max(now, next_at - MARGIN)
         if self._wake_at is None or moment < self._wake_at:
             self._wake_in_time(moment)
 
     async def tick(self) -> None:
         """Claim what is due once, and start what it is time for."""
-        self._wake_at = None  # from now on whatever changes counts, as this claim may miss it
+        self._wake_at = self._following = None  # whatever changes from now on, this may miss it
         place, more, exact = claims.PLACE, True, None
         claimed: Claimed | None = None
         while more:
@@ -173,9 +185,22 @@ class Scheduler:
             self._nap(exact, claimed.following)
 
     async def _claim_on(self) -> None:
-        await self._bell.wait()
+        self._is_idle = True
+        try:
+            await self._bell.wait()
+        finally:
+            self._is_idle = False
         self._bell.clear()
         await self.tick()
+
+    def _claim_along(self) -> bool:
+        """Claim now if anything can be claimed: outcomes that are to be kept come along."""
+        if not self._is_idle or self._runway.is_full():
+            return False
+        if self._following is None or self._following > self._clock.now() + LEAD:
+            return False
+        self._bell.set()
+        return True
 
     async def _for_ever(self, work: Callable[[], Awaitable[object]], name: str) -> None:
         """Do it again and again: a store that is full or away comes back.
@@ -219,12 +244,13 @@ class Scheduler:
         self.accept(claimed.fires)
 
     def _nap(self, exact: Instant | None, following: Instant | None) -> None:
+        self._following = None if self._node.others else following
         now = self._clock.now()
         moments = [now + (NODES_EVERY if self._node.others else LONGEST_NAP)]
         if exact is not None:
             moments.append(exact)
         if following is not None:
-            moments.append(following - (0 if self._node.others else LEAD // 2))
+            moments.append(following - (0 if self._node.others else MARGIN))
         if self._wake_at is not None:
             moments.append(self._wake_at)
         if not self._bell.is_set():

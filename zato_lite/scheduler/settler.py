@@ -16,9 +16,11 @@ from zato_lite.store.runs import Ended, Fire
 from zato_lite.store.settling import Settlement
 from zato_lite.timetable.settle import Settled
 
-LINGER_S = 0.25
-"""Between two commits of outcomes that nobody waits for; the first after a quiet time is kept at
-once. Each commit costs as much as dozens of runs; and a claim takes along what there is."""
+LINGER_S = 0.5
+"""Outcomes that nobody waits for are kept back so long at most, and so long after the last ones.
+
+The first after a quiet time is kept at once. Each commit costs as much as dozens of runs; and a
+claim takes along what there is."""
 
 MOST_LINGERING = 1_000
 """So many outcomes are kept before their time."""
@@ -37,6 +39,8 @@ class Settler:
 
     Args:
         accept: takes new runs that follow from an outcome.
+        claim_along: claims what is due soon and takes along what there is to be kept; whether
+            there is anything to claim.
     """
 
     def __init__(
@@ -45,16 +49,19 @@ class Settler:
         clock: Clock,
         node: Node,
         runway: Runway,
+        *,
         accept: Callable[[Iterable[Fire]], None],
+        claim_along: Callable[[], bool],
     ) -> None:
         self._database, self._clock, self._node = database, clock, node
-        self._runway, self._accept = runway, accept
+        self._runway, self._accept, self._claim_along = runway, accept, claim_along
         self.refused = 0
         self._rest = asyncio.Event()
         self._done: list[Ended] = []
         self._unkept = 0
         self._flush_is_due = False
         self._flushed_at = 0.0
+        self._latest: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         """Use the loop that is running."""
@@ -63,25 +70,30 @@ class Settler:
     def take(self, ended: Ended) -> None:
         """Keep it soon, or at once if anything waits for it."""
         self._done.append(ended)
-        if not self._flush_is_due:
-            self._flush_in_time()
         if len(self._done) >= MOST_LINGERING and not self._unkept:
             self.submit_done()
         if ended.outcome != "ok" or ended.settled.callbacks or ended.fire.kind != "scheduled":
-            self._loop.call_soon(self._flush)  # somebody, or something else, waits for it
+            self._flush_soon()  # somebody, or something else, waits for it
+        elif not self._flush_is_due:
+            self._flush_in_time()
         if ended.settled.outcome is not None:
             self._runway.forget(ended.fire)
 
     def _flush_in_time(self) -> None:
-        self._flush_is_due = True
-        if self._node.others:  # they would take it to be in flight
+        if self._node.others or self._loop.time() >= self._flushed_at + LINGER_S:
+            self._flush_soon()  # others would take it to be in flight
+        elif self._latest is None:
+            self._latest = self._loop.call_later(LINGER_S, self._flush)
+
+    def _flush_soon(self) -> None:
+        """Together with all that ends in the same turn of the loop."""
+        if not self._flush_is_due:
+            self._flush_is_due = True
             self._loop.call_soon(self._flush)
-        else:
-            self._loop.call_at(self._flushed_at + LINGER_S, self._flush)
 
     def _flush(self) -> None:
         self._flush_is_due = False
-        if not self._unkept:
+        if not self._unkept and self._done and not self._claim_along():
             self.submit_done()
 
     def submit_done(self) -> None:
@@ -93,6 +105,9 @@ class Settler:
 
     def _submit(self, batch: list[Ended]) -> None:
         self._flushed_at = self._loop.time()
+        if self._latest is not None:
+            self._latest.cancel()
+            self._latest = None
         now, node = self._clock.now(), self._node.id
         self._unkept += 1
         held = [ended.fire.job_id for ended in batch if _may_pause(ended)]
