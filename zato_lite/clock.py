@@ -10,7 +10,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from heapq import heappop, heappush
 from typing import Protocol
-from weakref import WeakKeyDictionary
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -54,7 +53,7 @@ class SystemClock:
     """The machine's clock."""
 
     def __init__(self) -> None:
-        self._wakers: WeakKeyDictionary[asyncio.AbstractEventLoop, _Waker] = WeakKeyDictionary()
+        self._waker: _Waker | None = None
 
     def now(self) -> int:
         return time.time_ns() // 1000
@@ -65,9 +64,9 @@ class SystemClock:
         loop = asyncio.get_running_loop()
         if not _HAS_TIMERS:
             return _NappingAlarm(self, instant, wake)
-        waker = self._wakers.get(loop)
-        if waker is None:
-            waker = self._wakers[loop] = _Waker(self, loop)
+        waker = self._waker
+        if waker is None or waker.loop is not loop:  # another one's goes on with what it has
+            waker = self._waker = _Waker(self, loop)
         return waker.add(instant, wake)
 
 
@@ -80,7 +79,7 @@ class _Waker:
     """
 
     def __init__(self, clock: SystemClock, loop: asyncio.AbstractEventLoop) -> None:
-        self._clock, self._loop = clock, loop
+        self._clock, self.loop = clock, loop
         self._alarms: list[tuple[int, int, _KernelAlarm]] = []
         self._numbers = itertools.count()
         self._waiting = 0
@@ -109,7 +108,7 @@ class _Waker:
         instant = self._alarms[0][0]
         if self._timer is None:
             self._timer = _create_timer()
-            self._loop.add_reader(self._timer, self._ring)
+            self.loop.add_reader(self._timer, self._ring)
         if instant != self._set_to:
             self._set_to = instant
             _set_timer(self._timer, max(instant, 1), self._wanted)
@@ -124,16 +123,20 @@ class _Waker:
             for alarm in due:
                 wake = alarm.wake
                 if wake is not None:
-                    alarm.cancel()
+                    alarm.wake = None
+                    self._waiting -= 1
                     wake()
         finally:  # or it would ring on and on
-            self._set()
+            if self._waiting:
+                self._set()
+            else:
+                self._close()
 
     def _close(self) -> None:
         self._alarms.clear()
         self._set_to = None
         if self._timer is not None:
-            self._loop.remove_reader(self._timer)
+            self.loop.remove_reader(self._timer)
             os.close(self._timer)
             self._timer = None
 

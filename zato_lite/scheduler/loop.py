@@ -31,8 +31,9 @@ from zato_lite.timetable.plan import Downtime
 
 Result = TypeVar("Result")
 
-LEAD = SECOND
-"""Runs are claimed by so much before their instant at most."""
+LEAD = 3 * SECOND // 4
+"""Runs are claimed by so much before their instant at most: so long may pass between two claims,
+with ``MARGIN`` for the next one. More of it would have a crash count more runs as begun."""
 
 MARGIN = SECOND // 4
 """They are claimed by so much before it at least: a commit may take long."""
@@ -227,7 +228,14 @@ class Scheduler:
         node = self._node.id
         return await self.carry(
             lambda c: claims.claim(
-                c, now, horizon, node, limit=CLAIM_SIZE, place=place, downtime=self._downtime
+                c,
+                now,
+                horizon,
+                node,
+                limit=CLAIM_SIZE,
+                place=place,
+                margin=MARGIN,
+                downtime=self._downtime,
             ),
             self._take,
         )

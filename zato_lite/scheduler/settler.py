@@ -16,11 +16,11 @@ from zato_lite.store.runs import Ended, Fire
 from zato_lite.store.settling import Settlement
 from zato_lite.timetable.settle import Settled
 
-LINGER_S = 0.5
+LINGER_S = 0.45
 """Outcomes that nobody waits for are kept back so long at most, and so long after the last ones.
 
 The first after a quiet time is kept at once. Each commit costs as much as dozens of runs; and a
-claim takes along what there is."""
+claim takes along what there is. A little less than half a second, for what comes each half."""
 
 MOST_LINGERING = 1_000
 """So many outcomes are kept before their time."""

@@ -8,13 +8,17 @@ import msgspec
 from zato_lite.store import jobs, ledger, pauses
 from zato_lite.store.ports import Connection, Row
 from zato_lite.store.runs import INSERT, Fire
-from zato_lite.store.sql import advance, ids_of, listed, one, write_rows
+from zato_lite.store.sql import advance, ids_of, listed, one, only, write_rows
 from zato_lite.timetable.calendar import Calendar
-from zato_lite.timetable.job import Instant, Job
+from zato_lite.timetable.job import SECOND, Instant, Job
 from zato_lite.timetable.plan import Downtime, JobPlan, JobState, plan
 
 PLACE: tuple[Instant, int] = (-(2**62), 0)
 """Before every due instant and every job."""
+
+
+SHORT = SECOND // 100
+"""Most runs take less."""
 
 
 class Claimed(NamedTuple):
@@ -23,7 +27,8 @@ class Claimed(NamedTuple):
     Attributes:
         fires: this node's alone. cancel: jobs whose runs in flight are to be cancelled.
         place: from here on, when there is ``more``.
-        exact: the first instant up to the horizon at which something is to be decided.
+        exact: the first instant up to the horizon at which to claim again: something is to be
+            decided then, or can be that could not now.
         following: the first due instant beyond the horizon.
         is_shared: other processes are on the same database, or were when they died.
     """
@@ -39,10 +44,14 @@ class Claimed(NamedTuple):
 
 _Due = tuple[int, Instant, Instant, int, int, int, Job]
 
+_STATE = """SELECT EXISTS (SELECT 1 FROM setting WHERE name = ?),
+    (SELECT count(*) FROM node)"""
+
 _DUE = """SELECT '[' || group_concat('[' || t.job_id || ',' || t.next_at || ',' || t.cursor || ','
         || t.started || ',' || t.number || ','
         || (SELECT count(*) FROM run r WHERE r.job_id = t.job_id AND r.outcome IS NULL)
-        || ',' || j.definition || ']') || ']'
+        || ',' || j.definition || ']') || ']',
+        (SELECT min(next_at) FROM timer WHERE next_at > ?1)
     FROM (SELECT * FROM timer WHERE next_at <= ?1 AND next_at >= ?2
           AND (next_at > ?2 OR job_id > ?3)
           ORDER BY next_at, job_id LIMIT ?4) t JOIN job j ON j.id = t.job_id"""
@@ -58,21 +67,24 @@ def claim(
     *,
     limit: int,
     place: tuple[Instant, int] = PLACE,
+    margin: Instant = 0,
     downtime: Downtime | None = None,
 ) -> Claimed:
     """Decide what is due, and what will be by ``horizon`` if nothing can come between.
 
     A run that is claimed before its instant is one that is sure to be: its job has nothing in
-    flight, and one slot alone. All others are decided at their own instant.
+    flight, and one slot alone. All others are decided at their own instant, or, when the run
+    before may have ended by then, ``margin`` before it.
     """
-    if pauses.current(connection) is not None:
+    is_paused, processes = only(connection, _STATE, (pauses.NAME,))
+    if is_paused:
         return Claimed((), (), place, more=False)
-    shared = int(one(connection, "SELECT count(*) FROM node")) > 1
+    shared = processes > 1
     if shared:
         horizon = now  # nobody can hold what another process has claimed
-    text = one(connection, _DUE, (horizon, *place, limit))
+    text, following = only(connection, _DUE, (horizon, *place, limit))
     due = _decode_due(text) if text else []
-    batch = _Batch(connection, now, node, downtime)
+    batch = _Batch(connection, now, node, margin, downtime)
     for line in due:
         batch.take(line)
     batch.write()
@@ -80,7 +92,6 @@ def claim(
     if len(due) == limit:
         place = max((line[1], line[0]) for line in due)
         return Claimed(batch.fires, batch.cancel, place, more=True, exact=exact, is_shared=shared)
-    following = one(connection, "SELECT min(next_at) FROM timer WHERE next_at > ?", (horizon,))
     return Claimed(
         batch.fires,
         batch.cancel,
@@ -96,10 +107,15 @@ class _Batch:
     """The plans of many jobs in the making, written together."""
 
     def __init__(
-        self, connection: Connection, now: Instant, node: int, downtime: Downtime | None
+        self,
+        connection: Connection,
+        now: Instant,
+        node: int,
+        margin: Instant,
+        downtime: Downtime | None,
     ) -> None:
         self._connection, self._now, self._node = connection, now, node
-        self._downtime = downtime
+        self._margin, self._downtime = margin, downtime
         self._calendars: dict[str, Calendar] | None = None
         self._timers: list[Row] = []
         self._entries: list[ledger.Line] = []
@@ -114,8 +130,13 @@ class _Batch:
         at = next_at
         if next_at <= self._now:
             at = self._now
-        elif in_flight or job.on_crash != "rerun" or not job.is_active:
+        elif job.on_crash != "rerun" or not job.is_active:
             self.later.append(next_at)
+            return
+        elif in_flight:
+            # By then the run of the slot before may have ended, and this one can be claimed.
+            again = max(next_at - self._margin, cursor + SHORT)
+            self.later.append(again if self._now < again < next_at else next_at)
             return
         state = JobState(job_id, job, cursor, started)
         if in_flight:

@@ -10,12 +10,13 @@ from zato_lite.store.sql import execute, ids_of, one
 from zato_lite.timetable.job import Instant
 from zato_lite.timetable.plan import Entry, resumed
 
-_PAUSE = "scheduler.pause"
+NAME = "scheduler.pause"
+"""Of the setting that says so."""
 
 
 def current(connection: Connection) -> Pause | None:
     """The pause of the whole scheduler, if there is one."""
-    text = one(connection, "SELECT value FROM setting WHERE name = ?", (_PAUSE,))
+    text = one(connection, "SELECT value FROM setting WHERE name = ?", (NAME,))
     return None if text is None else msgspec.json.decode(text, type=Pause)
 
 
@@ -26,7 +27,7 @@ def pause_all(connection: Connection, pause: Pause, begun: Begun) -> tuple[Pause
     execute(
         connection,
         "INSERT INTO setting VALUES (?, ?)",
-        (_PAUSE, msgspec.json.encode(pause).decode()),
+        (NAME, msgspec.json.encode(pause).decode()),
     )
     early = ids_of(
         connection,
@@ -43,7 +44,7 @@ def resume_all(connection: Connection, now: Instant) -> None:
     pause = current(connection)
     if pause is None:
         return
-    execute(connection, "DELETE FROM setting WHERE name = ?", (_PAUSE,))
+    execute(connection, "DELETE FROM setting WHERE name = ?", (NAME,))
     words = "the scheduler was paused" + (f": {pause.note}" if pause.note else "")
     due = ids_of(connection, "SELECT job_id AS id FROM timer WHERE next_at <= ?", (now,))
     known = jobs.calendars(connection)

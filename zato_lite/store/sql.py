@@ -56,6 +56,12 @@ def one(connection: Connection, statement: str, values: Sequence[Any] = ()) -> A
     return found
 
 
+def only(connection: Connection, statement: str, values: Sequence[Any] = ()) -> Sequence[Any]:
+    """The one row that there is."""
+    (found,) = connection.execute(statement, values)
+    return found
+
+
 def ids_of(connection: Connection, statement: str, values: Sequence[Any] = ()) -> list[int]:
     """The statement's one column, which is whole numbers, in one step."""
     text = one(connection, f"SELECT json_group_array(id) FROM ({statement})", values)
@@ -64,9 +70,12 @@ def ids_of(connection: Connection, statement: str, values: Sequence[Any] = ()) -
 
 def advance(connection: Connection, sequence: str, count: int) -> range:
     """So many numbers that nobody had before."""
-    value = int(one(connection, "SELECT value FROM sequence WHERE name = ?", (sequence,)))
-    execute(connection, "UPDATE sequence SET value = ? WHERE name = ?", (value + count, sequence))
-    return range(value + 1, value + count + 1)
+    last: int = one(
+        connection,
+        "UPDATE sequence SET value = value + ? WHERE name = ? RETURNING value",
+        (count, sequence),
+    )
+    return range(last - count + 1, last + 1)
 
 
 def execute(connection: Connection, statement: str, values: Sequence[Any] = ()) -> int:

@@ -138,6 +138,8 @@ class SqliteStore:
         try:
             connection = apsw.Connection(self.path, statementcachesize=200)
             connection.set_busy_timeout(BUSY_MS)
+            # One plan for all values: a bound LIMIT would have its statement prepared each time.
+            connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
             if not self.is_in_memory:
                 _pragma(connection, "journal_mode = wal")
             _pragma(connection, "synchronous = full")
