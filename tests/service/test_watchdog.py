@@ -1,5 +1,9 @@
 import asyncio
 import threading
+from collections.abc import Iterator
+
+import pytest
+import uvloop
 
 from zato_lite import Service
 from zato_lite.service.invoker import Invoker
@@ -8,7 +12,16 @@ from zato_lite.service.registry import Registry
 from zato_lite.service.watchdog import Watchdog
 
 
-async def test_a_service_that_blocks_the_loop_is_named_with_its_stack() -> None:
+@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def loop(request: pytest.FixtureRequest) -> Iterator[asyncio.AbstractEventLoop]:
+    loop: asyncio.AbstractEventLoop = request.param()
+    yield loop
+    loop.close()
+
+
+def test_a_service_that_blocks_the_loop_is_named_with_its_stack(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
     dog = Watchdog(limit=0.02)
 
     class Blocks(Service):
@@ -22,8 +35,12 @@ async def test_a_service_that_blocks_the_loop_is_named_with_its_stack() -> None:
 
     registry = Registry()
     registry.add(Blocks)
-    async with dog:
-        await Invoker(registry).run(Invocation("blocks"))
+
+    async def run() -> None:
+        async with dog:
+            await Invoker(registry).run(Invocation("blocks"))
+
+    loop.run_until_complete(run())
 
     assert dog.stalls[-1].service == "blocks"
     assert "threading.Event().wait(0.01)" in dog.stalls[-1].stack
@@ -34,3 +51,25 @@ async def test_a_loop_that_turns_is_left_in_peace() -> None:
         await asyncio.sleep(0)
 
     assert dog.stalls == []
+
+
+def test_a_loop_at_rest_is_left_asleep() -> None:
+    loop = uvloop.new_event_loop()
+    signs = 0
+    ask = loop.call_soon_threadsafe
+
+    def count(*values: object, **options: object) -> object:
+        nonlocal signs
+        signs += threading.current_thread().name == "zato-lite-watchdog"
+        return ask(*values, **options)  # type: ignore[arg-type]
+
+    loop.call_soon_threadsafe = count  # type: ignore[assignment]
+
+    async def rest() -> None:
+        async with Watchdog(limit=0.01):
+            await asyncio.sleep(0.5)
+
+    loop.run_until_complete(rest())
+    loop.close()
+
+    assert 0 < signs < 20  # of some hundred looks

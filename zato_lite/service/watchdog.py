@@ -1,6 +1,8 @@
 """Names the service that keeps the loop from turning, and says where in its code it is."""
 
 import asyncio
+import inspect
+import itertools
 import logging
 import sys
 import threading
@@ -21,8 +23,15 @@ class Stall(NamedTuple):
     stack: str
 
 
+ASK_AT_REST = 20
+"""A loop that seems to be at rest is asked for a sign in one look of so many."""
+
+
 class Watchdog:
     """A thread that looks at the loop; ``async with`` watches it.
+
+    A loop that waits for something to happen is left asleep: its thread is then seen where the
+    loop was started. (That is so with uvloop; one written in Python is asked each time.)
 
     Args:
         limit: seconds that the loop may not turn.
@@ -40,7 +49,10 @@ class Watchdog:
         loop = asyncio.get_running_loop()
         ident = threading.get_ident()
         self._thread = threading.Thread(
-            target=self._watch, args=(loop, ident), name="zato-lite-watchdog", daemon=True
+            target=self._watch,
+            args=(loop, ident, _starter(sys._getframe())),
+            name="zato-lite-watchdog",
+            daemon=True,
         )
         self._thread.start()
         return self
@@ -53,9 +65,15 @@ class Watchdog:
     ) -> None:
         self._over.set()
 
-    def _watch(self, loop: asyncio.AbstractEventLoop, ident: int) -> None:
+    def _watch(
+        self, loop: asyncio.AbstractEventLoop, ident: int, starter: FrameType | None
+    ) -> None:
         """Ask the loop for a sign, again and again; a stall is told once, when it is noticed."""
-        while not self._over.wait(self.limit / 2):
+        for look in itertools.count(1):
+            if self._over.wait(self.limit / 2):
+                return
+            if look % ASK_AT_REST and sys._current_frames().get(ident) is starter:
+                continue
             self._turned.clear()
             try:
                 loop.call_soon_threadsafe(self._turned.set)
@@ -73,6 +91,13 @@ class Watchdog:
             "loop blocked",
             extra={"service": stall.service, "seconds": stall.seconds, "stack": stall.stack},
         )
+
+
+def _starter(frame: FrameType | None) -> FrameType | None:
+    """What has started the loop: the innermost frame on a stack that is no coroutine's."""
+    while frame is not None and frame.f_code.co_flags & inspect.CO_COROUTINE:
+        frame = frame.f_back
+    return frame
 
 
 def _service_in(frame: FrameType | None) -> str:
