@@ -172,11 +172,11 @@ class Scheduler:
         place, more, exact = claims.PLACE, True, None
         claimed: Claimed | None = None
         while more:
+            self._settler.submit_done()
             if self._runway.is_full():
                 return
             now = self._clock.now()
             horizon = now if self._node.others else now + LEAD
-            self._settler.submit_done()
             claimed = await self._claim(now, horizon, place)
             place, more = claimed.place, claimed.more
             if claimed.is_shared and not self._node.others:

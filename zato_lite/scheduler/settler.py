@@ -59,8 +59,8 @@ class Settler:
         self._rest = asyncio.Event()
         self._done: list[Ended] = []
         self._unkept = 0
-        self._flush_is_due = False
-        self._flushed_at = 0.0
+        self._flush_is_due = self._is_awaited = False
+        self._flush_at = 0.0
         self._latest: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
@@ -70,20 +70,20 @@ class Settler:
     def take(self, ended: Ended) -> None:
         """Keep it soon, or at once if anything waits for it."""
         self._done.append(ended)
+        if (
+            ended.outcome != "ok"  # somebody, or something else, waits for it
+            or ended.settled.callbacks
+            or ended.fire.kind != "scheduled"
+            or self._node.others  # they would take it to be in flight
+            or self._loop.time() >= self._flush_at
+        ):
+            self._flush_soon()
+        else:
+            self._flush_later()
         if len(self._done) >= MOST_LINGERING and not self._unkept:
             self.submit_done()
-        if ended.outcome != "ok" or ended.settled.callbacks or ended.fire.kind != "scheduled":
-            self._flush_soon()  # somebody, or something else, waits for it
-        elif not self._flush_is_due:
-            self._flush_in_time()
         if ended.settled.outcome is not None:
             self._runway.forget(ended.fire)
-
-    def _flush_in_time(self) -> None:
-        if self._node.others or self._loop.time() >= self._flushed_at + LINGER_S:
-            self._flush_soon()  # others would take it to be in flight
-        elif self._latest is None:
-            self._latest = self._loop.call_later(LINGER_S, self._flush)
 
     def _flush_soon(self) -> None:
         """Together with all that ends in the same turn of the loop."""
@@ -91,10 +91,22 @@ class Settler:
             self._flush_is_due = True
             self._loop.call_soon(self._flush)
 
+    def _flush_later(self) -> None:
+        if self._latest is None:
+            self._latest = self._loop.call_later(LINGER_S, self._flush)
+
     def _flush(self) -> None:
         self._flush_is_due = False
-        if not self._unkept and self._done and not self._claim_along():
+        self._disarm()
+        if self._unkept:
+            self._is_awaited = True
+        elif self._done and not self._claim_along():
             self.submit_done()
+
+    def _disarm(self) -> None:
+        if self._latest is not None:
+            self._latest.cancel()
+            self._latest = None
 
     def submit_done(self) -> None:
         """Keep what there is."""
@@ -104,10 +116,8 @@ class Settler:
         self._submit(batch)
 
     def _submit(self, batch: list[Ended]) -> None:
-        self._flushed_at = self._loop.time()
-        if self._latest is not None:
-            self._latest.cancel()
-            self._latest = None
+        self._flush_at = self._loop.time() + LINGER_S
+        self._disarm()
         now, node = self._clock.now(), self._node.id
         self._unkept += 1
         held = [ended.fire.job_id for ended in batch if _may_pause(ended)]
@@ -139,8 +149,11 @@ class Settler:
                 self._runway.forget(ended.fire)
         self._runway.await_next(settlement.again)
         self._accept(settlement.fires)
-        if self._done and not self._flush_is_due:
-            self._flush_in_time()
+        if self._is_awaited:
+            self._is_awaited = False
+            self._flush_soon()
+        elif self._done:
+            self._flush_later()
         if not self._runway.flights and not self._done and not self._unkept:
             self._rest.set()
 

@@ -10,15 +10,11 @@ from zato_lite.store.ports import Connection, Row
 from zato_lite.store.runs import INSERT, Fire
 from zato_lite.store.sql import advance, ids_of, listed, one, only, write_rows
 from zato_lite.timetable.calendar import Calendar
-from zato_lite.timetable.job import SECOND, Instant, Job
+from zato_lite.timetable.job import Instant, Job
 from zato_lite.timetable.plan import Downtime, JobPlan, JobState, plan
 
 PLACE: tuple[Instant, int] = (-(2**62), 0)
 """Before every due instant and every job."""
-
-
-SHORT = SECOND // 100
-"""Most runs take less."""
 
 
 class Claimed(NamedTuple):
@@ -74,7 +70,7 @@ def claim(
 
     A run that is claimed before its instant is one that is sure to be: its job has nothing in
     flight, and one slot alone. All others are decided at their own instant, or, when the run
-    before may have ended by then, ``margin`` before it.
+    before may have ended by then, up to ``margin`` before it.
     """
     is_paused, processes = only(connection, _STATE, (pauses.NAME,))
     if is_paused:
@@ -134,9 +130,7 @@ class _Batch:
             self.later.append(next_at)
             return
         elif in_flight:
-            # By then the run of the slot before may have ended, and this one can be claimed.
-            again = max(next_at - self._margin, cursor + SHORT)
-            self.later.append(again if self._now < again < next_at else next_at)
+            self._look_again(next_at, cursor)
             return
         state = JobState(job_id, job, cursor, started)
         if in_flight:
@@ -179,7 +173,12 @@ class _Batch:
         next_at = planned.next_at
         self._timers.append((job_id, next_at, planned.cursor, planned.started, number))
         if next_at is not None:
-            self.later.append(next_at)
+            self._look_again(next_at, planned.cursor)
+
+    def _look_again(self, next_at: Instant, cursor: Instant) -> None:
+        """In time to claim a slot ahead: the run of the one before may have ended by then."""
+        moment = next_at - min(self._margin, (next_at - cursor) // 4)
+        self.later.append(moment if moment > self._now else next_at)
 
     def write(self) -> None:
         """Move the jobs on, and write down what runs and what does not."""
