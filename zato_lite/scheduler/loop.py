@@ -96,7 +96,7 @@ class Scheduler:
         self._errands: set[asyncio.Task[None]] = set()
         self._alarm: Alarm | None = None
         self._wake_at: Instant | None = None
-        self._following: Instant | None = None
+        self._next_due: Instant | None = None
         self._is_idle = False
         self._downtime: Downtime | None = None
 
@@ -168,7 +168,7 @@ class Scheduler:
 
     async def tick(self) -> None:
         """Claim what is due once, and start what it is time for."""
-        self._wake_at = self._following = None  # whatever changes from now on, this may miss it
+        self._wake_at = self._next_due = None  # whatever changes from now on, this may miss it
         place, more, exact = claims.PLACE, True, None
         claimed: Claimed | None = None
         while more:
@@ -198,7 +198,7 @@ class Scheduler:
         """Claim now if anything can be claimed: outcomes that are to be kept come along."""
         if not self._is_idle or self._runway.is_full():
             return False
-        if self._following is None or self._following > self._clock.now() + LEAD:
+        if self._next_due is None or self._next_due > self._clock.now() + LEAD:
             return False
         self._bell.set()
         return True
@@ -252,13 +252,14 @@ class Scheduler:
         self.accept(claimed.fires)
 
     def _nap(self, exact: Instant | None, following: Instant | None) -> None:
-        self._following = None if self._node.others else following
-        now = self._clock.now()
-        moments = [now + (NODES_EVERY if self._node.others else LONGEST_NAP)]
+        now, is_alone = self._clock.now(), not self._node.others
+        moments = [now + (LONGEST_NAP if is_alone else NODES_EVERY)]
         if exact is not None:
             moments.append(exact)
         if following is not None:
-            moments.append(following - (0 if self._node.others else MARGIN))
+            moments.append(following - (MARGIN if is_alone else 0))
+        due = [moment for moment in (exact, following) if moment is not None]
+        self._next_due = min(due, default=None) if is_alone else None
         if self._wake_at is not None:
             moments.append(self._wake_at)
         if not self._bell.is_set():

@@ -80,11 +80,11 @@ def claim(
         horizon = now  # nobody can hold what another process has claimed
     text, following = only(connection, _DUE, (horizon, *place, limit))
     due = _decode_due(text) if text else []
-    batch = _Batch(connection, now, node, margin, downtime)
+    batch = _Batch(connection, now, node, (horizon, margin), downtime)
     for line in due:
         batch.take(line)
     batch.write()
-    exact = min((moment for moment in batch.later if moment <= horizon), default=None)
+    exact = min(batch.later, default=None)
     if len(due) == limit:
         place = max((line[1], line[0]) for line in due)
         return Claimed(batch.fires, batch.cancel, place, more=True, exact=exact, is_shared=shared)
@@ -94,24 +94,30 @@ def claim(
         place,
         more=False,
         exact=exact,
-        following=following,
+        following=min((*batch.beyond, *(() if following is None else (following,))), default=None),
         is_shared=shared,
     )
 
 
 class _Batch:
-    """The plans of many jobs in the making, written together."""
+    """The plans of many jobs in the making, written together.
+
+    Attributes:
+        fires, cancel: see ``Claimed``.
+        later: when to claim again for jobs that are due by the horizon.
+        beyond: when jobs that were moved on are due, beyond the horizon.
+    """
 
     def __init__(
         self,
         connection: Connection,
         now: Instant,
         node: int,
-        margin: Instant,
+        ahead: tuple[Instant, Instant],
         downtime: Downtime | None,
     ) -> None:
         self._connection, self._now, self._node = connection, now, node
-        self._margin, self._downtime = margin, downtime
+        (self._horizon, self._margin), self._downtime = ahead, downtime
         self._calendars: dict[str, Calendar] | None = None
         self._timers: list[Row] = []
         self._entries: list[ledger.Line] = []
@@ -119,6 +125,7 @@ class _Batch:
         self.fires: list[Fire] = []
         self.cancel: list[int] = []
         self.later: list[Instant] = []
+        self.beyond: list[Instant] = []
 
     def take(self, due: _Due) -> None:
         """Plan one job, at its own instant if that is still to come."""
@@ -172,7 +179,11 @@ class _Batch:
             self._starts.append((job_id, job, number, start.slot, at, behind))
         next_at = planned.next_at
         self._timers.append((job_id, next_at, planned.cursor, planned.started, number))
-        if next_at is not None:
+        if next_at is None:
+            return
+        if next_at > self._horizon:
+            self.beyond.append(next_at)
+        else:
             self._look_again(next_at, planned.cursor)
 
     def _look_again(self, next_at: Instant, cursor: Instant) -> None:

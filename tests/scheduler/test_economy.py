@@ -1,0 +1,159 @@
+"""How little is done for a run: few commits, few wake-ups, and nothing late for it."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.scheduler.conftest import World
+from zato_lite.scheduler import settler
+from zato_lite.timetable.job import SECOND, Interval, OneTime
+
+
+@pytest.fixture
+def commits(world: World, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many claims and settlements each commit had that had any."""
+    commit, submit = world.store._commit, world.store.submit
+    submitted: list[Any] = []
+    sizes: list[int] = []
+
+    def noted(operation: Callable[[Any], Any], done: Callable[[Any, Any], None]) -> None:
+        submitted.append(operation)
+        submit(operation, done)
+
+    def counted(tasks: Any) -> Any:
+        if size := sum(operation in submitted for operation, _ in tasks):
+            sizes.append(size)
+        return commit(tasks)
+
+    monkeypatch.setattr(world.store, "submit", noted)
+    monkeypatch.setattr(world.store, "_commit", counted)
+    return sizes
+
+
+async def outcome_is(world: World, job_id: int, wanted: str) -> bool:
+    """Whether it is so after a while, with nothing done for it but what happens by itself."""
+    for _ in range(2_000):
+        if (await world.outcomes(job_id))[:1] == [wanted]:
+            return True
+        await asyncio.sleep(0)
+    return False
+
+
+async def turns(world: World) -> None:
+    """Let the loop do what it has to do by itself."""
+    for _ in range(20):
+        await world.store.read(lambda c: None)
+
+
+async def test_an_outcome_is_kept_in_the_commit_that_claims_the_next_slot(
+    world: World, commits: list[int]
+) -> None:
+    half = Interval(start=world.clock.now() + SECOND // 2, milliseconds=500)
+    job_id = await world.create(trigger=half)
+    await turns(world)
+    commits.clear()
+
+    world.clock.advance(seconds=0.5)
+    ended = await outcome_is(world, job_id, "ok")
+
+    runs = await world.runs(job_id)
+    assert ended
+    assert [run.outcome for run in runs] == ["ok", "running"]
+    assert runs[1].slot == world.clock.now() + SECOND // 2
+    assert commits == [1, 2], "the first slot is claimed; it is settled and the next claimed"
+
+
+async def test_outcomes_that_nobody_waits_for_are_kept_back_for_the_next_claim(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settler, "LINGER_S", 60)
+    slots = [world.clock.now() + second * SECOND for second in (10, 20)]
+    first, second = [
+        await world.create(name=f"j{slot}", trigger=OneTime(start=slot)) for slot in slots
+    ]
+    world.clock.advance(seconds=10)
+    at_once = await outcome_is(world, first, "ok")
+
+    world.clock.advance(seconds=9.75)
+    await turns(world)
+    world.clock.advance(seconds=0.25)
+    await turns(world)
+    has_run, before = len(world.calls), await world.outcomes(second)
+    await world.scheduler.tick()
+
+    assert at_once
+    assert (has_run, before) == (2, ["running"])
+    assert await world.outcomes(second) == ["ok"]
+
+
+async def test_outcomes_are_kept_back_for_no_longer_than_half_a_second(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settler, "LINGER_S", 0.02)
+    ids = [
+        await world.create(
+            name=f"j{second}", trigger=OneTime(start=world.clock.now() + second * SECOND)
+        )
+        for second in (10, 20, 30)
+    ]
+
+    for _ in ids:
+        world.clock.advance(seconds=9.75)
+        await turns(world)
+        world.clock.advance(seconds=0.25)
+        await turns(world)
+
+    async with asyncio.timeout(10):
+        for job_id in ids:
+            while not await outcome_is(world, job_id, "ok"):
+                pass
+
+
+async def test_a_failure_during_a_commit_is_kept_right_after_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settler, "LINGER_S", 60)
+    gate, submit = asyncio.Event(), world.store.submit
+
+    async def fail(_: object) -> None:
+        await gate.wait()
+        raise ValueError
+
+    def opening(operation: Callable[[Any], Any], done: Callable[[Any, Any], None]) -> None:
+        submit(operation, done)
+        gate.set()
+
+    world.services["fails"] = fail
+    await world.create(name="ok", trigger=world.once(10))
+    failing = await world.create(name="fails", service="fails", trigger=world.once(10))
+    await world.go(9.8)
+    monkeypatch.setattr(world.store, "submit", opening)
+
+    world.clock.advance(seconds=0.2)
+
+    assert await outcome_is(world, failing, "error")
+
+
+async def test_a_slot_is_claimed_ahead_as_soon_as_the_run_before_can_have_ended(
+    world: World,
+) -> None:
+    often = Interval(start=world.clock.now() + SECOND, milliseconds=400)
+    job_id = await world.create(trigger=often)
+    begin = world.clock.now()
+    await world.go(0.9)  # the first is claimed, the second cannot be yet
+
+    alarms = []
+    while (alarm := world.clock.next_alarm or 0) <= begin + 1_900_000:
+        alarms.append(alarm - begin)
+        world.clock.set(alarm)
+        await turns(world)
+
+    starts = [1_000_000, 1_400_000, 1_800_000]
+    runs = await world.runs(job_id)
+    assert [at for at in alarms if at in starts] == starts
+    assert all(
+        run.claimed_at < run.slot and (run.slot - run.claimed_at) * 4 >= 400_000 for run in runs
+    )
+    assert len(runs) >= len(starts)
