@@ -55,7 +55,9 @@ async def test_an_outcome_is_kept_in_the_commit_that_claims_the_next_slot(
     await turns(world)
     commits.clear()
 
-    world.clock.advance(seconds=0.5)
+    for _ in range(2):
+        world.clock.advance(seconds=0.25)
+        await turns(world)
     ended = await outcome_is(world, job_id, "ok")
 
     runs = await world.runs(job_id)

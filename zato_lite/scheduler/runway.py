@@ -11,6 +11,7 @@ from typing import Literal
 from zato_lite.clock import Alarm, Clock
 from zato_lite.scheduler.flight import Flight, Verdict
 from zato_lite.scheduler.node import NODES_EVERY, Node
+from zato_lite.scheduler.steps import Steps
 from zato_lite.scheduler.waiting import Waiting
 from zato_lite.service.message import Invocation, Outcome
 from zato_lite.store.runs import Ended, Fire
@@ -60,6 +61,7 @@ class Runway:
         self._reconsider, self._has_room = reconsider, has_room
         self.waiting = Waiting()
         self.flights: dict[int, Flight] = {}
+        self._steps = Steps()
         self._numbers = count()
         self._alarm: Alarm | None = None
         self._start_at: Instant | None = None
@@ -73,9 +75,11 @@ class Runway:
     def start(self) -> None:
         """Use the loop that is running."""
         self._loop = asyncio.get_running_loop()
+        self._steps.start()
 
     def stop(self) -> None:
         """Start nothing more at its instant."""
+        self._steps.stop()
         if self._alarm is not None:
             self._alarm.cancel()
 
@@ -169,10 +173,23 @@ class Runway:
         flight = Flight(fire)
         self.flights[fire.run_id] = flight
         self._by_service[fire.job.service] += 1
-        flight.task = self._loop.create_task(self._fly(flight))
+        task = self._steps.task()
+        if task is None:
+            flight.task = self._loop.create_task(self._fly(flight))
+        elif not self._goes_on(flight, task):
+            return
         if not self._unarmed:
             self._loop.call_soon(self._arm)
         self._unarmed.append(flight)
+
+    def _goes_on(self, flight: Flight, task: asyncio.Task[None]) -> bool:
+        """Make the first step here and now; whether there are others."""
+        flight.task = task
+        try:
+            return self._steps.begin(self._fly(flight))
+        except Exception:  # noqa: BLE001 - whatever it was, others are to be started yet
+            _log.exception("attempt broken off", extra={"job": flight.fire.job.name})
+            return False
 
     def _arm(self) -> None:
         """Set deadlines, except for services that have ended at once, as most do."""
