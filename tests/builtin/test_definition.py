@@ -1,9 +1,11 @@
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 import pytest
 
-from zato_lite.builtin.definition import edited, fields, read, read_all
+from zato_lite.builtin.definition import edited, fields, read
+from zato_lite.builtin.many import AT_ONCE, read_many
 from zato_lite.errors import BadInputError
 from zato_lite.timetable.job import Cron, Interval, Job, OneTime
 from zato_lite.timetable.zone import parse_moment
@@ -122,7 +124,7 @@ def test_a_wrong_zone_hides_no_wrong_expression() -> None:
 @pytest.mark.parametrize("field", ["on_success_job", "on_error_job"])
 def test_a_job_does_not_call_itself_back(field: str) -> None:
     with pytest.raises(BadInputError, match="would never end"):
-        read_all([{**EVERY, "name": "other", field: "often"}, {**EVERY, field: "often"}], NOW)
+        _read_all([{**EVERY, "name": "other", field: "often"}, {**EVERY, field: "often"}])
 
 
 def test_what_cannot_be_a_field_is_refused_with_the_nearest() -> None:
@@ -183,17 +185,68 @@ def test_many_alike_are_read_as_each_would_be_alone() -> None:
         for extra in (None, "x", {"n": 1})
     ]
 
-    assert read_all(definitions, NOW) == [read(each, NOW) for each in definitions]
+    assert _read_all(definitions) == [read(each, NOW) for each in definitions]
 
 
 def test_what_is_wrong_with_one_of_many_is_told_with_its_place() -> None:
     with pytest.raises(BadInputError) as caught:
-        read_all(
+        _read_all(
             [ONCE, {**ONCE, "name": ""}, 7, {**ONCE, "name": "a\0"}, {**EVERY, "seconds": [1]},
-             {**ONCE, "extra": "\ud800"}],
-            NOW,
+             {**ONCE, "extra": "\ud800"}]
         )  # fmt: skip
 
     assert [error.field for error in caught.value.errors] == [
         "jobs[1].name", "jobs[2].", "jobs[3].name", "jobs[4].seconds", "jobs[5].extra"
     ]  # fmt: skip
+
+
+def test_many_in_a_row_are_read_as_each_would_be_alone() -> None:
+    rows = [
+        {**kind, "name": f"  {kind['name']} ž {n} ", "extra": extra}
+        for kind in (EVERY, CRON, RICH)
+        for extra in (None, "x", {"n": 1}, "", "ZATO_NONE")
+        for n in range(AT_ONCE)
+    ]
+
+    assert _read_all(rows) == [read(each, NOW) for each in rows]
+
+
+@pytest.mark.parametrize(
+    ("change", "wrong"),
+    [
+        ({"minutes": True}, "minutes"),
+        ({"name": "ZATO_NONE"}, "name"),
+        ({"name": "a\0"}, "name"),
+        ({"name": "x" * 201}, "name"),
+        ({"name": None}, "name"),
+        ({"extra": "\ud800"}, "extra"),
+        ({"extra": "x" * 500_001}, "extra"),
+        ({"is_active": 7}, "is_active"),
+        ({"priority": float("nan")}, "priority"),
+        ({"often": 1}, "often"),
+        ({"name": "back"}, "on_success_job"),
+    ],
+)
+@pytest.mark.parametrize("place", [0, 1, AT_ONCE - 1, AT_ONCE, AT_ONCE + 9])
+def test_one_wrong_among_many_alike_is_found(
+    change: dict[str, Any], wrong: str, place: int
+) -> None:
+    rows = [{**EVERY, "minutes": 1, "on_success_job": "back", "name": f"n{n}"} for n in range(300)]
+    rows[place].update(change)
+
+    with pytest.raises(BadInputError) as caught:
+        _read_all(rows)
+
+    assert [error.field for error in caught.value.errors] == [f"jobs[{place}].{wrong}"]
+
+
+def test_one_is_not_true_among_many_that_are_alike() -> None:
+    rows = [{**EVERY, "name": f"n{n}", "max_retries": 1} for n in range(AT_ONCE)]
+    rows[7]["max_retries"] = 1.0
+    rows[8]["is_active"] = 1
+
+    assert _read_all(rows) == [read(each, NOW) for each in rows]
+
+
+def _read_all(definitions: Sequence[Any]) -> list[Job]:
+    return [job for part in read_many(definitions, NOW) for job in part.jobs]

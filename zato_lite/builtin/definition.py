@@ -4,7 +4,7 @@
 ones over them: there is one reading of a definition, for create, edit, import and preview.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -26,7 +26,7 @@ from zato_lite.builtin.fields import (
     zone,
 )
 from zato_lite.clock import to_datetime
-from zato_lite.errors import BadInputError, FieldError
+from zato_lite.errors import BadInputError
 from zato_lite.timetable import trigger as triggers
 from zato_lite.timetable.job import (
     CrashPolicy,
@@ -46,7 +46,6 @@ from zato_lite.wire import encode
 
 PERIODS = ("weeks", "days", "hours", "minutes", "seconds", "milliseconds")
 EXTRA_MOST = 500_000
-_ERRORS_MOST = 100
 _DAY_MS = 86_400_000
 _NO_PERIOD = "At least one of ['weeks', 'days', 'hours', 'minutes', 'seconds'] must be given"
 _ACCEPTED = ("cluster_id", "id", "service_id", "service_name", "should_ignore_existing",
@@ -61,11 +60,12 @@ class _Rule(NamedTuple):
     read: Read[Any]
 
 
-_extra_text = text(EXTRA_MOST)
+_text = text(EXTRA_MOST)
 
 
-def _extra(value: Any) -> str:
-    return _extra_text(value if isinstance(value, str) else encode(value).decode())
+def extra_text(value: Any) -> str:
+    """What the service receives, as text; what is no text is written as JSON."""
+    return _text(value if isinstance(value, str) else encode(value).decode())
 
 
 def _repeats(value: Any) -> int | None:
@@ -76,7 +76,7 @@ _RULES: dict[str, _Rule] = {
     "name": _Rule("name", name),
     "service": _Rule("service", name),
     "is_active": _Rule("is_active", flag),
-    "extra": _Rule("extra", _extra),
+    "extra": _Rule("extra", extra_text),
     "repeats": _Rule("repeats", _repeats),
     "on_missed": _Rule("on_missed", one_of(MissedPolicy)),
     "catch_up_window_seconds": _Rule("catch_up_window", whole(0, 10**10)),
@@ -135,7 +135,7 @@ def read(sent: Any, now: Instant) -> Job:
     if isinstance(sent, dict) and not is_unsent(sent.get("start_date")) and "end_date" not in sent:
         if len(_kept) >= _KEPT_MOST:
             _kept.clear()
-        return _read_alike(sent, now, _kept)
+        return read_alike(sent, now, _kept)
     return _read(sent, now)
 
 
@@ -157,37 +157,20 @@ def _read(sent: Any, now: Instant) -> Job:
     return Job(trigger=trigger, **values)
 
 
-def read_all(sent: Sequence[Any], now: Instant) -> list[Job]:
-    """The jobs of many definitions; those that differ in name and extra only are read once.
+def read_alike(sent: Any, now: Instant, read_before: dict[Any, Job]) -> Job:
+    """``read``, by way of a job whose definition was the same but for name and extra.
 
-    Raises:
-        BadInputError: lists what is wrong with each, as ``jobs[3].name``; at most 100 of them.
+    Args:
+        sent: the fields.
+        now: when a job without ``start_date`` starts.
+        read_before: such jobs, for nobody else to look into; it grows.
     """
-    read_before: dict[Any, Job] = {}
-    jobs: list[Job] = []
-    errors: list[FieldError] = []
-    for place, definition in enumerate(sent):
-        try:
-            jobs.append(_read_alike(definition, now, read_before))
-        except BadInputError as error:
-            errors += (
-                FieldError(f"jobs[{place}].{it.field}", it.value, f"jobs[{place}]: {it.message}")
-                for it in error.errors or (FieldError("", None, str(error)),)
-            )
-            if len(errors) >= _ERRORS_MOST:
-                break
-    if errors:
-        raise BadInputError.of(errors[:_ERRORS_MOST])
-    return jobs
-
-
-def _read_alike(sent: Any, now: Instant, read_before: dict[Any, Job]) -> Job:
-    """``read``, by way of a job whose definition was the same but for name and extra."""
     if not isinstance(sent, dict):
         raise BadInputError(f"a JSON object is expected, not {shown(sent)}")
     rest = sent.copy()
     job_name, extra = rest.pop("name", None), rest.pop("extra", None)
     is_plain = isinstance(job_name, str) and job_name.isprintable() and job_name.isascii()
+    is_plain = is_plain and not is_unsent(job_name)
     try:
         key = (*rest.items(), *map(type, rest.values()))  # 1 is not True
         alike = read_before.get(key) if is_plain else None
@@ -199,7 +182,7 @@ def _read_alike(sent: Any, now: Instant, read_before: dict[Any, Job]) -> Job:
             read_before[key] = msgspec.structs.replace(job, extra=None)
         return job
     try:
-        own_name, own_extra = name(job_name), None if is_unsent(extra) else _extra(extra)
+        own_name, own_extra = name(job_name), None if is_unsent(extra) else extra_text(extra)
     except (ValueError, TypeError):
         return _read(sent, now)  # says what is wrong
     if own_name in (alike.on_success_job, alike.on_error_job):

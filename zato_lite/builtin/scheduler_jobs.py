@@ -1,11 +1,14 @@
 """Jobs as services: create, edit, delete, execute, list, get; the surface is Zato's."""
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 from zato_lite.builtin.change import Change
-from zato_lite.builtin.definition import edited, fields, read, read_all
+from zato_lite.builtin.definition import edited, fields, read
 from zato_lite.builtin.fields import Read, Reader, flag, naive_iso, name, text, whole
+from zato_lite.builtin.many import read_many
 from zato_lite.builtin.watch import watch_over
 from zato_lite.errors import BadInputError, FieldError, ForbiddenError, JobExistsError
 from zato_lite.scheduler.jobs import Jobs
@@ -22,6 +25,10 @@ PAGE_SIZE = 20
 PAGE_MOST = 100
 _UNPAGED_MOST = 100_000
 _BULK_MOST = 1_000_000
+_concerns = attrgetter(
+    "service", "on_success_service", "on_error_service", "calendar", "alert_after_intervals"
+)
+"""What of a job is looked at besides itself: where two agree in it, one is enough."""
 
 
 class Create(Change):
@@ -58,11 +65,16 @@ class CreateMany(Change):
         reader = Reader(self.request.payload)
         sent = reader.required("jobs", definitions(_BULK_MOST), ())
         reader.check()
-        jobs = read_all(sent, self.clock.now())
-        must_be_allowed(jobs, self.services, self.caller)
-        await calendars_must_exist(jobs, self.jobs)
+        jobs: list[Job] = []
+        kinds: dict[Any, Job] = {}
+        for part in read_many(sent, self.clock.now()):
+            jobs += part.jobs
+            kinds.update((_concerns(job), job) for job in part.kinds)
+            await asyncio.sleep(0)  # 100,000 definitions take a while, and others have jobs to run
+        must_be_allowed(kinds.values(), self.services, self.caller)
+        await calendars_must_exist(kinds.values(), self.jobs)
         self.response.payload = {"ids": await self.jobs.create(jobs)}
-        await watch_over(jobs, self.jobs, self.clock.now())
+        await watch_over(kinds.values(), self.jobs, self.clock.now())
         return f"{len(jobs)} jobs"
 
 
@@ -206,7 +218,7 @@ def definitions(most: int) -> Read[Sequence[Mapping[str, Any]]]:
     def read_list(value: Any) -> Sequence[Mapping[str, Any]]:
         if not isinstance(value, list) or len(value) > most:
             raise ValueError(f"a list of at most {most} definitions")
-        if not all(isinstance(each, Mapping) for each in value):
+        if not all(issubclass(kind, Mapping) for kind in set(map(type, value))):
             raise ValueError("a list of definitions, each an object")
         return value
 

@@ -10,7 +10,8 @@ import msgspec
 from zato_lite.clock import Clock
 from zato_lite.errors import BadInputError, ZatoLiteError
 from zato_lite.scheduler.loop import Scheduler
-from zato_lite.store import claims, demand, history, jobs, nodes, pauses
+from zato_lite.store import claims, creation, demand, history, jobs, nodes, pauses
+from zato_lite.store.creation import Created, Part
 from zato_lite.store.history import Span, Wanted
 from zato_lite.store.jobs import Begun
 from zato_lite.store.ports import Connection, Database
@@ -27,6 +28,7 @@ from zato_lite.store.rows import (
     WatchedRow,
 )
 from zato_lite.store.runs import Fire
+from zato_lite.store.sql import in_parts
 from zato_lite.timetable.calendar import Calendar
 from zato_lite.timetable.job import Instant, Job
 from zato_lite.timetable.trigger import slots_between
@@ -39,8 +41,7 @@ MOST_BACKFILLED = 10_000
 
 _Fires = list[Fire]
 _Rows = list[JobRow]
-_Created = list[list[int] | ZatoLiteError]
-_Creation = tuple[Sequence[Job], "asyncio.Future[Sequence[int]]"]
+_Creation = tuple[Sequence[Part], "asyncio.Future[Sequence[int]]"]
 
 
 class Applied(NamedTuple):
@@ -70,12 +71,14 @@ class Jobs:
         """Keep new jobs, all or none; their ids in the same order.
 
         Raises:
+            BadInputError: a text of a definition is none that can be kept.
             JobExistsError: a name is taken, or given twice.
         """
+        parts = await _ready(new)
         future: asyncio.Future[Sequence[int]] = asyncio.get_running_loop().create_future()
         if not self._creations:
             asyncio.get_running_loop().call_soon(self._create_together)
-        self._creations.append((new, future))
+        self._creations.append((parts, future))
         return await future
 
     async def edit(self, job_id: int, change: Change) -> JobRow:
@@ -100,6 +103,7 @@ class Jobs:
 
     async def apply(self, creates: Sequence[Job], edits: Mapping[int, Job]) -> Applied:
         """Create and edit jobs, all or nothing."""
+        parts = await _ready(creates)
         now = self._clock.now()
 
         def work(
@@ -109,7 +113,7 @@ class Jobs:
                 jobs.edit(connection, job_id, _always(job), now, begun)
                 for job_id, job in edits.items()
             ]
-            return _or_raise(jobs.create(connection, [creates], now)[0]), edited
+            return _or_raise(creation.create(connection, [parts], now).answers[0]), edited
 
         created, _ = await self._scheduler.change(
             list(edits), work, lambda result: _revoked(result[1])
@@ -413,14 +417,14 @@ class Jobs:
         creations, self._creations = self._creations, []
         now = self._clock.now()
 
-        def created(answers: _Created | None, error: BaseException | None) -> None:
+        def created(done: Created | None, error: BaseException | None) -> None:
             for place, (_, future) in enumerate(creations):
-                _answer(future, error if answers is None else answers[place])
-            soonest = [job.trigger.start for group, _ in creations for job in group]
-            self._scheduler.changed(min(soonest, default=now))
+                _answer(future, error if done is None else done.answers[place])
+            if done is not None and done.soonest is not None:
+                self._scheduler.changed(done.soonest)
 
         self._database.submit(
-            lambda c: jobs.create(c, [group for group, _ in creations], now), created
+            lambda c: creation.create(c, [parts for parts, _ in creations], now), created
         )
 
     async def _edit(self, changes: Mapping[int, Change]) -> _Rows:
@@ -447,15 +451,25 @@ class Jobs:
         return msgspec.structs.replace(row, started_at=at)
 
 
+async def _ready(new: Sequence[Job]) -> Sequence[Part]:
+    """The jobs as they will be kept; between the parts of many, others have their turn."""
+    parts: list[Part] = []
+    for some in in_parts(new, creation.PART):
+        if parts:
+            await asyncio.sleep(0)
+        parts.append(creation.ready(some))
+    return parts
+
+
 def _answer(
-    future: "asyncio.Future[Sequence[int]]", answer: list[int] | BaseException | None
+    future: "asyncio.Future[Sequence[int]]", answer: Sequence[int] | BaseException | None
 ) -> None:
     if future.done():
         return
     if isinstance(answer, BaseException):
         future.set_exception(answer)
     else:
-        future.set_result(answer or [])
+        future.set_result(list(answer or ()))
 
 
 def _always(job: Job) -> Change:
@@ -466,7 +480,7 @@ def _revoked(edited: Sequence[jobs.Edited]) -> set[int]:
     return {run_id for each in edited for run_id in each.revoked}
 
 
-def _or_raise(answer: list[int] | ZatoLiteError) -> list[int]:
+def _or_raise(answer: Sequence[int] | ZatoLiteError) -> Sequence[int]:
     if isinstance(answer, ZatoLiteError):
         raise answer
     return answer

@@ -1,4 +1,4 @@
-"""Jobs and their timers: what is created, edited, deleted, and looked up."""
+"""Jobs and their timers: what is edited, deleted, and looked up."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
@@ -6,24 +6,16 @@ from typing import NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from zato_lite.errors import (
-    BadInputError,
-    ConflictError,
-    JobExistsError,
-    JobNotFoundError,
-    NotFoundError,
-    ZatoLiteError,
-)
+from zato_lite.errors import ConflictError, JobExistsError, JobNotFoundError, NotFoundError
 from zato_lite.store import ledger
 from zato_lite.store.ports import Connection
 from zato_lite.store.rows import JobRow, SilenceMark, WatchedRow
-from zato_lite.store.sql import advance, execute, ids_of, listed, one, read_rows, write_rows
+from zato_lite.store.sql import execute, ids_of, listed, one, read_rows, write_rows
 from zato_lite.timetable import plan
 from zato_lite.timetable.calendar import Calendar
 from zato_lite.timetable.job import Cron, Instant, Interval, Job, OneTime, Trigger
 from zato_lite.timetable.plan import JobState
 
-_HALF = "a text of the definition is no text: it has half a character"
 Change = Callable[[Job], Job]
 Calendars = Mapping[str, Calendar]
 
@@ -58,55 +50,10 @@ class Edited(NamedTuple):
     revoked: Sequence[int]
 
 
-def create(
-    connection: Connection, wanted: Sequence[Sequence[Job]], now: Instant
-) -> list[list[int] | ZatoLiteError]:
-    """Keep each of the groups of jobs, if none of its names is taken; all in few steps."""
-    written = [_written(group) for group in wanted]
-    sound = [group for group, texts in zip(wanted, written, strict=True) if texts is not None]
-    taken = _taken(connection, [job.name for group in sound for job in group])
-    fitting: list[Job] = []
-    definitions: list[str] = []
-    answers: list[list[int] | ZatoLiteError] = []
-    for group, texts in zip(wanted, written, strict=True):
-        names = [job.name for job in group]
-        if texts is None:
-            answers.append(BadInputError(_HALF))
-            continue
-        if clash := next((name for name in names if name in taken), None) or _twice(names):
-            answers.append(exists(clash))
-            continue
-        taken.update(names)
-        answers.append(list(range(len(fitting), len(fitting) + len(group))))
-        fitting.extend(group)
-        definitions.extend(texts)
-    ids = _insert(connection, fitting, definitions, now)
-    return [_numbered(answer, ids) for answer in answers]
-
-
-def _written(group: Sequence[Job]) -> list[str] | None:
-    """The definitions as they are kept; None if there is half a character in one of them.
-
-    JSON can say that, and no file can hold it.
-    """
-    encode = msgspec.json.Encoder().encode
-    try:
-        return [encode(job).decode() for job in group]
-    except UnicodeEncodeError:
-        return None
-
-
-def _numbered(answer: list[int] | ZatoLiteError, ids: range) -> list[int] | ZatoLiteError:
-    return answer if isinstance(answer, ZatoLiteError) else [ids[place] for place in answer]
-
-
-def _twice(names: Sequence[str]) -> str | None:
-    if len(set(names)) == len(names):
-        return None
-    return next(name for place, name in enumerate(names) if name in names[:place])
-
-
-def _taken(connection: Connection, names: Sequence[str]) -> set[str]:
+def taken(connection: Connection, names: Sequence[str]) -> set[str]:
+    """Which of these names jobs have."""
+    if not names:
+        return set()
     if len(names) == 1:
         found = one(
             connection, "SELECT name FROM job WHERE name = ? AND deleted_at IS NULL", names
@@ -114,44 +61,11 @@ def _taken(connection: Connection, names: Sequence[str]) -> set[str]:
         return set() if found is None else {found}
     text = one(
         connection,
-        "SELECT json_group_array(name) FROM job WHERE deleted_at IS NULL"
-        " AND name IN (SELECT value FROM json_each(?))",
-        (msgspec.json.encode(names).decode(),),
+        "SELECT json_group_array(name) FROM carray(?) CROSS JOIN job"
+        " ON name = value AND deleted_at IS NULL",
+        (connection.array(names),),
     )
     return set(msgspec.json.decode(text, type=list[str]))
-
-
-def _insert(
-    connection: Connection, jobs: Sequence[Job], definitions: Sequence[str], now: Instant
-) -> range:
-    if not jobs:
-        return range(0)
-    known = calendars(connection) if any(job.calendar for job in jobs) else {}
-    ids = advance(connection, "job", len(jobs))
-    rows, timers = [], []
-    alike: Job | None = None
-    cursor, next_at = 0, None
-    for job_id, job, definition in zip(ids, jobs, definitions, strict=True):
-        # Jobs that were made together often have one trigger, and begin together then.
-        if alike is None or job.trigger is not alike.trigger or not _is_plain(job):
-            cursor, next_at = plan.first(job, now, known, job_id)
-            alike = job if _is_plain(job) else None
-        paused = None if job.is_active else now
-        rows.append((job_id, job.name, job.service, job.is_active, definition, 1, now))
-        timers.append((job_id, next_at, cursor, 0, 0, 0, paused))
-    write_rows(
-        connection,
-        "INSERT INTO job (id, name, service, is_active, definition, version, created_at)"
-        " VALUES {rows}",
-        rows,
-    )
-    write_rows(connection, "INSERT INTO timer VALUES {rows}", timers)
-    return ids
-
-
-def _is_plain(job: Job) -> bool:
-    """Whether its trigger alone says when it is due first."""
-    return job.is_active and not job.jitter_ms and job.calendar is None and job.repeats is None
 
 
 def edit(
@@ -160,7 +74,7 @@ def edit(
     """Replace the definition, and look anew when the job is due."""
     row, revoked = _revoke(connection, get(connection, job_id), begun)
     job = change(row.job)
-    if job.name != row.job.name and _taken(connection, [job.name]):
+    if job.name != row.job.name and taken(connection, [job.name]):
         raise exists(job.name)
     moved = _moved(connection, row, job, now, was_revoked=bool(revoked))
     write_definition(connection, job_id, moved.job)
@@ -315,9 +229,17 @@ def write_definition(connection: Connection, job_id: int, job: Job) -> None:
     """Keep a definition in place of the one before."""
     execute(
         connection,
-        "UPDATE job SET name = ?, service = ?, is_active = ?, definition = ?,"
-        " version = version + 1 WHERE id = ?",
-        (job.name, job.service, job.is_active, msgspec.json.encode(job).decode(), job_id),
+        "UPDATE job SET name = ?, service = ?, is_active = ?, definition = ?, is_declared = ?,"
+        " is_watched = ?, version = version + 1 WHERE id = ?",
+        (
+            job.name,
+            job.service,
+            job.is_active,
+            msgspec.json.encode(job).decode(),
+            job.is_declared,
+            job.alert_after_intervals is not None,
+            job_id,
+        ),
     )
 
 
@@ -357,14 +279,12 @@ def named(connection: Connection, names: Collection[str]) -> list[JobRow]:
 
 def declared(connection: Connection) -> list[JobRow]:
     """The jobs that classes declare, or did."""
-    condition = """instr(j.definition, '"is_declared":true') > 0"""
-    return read_rows(connection, f"SELECT {_COLUMNS} {_ALIVE} AND {condition}", (), JobRow)
+    return read_rows(connection, f"SELECT {_COLUMNS} {_ALIVE} AND j.is_declared", (), JobRow)
 
 
 def watched(connection: Connection) -> list[WatchedRow]:
     """The jobs that raise an alert when they are silent."""
-    condition = """instr(j.definition, '"alert_after_intervals":') > 0"""
-    rows = read_rows(connection, f"SELECT {_COLUMNS} {_ALIVE} AND {condition}", (), JobRow)
+    rows = read_rows(connection, f"SELECT {_COLUMNS} {_ALIVE} AND j.is_watched", (), JobRow)
     latest = (
         "SELECT finished_at FROM run WHERE job_id = ? AND outcome = 'ok' ORDER BY id DESC LIMIT 1"
     )

@@ -18,6 +18,10 @@ class Connection(Protocol):
         """How many rows the latest statement changed."""
         ...
 
+    def array(self, texts: Sequence[str], /) -> Any:
+        """One or more texts as the value that a statement reads as rows of ``carray(?)``."""
+        ...
+
 
 class Database(Protocol):
     """Runs functions over connections; a function is all or nothing, and asks nothing else."""

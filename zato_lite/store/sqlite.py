@@ -51,6 +51,13 @@ async def open_store(path: str | Path, clock: Clock) -> AsyncIterator["SqliteSto
         await asyncio.to_thread(store.close)
 
 
+class _Connection(apsw.Connection):
+    """A ``Connection``: apsw's, and its way to hand over many texts at once."""
+
+    def array(self, texts: Sequence[str]) -> Any:
+        return apsw.carray(tuple(texts))
+
+
 class SqliteStore:
     """A ``Database`` in a file of its own."""
 
@@ -64,6 +71,7 @@ class SqliteStore:
         self._threads: list[Thread] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
+        self._wal_pages = 0
 
     # For everybody
 
@@ -134,9 +142,9 @@ class SqliteStore:
             self._reader.close()
         self._writer.close()
 
-    def _connect(self) -> apsw.Connection:
+    def _connect(self) -> _Connection:
         try:
-            connection = apsw.Connection(self.path, statementcachesize=200)
+            connection = _Connection(self.path, statementcachesize=200)
             connection.set_busy_timeout(BUSY_MS)
             # One plan for all values: a bound LIMIT would have its statement prepared each time.
             connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
@@ -144,14 +152,14 @@ class SqliteStore:
                 _pragma(connection, "journal_mode = wal")
             _pragma(connection, "synchronous = full")
             _pragma(connection, "cache_size = -16000")
-            _pragma(connection, f"wal_autocheckpoint = {CHECKPOINT_PAGES}")
+            connection.set_wal_hook(self._grown)
             _pragma(connection, "temp_store = memory")
         except apsw.Error as error:
             raise _store_error(self.path, error) from error
         return connection
 
     def _in_one_transaction(
-        self, connection: apsw.Connection, operation: Callable[[Connection], Result]
+        self, connection: _Connection, operation: Callable[[Connection], Result]
     ) -> Result:
         try:
             connection.execute("BEGIN IMMEDIATE")
@@ -214,6 +222,8 @@ class SqliteStore:
             if tasks:
                 self._deliver(self._commit(tasks))
                 dirty = True
+                if self._wal_pages >= CHECKPOINT_PAGES:  # whoever waited has the answer by now
+                    self._checkpoint()
             if is_last:
                 return
 
@@ -275,7 +285,13 @@ class SqliteStore:
         self.is_broken = False
         _log.warning("store reopened", extra={"path": self.path})
 
+    def _grown(self, connection: apsw.Connection, name: str, pages: int) -> int:
+        """Told at each commit how long the log is; in place of a checkpoint within the commit."""
+        self._wal_pages = pages
+        return apsw.SQLITE_OK
+
     def _checkpoint(self) -> None:
+        self._wal_pages = 0
         try:
             if not self.is_in_memory:
                 self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
