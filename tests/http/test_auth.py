@@ -3,11 +3,19 @@ from base64 import b64encode
 from pathlib import Path
 
 import pytest
-from argon2 import PasswordHasher
+from argon2 import PasswordHasher, extract_parameters
+from argon2.exceptions import VerifyMismatchError
 
 from tests.http.conftest import MovedClock
 from zato_lite.errors import ConfigError, TooManyRequestsError, UnauthorizedError
-from zato_lite.http.auth import ADMIN, Authenticator, Passwords, first_admin, new_key
+from zato_lite.http.auth import (
+    ADMIN,
+    Authenticator,
+    Passwords,
+    first_admin,
+    new_key,
+    stand_in,
+)
 from zato_lite.store.people import People
 
 
@@ -233,3 +241,16 @@ async def test_a_session_lasts_until_its_end_or_a_new_password(
 async def test_a_made_up_session_is_not_let_in(authenticator: Authenticator, token: str) -> None:
     with pytest.raises(UnauthorizedError):
         await authenticator.session(token)
+
+
+@pytest.mark.parametrize(
+    "hasher",
+    [PasswordHasher(), PasswordHasher(time_cost=2, memory_cost=64, parallelism=1, salt_len=24)],
+)
+def test_who_is_unknown_is_checked_at_the_same_cost(hasher: PasswordHasher) -> None:
+    written, computed = stand_in(hasher), hasher.hash("x")
+
+    assert extract_parameters(written) == extract_parameters(computed)
+    assert len(written) == len(computed)
+    with pytest.raises(VerifyMismatchError):  # it was read, computed and compared
+        hasher.verify(written, "x")
