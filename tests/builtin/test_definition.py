@@ -224,6 +224,10 @@ def test_many_in_a_row_are_read_as_each_would_be_alone() -> None:
         ({"is_active": 7}, "is_active"),
         ({"priority": float("nan")}, "priority"),
         ({"often": 1}, "often"),
+        ({"start_date": "soon"}, "start_date"),
+        ({"start_date": 7}, "start_date"),
+        ({"start_date": "0001-01-01"}, "start_date"),
+        ({"start_date": "9500-01-01"}, "start_date"),
         ({"name": "back"}, "on_success_job"),
     ],
 )
@@ -238,6 +242,21 @@ def test_one_wrong_among_many_alike_is_found(
         _read_all(rows)
 
     assert [error.field for error in caught.value.errors] == [f"jobs[{place}].{wrong}"]
+
+
+@pytest.mark.parametrize("kind", [EVERY, ONCE, CRON, {**EVERY, "end_date": "2027-01-02"}])
+@pytest.mark.parametrize("timezone", [None, "Europe/Warsaw"])
+def test_many_with_starts_of_their_own_are_read_as_each_would_be_alone(
+    kind: dict[str, Any], timezone: str | None
+) -> None:
+    starts = [f"2026-12-{day + 1:02} 0{n % 9}:00:0{n % 7}" for day in range(31) for n in range(31)]
+    starts[3], starts[4], starts[5] = "", "ZATO_NONE", "2026-12-01T00:00:00+05:00"
+    rows = [
+        {**kind, "name": f"n{n}", "start_date": start, "timezone": timezone}
+        for n, start in enumerate(starts)
+    ]
+
+    assert _read_all(rows) == [read(each, NOW) for each in rows]
 
 
 def test_one_is_not_true_among_many_that_are_alike() -> None:

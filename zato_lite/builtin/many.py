@@ -1,14 +1,16 @@
 """Many definitions at once: what those that are alike have in common is checked once."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import repeat
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
 from zato_lite.builtin.definition import extra_text, read_alike
-from zato_lite.builtin.fields import is_unsent, name
+from zato_lite.builtin.fields import is_unsent, moment, name
 from zato_lite.errors import BadInputError, FieldError
-from zato_lite.timetable.job import Cron, Instant, Job
+from zato_lite.timetable.job import Cron, Instant, Job, Trigger
+from zato_lite.timetable.trigger import check
 
 AT_ONCE = 256
 """So many are read in one go: well below a millisecond where they are alike."""
@@ -18,7 +20,10 @@ _NOT_SENT = "ZATO_NONE"
 
 
 class Part(NamedTuple):
-    """Some of the jobs, and of these at least one of each kind: alike but for name and extra."""
+    """Some of the jobs, and of these at least one of each kind.
+
+    Jobs of a kind are alike in all but name, extra and trigger.
+    """
 
     jobs: list[Job]
     kinds: list[Job]
@@ -69,30 +74,46 @@ def _read_each(
 def _read_together(
     part: Sequence[Any], now: Instant, read_before: dict[Any, Job]
 ) -> list[Job] | None:
-    """The jobs of definitions that differ in name and extra only; None where more differs.
+    """The jobs of definitions that differ in name, extra and start only; None if more differs.
 
     None also where something is wrong: who reads each says what.
     """
     if set(map(type, part)) != {dict}:
         return None
     rests = [definition.copy() for definition in part]
-    sent_names = [rest.pop("name", None) for rest in rests]
-    sent_extras = [rest.pop("extra", None) for rest in rests]
-    if not _are_same(rests) or _NOT_SENT in sent_names:
+    names, extras, starts = (
+        [rest.pop(field, None) for rest in rests] for field in ("name", "extra", "start_date")
+    )
+    if not _are_same(rests) or _NOT_SENT in names:
         return None
     try:
-        names = [*map(name, sent_names)]
-        extras = [None if is_unsent(extra) else extra_text(extra) for extra in sent_extras]
         first = read_alike(part[0], now, read_before)
+        triggers = _triggers(first.trigger, starts, now)
+        if triggers is None:
+            return None
+        names = [*map(name, names)]
+        extras = [None if is_unsent(extra) else extra_text(extra) for extra in extras]
     except (BadInputError, ValueError, TypeError):
         return None
     if first.on_success_job in names or first.on_error_job in names:
         return None
-    pairs = zip(names, extras, strict=True)
-    if isinstance(first.trigger, Cron):
-        cron = first.trigger
-        return [replace(first, name=n, extra=e, trigger=replace(cron, seed=n)) for n, e in pairs]
-    return [replace(first, name=n, extra=e) for n, e in pairs]
+    if isinstance(first.trigger, Cron):  # its name says when within the hour ``H`` is
+        triggers = (replace(first.trigger, seed=own) for own in names)
+    rows = zip(names, extras, triggers, strict=False)
+    return [replace(first, name=n, extra=e, trigger=trigger) for n, e, trigger in rows]
+
+
+def _triggers(first: Trigger, starts: Sequence[Any], now: Instant) -> Iterable[Trigger] | None:
+    """The triggers of jobs that differ in their start; None where it matters what it is."""
+    if starts.count(starts[0]) == len(starts):
+        return repeat(first)
+    if isinstance(first, Cron) or first.end is not None:
+        return None
+    read = moment(first.timezone)
+    read_starts = [now if is_unsent(start) else read(start) for start in starts]
+    for edge in (min(read_starts), max(read_starts)):  # what holds for both holds in between
+        check(replace(first, start=edge), now)
+    return [replace(first, start=start) for start in read_starts]
 
 
 def _are_same(rests: Sequence[dict[Any, Any]]) -> bool:
