@@ -59,8 +59,8 @@ DATE = "9999-12-31T23:59:59.999999-14:00"
 LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "\n".join(
     f"{one}: &{one} [{', '.join([f'*{chr(ord(one) - 1)}'] * 9)}]" for one in "bcdefghi"
 )
-MERGES = "a: &a {a: 1}\n" + "\n".join(
-    f"{one}: &{one} {{<<: [{', '.join([f'*{chr(ord(one) - 1)}'] * 9)}]}}" for one in "bcdefghi"
+MERGES = "\n".join(
+    ["a: &a {" + ", ".join(f"k{n}: 1" for n in range(1_000)) + "}", "b:", *["- <<: *a"] * 1_000]
 )
 
 
