@@ -76,7 +76,8 @@ async def test_many_of_which_each_is_different_are_kept(database: Database) -> N
 async def test_jobs_with_times_of_their_own_are_due_at_them(database: Database) -> None:
     many = [job(f"n{n}", trigger=OneTime(start=NOW + n * SECOND)) for n in range(COUNT)]
 
-    created = await database.write(lambda c: creation.create(c, [[creation.ready(many)]], NOW))
+    group = creation.Group(many, [creation.ready(many)])
+    created = await database.write(lambda c: creation.create(c, [group], NOW))
 
     rows = await kept(database)
     assert [row["next_at"] for row in rows] == [NOW + n * SECOND for n in range(COUNT)]
@@ -100,7 +101,7 @@ async def test_groups_of_one_turn_stand_and_fall_alone(database: Database) -> No
 
     answers = await _answers(database, [first, [*second, job("a7")], [job("b7")], second])
 
-    assert [type(answer) for answer in answers] == [range, JobExistsError, range, JobExistsError]
+    assert [type(answer) for answer in answers] == [list, JobExistsError, list, JobExistsError]
     assert len(await kept(database)) == COUNT + 1
 
 
@@ -160,12 +161,15 @@ async def keep(database: Database, groups: Sequence[Sequence[Job]]) -> list[Sequ
 
 async def _answers(
     database: Database, groups: Sequence[Sequence[Job]]
-) -> list[range | ZatoLiteError]:
-    parts = [[creation.ready(group)] for group in groups]
+) -> list[list[int] | ZatoLiteError]:
+    wanted = [
+        creation.Group(group, [creation.ready(group)] if len(group) > 1 else ())
+        for group in groups
+    ]
 
-    def work(connection: Connection) -> list[range | ZatoLiteError]:
+    def work(connection: Connection) -> list[list[int] | ZatoLiteError]:
         jobs.save_calendar(connection, Calendar(name="holidays", dates=(date(2027, 1, 15),)))
-        return creation.create(connection, parts, NOW).answers
+        return creation.create(connection, wanted, NOW).answers
 
     return await database.write(work)
 

@@ -15,7 +15,7 @@ from zato_lite.errors import BadInputError, ZatoLiteError
 from zato_lite.scheduler.loop import Scheduler
 from zato_lite.scheduler.past import Past
 from zato_lite.store import claims, creation, demand, jobs, nodes, pauses
-from zato_lite.store.creation import Created, Part
+from zato_lite.store.creation import Created, Group
 from zato_lite.store.jobs import Begun
 from zato_lite.store.ports import Connection, Database
 from zato_lite.store.rows import (
@@ -35,10 +35,12 @@ Change = Callable[[Job], Job]
 """From the definition that is kept to the one that is wanted."""
 
 MOST_BACKFILLED = 10_000
+MANY = 100
+"""So many jobs at once are made ready apart from the writer, and written as one."""
 
 _Fires = list[Fire]
 _Rows = list[JobRow]
-_Creation = tuple[Sequence[Part], "asyncio.Future[Sequence[int]]"]
+_Creation = tuple[Group, "asyncio.Future[Sequence[int]]"]
 
 
 class Applied(NamedTuple):
@@ -64,11 +66,11 @@ class Jobs(Past):
             BadInputError: a text of a definition is none that can be kept.
             JobExistsError: a name is taken, or given twice.
         """
-        parts = await _ready(new)
+        group = Group(new) if len(new) < MANY else await _ready(new)
         future: asyncio.Future[Sequence[int]] = asyncio.get_running_loop().create_future()
         if not self._creations:
             asyncio.get_running_loop().call_soon(self._create_together)
-        self._creations.append((parts, future))
+        self._creations.append((group, future))
         return await future
 
     async def edit(self, job_id: int, change: Change) -> JobRow:
@@ -93,7 +95,7 @@ class Jobs(Past):
 
     async def apply(self, creates: Sequence[Job], edits: Mapping[int, Job]) -> Applied:
         """Create and edit jobs, all or nothing."""
-        parts = await _ready(creates)
+        group = await _ready(creates)
         now = self._clock.now()
 
         def work(
@@ -103,7 +105,7 @@ class Jobs(Past):
                 jobs.edit(connection, job_id, _always(job), now, begun)
                 for job_id, job in edits.items()
             ]
-            return _or_raise(creation.create(connection, [parts], now).answers[0]), edited
+            return _or_raise(creation.create(connection, [group], now).answers[0]), edited
 
         created, _ = await self._scheduler.change(
             list(edits), work, lambda result: _revoked(result[1])
@@ -308,7 +310,7 @@ class Jobs(Past):
                 self._scheduler.changed(done.soonest)
 
         self._database.submit(
-            lambda c: creation.create(c, [parts for parts, _ in creations], now), created
+            lambda c: creation.create(c, [group for group, _ in creations], now), created
         )
 
     async def _edit(self, changes: Mapping[int, Change]) -> _Rows:
@@ -329,14 +331,13 @@ class Jobs(Past):
         return await self._scheduler.carry(work, self._scheduler.accept)
 
 
-async def _ready(new: Sequence[Job]) -> Sequence[Part]:
+async def _ready(new: Sequence[Job]) -> Group:
     """The jobs as they will be kept; between the parts of many, others have their turn."""
-    parts: list[Part] = []
+    parts = []
     for some in in_parts(new, creation.PART):
-        if parts:
-            await asyncio.sleep(0)
         parts.append(creation.ready(some))
-    return parts
+        await asyncio.sleep(0)
+    return Group(new, parts)
 
 
 def _answer(

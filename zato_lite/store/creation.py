@@ -1,6 +1,6 @@
 """New jobs: made ready by who asks, away from the writer, and kept in a few big statements."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -11,13 +11,11 @@ from zato_lite.store import jobs
 from zato_lite.store.ports import Connection
 from zato_lite.store.sql import advance, execute, write_rows
 from zato_lite.timetable import plan
-from zato_lite.timetable.calendar import Calendar
 from zato_lite.timetable.job import Instant, Job
 
 PART = 1_000
 """So many jobs are made ready, and written, in one go: about a millisecond of each thread."""
 
-_BULK = 64
 _HALF = "a text of the definition is no text: it has half a character"
 _encode = msgspec.json.Encoder().encode
 _shape = attrgetter(
@@ -41,12 +39,12 @@ SELECT id, ?3, ?4, 0, 0 FROM job WHERE id BETWEEN ?1 AND ?2"""
 
 
 class Part(NamedTuple):
-    """Some jobs that are ready to be kept.
+    """Some jobs of many, made ready to be kept.
 
     Attributes:
         definitions: their texts.
-        is_alike: they are many, have all columns in common but name and definition, and their
-            names stand in the definitions as they are.
+        is_alike: they have all columns in common but name and definition, and their names stand
+            in the definitions as they are.
         is_due_together: and one trigger says for all when they are due first.
     """
 
@@ -56,10 +54,20 @@ class Part(NamedTuple):
     is_due_together: bool = False
 
 
+class Group(msgspec.Struct, frozen=True, gc=False):
+    """Jobs that are kept all or none; in parts if they are many, and else without any.
+
+    There may be one for each of ten thousand calls: the garbage collector is not to walk them.
+    """
+
+    jobs: Sequence[Job]
+    parts: Sequence[Part] = ()
+
+
 class Created(NamedTuple):
     """What came of each group: ids in order, or why it was refused; and when one is due first."""
 
-    answers: list[range | ZatoLiteError]
+    answers: list[list[int] | ZatoLiteError]
     soonest: Instant | None
 
 
@@ -69,14 +77,18 @@ def ready(new: Sequence[Job]) -> Part:
     Raises:
         BadInputError: a text has half a character; JSON can say that, and no file can hold it.
     """
-    try:
-        definitions = [_encode(job).decode() for job in new]
-    except UnicodeEncodeError:
-        raise BadInputError(_HALF) from None
-    if len(new) < _BULK or len(set(map(_shape, new))) > 1 or not _are_plain(new, definitions):
+    definitions = _written(new)
+    if len(set(map(_shape, new))) > 1 or not _are_plain(new, definitions):
         return Part(new, definitions)
     is_due_together = _is_timed_plainly(new[0]) and len({id(job.trigger) for job in new}) == 1
     return Part(new, definitions, is_alike=True, is_due_together=is_due_together)
+
+
+def _written(new: Sequence[Job]) -> list[str]:
+    try:
+        return [_encode(job).decode() for job in new]
+    except UnicodeEncodeError:
+        raise BadInputError(_HALF) from None
 
 
 def _are_plain(new: Sequence[Job], definitions: Sequence[str]) -> bool:
@@ -86,27 +98,27 @@ def _are_plain(new: Sequence[Job], definitions: Sequence[str]) -> bool:
     return is_first and names.isprintable() and '"' not in names and "\\" not in names
 
 
-def create(connection: Connection, wanted: Sequence[Sequence[Part]], now: Instant) -> Created:
+def create(connection: Connection, wanted: Sequence[Group], now: Instant) -> Created:
     """Keep each of the groups of jobs, if none of its names is taken; all in few steps."""
-    names = [[job.name for part in group for job in part.jobs] for group in wanted]
-    taken = jobs.taken(connection, [name for some in names for name in some])
-    fitting: list[Part] = []
+    taken = jobs.taken(connection, [job.name for group in wanted for job in group.jobs])
+    batch = _Batch()
     places: list[range | ZatoLiteError] = []
-    end = 0
-    for group, some in zip(wanted, names, strict=True):
-        if clash := _first(some, taken) or _twice(some):
+    for group in wanted:
+        names = [job.name for job in group.jobs]
+        if clash := _first(names, taken) or _twice(names):
             places.append(jobs.exists(clash))
             continue
+        try:
+            places.append(batch.add(group))
+        except BadInputError as error:
+            places.append(error)
+            continue
         if len(wanted) > 1:
-            taken.update(some)
-        fitting.extend(group)
-        places.append(range(end, end + len(some)))
-        end += len(some)
-    ids = advance(connection, "job", end) if end else range(0)
-    due = _insert(connection, fitting, ids, now)
+            taken.update(names)
+    ids, soonest = batch.write(connection, now)
     return Created(
-        [it if isinstance(it, ZatoLiteError) else ids[it.start : it.stop] for it in places],
-        min((at for at in due if at is not None), default=None),
+        [it if isinstance(it, ZatoLiteError) else list(ids[it.start : it.stop]) for it in places],
+        soonest,
     )
 
 
@@ -125,40 +137,56 @@ def _twice(names: Sequence[str]) -> str | None:
     return None
 
 
-def _insert(
-    connection: Connection, parts: Sequence[Part], ids: range, now: Instant
-) -> set[Instant | None]:
-    """Write the rows of all; the moments at which they are to be looked at next."""
-    known: Mapping[str, Calendar] = {}
-    if any(job.calendar is not None for part in parts for job in part.jobs):
-        known = jobs.calendars(connection)
-    rows: list[tuple[Any, ...]] = []
-    timers: list[tuple[Any, ...]] = []
-    due: set[Instant | None] = set()
-    end = 0
-    for part in parts:
-        begin, end = end, end + len(part.jobs)
-        some = ids[begin:end]
-        if part.is_alike:
-            texts = connection.array(part.definitions)
-            values = (some[0] - 1, texts, *_values(part.jobs[0]), now)
-            execute(connection, _JOBS_ALIKE, values)
-        else:
-            rows += _rows(part, some, now)
-        if not part.is_due_together:
-            timers += _timers(part.jobs, some, known, now)
-        else:
-            cursor, next_at = plan.first(part.jobs[0], now)
-            due.add(next_at)
-            execute(connection, _TIMERS_ALIKE, (some[0], some[-1], next_at, cursor))
-    write_rows(connection, _JOBS, rows)
-    write_rows(connection, "INSERT INTO timer VALUES {rows}", timers)
-    return due.union(timer[1] for timer in timers)
+class _Batch:
+    """All that is to be written: parts whose jobs are alike by themselves, the others together."""
 
+    def __init__(self) -> None:
+        self._count = 0
+        self._alike: list[tuple[int, Part]] = []
+        self._jobs: list[Job] = []
+        self._texts: list[str] = []
+        self._places: list[int] = []
 
-def _rows(part: Part, ids: range, now: Instant) -> Iterator[tuple[Any, ...]]:
-    for job_id, job, definition in zip(ids, part.jobs, part.definitions, strict=True):
-        yield (job_id, job.name, *_values(job), definition, 1, now)
+    def add(self, group: Group) -> range:
+        """Take the group in; its places among all.
+
+        Raises:
+            BadInputError: as ``ready`` does; the group is left out.
+        """
+        begin = self._count
+        for part in group.parts or (Part(group.jobs, _written(group.jobs)),):
+            if part.is_alike:
+                self._alike.append((self._count, part))
+            else:
+                self._jobs += part.jobs
+                self._texts += part.definitions
+                self._places += range(self._count, self._count + len(part.jobs))
+            self._count += len(part.jobs)
+        return range(begin, self._count)
+
+    def write(self, connection: Connection, now: Instant) -> tuple[range, Instant | None]:
+        """Write it all; the ids, and the first moment at which one is to be looked at."""
+        ids = advance(connection, "job", self._count) if self._count else range(0)
+        places, timed = [*self._places], [*self._jobs]
+        due: set[Instant | None] = set()
+        for place, part in self._alike:
+            some = ids[place : place + len(part.jobs)]
+            values = (connection.array(part.definitions), *_values(part.jobs[0]), now)
+            execute(connection, _JOBS_ALIKE, (some[0] - 1, *values))
+            if part.is_due_together:
+                cursor, next_at = plan.first(part.jobs[0], now)
+                due.add(next_at)
+                execute(connection, _TIMERS_ALIKE, (some[0], some[-1], next_at, cursor))
+            else:
+                timed += part.jobs
+                places += range(place, place + len(some))
+        each = zip(self._places, self._jobs, self._texts, strict=True)
+        rows = [(ids[at], job.name, *_values(job), text, 1, now) for at, job, text in each]
+        write_rows(connection, _JOBS, rows)
+        timers = _timers(connection, places, timed, ids, now)
+        write_rows(connection, "INSERT INTO timer VALUES {rows}", timers)
+        due.update(timer[1] for timer in timers)
+        return ids, min((at for at in due if at is not None), default=None)
 
 
 def _values(job: Job) -> tuple[Any, ...]:
@@ -167,17 +195,20 @@ def _values(job: Job) -> tuple[Any, ...]:
 
 
 def _timers(
-    new: Sequence[Job], ids: range, known: Mapping[str, Calendar], now: Instant
-) -> Iterator[tuple[Any, ...]]:
+    connection: Connection, places: Sequence[int], new: Sequence[Job], ids: range, now: Instant
+) -> list[tuple[Any, ...]]:
     """The jobs' timers; a trigger is asked once for all jobs in a row that have it."""
+    known = jobs.calendars(connection) if any(job.calendar is not None for job in new) else {}
+    timers = []
     alike: Job | None = None
     cursor, next_at = 0, None
-    for job_id, job in zip(ids, new, strict=True):
+    for place, job in zip(places, new, strict=True):
         # Jobs that were made together often have one trigger, and begin together then.
         if alike is None or job.trigger is not alike.trigger or not _is_timed_plainly(job):
-            cursor, next_at = plan.first(job, now, known, job_id)
+            cursor, next_at = plan.first(job, now, known, ids[place])
             alike = job if _is_timed_plainly(job) else None
-        yield (job_id, next_at, cursor, 0, 0, 0, None if job.is_active else now)
+        timers.append((ids[place], next_at, cursor, 0, 0, 0, None if job.is_active else now))
+    return timers
 
 
 def _is_timed_plainly(job: Job) -> bool:

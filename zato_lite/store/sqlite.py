@@ -71,7 +71,7 @@ class SqliteStore:
         self._threads: list[Thread] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
-        self._wal_pages = 0
+        self._pages = 0
 
     # For everybody
 
@@ -152,7 +152,7 @@ class SqliteStore:
                 _pragma(connection, "journal_mode = wal")
             _pragma(connection, "synchronous = full")
             _pragma(connection, "cache_size = -16000")
-            connection.set_wal_hook(self._grown)
+            _pragma(connection, "wal_autocheckpoint = 0")  # see _has_grown
             _pragma(connection, "temp_store = memory")
         except apsw.Error as error:
             raise _store_error(self.path, error) from error
@@ -222,7 +222,7 @@ class SqliteStore:
             if tasks:
                 self._deliver(self._commit(tasks))
                 dirty = True
-                if self._wal_pages >= CHECKPOINT_PAGES:  # whoever waited has the answer by now
+                if self._has_grown():
                     self._checkpoint()
             if is_last:
                 return
@@ -285,13 +285,18 @@ class SqliteStore:
         self.is_broken = False
         _log.warning("store reopened", extra={"path": self.path})
 
-    def _grown(self, connection: apsw.Connection, name: str, pages: int) -> int:
-        """Told at each commit how long the log is; in place of a checkpoint within the commit."""
-        self._wal_pages = pages
-        return apsw.SQLITE_OK
+    def _has_grown(self) -> bool:
+        """Whether the log has so many pages that it is time for a checkpoint.
+
+        SQLite's own would be part of the commit, whose answers wait for it; and a hook at each
+        commit would wait for Python's lock.
+        """
+        written, _ = self._writer.status(apsw.SQLITE_DBSTATUS_CACHE_WRITE, True)
+        self._pages += written
+        return self._pages >= CHECKPOINT_PAGES
 
     def _checkpoint(self) -> None:
-        self._wal_pages = 0
+        self._pages = 0
         try:
             if not self.is_in_memory:
                 self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
