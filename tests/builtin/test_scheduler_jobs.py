@@ -1,9 +1,11 @@
 """The services of jobs: what is good, what is wrong, what is missing, what is hostile."""
 
+import asyncio
 from typing import Any
 
 import pytest
 
+from zato_lite.builtin.many import AT_ONCE
 from zato_lite.errors import (
     BadInputError,
     JobExistsError,
@@ -181,6 +183,20 @@ async def test_many_are_created_all_or_none(it: Sandbox) -> None:
 
     assert len(set(answer["ids"])) == 100
     assert len(await it.invoke(f"{JOB}.get-list")) == 100
+
+
+async def test_others_have_their_turn_while_many_are_checked(it: Sandbox) -> None:
+    many = [{**EVERY, "name": f"job-{n}"} for n in range(10 * AT_ONCE)]
+    turns = 0
+
+    asked = asyncio.create_task(it.invoke(f"{JOB}.create-many", {"jobs": [*many, {}]}))
+    while not asked.done():
+        turns += 1
+        await asyncio.sleep(0)
+
+    with pytest.raises(BadInputError, match=r"jobs\[2560\]"):
+        await asked
+    assert turns > 10
 
 
 async def test_a_list_comes_in_pages_with_zatos_headers(it: Sandbox) -> None:
