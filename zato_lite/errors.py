@@ -82,7 +82,7 @@ class UnavailableError(ZatoLiteError):
     status = 503
 
 
-class DeadlineError(ZatoLiteError):
+class DeadlineError(ZatoLiteError, TimeoutError):
     """The time that the caller gave has passed; the work was cancelled."""
 
     status = 504
@@ -96,8 +96,10 @@ class JobExistsError(ConflictError):
     """Another job has this name."""
 
 
-class ServiceMissingError(NotFoundError):
+class ServiceMissingError(NotFoundError, KeyError):
     """No service of this name is deployed."""
+
+    __str__ = Exception.__str__  # a KeyError's is the repr of its message
 
 
 class ServiceExistsError(ConflictError):
@@ -110,6 +112,10 @@ class ServiceInactiveError(UnavailableError):
 
 class InvocationError(ZatoLiteError):
     """A service did what no service may: invoke itself, nest without end, or exit."""
+
+
+class NotOfferedError(ZatoLiteError):
+    """Zato has this, and zato-lite does not."""
 
 
 class StoreError(ZatoLiteError):

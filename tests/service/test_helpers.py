@@ -1,6 +1,7 @@
 """The helpers in ``self``: lock, cache, time, patterns, config, invoke_async."""
 
 import asyncio
+import sys
 import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -9,12 +10,13 @@ import pytest
 
 from zato_lite.errors import ServiceMissingError, UnavailableError
 from zato_lite.service.base import BlockingService, Service
+from zato_lite.service.bunch import Config, MissingSettingError
 from zato_lite.service.cache import Cache
 from zato_lite.service.invoker import Invoker
 from zato_lite.service.locks import LocalLocks, LockTakenError
 from zato_lite.service.message import Invocation
 from zato_lite.service.payload import payload_of
-from zato_lite.service.ports import AsyncInvocations
+from zato_lite.service.ports import AsyncInvocations, Locks
 from zato_lite.service.registry import Registry
 from zato_lite.timetable.job import Job
 
@@ -351,3 +353,162 @@ async def test_idle_threads_are_let_go_at_the_end() -> None:
 
     await asyncio.to_thread(thread.join, 5)
     assert not thread.is_alive()
+
+
+async def test_threads_may_use_the_cache_all_at_once() -> None:
+    cache = Cache(HandClock(), limit=2)
+    before = sys.getswitchinterval()
+    raised: list[BaseException] = []
+
+    def use(action: Callable[[str], Any]) -> None:
+        try:
+            for n in range(20_000):
+                action("abc"[n % 3])
+        except BaseException as error:  # noqa: BLE001 - told below
+            raised.append(error)
+
+    actions: list[Callable[[str], Any]] = [
+        cache.get,
+        lambda key: cache.set(key, 1),
+        cache.delete,
+        lambda _: cache.clear(),
+    ]
+    sys.setswitchinterval(1e-6)
+    try:
+        await asyncio.gather(*(asyncio.to_thread(use, action) for action in actions))
+    finally:
+        sys.setswitchinterval(before)
+
+    assert raised == []
+
+
+async def test_a_setting_that_is_not_there_is_the_server_s_error() -> None:
+    with pytest.raises(MissingSettingError) as caught:
+        await inside(lambda self: self.config.crm.nope, config={"crm": {"url": "http://crm"}})
+
+    assert str(caught.value) == "[user.crm] nope is not set; there are: url"
+    assert caught.value.status == 500
+    assert not hasattr(Config({}), "nope")
+
+
+class SlowLocks(LocalLocks):
+    """Locks that are had, and given back, when a test says so."""
+
+    def __init__(self) -> None:
+        super().__init__(HandClock())
+        self.may_go_on = asyncio.Event()
+        self.asked = asyncio.Event()
+
+    async def acquire(self, name: str, owner: str, ttl: float) -> int | None:
+        self.asked.set()
+        token = await super().acquire(name, owner, ttl)
+        await self.may_go_on.wait()
+        return token
+
+    @property
+    def held(self) -> list[str]:
+        return [*self._held]
+
+
+@pytest.mark.parametrize("is_blocking", [False, True])
+async def test_a_lock_that_comes_too_late_is_given_back(is_blocking: bool) -> None:
+    class Async(Service):
+        name = "locks"
+
+        async def handle(self) -> None:
+            async with self.lock("a", ttl=60):
+                pass
+
+    class Blocking(BlockingService):
+        name = "locks"
+
+        def handle(self) -> None:
+            with self.lock("a", ttl=60):
+                pass
+
+    registry, locks = Registry(), SlowLocks()
+    registry.add(Blocking if is_blocking else Async)
+    invoker = Invoker(registry, resources={Locks: locks})
+
+    running = asyncio.create_task(invoker.run(Invocation("locks")))
+    await locks.asked.wait()
+    running.cancel()
+    await asyncio.wait([running])
+    locks.may_go_on.set()
+
+    await until(lambda: not locks.held)
+    assert locks.held == []
+
+
+async def test_a_thread_that_runs_out_of_time_gives_its_lock_back_when_it_leaves() -> None:
+    may_leave, has_left = threading.Event(), threading.Event()
+
+    class Holds(BlockingService):
+        name = "holds"
+
+        def handle(self) -> None:
+            with self.lock("a", ttl=30):
+                may_leave.wait()
+            has_left.set()
+
+    registry, locks = Registry(), LocalLocks(HandClock())
+    registry.add(Holds)
+    invoker = Invoker(registry, resources={Locks: locks})
+
+    outcome = await invoker.run(Invocation("holds", timeout=0.01))
+    assert outcome.is_timeout
+    assert await locks.acquire("a", "x", 1) is None
+    may_leave.set()
+    await asyncio.to_thread(has_left.wait, 5)
+
+    await until(lambda: not locks._held)
+    assert await locks.acquire("a", "x", 1) is not None
+
+
+async def test_a_lock_is_given_back_by_a_service_that_is_cancelled_while_giving_it_back() -> None:
+    class SlowRelease(LocalLocks):
+        asked, may_go_on = asyncio.Event(), asyncio.Event()
+
+        async def release(self, name: str, token: int) -> None:
+            self.asked.set()
+            await self.may_go_on.wait()
+            await super().release(name, token)
+
+    class Holds(Service):
+        name = "holds"
+
+        async def handle(self) -> None:
+            async with self.lock("a"):
+                pass
+
+    registry, locks = Registry(), SlowRelease(HandClock())
+    registry.add(Holds)
+    running = asyncio.create_task(
+        Invoker(registry, resources={Locks: locks}).run(Invocation("holds"))
+    )
+    await locks.asked.wait()
+    running.cancel()
+    await asyncio.wait([running])
+    locks.may_go_on.set()
+
+    await until(lambda: not locks._held)
+
+
+async def test_a_blocking_service_renews_its_lock() -> None:
+    clock = HandClock()
+
+    def body(self: BlockingService) -> list[bool]:
+        with self.lock("a", ttl=10) as lock:
+            clock.passed = 9
+            renewed = [lock.renew()]
+            clock.passed = 40
+            return [*renewed, lock.renew(), lock.token > 0]
+
+    assert await in_thread(body, clock=clock) == [True, False, True]
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    """Let others have their turn until it is so, at most for a while."""
+    async with asyncio.timeout(5):
+        while not is_so():
+            await asyncio.sleep(0)

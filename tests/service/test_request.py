@@ -1,7 +1,8 @@
 import pytest
 
+from zato_lite.service.bunch import Bunch, MissingInputError
 from zato_lite.service.message import HttpContext, Invocation
-from zato_lite.service.request import Bunch, MissingInputError, Request, Response
+from zato_lite.service.request import Request, Response
 
 
 def test_a_dictionary_can_be_read_by_attribute_all_the_way_down() -> None:

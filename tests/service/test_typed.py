@@ -6,12 +6,12 @@ import pytest
 
 from zato_lite.errors import BadInputError, InvocationError
 from zato_lite.service.base import Service
+from zato_lite.service.bunch import Bunch
 from zato_lite.service.elements import Bool, Float, Int, List
 from zato_lite.service.invoker import Invoker
 from zato_lite.service.message import HttpContext, Invocation
 from zato_lite.service.model import Model
 from zato_lite.service.registry import Registry
-from zato_lite.service.request import Bunch
 from zato_lite.service.schema import plain, schema_of
 
 

@@ -17,7 +17,7 @@ class Hello(Service):
         sent = self.request.payload
         name = sent.get("name", "world") if isinstance(sent, dict) else "world"
         self.logger.info("Saying hello to %s", name)
-        self.response.payload = {"hello": name}
+        self.response.payload = {"message": f"Hello, {name}!"}
 ''',
     "config/zato-lite.toml": """\
 # Every key can be given in the environment instead: ZATO_LITE_SERVER__PORT=8000.

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime
 from functools import partial
 from pathlib import PurePath
@@ -12,8 +12,9 @@ import msgspec
 
 from zato_lite.clock import to_instant
 from zato_lite.log import Sink
+from zato_lite.service.bunch import Config
 from zato_lite.service.cache import Cache
-from zato_lite.service.locks import Lock
+from zato_lite.service.locks import BlockingLock, Lock
 from zato_lite.service.logger import ServiceLogger, service_logger
 from zato_lite.service.message import Caller, HttpContext, Invocation, JobContext
 from zato_lite.service.naming import service_name
@@ -21,7 +22,7 @@ from zato_lite.service.needs import Provider
 from zato_lite.service.patterns import Patterns
 from zato_lite.service.payload import embed
 from zato_lite.service.ports import Locks
-from zato_lite.service.request import Bunch, In, Out, Request, Response
+from zato_lite.service.request import In, Out, Request, Response
 from zato_lite.service.schedule import Schedule
 from zato_lite.service.schema import plain
 from zato_lite.service.timing import Time
@@ -42,7 +43,7 @@ class Door(Provider, Protocol):
     server_name: str
     locks: Locks
     cache: Cache
-    config: Bunch
+    config: Config
 
     def call(
         self,
@@ -56,6 +57,10 @@ class Door(Provider, Protocol):
 
     def wait(self, awaitable: Awaitable[T]) -> T:
         """From a worker thread: what the loop makes of it."""
+        ...
+
+    def finish(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """From a worker thread: have the loop do it, whether or not somebody still waits."""
         ...
 
     def now(self) -> datetime:
@@ -315,7 +320,7 @@ class Service(Generic[In, Out]):
         """Do nothing for a while; to be awaited in async services."""
         return self._give(asyncio.sleep(seconds))
 
-    def lock(self, name: str = "", ttl: float = 20, block: float = 10) -> Lock:
+    def lock(self, name: str = "", ttl: float = 20, block: float = 10) -> Any:
         """A lock: ``async with self.lock("name")``, or ``with`` in a plain ``handle``.
 
         Args:
@@ -324,7 +329,8 @@ class Service(Generic[In, Out]):
             block: seconds to wait for it.
         """
         name = name or self.get_name()
-        return Lock(self._door.locks, name, self.cid, (ttl, block), self._door.wait)
+        lock = Lock(self._door.locks, name, self.cid, (ttl, block))
+        return BlockingLock(lock, self._door) if self._in_thread else lock
 
     @property
     def cid(self) -> str:
@@ -380,12 +386,12 @@ class Service(Generic[In, Out]):
         return self._door.cache
 
     @property
-    def config(self) -> Bunch:
+    def config(self) -> Config:
         """The user's own part of the configuration."""
         return self._door.config
 
     @property
-    def user_config(self) -> Bunch:
+    def user_config(self) -> Config:
         """The same as ``config``."""
         return self._door.config
 

@@ -83,6 +83,20 @@ class WorkerPool:
             raise RuntimeError("only a service with a plain handle() can wait")  # noqa: TRY004
         return worker.wait(awaitable)
 
+    def finish(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """From one of the threads: have the loop do what must be done whoever still waits."""
+        worker = threading.current_thread()
+        if not isinstance(worker, _Worker):
+            coroutine.close()
+            raise RuntimeError("only a service with a plain handle() can wait")  # noqa: TRY004
+        worker.finish(coroutine)
+
+    def submit(self, function: Callable[[], T]) -> Future[T]:
+        """Call the function in another thread; from one of the threads or from the loop."""
+        worker = threading.current_thread()
+        loop = worker.loop if isinstance(worker, _Worker) else asyncio.get_running_loop()
+        return asyncio.run_coroutine_threadsafe(self.run(function), loop)
+
     def close(self) -> None:
         """Let idle threads go."""
         while self._idle:
@@ -198,6 +212,23 @@ class _Worker(threading.Thread):
         finally:
             self._pending = None
             self.is_waiting = False
+
+    def finish(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Let the loop do something, and wait for it unless nobody waits for this thread."""
+        try:
+            pending = asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+        except RuntimeError:  # the loop is closed, and with it whatever there was to finish
+            coroutine.close()
+            return
+        if not self.is_abandoned:
+            pending.result()
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop that gave it its work."""
+        if self._loop is None:
+            raise RuntimeError("the thread has no work")
+        return self._loop
 
     def abandon(self) -> None:
         """Nobody waits for the current work: whatever it waits for is cancelled."""

@@ -1,6 +1,7 @@
 """``self.cache``: values that all services of this process share, for a while."""
 
 from collections import OrderedDict
+from threading import RLock
 from typing import Any
 
 from zato_lite.clock import Clock
@@ -9,14 +10,14 @@ from zato_lite.clock import Clock
 class Cache:
     """At most ``limit`` keys; the one least recently used goes first.
 
-    Services in threads use it as well: each method is a few operations on one dictionary, and a
-    lost race loses a value at worst.
+    Services in threads use it as well: each method is one step to all others.
     """
 
     def __init__(self, clock: Clock, limit: int = 10_000) -> None:
         self._clock = clock
         self._limit = limit
         self._kept: OrderedDict[Any, tuple[Any, float | None]] = OrderedDict()
+        self._turn = RLock()  # a key's own __eq__ may use the cache
 
     @property
     def default(self) -> "Cache":
@@ -25,31 +26,36 @@ class Cache:
 
     def get(self, key: Any, default: Any = None) -> Any:
         """What is kept under the key, or the default."""
-        kept = self._kept.get(key)
-        if kept is None:
-            return default
-        value, until = kept
-        if until is not None and until <= self._clock.monotonic():
-            self._kept.pop(key, None)
-            return default
-        self._kept.move_to_end(key)
-        return value
+        with self._turn:
+            kept = self._kept.get(key)
+            if kept is None:
+                return default
+            value, until = kept
+            if until is not None and until <= self._clock.monotonic():
+                del self._kept[key]
+                return default
+            self._kept.move_to_end(key)
+            return value
 
     def set(self, key: Any, value: Any, expiry: float = 0) -> Any:
         """Keep a value, for ``expiry`` seconds if that is given; returns it."""
-        self._kept[key] = (value, self._clock.monotonic() + expiry if expiry else None)
-        self._kept.move_to_end(key)
-        while len(self._kept) > self._limit:
-            self._kept.popitem(last=False)
+        until = self._clock.monotonic() + expiry if expiry else None
+        with self._turn:
+            self._kept[key] = (value, until)
+            self._kept.move_to_end(key)
+            while len(self._kept) > self._limit:
+                self._kept.popitem(last=False)
         return value
 
     def delete(self, key: Any) -> None:
         """Keep it no longer."""
-        self._kept.pop(key, None)
+        with self._turn:
+            self._kept.pop(key, None)
 
     def clear(self) -> None:
         """Keep nothing."""
-        self._kept.clear()
+        with self._turn:
+            self._kept.clear()
 
     def __contains__(self, key: Any) -> bool:
         return self.get(key, self) is not self

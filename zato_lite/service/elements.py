@@ -7,7 +7,7 @@ from decimal import Decimal as _Decimal
 from typing import Any, ClassVar, NamedTuple
 
 from zato_lite.errors import BadInputError, FieldError
-from zato_lite.service.request import Bunch
+from zato_lite.service.bunch import Bunch, Message
 
 _TRUE = frozenset(("true", "1", "yes", "on", "y", "t"))
 _FALSE = frozenset(("false", "0", "no", "off", "n", "f", ""))
@@ -157,11 +157,11 @@ class Dict(Element):
 
     json_type: ClassVar[dict[str, Any]] = {"type": "object"}
 
-    def convert(self, value: Any) -> Bunch:
+    def convert(self, value: Any) -> Message:
         """The dictionary, with attribute access."""
         if not isinstance(value, Mapping):
             raise TypeError("Expected a dictionary")
-        return Bunch(value)
+        return Message(value)
 
 
 class List(Element):
@@ -179,11 +179,11 @@ class DictList(Element):
 
     json_type: ClassVar[dict[str, Any]] = {"type": "array", "items": {"type": "object"}}
 
-    def convert(self, value: Any) -> list[Bunch]:
+    def convert(self, value: Any) -> list[Message]:
         """The dictionaries, with attribute access."""
         if not isinstance(value, (list, tuple)) or any(not isinstance(v, Mapping) for v in value):
             raise TypeError("Expected a list of dictionaries")
-        return [Bunch(item) for item in value]
+        return [Message(item) for item in value]
 
 
 def element(declared: "str | Element") -> Element:
@@ -216,7 +216,7 @@ class Elements(NamedTuple):
     items: tuple[Element, ...]
     is_repeated: bool = False
 
-    def read(self, payload: Any) -> Bunch:
+    def read(self, payload: Any) -> Message:
         """The declared elements of a payload; those left out are their defaults.
 
         Raises:
@@ -250,8 +250,8 @@ class Elements(NamedTuple):
             raise BadInputError.of(errors)
         return found
 
-    def _convert(self, payload: Mapping[str, Any]) -> tuple[Bunch, list[FieldError]]:
-        found, errors = Bunch(), []
+    def _convert(self, payload: Mapping[str, Any]) -> tuple[Message, list[FieldError]]:
+        found, errors = Message(), []
         for item in self.items:
             value = payload.get(item.name)
             if value is None:

@@ -16,6 +16,7 @@ from zato_lite.log import invocation_context
 from zato_lite.service.base import Origin, Service
 from zato_lite.service.begun import Begun
 from zato_lite.service.blocking import WorkerPool
+from zato_lite.service.bunch import Config
 from zato_lite.service.cache import Cache
 from zato_lite.service.lifetime import (
     answer_of,
@@ -28,7 +29,7 @@ from zato_lite.service.locks import LocalLocks
 from zato_lite.service.message import SYSTEM, Caller, Invocation, Outcome
 from zato_lite.service.ports import AsyncInvocations, Locks
 from zato_lite.service.registry import Entry, Registry
-from zato_lite.service.request import Bunch, Response
+from zato_lite.service.request import Response
 from zato_lite.timetable.job import Job
 
 T = TypeVar("T")
@@ -66,7 +67,7 @@ class Invoker:
         self.cluster_id = cluster_id
         self.server_name = server_name
         self.resources = {Registry: registry, **(resources or {})}
-        self.config = Bunch(config or {})
+        self.config = Config(config or {})
         self.cache = Cache(clock or SystemClock())
         self.pool = WorkerPool(max_threads)
         self._clock = clock or SystemClock()
@@ -255,6 +256,10 @@ class Invoker:
     def wait(self, awaitable: Awaitable[T]) -> T:
         """From a worker thread: what the loop makes of it."""
         return self.pool.wait(awaitable)
+
+    def finish(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """From a worker thread: have the loop do it, whether or not somebody still waits."""
+        self.pool.finish(coroutine)
 
     def resource(self, protocol: type[T]) -> T:
         """What fulfils the protocol."""

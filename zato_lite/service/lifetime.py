@@ -13,10 +13,11 @@ from msgspec import ValidationError, convert
 
 from zato_lite.errors import BadInputError, MethodNotAllowedError
 from zato_lite.service.base import Service
+from zato_lite.service.bunch import Message
 from zato_lite.service.elements import Answer
 from zato_lite.service.message import Invocation
 from zato_lite.service.registry import Entry
-from zato_lite.service.request import Bunch, Request, Response, input_of
+from zato_lite.service.request import Request, Response, input_of
 from zato_lite.service.typed import Convert
 
 Steps = Generator[Any, Any, Any]
@@ -62,7 +63,7 @@ def read_input(service: Service[Any, Any], entry: Entry) -> None:
         return
     if entry.read is not None:
         service._request = Request(
-            _read(entry, entry.read, Bunch() if payload is None else payload), payload, None
+            _read(entry, entry.read, Message() if payload is None else payload), payload, None
         )
     if entry.has_elements:
         service._response = Response(Answer())

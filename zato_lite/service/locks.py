@@ -2,13 +2,15 @@
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Coroutine
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self, TypeVar
 
 from zato_lite.clock import Clock
 from zato_lite.errors import UnavailableError
 from zato_lite.service.ports import Locks
+
+T = TypeVar("T")
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.005, 0.25
 
@@ -49,27 +51,35 @@ class LocalLocks:
             del self._held[name]
 
 
+class Threads(Protocol):
+    """The way from a worker thread to the loop."""
+
+    def wait(self, awaitable: Awaitable[T]) -> T:
+        """What the loop makes of it."""
+        ...
+
+    def finish(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Have the loop do it, also for a thread that nobody waits for any more."""
+        ...
+
+
 class Lock:
-    """A lock to be held for the length of a block: ``async with`` or, in a thread, ``with``.
+    """A lock to be held for the length of a block: ``async with self.lock("name")``.
+
+    Whatever ends the block gives it back, and one that is still waited for when the service is
+    cancelled is given back as soon as it is had.
 
     Attributes:
         token: grows with each holder; lets a slow one be told from the present one (fencing).
     """
 
-    def __init__(
-        self,
-        locks: Locks,
-        name: str,
-        owner: str,
-        times: tuple[float, float],
-        wait: Callable[[Awaitable[Any]], Any],
-    ) -> None:
+    def __init__(self, locks: Locks, name: str, owner: str, times: tuple[float, float]) -> None:
         self.name = name
         self.token = 0
+        self._is_held = False
         self._locks = locks
         self._owner = owner
         self._ttl, self._block = times
-        self._wait = wait
 
     async def renew(self) -> bool:
         """Hold it for its full time from now; False if it has lapsed."""
@@ -77,12 +87,12 @@ class Lock:
 
     async def __aenter__(self) -> Self:
         waited, pause = 0.0, _FIRST_WAIT
-        while (token := await self._locks.acquire(self.name, self._owner, self._ttl)) is None:
+        while (token := await self._acquire()) is None:
             if waited >= self._block:
                 raise LockTakenError(f"Lock `{self.name}` is held by somebody else")
             await asyncio.sleep(pause)
             waited, pause = waited + pause, min(2 * pause, _LONGEST_WAIT)
-        self.token = token
+        self.token, self._is_held = token, True
         return self
 
     async def __aexit__(
@@ -91,10 +101,60 @@ class Lock:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._locks.release(self.name, self.token)
+        await self.give_back()
+
+    async def give_back(self) -> None:
+        """Hold it no longer; nothing happens if it is not held."""
+        if self._is_held:
+            self._is_held = False
+            await asyncio.shield(_kept(self._locks.release(self.name, self.token)))
+
+    async def _acquire(self) -> int | None:
+        """Ask once. Who is cancelled meanwhile may have got it: then it is given back."""
+        asking = _kept(self._locks.acquire(self.name, self._owner, self._ttl))
+        try:
+            return await asyncio.shield(asking)
+        except asyncio.CancelledError:
+            asking.add_done_callback(self._give_back_unused)
+            raise
+
+    def _give_back_unused(self, asked: asyncio.Task[int | None]) -> None:
+        if asked.cancelled() or asked.exception() is not None:
+            return
+        if (token := asked.result()) is not None:
+            _ = _kept(self._locks.release(self.name, token))
+
+
+class BlockingLock:
+    """The same in a worker thread: ``with self.lock("name")``.
+
+    A thread that nobody waits for any more still gives it back when it leaves the block.
+    """
+
+    def __init__(self, lock: Lock, threads: Threads) -> None:
+        self._lock = lock
+        self._threads = threads
+
+    @property
+    def name(self) -> str:
+        """What is locked."""
+        return self._lock.name
+
+    @property
+    def token(self) -> int:
+        """Grows with each holder; lets a slow one be told from the present one (fencing)."""
+        return self._lock.token
+
+    def renew(self) -> bool:
+        """Hold it for its full time from now; False if it has lapsed."""
+        return self._threads.wait(self._lock.renew())
 
     def __enter__(self) -> Self:
-        self._wait(self.__aenter__())
+        try:
+            self._threads.wait(self._lock.__aenter__())
+        except BaseException:
+            self._threads.finish(self._lock.give_back())  # it may have come in the last moment
+            raise
         return self
 
     def __exit__(
@@ -103,4 +163,15 @@ class Lock:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._wait(self.__aexit__(kind, error, trace))
+        self._threads.finish(self._lock.give_back())
+
+
+_under_way: set[asyncio.Task[Any]] = set()
+
+
+def _kept(coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    """A task that goes on when whoever awaits it is cancelled; the loop alone would forget it."""
+    task = asyncio.ensure_future(coroutine)
+    _under_way.add(task)
+    task.add_done_callback(_under_way.discard)
+    return task

@@ -6,71 +6,39 @@ from typing import Any, Generic, cast
 import msgspec
 from typing_extensions import TypeVar
 
-from zato_lite.errors import BadInputError, FieldError
+from zato_lite.service.bunch import Message, as_message
 from zato_lite.service.message import HttpContext, Invocation
 
 In = TypeVar("In", default=Any)
 Out = TypeVar("Out", default=Any)
 
-
-class MissingInputError(BadInputError, AttributeError):
-    """The service asked for an element of its input that the caller did not send."""
-
-    @classmethod
-    def named(cls, element: str) -> "MissingInputError":
-        """The error for one element."""
-        message = f"Missing required input element: {element}"
-        return cls(message, [FieldError(element, None, message)])
-
-
-class Bunch(dict[str, Any]):
-    """A dictionary whose keys can be read and set as attributes, all the way down."""
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            value = self[name]
-        except KeyError:
-            raise MissingInputError.named(name) from None
-        wrapped = as_bunch(value)
-        if wrapped is not value:
-            self[name] = wrapped
-        return wrapped
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        self[name] = value
-
-    def __delattr__(self, name: str) -> None:
-        try:
-            del self[name]
-        except KeyError:
-            raise MissingInputError.named(name) from None
-
-
-def as_bunch(value: Any) -> Any:
-    """The value with attribute access where it is a dictionary or a list of them."""
-    if type(value) is dict:
-        return Bunch(value)
-    if type(value) is list and any(type(item) is dict for item in value):
-        return [as_bunch(item) for item in value]
-    return value
+_FORM = "application/x-www-form-urlencoded"
 
 
 class Http:
     """The HTTP request behind an invocation; empty when there is none."""
 
-    __slots__ = ("_context", "headers", "method", "params", "path")
+    __slots__ = ("_context", "_request", "headers", "method", "params", "path")
 
-    def __init__(self, context: HttpContext | None) -> None:
+    def __init__(self, context: HttpContext | None, request: "Request[Any]") -> None:
         self._context = context
+        self._request = request
         self.method = context.method if context else ""
         self.path = context.path if context else ""
-        self.params = Bunch(context.params) if context else Bunch()
+        self.params = Message(context.params) if context else Message()
         self.headers: Mapping[str, str] = context.headers if context else {}
 
     @property
-    def GET(self) -> Bunch:  # noqa: N802 - Zato's name
+    def GET(self) -> Message:  # noqa: N802 - Zato's name
         """The query string's parameters."""
-        return Bunch(self._context.query) if self._context else Bunch()
+        return Message(self._context.query) if self._context else Message()
+
+    @property
+    def POST(self) -> Message:  # noqa: N802 - Zato's name
+        """The fields of a form that was posted; empty if the body is none."""
+        payload = self._request.payload
+        is_form = self.headers.get("content-type", "").partition(";")[0].strip().lower() == _FORM
+        return Message(payload) if is_form and isinstance(payload, dict) else Message()
 
     @property
     def user_agent(self) -> str:
@@ -117,7 +85,7 @@ class Request(msgspec.Struct, Generic[In]):
     def http(self) -> Http:
         """The HTTP request behind it."""
         if self.known_http is None:
-            self.known_http = Http(self.invocation.http if self.invocation else None)
+            self.known_http = Http(self.invocation.http if self.invocation else None, self)
         return self.known_http
 
     @property
@@ -126,7 +94,7 @@ class Request(msgspec.Struct, Generic[In]):
         return self.http.headers
 
     @property
-    def params(self) -> Bunch:
+    def params(self) -> Message:
         """What the path of a REST channel captured."""
         return self.http.params
 
@@ -134,7 +102,7 @@ class Request(msgspec.Struct, Generic[In]):
 
     def to_bunch(self) -> Any:
         """The message with attribute access."""
-        return as_bunch(self.payload)
+        return as_message(self.payload)
 
     bunchified = to_bunch
 
@@ -144,9 +112,9 @@ def input_of(payload: Any, invocation: Invocation | None) -> Any:
     if payload is None or payload == "":
         http = invocation.http if invocation is not None else None
         if http is not None and (http.params or http.query):
-            return Bunch({**http.query, **http.params})
-        return Bunch()
-    return as_bunch(payload)
+            return Message({**http.query, **http.params})
+        return Message()
+    return as_message(payload)
 
 
 class Response(msgspec.Struct, Generic[Out]):

@@ -8,8 +8,9 @@ from typing import Any
 
 from zato_lite.service import elements
 from zato_lite.service.base import BlockingService
+from zato_lite.service.bunch import Bunch, as_bunch
 from zato_lite.service.model import Model
-from zato_lite.service.request import Bunch, Request, Response
+from zato_lite.service.request import Request, Response
 from zato_lite.zato import exceptions
 
 
@@ -92,7 +93,7 @@ MODULES: dict[str, dict[str, Any]] = {
     "zato.common.api": {},
     "zato.common.exception": _EXCEPTIONS,
     "zato.common.ext": {},
-    "zato.common.ext.bunch": {"Bunch": Bunch, "bunchify": Bunch},
+    "zato.common.ext.bunch": {"Bunch": Bunch, "bunchify": as_bunch},
     "zato.common.ext.dataclasses": {
         "dataclass": dataclasses.dataclass,
         "field": dataclasses.field,

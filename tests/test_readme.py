@@ -1,0 +1,44 @@
+"""What the README shows works, word for word, beside the services that the repository has."""
+
+import re
+import shutil
+from pathlib import Path
+
+from zato_lite.app import open_app, settings
+
+ROOT = Path(__file__).parents[1]
+
+
+async def test_the_readme_s_service_answers(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "services", tmp_path / "services")
+    [block] = re.findall(r"```python\n(# services/billing.py.*?)```", _readme(), re.DOTALL)
+    (tmp_path / "services" / "billing.py").write_text(block)
+
+    found = settings(tmp_path, store="sqlite:///:memory:", reload=False)
+    async with open_app(tmp_path, found) as app:
+        answer = await app.invoker.invoke("billing.sync-invoices", {"name": "Ann"})
+
+    assert answer == {"answer": "Hello, Ann!"}
+
+
+async def test_the_readme_s_schedules_are_accepted(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "services", tmp_path / "services")
+    blocks = re.findall(r"```python\n(.*?)```", _readme(), re.DOTALL)
+    [block] = [block for block in blocks if "zato.scheduler.job.create" in block]
+    body = "".join(f"        {line}\n" for line in block.splitlines())
+    (tmp_path / "services" / "billing.py").write_text(
+        "from zato_lite import Service\n\n\nclass SyncInvoices(Service):\n"
+        "    async def handle(self): ...\n\n\nclass Setup(Service):\n"
+        f"    async def handle(self):\n{body}"
+    )
+
+    found = settings(tmp_path, store="sqlite:///:memory:", reload=False)
+    async with open_app(tmp_path, found) as app:
+        await app.invoker.invoke("billing.setup")
+        jobs = await app.invoker.invoke("zato.scheduler.job.get-list")
+
+    assert sorted(job["job_type"] for job in jobs) == ["cron_style", "one_time"]
+
+
+def _readme() -> str:
+    return (ROOT / "README.md").read_text(encoding="utf-8")
