@@ -1,5 +1,5 @@
 import dataclasses
-from typing import Any, Optional, TypedDict
+from typing import Any, NamedTuple, Optional, TypedDict
 
 import msgspec
 import pytest
@@ -113,6 +113,78 @@ async def test_wrong_values_below_options_and_dictionaries_are_named_too() -> No
         await run(taking(Nested), {"item": {"sku": 1}, "prices": {"a": "x"}, "pair": [1, "b"]})
 
     assert [e.field for e in caught.value.errors] == ["item.sku", "prices.a", "pair[1]"]
+
+
+class Circle(msgspec.Struct, tag="circle"):
+    radius: float
+
+
+class Square(msgspec.Struct, tag="square"):
+    side: float
+    at: "Point"
+
+
+class Point(NamedTuple):
+    x: float
+    y: float = 0.0
+
+
+class Drawing(msgspec.Struct):
+    shapes: list[Circle | Square]
+    origin: Point
+    sizes: tuple[int, str] = (1, "a")
+    points: dict[str, Point] = {}
+    either: int | list[int] = 0
+
+
+async def test_wrong_fields_of_tagged_unions_and_of_tuples_have_their_paths() -> None:
+    with pytest.raises(BadInputError) as caught:
+        await run(
+            taking(Drawing),
+            {
+                "shapes": [
+                    {"type": "circle", "radius": "r"},
+                    {"type": "square", "at": ["x", "y"]},
+                    {"type": "star"},
+                ],
+                "origin": [1, "y"],
+                "sizes": ["one", "two"],
+                "points": {"a.b": [1, "z"]},
+                "either": [1, "two"],
+            },
+        )
+
+    assert [(error.field, error.value) for error in caught.value.errors] == [
+        ("shapes[0].radius", "r"),
+        ("shapes[1].side", None),
+        ("shapes[1].at[0]", "x"),
+        ("shapes[1].at[1]", "y"),
+        ("shapes[2].type", "star"),
+        ("origin[1]", "y"),
+        ("sizes[0]", "one"),
+        ("points.a.b[1]", "z"),
+        ("either[1]", "two"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "payload", "field"),
+    [
+        (Circle | Square, {"type": "circle", "radius": "r"}, "radius"),
+        (Circle | Square, {"type": "star"}, "type"),
+        (Point, [1, "y"], "[1]"),
+        (dict[str, list[Point]], {"a": [[1], ["x"]]}, "a[1][0]"),
+        (int | list[dict[str, int]], [{"a": "x"}], "[0][...]"),
+    ],
+)
+async def test_the_message_itself_may_be_a_union_or_a_tuple(
+    wanted: Any, payload: Any, field: str
+) -> None:
+    with pytest.raises(BadInputError) as caught:
+        await run(taking(wanted), payload)
+
+    [error] = caught.value.errors
+    assert (error.field, error.message.partition(":")[0]) == (field, field)
 
 
 async def test_what_is_no_structure_at_all_is_one_error() -> None:
@@ -297,3 +369,80 @@ def test_answers_have_plain_forms() -> None:
     assert plain({"a": Total(1), "b": {1}}) == {"a": {"total": 1}, "b": [1]}
     with pytest.raises(TypeError, match="object"):
         plain(object())
+
+
+def item(sku: str) -> ModelItem:
+    made = ModelItem()
+    made.sku = sku
+    return made
+
+
+async def test_the_answer_may_be_a_list_of_the_declared_model() -> None:
+    answer = await run(giving(ModelItem, [item("a"), {"sku": "b"}]))
+
+    assert [type(each) for each in answer] == [ModelItem, ModelItem]
+    assert plain(answer) == [
+        {"sku": "a", "count": 1, "tags": []},
+        {"sku": "b", "count": 1, "tags": []},
+    ]
+    with pytest.raises(InvocationError, match="the answer is not what is declared: Element miss"):
+        await run(giving(ModelItem, [{}]))
+    with pytest.raises(InvocationError, match="the answer is not what is declared"):
+        await run(giving(Total, [Total(1)]))
+
+
+async def test_output_repeated_makes_a_list_of_a_model() -> None:
+    class Repeats(Service):
+        name = "repeats"
+
+        class SimpleIO:
+            output = ModelItem
+            output_repeated = True
+
+        async def handle(self) -> None:
+            self.response.payload.append(item("a"))
+            self.response.payload.append({"sku": "b"})
+
+    answer = await run(Repeats)
+
+    assert [each.sku for each in answer] == ["a", "b"]
+    entry = Registry().add(Repeats)
+    assert schema_of(entry.output)["type"] == "array"
+
+
+async def test_a_model_may_be_answered_attribute_by_attribute() -> None:
+    class Sets(Service):
+        name = "sets"
+        output = ModelOrder
+
+        async def handle(self) -> None:
+            self.response.payload.name = "n"
+            self.response.payload.items = [item("a")]
+
+    class SetsTooLittle(Service):
+        name = "too-little"
+        output = ModelOrder
+
+        async def handle(self) -> None:
+            self.response.payload.note = "n"
+
+    answer = await run(Sets)
+
+    assert isinstance(answer, ModelOrder)
+    assert (answer.name, answer.note, answer.items[0].sku) == ("n", None, "a")
+    with pytest.raises(InvocationError, match="Element missing: /name"):
+        await run(SetsTooLittle)
+
+
+async def test_reading_back_what_was_not_answered_is_the_service_s_own_error() -> None:
+    class Reads(Service):
+        name = "reads"
+        output = "a", "b"
+
+        async def handle(self) -> None:
+            self.response.payload.a = self.response.payload.b
+
+    with pytest.raises(AttributeError) as caught:
+        await run(Reads)
+
+    assert not isinstance(caught.value, BadInputError)

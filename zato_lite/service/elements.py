@@ -237,8 +237,6 @@ class Elements(NamedTuple):
         Raises:
             BadInputError: names every element that is missing or wrong.
         """
-        if isinstance(payload, Answer):
-            payload = payload.value()
         if payload is None and not any(item.is_required for item in self.items):
             return None
         if isinstance(payload, (list, tuple)):

@@ -7,7 +7,6 @@ from typing import Any
 
 from zato_lite.errors import ConfigError, ServiceExistsError, ServiceMissingError
 from zato_lite.service.base import Service
-from zato_lite.service.elements import Elements
 from zato_lite.service.needs import needs_of
 from zato_lite.service.typed import declared
 
@@ -48,7 +47,7 @@ class Entry:
         input, output: declared types, or None; ``read``, ``write``: how payloads become the one,
             and how answers become the other. ``read_text`` reads a query string.
         is_native: the input is of a type that msgspec knows itself.
-        has_elements: the answer is declared as a list of elements, and may be set one by one.
+        has_elements: the answer may be set element by element, or attribute by attribute of a model.
         hooks, verbs: which hooks it has, and which HTTP methods it has handlers of its own for.
         has_handle: it has a ``handle`` besides those.
         is_plain: an async ``handle``, and neither hooks nor verbs.
@@ -104,7 +103,7 @@ class Entry:
         self.is_native = takes.is_native if takes else False
         self.read_text = takes.reader(is_strict=False) if takes else None
         self.write = gives.writer() if gives else None
-        self.has_elements = isinstance(self.output, Elements)
+        self.has_elements = gives.is_set_bit_by_bit if gives else False
         self.is_typed = self.read is not None or self.has_elements
         self.needs = needs_of(cls)
         self.calls = 0

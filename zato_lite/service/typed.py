@@ -1,9 +1,11 @@
 """From a service's declared input and output to what reads the one and writes the other."""
 
 import dataclasses
+import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
+from itertools import repeat
 from types import UnionType
 from typing import (
     Any,
@@ -21,16 +23,21 @@ from msgspec import inspect
 
 from zato_lite.errors import BadInputError, FieldError, InvocationError
 from zato_lite.service.base import Service
-from zato_lite.service.elements import Elements, elements_of, simple_io
+from zato_lite.service.elements import Answer, Elements, elements_of, simple_io
 from zato_lite.service.model import Model
 
 Convert = Callable[[Any], Any]
 
 
 class Declared(NamedTuple):
-    """What a service takes or gives: a type, or Zato's list of elements."""
+    """What a service takes or gives: a type, or Zato's list of elements.
+
+    Attributes:
+        is_repeated: there is a list of it.
+    """
 
     type: Any
+    is_repeated: bool = False
 
     def reader(self, *, is_strict: bool = True) -> Convert:
         """Makes the declared input of a payload, or raises BadInputError with all that is wrong.
@@ -50,11 +57,16 @@ class Declared(NamedTuple):
         """Whether it is a type that msgspec knows itself."""
         return not (isinstance(self.type, Elements) or _is_pydantic(self.type))
 
+    @property
+    def is_set_bit_by_bit(self) -> bool:
+        """Whether an answer may be set attribute by attribute, as Zato's services do it."""
+        return isinstance(self.type, Elements) or _is_model(self.type) or self.is_repeated
+
     def writer(self) -> Convert:
-        """Checks what a service answers against what it declared."""
+        """Checks what a service answers against what it declared; of models, there may be many."""
         if isinstance(self.type, Elements):
             return partial(_write, None, self.type.write)
-        return partial(_write, self.type, self.reader())
+        return partial(_write_models if _is_model(self.type) else _write, self.type, self.reader())
 
 
 def declared(cls: type[Service[Any, Any]], side: str) -> Declared | None:
@@ -70,6 +82,8 @@ def declared(cls: type[Service[Any, Any]], side: str) -> Declared | None:
     if value is None:
         return None
     elements = value if isinstance(value, Elements) else elements_of(value)
+    if elements is None and side == "output" and getattr(simple, "output_repeated", False):
+        return Declared(list[value], is_repeated=True)
     return Declared(elements or value)
 
 
@@ -109,11 +123,19 @@ def _read_pydantic(wanted: Any, payload: Any) -> Any:
         ) from error
 
 
+def _write_models(wanted: Any, read: Convert, payload: Any) -> Any:
+    if isinstance(payload, Answer):
+        payload = payload.value()
+    if isinstance(payload, (list, tuple)):
+        return [_write(wanted, read, item) for item in payload]
+    return _write(wanted, read, payload)
+
+
 def _write(wanted: Any, read: Convert, payload: Any) -> Any:
     if type(payload) is wanted:
         return payload
     try:
-        return read(payload)
+        return read(payload.value() if isinstance(payload, Answer) else payload)
     except BadInputError as error:
         raise InvocationError(f"the answer is not what is declared: {error}") from error
 
@@ -124,7 +146,7 @@ def wrong_fields(
     """Every field of the payload that is not as wanted; msgspec itself stops at the first."""
     convert = partial(msgspec.convert, strict=is_strict)
     found = list(_wrong(convert, payload, wanted, ""))
-    return found or [FieldError("", payload, str(error))]
+    return found or [_told(payload, "", error)]
 
 
 def _wrong(
@@ -134,10 +156,25 @@ def _wrong(
         convert(value, wanted)
     except msgspec.ValidationError as error:
         inner = list(_wrong_inside(convert, value, wanted, path))
-        if not inner:
-            message = str(error).split(" - at `$")[0]
-            inner = [FieldError(path, value, f"{path}: {message}" if path else message)]
-        yield from inner
+        yield from inner or [_told(value, path, error)]
+
+
+def _told(value: Any, path: str, error: msgspec.ValidationError) -> FieldError:
+    """The one wrong field that msgspec names, by a path that begins at ``path``."""
+    message, _, place = str(error).partition(" - at `")
+    below = place.rpartition("$")[2].rstrip("`")
+    for key, index in _STEP.findall(below):
+        if index.isdigit() and isinstance(value, (list, tuple)):
+            value = value[int(index)]
+        elif isinstance(value, Mapping):
+            value = value.get(key)
+        else:  # a key of a dictionary, which msgspec does not tell
+            value = None
+    path = (path + below).removeprefix(".")
+    return FieldError(path, value, f"{path}: {message}" if path else message)
+
+
+_STEP = re.compile(r"\.([^.\[]+)|\[([^\]]+)\]")
 
 
 def _wrong_inside(
@@ -147,16 +184,36 @@ def _wrong_inside(
     arms = [arm for arm in get_args(wanted) if arm is not type(None)]
     origin = get_origin(wanted)
     if origin in (Union, UnionType):
-        if len(arms) == 1:
-            yield from _wrong_inside(convert, value, arms[0], path)
-    elif isinstance(value, (list, tuple)) and arms:
-        for index, item in enumerate(value):
-            yield from _wrong(convert, item, arms[0], f"{path}[{index}]")
+        if (arm := arms[0] if len(arms) == 1 else _tagged(value, arms)) is not None:
+            yield from _wrong_inside(convert, value, arm, path)
+    elif isinstance(value, (list, tuple)):
+        for index, (item, item_type) in enumerate(zip(value, _items(wanted), strict=False)):
+            yield from _wrong(convert, item, item_type, f"{path}[{index}]")
     elif isinstance(value, Mapping) and origin is dict:
         for key, item in value.items():
             yield from _wrong(convert, item, arms[1], _below(path, str(key)))
     elif isinstance(value, Mapping):
         yield from _wrong_fields(convert, value, wanted, path)
+
+
+def _tagged(value: Any, arms: Iterable[Any]) -> Any:
+    """The struct of a union that the value says it is."""
+    for arm in arms:
+        config = getattr(arm, "__struct_config__", None)
+        if config is not None and config.tag_field is not None and isinstance(value, Mapping):
+            if value.get(config.tag_field) == config.tag:
+                return arm
+    return None
+
+
+def _items(wanted: Any) -> Iterable[Any]:
+    """The types of the items of a list or tuple, in order."""
+    arms = get_args(wanted)
+    if get_origin(wanted) is tuple and arms[-1] is not Ellipsis:
+        return arms
+    if isinstance(wanted, type) and issubclass(wanted, tuple) and hasattr(wanted, "_fields"):
+        return get_type_hints(wanted, include_extras=True).values()
+    return repeat(arms[0]) if arms else ()
 
 
 def _wrong_fields(
@@ -196,6 +253,10 @@ def _missing(wanted: Any, path: str) -> str:
 
 def _below(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
+
+
+def _is_model(wanted: Any) -> bool:
+    return isinstance(wanted, type) and issubclass(wanted, Model)
 
 
 def _is_pydantic(wanted: Any) -> bool:
