@@ -1,5 +1,6 @@
 from zato_lite.errors import BadInputError as BadInputError
 from zato_lite.errors import ConflictError as ConflictError
+from zato_lite.errors import DeadlineError as DeadlineError
 from zato_lite.errors import FieldError as FieldError
 from zato_lite.errors import ForbiddenError as ForbiddenError
 from zato_lite.errors import NotFoundError as NotFoundError
@@ -24,6 +25,7 @@ __all__ = [
     "BlockingService",
     "Bool",
     "ConflictError",
+    "DeadlineError",
     "Dict",
     "DictList",
     "FieldError",

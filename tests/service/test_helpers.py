@@ -235,7 +235,7 @@ async def test_a_service_is_invoked_until_it_works(failures: int, is_ok: bool) -
 
 
 async def test_a_blocking_service_gets_answers_instead_of_awaitables() -> None:
-    def body(self: Service) -> list[Any]:
+    def body(self: BlockingService) -> list[Any]:
         self.sleep(0)
         with self.lock("a") as lock:
             return [self.patterns.fanout({"double": 4}), lock.name]
@@ -512,3 +512,63 @@ async def until(is_so: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
         while not is_so():  # noqa: ASYNC110 - what it waits for has no event
             await asyncio.sleep(0)
+
+
+class Echo(Service):
+    name = "echo"
+
+    async def handle(self) -> Any:
+        return self.request.payload
+
+
+@pytest.mark.parametrize("run", [inside, in_thread])
+async def test_keyword_arguments_are_the_payload_whatever_their_names(
+    run: Callable[..., Awaitable[Any]],
+) -> None:
+    sent = {"channel": "sms", "data_format": "x", "as_bunch": True, "to": 1}
+
+    assert await run(lambda self: self.invoke("echo", **sent), Echo) == sent
+    assert await run(lambda self: self.server.invoke("echo", "", **sent), Echo) == sent
+    with pytest.raises(TypeError, match="not both: channel, to"):
+        await run(lambda self: self.invoke("echo", {"a": 1}, channel="sms", to=1), Echo)
+    with pytest.raises(TypeError, match="not both: chanel"):
+        await run(lambda self: self.invoke_async("echo", {"a": 1}, chanel="sms"), Echo)
+
+
+async def test_an_invocation_for_later_needs_a_callback_that_is_deployed() -> None:
+    kept = Kept()
+
+    with pytest.raises(ServiceMissingError, match=r"Service `eco` does not exist; did you mean"):
+        await inside(
+            lambda self: self.invoke_async("echo", callback="eco"),
+            Echo,
+            resources={AsyncInvocations: kept},
+        )
+    assert kept.jobs == []
+
+
+async def test_errors_are_what_they_are_elsewhere_too() -> None:
+    class Sleeps(Service):
+        name = "sleeps"
+
+        async def handle(self) -> None:
+            await asyncio.Event().wait()
+
+    async def too_late(self: Service) -> str:
+        try:
+            await self.invoke("sleeps", timeout=0.001)
+        except TimeoutError as error:
+            return f"{type(error).__mro__[1].__name__}: {error}"
+        return "in time"
+
+    async def unknown(self: Service) -> str:
+        try:
+            await self.invoke("slep")
+        except KeyError as error:
+            return str(error)
+        return "known"
+
+    late = "DeadlineError: Service `sleeps` took longer than 0.001 s"
+    missing = "Service `slep` does not exist; did you mean `sleeps`?"
+    assert await inside(too_late, Sleeps) == late
+    assert await inside(unknown, Sleeps) == missing

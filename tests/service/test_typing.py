@@ -8,7 +8,7 @@ from zato_lite import BlockingService, Service, every, needs
 from zato_lite.service.invoker import Invoker
 from zato_lite.service.message import Invocation, JobContext
 from zato_lite.service.registry import Registry
-from zato_lite.service.schedule import Schedule
+from zato_lite.service.schedule import BlockingSchedule, Schedule
 
 
 class Order(msgspec.Struct):
@@ -58,6 +58,59 @@ class Blocking(BlockingService[Order, Total]):
     def handle(self) -> None:
         assert_type(self.request.input, Order)
         self.response.payload = self.invoke(Sum, self.request.input)
+
+
+class Forgets(Service):
+    """Never run. A checker that does not see a forgotten await finds a useless comment instead."""
+
+    name = "forgets"
+
+    async def handle(self) -> None:
+        self.invoke("untyped")  # type: ignore[unused-coroutine]
+        self.invoke(Sum)  # type: ignore[unused-coroutine]
+        self.invoke_async(Sum)  # type: ignore[unused-coroutine]
+        self.sleep(1)  # type: ignore[unused-coroutine]
+        self.server.invoke(Sum)  # type: ignore[unused-coroutine]
+        self.schedule.onetime(self, Sum)  # type: ignore[unused-coroutine]
+        self.schedule.interval(Sum, "often", minutes=5)  # type: ignore[unused-coroutine]
+        self.schedule.cron(Sum, "daily", "@daily")  # type: ignore[unused-coroutine]
+        self.schedule.cancel(1)  # type: ignore[unused-coroutine]
+        self.patterns.parallel({Sum: 1})  # type: ignore[unused-coroutine]
+        self.patterns.fanout({Sum: 1})  # type: ignore[unused-coroutine]
+        self.patterns.invoke_retry(Sum)  # type: ignore[unused-coroutine]
+
+
+class Awaits(Service):
+    name = "awaits"
+    schedule = every(minutes=5)
+
+    async def handle(self) -> None:
+        assert_type(await self.invoke(Sum), Total)
+        assert_type(await self.server.invoke(Sum), Total)
+        assert_type(await self.invoke(Untyped), Any)
+        assert_type(await self.invoke_async(Sum), int)
+        assert_type(self.schedule, Schedule)
+        assert_type(await self.schedule.onetime(self, Sum), int)
+        assert_type(await self.schedule.list(), list[dict[str, Any]])
+        async with self.lock("a") as lock:
+            assert_type(await lock.renew(), bool)
+
+
+class Waits(BlockingService):
+    name = "waits"
+    schedule = every(minutes=5)
+
+    def handle(self) -> None:
+        assert_type(self.invoke(Sum), Total)
+        assert_type(self.server.invoke(Sum), Total)
+        assert_type(self.invoke("untyped"), Any)
+        assert_type(self.invoke_async(Sum, delay=5), int)
+        assert_type(self.schedule, BlockingSchedule)
+        assert_type(self.schedule.onetime(self, Sum), int)
+        assert_type(self.schedule.get("daily"), dict[str, Any])
+        self.patterns.invoke_retry(Sum, repeat=5)  # type: ignore[call-arg]
+        with self.lock("a") as lock:
+            assert_type(lock.renew(), bool)
 
 
 async def test_what_the_types_say_is_what_happens() -> None:

@@ -6,12 +6,14 @@ from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime
 from functools import partial
 from pathlib import PurePath
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar, cast, overload
 
 import msgspec
+import typing_extensions
 
 from zato_lite.clock import to_instant
 from zato_lite.log import Sink
+from zato_lite.service.both import blocking
 from zato_lite.service.bunch import Config
 from zato_lite.service.cache import Cache
 from zato_lite.service.locks import BlockingLock, Lock
@@ -19,17 +21,19 @@ from zato_lite.service.logger import ServiceLogger, service_logger
 from zato_lite.service.message import Caller, HttpContext, Invocation, JobContext
 from zato_lite.service.naming import service_name
 from zato_lite.service.needs import Provider
-from zato_lite.service.patterns import Patterns
+from zato_lite.service.patterns import BlockingPatterns, Patterns
 from zato_lite.service.payload import embed
 from zato_lite.service.ports import Locks
 from zato_lite.service.request import In, Out, Request, Response
-from zato_lite.service.schedule import Schedule
+from zato_lite.service.schedule import BlockingSchedule, Schedule
 from zato_lite.service.schema import plain
 from zato_lite.service.timing import Time
 from zato_lite.timetable.job import SECOND, Job, OneTime
 from zato_lite.wire import encode
 
 T = TypeVar("T")
+B = TypeVar("B")
+Answer = typing_extensions.TypeVar("Answer", default=Any)
 
 
 class Door(Provider, Protocol):
@@ -51,7 +55,7 @@ class Door(Provider, Protocol):
         target: "str | type[Service[Any, Any]]",
         payload: Any,
         timeout: float | None,
-    ) -> Awaitable[Any]:
+    ) -> Coroutine[Any, Any, Any]:
         """Invoke another service on behalf of ``parent``."""
         ...
 
@@ -67,7 +71,7 @@ class Door(Provider, Protocol):
         """Wall time, aware."""
         ...
 
-    def invoke_async(self, job: Job, cid: str) -> Awaitable[int]:
+    def invoke_async(self, job: Job, cid: str) -> Coroutine[Any, Any, int]:
         """Run a service once, durably; the run's id."""
         ...
 
@@ -83,18 +87,14 @@ class Origin(msgspec.Struct):
     """
 
     door: Door
-    call: Callable[..., Awaitable[Any]]
+    call: Callable[..., Coroutine[Any, Any, Any]]
     invocation: Invocation
     cid: str
     sink: Sink | None = None
 
 
-class Server:
-    """The server that a service runs in, as the service sees it.
-
-    Attributes:
-        cluster_id: always 1, as in Zato.
-    """
+class _Seen:
+    """What both kinds of ``self.server`` are made of."""
 
     __slots__ = ("_service", "cluster_id", "name")
 
@@ -103,9 +103,33 @@ class Server:
         self.cluster_id = door.cluster_id
         self.name = door.server_name
 
-    def invoke(self, service: Any, payload: Any = None, **options: Any) -> Any:
+
+class Server(_Seen):
+    """The server that a service runs in, as the service sees it.
+
+    Attributes:
+        cluster_id: always 1, as in Zato.
+    """
+
+    __slots__ = ()
+
+    def invoke(
+        self,
+        /,
+        service: "str | type[Service[Any, Answer]]",
+        payload: Any = None,
+        **options: Any,
+    ) -> Coroutine[Any, Any, Answer]:
         """The same as the service's own ``invoke``."""
         return self._service.invoke(service, payload, **options)
+
+
+class BlockingServer(_Seen):
+    """The same in a worker thread."""
+
+    __slots__ = ()
+
+    invoke = blocking(Server.invoke)
 
 
 class Channel:
@@ -149,6 +173,32 @@ class _Lazy(Generic[V]):
     def __get__(self, instance: Any, owner: type) -> V:
         if instance is None:
             return self  # type: ignore[return-value]
+        value = instance.__dict__[self._name] = self._make(instance)
+        return value
+
+
+class Twofold(Generic[V, B]):
+    """The same, of one kind in async services and of another one in blocking services.
+
+    Type checkers go by the class, what happens by where the service runs.
+    """
+
+    def __init__(self, make: Callable[[Any], Any]) -> None:
+        self._make = make
+        self._name = ""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, instance: "BlockingService[Any, Any]", owner: type) -> B: ...
+    @overload
+    def __get__(self, instance: "Service[Any, Any]", owner: type) -> V: ...
+    def __get__(self, instance: Any, owner: type) -> Any:
+        if instance is None:
+            return self
         value = instance.__dict__[self._name] = self._make(instance)
         return value
 
@@ -258,12 +308,12 @@ class Service(Generic[In, Out]):
 
     def invoke(
         self,
-        service: "str | type[Service[Any, Any]]",
+        service: "str | type[Service[Any, Answer]]",
         payload: Any = None,
         *,
         timeout: float | None = None,
         **kwargs: Any,
-    ) -> Awaitable[Any]:
+    ) -> Coroutine[Any, Any, Answer]:
         """Invoke another service and have what it answers.
 
         Args:
@@ -272,8 +322,8 @@ class Service(Generic[In, Out]):
             timeout: seconds that it may take; the time that is left to this service bounds it too.
             kwargs: the payload, when none is given.
         """
-        if kwargs and (payload is None or payload == ""):
-            payload = _without_options(kwargs)
+        if kwargs:
+            payload = payload_or(kwargs, payload)
         answer = self._origin.call(self, service, payload, timeout)
         return self._door.wait(answer) if self._in_thread else answer
 
@@ -289,17 +339,18 @@ class Service(Generic[In, Out]):
         timeout: float | None = None,
         callback: "str | type[Service[Any, Any]] | None" = None,
         **kwargs: Any,
-    ) -> Any:
+    ) -> Coroutine[Any, Any, int]:
         """Have another service invoked soon, by any node, even if this one crashes now.
 
         What it takes is what ``invoke`` does, and JSON must be able to hold the payload. It
         begins after ``delay`` seconds. An attempt that fails is followed by up to ``retries``
         more, the first after ``retry_delay`` seconds, the others ``retry_backoff`` times as long
         after each other; each may take ``timeout`` seconds. The service ``callback`` is invoked
-        in the end, whatever came of it. What comes back is the id of the run.
+        in the end, whatever came of it; it must be deployed already. What comes back is the id of
+        the run.
         """
-        if kwargs and (payload is None or payload == ""):
-            payload = _without_options(kwargs)
+        if kwargs:
+            payload = payload_or(kwargs, payload)
         target = service if isinstance(service, str) else service.get_name()
         after = callback if callback is None or isinstance(callback, str) else callback.get_name()
         job = Job(
@@ -316,11 +367,11 @@ class Service(Generic[In, Out]):
         )
         return self._give(self._door.invoke_async(job, self.cid))
 
-    def sleep(self, seconds: float = 1) -> Any:
+    def sleep(self, seconds: float = 1) -> Coroutine[Any, Any, None]:
         """Do nothing for a while; to be awaited in async services."""
         return self._give(asyncio.sleep(seconds))
 
-    def lock(self, name: str = "", ttl: float = 20, block: float = 10) -> Any:
+    def lock(self, name: str = "", ttl: float = 20, block: float = 10) -> Lock:
         """A lock: ``async with self.lock("name")``, or ``with`` in a plain ``handle``.
 
         Args:
@@ -330,7 +381,7 @@ class Service(Generic[In, Out]):
         """
         name = name or self.get_name()
         lock = Lock(self._door.locks, name, self.cid, (ttl, block))
-        return BlockingLock(lock, self._door) if self._in_thread else lock
+        return cast("Lock", BlockingLock(lock, self._door)) if self._in_thread else lock
 
     @property
     def cid(self) -> str:
@@ -360,20 +411,14 @@ class Service(Generic[In, Out]):
         """A logger named after the service; its lines carry the cid."""
         return service_logger(self.get_name())
 
-    @_Lazy
-    def server(self) -> Server:
-        """The server that the service runs in."""
-        return Server(self, self._door)
+    server = Twofold[Server, "BlockingServer"](lambda self: self._server())
+    """The server that the service runs in."""
 
-    @_Lazy
-    def schedule(self) -> Schedule:
-        """Schedules services."""
-        return Schedule(self._invoke_for, self.cid, self._door.now)
+    schedule = Twofold[Schedule, BlockingSchedule](lambda self: self._schedule())
+    """Schedules services."""
 
-    @_Lazy
-    def patterns(self) -> Patterns:
-        """Several services at once, or one until it works."""
-        return Patterns(partial(self._door.call, self, timeout=None), self._give)
+    patterns = Twofold[Patterns, BlockingPatterns](lambda self: self._patterns())
+    """Several services at once, or one until it works."""
 
     @_Lazy
     def time(self) -> Time:
@@ -448,6 +493,17 @@ class Service(Generic[In, Out]):
         before = self._parent.path if self._parent else self._root.path
         return (*before, self.get_name())
 
+    def _server(self) -> Server | BlockingServer:
+        return (BlockingServer if self._in_thread else Server)(self, self._door)
+
+    def _schedule(self) -> Schedule | BlockingSchedule:
+        kind = BlockingSchedule if self._in_thread else Schedule
+        return kind(self._invoke_for, self.cid, self._door.now)
+
+    def _patterns(self) -> Patterns | BlockingPatterns:
+        kind = BlockingPatterns if self._in_thread else Patterns
+        return kind(partial(self._door.call, self, timeout=None), self._give)
+
     def _invoke_for(self, service: str, payload: Any, pick: Callable[[Any], T]) -> Any:
         """Invoke, and pick something from the answer: at once here, or awaited by the caller."""
 
@@ -456,26 +512,76 @@ class Service(Generic[In, Out]):
 
         return self._give(invoked_and_picked())
 
-    def _give(self, answer: Awaitable[Any]) -> Any:
+    def _give(self, answer: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
         """To be awaited by an async service; to a blocking one, what it comes to."""
-        return self._door.wait(answer) if self._in_thread else answer
+        if self._in_thread:
+            return cast("Coroutine[Any, Any, T]", self._door.wait(answer))
+        return answer
 
 
 class BlockingService(Service[In, Out]):
     """A service whose plain ``handle`` runs in a worker thread, as type checkers see it."""
 
-    def invoke(
-        self, service: Any, payload: Any = None, *, timeout: float | None = None, **kwargs: Any
-    ) -> Any:
+    # What a base's method gives to be awaited is here the thing itself: that is all there is to
+    # the overrides, and why checkers are told to look away.
+
+    def invoke(  # type: ignore[override]
+        self,
+        service: str | type[Service[Any, Answer]],
+        payload: Any = None,
+        *,
+        timeout: float | None = None,
+        **kwargs: Any,
+    ) -> Answer:
         """Invoke another service and return what it answers."""
-        return super().invoke(service, payload, timeout=timeout, **kwargs)
+        answer = super().invoke(service, payload, timeout=timeout, **kwargs)
+        return cast("Answer", answer)
+
+    def invoke_async(  # type: ignore[override]
+        self,
+        service: str | type[Service[Any, Any]],
+        payload: Any = None,
+        *,
+        delay: float = 0,
+        retries: int = 0,
+        retry_delay: float = 1,
+        retry_backoff: float = 2,
+        timeout: float | None = None,
+        callback: str | type[Service[Any, Any]] | None = None,
+        **kwargs: Any,
+    ) -> int:
+        """Have another service invoked soon; the id of the run."""
+        run = super().invoke_async(
+            service,
+            payload,
+            delay=delay,
+            retries=retries,
+            retry_delay=retry_delay,
+            retry_backoff=retry_backoff,
+            timeout=timeout,
+            callback=callback,
+            **kwargs,
+        )
+        return cast("int", run)
+
+    def sleep(self, seconds: float = 1) -> None:  # type: ignore[override]
+        """Do nothing for a while."""
+        _ = super().sleep(seconds)
+
+    def lock(  # type: ignore[override]
+        self, name: str = "", ttl: float = 20, block: float = 10
+    ) -> BlockingLock:
+        """A lock: ``with self.lock("name")``."""
+        return cast("BlockingLock", super().lock(name, ttl, block))
 
 
-_OPTIONS = frozenset(
-    ("channel", "data_format", "serialize", "as_bunch", "raise_timeout", "skip_response_elem")
-)
+def payload_or(kwargs: dict[str, Any], payload: Any) -> Any:
+    """The keyword arguments, as the payload of an invocation that has no other.
 
-
-def _without_options(kwargs: dict[str, Any]) -> dict[str, Any] | None:
-    """Keyword arguments less those that Zato's ``invoke`` takes for itself."""
-    return {name: value for name, value in kwargs.items() if name not in _OPTIONS} or None
+    Raises:
+        TypeError: there is another one; neither is dropped in silence.
+    """
+    if payload is None or payload == "":
+        return kwargs
+    names = ", ".join(kwargs)
+    raise TypeError(f"a payload, or keyword arguments that are one, but not both: {names}")

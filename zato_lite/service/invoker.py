@@ -271,7 +271,9 @@ class Invoker:
 
     async def invoke_async(self, job: Job, cid: str) -> int:
         """Run a service once, durably; the run's id."""
-        self.registry.get(job.service)
+        for service in (job.service, job.on_success_service, job.on_error_service):
+            if service is not None:
+                self.registry.get(service)  # raises, with the nearest names, if there is none
         kept = cast("AsyncInvocations | None", self.resources.get(AsyncInvocations))
         if kept is None:
             raise UnavailableError("nothing here keeps invocations that are to be made later")

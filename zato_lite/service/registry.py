@@ -47,7 +47,7 @@ class Entry:
         input, output: declared types, or None; ``read``, ``write``: how payloads become the one,
             and how answers become the other. ``read_text`` reads a query string.
         is_native: the input is of a type that msgspec knows itself.
-        has_elements: the answer may be set element by element, or attribute by attribute of a model.
+        has_elements: the answer may be set bit by bit: elements, attributes of a model, a list.
         hooks, verbs: which hooks it has, and which HTTP methods it has handlers of its own for.
         has_handle: it has a ``handle`` besides those.
         is_plain: an async ``handle``, and neither hooks nor verbs.

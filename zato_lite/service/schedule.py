@@ -1,11 +1,14 @@
 """``self.schedule``: from Python to jobs, through the scheduler's services."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
+from zato_lite.service.both import blocking
 from zato_lite.service.payload import embed
 from zato_lite.wire import encode
+
+T = TypeVar("T")
 
 
 class Named(Protocol):
@@ -23,18 +26,30 @@ class Invoke(Protocol):
     those with a plain one.
     """
 
-    def __call__(self, service: str, payload: Any, pick: Callable[[Any], Any]) -> Any:
+    def __call__(
+        self, service: str, payload: Any, pick: Callable[[Any], T]
+    ) -> Coroutine[Any, Any, T]:
         """Invoke it."""
         ...
 
 
-class Schedule:
-    """Creates and manages jobs. In async services each method must be awaited."""
+class Scheduling:
+    """What both kinds of ``self.schedule`` are made of."""
 
     def __init__(self, invoke: Invoke, cid: str, now: Callable[[], datetime]) -> None:
         self._invoke = invoke
         self._cid = cid
         self._now = now
+
+    def _create(self, definition: dict[str, Any], data: Any) -> Coroutine[Any, Any, int]:
+        request = {"cluster_id": 1, "is_active": True, **definition}
+        if data or data in (0, False):
+            request["extra"] = encode(embed(data)).decode()
+        return self._invoke("zato.scheduler.job.create", request, _id)
+
+
+class Schedule(Scheduling):
+    """Creates and manages jobs. In async services each method must be awaited."""
 
     def onetime(
         self,
@@ -47,7 +62,7 @@ class Schedule:
         after_seconds: float = 0,
         after_minutes: float = 0,
         data: Any = "",
-    ) -> Any:
+    ) -> Coroutine[Any, Any, int]:
         """Run a service once: at ``start_date`` (UTC), or so long after now. Returns the job's id.
 
         ``data`` is what the target finds in ``request.input``; ``prefix`` begins the job's name.
@@ -64,6 +79,7 @@ class Schedule:
 
     def interval(
         self,
+        /,
         target_service: str | Named,
         name: str,
         *,
@@ -75,7 +91,7 @@ class Schedule:
         start_date: str | datetime = "",
         data: Any = "",
         **more: Any,
-    ) -> Any:
+    ) -> Coroutine[Any, Any, int]:
         """Run a service over and over, so far apart. Returns the job's id.
 
         ``more`` is anything else that ``zato.scheduler.job.create`` takes: repeats, timezone, …
@@ -96,6 +112,7 @@ class Schedule:
 
     def cron(
         self,
+        /,
         target_service: str | Named,
         name: str,
         cron_definition: str,
@@ -103,7 +120,7 @@ class Schedule:
         start_date: str | datetime = "",
         data: Any = "",
         **more: Any,
-    ) -> Any:
+    ) -> Coroutine[Any, Any, int]:
         """Run a service when a cron expression says so. Returns the job's id.
 
         ``more`` is anything else that ``zato.scheduler.job.create`` takes: timezone, repeats, …
@@ -118,31 +135,38 @@ class Schedule:
         }
         return self._create(request, data)
 
-    def get(self, job: int | str) -> Any:
+    def get(self, job: int | str) -> Coroutine[Any, Any, dict[str, Any]]:
         """A job's definition, by its id or its name."""
         if isinstance(job, str):
             request = {"cluster_id": 1, "name": job}
             return self._invoke("zato.scheduler.job.get-by-name", request, _itself)
         return self._invoke("zato.scheduler.job.get-by-id", {"cluster_id": 1, "id": job}, _itself)
 
-    def list(self, query: str = "", **more: Any) -> Any:
+    def cancel(self, job: int) -> Coroutine[Any, Any, None]:
+        """Delete a job, by its id."""
+        return self._invoke("zato.scheduler.job.delete", {"id": job}, _nothing)
+
+    # The last one: after it, ``list`` has another meaning in this class.
+    def list(self, /, query: str = "", **more: Any) -> Coroutine[Any, Any, list[dict[str, Any]]]:
         """Jobs by name; ``query`` is words that the name must have."""
         request = {"cluster_id": 1, "query": query, **more}
         return self._invoke("zato.scheduler.job.get-list", request, _itself)
 
-    def cancel(self, job: int) -> Any:
-        """Delete a job, by its id."""
-        return self._invoke("zato.scheduler.job.delete", {"id": job}, _nothing)
 
-    def _create(self, definition: dict[str, Any], data: Any) -> Any:
-        request = {"cluster_id": 1, "is_active": True, **definition}
-        if data or data in (0, False):
-            request["extra"] = encode(embed(data)).decode()
-        return self._invoke("zato.scheduler.job.create", request, _id)
+class BlockingSchedule(Scheduling):
+    """The same in blocking services: what is to be awaited elsewhere is here the thing itself."""
+
+    onetime = blocking(Schedule.onetime)
+    interval = blocking(Schedule.interval)
+    cron = blocking(Schedule.cron)
+    get = blocking(Schedule.get)
+    list = blocking(Schedule.list)
+    cancel = blocking(Schedule.cancel)
 
 
-def _id(response: Any) -> Any:
-    return response["id"]
+def _id(response: Any) -> int:
+    found: int = response["id"]
+    return found
 
 
 def _itself(response: Any) -> Any:

@@ -83,7 +83,7 @@ def declared(cls: type[Service[Any, Any]], side: str) -> Declared | None:
         return None
     elements = value if isinstance(value, Elements) else elements_of(value)
     if elements is None and side == "output" and getattr(simple, "output_repeated", False):
-        return Declared(list[value], is_repeated=True)
+        return Declared(list.__class_getitem__(value), is_repeated=True)
     return Declared(elements or value)
 
 
@@ -200,9 +200,10 @@ def _tagged(value: Any, arms: Iterable[Any]) -> Any:
     """The struct of a union that the value says it is."""
     for arm in arms:
         config = getattr(arm, "__struct_config__", None)
-        if config is not None and config.tag_field is not None and isinstance(value, Mapping):
-            if value.get(config.tag_field) == config.tag:
-                return arm
+        if config is None or config.tag_field is None or not isinstance(value, Mapping):
+            continue
+        if value.get(config.tag_field) == config.tag:
+            return arm
     return None
 
 
