@@ -100,6 +100,17 @@ async def test_a_service_must_be_deployed(it: Sandbox, field: str) -> None:
         await _create(it, **{field: "no.such"})
 
 
+async def test_a_callback_job_may_be_made_later_and_is_warned_of(
+    it: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = await _create(it, on_success_job="second")
+    await it.invoke(f"{JOB}.create-many", {"jobs": [{**EVERY, "name": "second"}]})
+    await it.invoke(f"{JOB}.edit", {"id": first, "on_error_job": "thrid"})
+
+    warned = [it for it in caplog.records if it.getMessage() == "callback jobs do not exist"]
+    assert [vars(it)["missing_jobs"] for it in warned] == [["second"], ["thrid"]]
+
+
 async def test_a_calendar_must_exist(it: Sandbox) -> None:
     with pytest.raises(BadInputError, match="'PL' does not exist; there are: none"):
         await _create(it, calendar="PL")

@@ -1,6 +1,7 @@
 """Jobs as services: create, edit, delete, execute, list, get; the surface is Zato's."""
 
 import asyncio
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
@@ -26,7 +27,13 @@ PAGE_MOST = 100
 _UNPAGED_MOST = 100_000
 _BULK_MOST = 1_000_000
 _concerns = attrgetter(
-    "service", "on_success_service", "on_error_service", "calendar", "alert_after_intervals"
+    "service",
+    "on_success_service",
+    "on_error_service",
+    "on_success_job",
+    "on_error_job",
+    "calendar",
+    "alert_after_intervals",
 )
 """What of a job is looked at besides itself: where two agree in it, one is enough."""
 
@@ -45,6 +52,7 @@ class Create(Change):
         try:
             [job_id] = await self.jobs.create([job])
             await watch_over([job], self.jobs, self.clock.now())
+            await warn_of_callbacks([job], self.jobs, self.logger)
         except JobExistsError:
             if Reader(self.request.payload)("should_ignore_existing", flag, default=False):
                 self.response.payload = {}
@@ -75,6 +83,7 @@ class CreateMany(Change):
         await calendars_must_exist(kinds.values(), self.jobs)
         self.response.payload = {"ids": await self.jobs.create(jobs)}
         await watch_over(kinds.values(), self.jobs, self.clock.now())
+        await warn_of_callbacks(kinds.values(), self.jobs, self.logger)
         return f"{len(jobs)} jobs"
 
 
@@ -101,6 +110,7 @@ class Edit(Change):
 
         row = await self.jobs.edit(job_id, change)
         await watch_over([row.job], self.jobs, now)
+        await warn_of_callbacks([row.job], self.jobs, self.logger)
         self.response.payload = {"id": row.id, "name": row.job.name, **_cron(row.job)}
         return f"{row.id} {row.job.name}"
 
@@ -266,6 +276,15 @@ async def calendars_must_exist(wanted_by: Iterable[Job], jobs: Jobs) -> None:
             there = ", ".join(sorted(known)) or "none"
             words = f"calendar: {missing[0]!r} does not exist; there are: {there}"
             raise BadInputError.of([FieldError("calendar", missing[0], words)])
+
+
+async def warn_of_callbacks(
+    made: Iterable[Job], jobs: Jobs, logger: logging.LoggerAdapter[logging.Logger]
+) -> None:
+    """Say which callback jobs there are not; they may be made later, so nothing is refused."""
+    names = {name for job in made for name in (job.on_success_job, job.on_error_job) if name}
+    if names and (missing := sorted(names - {row.job.name for row in await jobs.named(names)})):
+        logger.warning("callback jobs do not exist", extra={"missing_jobs": missing})
 
 
 def item(row: JobRow, last: RunRow | None) -> dict[str, Any]:
