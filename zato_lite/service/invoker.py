@@ -18,6 +18,7 @@ from zato_lite.service.begun import Begun
 from zato_lite.service.blocking import WorkerPool
 from zato_lite.service.bunch import Config
 from zato_lite.service.cache import Cache
+from zato_lite.service.containment import is_cancelled_by_others, noted, settle
 from zato_lite.service.lifetime import (
     answer_of,
     live,
@@ -163,6 +164,8 @@ class Invoker:
             entry.ended += 1
             seconds = self._monotonic() - started
             entry.seconds += seconds
+        if noted:
+            await settle(origin)
         return _outcome_of(service._response, origin.cid, payload, seconds)
 
     async def _run(self, invocation: Invocation, started: float) -> Outcome:
@@ -182,6 +185,8 @@ class Invoker:
         finally:
             if token is not None:
                 _CONTEXT.reset(token)
+        if noted:
+            await settle(service._origin)
         return _outcome_of(service._response, cid, payload, self._monotonic() - started)
 
     def _failed(
@@ -193,7 +198,7 @@ class Invoker:
     ) -> Outcome:
         """What is told of an error; the owner's cancelling of its task is not told but raised."""
         is_cancelled = isinstance(error, asyncio.CancelledError)
-        if is_cancelled and _is_being_cancelled():
+        if is_cancelled and is_cancelled_by_others(service._origin if service else None):
             raise error
         return Outcome(
             cid=cid,
@@ -422,11 +427,6 @@ def _refusal(entry: Entry, depth: int, path: tuple[str, ...]) -> Exception:
 def _check(entry: Entry, path: tuple[str, ...]) -> None:
     if len(path) > MAX_DEPTH or not entry.is_active:
         raise _refusal(entry, len(path), path)
-
-
-def _is_being_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 async def _raise(error: Exception) -> Any:
