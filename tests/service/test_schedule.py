@@ -178,3 +178,25 @@ async def test_jobs_are_looked_up_and_cancelled() -> None:
     assert asked == [{"cluster_id": 1, "query": "a b"}]
     assert await managed(lambda it: it.cancel(7)) is None
     assert asked == [{"id": 7}]
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("July 29 2027 11:35", "2027-07-29T11:35:00+00:00"),
+        ("Thu, 29 Jul 2027 11:35:49 GMT", "2027-07-29T11:35:49+00:00"),
+        ("29 July 2027 11:35 +0200", "2027-07-29T09:35:00+00:00"),
+        ("29.07.2027 11:35", "2027-07-29T11:35:00+00:00"),
+    ],
+)
+async def test_a_date_in_words_will_do_if_it_has_one_reading(text: str, moment: str) -> None:
+    assert (await scheduled("my.scheduling", start_date=text))["start_date"] == moment
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["01/02/2027 10:00", "27/07/29", "July 2027", "11:35", "tomorrow", "29 July 2027 11:35 EST",
+     "2027-07-29T11:35:49Z", "2027-07-29 11:35:49"],
+)  # fmt: skip
+async def test_a_date_that_is_unclear_is_left_to_the_scheduler_as_it_is(text: str) -> None:
+    assert (await scheduled("my.scheduling", start_date=text))["start_date"] == text

@@ -1,6 +1,7 @@
 """Services written for Zato run unchanged."""
 
 import logging
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from zato_lite.errors import BadInputError, ZatoLiteError
+from zato_lite.errors import BadInputError, NotOfferedError, ZatoLiteError
 from zato_lite.service.base import Service
 from zato_lite.service.discovery import Discovery, discover
 from zato_lite.service.invoker import Invoker
@@ -18,6 +19,7 @@ from zato_lite.service.ports import AsyncInvocations
 from zato_lite.service.registry import Registry
 from zato_lite.service.schema import plain
 from zato_lite.timetable.job import Job
+from zato_lite.zato import typing_
 from zato_lite.zato.finder import ZatoFinder, install, uninstall
 
 FOLDER = Path(__file__).parent / "services"
@@ -244,6 +246,156 @@ async def test_a_base_class_may_hold_the_handle(invoker: Invoker) -> None:
     outcome = await run(invoker, "base-demo.hello")
 
     assert (outcome.payload, outcome.status_code) == ("Hello", 200)
+
+
+async def test_what_zato_has_in_self_is_there(
+    invoker: Invoker, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    http = HttpContext("PUT", "/a", {}, {}, {"x-a": "1"})
+
+    outcome = await run(invoker, "surface-demo.attributes", {"a": 1}, http=http)
+
+    assert outcome.payload == {
+        "impl_name": "surface_demo.Attributes",
+        "in_reply_to": None,
+        "environ": True,
+        "usage": 1,
+        "is_naive": True,
+        "is_invoke": True,
+        "result": True,
+        "job_type": "cron_style",
+        "method": "PUT",
+    }
+    assert "Received {'a': 1}" in caplog.messages
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["out", "outgoing", "rest", "email", "odb", "kvdb", "redis", "crypto", "security", "pubsub",
+     "publish", "metrics", "commands"],
+)  # fmt: skip
+async def test_what_only_zato_has_is_named_when_it_is_looked_at(
+    invoker: Invoker, name: str
+) -> None:
+    outcome = await run(invoker, "surface-demo.not-there", {"name": name})
+
+    assert isinstance(outcome.error, NotOfferedError)
+    assert f"self.{name} is Zato's" in str(outcome.error)
+    assert "not in zato-lite" in str(outcome.error)
+
+
+class Sleeps(Service):
+    name = "demo-sleeps"
+
+    async def handle(self) -> None:
+        await self.sleep(60)
+
+
+async def test_zato_s_options_are_options(invoker: Invoker) -> None:
+    entry = invoker.registry.get("surface-demo.answers")
+    invoker.registry.add(Sleeps)
+
+    outcome = await run(invoker, "surface-demo.options", {"service_id": entry.id})
+    unknown = await run(invoker, "surface-demo.options", {"service_id": 1})
+
+    assert outcome.error is None
+    assert outcome.payload == {
+        "plain": {"a": 1},
+        "kwargs": {"b": 2},
+        "bunch": 3,
+        "json": '{"e":4}',
+        "unwrapped": {"a": {"b": 1}},
+        "late": None,
+        "by_id": {"f": 5},
+        "new": "surface-demo.answers",
+        "falsy": '{"response":{"a":{"b":1}}}',
+    }
+    assert str(unknown.error) == "No service has the id 1"
+
+
+async def test_functions_run_in_other_threads(
+    invoker: Invoker, caplog: pytest.LogCaptureFixture
+) -> None:
+    outcome = await run(invoker, "surface-demo.threads")
+
+    assert outcome.payload == [3, True, 3, 7, None]
+    assert "what a service spawned has failed" in caplog.messages
+
+
+async def test_callbacks_are_found_as_in_zato(invoker: Invoker, kept: Kept) -> None:
+    outcome = await run(invoker, "surface-demo.calls-back")
+    many = await run(invoker, "surface-demo.calls-back-many")
+
+    assert outcome.error is None
+    assert [job.on_success_service for job in kept.jobs] == [
+        "surface-demo.calls-back-async-callback",
+        "surface-demo.options",
+        "surface-demo.calls-back",
+    ]
+    assert isinstance(many.error, NotOfferedError)
+    assert str(many.error) == "a run has one callback in zato-lite; let it invoke the others"
+
+
+async def test_fields_of_a_form_are_apart(invoker: Invoker) -> None:
+    kind = {"content-type": "application/x-www-form-urlencoded; charset=utf-8"}
+    form = HttpContext("POST", "/f", {}, {"b": "2"}, kind)
+    other = HttpContext("POST", "/f", {}, {"b": "2"}, {"content-type": "application/json"})
+
+    posted = await run(invoker, "surface-demo.form", {"a": "1"}, http=form)
+    sent = await run(invoker, "surface-demo.form", {"a": "1"}, http=other)
+
+    assert posted.payload == {"post": "1", "get": "2"}
+    assert sent.payload == {"post": "", "get": "2"}
+
+
+async def test_a_moment_may_be_told_in_words(invoker: Invoker) -> None:
+    outcome = await run(invoker, "surface-demo.in-words")
+
+    assert outcome.error is None
+    assert created[0]["start_date"] == "2027-07-29T11:35:00+00:00"
+
+
+async def test_models_are_answered_in_lists_and_bit_by_bit(invoker: Invoker) -> None:
+    wanted = {"names": ["ann", "bob"], "options": {}}
+    listed = await run(invoker, "model-lists-demo.get-list", wanted)
+    repeated = await run(invoker, "model-lists-demo.get-repeated")
+    one = await run(invoker, "model-lists-demo.get-one")
+
+    assert [user["name"] for user in plain(listed.payload)] == ["ann", "bob"]
+    assert plain(repeated.payload)[0]["age"] == 41
+    assert (plain(one.payload)["name"], plain(one.payload)["tags"]) == ("bob", ["a"])
+
+
+def test_a_file_of_a_user_may_be_called_as_zato_is(tmp_path: Path) -> None:
+    text = (FOLDER / "receiver.py").read_text()
+    (tmp_path / "zato.py").write_text(text)
+    (tmp_path / "api.py").write_text(text)
+    code = """
+import pathlib, sys
+from zato_lite.service.discovery import discover
+from zato_lite.zato.finder import install
+install()
+found = discover(pathlib.Path(sys.argv[1]))
+print([it.message for it in found.failures], [it.cls.get_name() for it in found.services])
+"""
+
+    done = subprocess.run(  # noqa: S603 - our own text
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, check=True, text=True
+    )
+
+    assert done.stdout.strip() == "[] ['api.my-service', 'zato.my-service']"
+
+
+def test_types_can_be_told_apart_and_made_of_dictionaries() -> None:
+    assert typing_.is_union(typing_.strnone)
+    assert typing_.is_union(typing_.union_[int, str])
+    assert not typing_.is_union(int)
+    assert typing_.extract_from_union(typing_.union_[int, str]) == ((int, str), int, str)
+    point = typing_.make_dataclass("Point", [("x", int)])
+    assert typing_.from_dict(point, {"x": 1}) == point(1)
+    assert typing_.instance_from_dict(Kept, {"x": 1}).x == 1
+    assert typing_.dict_field().default_factory is dict
 
 
 def test_a_module_that_nobody_knows_stays_unknown(discovery: Discovery) -> None:

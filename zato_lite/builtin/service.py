@@ -3,11 +3,10 @@
 import base64
 from pathlib import PurePath
 from typing import Any
-from zlib import crc32
 
 import msgspec
 
-from zato_lite.errors import BadInputError, ForbiddenError, NotFoundError
+from zato_lite.errors import BadInputError, ForbiddenError
 from zato_lite.service.access import may_invoke
 from zato_lite.service.base import Service
 from zato_lite.service.deployment import Deployer
@@ -212,21 +211,13 @@ def find(registry: Registry, named: Named) -> Entry:
     """The service that is meant."""
     if named.name:
         return registry.get(named.name)
-    for entry in registry:
-        if id_of(entry) == named.id:
-            return entry
-    raise NotFoundError(f"No service has the id {named.id}")
-
-
-def id_of(entry: Entry) -> int:
-    """A number that stands for a service's name, on every node and after every start."""
-    return crc32(entry.name.encode())
+    return registry.by_id(named.id)
 
 
 def item_of(entry: Entry) -> ServiceItem:
     """What is said of a service in a list."""
     return ServiceItem(
-        id=id_of(entry),
+        id=entry.id,
         name=entry.name,
         is_active=entry.is_active,
         impl_name=f"{entry.cls.__module__}.{entry.cls.__qualname__}",

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import Future
 from datetime import datetime
 from functools import partial
 from pathlib import PurePath
@@ -36,6 +37,13 @@ B = TypeVar("B")
 Answer = typing_extensions.TypeVar("Answer", default=Any)
 
 
+class Known(Protocol):
+    """What is known of a deployed service: its name, and how often it was invoked."""
+
+    name: str
+    calls: int
+
+
 class Door(Provider, Protocol):
     """The invoker, as a service sees it.
 
@@ -65,6 +73,26 @@ class Door(Provider, Protocol):
 
     def finish(self, coroutine: Coroutine[Any, Any, None]) -> None:
         """From a worker thread: have the loop do it, whether or not somebody still waits."""
+        ...
+
+    def run_in_thread(self, function: Callable[[], T]) -> Coroutine[Any, Any, T]:
+        """Call a function in a worker thread."""
+        ...
+
+    def spawn(self, function: Callable[[], T]) -> Future[T]:
+        """The same, from a worker thread or the loop, for nobody who waits."""
+        ...
+
+    def known(self, name: str) -> Known | None:
+        """The deployed service of this name."""
+        ...
+
+    def known_by_id(self, service_id: int) -> Known:
+        """The deployed service of this id."""
+        ...
+
+    def new_instance(self, parent: "Service[Any, Any]", name: str) -> "Service[Any, Any]":
+        """An instance of another service, made for ``parent`` and not invoked."""
         ...
 
     def now(self) -> datetime:

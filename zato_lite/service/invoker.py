@@ -6,7 +6,8 @@ What a service may break is its own invocation and nothing else.
 import asyncio
 import itertools
 import secrets
-from collections.abc import Awaitable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from concurrent.futures import Future
 from datetime import datetime
 from typing import Any, TypeVar, cast
 
@@ -254,6 +255,23 @@ class Invoker:
             return self._perform(service, entry)
         return self._within(timeout, service, entry)
 
+    def new_instance(self, parent: Service[Any, Any], name: str) -> Service[Any, Any]:
+        """An instance of another service, made for ``parent`` and not invoked."""
+        service = self.registry.get(name).cls()
+        service._origin, service._parent = parent._origin, parent
+        service._payload, service._depth = None, parent._depth + 1
+        service._in_thread = parent._in_thread
+        service._deadline = service._request = service._response = None
+        return service
+
+    def known(self, name: str) -> Entry | None:
+        """The deployed service of this name."""
+        return self._entries.get(name)
+
+    def known_by_id(self, service_id: int) -> Entry:
+        """The deployed service of this id."""
+        return self.registry.by_id(service_id)
+
     def close(self) -> None:
         """Let idle threads go; what runs in others runs on."""
         self.pool.close()
@@ -265,6 +283,14 @@ class Invoker:
     def finish(self, coroutine: Coroutine[Any, Any, None]) -> None:
         """From a worker thread: have the loop do it, whether or not somebody still waits."""
         self.pool.finish(coroutine)
+
+    def run_in_thread(self, function: Callable[[], T]) -> Coroutine[Any, Any, T]:
+        """Call a function in a worker thread."""
+        return self.pool.run(lambda: _harmless(function))
+
+    def spawn(self, function: Callable[[], T]) -> Future[T]:
+        """The same, from a worker thread or the loop, for nobody who waits."""
+        return self.pool.submit(lambda: _harmless(function))
 
     def resource(self, protocol: type[T]) -> T:
         """What fulfils the protocol."""
@@ -374,6 +400,14 @@ class _TooLateError(DeadlineError):
     def __init__(self, service: Service[Any, Any], seconds: float) -> None:
         super().__init__(f"Service `{service.name}` took longer than {seconds:g} s")
         self.service = service
+
+
+def _harmless(function: Callable[[], T]) -> T:
+    """What the function returns; what would end more than that becomes an ordinary error."""
+    try:
+        return function()
+    except (SystemExit, KeyboardInterrupt, GeneratorExit) as error:
+        raise InvocationError(f"a function of a service raised {error!r}") from error
 
 
 def _counted(entry: Entry, error: BaseException) -> BaseException:

@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
+from zlib import crc32
 
 from zato_lite.errors import ConfigError, ServiceExistsError, ServiceMissingError
 from zato_lite.service.base import Service
@@ -112,6 +113,11 @@ class Entry:
         self.seconds = 0.0
 
     @property
+    def id(self) -> int:
+        """A number that stands for the name, on every node and after every start."""
+        return crc32(self.name.encode())
+
+    @property
     def in_flight(self) -> int:
         """How many run now."""
         return self.calls - self.ended
@@ -184,6 +190,17 @@ class Registry:
         if entry is None:
             raise ServiceMissingError(f"Service `{name}` does not exist{self._nearest(name)}")
         return entry
+
+    def by_id(self, service_id: Any) -> Entry:
+        """The service of this id.
+
+        Raises:
+            ServiceMissingError: there is none.
+        """
+        for entry in self.entries.values():
+            if entry.id == service_id:
+                return entry
+        raise ServiceMissingError(f"No service has the id {service_id}")
 
     def remove(self, name: str) -> None:
         """Undeploy a service; what runs, runs on."""

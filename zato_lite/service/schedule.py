@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar
 
 from zato_lite.service.both import blocking
+from zato_lite.service.moments import read_moment
 from zato_lite.service.payload import embed
 from zato_lite.wire import encode
 
@@ -65,6 +66,8 @@ class Schedule(Scheduling):
     ) -> Coroutine[Any, Any, int]:
         """Run a service once: at ``start_date`` (UTC), or so long after now. Returns the job's id.
 
+        A date in words will do, such as ``July 29 2027 11:35``, as long as it has but one reading.
+
         ``data`` is what the target finds in ``request.input``; ``prefix`` begins the job's name.
         """
         target = _name_of(target_service)
@@ -73,7 +76,7 @@ class Schedule(Scheduling):
             before = f"{prefix} " if prefix else ""
             source = _name_of(invoking_service)
             name = f"{before}{source} -> {target} {now.isoformat()} {self._cid}"
-        start = _start(start_date, now, after_seconds + 60 * after_minutes)
+        start = _start(_in_words(start_date), now, after_seconds + 60 * after_minutes)
         request = {"name": name, "job_type": "one_time", "service": target, "start_date": start}
         return self._create(request, data)
 
@@ -189,3 +192,14 @@ def _start(start: str | datetime, now: datetime, after_seconds: float) -> str:
     if start:
         return start
     return datetime.fromtimestamp(now.timestamp() + after_seconds, UTC).isoformat()
+
+
+def _in_words(start: str | datetime) -> str | datetime:
+    """The moment that a text means which is not ISO 8601, if it is clear; else the text."""
+    if isinstance(start, datetime) or not start:
+        return start
+    try:
+        datetime.fromisoformat(start.strip())
+    except ValueError:
+        return read_moment(start) or start
+    return start

@@ -2,6 +2,7 @@
 
 import importlib.abc
 import importlib.machinery
+import importlib.util
 import sys
 from collections.abc import Sequence
 from types import ModuleType
@@ -42,6 +43,9 @@ def install() -> None:
     """From now on ``import zato.server.service`` works; calling it again changes nothing."""
     if not any(isinstance(finder, ZatoFinder) for finder in sys.meta_path):
         sys.meta_path.append(ZatoFinder())
+    spec = importlib.util.find_spec("zato")
+    if spec is not None and isinstance(spec.loader, _Loader):
+        importlib.import_module("zato")  # a user's own file zato.py comes too late for the name
 
 
 def uninstall() -> None:
