@@ -105,10 +105,10 @@ async def test_a_callback_job_may_be_made_later_and_is_warned_of(
 ) -> None:
     first = await _create(it, on_success_job="second")
     await it.invoke(f"{JOB}.create-many", {"jobs": [{**EVERY, "name": "second"}]})
-    await it.invoke(f"{JOB}.edit", {"id": first, "on_error_job": "thrid"})
+    await it.invoke(f"{JOB}.edit", {"id": first, "on_error_job": "other"})
 
     warned = [it for it in caplog.records if it.getMessage() == "callback jobs do not exist"]
-    assert [vars(it)["missing_jobs"] for it in warned] == [["second"], ["thrid"]]
+    assert [vars(it)["missing_jobs"] for it in warned] == [["second"], ["other"]]
 
 
 async def test_a_calendar_must_exist(it: Sandbox) -> None:

@@ -531,8 +531,8 @@ async def test_keyword_arguments_are_the_payload_whatever_their_names(
     assert await run(lambda self: self.server.invoke("echo", "", **sent), Echo) == sent
     with pytest.raises(TypeError, match="not both: channel, to"):
         await run(lambda self: self.invoke("echo", {"a": 1}, channel="sms", to=1), Echo)
-    with pytest.raises(TypeError, match="not both: chanel"):
-        await run(lambda self: self.invoke_async("echo", {"a": 1}, chanel="sms"), Echo)
+    with pytest.raises(TypeError, match="not both: channels"):
+        await run(lambda self: self.invoke_async("echo", {"a": 1}, channels="sms"), Echo)
 
 
 async def test_an_invocation_for_later_needs_a_callback_that_is_deployed() -> None:

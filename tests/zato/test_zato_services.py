@@ -1,5 +1,7 @@
 """Services written for Zato run unchanged."""
 
+import ast
+import importlib
 import logging
 import subprocess
 import sys
@@ -21,6 +23,7 @@ from zato_lite.service.schema import plain
 from zato_lite.timetable.job import Job
 from zato_lite.zato import typing_
 from zato_lite.zato.finder import ZatoFinder, install, uninstall
+from zato_lite.zato.names import MODULES
 
 FOLDER = Path(__file__).parent / "services"
 
@@ -385,6 +388,26 @@ print([it.message for it in found.failures], [it.cls.get_name() for it in found.
     )
 
     assert done.stdout.strip() == "[] ['api.my-service', 'zato.my-service']"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_type_checkers_know_the_names_that_there_are(module: str) -> None:
+    place = Path(__file__).parents[2].joinpath("zato-stubs", *module.split(".")[1:])
+    stub = place / "__init__.pyi" if place.is_dir() else place.with_suffix(".pyi")
+    known: dict[str, Any] = {}
+    for line in ast.parse(stub.read_text()).body:
+        match line:
+            case ast.ImportFrom(module=str(home), names=names):
+                there = importlib.import_module(home)
+                every = there.__all__ if names[0].name == "*" else [it.name for it in names]
+                known |= {name: getattr(there, name) for name in every}
+            case ast.Assign(targets=[ast.Name(id=alias)], value=ast.Name(id=name)):
+                known[alias] = known[name]
+            case other:
+                pytest.fail(f"unexpected: {ast.dump(other)}")
+    known.pop("as_bunch", None)
+
+    assert known == MODULES[module]
 
 
 def test_types_can_be_told_apart_and_made_of_dictionaries() -> None:

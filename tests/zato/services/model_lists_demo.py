@@ -17,8 +17,8 @@ class User(Model):
 
 @dataclass(init=False)
 class Wanted(Model):
-    names: list_[str] = list_field()
     options: stranydict
+    names: list_[str] = list_field()
 
 class GetList(Service):
     """ Returns a list of models, though it declares one.

@@ -1,0 +1,2 @@
+from json import dumps as dumps
+from json import loads as loads

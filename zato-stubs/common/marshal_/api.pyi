@@ -1,0 +1,1 @@
+from zato_lite.service.model import Model as Model
