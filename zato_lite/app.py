@@ -3,31 +3,36 @@
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
 from zato_lite import config
-from zato_lite.builtin.declared import definitions, reconciled
+from zato_lite.builtin.declared import Known, Mistake, claims_of, definitions, reconciled
 from zato_lite.builtin.deploy import deploy
 from zato_lite.builtin.enmasse import parse
 from zato_lite.builtin.security import Credentials, NewKey
 from zato_lite.clock import Clock, SystemClock
-from zato_lite.errors import BadInputError, ConfigError, ZatoLiteError
+from zato_lite.errors import ConfigError, ZatoLiteError
+from zato_lite.http import routes
 from zato_lite.http.auth import Authenticator, Passwords, new_key
 from zato_lite.http.events import EventLog
 from zato_lite.http.observe import Readiness
 from zato_lite.observe import readiness, told
 from zato_lite.scheduler.jobs import Jobs
 from zato_lite.scheduler.loop import Scheduler
+from zato_lite.service.claims import Claim
 from zato_lite.service.deployment import Deployer
+from zato_lite.service.discovery import Failure
+from zato_lite.service.folder import shown
 from zato_lite.service.invoker import Invoker
 from zato_lite.service.ports import AsyncInvocations, Locks
-from zato_lite.service.registry import Registry
-from zato_lite.service.reload import watch
+from zato_lite.service.registry import Entry, Registry
+from zato_lite.service.reload import watching
+from zato_lite.service.unending import unending
 from zato_lite.store.locks import Locks as StoredLocks
 from zato_lite.store.people import People
 from zato_lite.store.sqlite import open_store
@@ -37,6 +42,9 @@ _NOWHERE = Path("no-project")
 SETTINGS = Path("config/zato-lite.toml")
 _SQLITE = "sqlite:///"
 _MEMORY = ":memory:"
+
+_PATIENCE_S = 10.0
+"""What a declared schedule lacks is looked for so often."""
 
 _log = logging.getLogger(__name__)
 
@@ -160,7 +168,8 @@ async def open_app(
             locks=database.locks,
         )
         jobs = Jobs(database, scheduler, clock)
-        deployer = _deployer(project or _NOWHERE, settings, registry)
+        deployer = _deployer(project or _NOWHERE, settings, registry, clock)
+        stack.callback(deployer.close)
         people = People(database)
         keys = KeyRing()
         stack.callback(keys.close)
@@ -197,7 +206,11 @@ def check(project: Path) -> tuple[list[str], int]:
     registry = Registry()
     deploy(registry)
     internal = len(registry)
-    mistakes += asyncio.run(_deploy_folder(_deployer(project, found, registry)))
+    try:
+        deployer = _deployer(project, found, registry, SystemClock())
+        mistakes += asyncio.run(_check_folder(deployer, registry))
+    except ConfigError as error:
+        mistakes.append(str(error))
     try:
         parse((project / found.scheduler.jobs_file).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -227,23 +240,38 @@ def _store(project: Path, settings: config.Settings) -> str:
     return str(place)
 
 
-def _deployer(project: Path, settings: config.Settings, registry: Registry) -> Deployer:
+def _deployer(
+    project: Path, settings: config.Settings, registry: Registry, clock: Clock
+) -> Deployer:
+    """Asks services for what they declare, before they are deployed.
+
+    Raises:
+        ConfigError: the settings have a channel that is none.
+    """
     install()  # services written for Zato find what they import
+    channels = [routes.parse_channel(text) for text in settings.server.channels]
+
+    def review(entry: Entry) -> Iterator[Claim]:
+        yield from routes.claims_of(routes.channels_of(entry.cls))
+        yield from claims_of(entry, clock.now())
+
     return Deployer(
         registry,
         project / settings.services.folder,
         accepts_uploads=settings.services.accepts_uploads,
+        reviews=[review],
+        taken={"[server] channels": routes.claims_of(channels)},
     )
 
 
 async def _deploy(project: Path, app: App, deployer: Deployer, stack: AsyncExitStack) -> list[str]:
     """Deploy the project's services and jobs, and keep the services as their files are."""
     problems = await _deploy_folder(deployer)
-    problems += await _reconcile(app)
+    problems += await _reconcile(app, deployer)
     problems += await _apply_jobs(project / app.settings.scheduler.jobs_file, app.invoker)
-    if app.settings.services.reload and deployer.folder.is_dir():
-        watching = asyncio.create_task(_keep_deployed(deployer, app))
-        stack.push_async_callback(_cancelled, watching)
+    await stack.enter_async_context(_followed(app, deployer))
+    if app.settings.services.reload:
+        await stack.enter_async_context(watching(deployer))
     return problems
 
 
@@ -252,51 +280,93 @@ async def _deploy_folder(deployer: Deployer) -> list[str]:
     if not deployer.folder.is_dir():
         return [f"{deployer.folder} is no folder: there are no services of your own"]
     await deployer.deploy()
-    return [f"{path}: {failure.message}" for path, failure in deployer.failures.items()]
+    return [f"{shown(path)}: {failure.message}" for path, failure in deployer.failures.items()]
 
 
-async def _keep_deployed(deployer: Deployer, app: App) -> None:
-    """Deploy what changes in the folder, and tell who has to know."""
+async def _check_folder(deployer: Deployer, registry: Registry) -> list[str]:
+    """Deploy the services of a folder; a line for everything that is wrong with its files."""
+    problems = await _deploy_folder(deployer)
+    declared = definitions(registry)
+    known = Known([str(it.fields.get("calendar")) for it in declared], registry.entries)
+    mistakes = reconciled((), declared, SystemClock().now(), known).mistakes
+    deployer.close()
+    return problems + [f"{shown(it.source)}: {it.message}" for it in mistakes]
+
+
+@asynccontextmanager
+async def _followed(app: App, deployer: Deployer) -> AsyncIterator[None]:
+    """Tell who has to know whenever services were deployed or removed."""
     changed = asyncio.Event()
 
-    async def follow() -> None:
-        while True:
-            await changed.wait()
-            changed.clear()
-            for listener in app.on_deployed:
+    def tell(_: object) -> None:
+        changed.set()
+        for listener in app.on_deployed:
+            try:
                 listener()
-            await _reconcile(app)
+            except Exception:  # noqa: BLE001 - the others are to know all the same
+                _log.exception("deployment not followed")
 
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(follow())
-        tasks.create_task(watch(deployer, lambda _: changed.set()))
-
-
-async def _cancelled(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.wait([task])
+    deployer.on_change.append(tell)
+    async with unending(lambda: _keep_reconciled(app, deployer, changed)):
+        yield
 
 
-async def _reconcile(app: App) -> list[str]:
-    """Bring the jobs in line with what classes declare; a line if a declaration is wrong."""
+async def _keep_reconciled(app: App, deployer: Deployer, changed: asyncio.Event) -> None:
+    """Bring the jobs in line whenever services change; while a declaration is wrong, now and then.
+
+    What it lacks may come to be: a calendar, or a service of another file.
+    """
+    has_mistakes = bool(deployer.remarks)
+    while True:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE_S if has_mistakes else None):
+                await changed.wait()
+        changed.clear()
+        try:
+            has_mistakes = bool(await _reconcile(app, deployer))
+        except ZatoLiteError:
+            _log.exception("declared schedules not applied")
+            has_mistakes = True
+
+
+async def _reconcile(app: App, deployer: Deployer) -> list[str]:
+    """Bring the jobs in line with what classes declare; a line for each declaration that is wrong.
+
+    Those that are right are followed.
+    """
     declared = definitions(app.registry)
     before = await app.jobs.declared()
     if not declared and not before:
-        return []
-    same_names = await app.jobs.named([str(it["name"]) for it in declared])
+        return _remark(deployer, ())
+    same_names = await app.jobs.named([it.job for it in declared])
     rows = {row.id: row for row in (*before, *same_names)}.values()
-    try:
-        creates, edits = reconciled(rows, declared, app.clock.now())
-    except BadInputError as error:
-        _log.error("declared schedules not applied", extra={"why": str(error)})
-        return [str(error)]
+    needs_calendars = any("calendar" in it.fields for it in declared)
+    calendars = await app.jobs.calendars() if needs_calendars else ()
+    known = Known(calendars, app.registry.entries)
+    creates, edits, mistakes = reconciled(rows, declared, app.clock.now(), known)
     if creates or edits:
         await app.jobs.apply(creates, edits)
         _log.info(
             "declared schedules applied",
             extra={"jobs_created": [job.name for job in creates], "jobs_changed": len(edits)},
         )
-    return []
+    return _remark(deployer, mistakes)
+
+
+def _remark(deployer: Deployer, mistakes: Iterable[Mistake]) -> list[str]:
+    """Keep what is wrong where files are asked about; a line for each."""
+    before = deployer.remarks
+    found: dict[Path, str] = {}
+    for source, message in mistakes:
+        path = Path(source)
+        found[path] = f"{found[path]}; {message}" if path in found else message
+    deployer.remarks = {path: Failure(path, words, words) for path, words in found.items()}
+    for path, remark in deployer.remarks.items():
+        if before.get(path) != remark:
+            _log.error(
+                "declared schedule is wrong", extra={"source": shown(path), "why": remark.message}
+            )
+    return [f"{shown(path)}: {words}" for path, words in found.items()]
 
 
 async def _apply_jobs(path: Path, invoker: Invoker) -> list[str]:

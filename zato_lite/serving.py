@@ -1,14 +1,18 @@
 """Serving: an app with its HTTP edge, from the start until a signal says to stop."""
 
+import _thread
 import asyncio
 import gc
 import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Coroutine, Mapping
-from contextlib import asynccontextmanager
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import uvloop
@@ -19,6 +23,7 @@ from zato_lite.builtin.change import Change
 from zato_lite.http.app import HttpApp
 from zato_lite.http.auth import Authenticator, first_admin
 from zato_lite.http.incoming import Limits
+from zato_lite.http.observe import Sample
 from zato_lite.http.server import Server, Tls, serve
 from zato_lite.observe import metrics
 from zato_lite.service.containment import contain
@@ -29,6 +34,12 @@ _LAST_WORDS_S = 5.0
 _ECHO_S = 0.5
 """A terminal tells a worker to stop, and so does its parent: that is one word."""
 
+_SETTLED_S = 5.0
+"""Of what is deployed within this time, the remains are collected at once."""
+
+_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 60.0
+_STEP_S = 0.1
+
 _log = logging.getLogger(__name__)
 
 
@@ -36,18 +47,26 @@ def run(project: Path, settings: config.Settings) -> int:
     """Serve until told to stop; the exit status.
 
     A service that stops the loop under everybody stops nothing for good: what is kept is kept,
-    and all is opened again.
+    and all is opened again, after a pause that grows if it happens again and again.
     """
     log.set_up(log.Settings(settings.log.level, settings.log.format))
+    ending = Ending(settings.server.grace)
+    restarts = Restarts()
     while True:
         try:
-            return _run(_serve(project, settings))
+            return _left(_run(_serve(project, settings, ending, restarts)))
         except RuntimeError as error:
             if "loop stopped" not in str(error).lower():
                 raise
         except (SystemExit, KeyboardInterrupt, asyncio.CancelledError):
             pass  # not the user's: signals are handled
-        _log.critical("a service stopped the event loop; starting again")
+        pause = restarts.pause()
+        _log.critical(
+            "a service stopped the event loop; starting again",
+            extra={"restarts": restarts.count, "pause_s": pause},
+        )
+        if not ending.sleep(pause):
+            return _left(0)
 
 
 def _run(main: Coroutine[Any, Any, int]) -> int:
@@ -65,23 +84,16 @@ def _run(main: Coroutine[Any, Any, int]) -> int:
         loop.close()
 
 
-async def _serve(project: Path, settings: config.Settings) -> int:
+async def _serve(
+    project: Path, settings: config.Settings, ending: "Ending", restarts: "Restarts"
+) -> int:
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    told_at = 0.0
-
-    def told_to_stop() -> None:
-        nonlocal told_at
-        if not stop.is_set():
-            told_at = loop.time()
-            stop.set()
-        elif loop.time() - told_at > _ECHO_S:
-            os._exit(1)  # told twice: at once, as after a crash; nothing that is kept is lost
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told_to_stop)
-    async with Watchdog(), open_app(project, settings) as app, open_server(app) as server:
+    ending.tell(asyncio.get_running_loop(), stop.set)
+    async with (
+        Watchdog(),
+        open_app(project, settings) as app,
+        open_server(app, restarts) as server,
+    ):
         internal = sum(1 for entry in app.registry if entry.is_internal)
         _log.info(
             "serving",
@@ -95,11 +107,15 @@ async def _serve(project: Path, settings: config.Settings) -> int:
         _spare_the_collector()
         await stop.wait()
         _log.info("stopping", extra={"grace_s": settings.server.grace})
+        # At once, not one after the other: both have the same time.
+        await asyncio.gather(server.close(settings.server.grace), app.scheduler.drain())
     return 0
 
 
 @asynccontextmanager
-async def open_server(app: App, environ: Mapping[str, str] = os.environ) -> AsyncIterator[Server]:
+async def open_server(
+    app: App, restarts: "Restarts | None" = None, environ: Mapping[str, str] = os.environ
+) -> AsyncIterator[Server]:
     """The HTTP edge of an app; prints the admin's password if it had to make one up."""
     passwords = app.keys.passwords
     if made_up := await first_admin(app.people, passwords, environ):
@@ -119,7 +135,13 @@ async def open_server(app: App, environ: Mapping[str, str] = os.environ) -> Asyn
         events=app.events,
         readiness=app.is_ready,
         self_audited=[e.name for e in app.registry if issubclass(e.cls, Change)],
-        metrics=[metrics(app.jobs, app.scheduler, app.invoker, app.clock)],
+        metrics=[
+            metrics(app.jobs, app.scheduler, app.invoker, app.clock),
+            (restarts or Restarts()).samples,
+        ],
+    )
+    app.on_deployed.extend(
+        [http.reload, lambda: app.events.publish("deployment", {}), collect_soon()]
     )
     async with serve(
         http.begin,
@@ -137,7 +159,6 @@ async def open_server(app: App, environ: Mapping[str, str] = os.environ) -> Asyn
         trusted_proxies=server.trusted_proxies,
         reuse_port=server.workers > 1,
     ) as listening:
-        app.on_deployed.extend([http.reload, lambda: app.events.publish("deployment", {})])
         yield listening
 
 
@@ -149,6 +170,116 @@ def _spare_the_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
+
+
+def collect_soon() -> Callable[[], None]:
+    """Called at each deployment: frees the classes that it replaced, which are in circles.
+
+    That is once a few seconds after the first of many, as it holds everything up for a moment.
+    """
+    loop = asyncio.get_running_loop()
+    coming: asyncio.TimerHandle | None = None
+
+    def collect() -> None:
+        nonlocal coming
+        coming = None
+        began = time.monotonic()
+        freed = gc.collect()
+        took = round((time.monotonic() - began) * 1000, 1)
+        _log.debug("collected after deployment", extra={"objects": freed, "took_ms": took})
+
+    def deployed() -> None:
+        nonlocal coming
+        coming = coming or loop.call_later(_SETTLED_S, collect)
+
+    return deployed
+
+
+class Restarts:
+    """How often all was opened again, and how long to wait before the next time."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._began = time.monotonic()
+        self._pause = 0.0
+
+    def pause(self) -> float:
+        """Count one; the seconds to wait: none at first, and longer if it soon comes again."""
+        self.count += 1
+        now = time.monotonic()
+        lasted = now - self._began - self._pause
+        if lasted > _LONGEST_PAUSE_S:
+            self._pause = 0.0
+        elif self.count > 1:
+            self._pause = min(max(self._pause * 2, _PAUSE_S), _LONGEST_PAUSE_S)
+        self._began = now
+        return self._pause
+
+    async def samples(self) -> list[Sample]:
+        """For ``/metrics``."""
+        text = "How often a service stopped the loop, and all was opened again."
+        return [Sample("zato_lite_restarts_total", "counter", text, self.count)]
+
+
+class Ending:
+    """When the process is told to end, whichever loop runs then hears of it; and it does end.
+
+    Signals are taken by Python, not by the loop, which a service may hold up. When ``grace`` and a
+    little more has passed, the process ends as after a crash: nothing that is kept is lost.
+    """
+
+    def __init__(self, grace: float) -> None:
+        self._grace = grace
+        self._told_at: float | None = None
+        self._stop: tuple[asyncio.AbstractEventLoop, Callable[[], object]] | None = None
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._told)
+
+    def tell(self, loop: asyncio.AbstractEventLoop, stop: Callable[[], object]) -> None:
+        """This is to be called, in the loop, when it is told; at once, if it was."""
+        self._stop = loop, stop
+        if self._told_at is not None:
+            stop()
+
+    def sleep(self, seconds: float) -> bool:
+        """Wait, but not for longer than until it is told; whether all is to go on."""
+        until = time.monotonic() + seconds
+        while self._told_at is None and (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, _STEP_S))
+        return self._told_at is None
+
+    def _told(self, number: int, frame: FrameType | None) -> None:
+        now = time.monotonic()
+        if self._told_at is None:
+            self._told_at = now
+            _thread.start_new_thread(self._end_at_last, ())  # takes no lock that may be held here
+            if self._stop is not None:
+                loop, stop = self._stop
+                with suppress(RuntimeError):  # it is closed; the next one will ask
+                    loop.call_soon_threadsafe(stop)
+        elif now - self._told_at > _ECHO_S:
+            os._exit(1)  # told twice: at once, as after a crash; nothing that is kept is lost
+
+    def _end_at_last(self) -> None:
+        time.sleep(self._grace + _LAST_WORDS_S)
+        os.write(2, b"zato-lite: the time to stop is over; something holds it up\n")
+        os._exit(1)
+
+
+def _left(status: int) -> int:
+    """The status; if threads of services would keep the process from ending, it ends here."""
+    until = time.monotonic() + _LAST_WORDS_S / 5
+    others = [it for it in threading.enumerate() if it is not threading.current_thread()]
+    for thread in others:
+        if not thread.daemon:
+            thread.join(max(0.0, until - time.monotonic()))
+    if left := [thread.name for thread in others if thread.is_alive() and not thread.daemon]:
+        _log.warning("threads of services are left behind", extra={"threads": left})
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    return status
 
 
 def _tell(text: str) -> None:

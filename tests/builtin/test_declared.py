@@ -1,7 +1,16 @@
+from collections.abc import Sequence
+
 import msgspec
 
 from zato_lite import Service, cron, every
-from zato_lite.builtin.declared import REMOVED, definitions, reconciled
+from zato_lite.builtin.declared import (
+    REMOVED,
+    Definition,
+    Known,
+    Reconciled,
+    definitions,
+    reconciled,
+)
 from zato_lite.service.invoker import Invoker
 from zato_lite.service.registry import Registry
 from zato_lite.service.schedule import Schedule
@@ -33,7 +42,7 @@ class Plain(Service):
     async def handle(self) -> None: ...
 
 
-def _declared() -> list[dict[str, object]]:
+def _declared() -> list[Definition]:
     registry = Registry()
     for cls in (Nightly, Often, Plain):
         registry.add(cls)
@@ -53,13 +62,19 @@ def _row(job_id: int, job: Job) -> JobRow:
     )
 
 
+def _reconciled(
+    rows: Sequence[JobRow], declared: Sequence[Definition], now: int, known: Known | None = None
+) -> Reconciled:
+    return reconciled(rows, declared, now, known or Known())
+
+
 def _rows() -> list[JobRow]:
-    created = reconciled([], _declared(), NOW).creates
+    created = _reconciled([], _declared(), NOW).creates
     return [_row(place, job) for place, job in enumerate(created, 1)]
 
 
 def test_what_a_class_declares_becomes_a_job() -> None:
-    nightly, often = reconciled([], _declared(), NOW).creates
+    nightly, often = _reconciled([], _declared(), NOW).creates
 
     assert (nightly.name, nightly.service, nightly.is_declared) == (
         "demo.nightly", "demo.nightly", True
@@ -79,7 +94,7 @@ async def test_on_an_instance_schedule_is_what_it_always_is() -> None:
 
 
 def test_what_is_as_declared_stays_as_it_is() -> None:
-    assert reconciled(_rows(), _declared(), NOW + 10**9) == ((), {})
+    assert _reconciled(_rows(), _declared(), NOW + 10**9) == ((), {}, ())
 
 
 def test_a_changed_declaration_keeps_the_grid_and_a_persons_pause() -> None:
@@ -87,7 +102,7 @@ def test_a_changed_declaration_keeps_the_grid_and_a_persons_pause() -> None:
     paused = msgspec.structs.replace(rows[1].job, is_active=False, pause_note="bank", extra="old")
     rows[1] = _row(2, paused)
 
-    _, edits = reconciled(rows, _declared(), NOW + 10**9)
+    _, edits, _ = _reconciled(rows, _declared(), NOW + 10**9)
 
     assert edits == {2: msgspec.structs.replace(paused, extra="x")}
 
@@ -95,9 +110,9 @@ def test_a_changed_declaration_keeps_the_grid_and_a_persons_pause() -> None:
 def test_a_removed_declaration_pauses_its_job_and_its_return_resumes_it() -> None:
     rows = _rows()
 
-    _, edits = reconciled(rows, [], NOW)
+    _, edits, _ = _reconciled(rows, [], NOW)
     removed = [_row(job_id, job) for job_id, job in edits.items()]
-    _, again = reconciled(removed, _declared(), NOW)
+    _, again, _ = _reconciled(removed, _declared(), NOW)
 
     assert {job.pause_note for job in edits.values()} == {REMOVED}
     assert not any(job.is_active for job in edits.values())
@@ -107,13 +122,13 @@ def test_a_removed_declaration_pauses_its_job_and_its_return_resumes_it() -> Non
 def test_a_job_that_no_class_declares_is_left_alone() -> None:
     by_hand = msgspec.structs.replace(_rows()[0].job, name="by hand", is_declared=False)
 
-    assert reconciled([_row(9, by_hand)], [], NOW) == ((), {})
+    assert _reconciled([_row(9, by_hand)], [], NOW) == ((), {}, ())
 
 
 def test_a_job_of_the_same_name_is_adopted() -> None:
     rows = _rows()
     by_hand = msgspec.structs.replace(rows[0].job, is_declared=False)
 
-    _, edits = reconciled([_row(1, by_hand), rows[1]], _declared(), NOW)
+    _, edits, _ = _reconciled([_row(1, by_hand), rows[1]], _declared(), NOW)
 
     assert edits == {1: rows[0].job}

@@ -90,13 +90,14 @@ class Server:
         self.launches: list[int] = []
         self.port = _free_port()
         self.process: subprocess.Popen[bytes] | None = None
+        self.options = ["--no-reload"]
         (folder / "services").mkdir(parents=True, exist_ok=True)
         (folder / "services" / "faults.py").write_text(SERVICES)
 
     def launch(self, wrapper: Sequence[str] = ()) -> None:
         """Start it, perhaps by another program, without waiting for anything."""
         self.launches.append(time.time_ns() // 1000)  # noqa: TID251 - a real process
-        command = [*wrapper, sys.executable, "-m", "zato_lite", "serve", "--no-reload"]
+        command = [*wrapper, sys.executable, "-m", "zato_lite", "serve", *self.options]
         command += ["--project", str(self.folder), "--port", str(self.port)]
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(  # noqa: S603

@@ -1,17 +1,20 @@
 import asyncio
+import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from zato_lite.errors import ConfigError
 from zato_lite.service.base import Service
+from zato_lite.service.claims import Claim
 from zato_lite.service.deployment import Changes, Deployer
 from zato_lite.service.invoker import Invoker
 from zato_lite.service.message import Invocation
-from zato_lite.service.registry import Registry
-from zato_lite.service.reload import watch
+from zato_lite.service.registry import Entry, Registry
+from zato_lite.service.reload import watching
 
 SERVICE = """
 from zato_lite import Service
@@ -59,7 +62,13 @@ def registry() -> Registry:
 
 @pytest.fixture
 def deployer(registry: Registry, folder: Path) -> Deployer:
-    return Deployer(registry, folder)
+    return Deployer(registry, folder, doubt=0.2)
+
+
+@pytest.fixture
+def hasty(registry: Registry, folder: Path) -> Deployer:
+    """It has little patience."""
+    return Deployer(registry, folder, patience=0.1, aside=0.05)
 
 
 @pytest.fixture
@@ -357,11 +366,10 @@ async def test_changes_of_the_folder_are_noticed(
     write("dep_a.py", SERVICE.format(1))
     await deployer.deploy()
     changed: asyncio.Queue[Changes] = asyncio.Queue()
-    watching = asyncio.create_task(watch(deployer, changed.put_nowait))
+    deployer.on_change.append(changed.put_nowait)
 
-    found = await _until_noticed(changed, lambda n: write("dep_a.py", SERVICE.format(f"v{n}")))
-    watching.cancel()
-    await asyncio.wait([watching])
+    async with watching(deployer):
+        found = await _until_noticed(changed, lambda n: write("dep_a.py", SERVICE.format(f"v{n}")))
 
     assert [path.name for path in found.deployed] == ["dep_a.py"]
     assert str(await answer("dep-a.answer")).startswith("v")
@@ -378,3 +386,417 @@ async def _until_noticed(
         except TimeoutError:
             continue
     raise AssertionError("nothing was noticed")
+
+
+HANGS = "import threading\nthreading.Event().wait(60)\n"
+HOOK = "    @classmethod\n    def after_add_to_store(cls, logger):\n        {}\n"
+
+
+def _failed(deployer: Deployer) -> dict[str, str]:
+    return {path.name: found.message for path, found in deployer.failures.items()}
+
+
+async def test_imports_that_hang_hold_nothing_up_however_many_and_however_often(
+    registry: Registry, folder: Path, write: Write, answer: Any
+) -> None:
+    deployer = Deployer(registry, folder, patience=0.3, aside=0.05)
+    hanging = [write(f"dep_hang_{n}.py", HANGS) for n in range(5)]
+    write("dep_z.py", SERVICE.format(1))
+
+    began = asyncio.get_running_loop().time()
+    await deployer.deploy()
+    took = asyncio.get_running_loop().time() - began
+
+    assert [path.name for path in hanging] == sorted(_failed(deployer))
+    assert took < 2 * 0.3  # not 5 times
+    for version in range(2, 5):
+        write("dep_hang_0.py", HANGS + f"# {version}\n")
+        assert await deployer.refresh(hanging[:1]) == Changes()
+        other = write("dep_z.py", SERVICE.format(version))
+        assert (await deployer.refresh([other])).deployed == (other,)
+        assert await answer("dep-z.answer") == version
+    write("dep_hang_0.py", SERVICE.format(5))
+    await deployer.refresh(hanging[:1])
+    assert await answer("dep-hang-0.answer") == 5
+    assert sorted(_failed(deployer)) == [path.name for path in hanging[1:]]
+
+
+async def test_what_takes_long_comes_later_and_what_imports_it_waits_for_it(
+    registry: Registry, folder: Path, write: Write, answer: Any
+) -> None:
+    deployer = Deployer(registry, folder, aside=0.01)
+    go = folder.parent / "go"
+    slow = write(
+        "dep_slow.py",
+        "import time\nfrom pathlib import Path\n"
+        f"while not Path({str(go)!r}).exists(): time.sleep(0.01)\nVALUE = 7\n",
+    )
+    uses = write(
+        "dep_uses.py", "import dep_slow\n" + SERVICE.format(0).replace("0", "dep_slow.VALUE")
+    )
+    other = write("dep_z.py", SERVICE.format(1))
+
+    assert await deployer.refresh() == Changes(deployed=(other,))
+    assert deployer.failures == {}
+    go.touch()
+    changes = await deployer.deploy()
+
+    assert {slow, uses} <= {*changes.deployed}
+    assert await answer("dep-uses.answer") == 7
+
+
+async def test_what_imports_a_file_that_hangs_says_so_and_does_not_hang_too(
+    registry: Registry, folder: Path, write: Write
+) -> None:
+    deployer = Deployer(registry, folder, patience=0.1, aside=0.01)
+    write("dep_hang.py", HANGS)
+    write("dep_a.py", "import dep_hang\n" + SERVICE.format(1))
+    write("dep_b.py", "import dep_a\n" + SERVICE.format(1))
+
+    await deployer.deploy()
+
+    assert "it imports dep_hang.py" in _failed(deployer)["dep_a.py"]
+    assert "it imports dep_a.py" in _failed(deployer)["dep_b.py"]
+
+
+@pytest.mark.parametrize(
+    ("hook", "words"),
+    [
+        ("raise ValueError('no')", "ValueError: no"),
+        ("raise SystemExit(3)", "SystemExit"),
+        ("import threading; threading.Event().wait(60)", "was not told of its deployment"),
+    ],
+)
+async def test_a_hook_that_fails_leaves_the_old_version_in_place(
+    hasty: Deployer, write: Write, answer: Any, hook: str, words: str
+) -> None:
+    deployer = hasty
+    path = write("dep_a.py", SERVICE.format(1))
+    uses = write("dep_b.py", "import dep_a\n" + SERVICE.format("b"))
+    await deployer.deploy()
+    before = sys.modules["dep_a"]
+
+    write("dep_a.py", SERVICE.format(2) + HOOK.format(hook))
+    write("dep_b.py", "import dep_a\n" + SERVICE.format("B"))
+    changes = await deployer.deploy()
+
+    assert path in changes.failed
+    assert await answer("dep-a.answer") == 1
+    assert await answer("dep-b.answer") == "B"
+    assert sys.modules["dep_a"] is before
+    assert words in _failed(deployer)["dep_a.py"]
+    assert uses not in deployer.failures
+
+
+async def test_a_hook_that_takes_long_holds_nothing_up(
+    registry: Registry, folder: Path, write: Write, answer: Any
+) -> None:
+    deployer = Deployer(registry, folder, aside=0.01)
+    go = folder.parent / "go"
+    wait = (
+        "import time, pathlib\n"
+        f"        while not pathlib.Path({str(go)!r}).exists(): time.sleep(0.01)"
+    )
+    write("dep_a.py", SERVICE.format(1) + HOOK.format(wait))
+    write("dep_b.py", "import dep_a\n" + SERVICE.format(2))
+    write("dep_z.py", SERVICE.format(3))
+
+    await deployer.refresh()
+
+    assert registry.names() == ["dep-z.answer"]
+    go.touch()
+    await deployer.deploy()
+    assert registry.names() == ["dep-a.answer", "dep-b.answer", "dep-z.answer"]
+
+
+NAMED = SERVICE.replace("    async", "    name = 'dep.moved'\n    async")
+
+
+async def test_a_service_moves_from_one_file_to_another_without_a_gap(
+    deployer: Deployer, write: Write, registry: Registry, answer: Any
+) -> None:
+    first = write("dep_a.py", "x = 1")
+    second = write("dep_b.py", NAMED.format(1))
+    await deployer.deploy()
+    gaps = []
+
+    async def look() -> None:
+        while True:
+            gaps.append("dep.moved" not in registry)
+            await asyncio.sleep(0)
+
+    looking = asyncio.create_task(look())
+    for here, there in ((first, second), (second, first)):
+        write(here.name, NAMED.format(here.name))
+        write(there.name, "x = 2")
+        changes = await deployer.refresh([first, second], pause=0.001)
+        assert changes == Changes(deployed=(first, second))
+        assert await answer("dep.moved") == here.name
+    looking.cancel()
+
+    assert not any(gaps)
+
+
+async def test_a_file_that_was_refused_gets_the_name_when_it_is_free(
+    deployer: Deployer, write: Write, answer: Any
+) -> None:
+    first = write("dep_a.py", NAMED.format("a"))
+    second = write("dep_b.py", NAMED.format("b"))
+    await deployer.deploy()
+    assert "already exists" in _failed(deployer)["dep_b.py"]
+
+    first.unlink()
+    assert await deployer.refresh() == Changes(deployed=(second,), gone=(first,))
+    assert await answer("dep.moved") == "b"
+    assert deployer.failures == {}
+
+    write("dep_a.py", NAMED.format("a"))
+    await deployer.refresh()
+    write("dep_b.py", "x = 1")
+    assert await deployer.refresh([second]) == Changes(deployed=(second, first))
+    assert await answer("dep.moved") == "a"
+
+
+async def test_what_imports_a_refused_file_goes_on_with_its_old_version(
+    deployer: Deployer, write: Write, answer: Any
+) -> None:
+    write("dep_taken.py", NAMED.format(0))
+    model = write("dep_model.py", "VALUE = 1")
+    uses = write(
+        "dep_uses.py", "import dep_model\n" + SERVICE.format(0).replace("0", "dep_model.VALUE")
+    )
+    await deployer.deploy()
+
+    write("dep_model.py", "VALUE = 2\n" + NAMED.format(0))
+    write("dep_uses.py", uses.read_text() + "# changed\n")
+    changes = await deployer.refresh([model, uses])
+
+    assert changes == Changes(deployed=(uses,), failed=(model,))
+    assert await answer("dep-uses.answer") == 1
+
+
+async def test_what_imports_a_deleted_file_is_reported_and_served_on(
+    deployer: Deployer, write: Write, answer: Any
+) -> None:
+    model = write("dep_model.py", "VALUE = 1")
+    uses = write(
+        "dep_uses.py", "import dep_model\n" + SERVICE.format(0).replace("0", "dep_model.VALUE")
+    )
+    await deployer.deploy()
+
+    model.unlink()
+    assert await deployer.refresh() == Changes(gone=(model,), failed=(uses,))
+    assert "No module named 'dep_model'" in _failed(deployer)["dep_uses.py"]
+    assert await answer("dep-uses.answer") == 1
+
+    write("dep_model.py", "VALUE = 2")
+    await deployer.refresh()
+    assert deployer.failures == {}
+    assert await answer("dep-uses.answer") == 2
+
+
+async def test_an_empty_file_that_had_services_is_waited_for_and_then_believed(
+    registry: Registry, folder: Path, write: Write
+) -> None:
+    deployer = Deployer(registry, folder, doubt=0.05)
+    changed: asyncio.Queue[Changes] = asyncio.Queue()
+    deployer.on_change.append(changed.put_nowait)
+    path = write("dep_a.py", SERVICE.format(1) + "\nclass More(Answer): pass\n")
+    await deployer.deploy()
+    changed.get_nowait()
+
+    for half in ("", SERVICE.format(2)):
+        write("dep_a.py", half)
+        assert await deployer.refresh([path], pause=0.001) == Changes()
+        assert registry.names() == ["dep-a.answer", "dep-a.more"]
+    write("dep_a.py", SERVICE.format(2) + "\nclass More(Answer): pass\n")
+    assert await deployer.refresh([path], pause=0.001) == Changes(deployed=(path,))
+    assert changed.get_nowait().deployed == (path,)
+
+    write("dep_a.py", "")
+    await deployer.refresh([path], pause=0.001)
+    assert await changed.get() == Changes(deployed=(path,))
+    assert registry.names() == []
+
+
+async def test_a_name_that_is_no_text_is_reported_and_does_no_harm(
+    deployer: Deployer, folder: Path, write: Write, registry: Registry
+) -> None:
+    path = folder / os.fsdecode(b"dep_bad\xff.py")
+    path.write_text(SERVICE.format(1))
+    write("dep_a.py", SERVICE.format(1))
+
+    await deployer.deploy()
+
+    assert registry.names() == ["dep-a.answer"]
+    status = {Path(it.source).name: it.failure for it in deployer.status()}
+    found = status["dep_bad\\udcff.py"]
+    assert found is not None
+    assert "UTF-8" in found.message
+    for it in deployer.status():
+        it.source.encode()
+        assert it.failure is None or (it.failure.message + it.failure.details).encode()
+
+
+async def test_an_error_that_cannot_be_said_is_reported_by_its_class(
+    deployer: Deployer, write: Write
+) -> None:
+    write(
+        "dep_a.py",
+        "class MuteError(Exception):\n    def __str__(self): raise SystemExit\n"
+        "class Mute(Exception):\n    def __str__(self): return 1 / 0\nraise Mute",
+    )
+
+    await deployer.deploy()
+
+    assert _failed(deployer) == {"dep_a.py": "Mute"}
+
+
+async def test_a_review_refuses_a_file_whole(
+    registry: Registry, folder: Path, write: Write
+) -> None:
+    def review(entry: Entry) -> Iterator[Claim]:
+        if getattr(entry.cls, "wrong", False):
+            raise ConfigError("it is wrong")
+        yield Claim("Thing", str(getattr(entry.cls, "thing", entry.name)))
+
+    deployer = Deployer(
+        registry, folder, reviews=[review], taken={"the settings": [Claim("Thing", "ours")]}
+    )
+    good = SERVICE.format(1)
+    write("dep_a.py", good + "    thing = 1\n")
+    write("dep_b.py", good + "    thing = 1\n")
+    write("dep_c.py", good + "    wrong = True\n")
+    write("dep_d.py", good + "    thing = 'ours'\n")
+    write("dep_e.py", good + "\nclass More(Answer): wrong = True\n")
+
+    await deployer.deploy()
+
+    assert registry.names() == ["dep-a.answer"]
+    failed = _failed(deployer)
+    assert failed["dep_b.py"].startswith("ConflictError: Thing `1` already exists, in ")
+    assert failed["dep_c.py"] == failed["dep_e.py"] == "ConfigError: it is wrong"
+    assert failed["dep_d.py"].endswith("in the settings")
+
+
+async def test_who_listens_and_fails_keeps_nobody_from_listening(
+    deployer: Deployer, write: Write
+) -> None:
+    heard: list[Changes] = []
+    deployer.on_change += [lambda _: 1 / 0, heard.append]
+
+    path = write("dep_a.py", SERVICE.format(1))
+    await deployer.refresh()
+
+    assert heard == [Changes(deployed=(path,))]
+
+
+async def test_a_service_that_cancels_all_tasks_ends_no_deployment(
+    registry: Registry, folder: Path, write: Write
+) -> None:
+    deployer = Deployer(registry, folder, aside=0.01)
+    go = folder.parent / "go"
+    write(
+        "dep_slow.py",
+        "import time\nfrom pathlib import Path\n"
+        f"while not Path({str(go)!r}).exists(): time.sleep(0.01)\n" + SERVICE.format(1),
+    )
+    await deployer.refresh()
+
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()
+    await asyncio.sleep(0)
+    go.touch()
+    await deployer.deploy()
+
+    assert registry.names() == ["dep-slow.answer"]
+
+
+class Watched:
+    """A deployer whose folder is watched; ``until`` waits for what it comes to."""
+
+    def __init__(self, deployer: Deployer, registry: Registry) -> None:
+        self.registry, self._changed = registry, asyncio.Event()
+        deployer.on_change.append(lambda _: self._changed.set())
+
+    async def until(self, *names: str) -> None:
+        async with asyncio.timeout(20):
+            while self.registry.names() != list(names):
+                await self._changed.wait()
+                self._changed.clear()
+
+
+def move(path: Path, target: Path) -> None:
+    path.rename(target)
+
+
+@pytest.fixture
+async def watched(deployer: Deployer, registry: Registry, write: Write) -> AsyncIterator[Watched]:
+    """A folder with one service, whose watcher has begun."""
+    watched = Watched(deployer, registry)
+    async with watching(deployer):
+        write("dep_a.py", SERVICE.format(1))
+        await watched.until("dep-a.answer")
+        yield watched
+    deployer.close()
+
+
+async def test_watching_survives_a_name_that_is_no_text(
+    watched: Watched, folder: Path, write: Write
+) -> None:
+    for n in range(3):
+        (folder / os.fsdecode(b"dep_bad\xff.py")).write_text(f"x = {n}")
+        await asyncio.sleep(0.1)
+
+    write("dep_b.py", SERVICE.format(2))
+
+    await watched.until("dep-a.answer", "dep-b.answer")
+
+
+async def test_watching_survives_a_service_that_cancels_all_tasks(
+    watched: Watched, write: Write
+) -> None:
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()
+    await asyncio.sleep(0)
+
+    write("dep_b.py", SERVICE.format(2))
+
+    await watched.until("dep-a.answer", "dep-b.answer")
+
+
+async def test_a_folder_that_takes_the_place_of_the_old_one_is_watched(
+    watched: Watched, folder: Path, write: Write
+) -> None:
+    other = write(str(folder.with_name("other") / "dep_b.py"), SERVICE.format(2)).parent
+    move(folder, folder.with_name("old"))
+    move(other, folder)
+    await watched.until("dep-b.answer")
+
+    write("dep_c.py", SERVICE.format(3))
+
+    await watched.until("dep-b.answer", "dep-c.answer")
+
+
+async def test_services_of_a_folder_that_is_taken_away_go_and_come_back_with_it(
+    watched: Watched, folder: Path
+) -> None:
+    away = folder.with_name("away")
+    move(folder, away)
+    await watched.until()
+
+    move(away, folder)
+
+    await watched.until("dep-a.answer")
+
+
+async def test_a_folder_with_a_dot_in_its_name_comes_and_goes(
+    watched: Watched, folder: Path, write: Write
+) -> None:
+    outside = write(str(folder.with_name("v1.2") / "dep_b.py"), SERVICE.format(1)).parent
+
+    move(outside, folder / "v1.2")
+    await watched.until("dep-a.answer", "dep-b.answer")
+
+    move(folder / "v1.2", outside)
+    await watched.until("dep-a.answer")

@@ -203,8 +203,8 @@ class HotDeploy(Service[UploadRequest]):
             data = base64.b64decode(asked.payload, validate=True)
         except ValueError as error:
             raise BadInputError(f"payload is not base64: {error}") from error
-        changes = await self.deployer.upload(asked.payload_name, data)
-        self.response.payload = {"is_deployed": not changes.failed}
+        status = await self.deployer.upload(asked.payload_name, data)
+        self.response.payload = {"is_deployed": status.failure is None}
 
 
 def find(registry: Registry, named: Named) -> Entry:

@@ -33,7 +33,15 @@ from zato_lite.http.message import Request, Response
 from zato_lite.http.observe import Latency, Metrics, Readiness, observe_routes
 from zato_lite.http.openapi import Described, description
 from zato_lite.http.pages import page_routes
-from zato_lite.http.routes import Channel, Elsewhere, Route, Table, allowed, parse_channel
+from zato_lite.http.routes import (
+    Channel,
+    Elsewhere,
+    Route,
+    Table,
+    allowed,
+    channels_of,
+    parse_channel,
+)
 from zato_lite.http.session import COOKIE, session_routes
 from zato_lite.service.access import needed_role
 from zato_lite.service.message import Caller, HttpContext, Invocation, Outcome
@@ -412,9 +420,8 @@ class HttpApp:
         for text, service in self._configured.items():
             yield parse_channel(text), service
         for entry in self._services:
-            declared = getattr(entry.cls, "rest", None)
-            for text in (declared,) if isinstance(declared, str) else declared or ():
-                yield parse_channel(text), entry.name
+            for channel in channels_of(entry.cls):
+                yield channel, entry.name
 
 
 def _log_error(service: str, outcome: Outcome) -> None:

@@ -1,12 +1,13 @@
 """From a method and a path to what answers: pure, decided when the table is built."""
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Generic, NamedTuple, TypeVar
 from urllib.parse import unquote
 
 from zato_lite.errors import ConfigError
 from zato_lite.http.message import Request, Response
+from zato_lite.service.claims import Claim
 from zato_lite.service.message import Caller
 
 T = TypeVar("T")
@@ -77,6 +78,27 @@ def parse_channel(text: str) -> Channel:
     if wrong or len(set(channel.parameters)) != len(channel.parameters):
         raise ConfigError(f"{text!r}: a parameter is a whole piece of the path, once, like {{id}}")
     return channel
+
+
+def channels_of(cls: type) -> list[Channel]:
+    """The channels that ``rest`` on a service's class declares: a text, or several.
+
+    Raises:
+        ConfigError: it is something else, or one of them is no channel.
+    """
+    declared = getattr(cls, "rest", None) or ()
+    texts = [declared] if isinstance(declared, str) else declared
+    if not isinstance(texts, list | tuple) or not all(isinstance(it, str) for it in texts):
+        raise ConfigError(f"rest: {declared!r} is neither a text nor a list of texts")
+    return [parse_channel(text) for text in texts]
+
+
+def claims_of(channels: Iterable[Channel]) -> Iterator[Claim]:
+    """What channels claim for themselves alone: methods of paths, however parameters are named."""
+    for channel in channels:
+        pieces = ["{}" if _PARAMETER.match(piece) else piece for piece in channel.pieces]
+        for method in channel.methods:
+            yield Claim("Channel", f"{method} /{'/'.join(pieces)}")
 
 
 class _Node(Generic[T]):

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from zato_lite.clock import Clock
+from zato_lite.errors import ConfigError
 from zato_lite.http.connection import App, Connection
 from zato_lite.http.incoming import Limits
 from zato_lite.http.render import Renderer
@@ -72,20 +73,28 @@ class Server:
         reuse_port: bool = False,
         backlog: int = 2048,
     ) -> None:
-        """Answer from now on."""
-        if unix is not None:
-            self._listener = await self.loop.create_unix_server(
-                self.connect, str(unix), ssl=self.tls, backlog=backlog
-            )
-        else:
-            self._listener = await self.loop.create_server(
-                self.connect,
-                host,
-                port,
-                ssl=self.tls,
-                reuse_port=reuse_port or None,
-                backlog=backlog,
-            )
+        """Answer from now on.
+
+        Raises:
+            ConfigError: the address is taken, or not to be had.
+        """
+        try:
+            if unix is not None:
+                self._listener = await self.loop.create_unix_server(
+                    self.connect, str(unix), ssl=self.tls, backlog=backlog
+                )
+            else:
+                self._listener = await self.loop.create_server(
+                    self.connect,
+                    host,
+                    port,
+                    ssl=self.tls,
+                    reuse_port=reuse_port or None,
+                    backlog=backlog,
+                )
+        except OSError as error:
+            place = str(unix) if unix is not None else f"{host}:{port}"
+            raise ConfigError(f"cannot listen on {place}: {error.strerror or error}") from error
         self.sockets = tuple(self._listener.sockets)
 
     def connect(self) -> Connection:

@@ -81,9 +81,17 @@ def load(path: Path, folder: Path) -> list[Found] | Failure:
 
 
 def failure(path: Path, error: BaseException) -> Failure:
-    """What is to be said of a file that raised."""
+    """What is to be said of a file that raised; the error may be of a class of its own."""
+    try:
+        message = f"{type(error).__name__}: {error}"
+    except Exception:  # noqa: BLE001 - it cannot even be said
+        message = type(error).__name__
     details = "".join(traceback.format_exception(error))
-    return Failure(path, f"{type(error).__name__}: {error}", details)
+    return Failure(path, _sendable(message), _sendable(details))
+
+
+def _sendable(text: str) -> str:
+    return text.encode(errors="backslashreplace").decode()
 
 
 def module_name(path: Path, folder: Path) -> str:
@@ -118,22 +126,44 @@ def _module(path: Path, name: str) -> ModuleType:
 
 def execute(path: Path, name: str) -> ModuleType:
     """Run a file as the module ``name``; it is in ``sys.modules`` only if that succeeds."""
-    loader = _Source(name, str(path.resolve()))
-    spec = importlib.util.spec_from_file_location(name, path.resolve(), loader=loader)
-    if spec is None:
-        raise ImportError(f"not a Python file: {path}")
-    module = importlib.util.module_from_spec(spec)
-    before = sys.modules.get(name)
-    sys.modules[name] = module
-    try:
-        loader.exec_module(module)
-    except BaseException:
-        if before is None:
-            sys.modules.pop(name, None)
-        else:
-            sys.modules[name] = before
-        raise
-    return module
+    loading = Loading(path, name)
+    loading.run()
+    return loading.module
+
+
+class Loading:
+    """A file on its way to being the module ``name``.
+
+    Raises:
+        ImportError: it is no Python file.
+    """
+
+    def __init__(self, path: Path, name: str) -> None:
+        self._name = name
+        self._loader = _Source(name, str(path.resolve()))
+        spec = importlib.util.spec_from_file_location(name, path.resolve(), loader=self._loader)
+        if spec is None:
+            raise ImportError(f"not a Python file: {path}")
+        self.module = importlib.util.module_from_spec(spec)
+        self._before: ModuleType | None = None
+
+    def run(self) -> None:
+        """Run it, as the module that others import; not if it raises."""
+        self._before = sys.modules.get(self._name)
+        sys.modules[self._name] = self.module
+        try:
+            self._loader.exec_module(self.module)
+        except BaseException:
+            self.withdraw()
+            raise
+
+    def withdraw(self) -> None:
+        """Others are to import what was there before, unless there is something newer."""
+        if sys.modules.get(self._name) is self.module:
+            if self._before is None:
+                del sys.modules[self._name]
+            else:
+                sys.modules[self._name] = self._before
 
 
 class _Source(SourceFileLoader):

@@ -154,27 +154,33 @@ class Registry:
             ConfigError: it needs what the application does not provide.
         """
         entry = self._checked(Entry(cls, source=source, is_internal=is_internal))
-        self._put(entry)
+        self._put(entry, self.entries.get(entry.name))
         return entry
 
-    def replace(self, source: str, classes: Iterable[type[AnyService]]) -> list[Entry]:
-        """Make these the services of a file, all or none; those that it had before are gone.
+    def offered(self, source: str, classes: Iterable[type[AnyService]]) -> list[Entry]:
+        """What would be the services of a file; nothing is changed.
 
         Raises:
-            ServiceExistsError: another file has a service of one of these names.
             ConfigError: one of them needs what the application does not provide.
         """
-        entries = [self._checked(Entry(cls, source=source, is_internal=False)) for cls in classes]
-        names = [entry.name for entry in entries]
-        for name in names:
-            if names.count(name) > 1:
-                raise ServiceExistsError(f"Service `{name}` is twice in {source}")
-        for entry in self.of(source):
-            if entry.name not in names:
-                del self.entries[entry.name]
-        for entry in entries:
-            self._put(entry)
+        entries = [Entry(cls, source=source, is_internal=False) for cls in classes]
+        if self._resources is not None:
+            for entry in entries:
+                _check(entry, self._resources)
         return entries
+
+    def swap(self, files: Mapping[str, Iterable[Entry]]) -> None:
+        """Make these the services of these files, all at once; those they had before are gone.
+
+        Nothing is refused any more: whether names are free was asked before.
+        """
+        before = dict(self.entries)
+        for name, entry in before.items():
+            if entry.source in files and not entry.is_internal:
+                del self.entries[name]
+        for entries in files.values():
+            for entry in entries:
+                self._put(entry, before.get(entry.name))
 
     def of(self, source: str) -> list[Entry]:
         """The services of a file."""
@@ -229,9 +235,8 @@ class Registry:
             _check(entry, self._resources)
         return entry
 
-    def _put(self, entry: Entry) -> None:
+    def _put(self, entry: Entry, old: Entry | None) -> None:
         """A new version goes on counting, and stays inactive if the old one was."""
-        old = self.entries.get(entry.name)
         if old is not None:
             entry.calls = entry.ended = old.ended
             entry.errors, entry.seconds = old.errors, old.seconds

@@ -1,0 +1,164 @@
+"""What files of services declare, and what becomes of it when it is wrong."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from zato_lite.app import App, check, open_app
+from zato_lite.config import Server, Services, Settings, Store
+from zato_lite.http.routes import Found
+from zato_lite.service.deployment import Deployer
+from zato_lite.serving import open_server
+from zato_lite.testing.clock import ManualClock
+from zato_lite.timetable.calendar import Calendar
+
+SERVICE = """
+from zato_lite import Service, cron, every
+
+class A(Service):
+    {}
+    async def handle(self):
+        return {!r}
+"""
+SETTINGS = Settings(
+    server=Server(port=0, channels={"GET /ours": "zato.ping"}),
+    store=Store(url="sqlite:///:memory:"),
+    services=Services(reload=False),
+)
+
+
+@pytest.fixture(autouse=True)
+def modules() -> Iterator[None]:
+    before, path = {*sys.modules}, [*sys.path]
+    yield
+    sys.path[:] = path
+    for name in {*sys.modules} - before:
+        if name.startswith("app_"):
+            del sys.modules[name]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "services").mkdir()
+    return tmp_path
+
+
+def write(project: Path, name: str, declared: str, answer: object = None) -> Path:
+    path = project / "services" / f"{name}.py"
+    path.write_text(SERVICE.format(declared, answer))
+    return path
+
+
+@asynccontextmanager
+async def opened(project: Path) -> AsyncIterator[tuple[App, Deployer]]:
+    async with open_app(project, SETTINGS, ManualClock()) as app:
+        yield app, app.invoker.resource(Deployer)
+
+
+WRONG = {
+    "app_b": ("rest = 'nonsense'", "'nonsense' is no channel"),
+    "app_c": ("rest = 5", "rest: 5 is neither a text nor a list of texts"),
+    "app_d": ("rest = 'GET /s/{b}'", "Channel `GET /s/{}` already exists, in "),
+    "app_e": ("rest = 'GET /ours'", "already exists, in [server] channels"),
+    "app_f": ("rest = ['/x/{a}', '/x/{b}']", "Channel `* /x/{}` is twice in "),
+    "app_g": ("schedule = every(minutes=5, timezone='X/Y')", "X/Y"),
+    "app_h": ("schedule = cron('0 99 * * *')", "99"),
+    "app_i": ("schedule = every(minutes=1, name='good')", "Job `good` already exists, in "),
+}
+
+
+async def test_what_a_file_declares_wrongly_is_its_own_fault_only(project: Path) -> None:
+    write(project, "app_a", "rest = 'GET /s/{a}'\n    schedule = every(seconds=1, name='good')")
+    for name, (declared, _) in WRONG.items():
+        write(project, name, declared)
+
+    async with opened(project) as (app, deployer), open_server(app) as server:
+        status = {Path(it.source).stem: it.failure for it in deployer.status()}
+        jobs = [row.job.name for row in (await app.jobs.list())[0]]
+        channels = server.app.table.channels  # type: ignore[attr-defined]
+
+    assert [name for name, failure in status.items() if failure is None] == ["app_a"]
+    for name, (_, words) in WRONG.items():
+        failure = status[name]
+        assert failure is not None
+        assert words in failure.message
+        assert any(name in problem and words in problem for problem in app.problems)
+    assert jobs == ["good"]
+    assert sorted(target for _, target in channels) == ["app-a.a", "zato.ping"]
+
+
+def test_check_tells_the_same(project: Path) -> None:
+    write(project, "app_a", "rest = 'GET /s/{a}'\n    schedule = every(seconds=1, name='good')")
+    for name, (declared, _) in WRONG.items():
+        write(project, name, declared)
+    write(project, "app_z", "schedule = every(minutes=1, on_error_service='no.such')")
+
+    mistakes, services = check(project)
+
+    for name, (_, words) in {**WRONG, "app_z": ("", "'no.such' is not deployed")}.items():
+        if name != "app_e":  # the settings are others here
+            assert any(name in mistake and words in mistake for mistake in mistakes)
+    assert services == 3
+
+
+@pytest.mark.parametrize("wrong", ["rest = 'nonsense'", "schedule = every(minutes='x')"])
+async def test_a_new_version_that_declares_wrongly_is_not_swapped_in(
+    project: Path, wrong: str
+) -> None:
+    path = write(project, "app_a", "rest = 'GET /a'\n    schedule = every(hours=1)", "old")
+
+    async with opened(project) as (app, deployer), open_server(app) as server:
+        write(project, "app_a", wrong, "new")
+        await deployer.refresh()
+
+        found = server.app.table.find("GET", "/a")  # type: ignore[attr-defined]
+        assert found == Found("app-a.a", {})
+        assert await app.invoker.invoke("app-a.a") == "old"
+        [row] = (await app.jobs.list())[0]
+        assert row.job.is_active
+        assert deployer.status()[0].failure is not None
+
+        write(project, "app_a", "rest = 'GET /b'", "newer")
+        write(project, "app_b", "rest = 'GET /a'", "takes over")
+        await deployer.refresh([path])
+
+        assert deployer.failures == {}
+        found = server.app.table.find("GET", "/a")  # type: ignore[attr-defined]
+        assert found == Found("app-b.a", {})
+
+
+async def test_a_job_whose_calendar_nobody_has_made_waits_for_it(project: Path) -> None:
+    path = write(project, "app_a", "schedule = every(hours=1, calendar='bank')")
+    write(project, "app_b", "schedule = every(hours=1)")
+
+    async with opened(project) as (app, deployer):
+        assert await app.invoker.invoke("app-a.a") is None
+        assert [row.job.name for row in (await app.jobs.list())[0]] == ["app-b.a"]
+        remark = deployer.status()[0].failure
+        assert remark is not None
+        assert "calendar: 'bank' does not exist" in remark.message
+
+        await app.jobs.save_calendar("bank", msgspec.json.encode(Calendar(name="bank")))
+        await deployer.refresh([path])
+
+        async with asyncio.timeout(10):
+            while deployer.status()[0].failure is not None:
+                assert (await app.jobs.list())[1] < 3
+        assert [row.job.name for row in (await app.jobs.list())[0]] == ["app-a.a", "app-b.a"]
+
+
+async def test_a_service_to_call_back_that_is_not_there_is_told_and_the_job_runs(
+    project: Path,
+) -> None:
+    write(project, "app_a", "schedule = every(hours=1, on_success_service='no.such')")
+
+    async with opened(project) as (app, deployer):
+        remark = deployer.status()[0].failure
+        assert remark is not None
+        assert "on_success_service: service 'no.such' is not deployed" in remark.message
+        assert [row.job.name for row in (await app.jobs.list())[0]] == ["app-a.a"]
