@@ -140,9 +140,9 @@ def soak(project: Path, pid: int, seconds: float) -> None:
     loads = [Load("soak-good.version", stop), Load("soak-other.other", stop)]
     for load in loads:
         load.start()
-    until = time.monotonic() + seconds
+    began = time.monotonic()
     version, memory = 0, []
-    while time.monotonic() < until:
+    while (passed := time.monotonic() - began) < seconds:
         version += 1
         write(services / "soak_good.py", GOOD.format(version=version))
         broken = services / "soak_broken.py"
@@ -154,11 +154,10 @@ def soak(project: Path, pid: int, seconds: float) -> None:
             for path in services.glob("soak_many_*.py"):
                 path.unlink()
         time.sleep(random.uniform(0.05, 1.0))  # noqa: S311
-        if version % 20 == 0:
-            memory.append(rss_mb(pid))
-            print(
-                f"{version} versions, {sum(x.done for x in loads)} requests, {memory[-1]:.1f} MB"
-            )
+        if passed >= 30 * len(memory):
+            memory.append(round(rss_mb(pid), 1))
+            requests = sum(load.done for load in loads)
+            print(f"{passed:.0f} s: {version} versions, {requests} requests, {memory[-1]} MB")
     time.sleep(3)
     client = Client()  # the first connection was closed while it was idle
     last = client.invoke("soak-good.version")[1]

@@ -8,7 +8,13 @@ from typing import Any
 import pytest
 
 from zato_lite.builtin import demo, helpers, ping, service
-from zato_lite.errors import BadInputError, ForbiddenError, NotFoundError, ServiceMissingError
+from zato_lite.errors import (
+    BadInputError,
+    ForbiddenError,
+    NotFoundError,
+    ServiceMissingError,
+    UnavailableError,
+)
 from zato_lite.service.deployment import Deployer
 from zato_lite.service.invoker import Invoker
 from zato_lite.service.message import Caller
@@ -102,6 +108,13 @@ async def test_a_file_can_be_uploaded(invoker: Invoker, deployer: Deployer) -> N
     assert await invoker.invoke("up-file.a") == 1
     files = await invoker.invoke("zato.service.get-deployment-info-list")
     assert [(item.services, item.is_ok) for item in files] == [(("up-file.a",), True)]
+
+    for name in ("x" * 300 + ".py", "a\0.py", "a\udcff.py"):
+        with pytest.raises(BadInputError, match="no name for a file"):
+            await deployer.upload(name, b"x = 1")
+    (deployer.folder / "folder.py").mkdir()
+    with pytest.raises(UnavailableError, match=r"folder\.py cannot be written"):
+        await deployer.upload("folder.py", b"x = 1")
 
     deployer.accepts_uploads = False
     with pytest.raises(ForbiddenError, match="does not accept uploads"):

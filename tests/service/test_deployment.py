@@ -643,13 +643,22 @@ async def test_an_error_that_cannot_be_said_is_reported_by_its_class(
 ) -> None:
     write(
         "dep_a.py",
-        "class MuteError(Exception):\n    def __str__(self): raise SystemExit\n"
         "class Mute(Exception):\n    def __str__(self): return 1 / 0\nraise Mute",
     )
+    write(
+        "dep_b.py",
+        "class Exits(BaseException):\n    def __str__(self): raise SystemExit\n"
+        "    __repr__ = __str__\nraise Exits",
+    )
+    write("dep_c.py", "import asyncio\nraise asyncio.CancelledError")
 
     await deployer.deploy()
 
-    assert _failed(deployer) == {"dep_a.py": "Mute"}
+    assert _failed(deployer) == {
+        "dep_a.py": "Mute",
+        "dep_b.py": "Exits",
+        "dep_c.py": "CancelledError: ",
+    }
 
 
 async def test_a_review_refuses_a_file_whole(

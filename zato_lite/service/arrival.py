@@ -9,7 +9,7 @@ from zato_lite.service.base import Service
 from zato_lite.service.blocking import WorkerPool
 from zato_lite.service.claims import SERVICE, Claim, unique
 from zato_lite.service.discovery import Failure, Loading, failure, services_in
-from zato_lite.service.folder import Look, shown
+from zato_lite.service.folder import Look, look, shown
 from zato_lite.service.logger import service_logger
 from zato_lite.service.registry import Entry, Registry
 
@@ -33,6 +33,24 @@ class Rules:
     ) -> None:
         self.registry, self.folder = registry, folder
         self.patience, self.reviews = patience, reviews
+        self._idle: list[WorkerPool] = []
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Do it in a thread, and use that again, unless it does not come back in time.
+
+        Raises:
+            TimeoutError: it did not; the thread is left alone.
+        """
+        pool = self._idle.pop() if self._idle else WorkerPool(1)
+        async with asyncio.timeout(self.patience):
+            result = await pool.run(work)
+        self._idle.append(pool)
+        return result
+
+    def close(self) -> None:
+        """Let idle threads go."""
+        while self._idle:
+            self._idle.pop().close()
 
 
 class Arrival:
@@ -45,7 +63,7 @@ class Arrival:
         entries, claims: its services and what they claim, once it is imported.
         step: what is under way.
         failure: what the file did wrong.
-        has_hung: it was given up.
+        has_hung: it was given up. has_changed: the file was written to meanwhile.
     """
 
     def __init__(self, path: Path, name: str, look: Look, rules: Rules) -> None:
@@ -53,7 +71,7 @@ class Arrival:
         self.entries: Sequence[Entry] = ()
         self.claims: tuple[Claim, ...] = ()
         self.failure: Failure | None = None
-        self.has_hung = False
+        self.has_hung = self.has_changed = False
         self._name, self._rules = name, rules
         self._loading: Loading | None = None
         self._is_withdrawn = False
@@ -79,29 +97,23 @@ class Arrival:
 
     async def _run(self, work: Callable[[], None], done: str) -> None:
         """Let the work be done in a thread; a thread that does not come back is left alone."""
-        pool = WorkerPool(1)
-        patience = self._rules.patience
         try:
-            async with asyncio.timeout(patience):
-                self.failure = await pool.run(lambda: self._contained(work))
+            self.failure = await self._rules.run(lambda: self._contained(work))
         except TimeoutError:
             self.has_hung = True
-            words = f"{self.path.name} was not {done} within {patience:g} s"
+            words = f"{self.path.name} was not {done} within {self._rules.patience:g} s"
             self.failure = failure(self.path, TimeoutError(words))
         except Exception as error:  # noqa: BLE001 - no thread is to be had
             self.failure = failure(self.path, error)
-        finally:
-            pool.close()
 
     def _contained(self, work: Callable[[], None]) -> Failure | None:
+        """What the file did wrong: whatever it raises is its own, even an exit."""
         try:
             work()
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is the file's
+        except BaseException as error:  # noqa: BLE001 - nothing of it is to reach the loop
             return failure(self.path, error)
-        except BaseException as error:  # noqa: BLE001 - it may even exit
-            told = ImportError(f"{self.path.name} raised {error!r} when it was deployed")
-            told.__cause__ = error
-            return failure(self.path, told)
+        finally:
+            self.has_changed = look(self.path) != self.look
         return None
 
     def _load(self) -> None:

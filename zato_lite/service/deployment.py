@@ -18,7 +18,6 @@ from zato_lite.service.folder import (
     Source,
     imports,
     in_order,
-    look,
     looks,
     shown,
     sources,
@@ -169,8 +168,12 @@ class Deployer:
 
         def put() -> None:
             part = path.with_name(f".{name}.part")
-            part.write_bytes(data)
-            part.replace(path)
+            try:
+                part.write_bytes(data)
+                part.replace(path)
+            except OSError:
+                part.unlink(missing_ok=True)
+                raise
 
         try:
             await self._threads.run(put)
@@ -200,6 +203,7 @@ class Deployer:
         for arrival in self._arrivals.values():
             arrival.withdraw()
         self._threads.close()
+        self._rules.close()
 
     def _status_of(self, path: Path) -> FileStatus:
         wrong = self.failures.get(path) or self.remarks.get(path)
@@ -266,7 +270,7 @@ class Deployer:
         elif arrival.step.cancelled():  # by a service that cancels all that it finds
             self._withdraw(path)
             self._errand(path)
-        elif await self._threads.run(lambda: look(path)) != arrival.look:
+        elif arrival.has_changed:
             self._withdraw(path)
             self._done.pop(path, None)
             self._later(path, self._aside)

@@ -84,7 +84,7 @@ def failure(path: Path, error: BaseException) -> Failure:
     """What is to be said of a file that raised; the error may be of a class of its own."""
     try:
         message = f"{type(error).__name__}: {error}"
-    except Exception:  # noqa: BLE001 - it cannot even be said
+    except BaseException:  # noqa: BLE001 - it cannot even be said
         message = type(error).__name__
     details = "".join(traceback.format_exception(error))
     return Failure(path, _sendable(message), _sendable(details))
