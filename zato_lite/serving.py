@@ -172,10 +172,10 @@ def _spare_the_collector() -> None:
     gc.set_threshold(50_000, 20, 20)
 
 
-def collect_soon() -> Callable[[], None]:
+def collect_soon(after: float = _SETTLED_S) -> Callable[[], None]:
     """Called at each deployment: frees the classes that it replaced, which are in circles.
 
-    That is once a few seconds after the first of many, as it holds everything up for a moment.
+    That is once, some seconds after the first of many, as it holds everything up for a moment.
     """
     loop = asyncio.get_running_loop()
     coming: asyncio.TimerHandle | None = None
@@ -190,7 +190,7 @@ def collect_soon() -> Callable[[], None]:
 
     def deployed() -> None:
         nonlocal coming
-        coming = coming or loop.call_later(_SETTLED_S, collect)
+        coming = coming or loop.call_later(after, collect)
 
     return deployed
 

@@ -12,7 +12,7 @@ import watchfiles
 from zato_lite.service.deployment import Deployer
 from zato_lite.service.unending import unending
 
-_DEBOUNCE_MS, _STEP_MS = 400, 50
+_DEBOUNCE_MS, _STEP_MS = 400, 200
 _PAUSE_S = 0.05
 _STEP_S = 0.1
 """While the folder is away, it is looked for so often."""
