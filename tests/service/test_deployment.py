@@ -445,6 +445,30 @@ async def test_what_takes_long_comes_later_and_what_imports_it_waits_for_it(
     assert await answer("dep-uses.answer") == 7
 
 
+async def test_a_circle_that_waits_for_what_takes_long_comes_with_it(
+    registry: Registry, folder: Path, write: Write
+) -> None:
+    deployer = Deployer(registry, folder, aside=0.01)
+    go = folder.parent / "go"
+    slow = (
+        "import time\nfrom pathlib import Path\n"
+        f"while not Path({str(go)!r}).exists(): time.sleep(0.01)\n"
+    )
+    write("dep_a.py", "import dep_b, dep_slow\n" + SERVICE.format(1))
+    write("dep_b.py", "import dep_a, dep_slow\n" + SERVICE.format(1))
+    write("dep_slow.py", slow + SERVICE.format(1))
+    write("dep_x.py", slow + "import dep_y\n" + SERVICE.format(1))
+    write("dep_y.py", "import dep_x\n" + SERVICE.format(1))
+    await deployer.refresh()
+    assert registry.names() == []
+
+    go.touch()
+    await deployer.deploy()
+
+    assert deployer.failures == {}
+    assert registry.names() == [f"dep-{it}.answer" for it in ("a", "b", "slow", "x", "y")]
+
+
 async def test_what_imports_a_file_that_hangs_says_so_and_does_not_hang_too(
     registry: Registry, folder: Path, write: Write
 ) -> None:

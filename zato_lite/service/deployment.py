@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import logging
+import os
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -191,7 +192,8 @@ class Deployer:
 
     def has_below(self, path: Path) -> bool:
         """Whether files of the folder are, or were, below this path."""
-        return any(path in known.parents for known in self._sources.copy())
+        inside = f"{path}{os.sep}"
+        return any(str(known).startswith(inside) for known in self._sources.copy())
 
     def close(self) -> None:
         """Deploy nothing more; what is being imported is left alone."""
@@ -251,11 +253,10 @@ class Deployer:
         """Import a file if it is to be; it is offered, has failed, or is put aside."""
         others = batch.imports[path]
         is_wanted = path in batch.asked or path in self._followers or others & batch.fresh
-        is_held_up = bool(others & (self._followers | {*self._arrivals} - {*batch.offered}))
         if not is_wanted:
             return
         self._followers.discard(path)
-        if is_held_up:
+        if self._is_held_up(path, batch):
             self._followers.add(path)
             self._done[path] = self._sources[path].look
             return
@@ -279,6 +280,18 @@ class Deployer:
         else:
             batch.offered[path] = arrival
             batch.fresh.add(path)
+
+    def _is_held_up(self, path: Path, batch: "_Batch") -> bool:
+        """Whether it imports what takes long, or what waits for such a file itself."""
+        late = {*self._arrivals} - {*batch.offered}
+        waiting, seen = [] if path in self._arrivals or not late else [path], {path}
+        while waiting:
+            others = batch.imports[waiting.pop()]
+            if others & late:
+                return True
+            waiting += (others & self._followers) - seen
+            seen |= others
+        return False
 
     async def _stage_freed(self, batch: "_Batch", gone: Collection[Path]) -> None:
         """Files that wanted what another one had: try again if that one lets go of it."""
