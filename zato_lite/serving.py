@@ -70,11 +70,21 @@ def run(project: Path, settings: config.Settings) -> int:
 
 
 def _run(main: Coroutine[Any, Any, int]) -> int:
-    """Run it in a loop of its own; a task that will not be cancelled is left behind."""
+    """Run it in a loop of its own; a task that will not be cancelled is left behind.
+
+    A loop that was stopped under it has everything that was in it still, and goes on.
+    """
     loop = uvloop.new_event_loop()
     contain(loop)
+    task = loop.create_task(main)
     try:
-        return loop.run_until_complete(main)
+        while True:
+            try:
+                return loop.run_until_complete(task)
+            except BaseException as error:  # noqa: BLE001 - whatever a callback may raise
+                if task.done():
+                    return task.result()
+                _log.critical("the event loop was stopped; it goes on", extra={"by": repr(error)})
     finally:
         if left := asyncio.all_tasks(loop):
             for task in left:

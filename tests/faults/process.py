@@ -60,6 +60,33 @@ class Slow(Service):
         write_down("ended", self.job)
 
 
+class StopLoop(Service):
+    name = "faults.stop-loop"
+
+    async def handle(self):
+        asyncio.get_running_loop().stop()
+
+
+class ExitLater(Service):
+    """Ends the loop from a callback, where nothing contains it."""
+
+    name = "faults.exit-later"
+
+    async def handle(self):
+        def leave():
+            raise SystemExit(7)
+
+        asyncio.get_running_loop().call_soon(leave)
+
+
+class CancelAll(Service):
+    name = "faults.cancel-all"
+
+    async def handle(self):
+        for task in asyncio.all_tasks():
+            task.cancel()
+
+
 class Exit(Service):
     """Takes the whole process with it."""
 
@@ -88,6 +115,7 @@ class Server:
         self.effects = folder / "effects.txt"
         self.output = folder / "output.txt"
         self.launches: list[int] = []
+        self.environment: dict[str, str] = {}
         self.port = _free_port()
         self.process: subprocess.Popen[bytes] | None = None
         self.options = ["--no-reload"]
@@ -110,8 +138,14 @@ class Server:
                     "PYTHONDONTWRITEBYTECODE": "",  # started often, compiled once
                     "ZATO_LITE_ADMIN_PASSWORD": PASSWORD,
                     "FAULTS_EFFECTS": str(self.effects),
+                    **self.environment,
                 },
             )
+
+    def send(self, service: str) -> None:
+        """Invoke a service that may leave nobody there to answer."""
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            self._request("POST", f"/zato/api/invoke/{service}", None, 3.0)
 
     def start(self, patience: float = 15.0) -> float:
         """Start it and wait for its first answer; the seconds that this took."""

@@ -71,13 +71,14 @@ class World:
             await asyncio.sleep(0)
             await asyncio.sleep(0)
 
-    async def until(self, is_so: Callable[[], bool]) -> None:
-        """Until it is so; a test that waits in vain fails by its assertions."""
+    async def until(self, is_so: Callable[[], bool], *, rest: bool = True) -> None:
+        """Until it is so, and then at rest; one that waits in vain fails by its assertions."""
         for _ in range(2_000):
             if is_so():
                 break
             await self.store.write(lambda c: None)
-        await self.scheduler.rest()
+        if rest:
+            await self.scheduler.rest()
 
     async def create(self, **fields: Any) -> int:
         return (await self.jobs.create([self.job(**fields)]))[0]

@@ -201,11 +201,141 @@ async def test_what_is_in_flight_at_the_end_is_cancelled_after_the_grace(tmp_pat
     clock = ManualClock()
     async with world_on(tmp_path / "z.db", clock) as one:
         one.gate("s")
-        job_id = await one.create(trigger=one.once(1))
+        job_id = await one.create(trigger=one.once(1), on_crash="fail")
         await one.go(1)
 
     async with world_on(tmp_path / "z.db", clock) as two:
-        assert await two.outcomes(job_id) == ["cancelled"]
+        run = (await two.runs(job_id))[0]
+        assert (run.outcome, run.error) == ("cancelled", "the server stopped before it had ended")
+        assert two.calls == []
+
+
+async def test_what_the_end_cut_off_is_made_again_and_no_retry_is_taken_away(
+    tmp_path: Path,
+) -> None:
+    clock = ManualClock()
+    async with world_on(tmp_path / "z.db", clock) as one:
+        one.gate("s")
+        job_id = await one.create(
+            trigger=one.once(1), max_retries=1, retry_delay_ms=1_000, max_crashes=1
+        )
+        await one.go(1)
+    async with world_on(tmp_path / "z.db", clock) as two:
+        two.gate("s")
+        await two.calm()
+
+    async with world_on(tmp_path / "z.db", clock) as three:
+        three.fails("s")
+        await three.calm()
+        await three.go(2)
+        await three.scheduler.rest()
+        run = (await three.runs(job_id))[0]
+        attempts = await three.jobs.attempts(job_id, 1)
+
+    assert (run.outcome, run.attempt, run.crashes) == ("error", 4, 0)
+    assert [it.outcome for it in attempts] == ["cancelled", "cancelled", "error"]
+
+
+def cancel_all() -> None:
+    """As a service does that cancels all tasks, sparing the test's own."""
+    for task in asyncio.all_tasks():
+        if "_fly" in repr(task.get_coro()) or task.get_name() == "scheduler":
+            task.cancel()
+
+
+async def test_what_a_service_cancels_that_cancels_all_tasks_is_made_again(world: World) -> None:
+    gate = world.gate("s")
+    job_id = await world.create(trigger=world.once(1))
+    await world.go(1)
+
+    cancel_all()
+    await world.until(lambda: len(world.calls) == 2, rest=False)
+    gate.set()
+    await world.scheduler.rest()
+
+    run = (await world.runs(job_id))[0]
+    assert (run.outcome, run.attempt, run.crashes) == ("ok", 2, 1)
+    assert [it.outcome for it in await world.jobs.attempts(job_id, 1)] == ["lost"]
+
+
+async def test_what_is_cancelled_before_its_first_step_is_made_again(world: World) -> None:
+    job_id = await world.create(trigger=world.once(100))
+    await world.go(1)
+    launch = world.scheduler._runway._launch
+
+    def launch_and_cancel(fire: Any) -> None:
+        world.scheduler._runway._launch = launch  # type: ignore[method-assign]
+        launch(fire)
+        cancel_all()
+
+    world.scheduler._runway._launch = launch_and_cancel  # type: ignore[method-assign]
+    await world.jobs.execute(job_id)
+    await world.until(lambda: bool(world.calls))
+
+    run = (await world.runs(job_id))[0]
+    assert (run.outcome, run.attempt, run.crashes) == ("ok", 2, 1)
+
+
+async def test_a_run_that_cancels_all_tasks_is_put_in_quarantine_alone(world: World) -> None:
+    async def rude(invocation: object) -> None:
+        cancel_all()
+        await asyncio.sleep(0)
+
+    world.services["rude"] = rude
+    job_id = await world.create(
+        name="rude", service="rude", trigger=world.once(1), on_error_service="alarm"
+    )
+    fine = await world.create(trigger=world.once(1), service="gated")
+    gate = world.gate("gated")
+    await world.go(1)
+    await world.calm()
+    gate.set()
+
+    for _ in range(5):
+        await world.go(1)
+        await world.calm()
+
+    run = (await world.runs(job_id))[0]
+    assert (run.outcome, run.attempt, run.crashes) == ("lost", 3, 3)
+    assert (run.error or "").startswith("quarantined after 3 times: cut off")
+    assert [call.service for call in world.calls].count("alarm") == 1
+    assert await world.outcomes(fine) == ["ok"]
+
+
+async def test_a_run_that_is_not_to_be_made_again_is_lost_when_it_is_cut_off(
+    world: World,
+) -> None:
+    world.gate("s")
+    job_id = await world.create(trigger=world.once(1), on_crash="fail", on_error_service="alarm")
+    await world.go(1)
+
+    cancel_all()
+    await world.until(lambda: len(world.calls) == 2)
+
+    assert await world.outcomes(job_id) == ["lost"]
+    assert world.calls[1].service == "alarm"
+
+
+async def test_a_stop_that_is_cancelled_itself_leaves_its_runs_to_the_next(
+    tmp_path: Path,
+) -> None:
+    clock = ManualClock()
+    async with open_store(tmp_path / "z.db", clock) as store:
+        one = World(store, clock, locks=store.locks)
+        await one.scheduler.__aenter__()
+        one.gate("s")
+        job_id = await one.create(trigger=one.once(1))
+        await one.go(1)
+
+        stop = asyncio.create_task(one.scheduler.drain())
+        await one.calm()
+        stop.cancel()
+        await asyncio.wait([stop])
+
+        async with World(store, clock, locks=store.locks).scheduler as scheduler:
+            await scheduler.rest()
+            run = (await one.runs(job_id))[0]
+            assert (run.outcome, run.attempt) == ("ok", 2)
 
 
 async def test_downtime_gets_exactly_what_the_policy_says(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from zato_lite.store.jobs import kind_of
 from zato_lite.store.rows import LogLine
 from zato_lite.store.runs import Ended, Fire
 from zato_lite.timetable.job import Instant
-from zato_lite.timetable.settle import AttemptOutcome, settle
+from zato_lite.timetable.settle import AttemptOutcome, cut_off, settle
 from zato_lite.wire import encode
 
 DEFAULT_TIMEOUT_MS = 3_600_000
@@ -25,7 +25,11 @@ LONGEST_LINE = 8_000
 LONGEST_ERROR = 20_000
 LARGEST_RESULT = 1_048_576
 
-Verdict = Literal["timeout", "cancelled"]
+STOPPED = "the server stopped before it had ended"
+CUT_OFF = "cut off: its task was cancelled by nobody who may, as by a service that cancels all"
+
+Verdict = Literal["timeout", "cancelled", "stopped"]
+"""Its time was up, somebody wanted it to end, or the scheduler stops."""
 
 
 class Flight(msgspec.Struct, gc=False):
@@ -84,25 +88,34 @@ class Flight(msgspec.Struct, gc=False):
 
     def ended(self, outcome: Outcome | None, now: int) -> Ended:
         """What came of the attempt; ``None`` is the outcome of one that was cut off."""
-        word, error, result = self._told(outcome)
         fire = self.fire
-        settled = settle(
-            fire.job,
-            word,
-            fire.attempt - fire.crashes,  # a crash takes no retry away
-            fire.crashes,
-            0,
-            now,
-            job_id=fire.job_id,
-            slot=fire.slot,
-        )
+        word, error, result = self._told(outcome)
+        if self.verdict == "stopped":
+            fire.stops += 1
+            settled = cut_off(fire.job, now)
+        else:
+            settled = settle(
+                fire.job,
+                word,
+                fire.tries,
+                fire.crashes,
+                0,
+                now,
+                job_id=fire.job_id,
+                slot=fire.slot,
+            )
+        if settled.is_quarantined:
+            error = f"quarantined after {fire.crashes} times: {error}"
         return Ended(fire, settled, word, now, error, result, self._kept_lines(now))
 
     def _told(self, outcome: Outcome | None) -> tuple[AttemptOutcome, str | None, str | None]:
         if self.verdict == "timeout":
             return "timeout", f"exceeded max_execution_time_ms={self.timeout_ms}", None
-        if self.verdict == "cancelled" or outcome is None:
-            return "cancelled", None, None
+        if self.verdict is not None:
+            return "cancelled", STOPPED if self.verdict == "stopped" else None, None
+        if outcome is None:
+            self.fire.crashes += 1
+            return "lost", CUT_OFF, None
         if outcome.error is not None:
             word: AttemptOutcome = "timeout" if outcome.is_timeout else "error"
             return word, _trace(outcome.error), None

@@ -129,21 +129,30 @@ class Scheduler:
         await self.drain()
 
     async def drain(self, grace: float | None = None) -> None:
-        """Claim no more, let runs in flight end within ``grace`` seconds, hand the rest back."""
+        """Claim no more, let runs in flight end within ``grace`` seconds, hand the rest back.
+
+        What has not ended by then is cancelled; unless its job says ``on_crash: fail``, its next
+        attempt is whoever's takes it over.
+        """
         if not self._node.is_running:
             return
         self._node.is_running = False
+        try:
+            await self._end(self._grace if grace is None else grace)
+        finally:
+            await self._node.leave()
+
+    async def _end(self, grace: float) -> None:
         await self._stop_claiming()
         left = self._runway.waiting.clear()
         if left:
             self._settler.submit_done()
             begun = self._settler.begun(None)
             await self._database.write(lambda c: takeover.give_up(c, left, begun))
-        await self._runway.clear(self._grace if grace is None else grace)
+        await self._runway.clear(grace)
         with contextlib.suppress(TimeoutError):  # what a broken store does not take is run again
             async with asyncio.timeout(LAST_WORDS_S):
                 await self.rest()
-        await self._node.leave()
 
     async def _stop_claiming(self) -> None:
         self._runway.stop()
@@ -218,6 +227,7 @@ class Scheduler:
             except asyncio.CancelledError:
                 if not self._node.is_running:
                     raise
+                asyncio.get_running_loop().call_soon(self._runway.sweep)
                 self._bell.set()
             except Exception:  # noqa: BLE001 - whatever it was, it is tried again
                 _log.exception("work failed", extra={"work": name})

@@ -55,8 +55,10 @@ class Node:
         return alive
 
     async def leave(self) -> None:
-        """End."""
+        """End; whatever the store says, the process is not taken to be alive any more."""
         node, now = self.id, self._clock.now()
-        await self._database.write(lambda c: nodes.leave(c, node, now))
-        self._locks.release(node)
-        self.id = 0
+        try:
+            await self._database.write(lambda c: nodes.leave(c, node, now))
+        finally:
+            self._locks.release(node)
+            self.id = 0

@@ -8,6 +8,8 @@ from heapq import heappop, heappush
 from itertools import count
 from typing import Literal
 
+import msgspec
+
 from zato_lite.clock import Alarm, Clock
 from zato_lite.scheduler.flight import Flight, Verdict
 from zato_lite.scheduler.node import NODES_EVERY, Node
@@ -15,6 +17,7 @@ from zato_lite.scheduler.steps import Steps
 from zato_lite.scheduler.waiting import Waiting
 from zato_lite.service.message import Invocation, Outcome
 from zato_lite.store.runs import Ended, Fire
+from zato_lite.store.takeover import APART, SUSPECT
 from zato_lite.timetable.job import Instant
 
 Run = Callable[[Invocation], Awaitable[Outcome]]
@@ -71,6 +74,7 @@ class Runway:
         self._all_held = 0
         self._is_full = False
         self._unarmed: list[Flight] = []
+        self._suspect_at: Instant = 0
 
     def start(self) -> None:
         """Use the loop that is running."""
@@ -88,8 +92,10 @@ class Runway:
         tasks = [flight.task for flight in self.flights.values() if flight.task is not None]
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=grace)
-            for task in late:
-                task.cancel()
+            for flight in self.flights.values():
+                if flight.task in late:
+                    flight.verdict = flight.verdict or "stopped"
+                    flight.task.cancel()
             if late:
                 await asyncio.wait(late, timeout=ABANDON_S)
         for flight in list(self.flights.values()):
@@ -248,8 +254,24 @@ class Runway:
             flight.timer.cancel()
             flight.timer = None
         ended = flight.ended(outcome, self._clock.now())
+        if ended.outcome == "lost":
+            ended = self._apart(ended)
         self._leave(flight)
         self.settle(ended)
+
+    def _apart(self, ended: Ended) -> Ended:
+        """What was cut off twice may be what cuts off all: it begins alone, as after a crash."""
+        if ended.settled.outcome is not None or ended.fire.crashes < SUSPECT:
+            return ended
+        self._suspect_at = max(self._suspect_at, ended.finished_at) + APART
+        settled = msgspec.structs.replace(ended.settled, retry_at=self._suspect_at)
+        return msgspec.structs.replace(ended, settled=settled)
+
+    def sweep(self) -> None:
+        """Land what was cut off before its first step, and so could not say so."""
+        for flight in list(self.flights.values()):
+            if flight.task is not None and flight.task.done():
+                self._land(flight, None)
 
     def _leave(self, flight: Flight) -> None:
         """Make room for the next one."""

@@ -19,6 +19,7 @@ class Fire(msgspec.Struct, kw_only=True, gc=False):
         at: when it may start, at the earliest.
         queued: it waits until no other run of its job is in flight.
         waited: it is kept as one that was not begun, until it is.
+        stops: how many attempts of the run a stop of the server cut off.
         started_at: when its service was called; 0 before.
     """
 
@@ -31,11 +32,17 @@ class Fire(msgspec.Struct, kw_only=True, gc=False):
     job: Job
     attempt: int = 1
     crashes: int = 0
+    stops: int = 0
     kind: RunKind = "scheduled"
     queued: bool = False
     waited: bool = False
     cid: str = ""
     started_at: Instant = 0
+
+    @property
+    def tries(self) -> int:
+        """How many attempts count against the job's retries: crashes and stops take none away."""
+        return self.attempt - self.crashes - self.stops
 
 
 class Ended(msgspec.Struct, frozen=True, gc=False):

@@ -34,6 +34,7 @@ def settle_all(
     batch = [_for_good(connection, ended) for ended in batch]
     finals = [ended for ended in batch if ended.settled.outcome is not None]
     kept = _finish(connection, finals)
+    _keep_crashes(connection, finals)
     again: list[Fire] = []
     fires: list[Fire] = []
     revoked: list[int] = []
@@ -89,6 +90,16 @@ def _finish(connection: Connection, finals: Sequence[Ended]) -> int:
     )
 
 
+def _keep_crashes(connection: Connection, finals: Sequence[Ended]) -> None:
+    for ended in finals:
+        if ended.outcome == "lost":
+            execute(
+                connection,
+                "UPDATE run SET crashes = ? WHERE id = ? AND token = ?",
+                (ended.fire.crashes, ended.fire.run_id, ended.fire.token),
+            )
+
+
 def _refused(connection: Connection, finals: Sequence[Ended]) -> list[Ended]:
     """Those whose run has another token or another end by now."""
     refused = []
@@ -109,12 +120,13 @@ def _again(connection: Connection, ended: Ended, now: Instant) -> Fire | None:
     token = advance(connection, "token", 1)[0]
     changed = execute(
         connection,
-        "UPDATE run SET state = 'waiting', retry_at = ?, token = ?, attempt = ?, started_at = ?,"
-        " error = ? WHERE id = ? AND token = ? AND outcome IS NULL",
+        "UPDATE run SET state = 'waiting', retry_at = ?, token = ?, attempt = ?, crashes = ?,"
+        " started_at = ?, error = ? WHERE id = ? AND token = ? AND outcome IS NULL",
         (
             ended.settled.retry_at,
             token,
             fire.attempt + 1,
+            fire.crashes,
             fire.started_at or None,
             ended.error,
             fire.run_id,
@@ -231,7 +243,7 @@ def _as_known(ended: Ended, failures: int, now: Instant) -> Settled:
     return settle(
         fire.job,
         ended.settled.outcome or "error",
-        fire.attempt - fire.crashes,
+        fire.tries,
         fire.crashes,
         failures,
         now,

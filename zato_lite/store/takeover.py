@@ -58,12 +58,6 @@ def adopt(
             fires.append(_after_crash(connection, ended, node, now + suspects * APART))
         else:
             closed.append(ended)
-    for ended in closed:
-        execute(
-            connection,
-            "UPDATE run SET crashes = ? WHERE id = ?",
-            (ended.fire.crashes, ended.fire.run_id),
-        )
     fires.extend(settle_all(connection, closed, now, node).fires)
     return Adopted(fires, len(closed), len(found) == limit)
 
@@ -125,6 +119,7 @@ class _Open(msgspec.Struct, frozen=True, kw_only=True):
     token: int
     attempt: int
     crashes: int
+    stops: int
     retry_at: Instant | None
     job: Job
     cid: str
@@ -133,8 +128,9 @@ class _Open(msgspec.Struct, frozen=True, kw_only=True):
 
 _OPEN = """SELECT json_object('id', r.id, 'job_id', r.job_id, 'number', r.number, 'slot', r.slot,
         'kind', r.kind, 'state', r.state, 'node', r.node, 'token', r.token, 'attempt', r.attempt,
-        'crashes', r.crashes, 'retry_at', r.retry_at, 'cid', coalesce(c.cid, ''),
-        'is_deleted', j.deleted_at IS NOT NULL,
+        'crashes', r.crashes, 'stops', (SELECT count(*) FROM attempt a
+            WHERE a.run_id = r.id AND a.outcome = 'cancelled'),
+        'retry_at', r.retry_at, 'cid', coalesce(c.cid, ''), 'is_deleted', j.deleted_at IS NOT NULL,
         'job', json(coalesce(c.definition, j.definition))) AS line
     FROM (SELECT * FROM run INDEXED BY run_open
           WHERE outcome IS NULL AND job_id >= 0
@@ -153,6 +149,7 @@ def _fire_of(run: _Open, now: Instant) -> Fire:
         job=run.job,
         attempt=run.attempt,
         crashes=run.crashes,
+        stops=run.stops,
         kind=run.kind,
         queued=run.state == "queued",
         waited=run.state != "claimed",

@@ -69,6 +69,14 @@ def settle(  # noqa: PLR0917 - what is known of a run, in the order of a row
     return _failed(job, outcome, failures_in_a_row + 1, is_quarantined=is_quarantined)
 
 
+def cut_off(job: Job, now: Instant) -> Settled:
+    """What follows when the server stops before an attempt has ended.
+
+    Nobody failed and nothing crashed: where a crash is followed by another attempt, so is this.
+    """
+    return Settled(None, now) if job.on_crash == "rerun" else Settled("cancelled")
+
+
 def retry_delay(job: Job, attempt: int, job_id: int = 0, slot: Instant = 0) -> int:
     """Microseconds from the end of attempt number ``attempt`` to the start of the next one."""
     try:
