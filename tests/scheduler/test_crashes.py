@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.scheduler.conftest import World, world_on
+from tests.scheduler.conftest import World, record, world_on
 from zato_lite.errors import UnavailableError
 from zato_lite.scheduler import loop, settler
+from zato_lite.service.message import Invocation
 from zato_lite.store import claims, settling
 from zato_lite.store.sql import execute
 from zato_lite.store.sqlite import SqliteStore, open_store
@@ -160,6 +161,38 @@ async def test_a_late_result_is_refused_and_noted(
         run = (await other.runs(job_id))[0]
         assert (run.outcome, run.attempt, run.result) == ("ok", 2, None)
         assert world.scheduler.refused == 1
+
+
+async def test_a_late_results_lines_replace_no_others(
+    world: World, store: SqliteStore, clock: ManualClock
+) -> None:
+    gate = world.gate("s")
+    waiting = world.services["s"]
+
+    def saying(words: str) -> Any:
+        async def say(invocation: Invocation) -> None:
+            assert invocation.sink is not None
+            invocation.sink(record(words))
+            if words == "late":
+                await waiting(invocation)
+
+        return say
+
+    world.services["s"] = saying("late")
+    job_id = await world.create(trigger=world.once(1))
+    await world.go(1)
+    world.scheduler._node._locks.release(world.scheduler.node)  # it is taken for dead
+    other = World(store, clock, grace=0.0)
+    other.services["s"] = saying("in time")
+
+    async with other.scheduler:
+        await other.scheduler.rest()
+        gate.set()
+        await world.scheduler.rest()
+        texts = [text for _, _, text in await other.jobs.log_entries(job_id, 1)]
+
+    assert "in time" in texts
+    assert "late" not in texts
 
 
 async def test_two_processes_on_one_file_run_each_slot_once(tmp_path: Path) -> None:

@@ -133,3 +133,84 @@ async def test_the_process_itself_is_a_node(world: World) -> None:
     nodes = await world.jobs.nodes()
 
     assert [(node.id, node.name) for node in nodes] == [(world.scheduler.node, "zato-lite")]
+
+
+def failing(world: World, times: int, lines: int = 1) -> None:
+    """A service that logs in each attempt, and works after so many that did not."""
+
+    async def fail(invocation: Invocation) -> None:
+        assert invocation.sink is not None
+        assert invocation.job is not None
+        attempt = invocation.job.attempt
+        for _ in range(lines):
+            invocation.sink(record("at it for the %s. time", attempt))
+        if attempt <= times:
+            raise ValueError("no")
+
+    world.services["s"] = fail
+
+
+async def test_the_lines_of_all_attempts_are_kept_in_order(world: World) -> None:
+    failing(world, 2)
+    job_id = await world.create(trigger=world.once(1), max_retries=2, retry_delay_ms=1_000)
+    await world.go(1)
+    between = await world.jobs.log_entries(job_id, 1)
+    for _ in range(3):
+        await world.go(1)
+
+    lines = await world.jobs.log_entries(job_id, 1)
+
+    assert [text for _, _, text in lines] == [
+        "Job started, delay: < 1ms",
+        "at it for the 1. time",
+        "Attempt 1 ended, outcome: error, duration: < 1ms",
+        "Attempt 2 started",
+        "at it for the 2. time",
+        "Attempt 2 ended, outcome: error, duration: < 1ms",
+        "Attempt 3 started",
+        "at it for the 3. time",
+        "Job completed, outcome: ok, duration: < 1ms",
+    ]
+    assert lines[: len(between)] == between
+    assert len(between) == 3
+
+
+async def test_lines_of_an_attempt_in_flight_follow_those_of_the_ones_before(
+    world: World,
+) -> None:
+    failing(world, 1)
+    job_id = await world.create(trigger=world.once(1), max_retries=2, retry_delay_ms=1_000)
+    await world.go(1)
+    work, gate = world.services["s"], world.gate("s")
+    waiting = world.services["s"]
+
+    async def slow(invocation: Invocation) -> None:
+        await work(invocation)
+        await waiting(invocation)
+
+    world.services["s"] = slow
+    await world.go(1)
+
+    lines = await world.jobs.log_entries(job_id, 1, since=3)
+    gate.set()
+    await world.scheduler.rest()
+
+    assert [text for _, _, text in lines] == ["Attempt 2 started", "at it for the 2. time"]
+    again = await world.jobs.log_entries(job_id, 1, since=3)
+    assert again[:2] == lines
+
+
+async def test_many_attempts_keep_fewer_lines_each(world: World) -> None:
+    failing(world, 6, lines=1_200)
+    job_id = await world.create(trigger=world.once(1), max_retries=6, retry_delay_ms=0)
+    await world.go(1)
+    await world.until(lambda: len(world.calls) == 7)
+
+    texts = [text for _, _, text in await world.jobs.log_entries(job_id, 1)]
+
+    kept = [texts.count(f"at it for the {attempt}. time") for attempt in range(1, 8)]
+    assert kept == [1_000, 1_000, 1_000, 1_000, 1_000, 100, 100]
+    assert texts.count("200 more lines were left out") == 5
+    assert texts.count("1100 more lines were left out") == 2
+    summary, _ = await world.jobs.history(job_id)
+    assert len((await world.jobs.logs_of(summary))[0]) == len(texts)

@@ -1,7 +1,9 @@
 import asyncio
 
-from tests.scheduler.conftest import World
+from tests.scheduler.conftest import World, record
 from zato_lite.scheduler import tidying
+from zato_lite.service.message import Invocation
+from zato_lite.store.ports import Connection
 from zato_lite.store.sql import one
 
 DAY = 86_400
@@ -67,3 +69,29 @@ async def test_what_is_in_flight_is_kept(world: World) -> None:
     await tidy(world)
 
     assert [run.outcome for run in await world.runs(job_id)] == ["running"]
+
+
+async def test_the_lines_of_all_attempts_go_with_their_run(world: World) -> None:
+    async def fail(invocation: Invocation) -> None:
+        assert invocation.sink is not None
+        invocation.sink(record("at it"))
+        raise ValueError("no")
+
+    world.services["s"] = fail
+    await world.create(trigger=world.once(1), max_retries=2, retry_delay_ms=0)
+    await world.go(1)
+    await world.until(lambda: len(world.calls) == 3)
+    assert await world.store.read(_kept) == (2, 1)
+
+    await world.go(8 * DAY)
+    await tidy(world)
+
+    assert await world.store.read(_kept) == (0, 0)
+
+
+def _kept(connection: Connection) -> tuple[int, int]:
+    """How many attempts before the latest have lines, and how many runs."""
+    return (
+        one(connection, "SELECT count(lines) FROM attempt"),
+        one(connection, "SELECT count(*) FROM run_log"),
+    )

@@ -3,12 +3,15 @@
 import asyncio
 from pathlib import Path
 
+import apsw
 import pytest
 
 from zato_lite.clock import SystemClock
 from zato_lite.errors import StoreError, UnavailableError
-from zato_lite.store import nodes
+from zato_lite.store import history, nodes
+from zato_lite.store.migrate import migrations
 from zato_lite.store.ports import Connection, Database
+from zato_lite.store.rows import EarlierLines
 from zato_lite.store.sql import execute, one, write_rows
 from zato_lite.store.sqlite import SqliteStore, open_store
 
@@ -148,6 +151,23 @@ async def test_a_schema_of_other_making_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="was made by another"):
         async with open_store(tmp_path / "z.db", SystemClock()):
             pass
+
+
+async def test_a_store_of_the_first_schema_is_brought_up_to_date_with_all_that_it_holds(
+    tmp_path: Path,
+) -> None:
+    first = migrations()[0]
+    old = apsw.Connection(str(tmp_path / "z.db"))
+    old.execute("CREATE TABLE migration (number INTEGER PRIMARY KEY, name, checksum, taken_at)")
+    old.execute("INSERT INTO migration VALUES (1, ?, ?, 0)", (first.name, first.checksum))
+    old.execute(first.sql)
+    old.execute("INSERT INTO attempt VALUES (7, 1, 7, 10, 20, 'error', 'no')")
+    old.close()
+
+    async with open_store(tmp_path / "z.db", SystemClock()) as store:
+        earlier = await store.read(lambda c: history.earlier_lines(c, [7]))
+
+    assert earlier == {7: [EarlierLines(7, 1, 10, 20, "error", ())]}
 
 
 async def test_a_damaged_file_is_told_in_clear_words(tmp_path: Path) -> None:

@@ -21,6 +21,10 @@ from zato_lite.wire import encode
 
 DEFAULT_TIMEOUT_MS = 3_600_000
 MOST_LINES = 1_000
+FIRST_ATTEMPTS = 5
+FEWER_LINES = 100
+"""So many lines are kept of an attempt after the first ones: a run may have a thousand."""
+
 LONGEST_LINE = 8_000
 LONGEST_ERROR = 20_000
 LARGEST_RESULT = 1_048_576
@@ -73,11 +77,15 @@ class Flight(msgspec.Struct, gc=False):
         """Keep a line that was logged, as long as there is room."""
         if self.lines is None:
             self.lines = []
-        if len(self.lines) >= MOST_LINES:
+        if len(self.lines) >= self._most_lines:
             self.dropped += 1
             return
         line = (int(record.created * 1e6), record.levelname.lower(), _message(record))
         self.lines.append(line)
+
+    @property
+    def _most_lines(self) -> int:
+        return MOST_LINES if self.fire.attempt <= FIRST_ATTEMPTS else FEWER_LINES
 
     def stop(self, verdict: Verdict) -> None:
         """Cancel the service; whatever it says from now on comes too late."""

@@ -6,13 +6,13 @@ from typing import NamedTuple
 import msgspec
 
 from zato_lite.clock import Clock
+from zato_lite.scheduler.lines import lines_of
 from zato_lite.scheduler.loop import Scheduler
 from zato_lite.store import history
 from zato_lite.store.history import Span, Wanted
 from zato_lite.store.ports import Database
 from zato_lite.store.rows import AttemptRow, LedgerRow, LogLine, RunRow, Summary
 from zato_lite.timetable.job import Instant
-from zato_lite.timetable.words import duration
 
 
 class Neighbours(NamedTuple):
@@ -75,7 +75,8 @@ class Past:
     async def log_entries(self, job_id: int, number: int, since: int = 0) -> Sequence[LogLine]:
         """What was logged during a run, from the line with index ``since`` on.
 
-        The scheduler's own lines (level ``system``) are among them.
+        All attempts' lines are there; the scheduler's own (level ``system``) say where one ends
+        and the next begins.
         """
         row = await self.run(job_id, number)
         return [] if row is None else (await self.logs_of([row]))[0][since:]
@@ -83,9 +84,14 @@ class Past:
     async def logs_of(self, runs_asked: Sequence[RunRow]) -> Sequence[Sequence[LogLine]]:
         """What was logged during each of these runs, in their order."""
         ended = [row.id for row in runs_asked if row.outcome != "running"]
-        kept = await self._database.read(lambda c: history.lines(c, ended))
+        again = [row.id for row in runs_asked if row.attempt > 1]
+        kept, earlier = await self._database.read(
+            lambda c: (history.lines(c, ended), history.earlier_lines(c, again) if again else {})
+        )
         return [
-            [*_begun(row), *(kept.get(row.id) or self._scheduler.lines(row.id)), *_ended(row)]
+            lines_of(
+                row, earlier.get(row.id, ()), kept.get(row.id) or self._scheduler.lines(row.id)
+            )
             for row in runs_asked
         ]
 
@@ -137,20 +143,3 @@ class Past:
         if row.outcome != "running" or (at := self._scheduler.started(row.id)) is None:
             return row
         return msgspec.structs.replace(row, started_at=at)
-
-
-def _begun(row: RunRow) -> list[LogLine]:
-    if row.started_at is None:
-        return []
-    delay = duration((row.delay_us or 0) // 1000)
-    return [(row.started_at, "system", f"Job started, delay: {delay}")]
-
-
-def _ended(row: RunRow) -> list[LogLine]:
-    if row.finished_at is None:
-        return []
-    took = duration((row.duration_us or 0) // 1000)
-    words = f"Job completed, outcome: {row.outcome}, duration: {took}"
-    if row.outcome == "timeout":
-        words = f"Job timed out after {took}"
-    return [(row.finished_at, "system", words)]

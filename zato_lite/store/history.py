@@ -6,7 +6,15 @@ from typing import Any, NamedTuple
 import msgspec
 
 from zato_lite.store.ports import Connection
-from zato_lite.store.rows import AttemptRow, Bucket, LedgerRow, LogLine, RunRow, Summary
+from zato_lite.store.rows import (
+    AttemptRow,
+    Bucket,
+    EarlierLines,
+    LedgerRow,
+    LogLine,
+    RunRow,
+    Summary,
+)
 from zato_lite.store.sql import listed, one, read_rows
 from zato_lite.timetable.job import SECOND, Instant
 
@@ -126,6 +134,24 @@ def lines(connection: Connection, run_ids: Collection[int]) -> dict[int, list[Lo
         tuple[int, list[LogLine]],
     )
     return dict(pairs)
+
+
+def earlier_lines(
+    connection: Connection, run_ids: Collection[int]
+) -> dict[int, list[EarlierLines]]:
+    """What was logged during the attempts of each of these runs before its latest, in order."""
+    found: dict[int, list[EarlierLines]] = {}
+    rows = read_rows(
+        connection,
+        "SELECT json_array(run_id, attempt, started_at, finished_at, outcome,"
+        " json(coalesce(lines, '[]'))) AS line FROM attempt"
+        " WHERE run_id IN (SELECT value FROM json_each(?)) ORDER BY run_id, attempt",
+        (listed(run_ids),),
+        EarlierLines,
+    )
+    for row in rows:
+        found.setdefault(row.run_id, []).append(row)
+    return found
 
 
 def last_runs(connection: Connection, job_ids: Collection[int]) -> dict[int, RunRow]:

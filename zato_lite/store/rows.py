@@ -126,6 +126,17 @@ class AttemptRow(msgspec.Struct, frozen=True):
     error: str | None
 
 
+class EarlierLines(NamedTuple):
+    """What was logged during an attempt that was followed by another one."""
+
+    run_id: int
+    attempt: int
+    started_at: Instant | None
+    finished_at: Instant | None
+    outcome: str
+    lines: tuple[LogLine, ...]
+
+
 class LedgerRow(msgspec.Struct, frozen=True, kw_only=True):
     """Adjacent slots of a job that got no run, and why."""
 

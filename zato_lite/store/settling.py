@@ -38,10 +38,14 @@ def settle_all(
     again: list[Fire] = []
     fires: list[Fire] = []
     revoked: list[int] = []
-    lines = [(ended.fire.run_id, ended.lines) for ended in batch if ended.lines is not None]
-    write_rows(connection, "INSERT OR REPLACE INTO run_log VALUES {rows}", lines)
     refused = [] if kept == len(finals) else _refused(connection, finals)
     gone = {ended.fire.token for ended in refused}
+    lines = [
+        (ended.fire.run_id, ended.lines)
+        for ended in finals
+        if ended.lines is not None and ended.fire.token not in gone
+    ]
+    write_rows(connection, "INSERT OR REPLACE INTO run_log VALUES {rows}", lines)
     for ended in batch:
         if ended.settled.outcome is None:
             following = _again(connection, ended, now)
@@ -151,7 +155,8 @@ def keep_attempt(connection: Connection, ended: Ended) -> None:
     fire = ended.fire
     execute(
         connection,
-        "INSERT OR REPLACE INTO attempt VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO attempt (run_id, attempt, token, started_at, finished_at, outcome,"
+        " error, lines) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (
             fire.run_id,
             fire.attempt,
@@ -160,6 +165,7 @@ def keep_attempt(connection: Connection, ended: Ended) -> None:
             ended.finished_at,
             ended.outcome,
             ended.error,
+            ended.lines,
         ),
     )
 
