@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -6,11 +7,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from tests.store.damage import damage
 from zato_lite import __version__
 from zato_lite.cli.client import call
 from zato_lite.cli.main import cli, main
 from zato_lite.cli.project import create
 from zato_lite.errors import BadInputError, ConflictError, UnavailableError
+from zato_lite.store.sqlite import SqliteStore
 
 
 def test_help_says_what_there_is() -> None:
@@ -86,3 +89,51 @@ def test_it_is_a_module_too() -> None:
     )
 
     assert shown.stdout.strip().endswith(__version__)
+
+
+def db(project: Path, *arguments: str) -> tuple[int, str]:
+    """The status and the output of ``zato-lite db``."""
+    result = subprocess.run(  # noqa: S603
+        [sys.executable, "-m", "zato_lite", "db", *arguments, "--project", str(project)],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    return result.returncode, result.stdout + result.stderr
+
+
+def test_a_store_is_checked_backed_up_and_restored_from_the_command_line(tmp_path: Path) -> None:
+    store = tmp_path / "data" / "zato-lite.db"
+    made = SqliteStore(str(store))
+    made.open(0)
+    made.close()
+    copy = tmp_path / "copy.db"
+
+    assert db(tmp_path, "check", "--full") == (0, "ok\n")
+    assert db(tmp_path, "backup", str(copy)) == (0, f"{copy}\n")
+    code, told = db(tmp_path, "backup", "--json")
+    assert json.loads(told)["size"] == Path(json.loads(told)["path"]).stat().st_size
+    assert code == 0
+    damage(store, "run_log")
+    code, told = db(tmp_path, "check")
+    assert (code, "Tree" in told or "malformed" in told) == (1, True)
+    code, told = db(tmp_path, "restore", str(copy))
+    assert (code, "kept as" in told) == (0, True)
+    assert db(tmp_path, "check", "--full") == (0, "ok\n")
+
+
+def test_what_the_command_line_cannot_do_with_a_store_is_told_in_a_line(tmp_path: Path) -> None:
+    code, told = db(tmp_path, "check")
+    assert (code, told.count("\n")) == (2, 1)
+    assert "there is no file" in told
+    assert "has no file" in db(tmp_path, "check", "--store", "sqlite:///:memory:")[1]
+    store = SqliteStore(str(tmp_path / "data" / "zato-lite.db"))
+    store.open(0)
+    copy = tmp_path / "copy.db"
+    assert db(tmp_path, "backup", str(copy))[0] == 0  # while it is open
+
+    code, told = db(tmp_path, "restore", str(copy))
+
+    assert (code, told.count("\n")) == (2, 1)
+    assert "stop the server first" in told
+    store.close()

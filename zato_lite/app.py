@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,9 +33,11 @@ from zato_lite.service.ports import AsyncInvocations, Locks
 from zato_lite.service.registry import Entry, Registry
 from zato_lite.service.reload import watching
 from zato_lite.service.unending import unending
+from zato_lite.store.backups import Backups, name_at, stamp
 from zato_lite.store.locks import Locks as StoredLocks
 from zato_lite.store.people import People
 from zato_lite.store.sqlite import open_store
+from zato_lite.store.upkeep import check_file, copy_file, restore_file
 from zato_lite.zato.finder import install
 
 _NOWHERE = Path("no-project")
@@ -180,10 +182,11 @@ async def open_app(
                 Deployer: deployer,
                 People: people,
                 Credentials: keys,
+                Backups: Backups(database, _backups(project, settings), clock),
             }
         )
         deploy(registry)
-        is_ready = readiness(scheduler, lambda: database.is_broken, settings.scheduler.enabled)
+        is_ready = readiness(scheduler, lambda: database.trouble, settings.scheduler.enabled)
         app = App(
             settings, clock, registry, invoker, jobs, scheduler, people, keys, (), [], events,
             is_ready,
@@ -218,6 +221,58 @@ def check(project: Path) -> tuple[list[str], int]:
     except (ZatoLiteError, OSError) as error:
         mistakes.append(f"{found.scheduler.jobs_file}: {error}")
     return mistakes, len(registry) - internal
+
+
+def check_store(project: Path, settings: config.Settings, *, is_full: bool) -> Sequence[str]:
+    """What is wrong with the file of a project's store, whether a server has it open or not.
+
+    Raises:
+        ConfigError, StoreError: there is no such file, or it cannot be opened.
+    """
+    return check_file(_stored(project, settings), is_full=is_full)
+
+
+def back_up(project: Path, settings: config.Settings, target: Path | None, clock: Clock) -> Path:
+    """Copy a project's store, whether a server has it open or not; the path of the copy.
+
+    Raises:
+        ConfigError, StoreError: there is no store, or the copy cannot be written.
+    """
+    path = _stored(project, settings)
+    made = target or project / settings.store.backups / name_at(clock.now())
+    copy_file(path, made)
+    return made
+
+
+def restore(project: Path, settings: config.Settings, backup: Path, clock: Clock) -> Path | None:
+    """Put a backup in the place of a project's store; where what was there is kept, if any was.
+
+    Raises:
+        ConfigError, StoreError: a server has the store open, or the backup is not sound.
+    """
+    path = _file_of(project, settings)
+    was_there = path.exists()
+    aside = path.with_name(f"{path.name}.before-{stamp(clock.now())}")
+    restore_file(path, backup, aside)
+    return aside if was_there else None
+
+
+def _file_of(project: Path, settings: config.Settings) -> Path:
+    path = _store(project, settings)
+    if path == _MEMORY:
+        raise ConfigError("[store] url: a store in memory has no file")
+    return Path(path)
+
+
+def _stored(project: Path, settings: config.Settings) -> Path:
+    path = _file_of(project, settings)
+    if not path.is_file():
+        raise ConfigError(f"[store] url: there is no file {path}")
+    return path
+
+
+def _backups(project: Path | None, settings: config.Settings) -> Path | None:
+    return None if project is None else project / settings.store.backups
 
 
 def _store(project: Path, settings: config.Settings) -> str:

@@ -49,9 +49,15 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Store(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where jobs, runs and the ledger are kept: ``sqlite:///data/zato-lite.db``."""
+    """Where jobs, runs and the ledger are kept.
+
+    Attributes:
+        url: ``sqlite:///`` and a path, relative to the project.
+        backups: the folder of what ``zato.store.backup`` makes; relative to the project.
+    """
 
     url: str = "sqlite:///data/zato-lite.db"
+    backups: str = "data/backups"
 
 
 class Scheduler(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

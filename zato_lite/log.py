@@ -31,6 +31,7 @@ invocation_context: ContextVar[LogContext | None] = ContextVar("invocation", def
 """The invocation that the current task is in; set by the invoker."""
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "cid", "taskName"}
+_MOST_WORDS = 10
 _COLOURS = {"DEBUG": "2", "INFO": "32", "WARNING": "33", "ERROR": "31", "CRITICAL": "31;1"}
 
 
@@ -68,6 +69,35 @@ class RunCapture(logging.Handler):
         context = invocation_context.get()
         if context is not None and (sink := context.sink) is not None:
             sink(record)
+
+
+class Repeats:
+    """A trouble that may come again and again, and is told seldom: the 1st, 2nd, 4th, 8th … time.
+
+    Attributes:
+        count: how often it came since all was well; 0 while it is.
+        words: what was said the last time.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.words = ""
+        self._told: set[str] = set()
+
+    def again(self, words: str) -> bool:
+        """It came, in these words; whether it is to be told. New words always are, up to ten."""
+        self.count += 1
+        self.words = words
+        is_new = words not in self._told and len(self._told) < _MOST_WORDS
+        if is_new:
+            self._told.add(words)
+        return is_new or self.count & (self.count - 1) == 0
+
+    def over(self) -> int:
+        """All is well; how often it came before."""
+        count, self.count = self.count, 0
+        self._told.clear()
+        return count
 
 
 class JSONFormatter(logging.Formatter):

@@ -38,15 +38,17 @@ def told(run: Run, events: EventLog) -> Run:
     return door
 
 
-def readiness(scheduler: Scheduler, is_broken: Callable[[], bool], wanted: bool) -> Readiness:
-    """Why work cannot be taken: the store is broken, or the scheduler does not run."""
+def readiness(scheduler: Scheduler, trouble: Callable[[], str], wanted: bool) -> Readiness:
+    """Why work cannot be taken: the store is in trouble, or the scheduler cannot do its work."""
 
     async def reasons() -> Mapping[str, str]:
         found = {}
-        if is_broken():
-            found["store"] = "the last commit failed; nothing is acknowledged until it is reopened"
+        if words := trouble():
+            found["store"] = words
         if wanted and not scheduler.is_running:
             found["scheduler"] = "it does not run"
+        elif words := scheduler.trouble:
+            found["scheduler"] = words
         return found
 
     return reasons

@@ -16,6 +16,7 @@ from zato_lite.builtin import (
     scheduler_preview,
     security,
     service,
+    store,
     watch,
 )
 from zato_lite.service.base import Service
@@ -35,6 +36,7 @@ MODULES = (
     audit,
     security,
     service,
+    store,
     watch,
 )
 

@@ -11,6 +11,8 @@ from typing import Any
 import click
 
 from zato_lite import __version__
+from zato_lite.cli.database import db
+from zato_lite.cli.options import project as _project
 from zato_lite.errors import ConfigError, ZatoLiteError
 
 _WORKER = "ZATO_LITE_IS_WORKER"
@@ -22,12 +24,7 @@ def cli() -> None:
     """Services over HTTP and from each other, with a durable scheduler inside."""
 
 
-_project = click.option(
-    "--project",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    default=Path(),
-    help="Folder with services/ and config/.  [default: here]",
-)
+cli.add_command(db)
 
 
 @cli.command()

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Self, TypeVar, cast
 
 from zato_lite.clock import Alarm, Clock
+from zato_lite.log import Repeats
 from zato_lite.scheduler import tidying
 from zato_lite.scheduler.node import NODES_EVERY, NODES_SELDOM, Node
 from zato_lite.scheduler.runway import Run, Runway
@@ -46,6 +47,7 @@ LONGEST_NAP = 60 * SECOND
 LAST_WORDS_S = 10.0
 """At the end, a store that takes no outcomes is waited for so long."""
 
+_CLAIMING = "scheduler"
 _log = logging.getLogger("zato_lite.scheduler")
 
 
@@ -99,6 +101,7 @@ class Scheduler:
         self._next_due: Instant | None = None
         self._is_idle = False
         self._downtime: Downtime | None = None
+        self._troubles: dict[str, Repeats] = {}
 
     # Life
 
@@ -113,7 +116,7 @@ class Scheduler:
         self._tasks = [
             asyncio.create_task(self._for_ever(work, name), name=name)
             for name, work in (
-                ("scheduler", self._claim_on),
+                (_CLAIMING, self._claim_on),
                 ("retention", self._tidy_up),
                 ("takeover", self._look_at_others),
             )
@@ -217,21 +220,23 @@ class Scheduler:
 
         And a service may cancel all tasks that it finds: these end by ``drain`` only.
         """
-        has_failed = False
+        trouble = self._troubles[name] = Repeats()
         while self._node.is_running:
             try:
-                if has_failed:
+                if trouble.count:
                     await asyncio.sleep(RETRY_S)
-                    has_failed = False
                 await work()
+                if trouble.count:
+                    _log.warning("work goes on", extra={"work": name, "failures": trouble.over()})
             except asyncio.CancelledError:
                 if not self._node.is_running:
                     raise
                 asyncio.get_running_loop().call_soon(self._runway.sweep)
                 self._bell.set()
-            except Exception:  # noqa: BLE001 - whatever it was, it is tried again
-                _log.exception("work failed", extra={"work": name})
-                has_failed = True
+            except Exception as error:  # noqa: BLE001 - whatever it was, it is tried again
+                if trouble.again(str(error)):
+                    fields = {"work": name, "so_far": trouble.count}
+                    _log.exception("work failed", extra=fields)
                 self._bell.set()
 
     async def _claim(self, now: Instant, horizon: Instant, place: tuple[Instant, int]) -> Claimed:
@@ -421,6 +426,14 @@ class Scheduler:
     def is_running(self) -> bool:
         """Whether it claims and starts runs."""
         return self._node.is_running
+
+    @property
+    def trouble(self) -> str:
+        """Why it cannot do what it is there for; empty while it can."""
+        claiming = self._troubles.get(_CLAIMING)
+        if claiming is not None and claiming.count:
+            return f"nothing is started: {claiming.words}"
+        return self._settler.trouble
 
     @property
     def refused(self) -> int:

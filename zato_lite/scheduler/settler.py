@@ -7,6 +7,7 @@ from typing import Literal
 
 from zato_lite.clock import Clock
 from zato_lite.errors import UnavailableError
+from zato_lite.log import Repeats
 from zato_lite.scheduler.node import Node
 from zato_lite.scheduler.runway import Runway
 from zato_lite.store import settling, takeover
@@ -62,6 +63,12 @@ class Settler:
         self._flush_is_due = self._is_awaited = False
         self._flush_at = 0.0
         self._latest: asyncio.TimerHandle | None = None
+        self._failures = Repeats()
+
+    @property
+    def trouble(self) -> str:
+        """Why outcomes cannot be kept; empty while they can."""
+        return f"no outcome is kept: {self._failures.words}" if self._failures.count else ""
 
     def start(self) -> None:
         """Use the loop that is running."""
@@ -138,9 +145,13 @@ class Settler:
     ) -> None:
         self._unkept -= 1
         if settlement is None:
-            _log.error("settling failed", extra={"error": str(error), "runs": len(batch)})
+            if self._failures.again(str(error)):
+                fields = {"error": str(error), "runs": len(batch), "so_far": self._failures.count}
+                _log.error("settling failed", extra=fields)
             self._settle_again(batch, error)
             return
+        if self._failures.count:
+            _log.warning("settling goes on", extra={"failures": self._failures.over()})
         for ended in settlement.refused:
             self.refused += 1
             fields = {"job": ended.fire.job.name, "run": ended.fire.number}

@@ -56,6 +56,18 @@ def migrate(connection: Connection, now: int) -> list[Migration]:
     return missing
 
 
+def refuse_foreign(connection: Connection) -> None:
+    """Look whether this program can work with the database, and change nothing.
+
+    Raises:
+        StoreError: the schema is newer than this program, or was made by other steps or programs.
+    """
+    tables = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'migration'"
+    if not list(connection.execute(tables)):
+        raise StoreError("it is no zato-lite store")
+    _check(dict(connection.execute("SELECT number, checksum FROM migration")), migrations())
+
+
 def _check(taken: dict[int, str], known: list[Migration]) -> None:
     newest = known[-1].number
     if taken and max(taken) > newest:

@@ -6,20 +6,23 @@ its transaction; several have a savepoint each, so that one that fails leaves no
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from threading import Thread
+from threading import Event, Thread
 from typing import Any, TypeVar
 
 import apsw
 
-from zato_lite.clock import Clock
+from zato_lite.clock import Clock, SystemClock
 from zato_lite.errors import StoreError, UnavailableError, ZatoLiteError
+from zato_lite.log import Repeats
+from zato_lite.store.files import new_file
 from zato_lite.store.migrate import migrate
 from zato_lite.store.nodes import NodeLocks
 from zato_lite.store.ports import Connection
+from zato_lite.store.presence import Presence
 
 Result = TypeVar("Result")
 Operation = Callable[[Connection], Any]
@@ -32,6 +35,19 @@ CHECKPOINT_PAGES = 4000
 IDLE_CHECKPOINT_S = 1.0
 BUSY_MS = 10_000
 
+AT_ONCE_BYTES = 8 * 1024 * 1024
+AT_ONCE_S = 0.025
+"""A file that is no bigger, and takes no longer to check, is checked before anything else; others
+are checked when all is under way. A megabyte takes a millisecond, if the kernel has it at hand."""
+
+CHECK_DELAY_S = 1.0
+"""So long after the start the check of a big file begins: what is due comes first."""
+
+CHECK_STEPS = 10_000
+"""Of SQLite's, between two looks whether a check is to go on: each look takes Python's lock."""
+
+_HEADING = "*** in database main ***"
+
 _log = logging.getLogger("zato_lite.store")
 
 
@@ -42,7 +58,7 @@ async def open_store(path: str | Path, clock: Clock) -> AsyncIterator["SqliteSto
     Raises:
         StoreError: the file is damaged, newer than this program, or cannot be written to.
     """
-    store = SqliteStore(str(path))
+    store = SqliteStore(str(path), clock)
     await asyncio.to_thread(store.open, clock.now())
     try:
         store.start()
@@ -59,12 +75,23 @@ class _Connection(apsw.Connection):
 
 
 class SqliteStore:
-    """A ``Database`` in a file of its own."""
+    """A ``Database`` in a file of its own.
 
-    def __init__(self, path: str) -> None:
+    Attributes:
+        is_broken: a commit failed, and the file has not been opened anew since.
+        damage: what was found to be wrong with the file; empty while nothing was.
+    """
+
+    def __init__(self, path: str, clock: Clock | None = None) -> None:
         self.path = path
         self.is_in_memory = path == ":memory:"
         self.is_broken = False
+        self.damage = ""
+        self._monotonic = (clock or SystemClock()).monotonic
+        self._presence = Presence(path)
+        self._is_unchecked = False
+        self._stopping = Event()
+        self._failures = Repeats()
         self.locks = NodeLocks(path)
         self._writes: SimpleQueue[Task | None] = SimpleQueue()
         self._reads: SimpleQueue[Task | None] = SimpleQueue()
@@ -99,9 +126,21 @@ class SqliteStore:
         """
         await asyncio.to_thread(self._backup, Path(target))
 
-    async def check(self) -> Sequence[str]:
-        """What is wrong with the database file; nothing, if all is well."""
-        return await self.read(_problems)
+    async def check(self, *, is_full: bool = False) -> Sequence[str]:
+        """What is wrong with the database file; nothing, if all is well.
+
+        Reads and writes go on meanwhile. A full check also compares indexes with their tables.
+        """
+        if self.is_in_memory:
+            return await self.read(lambda connection: problems(connection, is_full=is_full))
+        return await asyncio.to_thread(self._check, is_full=is_full)
+
+    @property
+    def trouble(self) -> str:
+        """Why the store cannot be relied upon; empty while it can."""
+        if self.is_broken and not self.damage:
+            return "the last commit failed; nothing is acknowledged until it is reopened"
+        return self.damage
 
     # Life
 
@@ -114,8 +153,18 @@ class SqliteStore:
             raise StoreError(
                 f"{self.path} has no folder, and none can be made ({error})"
             ) from error
+        if not self.is_in_memory:
+            self._presence.enter()
+        try:
+            self._open(now)
+        except StoreError:
+            self._presence.leave()
+            raise
+
+    def _open(self, now: int) -> None:
         self._writer = self._connect()
         try:
+            self._check_at_once()
             self._in_one_transaction(self._writer, lambda connection: migrate(connection, now))
             self._reader = self._writer if self.is_in_memory else self._connect()
         except StoreError:
@@ -128,12 +177,15 @@ class SqliteStore:
         self._threads = [Thread(target=self._write_on, name="store-writer", daemon=True)]
         if not self.is_in_memory:
             self._threads.append(Thread(target=self._read_on, name="store-reader", daemon=True))
+        if self._is_unchecked:
+            self._threads.append(Thread(target=self._check_late, name="store-check", daemon=True))
         for thread in self._threads:
             thread.start()
 
     def close(self) -> None:
         """Do what was given, and close the file; what comes later is refused."""
         self._closed = True
+        self._stopping.set()
         self._writes.put(None)
         self._reads.put(None)
         for thread in self._threads:
@@ -141,6 +193,56 @@ class SqliteStore:
         if self._reader is not self._writer:
             self._reader.close()
         self._writer.close()
+        self._presence.leave()
+
+    # Whether the file is sound
+
+    def _check_at_once(self) -> None:
+        """Look at a small file whole before anything is read from it.
+
+        Raises:
+            StoreError: it is damaged.
+        """
+        if self.is_in_memory:
+            return
+        if Path(self.path).stat().st_size > AT_ONCE_BYTES:
+            self._is_unchecked = True
+            return
+        until = self._monotonic() + AT_ONCE_S
+        try:
+            with _stoppable(self._writer, lambda: self._monotonic() > until):
+                found = problems(self._writer)
+        except apsw.InterruptError:
+            self._is_unchecked = True
+            return
+        if found:
+            raise StoreError(_damage(self.path, found[0]))
+
+    def _check_late(self) -> None:
+        if not self._stopping.wait(CHECK_DELAY_S):
+            with suppress(UnavailableError):  # it is being closed
+                self._check(is_full=False)
+
+    def _check(self, *, is_full: bool) -> Sequence[str]:
+        """Look at the file by a connection of its own, in whatever thread this is."""
+        try:
+            with (
+                open_file(self.path) as connection,
+                _stoppable(connection, self._stopping.is_set),
+            ):
+                found = problems(connection, is_full=is_full)
+        except apsw.InterruptError as error:
+            raise UnavailableError("the store is closed") from error
+        self.damage = _damage(self.path, found[0]) if found else ""
+        if found:
+            _log.critical("store is damaged", extra={"path": self.path, "problems": found})
+        return found
+
+    def _notice(self, error: BaseException) -> None:
+        """An operation came upon damage: it is known from now on."""
+        if isinstance(error, apsw.CorruptError | apsw.NotADBError) and not self.damage:
+            self.damage = _damage(self.path, str(error))
+            _log.critical("store is damaged", extra={"path": self.path, "problems": [str(error)]})
 
     def _connect(self) -> _Connection:
         try:
@@ -170,24 +272,18 @@ class SqliteStore:
         return result
 
     def _backup(self, target: Path) -> None:
-        if target.exists():
-            raise StoreError(f"{target} is there already")
-        try:
-            if self.is_in_memory:
-                self._copy(target)
-            else:  # one read, which no commit makes begin again
-                source = self._connect()
-                source.execute("VACUUM INTO ?", (str(target),))
-                source.close()
-        except apsw.Error as error:
-            raise _store_error(str(target), error) from error
-
-    def _copy(self, target: Path) -> None:
-        copy = apsw.Connection(str(target))
-        with copy.backup("main", self._reader, "main") as backup:
+        if not self.is_in_memory:
+            with open_file(self.path) as source:
+                copy(source, target)
+            return
+        with (
+            new_file(target) as part,
+            _in_our_words(str(target)),
+            open_file(part) as made,
+            made.backup("main", self._reader, "main") as backup,
+        ):
             while not backup.done:
                 backup.step(1000)
-        copy.close()
 
     async def _ask(
         self, queue: "SimpleQueue[Task | None]", operation: Callable[[Connection], Result]
@@ -236,6 +332,8 @@ class SqliteStore:
             self._writer.execute("COMMIT")
         except (apsw.Error, StoreError) as error:
             return self._failed(tasks, error)
+        if self._failures.count:
+            _log.warning("commits succeed again", extra={"failures": self._failures.over()})
         return answers
 
     def _run_all(self, tasks: Sequence[Task]) -> list[Answer]:
@@ -247,6 +345,7 @@ class SqliteStore:
             except Exception as error:
                 if not connection.in_transaction:
                     raise
+                self._notice(error)
                 connection.execute("ROLLBACK; BEGIN IMMEDIATE")
                 return [(done, None, _translated(error))]
         return [self._run_apart(operation, done) for operation, done in tasks]
@@ -259,6 +358,7 @@ class SqliteStore:
         except Exception as error:
             if not connection.in_transaction:
                 raise
+            self._notice(error)
             connection.execute("ROLLBACK TO apart; RELEASE apart")
             return (done, None, _translated(error))
         connection.execute("RELEASE apart")
@@ -266,7 +366,14 @@ class SqliteStore:
 
     def _failed(self, tasks: Sequence[Task], error: Exception) -> list[Answer]:
         """Nothing of it is there: after a failed fsync nobody knows, so the file is reopened."""
-        _log.error("commit failed", extra={"error": str(error), "operations": len(tasks)})
+        self._notice(error)
+        if self._failures.again(str(error)):
+            fields = {
+                "error": str(error),
+                "operations": len(tasks),
+                "so_far": self._failures.count,
+            }
+            _log.error("commit failed", extra=fields)
         try:
             if self._writer.in_transaction:
                 self._writer.execute("ROLLBACK")
@@ -280,9 +387,10 @@ class SqliteStore:
     def _reopen(self) -> None:
         self._writer.close(force=True)
         self._writer = self._connect()
-        if problems := _problems(self._writer):
-            raise StoreError(f"{self.path} is damaged: {problems[0]}")
-        self.is_broken = False
+        if found := problems(self._writer):
+            self.damage = _damage(self.path, found[0])
+            raise StoreError(self.damage)
+        self.is_broken, self.damage = False, ""
         _log.warning("store reopened", extra={"path": self.path})
 
     def _has_grown(self) -> bool:
@@ -312,6 +420,7 @@ class SqliteStore:
                 self._reader.execute("BEGIN")
                 answer: Answer = (done, operation(self._reader), None)
             except Exception as error:  # noqa: BLE001 - it is the asker's
+                self._notice(error)
                 answer = (done, None, _translated(error))
             if self._reader.in_transaction:
                 self._reader.execute("ROLLBACK")
@@ -347,9 +456,87 @@ def _pragma(connection: apsw.Connection, setting: str) -> None:
     connection.execute(f"PRAGMA {setting}").fetchall()
 
 
-def _problems(connection: Connection) -> list[str]:
-    found = [str(row[0]) for row in connection.execute("PRAGMA quick_check(10)")]
+def copy(source: apsw.Connection, target: Path) -> None:
+    """Write what a database holds to a new file, in one read, which no commit makes begin again.
+
+    Raises:
+        StoreError: the file is there already, or cannot be written.
+    """
+    with new_file(target) as part, _in_our_words(str(target)):
+        source.execute("VACUUM INTO ?", (str(part),))
+        with open_file(part) as made:
+            if found := problems(made):
+                raise StoreError(f"{target} is damaged: {found[0]}")
+
+
+def let_go(path: Path) -> bool:
+    """See that no other program has a file, and put into it what its log holds; whether it is.
+
+    Raises:
+        StoreError: another program has it open.
+    """
+    with suppress(apsw.CorruptError, apsw.NotADBError):  # it stays as it is
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+        try:
+            _pragma(connection, "locking_mode = exclusive")
+            connection.execute("BEGIN EXCLUSIVE; COMMIT")
+            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            return True  # noqa: TRY300 - the only way to the end
+        except (apsw.BusyError, apsw.LockedError) as error:
+            raise StoreError(f"{path} is open in another program: end it first") from error
+        finally:
+            connection.close(force=True)
+    return False
+
+
+@contextmanager
+def open_file(path: str | Path, *, to_read: bool = False) -> Iterator[apsw.Connection]:
+    """A connection to a file that is there, and that is left as it is.
+
+    Raises:
+        StoreError: it cannot be opened.
+    """
+    flags = apsw.SQLITE_OPEN_READONLY if to_read else apsw.SQLITE_OPEN_READWRITE
+    with _in_our_words(str(path)):
+        connection = apsw.Connection(str(path), flags=flags)
+        connection.set_busy_timeout(BUSY_MS)
+    try:
+        yield connection
+    finally:
+        connection.close(force=True)
+
+
+def problems(connection: Connection, *, is_full: bool = False) -> list[str]:
+    """What is wrong with a database; a full check compares indexes with their tables too."""
+    check = "integrity_check" if is_full else "quick_check"
+    try:
+        rows = connection.execute(f"PRAGMA {check}(10)")
+        found = [line for row in rows for line in str(row[0]).splitlines() if line != _HEADING]
+    except (apsw.CorruptError, apsw.NotADBError) as error:
+        return [str(error)]
     return [] if found == ["ok"] else found
+
+
+@contextmanager
+def _in_our_words(path: str) -> Iterator[None]:
+    try:
+        yield
+    except apsw.Error as error:
+        raise _store_error(path, error) from error
+
+
+@contextmanager
+def _stoppable(connection: apsw.Connection, is_enough: Callable[[], bool]) -> Iterator[None]:
+    """What is executed ends with ``InterruptError`` when it is enough."""
+    connection.set_progress_handler(is_enough, CHECK_STEPS)
+    try:
+        yield
+    finally:
+        connection.set_progress_handler(None)
+
+
+def _damage(path: str, problem: str) -> str:
+    return f"{path} is damaged: {problem}; restore a backup: zato-lite db restore"
 
 
 def _translated(error: Exception) -> Exception:

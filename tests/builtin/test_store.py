@@ -1,0 +1,63 @@
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from zato_lite.config import Server, Settings, Store
+from zato_lite.errors import BadInputError, ConflictError, UnavailableError
+from zato_lite.service.access import needed_role
+from zato_lite.store.upkeep import check_file
+from zato_lite.testing.app import Sandbox, sandbox
+
+
+@pytest.fixture
+async def stored(tmp_path: Path) -> AsyncIterator[Sandbox]:
+    chosen = Settings(store=Store("sqlite:///data/z.db"), server=Server(grace=0.0))
+    async with sandbox(project=tmp_path, settings=chosen) as opened:
+        yield opened
+
+
+async def test_the_store_is_checked_on_demand(stored: Sandbox) -> None:
+    for is_full in (False, True):
+        found = await stored.invoke("zato.store.check", {"is_full": is_full})
+
+        assert found.pop("duration_ms") >= 0
+        assert found == {"is_ok": True, "problems": [], "is_full": is_full}
+
+
+async def test_a_backup_is_made_in_the_folder_of_the_project(
+    stored: Sandbox, tmp_path: Path
+) -> None:
+    made = await stored.invoke("zato.store.backup", {"name": "mine.db"})
+
+    path = tmp_path / "data" / "backups" / "mine.db"
+    assert made == {"name": "mine.db", "path": str(path), "size": path.stat().st_size}
+    assert list(check_file(path, is_full=True)) == []
+    with pytest.raises(ConflictError):
+        await stored.invoke("zato.store.backup", {"name": "mine.db"})
+
+
+@pytest.mark.parametrize("name", ["../up.db", "/etc/passwd", ".hidden", "a b", "n" * 200, 5])
+async def test_a_backup_has_no_place_but_its_folder(stored: Sandbox, name: object) -> None:
+    with pytest.raises(BadInputError):
+        await stored.invoke("zato.store.backup", {"name": name})
+
+
+async def test_a_backup_that_cannot_be_written_is_told_in_words(
+    stored: Sandbox, tmp_path: Path
+) -> None:
+    (tmp_path / "data" / "backups").write_text("no folder")
+
+    with pytest.raises(UnavailableError, match="cannot be written"):
+        await stored.invoke("zato.store.backup")
+
+
+async def test_without_a_project_there_is_no_place_for_a_backup() -> None:
+    async with sandbox() as it:
+        with pytest.raises(UnavailableError, match="without a project"):
+            await it.invoke("zato.store.backup")
+        assert (await it.invoke("zato.store.check"))["is_ok"]
+
+
+def test_only_an_admin_may() -> None:
+    assert {needed_role(f"zato.store.{name}") for name in ("check", "backup")} == {"admin"}

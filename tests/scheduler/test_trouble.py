@@ -1,0 +1,111 @@
+"""A store that does not do what it is asked: what is told, where, and how often."""
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.scheduler.conftest import World, world_on
+from tests.store.damage import damage
+from zato_lite.errors import UnavailableError
+from zato_lite.observe import readiness
+from zato_lite.scheduler import loop, settler
+from zato_lite.store import claims, settling, sqlite
+from zato_lite.store.sqlite import open_store
+from zato_lite.testing.clock import ManualClock
+
+
+async def failed_often(world: World, attempts: list[int], times: int) -> None:
+    while len(attempts) < times:
+        await world.store.write(lambda c: None)
+
+
+async def test_a_claim_that_fails_makes_not_ready_and_is_told_seldom(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(loop, "RETRY_S", 0.001)
+    claim, attempts, is_away = claims.claim, list[int](), True
+
+    def fragile(*values: Any, **options: Any) -> Any:
+        if is_away:
+            attempts.append(1)
+            raise UnavailableError("the store cannot do it: disk image is malformed")
+        return claim(*values, **options)
+
+    monkeypatch.setattr(claims, "claim", fragile)
+    is_ready = readiness(world.scheduler, lambda: "", wanted=True)
+    job_id = await world.create(trigger=world.once(1))
+    world.clock.advance(seconds=1)
+
+    await asyncio.wait_for(failed_often(world, attempts, 40), 20)
+    reasons = await is_ready()
+    is_away = False
+    await asyncio.wait_for(_ran(world), 20)
+
+    words = "nothing is started: the store cannot do it: disk image is malformed"
+    assert reasons == {"scheduler": words}
+    assert await is_ready() == {}
+    assert await world.outcomes(job_id) == ["ok"]
+    told = [record for record in caplog.records if record.message == "work failed"]
+    assert 6 <= len(told) <= 8
+    assert [getattr(record, "so_far", 0) for record in told][:6] == [1, 2, 4, 8, 16, 32]
+    assert "work goes on" in {record.message for record in caplog.records}
+
+
+async def _ran(world: World) -> None:
+    while world.scheduler.trouble or not world.calls:
+        await world.store.write(lambda c: None)
+    await world.scheduler.rest()
+
+
+async def test_outcomes_that_cannot_be_kept_make_not_ready_and_are_told_seldom(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(settler, "RETRY_S", 0.001)
+    settle_all, attempts, is_away = settling.settle_all, list[int](), True
+
+    def fragile(*values: Any) -> Any:
+        if is_away:
+            attempts.append(1)
+            raise UnavailableError("full")
+        return settle_all(*values)
+
+    monkeypatch.setattr(settling, "settle_all", fragile)
+    job_id = await world.create(trigger=world.once(1))
+    await world.go(1)
+
+    await asyncio.wait_for(failed_often(world, attempts, 20), 20)
+    trouble = world.scheduler.trouble
+    is_away = False
+    await asyncio.wait_for(world.scheduler.rest(), 20)
+
+    assert trouble == "no outcome is kept: full"
+    assert world.scheduler.trouble == ""
+    assert await world.outcomes(job_id) == ["ok"]
+    told = [record for record in caplog.records if record.message == "settling failed"]
+    assert 5 <= len(told) <= 7
+
+
+async def test_an_index_that_breaks_while_all_goes_on_is_told_of_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(loop, "RETRY_S", 0.001)
+    monkeypatch.setattr(sqlite, "AT_ONCE_BYTES", 0)
+    monkeypatch.setattr(sqlite, "CHECK_DELAY_S", 3600.0)
+    clock = ManualClock()
+    async with open_store(tmp_path / "z.db", clock):
+        pass
+    damage(tmp_path / "z.db", "timer_next")
+
+    async with world_on(tmp_path / "z.db", clock) as world:
+        while not world.scheduler.trouble:
+            await world.store.read(lambda c: None)
+        is_ready = readiness(world.scheduler, lambda: world.store.trouble, wanted=True)
+        reasons = await is_ready()
+
+    assert set(reasons) == {"store", "scheduler"}
+    assert "restore a backup" in reasons["store"]
+    critical = [it for it in caplog.records if it.levelno == logging.CRITICAL]
+    assert [record.message for record in critical] == ["store is damaged"]
