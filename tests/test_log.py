@@ -8,6 +8,7 @@ import pytest
 from zato_lite.log import (
     JSONFormatter,
     PrettyFormatter,
+    Repeats,
     RunCapture,
     Settings,
     Sink,
@@ -98,3 +99,23 @@ def test_the_log_is_set_up_as_asked(form: str, kind: type) -> None:
         assert root.level == logging.DEBUG
     finally:
         root.handlers[:], root.level = before[0], before[1]
+
+
+def test_a_trouble_that_comes_again_is_told_ever_more_seldom_until_it_is_over() -> None:
+    trouble = Repeats()
+
+    told = [trouble.again("full") for _ in range(9)]
+    other = trouble.again("locked")
+
+    assert [place for place, is_told in enumerate(told, 1) if is_told] == [1, 2, 4, 8]
+    assert other
+    assert (trouble.words, trouble.over(), trouble.count) == ("locked", 10, 0)
+    assert trouble.again("full")
+
+
+def test_a_trouble_whose_words_always_change_is_told_seldom_too() -> None:
+    trouble = Repeats()
+
+    told = [trouble.again(f"at {number}") for number in range(1_000)]
+
+    assert sum(told) < 20
