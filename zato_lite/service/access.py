@@ -1,7 +1,7 @@
 """Who may invoke what: deny by default, decided from the caller and the service's name alone."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from fnmatch import fnmatchcase
 
 from zato_lite.service.message import Caller
@@ -49,7 +49,12 @@ def may_invoke(caller: Caller, service: str) -> bool:
     least = ROLES.index(needed_role(service))
     if not any(role in caller.roles for role in ROLES[least:]):
         return False
-    return not caller.patterns or any(fnmatchcase(service, p) for p in caller.patterns)
+    return fits(service, caller.patterns)
+
+
+def fits(service: str, patterns: Collection[str]) -> bool:
+    """Whether the service is one of those that the patterns confine to; none do not confine."""
+    return not patterns or any(fnmatchcase(service, pattern) for pattern in patterns)
 
 
 def beyond(caller: Caller, roles: Iterable[str], patterns: Iterable[str]) -> str:
