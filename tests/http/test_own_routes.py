@@ -127,6 +127,7 @@ def test_an_error_that_a_service_words_itself_keeps_its_status_in_an_envelope(
         (envelope(name="missing"), 404),
         (envelope(payload="e30="), 400),
         (envelope(name="echo", payload="!"), 400),
+        (envelope(name="echo", timeout=-1), 400),
         (b"[]", 400),
         (b"", 400),
     ],

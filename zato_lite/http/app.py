@@ -268,7 +268,7 @@ class HttpApp:
             cid,
             "http",
             known.admitted.caller,
-            envelope.timeout,
+            envelope.timeout or None,
             None,
             known.context,
         )
