@@ -5,7 +5,7 @@ import os
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -29,6 +29,8 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         trusted_proxies: networks whose X-Forwarded-For is believed.
         max_body: bytes of a request's body at most.
         max_connections, max_connections_per_address: at once.
+        request_timeout: seconds that an invocation over HTTP may take; 0 for no limit. A caller's
+            Request-Timeout can only make it shorter.
         channels: REST channels, as ``"GET /customers/{id}" = "crm.get-customer"``.
     """
 
@@ -45,6 +47,7 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_body: int = 1024 * 1024
     max_connections: int = 10_000
     max_connections_per_address: int = 4_000
+    request_timeout: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     channels: dict[str, str] = msgspec.field(default_factory=dict)
 
 

@@ -119,6 +119,7 @@ async def open_server(app: App, environ: Mapping[str, str] = os.environ) -> Asyn
         events=app.events,
         readiness=app.is_ready,
         self_audited=[e.name for e in app.registry if issubclass(e.cls, Change)],
+        time_limit=server.request_timeout or None,
         metrics=[metrics(app.jobs, app.scheduler, app.invoker, app.clock)],
     )
     async with serve(

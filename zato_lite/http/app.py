@@ -20,6 +20,7 @@ from zato_lite.errors import (
 )
 from zato_lite.http.auth import Admitted, Authenticator, Deed
 from zato_lite.http.convert import context_of, error_response, payload_of, query_of, response_of
+from zato_lite.http.deadline import shorter, time_limit
 from zato_lite.http.envelope import closed, opened
 from zato_lite.http.events import EventLog, event_routes
 from zato_lite.http.guard import MisdirectedError, is_served, refuse_other_sites
@@ -84,7 +85,7 @@ class Services(Protocol):
 class _Known:
     """What was found out about a head: it holds for the next request that has the same one."""
 
-    __slots__ = ("admitted", "context", "is_change", "query", "service", "table")
+    __slots__ = ("admitted", "context", "is_change", "query", "service", "table", "timeout")
 
     def __init__(
         self,
@@ -93,9 +94,11 @@ class _Known:
         query: dict[str, str | list[str]],
         context: HttpContext,
         table: Table[str],
+        *,
+        timeout: float | None,
     ) -> None:
         self.service, self.admitted, self.query = service, admitted, query
-        self.context, self.table = context, table
+        self.context, self.table, self.timeout = context, table, timeout
         self.is_change = service.startswith("zato.") and needed_role(service) != "viewer"
 
 
@@ -103,7 +106,8 @@ class HttpApp:
     """Maps a request to a response; knows nothing of sockets.
 
     What callers of services for editors and admins do is audited here, unless the service is one
-    of ``self_audited``, which know better what it was that they did.
+    of ``self_audited``, which know better what it was that they did. No invocation takes longer
+    than ``time_limit`` seconds, if that is given, whatever its caller asks for.
     """
 
     def __init__(
@@ -119,6 +123,7 @@ class HttpApp:
         readiness: Readiness | None = None,
         metrics: Iterable[Metrics] = (),
         self_audited: Iterable[str] = (),
+        time_limit: float | None = None,
         new_cid: Callable[[], str] | None = None,
     ) -> None:
         self._self_audited = frozenset(self_audited)
@@ -126,6 +131,7 @@ class HttpApp:
         self._allowed_hosts = frozenset(allowed_hosts)
         self._hosts: dict[bytes, bool] = {}
         self._new_cid = new_cid or cids()
+        self._time_limit = time_limit
         self._configured = dict(channels or {})
         self._events = events
         self._monotonic = authenticator.clock.monotonic
@@ -169,7 +175,7 @@ class HttpApp:
             payload, raw = payload_of(request, query) if request.body or query else (None, None)
             caller, context, cid = known.admitted.caller, known.context, self._new_cid()
             invocation = Invocation(
-                known.service, payload, raw, cid, "http", caller, None, None, context
+                known.service, payload, raw, cid, "http", caller, known.timeout, None, context
             )
             outcome = await self._run(invocation)
             response = response_of(outcome)
@@ -235,7 +241,9 @@ class HttpApp:
         self, request: Request, service: str, params: Mapping[str, str], admitted: Admitted
     ) -> "_Known":
         query = query_of(request.query) if request.query else {}
-        return _Known(service, admitted, query, context_of(request, query, params), self.table)
+        context = context_of(request, query, params)
+        timeout = time_limit(request.headers, self._time_limit)
+        return _Known(service, admitted, query, context, self.table, timeout=timeout)
 
     async def _route(self, request: Request, verbs: Mapping[str, Route]) -> Response:
         method = request.method
@@ -268,7 +276,7 @@ class HttpApp:
             cid,
             "http",
             known.admitted.caller,
-            envelope.timeout or None,
+            shorter(envelope.timeout or None, known.timeout),
             None,
             known.context,
         )

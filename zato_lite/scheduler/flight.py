@@ -63,6 +63,7 @@ class Flight(msgspec.Struct, gc=False):
             channel="async" if fire.kind == "async" else "scheduler",
             job=context_of(fire) if fire.job_id else None,
             sink=self.keep,
+            until=fire.started_at + self.timeout_ms * 1000,
         )
 
     def keep(self, record: logging.LogRecord) -> None:

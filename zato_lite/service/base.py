@@ -66,6 +66,10 @@ class Door(Provider, Protocol):
         """Run a service once, durably; the run's id."""
         ...
 
+    def time_left(self, service: "Service[Any, Any]") -> float | None:
+        """Seconds until the service's time is up; None for no limit."""
+        ...
+
 
 class Origin(msgspec.Struct):
     """What an invocation from outside and all those that come of it have in common.
@@ -330,6 +334,15 @@ class Service(Generic[In, Out]):
     def cid(self) -> str:
         """The correlation id: the same in all invocations that come of one from outside."""
         return self._origin.cid
+
+    @property
+    def time_left(self) -> float | None:
+        """Seconds until the time of this invocation is up; None when it has no limit.
+
+        It is the nearest of all limits: of the invocation itself, of those above it, of the HTTP
+        request (``Request-Timeout``), of the run of a job (``max_execution_time_ms``).
+        """
+        return self._door.time_left(self)
 
     @property
     def request(self) -> Request[In]:

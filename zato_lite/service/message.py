@@ -73,6 +73,7 @@ class Invocation(msgspec.Struct):
             ``request.raw_request`` is the payload itself.
         cid: correlation id; travels along inner calls. Empty: a new one is made.
         timeout: seconds that it may take, or None.
+        until: the instant at which whoever invokes it will cut it off by itself, or None.
         path: names of the invocations it is nested in already, outermost first.
         input: the payload as the type that the service declares, if it was read as that already;
             ``payload`` may be left out then, as it is in ``raw``.
@@ -91,6 +92,7 @@ class Invocation(msgspec.Struct):
     path: tuple[str, ...] = ()
     input: Any = UNSET
     sink: Sink | None = None
+    until: int | None = None
 
 
 class Outcome(msgspec.Struct):
