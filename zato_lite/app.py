@@ -5,6 +5,7 @@ import logging
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -137,7 +138,8 @@ async def open_app(
         path = _store(project or Path(), settings)
         database = await stack.enter_async_context(open_store(path, clock))
         registry = Registry()
-        invoker = Invoker(
+        make_invoker = await _door(settings, stack)
+        invoker = make_invoker(
             registry,
             resources={
                 Clock: clock,
@@ -184,6 +186,22 @@ async def open_app(
         if settings.scheduler.enabled:
             await stack.enter_async_context(scheduler)
         yield app
+
+
+async def _door(settings: config.Settings, stack: AsyncExitStack) -> Callable[..., Invoker]:
+    """What makes the invoker: one whose invocations are traced, if that is wanted.
+
+    Raises:
+        ConfigError: OpenTelemetry is not installed.
+    """
+    if not settings.observe.otel:
+        return Invoker
+    try:
+        from zato_lite.tracing import TracedInvoker, tracing  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError as error:
+        text = "OpenTelemetry is not installed; pip install 'zato-lite[otel]'"
+        raise ConfigError(f"[observe] otel: {text} ({error})") from error
+    return partial(TracedInvoker, await stack.enter_async_context(tracing()))
 
 
 def check(project: Path) -> tuple[list[str], int]:

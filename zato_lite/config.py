@@ -78,6 +78,17 @@ class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     format: Literal["auto", "pretty", "json"] = "auto"
 
 
+class Observe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is told of it to others.
+
+    Attributes:
+        otel: traces by OpenTelemetry (``pip install zato-lite[otel]``), sent where the ``OTEL_*``
+            variables of the environment say.
+    """
+
+    otel: bool = False
+
+
 class Services(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where services are found.
 
@@ -124,6 +135,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     services: Services = msgspec.field(default_factory=Services)
     notify: Notify = msgspec.field(default_factory=Notify)
     log: Log = msgspec.field(default_factory=Log)
+    observe: Observe = msgspec.field(default_factory=Observe)
     user: dict[str, Any] = msgspec.field(default_factory=dict)
 
 

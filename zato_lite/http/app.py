@@ -225,23 +225,28 @@ class HttpApp:
         )
         if found is None or isinstance(found, Elsewhere):
             return self._nothing(request, found)
-        return await self._admit_to(found.target, request, found.params)
+        return await self._admit_to(found.target, request, found.params, found.route)
 
     async def _admit_to(
-        self, service: str, request: Request, params: Mapping[str, str]
+        self, service: str, request: Request, params: Mapping[str, str], route: str = ""
     ) -> "_Known":
         admitted = await self.admit(request)
         if not admitted.may_invoke(service):
             raise ForbiddenError(f"{admitted.caller.name} may not invoke `{service}`")
         if service not in self._services:
             raise NotFoundError(f"No such service `{service}`")
-        return self._known(request, service, params, admitted)
+        return self._known(request, service, params, admitted, route)
 
     def _known(
-        self, request: Request, service: str, params: Mapping[str, str], admitted: Admitted
+        self,
+        request: Request,
+        service: str,
+        params: Mapping[str, str],
+        admitted: Admitted,
+        route: str = "",
     ) -> "_Known":
         query = query_of(request.query) if request.query else {}
-        context = context_of(request, query, params)
+        context = context_of(request, query, params, route)
         timeout = time_limit(request.headers, self._time_limit)
         return _Known(service, admitted, query, context, self.table, timeout=timeout)
 

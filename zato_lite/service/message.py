@@ -31,7 +31,12 @@ SYSTEM = Caller("system", frozenset({"admin"}))
 
 
 class HttpContext(msgspec.Struct, frozen=True):
-    """The HTTP request behind an invocation; header names are lower-case."""
+    """The HTTP request behind an invocation; header names are lower-case.
+
+    Attributes:
+        route: the path as it was declared, with ``{…}`` where it varies; empty if it is the path.
+        is_secure: it came over TLS.
+    """
 
     method: str
     path: str
@@ -39,6 +44,8 @@ class HttpContext(msgspec.Struct, frozen=True):
     query: Mapping[str, str | list[str]]
     headers: Mapping[str, str]
     remote_address: str = ""
+    route: str = ""
+    is_secure: bool = False
 
 
 class JobContext(msgspec.Struct, frozen=True, gc=False):
