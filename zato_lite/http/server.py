@@ -18,6 +18,11 @@ from zato_lite.http.connection import App, Connection
 from zato_lite.http.incoming import Limits
 from zato_lite.http.render import Renderer
 
+_UNSENT = 65_536
+"""Bytes of an answer that the kernel holds before the client's window has room for them.
+
+Without a bound these are megabytes for each client that reads slowly, copied while others wait."""
+
 _log = logging.getLogger(__name__)
 _MAIN = threading.main_thread()
 
@@ -87,6 +92,9 @@ class Server:
                 backlog=backlog,
             )
         self.sockets = tuple(self._listener.sockets)
+        if unix is None:
+            for plug in self.sockets:  # what is accepted from it has the same
+                plug.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT)
 
     def connect(self) -> Connection:
         """The protocol of a new connection."""
