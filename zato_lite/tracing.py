@@ -6,7 +6,7 @@ door to the services is made here, with a span around each way through it.
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from importlib.metadata import entry_points, version
 from typing import Any
@@ -56,8 +56,11 @@ class TracedInvoker(Invoker):
         super().__init__(*arguments, **options)
         self._tracer = tracer
 
-    async def run(self, invocation: Invocation) -> Outcome:
-        """Invoke a service from outside, in a span of its own."""
+    def begin(self, invocation: Invocation, now: float) -> Coroutine[Any, Any, Outcome]:
+        """Invoke a service from outside, in a span of its own; always to be awaited."""
+        return self._spanned(invocation, now)
+
+    async def _spanned(self, invocation: Invocation, now: float) -> Outcome:
         http, job = invocation.http, invocation.job
         name, kind = invocation.service, SpanKind.INTERNAL
         attributes = {**self._about(name), CHANNEL: invocation.channel}
@@ -72,7 +75,8 @@ class TracedInvoker(Invoker):
             name, context, kind, attributes, record_exception=False, set_status_on_exception=False
         ) as span:
             try:
-                outcome = await super().run(invocation)
+                answer = super().begin(invocation, now)
+                outcome = answer if isinstance(answer, Outcome) else await answer
             except BaseException as error:
                 _fail(span, error)
                 raise
