@@ -35,6 +35,7 @@ ROUTES = ANYBODY | {
     ("GET", "/zato/session"),
     ("POST", "/zato/admin/invoke"),
     ("GET", "/zato/events"),
+    ("GET", "/zato/events/log"),
     ("GET", "/metrics"),
     ("GET", "/openapi.json"),
     ("GET", "/docs"),

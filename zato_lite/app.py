@@ -151,7 +151,7 @@ async def open_app(
             config=settings.user,
         )
         stack.callback(invoker.close)
-        events = EventLog()
+        events = EventLog(now=clock.now)
         scheduler = Scheduler(
             database,
             told(invoker.run, events),

@@ -6,7 +6,7 @@ import itertools
 import logging
 import math
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
@@ -30,7 +30,7 @@ from zato_lite.http.openapi import Described, description
 from zato_lite.http.pages import page_routes
 from zato_lite.http.routes import Channel, Elsewhere, Route, Table, allowed, parse_channel
 from zato_lite.http.session import COOKIE, session_routes
-from zato_lite.service.access import needed_role
+from zato_lite.service.access import may_invoke, needed_role
 from zato_lite.service.message import Caller, HttpContext, Invocation, Outcome
 from zato_lite.service.schema import schema_of
 from zato_lite.wire import encode
@@ -141,7 +141,7 @@ class HttpApp:
             Route(("POST",), ENVELOPE, self._envelope),
             *session_routes(authenticator),
             *observe_routes(readiness, (self.latency.samples, *metrics)),
-            *(event_routes(events) if events is not None else ()),
+            *(event_routes(events, self._ask) if events is not None else ()),
             Route(("GET",), "/openapi.json", self._openapi),
             *page_routes(_DOCS, "/docs"),
             *routes,
@@ -263,7 +263,37 @@ class HttpApp:
             caller = admitted.caller
         response = await route.handler(request, caller)
         response.cid = response.cid or self._new_cid()
+        if response.stream is not None and route.role is not None:
+            response.stream = self._while_admitted(request, route.role, response.stream)
         return response
+
+    async def _while_admitted(
+        self, request: Request, role: str, stream: AsyncIterator[bytes]
+    ) -> AsyncIterator[bytes]:
+        """The pieces of a stream, until its caller would not be let in any more."""
+        admitted = await self.admit(request)
+        try:
+            async for piece in stream:
+                if admitted.until <= self._monotonic():
+                    admitted = await self.admit(request)
+                    if not admitted.has_role(role):
+                        return
+                yield piece
+        except ZatoLiteError:
+            return  # who asks again is told why
+        finally:
+            if (close := getattr(stream, "aclose", None)) is not None:
+                await close()
+
+    async def _ask(self, service: str, payload: Mapping[str, Any], caller: Caller) -> Any:
+        """What a service answers to a caller, for routes that are made of services."""
+        if not may_invoke(caller, service):
+            raise ForbiddenError(f"{caller.name} may not invoke `{service}`")
+        invocation = Invocation(service, payload, None, self._new_cid(), "http", caller)
+        outcome = await self._run(invocation)
+        if outcome.error is not None:
+            raise outcome.error
+        return outcome.payload
 
     async def _envelope(self, request: Request, caller: Caller | None) -> Response:
         """Invoke what is named in the envelope, with that service's own authorisation."""
