@@ -49,6 +49,7 @@ class App(NamedTuple):
         problems: what could not be deployed or applied at the start, each in a line.
         on_deployed: called when services were deployed or removed later on.
         events: what happens, for whoever listens. is_ready: why work cannot be taken.
+        queued: how many writes and reads wait for the store.
     """
 
     settings: config.Settings
@@ -63,6 +64,7 @@ class App(NamedTuple):
     on_deployed: list[Callable[[], None]]
     events: EventLog
     is_ready: Readiness
+    queued: Callable[[], tuple[int, int]]
 
 
 def settings(project: Path, **overrides: Any) -> config.Settings:
@@ -179,7 +181,7 @@ async def open_app(
         is_ready = readiness(scheduler, lambda: database.is_broken, settings.scheduler.enabled)
         app = App(
             settings, clock, registry, invoker, jobs, scheduler, people, keys, (), [], events,
-            is_ready,
+            is_ready, lambda: database.queued,
         )  # fmt: skip
         if project is not None:
             app = app._replace(problems=tuple(await _deploy(project, app, deployer, stack)))

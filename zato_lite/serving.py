@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from zato_lite.http.app import HttpApp
 from zato_lite.http.auth import Authenticator, first_admin
 from zato_lite.http.incoming import Limits
 from zato_lite.http.server import Server, Tls, serve
-from zato_lite.observe import metrics
+from zato_lite.observe import Sources, metrics
 from zato_lite.service.containment import contain
 from zato_lite.service.watchdog import Watchdog
 
@@ -81,7 +81,11 @@ async def _serve(project: Path, settings: config.Settings) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told_to_stop)
-    async with Watchdog(), open_app(project, settings) as app, open_server(app) as server:
+    async with (
+        Watchdog() as dog,
+        open_app(project, settings) as app,
+        open_server(app, lag=lambda: dog.lag) as server,
+    ):
         internal = sum(1 for entry in app.registry if entry.is_internal)
         _log.info(
             "serving",
@@ -99,7 +103,9 @@ async def _serve(project: Path, settings: config.Settings) -> int:
 
 
 @asynccontextmanager
-async def open_server(app: App, environ: Mapping[str, str] = os.environ) -> AsyncIterator[Server]:
+async def open_server(
+    app: App, environ: Mapping[str, str] = os.environ, *, lag: Callable[[], float] = lambda: 0.0
+) -> AsyncIterator[Server]:
     """The HTTP edge of an app; prints the admin's password if it had to make one up."""
     passwords = app.keys.passwords
     if made_up := await first_admin(app.people, passwords, environ):
@@ -110,6 +116,7 @@ async def open_server(app: App, environ: Mapping[str, str] = os.environ) -> Asyn
     )
     app.keys.authenticator = authenticator
     server = app.settings.server
+    figures = Sources(app.jobs, app.scheduler, app.invoker, app.clock, app.queued, lag)
     http = HttpApp(
         app.invoker.run,
         app.registry,
@@ -120,7 +127,7 @@ async def open_server(app: App, environ: Mapping[str, str] = os.environ) -> Asyn
         readiness=app.is_ready,
         self_audited=[e.name for e in app.registry if issubclass(e.cls, Change)],
         time_limit=server.request_timeout or None,
-        metrics=[metrics(app.jobs, app.scheduler, app.invoker, app.clock)],
+        metrics=[metrics(figures)],
     )
     async with serve(
         http,

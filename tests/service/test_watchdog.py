@@ -1,4 +1,5 @@
 import asyncio
+import itertools
 import threading
 
 from zato_lite import Service
@@ -34,3 +35,12 @@ async def test_a_loop_that_turns_is_left_in_peace() -> None:
         await asyncio.sleep(0)
 
     assert dog.stalls == []
+
+
+async def test_how_long_the_loop_was_busy_is_known() -> None:
+    times = itertools.count()
+    async with Watchdog(limit=0.01, monotonic=lambda: next(times) / 8) as dog:
+        while not dog.lag:  # noqa: ASYNC110 - a thread of its own
+            await asyncio.sleep(0)
+
+    assert dog.lag == 0.125

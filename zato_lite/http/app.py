@@ -343,9 +343,7 @@ class HttpApp:
         return self._not_found(request) if found is None else self._elsewhere(request, found.allow)
 
     def _elsewhere(self, request: Request, allow: tuple[str, ...]) -> Response:
-        response = self._refused(request, MethodNotAllowedError("Method not allowed"))
-        response.headers += (("Allow", ", ".join(allow)),)
-        return response
+        return self._refused(request, MethodNotAllowedError("Method not allowed", allow))
 
     def _not_found(self, request: Request) -> Response:
         cid = self._new_cid()

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from zato_lite.errors import BadInputError, FieldError, ZatoLiteError
+from zato_lite.errors import BadInputError, FieldError, MethodNotAllowedError, ZatoLiteError
 from zato_lite.http.message import JSON, TEXT, Headers, Request, Response
 from zato_lite.service.message import HttpContext, Outcome
 from zato_lite.wire import decode_strict, encode
@@ -158,8 +158,10 @@ def error_response(error: BaseException, cid: str, *, is_cancelled: bool = False
     body["details"] = str(error) if is_told else _DETAILS.get(status, UNEXPECTED)
     if isinstance(error, BadInputError) and error.errors:
         body["errors"] = [_field(found) for found in error.errors]
-    headers = getattr(error, "headers", ())
-    return Response(status, encode(body, repr), JSON, tuple(headers), cid)
+    headers = tuple(getattr(error, "headers", ()))
+    if isinstance(error, MethodNotAllowedError):
+        headers += (("Allow", ", ".join(error.allow)),)
+    return Response(status, encode(body, repr), JSON, headers, cid)
 
 
 def status_of(outcome: Outcome) -> int:

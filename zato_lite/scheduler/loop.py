@@ -17,6 +17,7 @@ from zato_lite.scheduler import tidying
 from zato_lite.scheduler.node import NODES_EVERY, NODES_SELDOM, Node
 from zato_lite.scheduler.runway import Run, Runway
 from zato_lite.scheduler.settler import RETRY_S, Settler
+from zato_lite.scheduler.tally import Tally
 from zato_lite.scheduler.tidying import TIDY_EVERY, until
 from zato_lite.store import claims, jobs, nodes, takeover
 from zato_lite.store.claims import Claimed
@@ -55,6 +56,9 @@ class Scheduler:
         node_name: what this process is called among others on the same database.
         grace: seconds that runs in flight are given to end when the scheduler stops.
         locks: how it is known which processes are alive; without them, this one is alone.
+
+    Attributes:
+        ticks: how often it looked for what is due.
     """
 
     def __init__(
@@ -86,6 +90,7 @@ class Scheduler:
         self._alarm: Alarm | None = None
         self._wake_at: Instant | None = None
         self._downtime: Downtime | None = None
+        self.ticks = 0
 
     # Life
 
@@ -155,6 +160,7 @@ class Scheduler:
 
     async def tick(self) -> None:
         """Claim what is due once, and start what it is time for."""
+        self.ticks += 1
         self._wake_at = None  # from now on whatever changes counts, as this claim may miss it
         place, more, exact = claims.PLACE, True, None
         claimed: Claimed | None = None
@@ -381,6 +387,11 @@ class Scheduler:
     def refused(self) -> int:
         """How many results came too late."""
         return self._settler.refused
+
+    @property
+    def tally(self) -> Tally:
+        """How attempts ended that were made here."""
+        return self._settler.tally
 
     @property
     def in_flight(self) -> int:

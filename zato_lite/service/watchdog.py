@@ -5,10 +5,15 @@ import logging
 import sys
 import threading
 import traceback
+from collections import deque
+from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import NamedTuple, Self
 
+from zato_lite.clock import SystemClock
 from zato_lite.service.base import Service
+
+_LOOKS = 120
 
 _log = logging.getLogger(__name__)
 
@@ -26,12 +31,17 @@ class Watchdog:
 
     Args:
         limit: seconds that the loop may not turn.
+        monotonic: seconds, by a clock that nobody sets.
+
+    Attributes:
         stalls: what was seen, the last one at the end.
     """
 
-    def __init__(self, limit: float = 1.0) -> None:
+    def __init__(self, limit: float = 1.0, monotonic: Callable[[], float] | None = None) -> None:
         self.limit = limit
         self.stalls: list[Stall] = []
+        self._monotonic = monotonic or SystemClock().monotonic
+        self._lags: deque[float] = deque(maxlen=_LOOKS)
         self._turned = threading.Event()
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
@@ -53,10 +63,16 @@ class Watchdog:
     ) -> None:
         self._over.set()
 
+    @property
+    def lag(self) -> float:
+        """Seconds that a sign of the loop took at most, of the latest hundred or so."""
+        return max(self._lags, default=0.0)
+
     def _watch(self, loop: asyncio.AbstractEventLoop, ident: int) -> None:
         """Ask the loop for a sign, again and again; a stall is told once, when it is noticed."""
         while not self._over.wait(self.limit / 2):
             self._turned.clear()
+            asked = self._monotonic()
             try:
                 loop.call_soon_threadsafe(self._turned.set)
             except RuntimeError:  # the loop is closed
@@ -65,6 +81,7 @@ class Watchdog:
                 self._tell(sys._current_frames().get(ident))
                 while not self._turned.wait(self.limit) and not self._over.is_set():
                     pass
+            self._lags.append(self._monotonic() - asked)
 
     def _tell(self, frame: FrameType | None) -> None:
         stall = Stall(self.limit, _service_in(frame), "".join(traceback.format_stack(frame)))

@@ -95,6 +95,11 @@ class SqliteStore:
         """What is wrong with the database file; nothing, if all is well."""
         return await self.read(_problems)
 
+    @property
+    def queued(self) -> tuple[int, int]:
+        """How many writes and reads wait for their thread."""
+        return self._writes.qsize(), self._reads.qsize()
+
     # Life
 
     def open(self, now: int) -> None:
