@@ -15,6 +15,18 @@ PREFIX = "ZATO_LITE_"
 """Of the environment variables: ``ZATO_LITE_SERVER__PORT=8000`` is ``port`` in ``[server]``."""
 
 
+class Mount(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An ASGI application that answers below a path.
+
+    Attributes:
+        app: where it is, as ``module:name``; the folder of services is looked in, too.
+        role: the least role that it takes to get there; ``anybody`` for none.
+    """
+
+    app: str
+    role: Literal["anybody", "viewer", "operator", "editor", "admin"] = "viewer"
+
+
 class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where and how it answers HTTP.
 
@@ -31,6 +43,7 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         max_connections, max_connections_per_address: at once.
         request_timeout: seconds that an invocation over HTTP may take; 0 for no limit. A caller's
             Request-Timeout can only make it shorter.
+        mounts: ASGI applications by the path below which they answer.
         channels: REST channels, as ``"GET /customers/{id}" = "crm.get-customer"``.
     """
 
@@ -49,6 +62,7 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_connections_per_address: int = 4_000
     request_timeout: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     channels: dict[str, str] = msgspec.field(default_factory=dict)
+    mounts: dict[str, Mount] = msgspec.field(default_factory=dict)
 
 
 class Store(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

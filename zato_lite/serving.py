@@ -7,16 +7,19 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import uvloop
 
 from zato_lite import config, log
-from zato_lite.app import App, open_app
+from zato_lite.app import App, open_app, settings
 from zato_lite.builtin.change import Change
+from zato_lite.errors import ConfigError
 from zato_lite.http.app import HttpApp
+from zato_lite.http.asgi import AsgiApp, living, mounted, opening
 from zato_lite.http.auth import Authenticator, first_admin
 from zato_lite.http.incoming import Limits
 from zato_lite.http.server import Server, Tls, serve
@@ -25,6 +28,9 @@ from zato_lite.service.containment import contain
 from zato_lite.service.watchdog import Watchdog
 
 _LAST_WORDS_S = 5.0
+
+_OWN = frozenset({"zato", "docs", "metrics", "healthz", "readyz", "openapi.json", "dashboard"})
+"""First pieces of the server's own paths."""
 
 _ECHO_S = 0.5
 """A terminal tells a worker to stop, and so does its parent: that is one word."""
@@ -107,6 +113,34 @@ async def open_server(
     app: App, environ: Mapping[str, str] = os.environ, *, lag: Callable[[], float] = lambda: 0.0
 ) -> AsyncIterator[Server]:
     """The HTTP edge of an app; prints the admin's password if it had to make one up."""
+    server = app.settings.server
+    async with (
+        open_edge(app, environ, lag=lag) as http,
+        serve(
+            http,
+            server.host,
+            server.port,
+            clock=app.clock,
+            limits=Limits(
+                body=server.max_body,
+                connections=server.max_connections,
+                per_address=server.max_connections_per_address,
+            ),
+            grace=server.grace,
+            tls=Tls(Path(server.certificate), Path(server.key)) if server.certificate else None,
+            unix=Path(server.unix_socket) if server.unix_socket else None,
+            trusted_proxies=server.trusted_proxies,
+            reuse_port=server.workers > 1,
+        ) as listening,
+    ):
+        yield listening
+
+
+@asynccontextmanager
+async def open_edge(
+    app: App, environ: Mapping[str, str] = os.environ, *, lag: Callable[[], float] = lambda: 0.0
+) -> AsyncIterator[HttpApp]:
+    """What answers requests to an app, whoever brings them; what is mounted in it is started."""
     passwords = app.keys.passwords
     if made_up := await first_admin(app.people, passwords, environ):
         _tell(f"The password of admin.invoke, shown this once: {made_up}")
@@ -117,36 +151,60 @@ async def open_server(
     app.keys.authenticator = authenticator
     server = app.settings.server
     figures = Sources(app.jobs, app.scheduler, app.invoker, app.clock, app.queued, lag)
-    http = HttpApp(
-        app.invoker.run,
-        app.registry,
-        authenticator,
-        allowed_hosts=server.allowed_hosts,
-        channels=server.channels,
-        events=app.events,
-        readiness=app.is_ready,
-        self_audited=[e.name for e in app.registry if issubclass(e.cls, Change)],
-        time_limit=server.request_timeout or None,
-        metrics=[metrics(figures)],
-    )
-    async with serve(
-        http,
-        server.host,
-        server.port,
-        clock=app.clock,
-        limits=Limits(
-            body=server.max_body,
-            connections=server.max_connections,
-            per_address=server.max_connections_per_address,
-        ),
-        grace=server.grace,
-        tls=Tls(Path(server.certificate), Path(server.key)) if server.certificate else None,
-        unix=Path(server.unix_socket) if server.unix_socket else None,
-        trusted_proxies=server.trusted_proxies,
-        reuse_port=server.workers > 1,
-    ) as listening:
+    async with AsyncExitStack() as stack:
+        mounts = []
+        for path, mount in server.mounts.items():
+            other = _imported(path, mount)
+            state = await stack.enter_async_context(living(other))
+            role = None if mount.role == "anybody" else mount.role
+            mounts.append(mounted(other, path, role, state))
+        http = HttpApp(
+            app.invoker.run,
+            app.registry,
+            authenticator,
+            allowed_hosts=server.allowed_hosts,
+            channels=server.channels,
+            routes=mounts,
+            events=app.events,
+            readiness=app.is_ready,
+            self_audited=[e.name for e in app.registry if issubclass(e.cls, Change)],
+            time_limit=server.request_timeout or None,
+            metrics=[metrics(figures)],
+        )
         app.on_deployed.extend([http.reload, lambda: app.events.publish("deployment", {})])
-        yield listening
+        yield http
+
+
+def application(project: Path = Path(), environ: Mapping[str, str] = os.environ) -> AsgiApp:
+    """A project's whole server as an ASGI application, for another server or another application.
+
+    It is opened at the start that the other one tells of, or else by the first request.
+    """
+    place = project.resolve()
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[HttpApp]:
+        async with open_app(place, settings(place)) as app, open_edge(app, environ) as http:
+            yield http
+
+    return opening(opened)
+
+
+def _imported(path: str, mount: config.Mount) -> AsgiApp:
+    """The application that is to be mounted.
+
+    Raises:
+        ConfigError: it cannot be, or not there.
+    """
+    where = f"[server.mounts] {path!r}"
+    if not path.startswith("/") or path.endswith("/") or path.split("/")[1] in _OWN:
+        raise ConfigError(f"{where}: a path like /shop, and none of the server's own")
+    module, _, name = mount.app.partition(":")
+    try:
+        found: AsgiApp = getattr(import_module(module), name or "app")
+    except Exception as error:
+        raise ConfigError(f"{where}: {mount.app!r} cannot be imported: {error!r}") from error
+    return found
 
 
 def _spare_the_collector() -> None:

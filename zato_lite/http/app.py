@@ -389,7 +389,8 @@ class HttpApp:
         return served
 
     def _find_below(self, path: str) -> Mapping[str, Route] | None:
-        below = next((prefix for prefix in self._below if path.startswith(prefix)), None)
+        under = path if path.endswith("/") else f"{path}/"
+        below = next((prefix for prefix in self._below if under.startswith(prefix)), None)
         return self._exact[f"{below}*"] if below is not None else None
 
     def _channels(self) -> Iterator[tuple[Channel, str]]:
