@@ -96,7 +96,7 @@ async def _serve(project: Path, settings: config.Settings) -> int:
         _log.info(
             "serving",
             extra={
-                "url": f"http://{settings.server.host}:{server.port}",
+                "url": server.url,
                 "services": len(app.registry) - internal,
                 "internal_services": internal,
                 "store": settings.store.url,

@@ -59,8 +59,18 @@ class Server:
         self.sockets: tuple[socket.socket, ...] = ()
         self.refused = 0
         self._listener: asyncio.Server | None = None
+        self._unix: Path | None = None
         self._sweep: asyncio.TimerHandle | None = None
         self._gone: asyncio.Future[None] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it is reached: an address, or a socket's path."""
+        if self._unix is not None:
+            return f"unix:{self._unix}"
+        host = self.sockets[0].getsockname()[0]
+        scheme = "https" if self.tls is not None else "http"
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     @property
     def port(self) -> int:
@@ -82,6 +92,7 @@ class Server:
             self._listener = await self.loop.create_unix_server(
                 self.connect, str(unix), ssl=self.tls, backlog=backlog
             )
+            self._unix = unix
         else:
             self._listener = await self.loop.create_server(
                 self.connect,
@@ -105,6 +116,8 @@ class Server:
         self.is_stopping = True
         if self._listener is not None:
             self._listener.close()
+        if self._unix is not None:
+            self._unix.unlink(missing_ok=True)
         for connection in tuple(self.connections):
             connection.stop()
         if not await self._all_gone(grace):

@@ -45,7 +45,8 @@ function inside(path, verb, operation, schemas) {
   let body = null;
   if (takes) {
     const schema = resolved(takes, schemas);
-    body = make("textarea", { value: JSON.stringify(taken.example ?? {}, null, 2), ariaLabel: "Request" });
+    const value = JSON.stringify(taken.example ?? {}, null, 2);
+    body = make("textarea", { value, rows: Math.min(value.split("\n").length + 1, 20), ariaLabel: "Request" });
     parts.push(make("h2", { textContent: "Request" }), body);
     if (schema.properties) parts.push(make("pre", { textContent: JSON.stringify(schema.properties, null, 2) }));
   }
