@@ -1,7 +1,11 @@
 import asyncio
 
+import pytest
+
 from tests.scheduler.conftest import World
 from zato_lite.scheduler import tidying
+from zato_lite.store import retention
+from zato_lite.store.people import People
 from zato_lite.store.sql import one
 
 DAY = 86_400
@@ -67,3 +71,19 @@ async def test_what_is_in_flight_is_kept(world: World) -> None:
     await tidy(world)
 
     assert [run.outcome for run in await world.runs(job_id)] == ["running"]
+
+
+async def test_of_the_audit_log_the_latest_lines_stay(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "KEEP_AUDIT", 3)
+    people = People(world.store)
+    for number in range(5):
+        await people.record_audit(
+            at=number, who="ann", action="invoke", subject="s", outcome="ok", cid="c",
+            remote_address="::1",
+        )  # fmt: skip
+
+    await tidy(world)
+
+    assert [line.at for line in await people.list_audit()] == [4, 3, 2]

@@ -28,6 +28,7 @@ from zato_lite.http.message import Request, Response
 from zato_lite.http.observe import Latency, Metrics, Readiness, observe_routes
 from zato_lite.http.openapi import Described, description
 from zato_lite.http.pages import page_routes
+from zato_lite.http.refusals import outcome
 from zato_lite.http.routes import Channel, Elsewhere, Route, Table, allowed, parse_channel
 from zato_lite.http.session import COOKIE, session_routes
 from zato_lite.service.access import may_invoke, needed_role
@@ -353,9 +354,12 @@ class HttpApp:
         cid = self._new_cid()
         credentials = _credentials(request.headers)
         if error.status in _NOTED and credentials is not None:
-            known = self._authenticator.remembered(credentials)
+            times = self._authenticator.refusals.take(request.remote_address, self._monotonic())
+            known = self._authenticator.remembered(credentials) if times else None
             who = known.caller.name if known is not None else ""
-            self._note(Deed(who, "refused", request.path, str(error.status), cid), request)
+            if times:
+                told = outcome(str(error.status), times)
+                self._note(Deed(who, "refused", request.path, told, cid), request)
         if isinstance(error, UnauthorizedError):
             error = UnauthorizedError(f"Unauthorized; cid={cid}")
             response = error_response(error, cid)
