@@ -105,8 +105,13 @@ async def test_an_envelope_may_hold_text_or_nothing_and_be_for_later(
     await ask("POST", "/zato/admin/invoke", envelope(name="echo", payload=""))
     assert invoker.invocations[-1].payload is None
 
-    await ask("POST", "/zato/admin/invoke", envelope(name="echo", is_async=True))
-    assert invoker.invocations[-1].service == "zato.service.invoke"
+    await ask("POST", "/zato/admin/invoke", envelope(name="echo", is_async=True, timeout=9))
+    later = invoker.invocations[-1]
+    assert (later.service, later.payload["timeout"], later.timeout) == (
+        "zato.service.invoke",
+        9,
+        None,
+    )
 
 
 @pytest.mark.parametrize(("body", "details"), [(b"none here", "none here"), (b"[1]", [1])])

@@ -304,6 +304,7 @@ class HttpApp:
         if envelope.is_async:
             service = "zato.service.invoke"
             payload = {"name": envelope.name, "payload": payload, "is_async": True}
+            payload["timeout"], envelope.timeout = envelope.timeout, None  # of the run, later
         cid = self._new_cid()
         invocation = Invocation(
             service,
