@@ -18,6 +18,7 @@ from zato_lite.builtin import (
     service,
     watch,
 )
+from zato_lite.builtin.takes import TAKES
 from zato_lite.service.base import Service
 from zato_lite.service.registry import Registry
 
@@ -45,4 +46,5 @@ def deploy(registry: Registry) -> None:
         for cls in vars(module).values():
             is_own = inspect.isclass(cls) and cls.__module__ == module.__name__
             if is_own and issubclass(cls, Service):
+                cls.takes = TAKES.get(cls.name)
                 registry.add(cls, is_internal=True)

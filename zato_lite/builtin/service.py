@@ -86,7 +86,7 @@ class GetByName(Service[Named, ServiceDetail]):
         self.response.payload = ServiceDetail(
             **msgspec.structs.asdict(item_of(entry)),
             description=description_of(entry),
-            input_schema=schema_of(entry.input),
+            input_schema=schema_of(entry.input) or dict(entry.cls.takes or {}),
             output_schema=schema_of(entry.output),
         )
 

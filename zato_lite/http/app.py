@@ -333,7 +333,7 @@ class HttpApp:
                 entry.name,
                 inspect.cleandoc(entry.cls.__doc__ or "").split("\n\n")[0].replace("``", "`"),
                 tuple(c for c, name in self.table.channels if name == entry.name),
-                schema_of(entry.input),
+                schema_of(entry.input) or dict(getattr(entry.cls, "takes", None) or {}),
                 schema_of(entry.output),
             )
             for entry in self._services

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from functools import partial
 from pathlib import PurePath
@@ -167,6 +167,9 @@ class Service(Generic[In, Out]):
 
     output: ClassVar[Any] = None
     """What it gives, declared in the same ways."""
+
+    takes: ClassVar[Mapping[str, Any] | None] = None
+    """A JSON Schema to describe it with, of one that reads its payload by itself."""
 
     # What the invoker sets for each invocation. Slots without defaults in the class: Python
     # reads and writes those fastest.
