@@ -84,7 +84,7 @@ def test_without_an_example_there_is_the_schema(takes: Any) -> None:
         ({"type": "integer", "default": 7}, 7),
         ({"type": "integer", "maximum": -5}, -5),
         ({"type": "number", "exclusiveMinimum": 0, "maximum": 2}, 1),
-        ({"type": "string", "maxLength": 2}, "te"),
+        ({"type": "string", "maxLength": 3}, "tex"),
         ({"anyOf": [{"type": "null"}, {"type": "integer"}]}, 1),
         ({"anyOf": [{"type": "null"}]}, None),
         ({"type": "array", "maxItems": 0, "items": {"type": "string"}}, []),
