@@ -5,6 +5,7 @@ import logging
 import socket
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -58,6 +59,7 @@ class App(NamedTuple):
         problems: what could not be deployed or applied at the start, each in a line.
         on_deployed: called when services were deployed or removed later on.
         events: what happens, for whoever listens. is_ready: why work cannot be taken.
+        queued: how many writes and reads wait for the store.
     """
 
     settings: config.Settings
@@ -72,6 +74,7 @@ class App(NamedTuple):
     on_deployed: list[Callable[[], None]]
     events: EventLog
     is_ready: Readiness
+    queued: Callable[[], tuple[int, int]]
 
 
 def settings(project: Path, **overrides: Any) -> config.Settings:
@@ -147,7 +150,8 @@ async def open_app(
         path = _store(project or Path(), settings)
         database = await stack.enter_async_context(open_store(path, clock))
         registry = Registry()
-        invoker = Invoker(
+        make_invoker = await _door(settings, stack)
+        invoker = make_invoker(
             registry,
             resources={
                 Clock: clock,
@@ -159,7 +163,7 @@ async def open_app(
             config=settings.user,
         )
         stack.callback(invoker.close)
-        events = EventLog()
+        events = EventLog(now=clock.now)
         scheduler = Scheduler(
             database,
             told(invoker.run, events),
@@ -189,13 +193,29 @@ async def open_app(
         is_ready = readiness(scheduler, lambda: database.trouble, settings.scheduler.enabled)
         app = App(
             settings, clock, registry, invoker, jobs, scheduler, people, keys, (), [], events,
-            is_ready,
+            is_ready, lambda: database.queued,
         )  # fmt: skip
         if project is not None:
             app = app._replace(problems=tuple(await _deploy(project, app, deployer, stack)))
         if settings.scheduler.enabled:
             await stack.enter_async_context(scheduler)
         yield app
+
+
+async def _door(settings: config.Settings, stack: AsyncExitStack) -> Callable[..., Invoker]:
+    """What makes the invoker: one whose invocations are traced, if that is wanted.
+
+    Raises:
+        ConfigError: OpenTelemetry is not installed.
+    """
+    if not settings.observe.otel:
+        return Invoker
+    try:
+        from zato_lite.tracing import TracedInvoker, tracing  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError as error:
+        text = "OpenTelemetry is not installed; pip install 'zato-lite[otel]'"
+        raise ConfigError(f"[observe] otel: {text} ({error})") from error
+    return partial(TracedInvoker, await stack.enter_async_context(tracing()))
 
 
 def check(project: Path) -> tuple[list[str], int]:

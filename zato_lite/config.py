@@ -5,7 +5,7 @@ import os
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -13,6 +13,18 @@ from zato_lite.errors import ConfigError
 
 PREFIX = "ZATO_LITE_"
 """Of the environment variables: ``ZATO_LITE_SERVER__PORT=8000`` is ``port`` in ``[server]``."""
+
+
+class Mount(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An ASGI application that answers below a path.
+
+    Attributes:
+        app: where it is, as ``module:name``; the folder of services is looked in, too.
+        role: the least role that it takes to get there; ``anybody`` for none.
+    """
+
+    app: str
+    role: Literal["anybody", "viewer", "operator", "editor", "admin"] = "viewer"
 
 
 class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -29,6 +41,9 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         trusted_proxies: networks whose X-Forwarded-For is believed.
         max_body: bytes of a request's body at most.
         max_connections, max_connections_per_address: at once.
+        request_timeout: seconds that an invocation over HTTP may take; 0 for no limit. A caller's
+            Request-Timeout can only make it shorter.
+        mounts: ASGI applications by the path below which they answer.
         channels: REST channels, as ``"GET /customers/{id}" = "crm.get-customer"``.
     """
 
@@ -45,7 +60,9 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_body: int = 1024 * 1024
     max_connections: int = 10_000
     max_connections_per_address: int = 4_000
+    request_timeout: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     channels: dict[str, str] = msgspec.field(default_factory=dict)
+    mounts: dict[str, Mount] = msgspec.field(default_factory=dict)
 
 
 class Store(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -79,6 +96,17 @@ class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
     format: Literal["auto", "pretty", "json"] = "auto"
+
+
+class Observe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is told of it to others.
+
+    Attributes:
+        otel: traces by OpenTelemetry (``pip install zato-lite[otel]``), sent where the ``OTEL_*``
+            variables of the environment say.
+    """
+
+    otel: bool = False
 
 
 class Services(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -127,6 +155,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     services: Services = msgspec.field(default_factory=Services)
     notify: Notify = msgspec.field(default_factory=Notify)
     log: Log = msgspec.field(default_factory=Log)
+    observe: Observe = msgspec.field(default_factory=Observe)
     user: dict[str, Any] = msgspec.field(default_factory=dict)
 
 

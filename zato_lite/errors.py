@@ -53,9 +53,13 @@ class NotFoundError(ZatoLiteError):
 
 
 class MethodNotAllowedError(ZatoLiteError):
-    """The thing exists and does not answer to this HTTP method."""
+    """The thing exists and does not answer to this HTTP method; ``allow`` are those it does."""
 
     status = 405
+
+    def __init__(self, message: str, allow: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.allow = tuple(allow)
 
 
 class ConflictError(ZatoLiteError):

@@ -7,6 +7,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple, Protocol
 
+from zato_lite.redaction import redacted, without_secrets
 from zato_lite.wire import encode
 
 Sink = Callable[[logging.LogRecord], None]
@@ -109,13 +110,13 @@ class JSONFormatter(logging.Formatter):
             "time": _iso(record),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "event": record.getMessage(),
+            "event": redacted(record.getMessage()),
         }
         if cid := getattr(record, "cid", ""):
             line["cid"] = cid
         line.update(extras(record))
         if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
+            line["exception"] = redacted(self.formatException(record.exc_info))
         return encode(line, repr).decode()
 
 
@@ -134,15 +135,20 @@ class PrettyFormatter(logging.Formatter):
         fields = "".join(f" {name}={value}" for name, value in extras(record).items())
         cid = f" [{cid}]" if (cid := getattr(record, "cid", "")) else ""
         clock_time = _iso(record)[11:23]
-        line = f"{clock_time} {level} {record.name}: {record.getMessage()}{fields}{cid}"
+        message = redacted(record.getMessage())
+        line = f"{clock_time} {level} {record.name}: {message}{fields}{cid}"
         if record.exc_info:
-            line += "\n" + self.formatException(record.exc_info)
+            line += "\n" + redacted(self.formatException(record.exc_info))
         return line
 
 
 def extras(record: logging.LogRecord) -> Mapping[str, Any]:
-    """The fields that the line's writer gave in ``extra``."""
-    return {name: value for name, value in vars(record).items() if name not in _STANDARD}
+    """The fields that the line's writer gave in ``extra``, without what is secret in them."""
+    return {
+        name: without_secrets(value, name)
+        for name, value in vars(record).items()
+        if name not in _STANDARD
+    }
 
 
 def _iso(record: logging.LogRecord) -> str:

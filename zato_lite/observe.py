@@ -1,14 +1,14 @@
 """What is told of a running app: its figures, whether it is ready, and what happens in it."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from zato_lite.clock import Clock
 from zato_lite.http.events import EventLog
 from zato_lite.http.observe import Metrics, Readiness, Sample
 from zato_lite.scheduler.jobs import Jobs
 from zato_lite.scheduler.loop import Scheduler
+from zato_lite.scheduler.tally import EDGES_S, Tally
 from zato_lite.service.blocking import WorkerPool
 from zato_lite.service.invoker import Invoker
 from zato_lite.service.message import Invocation, Outcome
@@ -19,6 +19,7 @@ Run = Callable[[Invocation], Awaitable[Outcome]]
 
 _QUANTILES = (0.5, 0.99)
 _FRESH_S = 5.0
+_JUMP_S = 1.0
 
 
 def told(run: Run, events: EventLog) -> Run:
@@ -54,38 +55,116 @@ def readiness(scheduler: Scheduler, trouble: Callable[[], str], wanted: bool) ->
     return reasons
 
 
-def metrics(jobs: Jobs, scheduler: Scheduler, invoker: Invoker, clock: Clock) -> Metrics:
-    """The figures of the scheduler, the services and the loop; counted anew after 5 seconds."""
+class Sources(NamedTuple):
+    """What figures are taken from.
+
+    Attributes:
+        queued: how many writes and reads wait for the store.
+        lag: seconds that a turn of the loop took at most within the last minute.
+    """
+
+    jobs: Jobs
+    scheduler: Scheduler
+    invoker: Invoker
+    clock: Clock
+    queued: Callable[[], tuple[int, int]]
+    lag: Callable[[], float]
+
+
+def metrics(sources: Sources) -> Metrics:
+    """The figures of the scheduler, the services and the loop; the jobs' at most 5 seconds old."""
     known: tuple[float, Summary] | None = None
+    clock, scheduler = sources.clock, sources.scheduler
+    since = clock.monotonic()
+    jumps = Jumps(clock)
 
     async def count() -> Iterable[Sample]:
         nonlocal known
         now = clock.monotonic()
         if known is None or known[0] < now - _FRESH_S:
-            known = (now, await jobs.summary(buckets=1))
-        before = clock.monotonic()
-        await asyncio.sleep(0)
-        lag = clock.monotonic() - before
+            known = (now, await sources.jobs.summary(buckets=1))
         return [
             *_of_jobs(known[1]),
-            *_of_services(invoker.registry),
-            *_of_threads(invoker.pool),
-            Sample("zato_lite_loop_lag_seconds", "gauge", "A turn of the loop.", lag),
+            *_of_scheduler(scheduler),
+            *_of_tally(scheduler.tally),
+            *_of_services(sources.invoker.registry),
+            *_of_threads(sources.invoker.pool),
+            *_of_store(*sources.queued()),
+            Sample("zato_scheduler_uptime_seconds", "gauge", "Since the start.", now - since),
             Sample(
-                "zato_scheduler_in_flight", "gauge", "Runs in flight here.", scheduler.in_flight
+                "zato_scheduler_clock_jumps_total",
+                "counter",
+                "Times that the clock was found set by more than a second.",
+                jumps.look(),
             ),
             Sample(
-                "zato_scheduler_late_results_refused_total",
-                "counter",
-                "Results of attempts that another one had taken over.",
-                scheduler.refused,
+                "zato_lite_loop_lag_seconds",
+                "gauge",
+                "The longest that the loop was found busy within the last minute.",
+                sources.lag(),
             ),
         ]
 
     return count
 
 
+class Jumps:
+    """Notices between two looks that wall time went another way than time itself."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._count = 0
+        self._offset = self._between()
+
+    def look(self) -> int:
+        """How often it did so far."""
+        before, self._offset = self._offset, self._between()
+        self._count += abs(self._offset - before) > _JUMP_S
+        return self._count
+
+    def _between(self) -> float:
+        return self._clock.now() / 1e6 - self._clock.monotonic()
+
+
+def _of_scheduler(scheduler: Scheduler) -> Iterator[Sample]:
+    in_flight = scheduler.in_flight
+    yield Sample("zato_scheduler_in_flight", "gauge", "Runs in flight here.", in_flight)
+    yield Sample("zato_scheduler_jobs_in_flight", "gauge", "The same, as Zato has it.", in_flight)
+    text = "Times that the scheduler looked for what is due."
+    yield Sample("zato_scheduler_ticks_total", "counter", text, scheduler.ticks)
+    text = "Results of attempts that another one had taken over."
+    name = "zato_scheduler_late_results_refused_total"
+    yield Sample(name, "counter", text, scheduler.refused)
+
+
+def _of_tally(tally: Tally) -> Iterator[Sample]:
+    """How attempts ended here; jobs beyond the first 200 together."""
+    name, text = "zato_scheduler_executions_total", "Attempts that ended here."
+    for job, of_job in tally.jobs.items():
+        for outcome, number in of_job.outcomes.items():
+            labels = {"job_name": job, "outcome": outcome}
+            yield Sample(name, "counter", text, number, labels)
+    name, text = "zato_scheduler_execution_duration_seconds", "How long attempts took."
+    for job, of_job in tally.jobs.items():
+        below = 0
+        for edge, number in zip((*EDGES_S, "+Inf"), of_job.below, strict=True):
+            below += number
+            labels = {"job_name": job, "le": str(edge)}
+            yield Sample(f"{name}_bucket", "histogram", text, below, labels)
+        seconds = of_job.microseconds / 1e6
+        yield Sample(f"{name}_sum", "histogram", text, seconds, {"job_name": job})
+        yield Sample(f"{name}_count", "histogram", text, below, {"job_name": job})
+
+
+def _of_store(writes: int, reads: int) -> Iterator[Sample]:
+    text = "Operations that wait for the store."
+    for kind, number in (("write", writes), ("read", reads)):
+        yield Sample("zato_lite_store_queue", "gauge", text, number, {"kind": kind})
+
+
 def _of_jobs(summary: Summary) -> Iterator[Sample]:
+    yield Sample("zato_scheduler_jobs_total", "gauge", "Jobs.", summary.total_jobs)
+    yield Sample("zato_scheduler_jobs_active", "gauge", "Active jobs.", summary.active_jobs)
     states = {"active": summary.active_jobs, "paused": summary.paused_jobs}
     for state, number in states.items():
         yield Sample("zato_scheduler_jobs", "gauge", "Jobs.", number, {"state": state})

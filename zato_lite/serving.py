@@ -9,8 +9,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -18,18 +19,23 @@ from typing import Any
 import uvloop
 
 from zato_lite import config, log
-from zato_lite.app import App, open_app
+from zato_lite.app import App, open_app, settings
 from zato_lite.builtin.change import Change
+from zato_lite.errors import ConfigError
 from zato_lite.http.app import HttpApp
+from zato_lite.http.asgi import AsgiApp, living, mounted, opening
 from zato_lite.http.auth import Authenticator, first_admin
 from zato_lite.http.incoming import Limits
-from zato_lite.http.observe import Sample
+from zato_lite.http.observe import Metrics, Sample
 from zato_lite.http.server import Server, Tls, serve
-from zato_lite.observe import metrics
+from zato_lite.observe import Sources, metrics
 from zato_lite.service.containment import contain
 from zato_lite.service.watchdog import Watchdog
 
 _LAST_WORDS_S = 5.0
+
+_OWN = frozenset({"zato", "docs", "metrics", "healthz", "readyz", "openapi.json", "dashboard"})
+"""First pieces of the server's own paths."""
 
 _ECHO_S = 0.5
 """A terminal tells a worker to stop, and so does its parent: that is one word."""
@@ -100,15 +106,15 @@ async def _serve(
     stop = asyncio.Event()
     ending.tell(asyncio.get_running_loop(), stop.set)
     async with (
-        Watchdog(),
+        Watchdog() as dog,
         open_app(project, settings) as app,
-        open_server(app, restarts) as server,
+        open_server(app, restarts=restarts, lag=lambda: dog.lag) as server,
     ):
         internal = sum(1 for entry in app.registry if entry.is_internal)
         _log.info(
             "serving",
             extra={
-                "url": f"http://{settings.server.host}:{server.port}",
+                "url": server.url,
                 "services": len(app.registry) - internal,
                 "internal_services": internal,
                 "store": settings.store.url,
@@ -124,9 +130,52 @@ async def _serve(
 
 @asynccontextmanager
 async def open_server(
-    app: App, restarts: "Restarts | None" = None, environ: Mapping[str, str] = os.environ
+    app: App,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    restarts: "Restarts | None" = None,
+    lag: Callable[[], float] = lambda: 0.0,
 ) -> AsyncIterator[Server]:
     """The HTTP edge of an app; prints the admin's password if it had to make one up."""
+    server = app.settings.server
+    async with (
+        open_edge(app, environ, lag=lag, more=[(restarts or Restarts()).samples]) as http,
+        serve(
+            http.begin,
+            server.host,
+            server.port,
+            clock=app.clock,
+            limits=Limits(
+                body=server.max_body,
+                connections=server.max_connections,
+                per_address=server.max_connections_per_address,
+            ),
+            grace=server.grace,
+            tls=Tls(Path(server.certificate), Path(server.key)) if server.certificate else None,
+            unix=Path(server.unix_socket) if server.unix_socket else None,
+            trusted_proxies=server.trusted_proxies,
+            reuse_port=server.workers > 1,
+        ) as listening,
+    ):
+        yield listening
+
+
+@asynccontextmanager
+async def open_edge(
+    app: App,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    lag: Callable[[], float] = lambda: 0.0,
+    more: Iterable[Metrics] = (),
+) -> AsyncIterator[HttpApp]:
+    """What answers requests to an app, whoever brings them; what is mounted in it is started.
+
+    Args:
+        app: the application.
+        environ: where the first password may be.
+        lag: how many seconds the loop was late at most, lately.
+        more: metrics besides the app's own.
+    """
     passwords = app.keys.passwords
     if made_up := await first_admin(app.people, passwords, environ):
         _tell(f"The password of admin.invoke, shown this once: {made_up}")
@@ -136,40 +185,63 @@ async def open_server(
     )
     app.keys.authenticator = authenticator
     server = app.settings.server
-    http = HttpApp(
-        app.invoker.begin,
-        app.registry,
-        authenticator,
-        allowed_hosts=server.allowed_hosts,
-        channels=server.channels,
-        events=app.events,
-        readiness=app.is_ready,
-        self_audited=[e.name for e in app.registry if issubclass(e.cls, Change)],
-        metrics=[
-            metrics(app.jobs, app.scheduler, app.invoker, app.clock),
-            (restarts or Restarts()).samples,
-        ],
-    )
-    app.on_deployed.extend(
-        [http.reload, lambda: app.events.publish("deployment", {}), collect_soon()]
-    )
-    async with serve(
-        http.begin,
-        server.host,
-        server.port,
-        clock=app.clock,
-        limits=Limits(
-            body=server.max_body,
-            connections=server.max_connections,
-            per_address=server.max_connections_per_address,
-        ),
-        grace=server.grace,
-        tls=Tls(Path(server.certificate), Path(server.key)) if server.certificate else None,
-        unix=Path(server.unix_socket) if server.unix_socket else None,
-        trusted_proxies=server.trusted_proxies,
-        reuse_port=server.workers > 1,
-    ) as listening:
-        yield listening
+    figures = Sources(app.jobs, app.scheduler, app.invoker, app.clock, app.queued, lag)
+    async with AsyncExitStack() as stack:
+        mounts = []
+        for path, mount in server.mounts.items():
+            other = _imported(path, mount)
+            state = await stack.enter_async_context(living(other))
+            role = None if mount.role == "anybody" else mount.role
+            mounts.append(mounted(other, path, role, state))
+        http = HttpApp(
+            app.invoker.begin,
+            app.registry,
+            authenticator,
+            allowed_hosts=server.allowed_hosts,
+            channels=server.channels,
+            routes=mounts,
+            events=app.events,
+            readiness=app.is_ready,
+            self_audited=[e.name for e in app.registry if issubclass(e.cls, Change)],
+            time_limit=server.request_timeout or None,
+            metrics=[metrics(figures), *more],
+        )
+        app.on_deployed.extend(
+            [http.reload, lambda: app.events.publish("deployment", {}), collect_soon()]
+        )
+        yield http
+
+
+def application(project: Path = Path(), environ: Mapping[str, str] = os.environ) -> AsgiApp:
+    """A project's whole server as an ASGI application, for another server or another application.
+
+    It is opened at the start that the other one tells of, or else by the first request.
+    """
+    place = project.resolve()
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[HttpApp]:
+        async with open_app(place, settings(place)) as app, open_edge(app, environ) as http:
+            yield http
+
+    return opening(opened)
+
+
+def _imported(path: str, mount: config.Mount) -> AsgiApp:
+    """The application that is to be mounted.
+
+    Raises:
+        ConfigError: it cannot be, or not there.
+    """
+    where = f"[server.mounts] {path!r}"
+    if not path.startswith("/") or path.endswith("/") or path.split("/")[1] in _OWN:
+        raise ConfigError(f"{where}: a path like /shop, and none of the server's own")
+    module, _, name = mount.app.partition(":")
+    try:
+        found: AsgiApp = getattr(import_module(module), name or "app")
+    except Exception as error:
+        raise ConfigError(f"{where}: {mount.app!r} cannot be imported: {error!r}") from error
+    return found
 
 
 def _spare_the_collector() -> None:

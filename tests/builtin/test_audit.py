@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from zato_lite.errors import ForbiddenError, JobExistsError, JobNotFoundError
+from zato_lite.errors import BadInputError, ForbiddenError, JobExistsError, JobNotFoundError
 from zato_lite.service.message import Caller
 from zato_lite.testing.app import Sandbox
 
@@ -68,3 +68,62 @@ async def test_nobody_changes_what_a_job_does_that_they_could_not_have_made(it: 
 
     with pytest.raises(ForbiddenError):
         await _as(it, ROBOT, "edit", {"id": job_id, "extra": "drop everything"})
+
+
+@pytest.mark.parametrize("field", ["on_success_job", "on_error_job"])
+async def test_nobody_calls_back_a_job_of_what_they_may_not_invoke(
+    it: Sandbox, field: str
+) -> None:
+    await it.invoke(f"{JOB}.create", {**EVERY, "name": "payroll", "service": "crm.fail"})
+    job_id = (await _as(it, ROBOT, "create", EVERY))["id"]
+    wanted = {**EVERY, "name": "other", field: "payroll"}
+
+    for service, payload in [
+        ("create", wanted),
+        ("create-many", {"jobs": [wanted]}),
+        ("apply", {"jobs": [wanted]}),
+        ("edit", {"id": job_id, field: "payroll"}),
+    ]:
+        with pytest.raises(ForbiddenError, match=r"`crm\.fail` run, which job `payroll` does"):
+            await _as(it, ROBOT, service, payload)
+
+    assert len(await it.invoke(f"{JOB}.get-list")) == 2
+    await _as(it, ROBOT, "create", {**wanted, field: "often"})
+    await _as(it, ANN, "create", {**wanted, "name": "hers"})
+
+
+async def test_a_job_that_is_called_back_is_there_before_or_comes_with_the_one_that_does(
+    it: Sandbox,
+) -> None:
+    calls = {**EVERY, "on_success_job": "later"}
+    later = {**EVERY, "name": "later"}
+
+    with pytest.raises(BadInputError, match="on_success_job: no job has this name") as caught:
+        await _as(it, ROBOT, "create", calls)
+
+    assert caught.value.errors[0].value == "later"
+    await _as(it, ROBOT, "create-many", {"jobs": [calls, later]})
+    await it.invoke(f"{JOB}.create", {**calls, "name": "other", "on_success_job": "not yet"})
+
+
+@pytest.mark.parametrize(
+    ("service", "more"),
+    [
+        ("execute", {}),
+        ("resume", {}),
+        ("set-active-status", {"is_active": True}),
+        ("backfill", {"first": "2027-01-15T07:00", "last": "2027-01-15T08:00"}),
+        ("retry-run", {"job_id": 1, "current_run": 1}),
+    ],
+)
+async def test_who_is_confined_to_some_services_has_no_other_one_run(
+    it: Sandbox, service: str, more: dict[str, Any]
+) -> None:
+    job_id = (await it.invoke(f"{JOB}.create", {**EVERY, "service": "crm.fail"}))["id"]
+    await it.invoke(f"{JOB}.execute", {"id": job_id})
+    await it.settle()
+
+    with pytest.raises(ForbiddenError, match=r"robot may not have `crm\.fail` run"):
+        await _as(it, ROBOT, service, {"id": job_id, **more})
+
+    await _as(it, ANN, service, {"id": job_id, **more})

@@ -2,7 +2,8 @@ from typing import Any
 
 import pytest
 
-from zato_lite.errors import BadInputError, ConflictError, NotFoundError
+from zato_lite.errors import BadInputError, ConflictError, ForbiddenError, NotFoundError
+from zato_lite.service.message import Caller
 from zato_lite.testing.app import Sandbox
 
 USER = "zato.security.user"
@@ -87,3 +88,57 @@ async def test_a_key_is_shown_once_and_kept_as_a_hash(it: Sandbox) -> None:
     await it.invoke(f"{KEY}.delete", {"name": made["name"]})
     with pytest.raises(NotFoundError):
         await it.invoke(f"{KEY}.delete", {"name": made["name"]})
+
+
+CONFINED = Caller("eve", frozenset({"admin"}), ("zato.security.*", "crm.*"))
+"""An admin, of some services only."""
+
+
+async def _refused(it: Sandbox, caller: Caller, service: str, payload: Any) -> str:
+    with pytest.raises(ForbiddenError) as caught:
+        await it.app.invoker.invoke(service, payload, caller=caller)
+    return str(caught.value)
+
+
+async def test_nobody_hands_out_what_they_have_not(it: Sandbox) -> None:
+    wide: dict[str, Any] = {**ANN, "patterns": ["billing.*"]}
+
+    assert "`billing.*` is not within its own patterns (zato.security.*, crm.*)" in await _refused(
+        it, CONFINED, f"{USER}.create", wide
+    )
+    assert "no patterns, which is all services" in await _refused(
+        it, CONFINED, f"{USER}.create", ANN
+    )
+    assert "no patterns" in await _refused(it, CONFINED, f"{KEY}.create", {})
+    assert "the role editor is above its own" in await _refused(
+        it, Caller("op", frozenset({"operator"})), f"{USER}.create", ANN
+    )
+
+    assert await it.invoke(f"{USER}.get-list") == []
+    assert await it.invoke(f"{KEY}.get-list") == []
+    narrow = {**ANN, "patterns": ["crm.get-*"]}
+    made = await it.app.invoker.invoke(f"{USER}.create", narrow, caller=CONFINED)
+    assert made == {"name": "ann"}
+
+
+async def test_nobody_takes_over_who_may_do_more(it: Sandbox) -> None:
+    await it.app.people.save_user("admin.invoke", "h", frozenset({"admin"}), (), active=True)
+    await it.invoke(f"{USER}.create", {**ANN, "patterns": ["crm.*"]})
+    key = (await it.invoke(f"{KEY}.create", {}))["name"]
+    await it.invoke(f"{USER}.create", {**ANN, "name": "bob"})
+
+    for service, payload in (
+        (f"{USER}.edit", {"name": "admin.invoke", "password": "mine from now on"}),
+        (f"{USER}.edit", {"name": "ann", "patterns": ["*"]}),
+        (f"{USER}.edit", {"name": "bob", "patterns": ["crm.*"]}),
+        (f"{USER}.delete", {"name": "bob"}),
+        (f"{KEY}.delete", {"name": key}),
+    ):
+        assert await _refused(it, CONFINED, service, payload)
+
+    admin = await it.app.people.find_user("admin.invoke")
+    assert admin is not None
+    assert admin.hash == "h"
+    assert len(await it.invoke(f"{USER}.get-list")) == 3
+    assert len(await it.invoke(f"{KEY}.get-list")) == 1
+    await it.app.invoker.invoke(f"{USER}.delete", {"name": "ann"}, caller=CONFINED)

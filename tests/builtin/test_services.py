@@ -100,6 +100,16 @@ async def test_a_service_is_invoked_by_name_if_the_caller_may(invoker: Invoker) 
         await invoker.invoke("zato.service.invoke", {"name": "nothing"}, caller=ANN)
 
 
+@pytest.mark.parametrize("limit", [-1, -3.4e38, 1e9])
+async def test_a_time_limit_that_is_none_is_bad_input(invoker: Invoker, limit: float) -> None:
+    with pytest.raises(BadInputError) as caught:
+        await invoker.invoke("zato.service.invoke", {"name": "demo.echo", "timeout": limit})
+
+    assert [error.field for error in caught.value.errors] == ["timeout"]
+    no_limit = {"name": "demo.echo", "payload": 1, "timeout": 0}
+    assert await invoker.invoke("zato.service.invoke", no_limit) == 1
+
+
 async def test_a_file_can_be_uploaded(invoker: Invoker, deployer: Deployer) -> None:
     data = base64.b64encode(FILE.encode()).decode()
     asked = {"payload_name": "up_file.py", "payload": data}

@@ -3,6 +3,9 @@ import json
 import pytest
 
 from tests.http.conftest import BASIC, Ask, Invoker
+from zato_lite.errors import MethodNotAllowedError
+from zato_lite.http.convert import response_of
+from zato_lite.service.message import Outcome
 from zato_lite.store.people import People
 
 
@@ -147,6 +150,14 @@ async def test_another_method_is_not_allowed(ask: Ask) -> None:
 
     status, headers, _ = await ask("DELETE", "/customers/1")
     assert (status, headers["allow"]) == (405, "GET, HEAD")
+
+
+def test_a_service_that_does_not_answer_a_method_says_which_it_does() -> None:
+    error = MethodNotAllowedError("not so", ("GET", "HEAD"))
+
+    response = response_of(Outcome("K1", error=error))
+
+    assert (response.status, dict(response.headers)) == (405, {"Allow": "GET, HEAD"})
 
 
 async def test_nobody_comes_in_without_credentials(ask: Ask, invoker: Invoker) -> None:

@@ -75,7 +75,15 @@ async def test_it_listens_on_a_unix_socket(app: HttpApp, tmp_path: Path) -> None
 
         assert (await client.answer())[0] == 200
         assert run.server.port == 0
+        assert run.server.url == f"unix:{path}"
         client.writer.close()
+    assert not path.exists()
+
+
+async def test_it_says_where_it_is_reached(app: HttpApp, tls: Tls) -> None:
+    async with running(app) as run, running(app, tls=tls, host="::1") as other:
+        assert run.server.url == f"http://127.0.0.1:{run.server.port}"
+        assert other.server.url == f"https://[::1]:{other.server.port}"
 
 
 async def test_several_processes_may_share_a_port(app: HttpApp) -> None:

@@ -105,8 +105,13 @@ async def test_an_envelope_may_hold_text_or_nothing_and_be_for_later(
     await ask("POST", "/zato/admin/invoke", envelope(name="echo", payload=""))
     assert invoker.invocations[-1].payload is None
 
-    await ask("POST", "/zato/admin/invoke", envelope(name="echo", is_async=True))
-    assert invoker.invocations[-1].service == "zato.service.invoke"
+    await ask("POST", "/zato/admin/invoke", envelope(name="echo", is_async=True, timeout=9))
+    later = invoker.invocations[-1]
+    assert (later.service, later.payload["timeout"], later.timeout) == (
+        "zato.service.invoke",
+        9,
+        None,
+    )
 
 
 @pytest.mark.parametrize(("body", "details"), [(b"none here", "none here"), (b"[1]", [1])])
@@ -127,6 +132,7 @@ def test_an_error_that_a_service_words_itself_keeps_its_status_in_an_envelope(
         (envelope(name="missing"), 404),
         (envelope(payload="e30="), 400),
         (envelope(name="echo", payload="!"), 400),
+        (envelope(name="echo", timeout=-1), 400),
         (b"[]", 400),
         (b"", 400),
     ],

@@ -25,6 +25,16 @@ async def test_a_job_runs_at_its_slot_and_the_service_is_told_of_it(world: World
     assert await world.outcomes(job_id) == ["ok"]
 
 
+async def test_a_service_is_told_when_the_time_of_its_run_is_up(world: World) -> None:
+    await world.create(trigger=world.once(10), max_execution_time_ms=5_000)
+    await world.create(name="other", trigger=world.once(10))
+    slot = world.clock.now() + 10 * SECOND
+
+    await world.go(10)
+
+    assert {call.until for call in world.calls} == {slot + 5 * SECOND, slot + 3_600 * SECOND}
+
+
 async def test_nothing_runs_before_its_slot_though_it_is_claimed_before(world: World) -> None:
     job_id = await world.create(trigger=world.once(10))
 

@@ -1,6 +1,7 @@
 """What can be asked about runs that have passed."""
 
 import logging
+from typing import Any
 
 from tests.scheduler.conftest import World, record
 from zato_lite.service.message import Invocation
@@ -214,3 +215,26 @@ async def test_many_attempts_keep_fewer_lines_each(world: World) -> None:
     assert texts.count("1100 more lines were left out") == 2
     summary, _ = await world.jobs.history(job_id)
     assert len((await world.jobs.logs_of(summary))[0]) == len(texts)
+
+
+async def test_no_secret_gets_into_what_is_kept_of_a_run(world: World) -> None:
+    async def tell(invocation: Invocation) -> Any:
+        assert invocation.sink is not None
+        invocation.sink(record("asked with password=%s", "hunter2"))
+        if invocation.payload == "fail":
+            raise ValueError("Authorization: Bearer hunter2hunter2X")
+        return {"api_key": "hunter2", "rows": 3}
+
+    world.services["s"] = tell
+    ok = await world.create(trigger=world.once())
+    failed = await world.create(name="other", trigger=world.once(), extra="fail")
+
+    await world.go(1)
+    await world.scheduler.rest()
+
+    for job_id in (ok, failed):
+        (run,) = await world.runs(job_id)
+        lines = await world.jobs.log_entries(job_id, 1)
+        assert "hunter2" not in f"{run.error} {run.result} {lines}"
+        assert "password=***" in str(lines)
+    assert (await world.runs(ok))[0].result == '{"api_key":"***","rows":3}'

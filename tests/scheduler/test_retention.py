@@ -1,8 +1,12 @@
 import asyncio
 
+import pytest
+
 from tests.scheduler.conftest import World, record
 from zato_lite.scheduler import tidying
 from zato_lite.service.message import Invocation
+from zato_lite.store import retention
+from zato_lite.store.people import People
 from zato_lite.store.ports import Connection
 from zato_lite.store.sql import one
 
@@ -95,3 +99,19 @@ def _kept(connection: Connection) -> tuple[int, int]:
         one(connection, "SELECT count(lines) FROM attempt"),
         one(connection, "SELECT count(*) FROM run_log"),
     )
+
+
+async def test_of_the_audit_log_the_latest_lines_stay(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "KEEP_AUDIT", 3)
+    people = People(world.store)
+    for number in range(5):
+        await people.record_audit(
+            at=number, who="ann", action="invoke", subject="s", outcome="ok", cid="c",
+            remote_address="::1",
+        )  # fmt: skip
+
+    await tidy(world)
+
+    assert [line.at for line in await people.list_audit()] == [4, 3, 2]

@@ -1,6 +1,10 @@
-import pytest
+from fnmatch import fnmatchcase
 
-from zato_lite.service.access import may_invoke, needed_role
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zato_lite.service.access import beyond, is_within, may_invoke, needed_role
 from zato_lite.service.message import Caller
 
 
@@ -44,3 +48,68 @@ def test_patterns_confine_whatever_the_role() -> None:
     assert may_invoke(caller, "crm.get-invoices")
     assert may_invoke(caller, "zato.ping")
     assert not may_invoke(caller, "billing.pay")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "bound", "is_it"),
+    [
+        ("crm.*", "crm.*", True),
+        ("crm.get-*", "crm.*", True),
+        ("crm.*.x", "crm.*", True),
+        ("crm.get", "crm.g?t", True),
+        ("crm.??", "crm.*", True),
+        ("crm.a", "crm.[ab]", True),
+        ("crm.[ab]", "crm.?", True),
+        ("crm.[!a]", "crm.[!a]", True),
+        ("crm.*", "crm.get-*", False),
+        ("*", "crm.*", False),
+        ("crm*", "crm.*", False),
+        ("crm.??", "crm.?", False),
+        ("crm.?", "crm.[ab]", False),
+        ("crm.[ab]", "crm.a", False),
+        ("crm.a", "crm.[!a]", False),
+        ("crm", "", False),
+    ],
+)
+def test_a_pattern_is_within_another_one_or_not(pattern: str, bound: str, is_it: bool) -> None:
+    assert is_within(pattern, bound) is is_it
+
+
+_PATTERNS = st.text("ab.*?[]!", max_size=8)
+
+
+@given(pattern=_PATTERNS, bound=_PATTERNS, name=st.text("ab.[]!", max_size=8))
+def test_what_fits_a_pattern_fits_whatever_the_pattern_is_within(
+    pattern: str, bound: str, name: str
+) -> None:
+    if is_within(pattern, bound) and fnmatchcase(name, pattern):
+        assert fnmatchcase(name, bound)
+
+
+def test_every_pattern_is_within_all() -> None:
+    assert is_within("a?[b]*", "*")
+
+
+@pytest.mark.parametrize(
+    ("roles", "patterns", "excess"),
+    [
+        (("editor",), ("crm.get-*",), ""),
+        (("admin",), ("crm.*",), "the role admin is above its own"),
+        (("king",), ("crm.*",), "the role king is above its own"),
+        (("viewer",), (), "no patterns, which is all services, is more than its own patterns"),
+        (("viewer",), ("crm.*", "billing.*"), "`billing.*` is not within its own patterns"),
+    ],
+)
+def test_which_rights_a_caller_has_not_is_told(
+    roles: tuple[str, ...], patterns: tuple[str, ...], excess: str
+) -> None:
+    caller = Caller("x", frozenset({"editor"}), ("crm.*", "zato.*"))
+
+    told = beyond(caller, roles, patterns)
+
+    assert told == (f"{excess} (crm.*, zato.*)" if "patterns" in excess else excess)
+
+
+def test_who_is_confined_to_nothing_may_grant_what_is_up_to_the_own_role() -> None:
+    assert beyond(Caller("x", frozenset({"admin"})), ("admin",), ()) == ""
+    assert beyond(Caller("x"), ("viewer",), ()) == "the role viewer is above its own"

@@ -133,8 +133,11 @@ async def test_a_service_may_have_a_handler_for_each_http_method() -> None:
     got = await run(Verbs, http=HttpContext("GET", "/", {}, {}, {}))
     posted = await run(Verbs, http=HttpContext("POST", "/", {}, {}, {}))
 
-    assert got.payload == "got"
+    headed = await run(Verbs, http=HttpContext("HEAD", "/", {}, {}, {}))
+
+    assert (got.payload, headed.payload) == ("got", "got")
     assert isinstance(posted.error, MethodNotAllowedError)
+    assert posted.error.allow == ("GET", "HEAD")
 
 
 async def test_other_methods_go_to_handle_if_there_is_one() -> None:

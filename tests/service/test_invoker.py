@@ -22,6 +22,7 @@ from zato_lite.service.invoker import Invoker
 from zato_lite.service.message import Caller, HttpContext, Invocation, JobContext, Outcome
 from zato_lite.service.needs import needs
 from zato_lite.service.registry import Registry
+from zato_lite.testing.clock import ManualClock
 
 
 def invoker_of(*services: type[Service], **options: Any) -> Invoker:
@@ -640,3 +641,24 @@ async def test_a_service_without_handle_says_so() -> None:
     outcome = await invoker_of(Nothing).run(Invocation("nothing"))
 
     assert isinstance(outcome.error, NotImplementedError)
+
+
+async def test_a_service_knows_how_much_of_its_time_is_left() -> None:
+    clock, left = ManualClock(), []
+
+    async def look(self: Service[Any, Any]) -> None:
+        left.append(self.time_left)
+        clock.advance(seconds=2)
+        left.append(self.time_left)
+
+    async def hand_on(self: Service[Any, Any]) -> None:
+        await self.invoke("looks", timeout=self.request.payload)
+
+    invoker = invoker_of(answering(look, "looks"), answering(hand_on), clock=clock)
+    await invoker.run(Invocation("looks"))
+    await invoker.run(Invocation("it", 60, timeout=5))
+    await invoker.run(Invocation("it", 3, timeout=5))
+    await invoker.run(Invocation("looks", until=clock.now() + 4_000_000))
+    await invoker.run(Invocation("looks", timeout=3, until=clock.now() + 4_000_000))
+
+    assert left == [None, None, 5, 3, 3, 1, 4, 2, 3, 1]

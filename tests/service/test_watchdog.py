@@ -1,4 +1,5 @@
 import asyncio
+import itertools
 import threading
 from collections.abc import Iterator
 
@@ -73,3 +74,12 @@ def test_a_loop_at_rest_is_left_asleep() -> None:
     loop.close()
 
     assert 0 < signs < 20  # of some hundred looks
+
+
+async def test_how_long_the_loop_was_busy_is_known() -> None:
+    times = itertools.count()
+    async with Watchdog(limit=0.01, monotonic=lambda: next(times) / 8) as dog:
+        while not dog.lag:  # noqa: ASYNC110 - a thread of its own
+            await asyncio.sleep(0)
+
+    assert dog.lag == 0.125

@@ -13,6 +13,7 @@ import msgspec
 from zato_lite.builtin.fields import (
     Read,
     Reader,
+    described,
     flag,
     is_unsent,
     moment,
@@ -20,6 +21,7 @@ from zato_lite.builtin.fields import (
     name,
     number,
     one_of,
+    schema_of,
     shown,
     text,
     whole,
@@ -63,11 +65,13 @@ class _Rule(NamedTuple):
 _text = text(EXTRA_MOST)
 
 
+@described(schema_of(_text))
 def extra_text(value: Any) -> str:
     """What the service receives, as text; what is no text is written as JSON."""
     return _text(value if isinstance(value, str) else encode(value).decode())
 
 
+@described(schema_of(whole(0, 2**53)))
 def _repeats(value: Any) -> int | None:
     return whole(0, 2**53)(value) or None
 
@@ -117,6 +121,24 @@ _DEFAULTS = {field.name: field.default for field in msgspec.structs.fields(Job)}
 
 _KEPT_MOST = 1024
 _kept: dict[Any, Job] = {}
+
+
+def schema(*, required: bool) -> dict[str, Any]:
+    """What a definition looks like, as a JSON Schema; of an edit, nothing is required."""
+    properties = {field: schema_of(rule.read) for field, rule in _RULES.items()}
+    properties |= {
+        "job_type": {"enum": ["one_time", "interval_based", "cron_style"]},
+        "start_date": schema_of(moment()),
+        "end_date": schema_of(moment()),
+        "timezone": schema_of(zone),
+        **{field: schema_of(whole(0, 10**9)) for field in PERIODS},
+        "cron_definition": {"type": "string", "example": "0 2 * * mon-fri"},
+        "cron_day_and": schema_of(flag),
+        "dst_gap": schema_of(one_of(GapPolicy)),
+        "dst_fold": schema_of(one_of(FoldPolicy)),
+    }
+    needed = ["name", "job_type", "service"] if required else []
+    return {"type": "object", "properties": properties, "required": needed}
 
 
 def read(sent: Any, now: Instant) -> Job:

@@ -19,6 +19,7 @@ from zato_lite.builtin import (
     store,
     watch,
 )
+from zato_lite.builtin.takes import TAKES
 from zato_lite.service.base import Service
 from zato_lite.service.registry import Registry
 
@@ -47,4 +48,5 @@ def deploy(registry: Registry) -> None:
         for cls in vars(module).values():
             is_own = inspect.isclass(cls) and cls.__module__ == module.__name__
             if is_own and issubclass(cls, Service):
+                cls.takes = TAKES.get(cls.name)
                 registry.add(cls, is_internal=True)

@@ -25,6 +25,22 @@ Read = Callable[[Any], _T]
 """From what was sent to a value; raises ValueError saying what is allowed, or BadInputError."""
 
 
+def described(schema: dict[str, Any]) -> Callable[[Read[_T]], Read[_T]]:
+    """Say what a reader is for in a JSON Schema, for descriptions; it may take more than that."""
+
+    def describe(read: Read[_T]) -> Read[_T]:
+        vars(read)["schema"] = schema
+        return read
+
+    return describe
+
+
+def schema_of(read: Read[Any]) -> dict[str, Any]:
+    """What a reader is for; a schema of anything if it does not say."""
+    found: dict[str, Any] = vars(read).get("schema", {})
+    return found
+
+
 class Reader:
     """Reads the fields of one request; ``check`` raises for all that were wrong.
 
@@ -94,6 +110,7 @@ def shown(value: Any) -> str:
 def whole(least: int, most: int) -> Read[int]:
     """A whole number, also one that is written as a text."""
 
+    @described({"type": "integer", "minimum": least, "maximum": most})
     def read(value: Any) -> int:
         number = least - 1
         if not isinstance(value, bool) and isinstance(value, int | float | str):
@@ -110,6 +127,7 @@ def whole(least: int, most: int) -> Read[int]:
 def number(least: float, most: float) -> Read[float]:
     """A number, also one that is written as a text; never NaN or infinite."""
 
+    @described({"type": "number", "minimum": least, "maximum": most})
     def read(value: Any) -> float:
         found = float("nan")
         if not isinstance(value, bool) and isinstance(value, int | float | str):
@@ -126,6 +144,7 @@ def one_of(policy: Any) -> Read[Any]:
     """One of the values of a Literal."""
     allowed = get_args(policy)
 
+    @described({"enum": [*allowed]})
     def read(value: Any) -> str:
         if not isinstance(value, str) or value not in allowed:
             raise ValueError(f"one of {', '.join(allowed)}")
@@ -134,6 +153,7 @@ def one_of(policy: Any) -> Read[Any]:
     return read
 
 
+@described({"type": "boolean"})
 def flag(value: Any) -> bool:
     """True or false, also as 1 and 0, yes and no, on and off."""
     match value if isinstance(value, bool) else str(value).strip().lower():
@@ -145,6 +165,7 @@ def flag(value: Any) -> bool:
             raise ValueError("true or false")
 
 
+@described({"type": "string", "minLength": 1, "maxLength": NAME_MOST})
 def name(value: Any) -> str:
     """A name that a person can read, compare and copy: no control or direction characters."""
     if not isinstance(value, str) or not 1 <= len(found := value.strip()) <= NAME_MOST:
@@ -159,6 +180,7 @@ def name(value: Any) -> str:
 def text(most: int) -> Read[str]:
     """A text of at most so many characters, which UTF-8 can carry."""
 
+    @described({"type": "string", "maxLength": most})
     def read(value: Any) -> str:
         if not isinstance(value, str) or len(value) > most:
             raise ValueError(f"a text of at most {most} characters")
@@ -171,6 +193,7 @@ def text(most: int) -> Read[str]:
     return read
 
 
+@described({"type": "string", "example": "Europe/Warsaw"})
 def zone(value: Any) -> str:
     """The IANA name of a time zone."""
     found = name(value)
@@ -181,6 +204,7 @@ def zone(value: Any) -> str:
 def moment(timezone: str | None = None) -> Read[Instant]:
     """An instant: ISO 8601 or ``YYYY-MM-DD HH:MM:SS``, naive in ``timezone`` or else UTC."""
 
+    @described({"type": "string", "format": "date-time"})
     def read(value: Any) -> Instant:
         found = value.isoformat() if hasattr(value, "isoformat") else value
         if not isinstance(found, str):

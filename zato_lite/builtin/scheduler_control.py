@@ -4,6 +4,7 @@ from zato_lite.builtin.change import Change
 from zato_lite.builtin.fields import Reader, iso, moment, text, whole
 from zato_lite.builtin.scheduler_history import run_of
 from zato_lite.builtin.scheduler_jobs import item, job_id_of
+from zato_lite.builtin.theirs import must_be_theirs_to_run
 from zato_lite.clock import Clock
 from zato_lite.errors import NotFoundError
 from zato_lite.scheduler.jobs import Jobs
@@ -37,7 +38,9 @@ class Resume(Change):
     jobs = needs(Jobs)
 
     async def change(self) -> str:
-        row = await self.jobs.resume(job_id_of(self.request.payload))
+        job_id = job_id_of(self.request.payload)
+        await must_be_theirs_to_run(job_id, self.jobs, self.caller)
+        row = await self.jobs.resume(job_id)
         self.response.payload = item(row, None)
         return f"{row.id} {row.job.name}"
 
@@ -79,6 +82,7 @@ class RetryRun(Change):
 
     async def change(self) -> str:
         job_id, number = run_of(self.request.payload)
+        await must_be_theirs_to_run(job_id, self.jobs, self.caller)
         self.response.payload = {"current_run": await self.jobs.retry_run(job_id, number)}
         return f"{job_id}, run {number}"
 
@@ -92,6 +96,7 @@ class Backfill(Change):
     async def change(self) -> str:
         reader = Reader(self.request.payload)
         job_id = job_id_of(self.request.payload)
+        await must_be_theirs_to_run(job_id, self.jobs, self.caller)
         timezone = (await self.jobs.get(job_id)).job.trigger.timezone
         first = reader.required("first", moment(timezone), 0)
         last = reader.required("last", moment(timezone), 0)

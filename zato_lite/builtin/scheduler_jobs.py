@@ -10,6 +10,7 @@ from zato_lite.builtin.change import Change
 from zato_lite.builtin.definition import edited, fields, read
 from zato_lite.builtin.fields import Read, Reader, flag, naive_iso, name, text, whole
 from zato_lite.builtin.many import read_many
+from zato_lite.builtin.theirs import callback_jobs_must_be_theirs, must_be_theirs_to_run
 from zato_lite.builtin.watch import watch_over
 from zato_lite.errors import BadInputError, FieldError, ForbiddenError, JobExistsError
 from zato_lite.scheduler.jobs import Jobs
@@ -48,6 +49,7 @@ class Create(Change):
     async def change(self) -> str:
         job = read(self.request.payload, self.clock.now())
         must_be_allowed([job], self.services, self.caller)
+        await callback_jobs_must_be_theirs([job], self.jobs, self.caller)
         await calendars_must_exist([job], self.jobs)
         try:
             [job_id] = await self.jobs.create([job])
@@ -80,6 +82,7 @@ class CreateMany(Change):
             kinds.update((_concerns(job), job) for job in part.kinds)
             await asyncio.sleep(0)  # 100,000 definitions take a while, and others have jobs to run
         must_be_allowed(kinds.values(), self.services, self.caller)
+        await callback_jobs_must_be_theirs(kinds.values(), self.jobs, self.caller)
         await calendars_must_exist(kinds.values(), self.jobs)
         self.response.payload = {"ids": await self.jobs.create(jobs)}
         await watch_over(kinds.values(), self.jobs, self.clock.now())
@@ -100,6 +103,7 @@ class Edit(Change):
         now = self.clock.now()
         after = edited((await self.jobs.get(job_id)).job, sent, now)
         caller_must_be_allowed([after], self.caller)
+        await callback_jobs_must_be_theirs([after], self.jobs, self.caller)
         await calendars_must_exist([after], self.jobs)
 
         def change(before: Job) -> Job:
@@ -127,6 +131,7 @@ class SetActiveStatus(Change):
         is_active = reader.required("is_active", flag, default=False)
         reader.check()
         if is_active:
+            await must_be_theirs_to_run(job_id, self.jobs, self.caller)
             await self.jobs.resume(job_id)
         else:
             await self.jobs.pause(job_id)
@@ -155,6 +160,7 @@ class Execute(Change):
 
     async def change(self) -> str:
         job_id = job_id_of(self.request.payload)
+        await must_be_theirs_to_run(job_id, self.jobs, self.caller)
         run = await self.jobs.execute(job_id)
         self.response.payload = {"current_run": run}
         return f"{job_id}, run {run}"

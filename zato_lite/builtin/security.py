@@ -1,13 +1,17 @@
-"""Users and API keys as services, for admins; a secret is shown once and kept as a hash."""
+"""Users and API keys as services, for admins; a secret is shown once and kept as a hash.
 
-from collections.abc import Sequence
+Nobody makes, changes or removes a user or a key that may do more than they may themselves.
+"""
+
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from zato_lite.builtin.change import Change
 from zato_lite.builtin.fields import Read, Reader, flag, name, text
-from zato_lite.errors import BadInputError, ConflictError, NotFoundError
-from zato_lite.service.access import ROLES
+from zato_lite.errors import BadInputError, ConflictError, ForbiddenError, NotFoundError
+from zato_lite.service.access import ROLES, beyond
 from zato_lite.service.base import Service
+from zato_lite.service.message import SYSTEM, Caller
 from zato_lite.service.needs import needs
 from zato_lite.store.people import People, User
 
@@ -65,6 +69,7 @@ class CreateUser(Change):
         roles, patterns, is_active = rights(reader, User("", "", frozenset({"viewer"})))
         reader.only(("name", "password", "roles", "patterns", "is_active", "cluster_id"))
         reader.check()
+        must_be_theirs(self.caller, f"make user `{user_name}`", roles, patterns)
         if await self.people.find_user(user_name) is not None:
             raise ConflictError(f"User `{user_name}` already exists")
         hashed = await self.credentials.hash(password)
@@ -86,12 +91,14 @@ class EditUser(Change):
         user = await self.people.find_user(user_name)
         if user is None:
             raise NotFoundError(f"User `{user_name}` not found")
+        must_be_theirs(self.caller, f"change user `{user_name}`", user.roles, user.patterns)
         password = reader("password", a_password, None)
         roles, patterns, is_active = rights(reader, user)
         reader.only(("name", "password", "roles", "patterns", "is_active", "cluster_id"))
         if user_name == FIRST and not (is_active and "admin" in roles):
             reader.refuse("roles", f"`{FIRST}` stays an active admin")
         reader.check()
+        must_be_theirs(self.caller, f"change user `{user_name}`", roles, patterns)
         hashed = user.hash if password is None else await self.credentials.hash(password)
         await self.people.save_user(user_name, hashed, roles, patterns, is_active)
         self.credentials.forget()
@@ -111,6 +118,9 @@ class DeleteUser(Change):
         reader.check()
         if user_name == FIRST:
             raise BadInputError(f"`{FIRST}` cannot be deleted; change its password instead")
+        user = await self.people.find_user(user_name)
+        if user is not None:
+            must_be_theirs(self.caller, f"delete user `{user_name}`", user.roles, user.patterns)
         if not await self.people.remove_user(user_name):
             raise NotFoundError(f"User `{user_name}` not found")
         self.credentials.forget()
@@ -139,6 +149,7 @@ class CreateKey(Change):
         roles, patterns, is_active = rights(reader, User("", "", frozenset({"operator"})))
         reader.only(("roles", "patterns", "is_active", "cluster_id"))
         reader.check()
+        must_be_theirs(self.caller, "make a key", roles, patterns)
         key = self.credentials.new_key()
         await self.people.save_key(key.name, key.hash, roles, patterns, is_active)
         self.response.payload = {"name": key.name, "key": key.text}
@@ -155,6 +166,9 @@ class DeleteKey(Change):
         reader = Reader(self.request.payload)
         key_name = reader.required("name", name, "")
         reader.check()
+        key = await self.people.find_key(key_name)
+        if key is not None:
+            must_be_theirs(self.caller, f"delete key `{key_name}`", key.roles, key.patterns)
         if not await self.people.remove_key(key_name):
             raise NotFoundError(f"Key `{key_name}` not found")
         self.credentials.forget()
@@ -169,6 +183,18 @@ def rights(reader: Reader, before: User) -> tuple[frozenset[str], tuple[str, ...
         tuple(reader("patterns", patterns_of, before.patterns)),
         reader("is_active", flag, before.is_active),
     )
+
+
+def must_be_theirs(
+    caller: Caller, what: str, roles: Iterable[str], patterns: Iterable[str]
+) -> None:
+    """Refuse a caller who has less than these rights.
+
+    Raises:
+        ForbiddenError: says which of them.
+    """
+    if caller is not SYSTEM and (excess := beyond(caller, sorted(roles), patterns)):
+        raise ForbiddenError(f"{caller.name} may not {what}: {excess}")
 
 
 def some_of(allowed: Sequence[str]) -> Read[Sequence[str]]:

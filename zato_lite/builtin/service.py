@@ -2,7 +2,7 @@
 
 import base64
 from pathlib import PurePath
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -85,7 +85,7 @@ class GetByName(Service[Named, ServiceDetail]):
         self.response.payload = ServiceDetail(
             **msgspec.structs.asdict(item_of(entry)),
             description=description_of(entry),
-            input_schema=schema_of(entry.input),
+            input_schema=schema_of(entry.input) or dict(entry.cls.takes or {}),
             output_schema=schema_of(entry.output),
         )
 
@@ -124,11 +124,15 @@ class Edit(Service[EditRequest, ServiceItem]):
         self.response.payload = item_of(entry)
 
 
+Timeout = Annotated[float, msgspec.Meta(ge=0, le=31_622_400)]
+"""Seconds, up to a year; 0 for no limit, as in Zato."""
+
+
 class InvokeRequest(Named):
     """What to invoke, with what, and for how many seconds at most."""
 
     payload: Any = None
-    timeout: float | None = None
+    timeout: Timeout | None = None
     is_async: bool = False
 
 
@@ -146,10 +150,11 @@ class Invoke(Service[InvokeRequest]):
         if not may_invoke(self.caller, name):
             raise ForbiddenError(f"{self.caller.name} may not invoke `{name}`")
         if asked.is_async:
-            run = await self.invoke_async(name, asked.payload, timeout=asked.timeout)
+            run = await self.invoke_async(name, asked.payload, timeout=asked.timeout or None)
             self.response.payload = {"run_id": run}
         else:
-            self.response.payload = await self.invoke(name, asked.payload, timeout=asked.timeout)
+            timeout = asked.timeout or None
+            self.response.payload = await self.invoke(name, asked.payload, timeout=timeout)
 
 
 class FileItem(msgspec.Struct):

@@ -6,7 +6,15 @@ import itertools
 import logging
 import math
 import secrets
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Mapping,
+)
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -19,13 +27,8 @@ from zato_lite.errors import (
     ZatoLiteError,
 )
 from zato_lite.http.auth import Admitted, Authenticator, Deed
-from zato_lite.http.convert import (
-    context_of,
-    error_response,
-    payload_of,
-    query_of,
-    response_of,
-)
+from zato_lite.http.convert import context_of, error_response, payload_of, query_of, response_of
+from zato_lite.http.deadline import shorter, time_limit
 from zato_lite.http.envelope import closed, opened
 from zato_lite.http.events import EventLog, event_routes
 from zato_lite.http.guard import MisdirectedError, is_served, refuse_other_sites
@@ -33,6 +36,7 @@ from zato_lite.http.message import Request, Response
 from zato_lite.http.observe import Latency, Metrics, Readiness, observe_routes
 from zato_lite.http.openapi import Described, description
 from zato_lite.http.pages import page_routes
+from zato_lite.http.refusals import outcome as outcome_of
 from zato_lite.http.routes import (
     Channel,
     Elsewhere,
@@ -43,7 +47,7 @@ from zato_lite.http.routes import (
     parse_channel,
 )
 from zato_lite.http.session import COOKIE, session_routes
-from zato_lite.service.access import needed_role
+from zato_lite.service.access import may_invoke, needed_role
 from zato_lite.service.message import Caller, HttpContext, Invocation, Outcome
 from zato_lite.service.schema import schema_of
 from zato_lite.wire import encode
@@ -109,6 +113,7 @@ class _Known:
         "query",
         "service",
         "table",
+        "timeout",
     )
 
     def __init__(
@@ -118,9 +123,12 @@ class _Known:
         query: dict[str, str | list[str]],
         context: HttpContext,
         table: Table[str],
+        *,
+        timeout: float | None,
     ) -> None:
         self.service, self.admitted, self.query = service, admitted, query
         self.caller, self.context, self.table = admitted.caller, context, table
+        self.timeout = timeout
         self.is_change = service.startswith("zato.") and needed_role(service) != "viewer"
 
 
@@ -128,7 +136,8 @@ class HttpApp:
     """Maps a request to a response; knows nothing of sockets.
 
     What callers of services for editors and admins do is audited here, unless the service is one
-    of ``self_audited``, which know better what it was that they did.
+    of ``self_audited``, which know better what it was that they did. No invocation takes longer
+    than ``time_limit`` seconds, if that is given, whatever its caller asks for.
     """
 
     def __init__(
@@ -144,6 +153,7 @@ class HttpApp:
         readiness: Readiness | None = None,
         metrics: Iterable[Metrics] = (),
         self_audited: Iterable[str] = (),
+        time_limit: float | None = None,
         new_cid: Callable[[], str] | None = None,
     ) -> None:
         self._self_audited = frozenset(self_audited)
@@ -151,6 +161,7 @@ class HttpApp:
         self._allowed_hosts = frozenset(allowed_hosts)
         self._hosts: dict[bytes, bool] = {}
         self._new_cid = new_cid or cids()
+        self._time_limit = time_limit
         self._configured = dict(channels or {})
         self._events = events
         self._monotonic = authenticator.clock.monotonic
@@ -160,7 +171,7 @@ class HttpApp:
             Route(("POST",), ENVELOPE, self._envelope),
             *session_routes(authenticator),
             *observe_routes(readiness, (self.latency.samples, *metrics)),
-            *(event_routes(events) if events is not None else ()),
+            *(event_routes(events, self._ask) if events is not None else ()),
             Route(("GET",), "/openapi.json", self._openapi),
             *page_routes(_DOCS, "/docs"),
             *routes,
@@ -219,12 +230,14 @@ class HttpApp:
             if isinstance(found, Response):
                 return found
             request.memo = found
-            outcome = self._begin(self._invocation(found, request), self._monotonic())
-            if not isinstance(outcome, Outcome):
-                outcome = await outcome
+            outcome = await self._run(self._invocation(found, request))
             return self._answered(found, request, outcome)
         except Exception as error:  # noqa: BLE001 - whatever it is, there is an answer
             return self._failed(request, error)
+
+    async def _run(self, invocation: Invocation) -> Outcome:
+        outcome = self._begin(invocation, self._monotonic())
+        return outcome if isinstance(outcome, Outcome) else await outcome
 
     async def _wait_and_answer(
         self, known: _Known, request: Request, outcome: Awaitable[Outcome]
@@ -237,9 +250,16 @@ class HttpApp:
     def _invocation(self, known: _Known, request: Request) -> Invocation:
         query, body = known.query, request.body
         payload, raw = payload_of(request, query) if body or query else (None, None)
-        cid = self._new_cid()
         return Invocation(
-            known.service, payload, raw, cid, "http", known.caller, None, None, known.context
+            known.service,
+            payload,
+            raw,
+            self._new_cid(),
+            "http",
+            known.caller,
+            known.timeout,
+            None,
+            known.context,
         )
 
     def _answered(self, known: _Known, request: Request, outcome: Outcome) -> Response:
@@ -280,23 +300,30 @@ class HttpApp:
         )
         if found is None or isinstance(found, Elsewhere):
             return self._nothing(request, found)
-        return await self._admit_to(found.target, request, found.params)
+        return await self._admit_to(found.target, request, found.params, found.route)
 
     async def _admit_to(
-        self, service: str, request: Request, params: Mapping[str, str]
+        self, service: str, request: Request, params: Mapping[str, str], route: str = ""
     ) -> "_Known":
         admitted = await self.admit(request)
         if not admitted.may_invoke(service):
             raise ForbiddenError(f"{admitted.caller.name} may not invoke `{service}`")
         if service not in self._services:
             raise NotFoundError(f"No such service `{service}`")
-        return self._known(request, service, params, admitted)
+        return self._known(request, service, params, admitted, route)
 
     def _known(
-        self, request: Request, service: str, params: Mapping[str, str], admitted: Admitted
+        self,
+        request: Request,
+        service: str,
+        params: Mapping[str, str],
+        admitted: Admitted,
+        route: str = "",
     ) -> "_Known":
         query = query_of(request.query) if request.query else {}
-        return _Known(service, admitted, query, context_of(request, query, params), self.table)
+        context = context_of(request, query, params, route)
+        timeout = time_limit(request.headers, self._time_limit)
+        return _Known(service, admitted, query, context, self.table, timeout=timeout)
 
     async def _route(self, request: Request, verbs: Mapping[str, Route]) -> Response:
         method = request.method
@@ -311,7 +338,37 @@ class HttpApp:
             caller = admitted.caller
         response = await route.handler(request, caller)
         response.cid = response.cid or self._new_cid()
+        if response.stream is not None and route.role is not None:
+            response.stream = self._while_admitted(request, route.role, response.stream)
         return response
+
+    async def _while_admitted(
+        self, request: Request, role: str, stream: AsyncIterator[bytes]
+    ) -> AsyncIterator[bytes]:
+        """The pieces of a stream, until its caller would not be let in any more."""
+        admitted = await self.admit(request)
+        try:
+            async for piece in stream:
+                if admitted.until <= self._monotonic():
+                    admitted = await self.admit(request)
+                    if not admitted.has_role(role):
+                        return
+                yield piece
+        except ZatoLiteError:
+            return  # who asks again is told why
+        finally:
+            if (close := getattr(stream, "aclose", None)) is not None:
+                await close()
+
+    async def _ask(self, service: str, payload: Mapping[str, Any], caller: Caller) -> Any:
+        """What a service answers to a caller, for routes that are made of services."""
+        if not may_invoke(caller, service):
+            raise ForbiddenError(f"{caller.name} may not invoke `{service}`")
+        invocation = Invocation(service, payload, None, self._new_cid(), "http", caller)
+        outcome = await self._run(invocation)
+        if outcome.error is not None:
+            raise outcome.error
+        return outcome.payload
 
     async def _envelope(self, request: Request, caller: Caller | None) -> Response:
         """Invoke what is named in the envelope, with that service's own authorisation."""
@@ -321,6 +378,7 @@ class HttpApp:
         if envelope.is_async:
             service = "zato.service.invoke"
             payload = {"name": envelope.name, "payload": payload, "is_async": True}
+            payload["timeout"], envelope.timeout = envelope.timeout, None  # of the run, later
         cid = self._new_cid()
         invocation = Invocation(
             service,
@@ -329,13 +387,11 @@ class HttpApp:
             cid,
             "http",
             known.admitted.caller,
-            envelope.timeout,
+            shorter(envelope.timeout or None, known.timeout),
             None,
             known.context,
         )
-        outcome = self._begin(invocation, self._monotonic())
-        if not isinstance(outcome, Outcome):
-            outcome = await outcome
+        outcome = await self._run(invocation)
         response = closed(response_of(outcome))
         self.latency.add(response.status, outcome.duration_us)
         if outcome.error is not None and response.status == _INTERNAL:
@@ -353,7 +409,7 @@ class HttpApp:
                 entry.name,
                 inspect.cleandoc(entry.cls.__doc__ or "").split("\n\n")[0].replace("``", "`"),
                 tuple(c for c, name in self.table.channels if name == entry.name),
-                schema_of(entry.input),
+                schema_of(entry.input) or dict(getattr(entry.cls, "takes", None) or {}),
                 schema_of(entry.output),
             )
             for entry in self._services
@@ -365,9 +421,7 @@ class HttpApp:
         return self._not_found(request) if found is None else self._elsewhere(request, found.allow)
 
     def _elsewhere(self, request: Request, allow: tuple[str, ...]) -> Response:
-        response = self._refused(request, MethodNotAllowedError("Method not allowed"))
-        response.headers += (("Allow", ", ".join(allow)),)
-        return response
+        return self._refused(request, MethodNotAllowedError("Method not allowed", allow))
 
     def _not_found(self, request: Request) -> Response:
         cid = self._new_cid()
@@ -377,9 +431,12 @@ class HttpApp:
         cid = self._new_cid()
         credentials = _credentials(request.headers)
         if error.status in _NOTED and credentials is not None:
-            known = self._authenticator.remembered(credentials)
+            times = self._authenticator.refusals.take(request.remote_address, self._monotonic())
+            known = self._authenticator.remembered(credentials) if times else None
             who = known.caller.name if known is not None else ""
-            self._note(Deed(who, "refused", request.path, str(error.status), cid), request)
+            if times:
+                told = outcome_of(str(error.status), times)
+                self._note(Deed(who, "refused", request.path, told, cid), request)
         if isinstance(error, UnauthorizedError):
             error = UnauthorizedError(f"Unauthorized; cid={cid}")
             response = error_response(error, cid)
@@ -413,7 +470,8 @@ class HttpApp:
         return served
 
     def _find_below(self, path: str) -> Mapping[str, Route] | None:
-        below = next((prefix for prefix in self._below if path.startswith(prefix)), None)
+        under = path if path.endswith("/") else f"{path}/"
+        below = next((prefix for prefix in self._below if under.startswith(prefix)), None)
         return self._exact[f"{below}*"] if below is not None else None
 
     def _channels(self) -> Iterator[tuple[Channel, str]]:

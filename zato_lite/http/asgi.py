@@ -1,15 +1,23 @@
 """ASGI, both ways: our application under another server, another application under ours."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
-from contextlib import suppress
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    suppress,
+)
 from typing import Any
+from urllib.parse import quote
 
-from zato_lite.errors import TooLargeError
+from zato_lite.errors import ConfigError, ForbiddenError, TooLargeError
 from zato_lite.http.connection import App
 from zato_lite.http.head import RefusedError, check_host, split_target
 from zato_lite.http.message import TEXT, Request, Response
 from zato_lite.http.routes import Route
+from zato_lite.service.access import fits
 from zato_lite.service.message import Caller
 
 Message = MutableMapping[str, Any]
@@ -20,15 +28,47 @@ AsgiApp = Callable[[Message, Receive, Send], Awaitable[None]]
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 _MOST_BODY = 1024 * 1024
+_VERSION = {"version": "3.0", "spec_version": "2.4"}
+
+_log = logging.getLogger(__name__)
 
 
 def as_asgi(app: App, most_body: int = _MOST_BODY) -> AsgiApp:
     """Our application for any ASGI server, or for mounting; limits of time are that server's."""
 
+    @asynccontextmanager
+    async def ready() -> AsyncIterator[App]:
+        yield app
+
+    return opening(ready, most_body)
+
+
+def opening(
+    open_app: Callable[[], AbstractAsyncContextManager[App]], most_body: int = _MOST_BODY
+) -> AsgiApp:
+    """The same of an application that is opened when the server starts, and closed at its end.
+
+    A server that does not tell of its start (``lifespan``) has it opened by the first request,
+    and never closed.
+    """
+    opened: App | None = None
+    stack = AsyncExitStack()
+    turn = asyncio.Lock()
+
+    async def enter() -> App:
+        nonlocal opened
+        async with turn:
+            if opened is None:
+                opened = await stack.enter_async_context(open_app())
+            return opened
+
     async def call(scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await _live(receive, send)
+            await _live(receive, send, enter, stack.aclose)
             return
+        if scope["type"] != "http":
+            raise ValueError(f"{scope['type']} is not spoken here")
+        app = opened or await enter()
         try:
             answer = app(await _request(scope, receive, most_body))
             response = answer if isinstance(answer, Response) else await answer
@@ -39,18 +79,75 @@ def as_asgi(app: App, most_body: int = _MOST_BODY) -> AsgiApp:
     return call
 
 
-def mounted(app: AsgiApp, path: str, role: str | None = "viewer") -> Route:
-    """A route that leads all below ``path`` to another application, such as FastAPI's."""
+def mounted(
+    app: AsgiApp,
+    path: str,
+    role: str | None = "viewer",
+    state: MutableMapping[str, Any] | None = None,
+) -> Route:
+    """A route that leads all from ``path`` down to another application, such as FastAPI's.
+
+    Who is confined to some services needs a pattern that fits the path. ``state`` is what the
+    application kept at its start, by ``living``.
+    """
 
     async def handle(request: Request, caller: Caller | None) -> Response:
-        return await _call(app, _scope(request, path), request.body)
+        if caller is not None and not fits(path, caller.patterns):
+            raise ForbiddenError(f"{caller.name} may not ask for `{path}`")
+        scope = _scope(request, path)
+        if state is not None:
+            scope["state"] = dict(state)
+        return await _call(app, scope, request.body)
 
     return Route(METHODS, f"{path}/*", handle, role)
 
 
-async def _live(receive: Receive, send: Send) -> None:
+@asynccontextmanager
+async def living(app: AsgiApp) -> AsyncIterator[MutableMapping[str, Any]]:
+    """Tell an application of its start and its end; what it keeps for its requests.
+
+    Raises:
+        ConfigError: it says that it cannot start.
+    """
+    state: dict[str, Any] = {}
+    asked: asyncio.Queue[Message] = asyncio.Queue()
+    told: asyncio.Queue[Message] = asyncio.Queue()
+    scope = {"type": "lifespan", "asgi": _VERSION, "state": state}
+
+    async def live() -> None:
+        try:
+            await app(scope, asked.get, told.put)
+        except Exception:  # noqa: BLE001 - so says one that takes no part in this
+            _log.debug("no lifespan", exc_info=True)
+        finally:
+            told.put_nowait({"type": "ended"})
+
+    task = asyncio.create_task(live(), name="lifespan")
+    asked.put_nowait({"type": "lifespan.startup"})
+    answer = await told.get()
+    if answer["type"] == "lifespan.startup.failed":
+        await task
+        raise ConfigError(f"a mounted application cannot start: {answer.get('message', '')}")
+    try:
+        yield state
+    finally:
+        asked.put_nowait({"type": "lifespan.shutdown"})
+        await task
+
+
+async def _live(
+    receive: Receive,
+    send: Send,
+    start: Callable[[], Awaitable[object]],
+    stop: Callable[[], Awaitable[object]],
+) -> None:
     while True:
         kind = (await receive())["type"]
+        try:
+            await (stop if kind == "lifespan.shutdown" else start)()
+        except Exception as error:
+            await send({"type": f"{kind}.failed", "message": str(error)})
+            raise
         await send({"type": f"{kind}.complete"})
         if kind == "lifespan.shutdown":
             return
@@ -63,7 +160,8 @@ async def _request(scope: Message, receive: Receive, most: int) -> Request:
         joint = b"; " if name == b"cookie" else b", "
         headers[name] = value if known is None else known + joint + value
     check_host(headers.get(b"host"), scope.get("http_version") == "1.0")
-    target = scope.get("raw_path") or scope["path"].encode()
+    target = scope.get("raw_path") or quote(scope["path"]).encode()
+    target = target.removeprefix(quote(scope.get("root_path", "")).encode()) or b"/"
     if scope.get("query_string"):
         target += b"?" + scope["query_string"]
     path, raw_path, query = split_target(scope["method"], target, headers)
@@ -106,7 +204,7 @@ async def _send(response: Response, send: Send, *, is_head: bool) -> None:
 def _scope(request: Request, path: str) -> Message:
     return {
         "type": "http",
-        "asgi": {"version": "3.0", "spec_version": "2.4"},
+        "asgi": _VERSION,
         "http_version": "1.1",
         "method": request.method,
         "scheme": "https" if request.is_secure else "http",

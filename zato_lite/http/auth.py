@@ -22,6 +22,7 @@ from argon2.low_level import ARGON2_VERSION
 from zato_lite.clock import Clock
 from zato_lite.errors import ConfigError, TooManyRequestsError, UnauthorizedError
 from zato_lite.http.message import Request
+from zato_lite.http.refusals import Refusals
 from zato_lite.service.access import ROLES, may_invoke
 from zato_lite.service.message import Caller
 
@@ -292,6 +293,7 @@ class Authenticator:
         self._known: dict[bytes, Admitted] = {}
         self._failures: dict[str, _Failures] = {}
         self._being_hashed = 0
+        self.refusals = Refusals()
         self._checks: dict[bytes, asyncio.Task[Caller]] = {}
 
     def remembered(self, authorization: bytes) -> Admitted | None:

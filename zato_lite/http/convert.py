@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from zato_lite.errors import BadInputError, FieldError, ZatoLiteError
+from zato_lite.errors import BadInputError, FieldError, MethodNotAllowedError, ZatoLiteError
 from zato_lite.http.message import JSON, TEXT, Headers, Request, Response
 from zato_lite.service.message import HttpContext, Outcome
 from zato_lite.wire import decode_strict, encode
@@ -85,7 +85,10 @@ def payload_of(
 
 
 def context_of(
-    request: Request, query: Mapping[str, str | list[str]], params: Mapping[str, str]
+    request: Request,
+    query: Mapping[str, str | list[str]],
+    params: Mapping[str, str],
+    route: str = "",
 ) -> HttpContext:
     """What the service may know of the request."""
     return HttpContext(
@@ -95,6 +98,8 @@ def context_of(
         query,
         Headers(request.headers),
         request.remote_address,
+        route,
+        request.is_secure,
     )
 
 
@@ -147,18 +152,32 @@ def _dress(response: Response, outcome: Outcome) -> None:
 
 def error_response(error: BaseException, cid: str, *, is_cancelled: bool = False) -> Response:
     """What a caller is told of an error: never a traceback, nothing of what is not its affair."""
-    status = getattr(error, "status", _INTERNAL)
-    if is_cancelled:
-        status = _UNAVAILABLE
-    elif isinstance(error, TimeoutError):
-        status = _TIMEOUT
+    status = _status_of(error, is_cancelled=is_cancelled)
     body: dict[str, Any] = {"result": "Error", "cid": cid}
     is_told = isinstance(error, ZatoLiteError) and status != _INTERNAL
     body["details"] = str(error) if is_told else _DETAILS.get(status, UNEXPECTED)
     if isinstance(error, BadInputError) and error.errors:
         body["errors"] = [_field(found) for found in error.errors]
-    headers = getattr(error, "headers", ())
-    return Response(status, encode(body, repr), JSON, tuple(headers), cid)
+    headers = tuple(getattr(error, "headers", ()))
+    if isinstance(error, MethodNotAllowedError):
+        headers += (("Allow", ", ".join(error.allow)),)
+    return Response(status, encode(body, repr), JSON, headers, cid)
+
+
+def status_of(outcome: Outcome) -> int:
+    """The status that is answered for what came of an invocation, if it can be sent."""
+    if outcome.error is not None:
+        return _status_of(outcome.error, is_cancelled=outcome.is_cancelled)
+    return outcome.status_code or 200
+
+
+def _status_of(error: BaseException, *, is_cancelled: bool) -> int:
+    if is_cancelled:
+        return _UNAVAILABLE
+    if isinstance(error, TimeoutError):
+        return _TIMEOUT
+    status: int = getattr(error, "status", _INTERNAL)
+    return status
 
 
 def plain(value: Any) -> Any:

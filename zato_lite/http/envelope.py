@@ -1,7 +1,7 @@
 """The envelope of ``/zato/admin/invoke``: what Zato's own clients send and read. Pure."""
 
 from base64 import b64decode, b64encode
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -11,12 +11,16 @@ from zato_lite.wire import decode, decode_strict, encode
 
 
 class Envelope(msgspec.Struct):
-    """What is to be invoked; the payload is JSON or text in base64."""
+    """What is to be invoked; the payload is JSON or text in base64.
+
+    Attributes:
+        timeout: seconds that it may take, up to a year; 0 for no limit.
+    """
 
     name: str
     payload: str | None = None
     is_async: bool = False
-    timeout: float | None = None
+    timeout: Annotated[float, msgspec.Meta(ge=0, le=31_622_400)] | None = None
 
 
 def opened(body: bytes) -> tuple[Envelope, Any, bytes | None]:

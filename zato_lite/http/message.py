@@ -55,6 +55,9 @@ class Request(msgspec.Struct, eq=False):
     is_secure: bool = False
     memo: Any = None
 
+    def __repr__(self) -> str:
+        return f"<Request {self.method} {self.path}>"
+
 
 class Response(msgspec.Struct, eq=False):
     """What is answered.

@@ -1,8 +1,10 @@
 """The OpenAPI 3.1 description of what is served, made from the services' types: pure."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, NamedTuple
 
+from zato_lite.http.examples import NoExampleError, example_of
 from zato_lite.http.routes import Channel
 
 _ERROR = {
@@ -70,7 +72,8 @@ def description(services: Iterable[Described], version: str) -> dict[str, Any]:
     for service in services:
         takes = _hoisted(service.takes, service.name, schemas)
         gives = _hoisted(service.gives, service.name, schemas)
-        invoked = _operation(service, takes, gives)
+        taken, given = _content(takes, schemas), _content(gives, schemas)
+        invoked = _operation(service, taken, given)
         paths[f"/zato/api/invoke/{service.name}"] = {
             "post": {**invoked, "operationId": service.name}
         }
@@ -106,8 +109,16 @@ def _ping() -> dict[str, Any]:
         "operationId": "ping",
         "summary": "Whether the server answers; for anybody.",
         "security": [],
-        "responses": {**_ok(answer), **_errors()},
+        "responses": {**_ok(_content(answer, {})), **_errors()},
     }
+
+
+def _content(schema: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
+    """JSON of a schema, with an example if there is one."""
+    if schema:
+        with suppress(NoExampleError):
+            return {"schema": schema, "example": example_of(schema, schemas)}
+    return {"schema": schema}
 
 
 def _operation(service: Described, takes: dict[str, Any], gives: dict[str, Any]) -> dict[str, Any]:
@@ -118,7 +129,7 @@ def _operation(service: Described, takes: dict[str, Any], gives: dict[str, Any])
     }
     operation["requestBody"] = {
         "required": bool(service.takes.get("required")),
-        "content": {"application/json": {"schema": takes}},
+        "content": {"application/json": takes},
     }
     return operation
 
@@ -141,9 +152,11 @@ def _add_channel(
             paths.setdefault(channel.path, {})[method] = operation
 
 
-def _ok(schema: dict[str, Any]) -> dict[str, Any]:
-    content: dict[str, Any] = {"application/json": {"schema": schema}}
-    if not schema:  # a service that does not say what it answers may answer with text or bytes
+def _ok(gives: dict[str, Any]) -> dict[str, Any]:
+    content: dict[str, Any] = {"application/json": gives}
+    if not gives[
+        "schema"
+    ]:  # a service that does not say what it answers may answer with text or bytes
         content |= {"text/plain": {"schema": {"type": "string"}}, "application/octet-stream": {}}
     return {"200": {"description": "OK", "content": content}}
 

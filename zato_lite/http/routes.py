@@ -51,10 +51,11 @@ class Channel(NamedTuple):
 
 
 class Found(NamedTuple, Generic[T]):
-    """What answers, and the values of the path's parameters."""
+    """What answers, the values of the path's parameters, and the path as it was declared."""
 
     target: T
     params: Mapping[str, str]
+    route: str = ""
 
 
 class Elsewhere(NamedTuple):
@@ -135,7 +136,7 @@ class Table(Generic[T]):
         if known is None:
             return Elsewhere(allowed(verbs))
         channel, target = known
-        return Found(target, dict(zip(channel.parameters, values, strict=True)))
+        return Found(target, dict(zip(channel.parameters, values, strict=True)), channel.path)
 
     def _add(self, channel: Channel, target: T) -> None:
         node = self._root

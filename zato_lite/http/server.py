@@ -19,6 +19,11 @@ from zato_lite.http.connection import App, Connection
 from zato_lite.http.incoming import Limits
 from zato_lite.http.render import Renderer
 
+_UNSENT = 65_536
+"""Bytes of an answer that the kernel holds before the client's window has room for them.
+
+Without a bound these are megabytes for each client that reads slowly, copied while others wait."""
+
 _log = logging.getLogger(__name__)
 _MAIN = threading.main_thread()
 
@@ -55,8 +60,18 @@ class Server:
         self.sockets: tuple[socket.socket, ...] = ()
         self.refused = 0
         self._listener: asyncio.Server | None = None
+        self._unix: Path | None = None
         self._sweep: asyncio.TimerHandle | None = None
         self._gone: asyncio.Future[None] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it is reached: an address, or a socket's path."""
+        if self._unix is not None:
+            return f"unix:{self._unix}"
+        host = self.sockets[0].getsockname()[0]
+        scheme = "https" if self.tls is not None else "http"
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     @property
     def port(self) -> int:
@@ -83,6 +98,7 @@ class Server:
                 self._listener = await self.loop.create_unix_server(
                     self.connect, str(unix), ssl=self.tls, backlog=backlog
                 )
+                self._unix = unix
             else:
                 self._listener = await self.loop.create_server(
                     self.connect,
@@ -96,6 +112,9 @@ class Server:
             place = str(unix) if unix is not None else f"{host}:{port}"
             raise ConfigError(f"cannot listen on {place}: {error.strerror or error}") from error
         self.sockets = tuple(self._listener.sockets)
+        if unix is None:
+            for plug in self.sockets:  # what is accepted from it has the same
+                plug.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT)
 
     def connect(self) -> Connection:
         """The protocol of a new connection."""
@@ -106,6 +125,8 @@ class Server:
         self.is_stopping = True
         if self._listener is not None:
             self._listener.close()
+        if self._unix is not None:
+            self._unix.unlink(missing_ok=True)
         for connection in tuple(self.connections):
             connection.stop()
         if not await self._all_gone(grace):

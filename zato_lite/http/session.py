@@ -8,6 +8,7 @@ from zato_lite.errors import BadInputError, UnauthorizedError, ZatoLiteError
 from zato_lite.http.auth import SESSION_SECONDS, Authenticator, Deed
 from zato_lite.http.guard import refuse_other_sites
 from zato_lite.http.message import Request, Response
+from zato_lite.http.refusals import outcome
 from zato_lite.http.routes import Route
 from zato_lite.service.message import Caller
 from zato_lite.wire import decode_strict, encode
@@ -37,7 +38,10 @@ def session_routes(authenticator: Authenticator) -> list[Route]:
                 login.username, login.password, request.remote_address
             )
         except ZatoLiteError:
-            await authenticator.audit(Deed(login.username, "login", "", "refused"), request)
+            now = authenticator.clock.monotonic()
+            if times := authenticator.refusals.take(request.remote_address, now):
+                deed = Deed(login.username, "login", "", outcome("refused", times))
+                await authenticator.audit(deed, request)
             raise
         await authenticator.audit(Deed(login.username, "login", "", "ok"), request)
         known = (await authenticator.check(b"Session " + token.encode(), "")).caller

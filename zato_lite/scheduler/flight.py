@@ -10,6 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from zato_lite.clock import to_datetime
+from zato_lite.redaction import redacted
 from zato_lite.service.message import Invocation, JobContext, Outcome
 from zato_lite.service.payload import payload_of
 from zato_lite.store.jobs import kind_of
@@ -71,6 +72,7 @@ class Flight(msgspec.Struct, gc=False):
             channel="async" if fire.kind == "async" else "scheduler",
             job=context_of(fire) if fire.job_id else None,
             sink=self.keep,
+            until=fire.started_at + self.timeout_ms * 1000,
         )
 
     def keep(self, record: logging.LogRecord) -> None:
@@ -161,7 +163,10 @@ def _moment(slot: Instant) -> datetime:
 
 
 def _kept(payload: Any) -> tuple[AttemptOutcome, str | None, str | None]:
-    """The result as it is kept; one that has no JSON form, or too much of it, is an error."""
+    """The result as it is kept, without secrets; one that has no JSON form is an error.
+
+    So is one of which there is too much.
+    """
     try:
         text = encode(payload, _plain)
     except Exception as error:  # noqa: BLE001 - whatever a payload's own code may raise
@@ -169,7 +174,7 @@ def _kept(payload: Any) -> tuple[AttemptOutcome, str | None, str | None]:
     if len(text) > LARGEST_RESULT:
         words = f"the result is {len(text)} bytes, and {LARGEST_RESULT} are kept at most"
         return "error", words, None
-    return "ok", None, text.decode()
+    return "ok", None, redacted(text.decode())
 
 
 def _plain(value: Any) -> Any:
@@ -185,7 +190,7 @@ def _message(record: logging.LogRecord) -> str:
         text = str(record.msg)
     if record.exc_info:
         text += "\n" + "".join(traceback.format_exception(*record.exc_info))
-    return _sound(text[:LONGEST_LINE])
+    return _sound(redacted(text)[:LONGEST_LINE])
 
 
 def _sound(text: str) -> str:
@@ -198,4 +203,5 @@ def _trace(error: BaseException) -> str:
         text = "".join(traceback.format_exception(error))
     except Exception:  # noqa: BLE001 - an exception may break its own words
         text = type(error).__name__
+    text = redacted(text)
     return _sound(text if len(text) <= LONGEST_ERROR else "…" + text[-LONGEST_ERROR:])

@@ -18,6 +18,7 @@ from zato_lite.scheduler import tidying
 from zato_lite.scheduler.node import NODES_EVERY, NODES_SELDOM, Node
 from zato_lite.scheduler.runway import Run, Runway
 from zato_lite.scheduler.settler import RETRY_S, Settler
+from zato_lite.scheduler.tally import Tally
 from zato_lite.scheduler.tidying import TIDY_EVERY, until
 from zato_lite.store import claims, jobs, nodes, takeover
 from zato_lite.store.claims import Claimed
@@ -61,6 +62,9 @@ class Scheduler:
         node_name: what this process is called among others on the same database.
         grace: seconds that runs in flight are given to end when the scheduler stops.
         locks: how it is known which processes are alive; without them, this one is alone.
+
+    Attributes:
+        ticks: how often it looked for what is due.
     """
 
     def __init__(
@@ -102,6 +106,7 @@ class Scheduler:
         self._is_idle = False
         self._downtime: Downtime | None = None
         self._troubles: dict[str, Repeats] = {}
+        self.ticks = 0
 
     # Life
 
@@ -180,6 +185,7 @@ class Scheduler:
 
     async def tick(self) -> None:
         """Claim what is due once, and start what it is time for."""
+        self.ticks += 1
         self._wake_at = self._next_due = None  # whatever changes from now on, this may miss it
         place, more, exact = claims.PLACE, True, None
         claimed: Claimed | None = None
@@ -439,6 +445,11 @@ class Scheduler:
     def refused(self) -> int:
         """How many results came too late."""
         return self._settler.refused
+
+    @property
+    def tally(self) -> Tally:
+        """How attempts ended that were made here."""
+        return self._settler.tally
 
     @property
     def in_flight(self) -> int:

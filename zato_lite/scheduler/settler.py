@@ -10,6 +10,7 @@ from zato_lite.errors import UnavailableError
 from zato_lite.log import Repeats
 from zato_lite.scheduler.node import Node
 from zato_lite.scheduler.runway import Runway
+from zato_lite.scheduler.tally import Tally
 from zato_lite.store import settling, takeover
 from zato_lite.store.jobs import NOBODY, Begun
 from zato_lite.store.ports import Database
@@ -37,6 +38,7 @@ class Settler:
 
     Attributes:
         refused: how many results came too late.
+        tally: how attempts ended.
 
     Args:
         accept: takes new runs that follow from an outcome.
@@ -58,6 +60,7 @@ class Settler:
         self._runway, self._accept, self._claim_along = runway, accept, claim_along
         self.refused = 0
         self._rest = asyncio.Event()
+        self.tally = Tally()
         self._done: list[Ended] = []
         self._unkept = 0
         self._flush_is_due = self._is_awaited = False
@@ -152,7 +155,9 @@ class Settler:
             return
         if self._failures.count:
             _log.warning("settling goes on", extra={"failures": self._failures.over()})
-        for ended in settlement.refused:
+        late = settlement.refused
+        self.tally.add([one for one in batch if one not in late] if late else batch)
+        for ended in late:
             self.refused += 1
             fields = {"job": ended.fire.job.name, "run": ended.fire.number}
             _log.warning("late result refused", extra=fields)

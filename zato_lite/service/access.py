@@ -1,5 +1,7 @@
 """Who may invoke what: deny by default, decided from the caller and the service's name alone."""
 
+import re
+from collections.abc import Collection, Iterable
 from fnmatch import fnmatchcase
 
 from zato_lite.service.message import Caller
@@ -47,4 +49,67 @@ def may_invoke(caller: Caller, service: str) -> bool:
     least = ROLES.index(needed_role(service))
     if not any(role in caller.roles for role in ROLES[least:]):
         return False
-    return not caller.patterns or any(fnmatchcase(service, p) for p in caller.patterns)
+    return fits(service, caller.patterns)
+
+
+def fits(service: str, patterns: Collection[str]) -> bool:
+    """Whether the service is one of those that the patterns confine to; none do not confine."""
+    return not patterns or any(fnmatchcase(service, pattern) for pattern in patterns)
+
+
+def beyond(caller: Caller, roles: Iterable[str], patterns: Iterable[str]) -> str:
+    """Which of these rights the caller does not have, in words; nothing when it has them all.
+
+    Nobody hands out, or takes over, what is not theirs. No patterns stand for all services.
+    """
+    own = max((ROLES.index(role) for role in caller.roles if role in ROLES), default=-1)
+    for role in roles:
+        if role not in ROLES or ROLES.index(role) > own:
+            return f"the role {role} is above its own"
+    if not caller.patterns:
+        return ""
+    theirs = f"its own patterns ({', '.join(caller.patterns)})"
+    wanted = tuple(patterns)
+    if not wanted:
+        return f"no patterns, which is all services, is more than {theirs}"
+    for pattern in wanted:
+        if not any(is_within(pattern, bound) for bound in caller.patterns):
+            return f"`{pattern}` is not within {theirs}"
+    return ""
+
+
+_PIECE = re.compile(r"\[!?\]?[^\]]*\]|.", re.DOTALL)
+
+
+def is_within(pattern: str, bound: str) -> bool:
+    """Whether whatever the pattern fits, the bound fits too; in doubt, not."""
+    wide: list[str] = _PIECE.findall(bound)
+    reached = _with_stars(wide, {0})
+    for piece in _PIECE.findall(pattern):
+        reached = _with_stars(
+            wide,
+            {at if wide[at] == "*" else at + 1 for at in reached if _takes(wide[at:], piece)},
+        )
+    return len(wide) in reached
+
+
+def _with_stars(wide: list[str], places: set[int]) -> set[int]:
+    """These places in a pattern, and those behind the stars there, which may stand for nothing."""
+    found = set(places)
+    for at, piece in enumerate(wide):
+        if piece == "*" and at in found:
+            found.add(at + 1)
+    return found
+
+
+def _takes(wide: list[str], piece: str) -> bool:
+    """Whether the first piece of a pattern takes all that a piece of another one fits."""
+    if not wide:
+        return False
+    if wide[0] == "*" or wide[0] == piece:
+        return True
+    if piece == "*" or len(piece) > 1:  # of any length, or one of several
+        return wide[0] == "?" and piece != "*"
+    if piece == "?":
+        return False
+    return fnmatchcase(piece, wide[0])

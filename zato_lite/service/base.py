@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import Future
 from datetime import datetime
 from functools import partial
@@ -101,6 +101,10 @@ class Door(Provider, Protocol):
 
     def invoke_async(self, job: Job, cid: str) -> Coroutine[Any, Any, int]:
         """Run a service once, durably; the run's id."""
+        ...
+
+    def time_left(self, service: "Service[Any, Any]") -> float | None:
+        """Seconds until the service's time is up; None for no limit."""
         ...
 
 
@@ -246,6 +250,9 @@ class Service(Generic[In, Out]):
 
     output: ClassVar[Any] = None
     """What it gives, declared in the same ways."""
+
+    takes: ClassVar[Mapping[str, Any] | None] = None
+    """A JSON Schema to describe it with, of one that reads its payload by itself."""
 
     # What the invoker sets for each invocation. Slots without defaults in the class: Python
     # reads and writes those fastest.
@@ -415,6 +422,15 @@ class Service(Generic[In, Out]):
     def cid(self) -> str:
         """The correlation id: the same in all invocations that come of one from outside."""
         return self._origin.cid
+
+    @property
+    def time_left(self) -> float | None:
+        """Seconds until the time of this invocation is up; None when it has no limit.
+
+        It is the nearest of all limits: of the invocation itself, of those above it, of the HTTP
+        request (``Request-Timeout``), of the run of a job (``max_execution_time_ms``).
+        """
+        return self._door.time_left(self)
 
     @property
     def request(self) -> Request[In]:

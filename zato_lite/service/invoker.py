@@ -114,6 +114,7 @@ class Invoker:
             service = self._first(entry, invocation, cid)
             token = _CONTEXT.set(service._origin)
             if timeout is not None:
+                now = self._monotonic()  # not whoever's clock: it is compared with this one
                 service._deadline = now + timeout
             if entry.is_typed:
                 read_first_input(service, entry, invocation)
@@ -299,6 +300,14 @@ class Invoker:
     def now(self) -> datetime:
         """Wall time, aware."""
         return to_datetime(self._clock.now())
+
+    def time_left(self, service: Service[Any, Any]) -> float | None:
+        """Seconds until the service's time is up; None for no limit."""
+        deadline, until = _deadline_of(service), service._origin.invocation.until
+        left = [] if deadline is None else [deadline - self._monotonic()]
+        if until is not None:
+            left.append((until - self._clock.now()) / 1e6)
+        return min(left, default=None)
 
     async def invoke_async(self, job: Job, cid: str) -> int:
         """Run a service once, durably; the run's id."""

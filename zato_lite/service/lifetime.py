@@ -141,8 +141,13 @@ def _after(job_type: str) -> tuple[str, ...]:
 def _handle(service: Service[Any, Any], entry: Entry) -> Any:
     http = service.http
     if http is not None and entry.verbs:
-        if http.method in entry.verbs:
-            return getattr(service, f"handle_{http.method}")()
+        method = http.method
+        if method == "HEAD" and "HEAD" not in entry.verbs:
+            method = "GET"  # whose answer it is, less the body
+        if method in entry.verbs:
+            return getattr(service, f"handle_{method}")()
         if not entry.has_handle:
-            raise MethodNotAllowedError(f"Service `{entry.name}` does not answer {http.method}")
+            allow = {*entry.verbs, *(("HEAD",) if "GET" in entry.verbs else ())}
+            text = f"Service `{entry.name}` does not answer {http.method}"
+            raise MethodNotAllowedError(text, sorted(allow))
     return service.handle()

@@ -30,7 +30,12 @@ SYSTEM = Caller("system", frozenset({"admin"}))
 
 
 class HttpContext(msgspec.Struct, frozen=True):
-    """The HTTP request behind an invocation; header names are lower-case."""
+    """The HTTP request behind an invocation; header names are lower-case.
+
+    Attributes:
+        route: the path as it was declared, with ``{…}`` where it varies; empty if it is the path.
+        is_secure: it came over TLS.
+    """
 
     method: str
     path: str
@@ -38,6 +43,8 @@ class HttpContext(msgspec.Struct, frozen=True):
     query: Mapping[str, str | list[str]]
     headers: Mapping[str, str]
     remote_address: str = ""
+    route: str = ""
+    is_secure: bool = False
 
 
 class JobContext(msgspec.Struct, frozen=True, gc=False):
@@ -72,6 +79,7 @@ class Invocation(msgspec.Struct):
             ``request.raw_request`` is the payload itself.
         cid: correlation id; travels along inner calls. Empty: a new one is made.
         timeout: seconds that it may take, or None.
+        until: the instant at which whoever invokes it will cut it off by itself, or None.
         path: names of the invocations it is nested in already, outermost first.
         sink: where the lines go that are logged in it, besides the log; None for nowhere.
     """
@@ -87,6 +95,7 @@ class Invocation(msgspec.Struct):
     http: HttpContext | None = None
     path: tuple[str, ...] = ()
     sink: Sink | None = None
+    until: int | None = None
 
 
 class Outcome(msgspec.Struct):

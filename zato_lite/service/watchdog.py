@@ -7,10 +7,15 @@ import logging
 import sys
 import threading
 import traceback
+from collections import deque
+from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import NamedTuple, Self
 
+from zato_lite.clock import SystemClock
 from zato_lite.service.base import Service
+
+_LOOKS = 120
 
 _log = logging.getLogger(__name__)
 
@@ -35,12 +40,17 @@ class Watchdog:
 
     Args:
         limit: seconds that the loop may not turn.
+        monotonic: seconds, by a clock that nobody sets.
+
+    Attributes:
         stalls: what was seen, the last one at the end.
     """
 
-    def __init__(self, limit: float = 1.0) -> None:
+    def __init__(self, limit: float = 1.0, monotonic: Callable[[], float] | None = None) -> None:
         self.limit = limit
         self.stalls: list[Stall] = []
+        self._monotonic = monotonic or SystemClock().monotonic
+        self._lags: deque[float] = deque(maxlen=_LOOKS)
         self._turned = threading.Event()
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
@@ -65,6 +75,11 @@ class Watchdog:
     ) -> None:
         self._over.set()
 
+    @property
+    def lag(self) -> float:
+        """Seconds that a sign of the loop took at most, of the latest hundred or so."""
+        return max(self._lags, default=0.0)
+
     def _watch(
         self, loop: asyncio.AbstractEventLoop, ident: int, starter: FrameType | None
     ) -> None:
@@ -75,6 +90,7 @@ class Watchdog:
             if look % ASK_AT_REST and sys._current_frames().get(ident) is starter:
                 continue
             self._turned.clear()
+            asked = self._monotonic()
             try:
                 loop.call_soon_threadsafe(self._turned.set)
             except RuntimeError:  # the loop is closed
@@ -83,6 +99,7 @@ class Watchdog:
                 self._tell(sys._current_frames().get(ident))
                 while not self._turned.wait(self.limit) and not self._over.is_set():
                     pass
+            self._lags.append(self._monotonic() - asked)
 
     def _tell(self, frame: FrameType | None) -> None:
         stall = Stall(self.limit, _service_in(frame), "".join(traceback.format_stack(frame)))

@@ -13,6 +13,9 @@ KEEP_RUNS = 10_000
 KEEP_ONE_TIME_DAYS = 7.0
 """For jobs that do not say it themselves."""
 
+KEEP_AUDIT = 1_000_000
+"""Lines of the audit log."""
+
 AT_ONCE = 500
 JOBS_AT_ONCE = 50
 _DAY = 86_400 * SECOND
@@ -32,6 +35,11 @@ def sweep(connection: Connection, now: Instant, place: int) -> Swept:
         job_id = one(connection, "SELECT min(job_id) FROM run WHERE job_id > ?", (place,))
         if job_id is None:
             _purge(connection)
+            execute(
+                connection,
+                "DELETE FROM audit WHERE id <= (SELECT max(id) FROM audit) - ?",
+                (KEEP_AUDIT,),
+            )
             return Swept(gone, None)
         found = _sweep_job(connection, job_id, now, AT_ONCE - gone)
         gone += found

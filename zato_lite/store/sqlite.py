@@ -142,6 +142,11 @@ class SqliteStore:
             return "the last commit failed; nothing is acknowledged until it is reopened"
         return self.damage
 
+    @property
+    def queued(self) -> tuple[int, int]:
+        """How many writes and reads wait for their thread."""
+        return self._writes.qsize(), self._reads.qsize()
+
     # Life
 
     def open(self, now: int) -> None:
@@ -456,7 +461,7 @@ def _pragma(connection: apsw.Connection, setting: str) -> None:
     connection.execute(f"PRAGMA {setting}").fetchall()
 
 
-def copy(source: apsw.Connection, target: Path) -> None:
+def copy(source: _Connection, target: Path) -> None:
     """Write what a database holds to a new file, in one read, which no commit makes begin again.
 
     Raises:
@@ -490,7 +495,7 @@ def let_go(path: Path) -> bool:
 
 
 @contextmanager
-def open_file(path: str | Path, *, to_read: bool = False) -> Iterator[apsw.Connection]:
+def open_file(path: str | Path, *, to_read: bool = False) -> Iterator["_Connection"]:
     """A connection to a file that is there, and that is left as it is.
 
     Raises:
@@ -498,7 +503,7 @@ def open_file(path: str | Path, *, to_read: bool = False) -> Iterator[apsw.Conne
     """
     flags = apsw.SQLITE_OPEN_READONLY if to_read else apsw.SQLITE_OPEN_READWRITE
     with _in_our_words(str(path)):
-        connection = apsw.Connection(str(path), flags=flags)
+        connection = _Connection(str(path), flags=flags)
         connection.set_busy_timeout(BUSY_MS)
     try:
         yield connection

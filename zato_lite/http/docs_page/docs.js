@@ -19,29 +19,6 @@ function resolved(schema, all, depth = 0) {
   return Object.fromEntries(Object.entries(schema).map(([k, v]) => [k, resolved(v, all, depth)]));
 }
 
-function example(schema) {
-  if ("example" in schema) return schema.example;
-  if ("default" in schema) return schema.default;
-  if ("const" in schema) return schema.const;
-  if (schema.enum) return schema.enum[0];
-  const one = schema.anyOf?.find((item) => item.type !== "null");
-  if (one) return example(one);
-  switch (Array.isArray(schema.type) ? schema.type[0] : schema.type) {
-    case "object":
-      return Object.fromEntries(
-        Object.entries(schema.properties ?? {})
-          .filter(([name]) => (schema.required ?? []).includes(name))
-          .map(([name, inner]) => [name, example(inner)]),
-      );
-    case "array": return schema.items ? [example(schema.items)] : [];
-    case "integer": case "number": return 0;
-    case "boolean": return false;
-    case "null": return null;
-    case "string": return schema.format === "date-time" ? "2030-01-01T00:00:00Z" : "";
-    default: return {};
-  }
-}
-
 async function ask(verb, path, parameters, body, output) {
   for (const [name, input] of parameters) path = path.replace(`{${name}}`, encodeURIComponent(input.value));
   output.textContent = "…";
@@ -63,11 +40,13 @@ function inside(path, verb, operation, schemas) {
     parts.push(input);
     return [parameter.name, input];
   });
-  const takes = operation.requestBody?.content["application/json"].schema;
+  const taken = operation.requestBody?.content["application/json"];
+  const takes = taken?.schema;
   let body = null;
   if (takes) {
     const schema = resolved(takes, schemas);
-    body = make("textarea", { value: JSON.stringify(example(schema), null, 2), ariaLabel: "Request" });
+    const value = JSON.stringify(taken.example ?? {}, null, 2);
+    body = make("textarea", { value, rows: Math.min(value.split("\n").length + 1, 20), ariaLabel: "Request" });
     parts.push(make("h2", { textContent: "Request" }), body);
     if (schema.properties) parts.push(make("pre", { textContent: JSON.stringify(schema.properties, null, 2) }));
   }

@@ -1,0 +1,264 @@
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+
+from zato_lite.clock import SystemClock
+from zato_lite.config import Server, Settings, Store
+from zato_lite.http.app import HttpApp
+from zato_lite.http.auth import new_key
+from zato_lite.http.events import Event, EventLog
+from zato_lite.http.message import Request, Response
+from zato_lite.log import RunCapture
+from zato_lite.service.base import Service
+from zato_lite.serving import open_server
+from zato_lite.testing.app import Sandbox, sandbox
+
+JOB = "zato.scheduler.job"
+
+
+class Talk(Service[Any, Any]):
+    """Logs a line, waits until it may go on, and logs another one."""
+
+    name = "crm.talk"
+    may_go_on: asyncio.Event
+
+    async def handle(self) -> None:
+        self.logger.info("first")
+        await Talk.may_go_on.wait()
+        self.logger.warning("last")
+
+
+async def taken(log: EventLog, since: int | None, count: int) -> list[tuple[int, str]]:
+    """The first events of a subscription; beats are left out."""
+    found = []
+    async with aclosing(log.subscribe(since)) as stream:
+        async for event in stream:
+            if event is not None:
+                found.append((event.number, event.kind))
+            if len(found) == count:
+                break
+    return found
+
+
+# What is kept
+
+
+async def test_events_of_a_later_process_are_later_and_what_was_between_is_a_gap() -> None:
+    before = EventLog(beat=0.01, now=lambda: 1_000)
+    before.publish("a", {})
+    before.publish("b", {})
+    assert await taken(before, 999, 2) == [(1_000, "a"), (1_001, "b")]
+
+    after = EventLog(beat=0.01, now=lambda: 5_000)
+    async with aclosing(after.subscribe(1_001)) as stream:
+        gap = await anext(stream)
+        after.publish("c", {})
+        following = await anext(stream)
+
+    assert gap == Event(5_000, "gap", b"{}")
+    assert following is not None
+    assert (following.number, following.kind) == (5_001, "c")
+    assert await taken(after, 5_000, 1) == [(5_001, "c")]
+
+
+async def test_who_comes_back_too_late_is_told_of_a_gap() -> None:
+    log = EventLog(beat=0.01)
+    async with aclosing(log.subscribe(None)) as stream:
+        first = asyncio.ensure_future(anext(stream))
+        await asyncio.sleep(0)
+        for number in range(1, 2_101):
+            log.publish("run", number)
+        await first
+
+    found = await taken(log, 50, 3)
+    assert found == [(1_100, "gap"), (1_101, "run"), (1_102, "run")]
+    assert await taken(log, 2_000, 1) == [(2_001, "run")]
+
+
+async def test_who_listens_too_slowly_is_told_of_a_gap() -> None:
+    log = EventLog(beat=0.01)
+    async with aclosing(log.subscribe(None)) as stream:
+        waiting = asyncio.ensure_future(anext(stream))
+        await asyncio.sleep(0)
+        log.publish("run", 1)
+        await waiting
+        for number in range(2, 1_503):
+            log.publish("run", number)
+
+        gap, event = await anext(stream), await anext(stream)
+
+    assert gap == Event(502, "gap", b"{}")
+    assert event is not None
+    assert event.number == 503
+
+
+# Over HTTP
+
+
+class World:
+    """A whole app, and the streams that were opened."""
+
+    def __init__(self, it: Sandbox, http: HttpApp) -> None:
+        self.it, self.http = it, http
+        self.streams: list[Any] = []
+
+    async def key(self, *patterns: str) -> str:
+        """A viewer's key, confined to the patterns."""
+        key = new_key()
+        people = self.it.app.people
+        await people.save_key(key.name, key.hash, frozenset({"viewer"}), patterns, active=True)
+        return key.text
+
+    async def open(self, key: str, path: str, last: int | None = None) -> Response:
+        """Ask for a stream."""
+        headers = {b"host": b"localhost", b"x-api-key": key.encode()}
+        if last is not None:
+            headers[b"last-event-id"] = b"%d" % last
+        plain, _, query = path.partition("?")
+        response = await self.http(
+            Request("GET", plain, query.encode(), headers, b"", "127.0.0.1", plain)
+        )
+        if response.stream is not None:
+            self.streams.append(response.stream)
+        return response
+
+    async def pieces(self, response: Response, count: int) -> list[str]:
+        """The next pieces of a stream; beats are left out, and so is its beginning."""
+        assert response.stream is not None
+        found: list[str] = []
+        async with asyncio.timeout(10):
+            async for piece in response.stream:
+                if not piece.startswith((b":", b"retry")):
+                    found.append(piece.decode())
+                if len(found) == count:
+                    break
+        return found
+
+
+@pytest.fixture
+def log(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """The log, with each run's own lines kept, as a server has it."""
+    capture, root = RunCapture(), logging.getLogger()
+    root.addHandler(capture)
+    caplog.set_level(logging.INFO)
+    yield
+    root.removeHandler(capture)
+
+
+@pytest.fixture
+async def world(log: None) -> AsyncIterator[World]:
+    Talk.may_go_on = asyncio.Event()
+    settings = Settings(store=Store("sqlite:///:memory:"), server=Server(grace=0.0, port=0))
+    async with sandbox(Talk, settings=settings) as it:
+        app = it.app._replace(clock=SystemClock(), events=EventLog(beat=0.01))
+        async with open_server(app, {"ZATO_LITE_ADMIN_PASSWORD": "secret"}) as server:
+            assert isinstance(server.app, HttpApp)
+            it.app = app
+            world = World(it, server.app)
+            yield world
+            Talk.may_go_on.set()
+            for stream in world.streams:
+                await stream.aclose()
+
+
+async def test_who_is_confined_to_some_services_is_told_of_those(world: World) -> None:
+    confined = await world.open(await world.key("crm.*"), "/zato/events")
+    other = await world.open(await world.key(), "/zato/events")
+    waiting = [
+        asyncio.ensure_future(world.pieces(one, n)) for one, n in ((confined, 2), (other, 3))
+    ]
+    while world.it.app.events.listeners < 2:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+
+    for service in ("billing.pay", "crm.talk"):
+        world.it.app.events.publish("run-started", {"service": service})
+    world.it.app.events.publish("deployment", {})
+
+    assert await waiting[0] == [
+        'id: 2\nevent: run-started\ndata: {"service":"crm.talk"}\n\n',
+        "id: 3\nevent: deployment\ndata: {}\n\n",
+    ]
+    assert [piece.split()[1] for piece in await waiting[1]] == ["1", "2", "3"]
+
+
+async def test_a_stream_ends_when_its_caller_would_not_be_let_in_any_more(world: World) -> None:
+    key = await world.key()
+    stream = (await world.open(key, "/zato/events")).stream
+    assert stream is not None
+    await anext(stream)
+
+    await world.it.invoke("zato.security.key.delete", {"name": key.split("_")[1]})
+
+    async with asyncio.timeout(10):
+        left = [piece async for piece in stream]
+    assert set(left) <= {b": nothing new\n\n"}
+    assert (await world.open(key, "/zato/events")).status == 401
+
+
+async def started(world: World) -> int:
+    """The id of a job whose first run is in flight and has logged a line."""
+    job = {
+        "name": "talks",
+        "service": "crm.talk",
+        "job_type": "one_time",
+        "start_date": "2020-01-01",
+    }
+    job_id: int = (await world.it.invoke(f"{JOB}.create", job))["id"]
+    await world.it.app.scheduler.tick()
+    asked = {"job_id": job_id, "current_run": 1}
+    async with asyncio.timeout(10):
+        while "first" not in str(  # noqa: ASYNC110
+            await world.it.invoke(f"{JOB}.get-log-entries", asked)
+        ):
+            await asyncio.sleep(0)
+    return job_id
+
+
+async def test_the_log_of_a_run_is_followed_to_its_end_and_can_be_taken_up_again(
+    world: World,
+) -> None:
+    key = await world.key()
+    path = f"/zato/events/log?job_id={await started(world)}&current_run=1"
+    response = await world.open(key, path)
+    begun = await world.pieces(response, 2)
+    Talk.may_go_on.set()
+    rest = await world.pieces(response, 9)
+
+    assert response.content_type == "text/event-stream"
+    assert begun[1].startswith("id: 2\nevent: line\ndata: {")
+    assert '"message":"first"' in begun[1]
+    assert '"level":"WARNING","message":"last"' in rest[0]
+    assert rest[-1] == "event: end\ndata: {}\n\n"
+    whole = await world.pieces(await world.open(key, path), 9)
+    assert whole == [*begun, *rest]
+    assert await world.pieces(await world.open(key, path, last=2), 9) == rest
+    lines = len(whole) - 1
+    assert (await world.open(key, path, last=lines)).status == 204
+
+
+async def test_the_log_of_a_run_is_for_who_may_read_it_otherwise(world: World) -> None:
+    path = f"/zato/events/log?job_id={await started(world)}&current_run=1"
+    reader = await world.key(f"{JOB}.get-run-detail", f"{JOB}.get-log-entries")
+
+    for patterns in (("crm.*",), (f"{JOB}.get-run-detail",)):
+        assert (await world.open(await world.key(*patterns), path)).status == 403
+    assert (await world.open(reader, path)).status == 200
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ("", 400),
+        ("?job_id=x&current_run=1", 400),
+        ("?job_id=1", 400),
+        ("?job_id=1&job_id=2&current_run=1", 400),
+        ("?job_id=%FF&current_run=1", 400),
+        ("?job_id=999&current_run=1", 404),
+    ],
+)
+async def test_a_run_that_there_is_not_has_no_log(world: World, query: str, status: int) -> None:
+    assert (await world.open(await world.key(), f"/zato/events/log{query}")).status == status

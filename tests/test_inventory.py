@@ -1,0 +1,244 @@
+"""Everything there is to be asked for over HTTP, and who may: a list, so that nothing slips in.
+
+The app is whole: real services, real credentials, a real store. Whatever is new has to be put into
+one of these tables, which is when its author decides who may have it.
+"""
+
+import json
+from base64 import b64encode
+from collections.abc import AsyncIterator
+from typing import Any, NamedTuple
+
+import pytest
+
+from zato_lite.clock import SystemClock
+from zato_lite.config import Server, Settings, Store
+from zato_lite.http.app import HttpApp
+from zato_lite.http.auth import new_key
+from zato_lite.http.message import Request
+from zato_lite.service.base import Service
+from zato_lite.service.registry import Entry
+from zato_lite.serving import open_server
+from zato_lite.testing.app import sandbox
+
+ROLES = ("viewer", "operator", "editor", "admin")
+JOB = "zato.scheduler.job"
+
+ANYBODY = {
+    ("GET", "/healthz"),
+    ("GET", "/readyz"),
+    ("GET", "/zato/ping"),
+    ("POST", "/zato/session"),
+    ("DELETE", "/zato/session"),
+}
+ROUTES = ANYBODY | {
+    ("GET", "/zato/session"),
+    ("POST", "/zato/admin/invoke"),
+    ("GET", "/zato/events"),
+    ("GET", "/zato/events/log"),
+    ("GET", "/metrics"),
+    ("GET", "/openapi.json"),
+    ("GET", "/docs"),
+    ("GET", "/docs/"),
+    ("GET", "/docs/index.html"),
+    ("GET", "/docs/docs.css"),
+    ("GET", "/docs/docs.js"),
+}
+ODD = ("health", "healthz", "ready", "readyz", "static", "login", "docs", "metrics", "ping",
+       "zato", "session", "openapi.json", "events")  # fmt: skip
+"""Names of services that look like what may be open."""
+
+SERVICES = {
+    "viewer": {
+        "demo.ping", "zato.ping", "zato.scheduler.calendar.get-by-name",
+        "zato.scheduler.calendar.get-list", f"{JOB}.get-by-id", f"{JOB}.get-by-name",
+        f"{JOB}.get-current-state", f"{JOB}.get-history", f"{JOB}.get-last-run-list",
+        f"{JOB}.get-ledger", f"{JOB}.get-list", f"{JOB}.get-log-entries", f"{JOB}.get-run-detail",
+        f"{JOB}.get-upcoming", f"{JOB}.simulate", f"{JOB}.validate", f"{JOB}.why",
+        "zato.scheduler.status", "zato.service.get-by-name",
+        "zato.service.get-deployment-info-list", "zato.service.get-list",
+        "zato.service.is-deployed",
+    },
+    "operator": {
+        "demo.echo", "demo.sleep", "helpers.echo", "pub.helpers.input-logger", "pub.zato.ping",
+        "test.raise", "zato.helpers.echo", "zato.helpers.input-logger",
+        "zato.helpers.raw-request-logger", f"{JOB}.backfill", f"{JOB}.cancel-run",
+        f"{JOB}.execute", f"{JOB}.pause", f"{JOB}.resume", f"{JOB}.retry-run",
+        f"{JOB}.set-active-status", f"{JOB}.skip-next", "zato.service.invoke",
+        *ODD, "crm.customer",
+    },
+    "editor": {
+        "zato.scheduler.calendar.create", "zato.scheduler.calendar.delete",
+        "zato.scheduler.calendar.edit", f"{JOB}.apply", f"{JOB}.check-silent", f"{JOB}.create",
+        f"{JOB}.create-many", f"{JOB}.delete", f"{JOB}.edit", f"{JOB}.export", f"{JOB}.import",
+        "zato.scheduler.pause", "zato.scheduler.resume",
+    },
+    "admin": {
+        "zato.audit.get-list", "zato.hot-deploy.create", "zato.notify.email",
+        "zato.notify.webhook", "zato.ping2", "zato.security.key.create",
+        "zato.security.key.delete", "zato.security.key.get-list", "zato.security.user.create",
+        "zato.security.user.delete", "zato.security.user.edit", "zato.security.user.get-list",
+        "zato.service.edit",
+    },
+}  # fmt: skip
+"""Which role is the least that may invoke each service."""
+
+
+class Customer(Service[Any, Any]):
+    name = "crm.customer"
+    rest = ("GET /customers/{id}", "/any")
+
+    async def handle(self) -> None:
+        self.response.payload = {}
+
+
+class World(NamedTuple):
+    """A whole app, a key for each role, and one without any."""
+
+    http: HttpApp
+    keys: dict[str, str]
+    entries: dict[str, Entry]
+
+    async def ask(
+        self, key: str | None, method: str, path: str, body: bytes = b"{}"
+    ) -> tuple[int, dict[str, str], bytes]:
+        """Ask with a key, or with nothing."""
+        headers = {b"host": b"localhost"}
+        if key is not None:
+            headers[b"x-api-key"] = self.keys[key].encode()
+        plain, _, query = path.partition("?")
+        request = Request(method, plain, query.encode(), headers, body, "127.0.0.1", plain)
+        response = await self.http(request)
+        if response.stream is not None:
+            await response.stream.aclose()  # type: ignore[attr-defined]
+        return response.status, dict(response.headers), response.body
+
+    @property
+    def calls(self) -> int:
+        """How many services were invoked so far."""
+        return sum(entry.calls for entry in self.entries.values())
+
+
+@pytest.fixture(scope="module")
+def settings() -> Settings:
+    return Settings(
+        store=Store("sqlite:///:memory:"),
+        server=Server(grace=0.0, port=0, channels={"GET /configured": "demo.echo"}),
+    )
+
+
+@pytest.fixture
+async def world(settings: Settings) -> AsyncIterator[World]:
+    odd = [type(f"Odd{n}", (Customer,), {"name": name, "rest": ()}) for n, name in enumerate(ODD)]
+    async with sandbox(Customer, *odd, settings=settings) as it:
+        app = it.app._replace(clock=SystemClock())
+        keys = {}
+        for role in (*ROLES, ""):
+            key = new_key()
+            roles = frozenset({role}) if role else frozenset[str]()
+            await app.people.save_key(key.name, key.hash, roles, (), active=True)
+            keys[role] = key.text
+        async with open_server(app, {"ZATO_LITE_ADMIN_PASSWORD": "secret"}) as server:
+            http = server.app
+            assert isinstance(http, HttpApp)
+            yield World(http, keys, app.registry.entries)
+
+
+def ways(service: str) -> list[tuple[str, str, bytes]]:
+    """All ways to invoke a service over HTTP."""
+    verbs = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "BREW")
+    invoke = [(verb, f"/zato/api/invoke/{service}", b"{}") for verb in verbs]
+    plain = {"name": service, "payload": b64encode(b"{}").decode()}
+    envelopes = [plain, {**plain, "is_async": True}]
+    found = [*invoke, *(("POST", "/zato/admin/invoke", json.dumps(e).encode()) for e in envelopes)]
+    if service == "crm.customer":
+        found += [("GET", "/customers/7", b""), ("HEAD", "/customers/7", b"")]
+        found += [(verb, "/any", b"") for verb in verbs]
+    if service == "demo.echo":
+        found += [("GET", "/configured", b""), ("GET", "/configured?a=b", b"")]
+    return found
+
+
+async def test_the_tables_here_name_all_that_there_is(world: World) -> None:
+    routes = {(method, route.path) for route in world.http.routes for method in route.methods}
+
+    assert routes | {("GET", "/zato/ping")} == ROUTES
+    assert {channel.path for channel, _ in world.http.table.channels} == {
+        "/customers/{id}",
+        "/any",
+        "/configured",
+    }
+    assert set(world.entries) == set().union(*SERVICES.values())
+    assert sum(map(len, SERVICES.values())) == len(world.entries)
+
+
+async def test_strangers_get_in_nowhere_but_where_anybody_may(world: World) -> None:
+    for method, path in ROUTES - ANYBODY:
+        status, headers, _ = await world.ask(None, method, path)
+        assert (method, path, status) == (method, path, 401)
+        assert "WWW-Authenticate" in headers
+    for name in world.entries:
+        for method, path, body in ways(name):
+            assert (name, method, (await world.ask(None, method, path, body))[0]) == (
+                name,
+                method,
+                401,
+            )
+
+    assert world.calls == 0
+
+
+async def test_no_role_is_as_good_as_none_but_for_a_403(world: World) -> None:
+    for method, path in ROUTES - ANYBODY:
+        body = b'{"name": "demo.ping"}'
+        assert (path, (await world.ask("", method, path, body))[0]) == (path, 403)
+
+
+@pytest.mark.parametrize("role", ["", *ROLES])
+async def test_a_role_invokes_what_it_may_and_nothing_above(world: World, role: str) -> None:
+    above = ROLES[ROLES.index(role) + 1 :] if role else ROLES
+    for name in set().union(*(SERVICES[other] for other in above)):
+        for method, path, body in ways(name):
+            status, _, answer = await world.ask(role, method, path, body)
+            assert (name, method, status) == (name, method, 403)
+            assert " may not " in json.loads(answer)["details"]
+
+    assert world.calls == 0
+    below = {"operator": "login", "editor": f"{JOB}.export", "admin": "zato.audit.get-list"}
+    status, _, _ = await world.ask(
+        role, "POST", f"/zato/api/invoke/{below.get(role, 'demo.ping')}"
+    )
+    assert status == (200 if role else 403)
+
+
+async def test_no_service_is_reached_by_another_name_for_the_way_to_it(world: World) -> None:
+    for name in ("zato.audit.get-list", "login", "health"):
+        for path in (
+            f"/{name}",
+            f"/zato/{name}",
+            f"/zato/api/invoke/{name}/",
+            f"/zato/api/invoke//{name}",
+            f"/zato/api/invoke/./{name}",
+            f"/zato/api/invoke/zato.ping/../{name}",
+            f"//zato/api/invoke/{name}",
+            f"/zato/ping/../api/invoke/{name}",
+            f"/ZATO/api/invoke/{name}",
+            f"/zato/api/invoke/{name};a=b",
+            f"/zato/ping/{name}",
+            f"/docs/../zato/api/invoke/{name}",
+        ):
+            for key in (None, "viewer"):
+                status, _, _ = await world.ask(key, "POST", path)
+                assert (path, status in {401, 403, 404, 405}) == (path, True)
+
+    assert world.calls == 0
+
+
+async def test_where_anybody_may_nothing_is_told_that_is_somebody_s(world: World) -> None:
+    told = {path: (await world.ask(None, "GET", path))[::2] for path in ("/healthz", "/zato/ping")}
+    status, _, body = await world.ask(None, "GET", "/readyz")
+
+    assert told == {"/healthz": (200, b"ok\n"), "/zato/ping": (200, b'{"pong":"zato"}')}
+    assert (status, json.loads(body)["is_ready"]) in {(200, True), (503, False)}
+    assert (await world.ask(None, "POST", "/zato/session"))[0] == 400
+    assert (await world.ask(None, "POST", "/zato/ping"))[0] == 405

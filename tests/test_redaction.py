@@ -1,0 +1,114 @@
+import logging
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zato_lite.log import JSONFormatter, PrettyFormatter
+from zato_lite.redaction import HIDDEN, redacted, without_secrets
+from zato_lite.wire import decode, encode
+
+KEY = "zl_0123456789ab_" + "A" * 43
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ('{"password":"x y\\"z","a":1}', '{"password":"***","a":1}'),
+        ('{"password": 7, "a": 1}', '{"password": "***", "a": 1}'),
+        ('{"credentials": {"name": "ann", "password": "x"}}',
+         '{"credentials": {"name": "ann", "password": "***"}}'),
+        ("{'client_secret': 'x', 'n': 1}", "{'client_secret': '***', 'n': 1}"),
+        ('"{\\"api_key\\": \\"zzz\\", \\"a\\": 1}"', '"{\\"api_key\\": \\"***\\", \\"a\\": 1}"'),
+        ("user=ann&passwd=abc&b=1", "user=ann&passwd=***&b=1"),
+        ("{b'authorization': b'Basic YWRtaW46', b'a': b'b'}",
+         "{b'authorization': b'***', b'a': b'b'}"),
+        ("sent Authorization: Bearer eyJhbGciOi.x", "sent Authorization: *** ***"),
+        (f"the key {KEY} is new", "the key zl_0123456789ab_*** is new"),
+        ("postgresql://ann:pw@host/db", "postgresql://ann:***@host/db"),
+        ("Cookie: zato_lite_session=abc.def", "Cookie: ***"),
+        ("refresh_token='abc' attempt=1", "refresh_token='***' attempt=1"),
+    ],
+)  # fmt: skip
+def test_what_is_secret_is_hidden(text: str, shown: str) -> None:
+    assert redacted(text) == shown
+    assert redacted(shown) == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Got 12 rows from crm",
+        "no password was given",
+        '{"password":null,"has_secret":true}',
+        "token=5 attempt=1",
+        "basic authentication, bearer of news",
+        "see https://example.com/a:b@c",
+        "zl_short_x",
+    ],
+)
+def test_what_is_not_secret_stays(text: str) -> None:
+    assert redacted(text) == text
+
+
+def test_whatever_the_text_it_takes_no_long_time() -> None:
+    began = time.process_time()
+    for text in (
+        'password="' * 20_000,
+        "password=\\" * 20_000,
+        "key" + "\\'" * 50_000,
+        '"password": ' * 20_000,
+        "password" * 20_000,
+        "api_token='" * 20_000,
+        'password:\\"' + "\\" * 100_000,
+        "basic " + "a" * 100_000,
+        "://" * 50_000,
+        "://a:" * 50_000,
+    ):
+        redacted(text)
+
+    assert time.process_time() - began < 2
+
+
+def test_a_value_is_without_secrets_to_any_depth() -> None:
+    value: Any = {"a": {"password": "x", "list": [{"Secret": 1}, "api_key=2"]}, "password": None}
+
+    assert without_secrets(value) == {
+        "a": {"password": "***", "list": [{"Secret": "***"}, "api_key=***"]},
+        "password": None,
+    }
+
+
+def test_neither_form_of_the_log_shows_secrets() -> None:
+    error = ValueError(f"{KEY} is refused")
+    record = logging.makeLogRecord(
+        {
+            "msg": "Sending %s",
+            "args": ({"password": "hunter2"},),
+            "exc_info": (ValueError, error, None),
+            "headers": {"Authorization": "Basic YWRtaW46c2VjcmV0"},
+            "count": 3,
+        }
+    )
+
+    json_line, pretty_line = JSONFormatter().format(record), PrettyFormatter(False).format(record)
+
+    for line in (json_line, pretty_line):
+        assert "hunter2" not in line
+        assert "YWRt" not in line
+        assert "AAAA" not in line
+        assert "Sending" in line
+    assert decode(json_line)["count"] == 3
+
+
+_NAMED = st.sampled_from(["password", "a", "api_key"])
+
+
+@given(st.dictionaries(_NAMED, st.text() | st.integers(0, 2**63)))
+def test_what_was_json_stays_json_and_the_rest_of_it_stays(value: dict[str, Any]) -> None:
+    found = decode(redacted(encode(value).decode()))
+
+    assert found.keys() == value.keys()
+    assert {found[name] for name in found if name != "a"} <= {HIDDEN}

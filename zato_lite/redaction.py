@@ -1,0 +1,119 @@
+"""What is secret stays out of logs and histories: it is known by its name, or by its looks. Pure.
+
+A text is searched for the names first, which is fast, and looked at closely only where one stands:
+what is kept of a run may be a megabyte, and is looked through while others wait.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+HIDDEN = "***"
+
+_NAMES = (b"passw", b"passphrase", b"secret", b"api_key", b"api-key", b"apikey", b"private_key",
+          b"private-key", b"privatekey", b"credential", b"authorization", b"cookie")  # fmt: skip
+_KINDS_OF_TOKEN = re.compile(rb"(?:access|refresh|auth|id|session|bearer|csrf|api)[_-]?\Z")
+_VALUE = re.compile(
+    rb"""
+    [\w-]{0,30} \\?["']? \s{0,5} [:=] \s{0,5}         # the rest of the name, and what comes then
+    (?: b?(["'])(?: (?!\1)[^\\] | \\. )*+ \1?         # a string
+      | \\(["'])(?: (?!\\\2). )*+ (?:\\\2)?           # one in another string
+      | [^\s,;&{}\[\]()"'\\]++                         # a bare word
+    )""",
+    re.VERBOSE | re.DOTALL,
+)
+_PLAIN = re.compile(
+    rb"(.*?[:=]\s*)(b?\\?[\"'])?(null|none|true|false)?", re.DOTALL | re.IGNORECASE
+)
+_QUOTE = re.compile(rb"(\\?[\"'])\s*[:=]\s*\Z")
+_CREDENTIALS = re.compile(rb"\s{1,5}(?=[a-z+/_.~-]*+[A-Z0-9=])[A-Za-z0-9+/_.~=-]{8,}+")
+_KEY = re.compile(rb"zl_([0-9a-f]{12})_[A-Za-z0-9_-]{16,}+")
+_URL = re.compile(rb"(://[^/\s:@]++):[^/\s@]++@")
+_NAMED = re.compile(
+    r"passw|passphrase|secret|(?:api|private)[_-]?key|credential|authorization|cookie"
+    r"|(?:access|refresh|auth|id|session|bearer|csrf|api)[_-]?token",
+    re.IGNORECASE,
+)
+
+
+def redacted(text: str) -> str:
+    """The text without what looks like a secret: named values, credentials, our keys."""
+    data = text.encode("utf-8", "surrogatepass")
+    lower = data.lower()
+    found = [*_values(data, lower), *_schemes(data, lower)]
+    if found:
+        data = _replaced(data, sorted(found))
+    if b"zl_" in data:
+        data = _KEY.sub(rb"zl_\1_***", data)
+    if b"://" in data:
+        data = _URL.sub(rb"\1:***@", data)
+    return data.decode("utf-8", "surrogatepass")
+
+
+def without_secrets(value: Any, name: str = "") -> Any:
+    """A value to be logged under a name: what is secret in it is hidden, to any depth."""
+    if value is not None and not isinstance(value, bool) and _NAMED.search(name):
+        return HIDDEN
+    if isinstance(value, str):
+        return redacted(value)
+    if isinstance(value, Mapping):
+        return {key: without_secrets(item, str(key)) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_secrets(item) for item in value]
+    return value
+
+
+_Cut = tuple[int, int, bytes]
+"""From where to where, and what is put there."""
+
+
+def _values(data: bytes, lower: bytes) -> Iterator[_Cut]:
+    """The values that stand after the names of secrets."""
+    for name in (*_NAMES, b"token"):
+        at = lower.find(name)
+        while at >= 0:
+            end = at + len(name)
+            is_one = name != b"token" or _KINDS_OF_TOKEN.search(lower, max(0, at - 8), at)
+            match = _VALUE.match(data, end) if is_one else None
+            if match is not None and (cut := _cut(match)) is not None:
+                yield cut
+                end = match.end()
+            at = lower.find(name, end)
+
+
+def _schemes(data: bytes, lower: bytes) -> Iterator[_Cut]:
+    """What follows the schemes of an Authorization header."""
+    for scheme in (b"basic", b"bearer"):
+        at = lower.find(scheme)
+        while at >= 0:
+            end = at + len(scheme)
+            if (match := _CREDENTIALS.match(data, end)) is not None:
+                yield end, match.end(), b" ***"
+                end = match.end()
+            at = lower.find(scheme, end)
+
+
+def _cut(match: re.Match[bytes]) -> _Cut | None:
+    """What is cut out of a name and its value: the value, within its quotes."""
+    whole = match[0]
+    plain = _PLAIN.match(whole)
+    if plain is None or (plain[3] is not None and plain.end() == len(whole)):
+        return None
+    quote = plain[2] or b""
+    closing = quote.removeprefix(b"b")
+    begin, end = match.start() + len(plain[1]) + len(quote), match.end()
+    if closing and whole.endswith(closing) and end - len(closing) >= begin:
+        end -= len(closing)
+    if not quote and (named := _QUOTE.search(plain[1])) is not None:
+        return begin, end, b"%b***%b" % (named[1], named[1])  # a number in JSON: it stays JSON
+    return begin, end, b"***"
+
+
+def _replaced(data: bytes, cuts: list[_Cut]) -> bytes:
+    """The data with what is cut out replaced; of cuts that overlap, the first and all of it."""
+    parts, at = [], 0
+    for begin, end, instead in cuts:
+        if begin >= at:
+            parts += [data[at:begin], instead]
+        at = max(at, end)
+    return b"".join((*parts, data[at:]))

@@ -1,0 +1,202 @@
+"""Traces of invocations, if they are wanted: the only module that knows OpenTelemetry.
+
+Nothing of it is imported, and nothing costs anything, unless ``[observe] otel`` is on: then the
+door to the services is made here, with a span around each way through it.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import asynccontextmanager
+from importlib.metadata import entry_points, version
+from typing import Any
+
+from opentelemetry import propagate, trace
+from opentelemetry.sdk.environment_variables import OTEL_RESOURCE_ATTRIBUTES, OTEL_SERVICE_NAME
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.semconv.attributes.client_attributes import CLIENT_ADDRESS
+from opentelemetry.semconv.attributes.code_attributes import CODE_FUNCTION_NAME
+from opentelemetry.semconv.attributes.error_attributes import ERROR_TYPE
+from opentelemetry.semconv.attributes.http_attributes import (
+    HTTP_REQUEST_METHOD,
+    HTTP_RESPONSE_STATUS_CODE,
+    HTTP_ROUTE,
+)
+from opentelemetry.semconv.attributes.url_attributes import URL_PATH, URL_SCHEME
+from opentelemetry.semconv.attributes.user_agent_attributes import USER_AGENT_ORIGINAL
+from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer
+
+from zato_lite.errors import ConfigError
+from zato_lite.http.convert import status_of
+from zato_lite.service.base import Service
+from zato_lite.service.invoker import Invoker
+from zato_lite.service.message import HttpContext, Invocation, JobContext, Outcome
+
+CID = "zato.cid"
+SERVICE = "zato.service"
+CHANNEL = "zato.channel"
+_EXPORTERS = "opentelemetry_traces_exporter"
+_LAST_SPANS_MS = 5_000
+_LEAST_FAULT = 500
+"""From this status on, it is the server's fault: what HTTP's conventions call an error."""
+
+Attributes = dict[str, str | int]
+
+
+class TracedInvoker(Invoker):
+    """An invoker with a span around each invocation, from outside and from other services.
+
+    Whatever a service itself does with OpenTelemetry is inside the span of its invocation. An
+    HTTP request goes on with the trace that its ``traceparent`` names.
+    """
+
+    def __init__(self, tracer: Tracer, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._tracer = tracer
+
+    def begin(self, invocation: Invocation, now: float) -> Coroutine[Any, Any, Outcome]:
+        """Invoke a service from outside, in a span of its own; always to be awaited."""
+        return self._spanned(invocation, now)
+
+    async def _spanned(self, invocation: Invocation, now: float) -> Outcome:
+        http, job = invocation.http, invocation.job
+        name, kind = invocation.service, SpanKind.INTERNAL
+        attributes = {**self._about(name), CHANNEL: invocation.channel}
+        context = None
+        if http is not None:
+            name, kind = f"{http.method} {http.route or http.path}", SpanKind.SERVER
+            attributes |= _of_request(http)
+            context = propagate.extract(http.headers)
+        elif job is not None:
+            attributes |= _of_job(job)
+        with self._tracer.start_as_current_span(
+            name, context, kind, attributes, record_exception=False, set_status_on_exception=False
+        ) as span:
+            try:
+                answer = super().begin(invocation, now)
+                outcome = answer if isinstance(answer, Outcome) else await answer
+            except BaseException as error:
+                _fail(span, error)
+                raise
+            span.set_attribute(CID, outcome.cid)
+            if http is None:
+                if outcome.error is not None:
+                    _fail(span, outcome.error)
+                return outcome
+            status = status_of(outcome)
+            span.set_attribute(HTTP_RESPONSE_STATUS_CODE, status)
+            if outcome.error is not None:
+                _fail(span, outcome.error, is_fault=status >= _LEAST_FAULT)
+            elif status >= _LEAST_FAULT:
+                span.set_attribute(ERROR_TYPE, str(status))
+                span.set_status(StatusCode.ERROR)
+            return outcome
+
+    async def call(
+        self,
+        parent: Service[Any, Any],
+        target: str | type[Service[Any, Any]],
+        payload: Any,
+        timeout: float | None,  # noqa: ASYNC109 - it travels
+    ) -> Any:
+        """Invoke a service on behalf of another one, in a span within that one's."""
+        name = target if isinstance(target, str) else target.get_name()
+        attributes = {**self._about(name), CHANNEL: "invoke", CID: parent.cid}
+        with self._tracer.start_as_current_span(
+            name, None, SpanKind.INTERNAL, attributes,
+            record_exception=False, set_status_on_exception=False,
+        ) as span:  # fmt: skip
+            try:
+                return await super().call(parent, target, payload, timeout)
+            except BaseException as error:
+                _fail(span, error)
+                raise
+
+    def _about(self, service: str) -> Attributes:
+        entry = self.registry.entries.get(service)
+        if entry is None:
+            return {SERVICE: service}
+        code = f"{entry.cls.__module__}.{entry.cls.__qualname__}.handle"
+        return {SERVICE: service, CODE_FUNCTION_NAME: code}
+
+
+@asynccontextmanager
+async def tracing(environ: Mapping[str, str] = os.environ) -> AsyncIterator[Tracer]:
+    """What makes spans: the process's provider, or one that sends them where ``OTEL_*`` says.
+
+    A provider is there already when the server runs under ``opentelemetry-instrument``, or code
+    of the user's made one. What has not been sent is sent at the end, within some seconds.
+
+    Raises:
+        ConfigError: there is no such exporter.
+    """
+    provider: trace.TracerProvider = trace.get_tracer_provider()
+    if isinstance(provider, trace.ProxyTracerProvider):
+        provider = _provider(environ)
+        trace.set_tracer_provider(provider)
+    try:
+        yield provider.get_tracer("zato_lite", version("zato-lite"))
+    finally:
+        if isinstance(provider, TracerProvider):
+            await asyncio.to_thread(provider.force_flush, _LAST_SPANS_MS)
+
+
+def _provider(environ: Mapping[str, str]) -> TracerProvider:
+    """A provider with the exporters of ``OTEL_TRACES_EXPORTER``; the rest it reads by itself."""
+    is_named = OTEL_SERVICE_NAME in environ or "service.name=" in environ.get(
+        OTEL_RESOURCE_ATTRIBUTES, ""
+    )
+    resource = Resource.create({} if is_named else {"service.name": "zato-lite"})
+    provider = TracerProvider(resource=resource)
+    for name in environ.get("OTEL_TRACES_EXPORTER", "otlp").split(","):
+        if (wanted := name.strip()) not in {"", "none"}:
+            provider.add_span_processor(BatchSpanProcessor(_exporter(wanted, environ)))
+    return provider
+
+
+def _exporter(name: str, environ: Mapping[str, str]) -> Any:
+    if name == "otlp":
+        protocol = environ.get(
+            "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
+            environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
+        )
+        name = "otlp_proto_grpc" if protocol == "grpc" else "otlp_proto_http"
+    there = {entry.name: entry for entry in entry_points(group=_EXPORTERS)}
+    if name not in there:
+        known = ", ".join(sorted(there)) or "none"
+        raise ConfigError(f"OTEL_TRACES_EXPORTER: {name!r} is not installed; there are: {known}")
+    return there[name].load()()
+
+
+def _of_request(http: HttpContext) -> Attributes:
+    found: Attributes = {
+        HTTP_REQUEST_METHOD: http.method,
+        HTTP_ROUTE: http.route or http.path,
+        URL_PATH: http.path,
+        URL_SCHEME: "https" if http.is_secure else "http",
+        CLIENT_ADDRESS: http.remote_address,
+    }
+    if agent := http.headers.get("user-agent"):
+        found[USER_AGENT_ORIGINAL] = agent
+    return found
+
+
+def _of_job(job: JobContext) -> Attributes:
+    return {
+        "zato.job.id": job.id,
+        "zato.job.name": job.name,
+        "zato.job.run": job.run,
+        "zato.job.attempt": job.attempt,
+        "zato.job.slot": job.slot.isoformat(),
+    }
+
+
+def _fail(span: Span, error: BaseException, *, is_fault: bool = True) -> None:
+    """Note the error; one that is the caller's own makes no failure of the server's span."""
+    span.record_exception(error)
+    kind = type(error)
+    span.set_attribute(ERROR_TYPE, f"{kind.__module__}.{kind.__qualname__}")
+    if is_fault:
+        span.set_status(StatusCode.ERROR, str(error))
