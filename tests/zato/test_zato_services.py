@@ -295,6 +295,12 @@ class Sleeps(Service):
         await self.sleep(60)
 
 
+def test_a_class_says_nothing_of_what_is_not_there(invoker: Invoker) -> None:
+    declared = {getattr(entry.cls, "rest", None) for entry in invoker.registry}
+
+    assert declared == {None, "GET /http-demo/{id}"}
+
+
 async def test_zato_s_options_are_options(invoker: Invoker) -> None:
     entry = invoker.registry.get("surface-demo.answers")
     invoker.registry.add(Sleeps)

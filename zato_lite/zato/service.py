@@ -23,7 +23,10 @@ _CALLBACK = "-async-callback"
 
 
 class NotOffered:
-    """Something that Zato has in ``self`` and zato-lite does not: looking at it says so."""
+    """Something that Zato has in ``self`` and zato-lite does not: looking at it says so.
+
+    On the class there is nothing: ``rest`` declares channels there.
+    """
 
     def __init__(self, what: str, instead: str = "") -> None:
         self._what = what
@@ -35,7 +38,7 @@ class NotOffered:
 
     def __get__(self, instance: Any, owner: type) -> Any:
         if instance is None:
-            return self
+            return None
         instead = f"; {self._instead}" if self._instead else ""
         raise NotOfferedError(f"self.{self._name} is {self._what}, not in zato-lite{instead}")
 

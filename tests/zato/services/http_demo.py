@@ -5,6 +5,8 @@ from zato.server.service import Service
 
 class Customer(Service):
 
+    rest = 'GET /http-demo/{id}'
+
     def handle_GET(self):
         self.response.payload = {
             'id': self.request.http.params.id,
