@@ -18,7 +18,7 @@ from zato_lite.http.auth import new_key
 from zato_lite.http.message import Request
 from zato_lite.service.base import Service
 from zato_lite.service.registry import Entry
-from zato_lite.serving import open_server
+from zato_lite.serving import open_edge
 from zato_lite.testing.app import sandbox
 
 ROLES = ("viewer", "operator", "editor", "admin")
@@ -138,9 +138,7 @@ async def world(settings: Settings) -> AsyncIterator[World]:
             roles = frozenset({role}) if role else frozenset[str]()
             await app.people.save_key(key.name, key.hash, roles, (), active=True)
             keys[role] = key.text
-        async with open_server(app, {"ZATO_LITE_ADMIN_PASSWORD": "secret"}) as server:
-            http = server.app
-            assert isinstance(http, HttpApp)
+        async with open_edge(app, {"ZATO_LITE_ADMIN_PASSWORD": "secret"}) as http:
             yield World(http, keys, app.registry.entries)
 
 

@@ -14,7 +14,7 @@ from zato_lite.http.events import Event, EventLog
 from zato_lite.http.message import Request, Response
 from zato_lite.log import RunCapture
 from zato_lite.service.base import Service
-from zato_lite.serving import open_server
+from zato_lite.serving import open_edge
 from zato_lite.testing.app import Sandbox, sandbox
 
 JOB = "zato.scheduler.job"
@@ -155,10 +155,9 @@ async def world(log: None) -> AsyncIterator[World]:
     settings = Settings(store=Store("sqlite:///:memory:"), server=Server(grace=0.0, port=0))
     async with sandbox(Talk, settings=settings) as it:
         app = it.app._replace(clock=SystemClock(), events=EventLog(beat=0.01))
-        async with open_server(app, {"ZATO_LITE_ADMIN_PASSWORD": "secret"}) as server:
-            assert isinstance(server.app, HttpApp)
+        async with open_edge(app, {"ZATO_LITE_ADMIN_PASSWORD": "secret"}) as http:
             it.app = app
-            world = World(it, server.app)
+            world = World(it, http)
             yield world
             Talk.may_go_on.set()
             for stream in world.streams:

@@ -272,7 +272,9 @@ async def test_what_the_end_cut_off_is_made_again_and_no_retry_is_taken_away(
 def cancel_all() -> None:
     """As a service does that cancels all tasks, sparing the test's own."""
     for task in asyncio.all_tasks():
-        if "_fly" in repr(task.get_coro()) or task.get_name() == "scheduler":
+        if any(own in repr(task.get_coro()) for own in ("_fly", "_Host._go_on")) or (
+            task.get_name() == "scheduler"
+        ):
             task.cancel()
 
 
@@ -294,6 +296,7 @@ async def test_what_a_service_cancels_that_cancels_all_tasks_is_made_again(world
 async def test_what_is_cancelled_before_its_first_step_is_made_again(world: World) -> None:
     job_id = await world.create(trigger=world.once(100))
     await world.go(1)
+    world.scheduler._runway._steps.stop()  # each run has a task of its own, as within other tasks
     launch = world.scheduler._runway._launch
 
     def launch_and_cancel(fire: Any) -> None:

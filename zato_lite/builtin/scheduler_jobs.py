@@ -82,7 +82,7 @@ class CreateMany(Change):
             kinds.update((_concerns(job), job) for job in part.kinds)
             await asyncio.sleep(0)  # 100,000 definitions take a while, and others have jobs to run
         must_be_allowed(kinds.values(), self.services, self.caller)
-        await callback_jobs_must_be_theirs(kinds.values(), self.jobs, self.caller)
+        await callback_jobs_must_be_theirs(jobs, self.jobs, self.caller)
         await calendars_must_exist(kinds.values(), self.jobs)
         self.response.payload = {"ids": await self.jobs.create(jobs)}
         await watch_over(kinds.values(), self.jobs, self.clock.now())
