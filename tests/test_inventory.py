@@ -78,7 +78,7 @@ SERVICES = {
         "zato.notify.webhook", "zato.ping2", "zato.security.key.create",
         "zato.security.key.delete", "zato.security.key.get-list", "zato.security.user.create",
         "zato.security.user.delete", "zato.security.user.edit", "zato.security.user.get-list",
-        "zato.service.edit",
+        "zato.service.edit", "zato.store.backup", "zato.store.check",
     },
 }  # fmt: skip
 """Which role is the least that may invoke each service."""
