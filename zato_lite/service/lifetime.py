@@ -62,9 +62,14 @@ def read_input(service: Service[Any, Any], entry: Entry) -> None:
         read_first_input(service, entry, service._origin.invocation)
         return
     if entry.read is not None:
-        service._request = Request(
-            _read(entry, entry.read, Message() if payload is None else payload), payload, None
-        )
+        if payload is None or not entry.is_native:
+            found = _read(entry, entry.read, Message() if payload is None else payload)
+        else:  # as ``_read`` does, without a call
+            try:
+                found = convert(payload, entry.input)
+            except ValidationError:
+                found = entry.read(payload)
+        service._request = Request(found, payload, None)
     if entry.has_elements:
         service._response = Response(Answer())
 
