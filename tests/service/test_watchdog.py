@@ -83,3 +83,33 @@ async def test_how_long_the_loop_was_busy_is_known() -> None:
             await asyncio.sleep(0)
 
     assert dog.lag == 0.125
+
+
+def test_a_loop_at_rest_is_soon_known_not_to_be_busy() -> None:
+    loop = uvloop.new_event_loop()
+    times = itertools.chain([0.0, 5.0], itertools.repeat(5.0))  # the first sign takes 5 s
+    dog = Watchdog(limit=0.002, monotonic=lambda: next(times))
+    looks = 0
+    over_wait = dog._over.wait
+
+    def count(timeout: float | None = None) -> bool:
+        nonlocal looks
+        looks += 1
+        return over_wait(timeout)
+
+    dog._over.wait = count  # type: ignore[method-assign]
+
+    async def rest() -> float:
+        async with dog:
+            while not dog.lag:  # noqa: ASYNC110 - a thread of its own
+                await asyncio.sleep(0)
+            was = dog.lag
+            seen = looks
+            while dog.lag and looks < seen + 1_000:
+                await asyncio.sleep(0.02)
+        return was
+
+    assert loop.run_until_complete(rest()) == 5.0
+    loop.close()
+    assert dog.lag == 0.0
+    assert looks < 400  # not twenty times as many as are remembered

@@ -16,6 +16,7 @@ from zato_lite.clock import SystemClock
 from zato_lite.service.base import Service
 
 _LOOKS = 120
+"""So many are remembered: those of a minute, if the loop may not turn for one second."""
 
 _log = logging.getLogger(__name__)
 
@@ -77,7 +78,7 @@ class Watchdog:
 
     @property
     def lag(self) -> float:
-        """Seconds that a sign of the loop took at most, of the latest hundred or so."""
+        """Seconds that a sign of the loop took at most, in the latest looks, of a minute or so."""
         return max(self._lags, default=0.0)
 
     def _watch(
@@ -88,6 +89,7 @@ class Watchdog:
             if self._over.wait(self.limit / 2):
                 return
             if look % ASK_AT_REST and sys._current_frames().get(ident) is starter:
+                self._lags.append(0.0)  # who waits is not late
                 continue
             self._turned.clear()
             asked = self._monotonic()
