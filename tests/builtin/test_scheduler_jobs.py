@@ -106,9 +106,23 @@ async def test_a_callback_job_may_be_made_later_and_is_warned_of(
     first = await _create(it, on_success_job="second")
     await it.invoke(f"{JOB}.create-many", {"jobs": [{**EVERY, "name": "second"}]})
     await it.invoke(f"{JOB}.edit", {"id": first, "on_error_job": "other"})
+    applied = {"jobs": [{**EVERY, "name": "third", "on_error_job": "fourth"}]}
+    await it.invoke(f"{JOB}.apply", {**applied, "dry_run": True})
+    await it.invoke(f"{JOB}.apply", applied)
 
     warned = [it for it in caplog.records if it.getMessage() == "callback jobs do not exist"]
-    assert [vars(it)["missing_jobs"] for it in warned] == [["second"], ["other"]]
+    assert [vars(it)["missing_jobs"] for it in warned] == [["second"], ["other"], ["fourth"]]
+
+
+async def test_jobs_that_are_made_together_may_call_each_other_back(
+    it: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    ping, pong = {**EVERY, "name": "ping"}, {**EVERY, "name": "pong"}
+    jobs = [{**ping, "on_success_job": "pong"}, {**pong, "on_success_job": "ping"}]
+
+    await it.invoke(f"{JOB}.create-many", {"jobs": jobs})
+
+    assert "callback jobs do not exist" not in caplog.text
 
 
 async def test_a_calendar_must_exist(it: Sandbox) -> None:

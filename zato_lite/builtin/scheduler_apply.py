@@ -9,7 +9,7 @@ from zato_lite.builtin.definition import read
 from zato_lite.builtin.enmasse import Difference, difference, document, parse
 from zato_lite.builtin.fields import Reader, flag, name, one_of, text, zone
 from zato_lite.builtin.scheduler_jobs import calendars_must_exist, definitions, must_be_allowed
-from zato_lite.builtin.theirs import callback_jobs_must_be_theirs
+from zato_lite.builtin.theirs import callback_jobs_must_be_theirs, warn_of_missing
 from zato_lite.builtin.watch import watch_over
 from zato_lite.errors import BadInputError, ForbiddenError, ServiceMissingError
 from zato_lite.scheduler.jobs import Jobs
@@ -49,12 +49,13 @@ class Apply(Change):
         found = difference({key: row.job for key, row in existing.items()}, sent, self.clock.now())
         wanted = [*found.creates, *(it.after for it in found.updates)]
         must_be_allowed(wanted, self.services, self.caller)
-        await callback_jobs_must_be_theirs(wanted, self.jobs, self.caller)
+        missing = await callback_jobs_must_be_theirs(wanted, self.jobs, self.caller)
         await calendars_must_exist(wanted, self.jobs)
         if not only_tell and (found.creates or found.updates):
             edits = {existing[it.before.name].id: it.after for it in found.updates}
             await self.jobs.apply(found.creates, edits)
             await watch_over((*found.creates, *edits.values()), self.jobs, self.clock.now())
+            warn_of_missing(missing, self.logger)
         self.response.payload = {**_told(found), "dry_run": only_tell}
         return f"{len(found.creates)} created, {len(found.updates)} changed"
 
@@ -103,8 +104,9 @@ class Import(Change):
         good = [entry["definition"] for entry in entries if not entry["errors"]]
         if not only_tell and good:
             jobs = [read(each, self.clock.now()) for each in good]
-            await callback_jobs_must_be_theirs(jobs, self.jobs, self.caller)
+            missing = await callback_jobs_must_be_theirs(jobs, self.jobs, self.caller)
             await self.jobs.create(jobs)
+            warn_of_missing(missing, self.logger)
         self.response.payload = {
             "entries": entries,
             "created": 0 if only_tell else len(good),

@@ -1,7 +1,6 @@
 """Jobs as services: create, edit, delete, execute, list, get; the surface is Zato's."""
 
 import asyncio
-import logging
 from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
@@ -10,7 +9,11 @@ from zato_lite.builtin.change import Change
 from zato_lite.builtin.definition import edited, fields, read
 from zato_lite.builtin.fields import Read, Reader, flag, naive_iso, name, text, whole
 from zato_lite.builtin.many import read_many
-from zato_lite.builtin.theirs import callback_jobs_must_be_theirs, must_be_theirs_to_run
+from zato_lite.builtin.theirs import (
+    callback_jobs_must_be_theirs,
+    must_be_theirs_to_run,
+    warn_of_missing,
+)
 from zato_lite.builtin.watch import watch_over
 from zato_lite.errors import BadInputError, FieldError, ForbiddenError, JobExistsError
 from zato_lite.scheduler.jobs import Jobs
@@ -49,12 +52,12 @@ class Create(Change):
     async def change(self) -> str:
         job = read(self.request.payload, self.clock.now())
         must_be_allowed([job], self.services, self.caller)
-        await callback_jobs_must_be_theirs([job], self.jobs, self.caller)
+        missing = await callback_jobs_must_be_theirs([job], self.jobs, self.caller)
         await calendars_must_exist([job], self.jobs)
         try:
             [job_id] = await self.jobs.create([job])
             await watch_over([job], self.jobs, self.clock.now())
-            await warn_of_callbacks([job], self.jobs, self.logger)
+            warn_of_missing(missing, self.logger)
         except JobExistsError:
             if Reader(self.request.payload)("should_ignore_existing", flag, default=False):
                 self.response.payload = {}
@@ -82,11 +85,13 @@ class CreateMany(Change):
             kinds.update((_concerns(job), job) for job in part.kinds)
             await asyncio.sleep(0)  # 100,000 definitions take a while, and others have jobs to run
         must_be_allowed(kinds.values(), self.services, self.caller)
-        await callback_jobs_must_be_theirs(jobs, self.jobs, self.caller)
+        missing = await callback_jobs_must_be_theirs(
+            kinds.values(), self.jobs, self.caller, together_with=jobs
+        )
         await calendars_must_exist(kinds.values(), self.jobs)
         self.response.payload = {"ids": await self.jobs.create(jobs)}
         await watch_over(kinds.values(), self.jobs, self.clock.now())
-        await warn_of_callbacks(kinds.values(), self.jobs, self.logger)
+        warn_of_missing(missing, self.logger)
         return f"{len(jobs)} jobs"
 
 
@@ -103,7 +108,7 @@ class Edit(Change):
         now = self.clock.now()
         after = edited((await self.jobs.get(job_id)).job, sent, now)
         caller_must_be_allowed([after], self.caller)
-        await callback_jobs_must_be_theirs([after], self.jobs, self.caller)
+        missing = await callback_jobs_must_be_theirs([after], self.jobs, self.caller)
         await calendars_must_exist([after], self.jobs)
 
         def change(before: Job) -> Job:
@@ -114,7 +119,7 @@ class Edit(Change):
 
         row = await self.jobs.edit(job_id, change)
         await watch_over([row.job], self.jobs, now)
-        await warn_of_callbacks([row.job], self.jobs, self.logger)
+        warn_of_missing(missing, self.logger)
         self.response.payload = {"id": row.id, "name": row.job.name, **_cron(row.job)}
         return f"{row.id} {row.job.name}"
 
@@ -282,15 +287,6 @@ async def calendars_must_exist(wanted_by: Iterable[Job], jobs: Jobs) -> None:
             there = ", ".join(sorted(known)) or "none"
             words = f"calendar: {missing[0]!r} does not exist; there are: {there}"
             raise BadInputError.of([FieldError("calendar", missing[0], words)])
-
-
-async def warn_of_callbacks(
-    made: Iterable[Job], jobs: Jobs, logger: logging.LoggerAdapter[logging.Logger]
-) -> None:
-    """Say which callback jobs there are not; they may be made later, so nothing is refused."""
-    names = {name for job in made for name in (job.on_success_job, job.on_error_job) if name}
-    if names and (missing := sorted(names - {row.job.name for row in await jobs.named(names)})):
-        logger.warning("callback jobs do not exist", extra={"missing_jobs": missing})
 
 
 def item(row: JobRow, last: RunRow | None) -> dict[str, Any]:

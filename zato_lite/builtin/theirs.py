@@ -5,6 +5,7 @@ back may be edited later by somebody else, who then decides what it runs, and ma
 who calls it back goes on doing so, as one who invokes a service whose code is changed.
 """
 
+import logging
 from collections.abc import Collection, Iterable
 
 from zato_lite.errors import BadInputError, FieldError, ForbiddenError
@@ -15,36 +16,48 @@ from zato_lite.timetable.job import Job
 
 
 async def callback_jobs_must_be_theirs(
-    wanted: Collection[Job], jobs: Jobs, caller: Caller
-) -> None:
-    """Refuse to call back a job of what the caller may not invoke, or one that is not there yet.
+    wanted: Collection[Job], jobs: Jobs, caller: Caller, together_with: Collection[Job] = ()
+) -> Collection[str]:
+    """Refuse to call back a job of what the caller may not invoke; the names that nobody has yet.
 
-    Whoever makes it later may have it run anything. Jobs of ``wanted`` itself are looked at by
-    whoever asks; who may do everything is not asked.
+    Whoever makes such a job later may have it run anything, so it takes one who may do everything
+    to name it. Jobs of ``wanted`` itself, and those made together with them, are looked at by
+    whoever asks.
 
     Raises:
         ForbiddenError: names the job and its service.
         BadInputError: names the jobs that are not there.
     """
-    if caller is SYSTEM or not beyond(caller, ("admin",), ()):
-        return
     names = {name for _, name in _callback_jobs(wanted)}
-    names -= {job.name for job in wanted if names}
+    if names:
+        names -= {job.name for job in together_with or wanted}
     if not names:
-        return
+        return ()
     there = {row.job.name: row.job for row in await jobs.named(names)}
+    missing = sorted(names - there.keys())
+    if caller is SYSTEM or not beyond(caller, ("admin",), ()):
+        return missing
     for job in there.values():
         if not may_invoke(caller, job.service):
             raise ForbiddenError(
                 f"{caller.name} may not have `{job.service}` run, which job `{job.name}` does"
             )
-    if missing := names - there.keys():
+    if missing:
         text = "no job has this name; it is to be made before it can be called back"
         raise BadInputError.of(
             FieldError(field, name, f"{field}: {text}")
             for field, name in _callback_jobs(wanted)
             if name in missing
         )
+    return ()
+
+
+def warn_of_missing(
+    callback_jobs: Collection[str], logger: logging.LoggerAdapter[logging.Logger]
+) -> None:
+    """Say that there are no such jobs, once a job that calls them back is there."""
+    if callback_jobs:
+        logger.warning("callback jobs do not exist", extra={"missing_jobs": callback_jobs})
 
 
 async def must_be_theirs_to_run(job_id: int, jobs: Jobs, caller: Caller) -> None:
