@@ -109,7 +109,7 @@ async def _unexpected(it: Sandbox, service: str, sent: Any) -> str | None:
     return None
 
 
-@settings(max_examples=10, deadline=None, database=None)
+@settings(max_examples=10, database=None)
 @given(sent=SENT)
 def test_no_service_of_ours_fails_unexpectedly_whatever_it_is_sent(
     crowd: Crowd, sent: Any
@@ -118,7 +118,7 @@ def test_no_service_of_ours_fails_unexpectedly_whatever_it_is_sent(
 
 
 @pytest.mark.slow
-@settings(max_examples=1_000, deadline=None, database=None)
+@settings(max_examples=1_000, database=None)
 @given(sent=SENT)
 def test_no_service_of_ours_fails_unexpectedly_for_long(crowd: Crowd, sent: Any) -> None:
     assert crowd.unexpected(sent) == []

@@ -17,7 +17,7 @@ from zato_lite.timetable.zone import check_zone, parse_moment
 
 NOON = parse_moment("2026-11-23T12:00:00Z")
 FIELDS = st.text("0123456789*,-/LW#?Hh()sunfrijan@ \u0661\u00b2", max_size=8)
-QUICK = settings(deadline=None, max_examples=300)
+QUICK = settings(max_examples=300)
 
 
 def refused(question: Callable[[], object]) -> BadInputError | None:
@@ -53,7 +53,7 @@ def test_any_text_is_a_moment_or_refused(text: str) -> None:
     assert refusal is None or "is no moment" in str(refusal)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(name=st.text(max_size=30) | st.text("./aE", max_size=20))
 def test_any_name_is_a_zone_or_refused(name: str) -> None:
     refusal = refused(lambda: check_zone(name))
