@@ -54,6 +54,7 @@ def web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixture
     """A module with applications of another framework."""
     name = f"web_{abs(hash(request.node.name))}"
     (tmp_path / f"{name}.py").write_text(WEB)
+    (tmp_path / f"{name}_exits.py").write_text("raise SystemExit(1)")
     monkeypatch.syspath_prepend(str(tmp_path))
     return name
 
@@ -107,6 +108,7 @@ async def test_an_application_is_mounted_by_the_settings_and_lives_with_the_serv
     [
         ("shop", "{web}:nothing", "cannot be imported"),
         ("shop", "no_such_module:app", "cannot be imported"),
+        ("shop", "{web}_exits:app", "cannot be imported"),
         ("shop", "{web}:lifeless", "cannot start: no database"),
         ("zato/x", "{web}:app", "none of the server's own"),
         ("docs", "{web}:app", "none of the server's own"),

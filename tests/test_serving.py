@@ -2,24 +2,10 @@ import asyncio
 import gc
 import weakref
 from collections.abc import Iterator
-from itertools import pairwise
 
 import pytest
 
-from zato_lite.serving import Restarts, collect_soon
-
-
-async def test_restarts_are_counted_and_come_slower_and_slower() -> None:
-    restarts = Restarts()
-
-    pauses = [restarts.pause() for _ in range(12)]
-
-    assert pauses[:4] == [0.0, 0.5, 1.0, 2.0]
-    assert all(a <= b for a, b in pairwise(pauses))
-    assert pauses[-1] == 60.0
-    assert [(it.name, it.value) for it in await restarts.samples()] == [
-        ("zato_lite_restarts_total", 12)
-    ]
+from zato_lite.serving import collect_soon
 
 
 class Replaced:

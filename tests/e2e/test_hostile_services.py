@@ -37,6 +37,10 @@ class Cancel(Service):
         for task in asyncio.all_tasks():
             task.cancel()
 
+class Stop(Service):
+    async def handle(self):
+        asyncio.get_running_loop().stop()
+
 class Threads(Service):
     async def handle(self):
         return threading.active_count()
@@ -151,6 +155,17 @@ def test_services_that_cancel_everything_leave_a_server_that_serves_reloads_and_
         until(partial(_is_served, server, version), 20)
 
     assert server.invoke("evil.threads") <= before + 1
+    assert b"zato_lite_restarts_total 3\n" in server._request("GET", "/metrics")[1]
+    assert server.stop() == 0
+
+
+def test_a_loop_that_a_service_stops_goes_on_and_nothing_is_opened_again(server: Server) -> None:
+    server.start()
+    for _ in range(3):
+        assert server.invoke("evil.stop") == {}
+
+    assert server.invoke("good.good") == 1
+    assert b"zato_lite_restarts_total 0\n" in server._request("GET", "/metrics")[1]
     assert server.stop() == 0
 
 

@@ -38,12 +38,12 @@ cli.add_command(db)
 @click.option("--workers", type=click.IntRange(1, 64), help="Processes.  [default: 1]")
 def serve(project: Path, workers: int | None, **options: Any) -> None:
     """Host the services of a project, and fire its jobs."""
-    from zato_lite import app, serving  # noqa: PLC0415
+    from zato_lite import app, process  # noqa: PLC0415
 
     settings = app.settings(project, workers=workers, **options)
     if settings.server.workers > 1 and _WORKER not in os.environ:
         sys.exit(_serve_many(settings.server))
-    sys.exit(serving.run(project.resolve(), settings))
+    sys.exit(process.run(project.resolve(), settings))
 
 
 def _serve_many(server: Any) -> int:
