@@ -22,6 +22,15 @@ def test_help_says_what_there_is() -> None:
     assert all(command in shown for command in ("serve", "check", "init", "invoke"))
 
 
+@pytest.mark.parametrize("group", [[], ["db"]])
+def test_help_says_of_each_command_what_it_does_in_a_whole_sentence(group: list[str]) -> None:
+    commands = CliRunner().invoke(cli, [*group, "--help"]).output.partition("Commands:")[2]
+
+    assert commands.strip()
+    assert all(line.endswith(".") for line in commands.strip().splitlines())
+    assert "..." not in commands
+
+
 def test_the_version_is_told() -> None:
     assert __version__ in CliRunner().invoke(cli, ["--version"]).output
 
@@ -57,6 +66,38 @@ def test_check_lists_all_that_is_wrong(tmp_path: Path) -> None:
     assert "did you mean 'port'?" in result.output
     assert "nothing_of_this_name" in result.output
     assert "jobs.yaml" in result.output
+
+
+def test_check_says_each_mistake_once_and_nothing_else(tmp_path: Path) -> None:
+    list(create(tmp_path))
+    (tmp_path / "services" / "broken.py").write_text("import nothing_of_this_name\n")
+
+    result = subprocess.run(  # noqa: S603
+        [sys.executable, "-m", "zato_lite", "check", "--project", str(tmp_path)],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+    [line] = result.stderr.splitlines()
+    assert "nothing_of_this_name" in line
+    assert result.stdout == "1 services, 1 mistakes\n"
+
+
+def test_without_a_terminal_nobody_is_asked_for_a_password() -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "zato_lite", "invoke", "zato.ping"],
+        check=False,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        env={key: value for key, value in os.environ.items() if "PASSWORD" not in key},
+    )
+
+    assert result.returncode == 2
+    assert result.stderr == (
+        "zato-lite: no password: give --password or ZATO_LITE_ADMIN_PASSWORD\n"
+    )
 
 
 def test_nobody_listening_is_told_as_such() -> None:

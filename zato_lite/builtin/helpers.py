@@ -13,7 +13,7 @@ class Echo(Service):
 
 
 class HelpersEcho(Echo):
-    """The same under its short name."""
+    """The same as `zato.helpers.echo`."""
 
     name = "helpers.echo"
 
@@ -28,7 +28,7 @@ class InputLogger(Service):
 
 
 class PublicInputLogger(InputLogger):
-    """The same under its public name."""
+    """The same as `zato.helpers.input-logger`."""
 
     name = "pub.helpers.input-logger"
 

@@ -13,12 +13,12 @@ class Ping(Service):
 
 
 class Ping2(Ping):
-    """The same under its second name."""
+    """The same as `zato.ping`."""
 
     name = "zato.ping2"
 
 
 class PublicPing(Ping):
-    """The same under its public name."""
+    """The same as `zato.ping`."""
 
     name = "pub.zato.ping"

@@ -29,7 +29,10 @@ def db() -> None:
 @_common
 @click.option("--full", is_flag=True, help="Compare indexes with their tables too.")
 def check(project: Path, store: str | None, as_json: bool, full: bool) -> None:
-    """Say whether the store's file is sound; exit status 1 if it is not."""
+    """Say whether the file is sound.
+
+    Exit status 1 if it is not.
+    """
     from zato_lite import app  # noqa: PLC0415
 
     problems = app.check_store(project, app.settings(project, store=store), is_full=full)
@@ -44,9 +47,10 @@ def check(project: Path, store: str | None, as_json: bool, full: bool) -> None:
 @_common
 @click.argument("target", required=False, type=click.Path(path_type=Path))
 def backup(project: Path, store: str | None, as_json: bool, target: Path | None) -> None:
-    """Copy the store to TARGET, a new file, whether a server runs or not.
+    """Copy the store to TARGET, a new file.
 
-    Without TARGET: to a file named by the time, in data/backups of the project.
+    That is so whether a server runs or not. Without TARGET: to a file named by the time, in
+    data/backups of the project.
     """
     from zato_lite import app  # noqa: PLC0415
     from zato_lite.clock import SystemClock  # noqa: PLC0415
@@ -59,9 +63,9 @@ def backup(project: Path, store: str | None, as_json: bool, target: Path | None)
 @_common
 @click.argument("source", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def restore(project: Path, store: str | None, as_json: bool, source: Path) -> None:
-    """Put the backup SOURCE in the place of the store, which no server may be using.
+    """Put a backup in the store's place.
 
-    What was there is kept beside it.
+    No server may be using the store. What was there is kept beside it.
     """
     from zato_lite import app  # noqa: PLC0415
     from zato_lite.clock import SystemClock  # noqa: PLC0415

@@ -3,6 +3,7 @@
 What a command needs is imported when it runs, so that ``--help`` is quick.
 """
 
+import logging
 import os
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ import click
 from zato_lite import __version__
 from zato_lite.cli.database import db
 from zato_lite.cli.options import project as _project
-from zato_lite.errors import ConfigError, ZatoLiteError
+from zato_lite.errors import ConfigError, UnauthorizedError, ZatoLiteError
 
 _WORKER = "ZATO_LITE_IS_WORKER"
 
@@ -60,9 +61,13 @@ def _serve_many(server: Any) -> int:
 @cli.command()
 @_project
 def check(project: Path) -> None:
-    """Import every service and read every setting and job; list all that is wrong."""
+    """List all that is wrong with a project.
+
+    Every service is imported, and every setting and job is read.
+    """
     from zato_lite import app  # noqa: PLC0415
 
+    logging.getLogger("zato_lite").addHandler(logging.NullHandler())  # it is all told here
     mistakes, services = app.check(project.resolve())
     for mistake in mistakes:
         click.echo(mistake, err=True)
@@ -73,7 +78,10 @@ def check(project: Path) -> None:
 @cli.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 def init(folder: Path) -> None:
-    """Make a new project in FOLDER: a service, settings and a job to begin with."""
+    """Make a new project in FOLDER.
+
+    It has a service, settings and a job to begin with.
+    """
     from zato_lite.cli.project import create  # noqa: PLC0415
 
     for path in create(folder):
@@ -86,11 +94,20 @@ def init(folder: Path) -> None:
 @click.argument("payload", default="")
 @click.option("--url", default="http://127.0.0.1:17010", show_default=True)
 @click.option("--user", default="admin.invoke", show_default=True)
-@click.option("--password", envvar="ZATO_LITE_ADMIN_PASSWORD", prompt=True, hide_input=True)
-def invoke(service: str, payload: str, url: str, user: str, password: str) -> None:
-    """Invoke SERVICE of a running server with PAYLOAD, a JSON text; print what it answers."""
+@click.option(
+    "--password", envvar="ZATO_LITE_ADMIN_PASSWORD", help="Asked for unless it is given."
+)
+def invoke(service: str, payload: str, url: str, user: str, password: str | None) -> None:
+    """Invoke a service of a running server.
+
+    SERVICE is its name, PAYLOAD what it is given, a JSON text. What it answers is printed.
+    """
     from zato_lite.cli.client import call  # noqa: PLC0415
 
+    if password is None:
+        if not sys.stdin.isatty():
+            raise UnauthorizedError("no password: give --password or ZATO_LITE_ADMIN_PASSWORD")
+        password = click.prompt("Password", hide_input=True)
     status, answer = call(url, user, password, service, payload)
     click.echo(answer, err=status >= 400)  # noqa: PLR2004
     sys.exit(0 if status < 400 else 1)  # noqa: PLR2004

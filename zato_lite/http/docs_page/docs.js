@@ -35,6 +35,7 @@ async function ask(verb, path, parameters, body, output) {
 
 function inside(path, verb, operation, schemas) {
   const parts = [];
+  const described = []; // long, at times: it comes last
   const parameters = (operation.parameters ?? []).map((parameter) => {
     const input = make("input", { placeholder: parameter.name, ariaLabel: parameter.name });
     parts.push(input);
@@ -48,25 +49,27 @@ function inside(path, verb, operation, schemas) {
     const value = JSON.stringify(taken.example ?? {}, null, 2);
     body = make("textarea", { value, rows: Math.min(value.split("\n").length + 1, 20), ariaLabel: "Request" });
     parts.push(make("h2", { textContent: "Request" }), body);
-    if (schema.properties) parts.push(make("pre", { textContent: JSON.stringify(schema.properties, null, 2) }));
+    if (schema.properties) {
+      described.push(make("h2", { textContent: "Fields" }), make("pre", { textContent: JSON.stringify(schema.properties, null, 2) }));
+    }
   }
   const gives = resolved(operation.responses["200"].content["application/json"].schema, schemas);
   if (Object.keys(gives).length) {
-    parts.push(make("h2", { textContent: "Response" }), make("pre", { textContent: JSON.stringify(gives, null, 2) }));
+    described.push(make("h2", { textContent: "Response" }), make("pre", { textContent: JSON.stringify(gives, null, 2) }));
   }
   const output = make("pre", { textContent: "" });
   const button = make("button", { textContent: "Try it" });
   button.addEventListener("click", () => ask(verb, path, parameters, body, output).catch((error) => { output.textContent = String(error); }));
-  parts.push(make("p", {}, button), output);
-  return parts;
+  return [...parts, make("p", {}, button), output, ...described];
 }
 
 function show(path, verb, operation, schemas) {
+  const name = path.replace("/zato/api/invoke/", "");
   const box = make("details", {},
     make("summary", {},
       make("span", { className: "verb", textContent: verb.toUpperCase() }),
-      make("code", { textContent: path.replace("/zato/api/invoke/", "") }),
-      make("span", { textContent: operation.summary })));
+      make("code", { textContent: name }),
+      make("span", { textContent: operation.summary === name ? "" : operation.summary })));
   box.addEventListener("toggle", () => {
     if (box.open && box.children.length === 1) {
       box.append(make("div", { className: "inside" }, ...inside(path, verb, operation, schemas)));
