@@ -5,6 +5,8 @@ import shutil
 from pathlib import Path
 
 from zato_lite.app import open_app, settings
+from zato_lite.builtin.deploy import deploy
+from zato_lite.service.registry import Registry
 
 ROOT = Path(__file__).parents[1]
 
@@ -42,3 +44,16 @@ async def test_the_readme_s_schedules_are_accepted(tmp_path: Path) -> None:
 
 def _readme() -> str:
     return (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_docs_name_every_built_in_service() -> None:
+    docs = "\n".join(path.read_text("utf-8") for path in (ROOT / "docs").glob("*.md"))
+    registry = Registry()
+    deploy(registry)
+
+    names = [entry.name for entry in registry]
+
+    # In a row, those that begin alike are written by their ends: `a.b.create`, `.edit`.
+    assert [
+        it for it in names if it not in docs and f"`.{it.rpartition('.')[2]}`" not in docs
+    ] == []
