@@ -97,7 +97,7 @@ async def test_a_folder_in_place_of_the_file_is_refused(tmp_path: Path) -> None:
 async def test_a_file_that_another_program_holds_is_told_of_and_works_afterwards(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("zato_lite.store.sqlite.BUSY_MS", 50)
+    monkeypatch.setattr("zato_lite.store.connection.BUSY_MS", 50)
     path = tmp_path / "store.db"
     await filled(path)
     other = apsw.Connection(str(path))

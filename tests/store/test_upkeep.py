@@ -12,6 +12,7 @@ from tests.store.damage import damage
 from tests.store.test_database import names, put
 from zato_lite.clock import SystemClock
 from zato_lite.errors import BadInputError, ConflictError, StoreError, UnavailableError
+from zato_lite.store import connection as connections
 from zato_lite.store import sqlite
 from zato_lite.store.backups import Backups
 from zato_lite.store.sql import execute, one
@@ -87,7 +88,7 @@ async def test_a_check_that_takes_too_long_is_left_for_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite, "AT_ONCE_S", -1.0)
-    monkeypatch.setattr(sqlite, "CHECK_STEPS", 1)
+    monkeypatch.setattr(connections, "CHECK_STEPS", 1)
     monkeypatch.setattr(sqlite, "CHECK_DELAY_S", 0.0)
     path = await made(tmp_path / "z.db", "a")
     damage(path, "run_log")

@@ -1,4 +1,4 @@
-"""SQLite: one thread that writes in group commits, one that reads; the only one that knows apsw.
+"""SQLite: one thread that writes in group commits, and one that reads.
 
 Whatever is given to the writer while a commit runs shares the next commit. A lone operation is
 its transaction; several have a savepoint each, so that one that fails leaves no trace.
@@ -6,18 +6,31 @@ its transaction; several have a savepoint each, so that one that fails leaves no
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
 from typing import Any, TypeVar
 
-import apsw
-
 from zato_lite.clock import Clock, SystemClock
-from zato_lite.errors import StoreError, UnavailableError, ZatoLiteError
+from zato_lite.errors import StoreError, UnavailableError
 from zato_lite.log import Repeats
+from zato_lite.store.connection import (
+    InterruptedCheckError,
+    SqliteError,
+    connect,
+    copy,
+    damage,
+    in_one_transaction,
+    in_our_words,
+    is_damage,
+    may_pass,
+    open_file,
+    problems,
+    stoppable,
+    translated,
+)
 from zato_lite.store.files import new_file
 from zato_lite.store.migrate import migrate
 from zato_lite.store.nodes import NodeLocks
@@ -33,7 +46,6 @@ Answer = tuple[Done, Any, BaseException | None]
 MOST_IN_A_COMMIT = 4096
 CHECKPOINT_PAGES = 4000
 IDLE_CHECKPOINT_S = 1.0
-BUSY_MS = 10_000
 
 AT_ONCE_BYTES = 8 * 1024 * 1024
 AT_ONCE_S = 0.025
@@ -42,11 +54,6 @@ are checked when all is under way. A megabyte takes a millisecond, if the kernel
 
 CHECK_DELAY_S = 1.0
 """So long after the start the check of a big file begins: what is due comes first."""
-
-CHECK_STEPS = 10_000
-"""Of SQLite's, between two looks whether a check is to go on: each look takes Python's lock."""
-
-_HEADING = "*** in database main ***"
 
 _log = logging.getLogger("zato_lite.store")
 
@@ -65,13 +72,6 @@ async def open_store(path: str | Path, clock: Clock) -> AsyncIterator["SqliteSto
         yield store
     finally:
         await asyncio.to_thread(store.close)
-
-
-class _Connection(apsw.Connection):
-    """A ``Connection``: apsw's, and its way to hand over many texts at once."""
-
-    def array(self, texts: Sequence[str]) -> Any:
-        return apsw.carray(tuple(texts))
 
 
 class SqliteStore:
@@ -167,11 +167,13 @@ class SqliteStore:
             raise
 
     def _open(self, now: int) -> None:
-        self._writer = self._connect()
+        self._writer = connect(self.path)
         try:
             self._check_at_once()
-            self._in_one_transaction(self._writer, lambda connection: migrate(connection, now))
-            self._reader = self._writer if self.is_in_memory else self._connect()
+            in_one_transaction(
+                self.path, self._writer, lambda connection: migrate(connection, now)
+            )
+            self._reader = self._writer if self.is_in_memory else connect(self.path)
         except StoreError:
             self._writer.close(force=True)
             raise
@@ -215,13 +217,13 @@ class SqliteStore:
             return
         until = self._monotonic() + AT_ONCE_S
         try:
-            with _stoppable(self._writer, lambda: self._monotonic() > until):
+            with stoppable(self._writer, lambda: self._monotonic() > until):
                 found = problems(self._writer)
-        except apsw.InterruptError:
+        except InterruptedCheckError:
             self._is_unchecked = True
             return
         if found:
-            raise StoreError(_damage(self.path, found[0]))
+            raise StoreError(damage(self.path, found[0]))
 
     def _check_late(self) -> None:
         if not self._stopping.wait(CHECK_DELAY_S):
@@ -233,48 +235,21 @@ class SqliteStore:
         try:
             with (
                 open_file(self.path) as connection,
-                _stoppable(connection, self._stopping.is_set),
+                stoppable(connection, self._stopping.is_set),
             ):
                 found = problems(connection, is_full=is_full)
-        except apsw.InterruptError as error:
+        except InterruptedCheckError as error:
             raise UnavailableError("the store is closed") from error
-        self.damage = _damage(self.path, found[0]) if found else ""
+        self.damage = damage(self.path, found[0]) if found else ""
         if found:
             _log.critical("store is damaged", extra={"path": self.path, "problems": found})
         return found
 
     def _notice(self, error: BaseException) -> None:
         """An operation came upon damage: it is known from now on."""
-        if isinstance(error, apsw.CorruptError | apsw.NotADBError) and not self.damage:
-            self.damage = _damage(self.path, str(error))
+        if is_damage(error) and not self.damage:
+            self.damage = damage(self.path, str(error))
             _log.critical("store is damaged", extra={"path": self.path, "problems": [str(error)]})
-
-    def _connect(self) -> _Connection:
-        try:
-            connection = _Connection(self.path, statementcachesize=200)
-            connection.set_busy_timeout(BUSY_MS)
-            # One plan for all values: a bound LIMIT would have its statement prepared each time.
-            connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
-            if not self.is_in_memory:
-                _pragma(connection, "journal_mode = wal")
-            _pragma(connection, "synchronous = full")
-            _pragma(connection, "cache_size = -16000")
-            _pragma(connection, "wal_autocheckpoint = 0")  # see _has_grown
-            _pragma(connection, "temp_store = memory")
-        except apsw.Error as error:
-            raise _store_error(self.path, error) from error
-        return connection
-
-    def _in_one_transaction(
-        self, connection: _Connection, operation: Callable[[Connection], Result]
-    ) -> Result:
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-            result = operation(connection)
-            connection.execute("COMMIT")
-        except apsw.Error as error:
-            raise _store_error(self.path, error) from error
-        return result
 
     def _backup(self, target: Path) -> None:
         if not self.is_in_memory:
@@ -283,7 +258,7 @@ class SqliteStore:
             return
         with (
             new_file(target) as part,
-            _in_our_words(str(target)),
+            in_our_words(str(target)),
             open_file(part) as made,
             made.backup("main", self._reader, "main") as backup,
         ):
@@ -335,7 +310,7 @@ class SqliteStore:
             self._writer.execute("BEGIN IMMEDIATE")
             answers = self._run_all(tasks)
             self._writer.execute("COMMIT")
-        except (apsw.Error, StoreError) as error:
+        except (SqliteError, StoreError) as error:
             return self._failed(tasks, error)
         if self._failures.count:
             _log.warning("commits succeed again", extra={"failures": self._failures.over()})
@@ -352,7 +327,7 @@ class SqliteStore:
                     raise
                 self._notice(error)
                 connection.execute("ROLLBACK; BEGIN IMMEDIATE")
-                return [(done, None, _translated(error))]
+                return [(done, None, translated(error))]
         return [self._run_apart(operation, done) for operation, done in tasks]
 
     def _run_apart(self, operation: Operation, done: Done) -> Answer:
@@ -365,7 +340,7 @@ class SqliteStore:
                 raise
             self._notice(error)
             connection.execute("ROLLBACK TO apart; RELEASE apart")
-            return (done, None, _translated(error))
+            return (done, None, translated(error))
         connection.execute("RELEASE apart")
         return answer
 
@@ -382,18 +357,18 @@ class SqliteStore:
         try:
             if self._writer.in_transaction:
                 self._writer.execute("ROLLBACK")
-        except apsw.Error:
+        except SqliteError:
             self.is_broken = True
-        if not isinstance(error, apsw.FullError | apsw.BusyError):
+        if not may_pass(error):
             self.is_broken = not self.is_in_memory
         told = UnavailableError(f"the store cannot be written to: {error}")
         return [(done, None, told) for _, done in tasks]
 
     def _reopen(self) -> None:
         self._writer.close(force=True)
-        self._writer = self._connect()
+        self._writer = connect(self.path)
         if found := problems(self._writer):
-            self.damage = _damage(self.path, found[0])
+            self.damage = damage(self.path, found[0])
             raise StoreError(self.damage)
         self.is_broken, self.damage = False, ""
         _log.warning("store reopened", extra={"path": self.path})
@@ -404,16 +379,15 @@ class SqliteStore:
         SQLite's own would be part of the commit, whose answers wait for it; and a hook at each
         commit would wait for Python's lock.
         """
-        written, _ = self._writer.status(apsw.SQLITE_DBSTATUS_CACHE_WRITE, True)
-        self._pages += written
+        self._pages += self._writer.pages_written()
         return self._pages >= CHECKPOINT_PAGES
 
     def _checkpoint(self) -> None:
         self._pages = 0
         try:
             if not self.is_in_memory:
-                self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-        except apsw.Error as error:
+                self._writer.checkpoint()
+        except SqliteError as error:
             _log.warning("checkpoint failed", extra={"error": str(error)})
 
     # The reader's thread
@@ -426,7 +400,7 @@ class SqliteStore:
                 answer: Answer = (done, operation(self._reader), None)
             except Exception as error:  # noqa: BLE001 - it is the asker's
                 self._notice(error)
-                answer = (done, None, _translated(error))
+                answer = (done, None, translated(error))
             if self._reader.in_transaction:
                 self._reader.execute("ROLLBACK")
             self._deliver([answer])
@@ -455,113 +429,3 @@ def _hand_out(answers: list[Answer]) -> None:
             done(result, error)
         except Exception:  # noqa: BLE001 - the others are to have their answers
             _log.exception("answer not taken")
-
-
-def _pragma(connection: apsw.Connection, setting: str) -> None:
-    connection.execute(f"PRAGMA {setting}").fetchall()
-
-
-def copy(source: _Connection, target: Path) -> None:
-    """Write what a database holds to a new file, in one read, which no commit makes begin again.
-
-    Raises:
-        StoreError: the file is there already, or cannot be written.
-    """
-    with new_file(target) as part, _in_our_words(str(target)):
-        source.execute("VACUUM INTO ?", (str(part),))
-        with open_file(part) as made:
-            if found := problems(made):
-                raise StoreError(f"{target} is damaged: {found[0]}")
-
-
-def let_go(path: Path) -> bool:
-    """See that no other program has a file, and put into it what its log holds; whether it is.
-
-    Raises:
-        StoreError: another program has it open.
-    """
-    with suppress(apsw.CorruptError, apsw.NotADBError):  # it stays as it is
-        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
-        try:
-            _pragma(connection, "locking_mode = exclusive")
-            connection.execute("BEGIN EXCLUSIVE; COMMIT")
-            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-            return True  # noqa: TRY300 - the only way to the end
-        except (apsw.BusyError, apsw.LockedError) as error:
-            raise StoreError(f"{path} is open in another program: end it first") from error
-        finally:
-            connection.close(force=True)
-    return False
-
-
-@contextmanager
-def open_file(path: str | Path, *, to_read: bool = False) -> Iterator["_Connection"]:
-    """A connection to a file that is there, and that is left as it is.
-
-    Raises:
-        StoreError: it cannot be opened.
-    """
-    flags = apsw.SQLITE_OPEN_READONLY if to_read else apsw.SQLITE_OPEN_READWRITE
-    with _in_our_words(str(path)):
-        connection = _Connection(str(path), flags=flags)
-        connection.set_busy_timeout(BUSY_MS)
-    try:
-        yield connection
-    finally:
-        connection.close(force=True)
-
-
-def problems(connection: Connection, *, is_full: bool = False) -> list[str]:
-    """What is wrong with a database; a full check compares indexes with their tables too."""
-    check = "integrity_check" if is_full else "quick_check"
-    try:
-        rows = connection.execute(f"PRAGMA {check}(10)")
-        found = [line for row in rows for line in str(row[0]).splitlines() if line != _HEADING]
-    except (apsw.CorruptError, apsw.NotADBError) as error:
-        return [str(error)]
-    return [] if found == ["ok"] else found
-
-
-@contextmanager
-def _in_our_words(path: str) -> Iterator[None]:
-    try:
-        yield
-    except apsw.Error as error:
-        raise _store_error(path, error) from error
-
-
-@contextmanager
-def _stoppable(connection: apsw.Connection, is_enough: Callable[[], bool]) -> Iterator[None]:
-    """What is executed ends with ``InterruptError`` when it is enough."""
-    connection.set_progress_handler(is_enough, CHECK_STEPS)
-    try:
-        yield
-    finally:
-        connection.set_progress_handler(None)
-
-
-def _damage(path: str, problem: str) -> str:
-    return f"{path} is damaged: {problem}; restore a backup: zato-lite db restore"
-
-
-def _translated(error: Exception) -> Exception:
-    if isinstance(error, ZatoLiteError) or not isinstance(error, apsw.Error):
-        return error
-    return UnavailableError(f"the store cannot do it: {error}")
-
-
-def _store_error(path: str, error: Exception) -> StoreError:
-    match error:
-        case apsw.NotADBError() | apsw.CorruptError():
-            words = "is damaged, or no zato-lite store at all: restore a backup"
-        case apsw.CantOpenError():
-            words = "cannot be opened: does its folder exist, and may this user write there?"
-        case apsw.ReadOnlyError() | apsw.PermissionsError():
-            words = "is read-only for this user"
-        case apsw.BusyError() | apsw.LockedError():
-            words = "is locked by another program"
-        case apsw.FullError():
-            words = "cannot grow: the disk is full"
-        case _:
-            words = "cannot be used"
-    return StoreError(f"{path} {words} ({error})")
