@@ -137,7 +137,8 @@ async def zato_lite_app() -> AsyncIterator[Any]:
     from zato_lite import Service
     from zato_lite.clock import SystemClock
     from zato_lite.http.app import HttpApp
-    from zato_lite.http.auth import Authenticator, Passwords, first_admin
+    from zato_lite.http.auth import Authenticator
+    from zato_lite.http.passwords import Passwords, first_admin
     from zato_lite.service.invoker import Invoker
     from zato_lite.service.registry import Registry
     from zato_lite.store.people import People

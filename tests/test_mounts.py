@@ -12,8 +12,8 @@ from zato_lite.config import Mount, Server, Settings, Store
 from zato_lite.errors import ConfigError
 from zato_lite.http.app import HttpApp
 from zato_lite.http.asgi import AsgiApp, Message
-from zato_lite.http.auth import new_key
 from zato_lite.http.message import Request
+from zato_lite.http.passwords import new_key
 from zato_lite.serving import application, open_edge
 from zato_lite.testing.app import sandbox
 

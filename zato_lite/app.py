@@ -19,9 +19,10 @@ from zato_lite.builtin.security import Credentials, NewKey
 from zato_lite.clock import Clock, SystemClock
 from zato_lite.errors import ConfigError, ZatoLiteError
 from zato_lite.http import routes
-from zato_lite.http.auth import Authenticator, Passwords, new_key
+from zato_lite.http.auth import Authenticator
 from zato_lite.http.events import EventLog
 from zato_lite.http.observe import Readiness
+from zato_lite.http.passwords import Passwords, new_key
 from zato_lite.observe import readiness, told
 from zato_lite.scheduler.jobs import Jobs
 from zato_lite.scheduler.loop import Scheduler

@@ -8,14 +8,8 @@ from argon2.exceptions import VerifyMismatchError
 
 from tests.http.conftest import MovedClock
 from zato_lite.errors import ConfigError, TooManyRequestsError, UnauthorizedError
-from zato_lite.http.auth import (
-    ADMIN,
-    Authenticator,
-    Passwords,
-    first_admin,
-    new_key,
-    stand_in,
-)
+from zato_lite.http.auth import Authenticator
+from zato_lite.http.passwords import ADMIN, Passwords, first_admin, new_key, stand_in
 from zato_lite.store.people import People
 
 

@@ -9,9 +9,9 @@ import pytest
 from zato_lite.clock import SystemClock
 from zato_lite.config import Server, Settings, Store
 from zato_lite.http.app import HttpApp
-from zato_lite.http.auth import new_key
 from zato_lite.http.events import Event, EventLog
 from zato_lite.http.message import Request, Response
+from zato_lite.http.passwords import new_key
 from zato_lite.log import RunCapture
 from zato_lite.service.base import Service
 from zato_lite.serving import open_edge

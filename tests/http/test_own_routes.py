@@ -9,12 +9,13 @@ import pytest
 
 from tests.http.conftest import BASIC, Ask, Invoker, Running, Services, running
 from zato_lite.http.app import HttpApp
-from zato_lite.http.auth import Authenticator, new_key
+from zato_lite.http.auth import Authenticator
 from zato_lite.http.envelope import closed
 from zato_lite.http.events import EventLog
 from zato_lite.http.message import Request, Response
 from zato_lite.http.observe import Sample, exposition
 from zato_lite.http.pages import page_routes
+from zato_lite.http.passwords import new_key
 from zato_lite.store.people import People
 from zato_lite.wire import decode
 

@@ -1,7 +1,6 @@
 """Who is calling: passwords, API keys and sessions, checked off the loop and remembered shortly.
 
-The only module that knows argon2. What is kept of users is behind ``Users``, which the store
-fills; a password or a key is never kept, only its hash.
+What is kept of users is behind ``Users``, which the store fills.
 """
 
 import asyncio
@@ -9,28 +8,18 @@ import binascii
 import hashlib
 import hmac
 import secrets
-from base64 import b64decode, b64encode, urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import NamedTuple, Protocol
-
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
-from argon2.low_level import ARGON2_VERSION
+from base64 import b64decode, urlsafe_b64decode, urlsafe_b64encode
+from typing import NamedTuple
 
 from zato_lite.clock import Clock
-from zato_lite.errors import ConfigError, TooManyRequestsError, UnauthorizedError
+from zato_lite.errors import TooManyRequestsError, UnauthorizedError
 from zato_lite.http.message import Request
+from zato_lite.http.passwords import KEY_PREFIX, Passwords, hash_key
 from zato_lite.http.refusals import Refusals
+from zato_lite.http.users import Credential, Users
 from zato_lite.service.access import ROLES, may_invoke
 from zato_lite.service.message import Caller
 
-ADMIN = "admin.invoke"
-"""The first user, with every right."""
-
-PASSWORD_VARIABLE = "ZATO_LITE_ADMIN_PASSWORD"  # noqa: S105 - the name of it
-KEY_PREFIX = "zl"
 SESSION_KEY = "http.session-key"
 SESSION_SECONDS = 12 * 3600
 
@@ -45,35 +34,6 @@ _FAILURES_KEPT = 10_000
 _LONGEST_NAME = 200
 
 
-class Credential(Protocol):
-    """A user or an API key as the store keeps it."""
-
-    @property
-    def name(self) -> str:
-        """The user's name, or the key's public part."""
-        ...
-
-    @property
-    def hash(self) -> str:
-        """Of a password: argon2id's own text; of a key: hex of SHA-256."""
-        ...
-
-    @property
-    def roles(self) -> frozenset[str]:
-        """Of viewer, operator, editor, admin."""
-        ...
-
-    @property
-    def patterns(self) -> tuple[str, ...]:
-        """The services that it may invoke (fnmatch); empty for no such limit."""
-        ...
-
-    @property
-    def is_active(self) -> bool:
-        """Whether it is let in."""
-        ...
-
-
 class Deed(NamedTuple):
     """Something that a caller did or tried, and what came of it."""
 
@@ -82,173 +42,6 @@ class Deed(NamedTuple):
     subject: str
     outcome: str
     cid: str = ""
-
-
-class Users(Protocol):
-    """What is kept of users, keys, their deeds, and settings; implemented by the store."""
-
-    async def find_user(self, name: str) -> Credential | None:
-        """The user of this name."""
-        ...
-
-    async def save_user(
-        self,
-        name: str,
-        hashed: str,
-        roles: frozenset[str],
-        patterns: tuple[str, ...],
-        active: bool,
-    ) -> None:
-        """Keep the user, in place of the one of the same name if there is one."""
-        ...
-
-    async def remove_user(self, name: str) -> bool:
-        """Forget the user; whether there was one."""
-        ...
-
-    async def list_users(self) -> Sequence[Credential]:
-        """All users by name."""
-        ...
-
-    async def find_key(self, name: str) -> Credential | None:
-        """The API key with this public part."""
-        ...
-
-    async def save_key(
-        self,
-        name: str,
-        hashed: str,
-        roles: frozenset[str],
-        patterns: tuple[str, ...],
-        active: bool,
-    ) -> None:
-        """Keep the key, in place of the one of the same name if there is one."""
-        ...
-
-    async def remove_key(self, name: str) -> bool:
-        """Forget the key; whether there was one."""
-        ...
-
-    async def list_keys(self) -> Sequence[Credential]:
-        """All keys by name."""
-        ...
-
-    async def claim_setting(self, name: str, value: str) -> str:
-        """Keep the value if the setting has none yet; the one that is kept then."""
-        ...
-
-    async def record_audit(
-        self,
-        *,
-        at: int,
-        who: str,
-        action: str,
-        subject: str,
-        outcome: str,
-        cid: str,
-        remote_address: str,
-    ) -> None:
-        """Add a line to the audit log."""
-        ...
-
-
-class Secret(NamedTuple):
-    """A new key: the text that the caller sends, shown once, and what is kept of it."""
-
-    text: str
-    name: str
-    hash: str
-
-
-def new_key() -> Secret:
-    """An API key nobody has had before; 256 bits of it are secret."""
-    name, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
-    return Secret(f"{KEY_PREFIX}_{name}_{secret}", name, hash_key(secret))
-
-
-def hash_key(secret: str) -> str:
-    """What is kept of an API key: it is random, so that a slow hash would add nothing."""
-    return hashlib.sha256(secret.encode()).hexdigest()
-
-
-class Passwords:
-    """Makes and checks argon2id hashes in threads of its own, a few at a time."""
-
-    def __init__(self, hasher: PasswordHasher | None = None, threads: int = 2) -> None:
-        self._hasher = hasher or PasswordHasher()
-        self._threads = ThreadPoolExecutor(threads, "argon2")
-        self._nobody = stand_in(self._hasher)
-
-    async def hash(self, password: str) -> str:
-        """The hash to keep."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, self._hasher.hash, password)
-
-    async def matches(self, hashed: str | None, password: str) -> bool:
-        """Whether it is the password; takes as long when there is no such user (None)."""
-        loop = asyncio.get_running_loop()
-        right = await loop.run_in_executor(
-            self._threads, self._verify, hashed or self._nobody, password
-        )
-        return right and hashed is not None
-
-    def close(self) -> None:
-        """End the threads."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
-
-    def _verify(self, hashed: str, password: str) -> bool:
-        try:
-            return self._hasher.verify(hashed, password)
-        except (VerificationError, InvalidHashError):
-            return False
-
-
-def stand_in(hasher: PasswordHasher) -> str:
-    """A hash that no known password has; checking one against it takes as long as any other.
-
-    It is written rather than computed: a hash takes 64 MB and a tenth of a second of each start.
-    """
-    cost = f"m={hasher.memory_cost},t={hasher.time_cost},p={hasher.parallelism}"
-    salt, digest = (
-        b64encode(secrets.token_bytes(size)).decode().rstrip("=")
-        for size in (hasher.salt_len, hasher.hash_len)
-    )
-    return f"$argon2id$v={ARGON2_VERSION}${cost}${salt}${digest}"
-
-
-async def first_admin(
-    users: Users, passwords: Passwords, environ: Mapping[str, str]
-) -> str | None:
-    """See to it that there is an admin; the password to print if one was made up.
-
-    ``ZATO_LITE_ADMIN_PASSWORD``, or the file that ``ZATO_LITE_ADMIN_PASSWORD_FILE`` names, sets
-    it, also later on; without them a random one is made at the first start.
-    """
-    given = password_of(environ)
-    known = await users.find_user(ADMIN)
-    if given is None and known is not None:
-        return None
-    if given is not None and known is not None and await passwords.matches(known.hash, given):
-        return None
-    password = given or secrets.token_urlsafe(18)
-    hashed = await passwords.hash(password)
-    await users.save_user(ADMIN, hashed, frozenset({"admin"}), (), True)
-    return None if given else password
-
-
-def password_of(environ: Mapping[str, str]) -> str | None:
-    """The admin's password that the environment gives, if it does."""
-    if password := environ.get(PASSWORD_VARIABLE):
-        return password
-    if not (name := environ.get(PASSWORD_VARIABLE + "_FILE")):
-        return None
-    try:
-        password = Path(name).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{PASSWORD_VARIABLE}_FILE: {error}") from error
-    if not password:
-        raise ConfigError(f"{PASSWORD_VARIABLE}_FILE: {name} is empty")
-    return password
 
 
 class Admitted:

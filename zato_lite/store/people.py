@@ -37,7 +37,7 @@ _COLUMNS = """json_object('name', name, 'hash', hash, 'roles', json(roles),
 
 
 class People:
-    """What ``http.auth`` asks for, kept in a database."""
+    """What ``http.users`` asks for, kept in a database."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
