@@ -1,6 +1,7 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any, ClassVar
 
@@ -93,6 +94,42 @@ async def test_one_webhook_that_fails_keeps_no_other_from_being_told(url: str) -
         await invoker.invoke("zato.notify.webhook", TOLD)
 
     assert len(Receiver.received) == 2
+
+
+@pytest.fixture
+async def silent() -> AsyncIterator[tuple[str, asyncio.Semaphore]]:
+    """A server that takes connections, which can be counted, and never answers."""
+    come, is_over = asyncio.Semaphore(0), asyncio.Event()
+
+    async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        come.release()
+        await is_over.wait()
+        writer.close()
+
+    server = await asyncio.start_server(hold, "127.0.0.1", 0)
+    yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/", come
+    is_over.set()
+    server.close()
+    await server.wait_closed()
+
+
+async def test_webhooks_that_do_not_answer_hold_up_nothing_else_that_takes_a_thread(
+    silent: tuple[str, asyncio.Semaphore],
+) -> None:
+    url, come = silent
+    threads = ThreadPoolExecutor(2)
+    asyncio.get_running_loop().set_default_executor(threads)
+    invoker = _invoker(Notify(webhooks=(url,) * 3))
+
+    telling = asyncio.create_task(invoker.invoke("zato.notify.webhook", TOLD))
+    async with asyncio.timeout(10):
+        for _ in range(3):
+            await come.acquire()
+        assert await asyncio.to_thread(len, "abc") == 3
+
+    telling.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await telling
 
 
 async def test_a_mail_says_which_job_and_what(mail: tuple[int, list[str]]) -> None:

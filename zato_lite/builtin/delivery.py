@@ -1,15 +1,33 @@
-"""Handing a message to a URL or to a mail server: blocking, for threads."""
+"""Handing a message to a URL or to a mail server, in threads that nothing else waits for."""
 
 import smtplib
 import ssl
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from email.message import EmailMessage
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import anyio
+import anyio.to_thread
 
 from zato_lite.config import Notify
+
+Result = TypeVar("Result")
+
+_AT_ONCE = anyio.CapacityLimiter(16)
+"""So many deliveries go on at a time: others wait for one of those."""
+
+
+async def delivered(function: Callable[..., Result], *arguments: Any) -> Result:
+    """What ``post`` or ``send`` gives; a receiver that does not answer holds up deliveries only.
+
+    The server's own few threads are for backups and for looking ahead.
+    """
+    return await anyio.to_thread.run_sync(
+        function, *arguments, limiter=_AT_ONCE, abandon_on_cancel=True
+    )
 
 
 def message_of(subject: str, told: Mapping[str, Any], settings: Notify) -> EmailMessage:

@@ -24,12 +24,12 @@ class Webhook(Service):
     async def handle(self) -> None:
         if not self.settings.webhooks:
             raise BadInputError("[notify] webhooks: there are none")
-        from zato_lite.builtin.delivery import post  # noqa: PLC0415 - slow to import, rarely used
+        # Slow to import, and rarely used.
+        from zato_lite.builtin.delivery import delivered, post  # noqa: PLC0415
 
         body = encode(told_of(self.request.payload))
         posts = [
-            asyncio.to_thread(post, url, body, self.settings.timeout)
-            for url in self.settings.webhooks
+            delivered(post, url, body, self.settings.timeout) for url in self.settings.webhooks
         ]
         answers = await asyncio.gather(*posts, return_exceptions=True)
         failed = [
@@ -52,12 +52,12 @@ class Email(Service):
         settings = self.settings
         if not (settings.smtp_host and settings.mail_from and settings.mail_to):
             raise BadInputError("[notify] smtp_host, mail_from and mail_to are needed")
-        from zato_lite.builtin.delivery import message_of, send  # noqa: PLC0415 - as above
+        from zato_lite.builtin.delivery import delivered, message_of, send  # noqa: PLC0415
 
         told = told_of(self.request.payload)
         message = message_of(subject_of(told), told, settings)
         try:
-            await asyncio.to_thread(send, message, settings)
+            await delivered(send, message, settings)
         except OSError as error:  # smtplib's own errors are among them
             raise UnavailableError(f"{settings.smtp_host}: {error}") from error
         self.response.payload = {"sent": len(settings.mail_to)}
