@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from zato_lite.service.discovery import Discovery, discover
+from tests.service.deployed import deployed
 
 SERVICE = """
 from zato_lite import Service
@@ -30,10 +30,6 @@ def write(tmp_path: Path) -> Iterator[Callable[[str, str], None]]:
         del sys.modules[name]
 
 
-def names(discovery: Discovery) -> list[str]:
-    return [found.cls.get_name() for found in discovery.services]
-
-
 def test_services_are_found_in_all_files_below_the_folder(
     tmp_path: Path, write: Callable[[str, str], None]
 ) -> None:
@@ -43,10 +39,10 @@ def test_services_are_found_in_all_files_below_the_folder(
     write(".hidden/no.py", "raise SystemExit")
     write("__pycache__/no.py", "raise SystemExit")
 
-    found = discover(tmp_path / "services")
+    found = deployed(tmp_path / "services")
 
-    assert names(found) == ["sync.sync-all", "zl-my-api.get-url"]
-    assert found.failures == ()
+    assert found.names == ["sync.sync-all", "zl-my-api.get-url"]
+    assert found.failures == []
 
 
 def test_a_file_that_fails_keeps_no_other_from_being_served(
@@ -57,9 +53,9 @@ def test_a_file_that_fails_keeps_no_other_from_being_served(
     write("zl_c.py", "raise SystemExit(2)")
     write("zl_d.py", SERVICE.format(name="Fine", answer=1))
 
-    found = discover(tmp_path / "services")
+    found = deployed(tmp_path / "services")
 
-    assert names(found) == ["zl-d.fine"]
+    assert found.names == ["zl-d.fine"]
     assert [failure.source.name for failure in found.failures] == ["zl_a.py", "zl_b.py", "zl_c.py"]
     assert found.failures[0].message == (
         "ModuleNotFoundError: No module named 'nothing_of_the_kind'"
@@ -73,7 +69,7 @@ def test_an_imported_service_belongs_to_its_own_file(
     write("zl_base.py", SERVICE.format(name="Base", answer=1))
     write("zl_also.py", "from zl_base import Base\nclass Also(Base): pass")
 
-    assert names(discover(tmp_path / "services")) == ["zl-also.also", "zl-base.base"]
+    assert deployed(tmp_path / "services").names == ["zl-also.also", "zl-base.base"]
 
 
 def test_a_class_without_handle_or_not_to_be_deployed_is_left_out(
@@ -82,7 +78,7 @@ def test_a_class_without_handle_or_not_to_be_deployed_is_left_out(
     text = SERVICE.format(name="Hidden", answer=1) + "    DONT_DEPLOY = True\n"
     write("zl_h.py", text + "class Abstract(Service): pass\n")
 
-    assert names(discover(tmp_path / "services")) == []
+    assert deployed(tmp_path / "services").names == []
 
 
 def test_a_file_may_have_the_name_of_an_installed_module(
@@ -90,9 +86,9 @@ def test_a_file_may_have_the_name_of_an_installed_module(
 ) -> None:
     write("email.py", SERVICE.format(name="Send", answer=1))
 
-    found = discover(tmp_path / "services")
+    found = deployed(tmp_path / "services")
 
-    assert names(found) == ["email.send"]
+    assert found.names == ["email.send"]
     assert found.services[0].cls.__module__ == "services.email"
 
 
@@ -101,4 +97,4 @@ def test_a_name_of_its_own_goes_before_the_rule(
 ) -> None:
     write("zl_n.py", SERVICE.format(name="Named", answer=1) + "    name = 'my.name'\n")
 
-    assert names(discover(tmp_path / "services")) == ["my.name"]
+    assert deployed(tmp_path / "services").names == ["my.name"]

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from tests.service.deployed import Deployed, deployed
 from zato_lite.errors import BadInputError, NotOfferedError, ZatoLiteError
 from zato_lite.service.base import Service
-from zato_lite.service.discovery import Discovery, discover
 from zato_lite.service.invoker import Invoker
 from zato_lite.service.message import HttpContext, Invocation, JobContext, Outcome
 from zato_lite.service.payload import payload_of
@@ -52,12 +52,12 @@ class Kept:
 
 
 @pytest.fixture(scope="module")
-def discovery() -> Iterator[Discovery]:
+def discovery() -> Iterator[Deployed]:
     modules, path = {*sys.modules}, [*sys.path]
     install()
     install()
     assert sum(isinstance(finder, ZatoFinder) for finder in sys.meta_path) == 1
-    yield discover(FOLDER)
+    yield deployed(FOLDER)
     uninstall()
     sys.path[:] = path
     for name in {*sys.modules} - modules:
@@ -70,11 +70,11 @@ def kept() -> Kept:
 
 
 @pytest.fixture
-def invoker(discovery: Discovery, kept: Kept) -> Invoker:
+def invoker(discovery: Deployed, kept: Kept) -> Invoker:
     registry = Registry()
     registry.add(Create)
     for found in discovery.services:
-        registry.add(found.cls, source=str(found.source))
+        registry.add(found.cls, source=found.source)
     created.clear()
     return Invoker(
         registry, resources={AsyncInvocations: kept}, config={"crm": {"url": "http://crm"}}
@@ -85,8 +85,8 @@ async def run(invoker: Invoker, service: str, payload: Any = None, **more: Any) 
     return await invoker.run(Invocation(service, payload, **more))
 
 
-async def test_all_files_are_served(discovery: Discovery, invoker: Invoker) -> None:
-    assert discovery.failures == ()
+async def test_all_files_are_served(discovery: Deployed, invoker: Invoker) -> None:
+    assert discovery.failures == []
     assert {"receiver.my-service", "scheduler-demo.scheduler", "hourly.my-service"} <= {
         *invoker.registry.names()
     }
@@ -381,12 +381,15 @@ def test_a_file_of_a_user_may_be_called_as_zato_is(tmp_path: Path) -> None:
     (tmp_path / "zato.py").write_text(text)
     (tmp_path / "api.py").write_text(text)
     code = """
-import pathlib, sys
-from zato_lite.service.discovery import discover
+import asyncio, pathlib, sys
+from zato_lite.service.deployment import Deployer
+from zato_lite.service.registry import Registry
 from zato_lite.zato.finder import install
 install()
-found = discover(pathlib.Path(sys.argv[1]))
-print([it.message for it in found.failures], [it.cls.get_name() for it in found.services])
+registry = Registry()
+deployer = Deployer(registry, pathlib.Path(sys.argv[1]))
+asyncio.run(deployer.deploy())
+print([*deployer.failures], [entry.name for entry in registry])
 """
 
     done = subprocess.run(  # noqa: S603 - our own text
@@ -427,7 +430,7 @@ def test_types_can_be_told_apart_and_made_of_dictionaries() -> None:
     assert typing_.dict_field().default_factory is dict
 
 
-def test_a_module_that_nobody_knows_stays_unknown(discovery: Discovery) -> None:
+def test_a_module_that_nobody_knows_stays_unknown(discovery: Deployed) -> None:
     with pytest.raises(ModuleNotFoundError):
         __import__("zato.nothing_of_the_kind")
 
@@ -449,12 +452,12 @@ def test_a_real_zato_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         uninstall()
 
 
-def test_the_sample_services_are_served(discovery: Discovery) -> None:
+def test_the_sample_services_are_served(discovery: Deployed) -> None:
     install()
-    found = discover(Path(__file__).parents[2] / "services")
+    found = deployed(Path(__file__).parents[2] / "services")
 
-    assert found.failures == ()
-    assert [it.cls.get_name() for it in found.services] == [
+    assert found.failures == []
+    assert found.names == [
         "cron-demo.my-service",
         "hello.hello",
         "message-receiver.my-service",

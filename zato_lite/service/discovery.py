@@ -1,4 +1,4 @@
-"""From a folder of files to services; a file that fails keeps no other from being served."""
+"""Which files are those of services, how one becomes a module, and which services are in it."""
 
 import importlib.util
 import sys
@@ -13,40 +13,12 @@ from zato_lite.service.base import Service
 from zato_lite.service.logger import service_logger
 
 
-class Found(NamedTuple):
-    """A service class, and the file that it is in."""
-
-    cls: type[Service[Any, Any]]
-    source: Path
-
-
 class Failure(NamedTuple):
     """A file that could not be used: what is wrong in one line, and the whole traceback."""
 
     source: Path
     message: str
     details: str
-
-
-class Discovery(NamedTuple):
-    """What a folder holds: services in the order of their files, and files that failed."""
-
-    services: tuple[Found, ...]
-    failures: tuple[Failure, ...]
-
-
-def discover(folder: Path) -> Discovery:
-    """Import each ``**/*.py`` below the folder on its own and collect its services."""
-    services: list[Found] = []
-    failures: list[Failure] = []
-    with_folder_importable(folder)
-    for path in service_files(folder):
-        match load(path, folder):
-            case Failure() as found:
-                failures.append(found)
-            case found:
-                services.extend(found)
-    return Discovery(tuple(services), tuple(failures))
 
 
 def service_files(folder: Path) -> list[Path]:
@@ -69,15 +41,6 @@ def with_folder_importable(folder: Path) -> None:
     text = str(folder.resolve())
     if text not in sys.path:
         sys.path.append(text)
-
-
-def load(path: Path, folder: Path) -> list[Found] | Failure:
-    """The services that a file defines, imported anew unless another file has just imported it."""
-    try:
-        module = _module(path, module_name(path, folder))
-        return [Found(cls, path) for cls in services_in(module)]
-    except BaseException as error:  # noqa: BLE001 - a file may do anything, even exit
-        return failure(path, error)
 
 
 def failure(path: Path, error: BaseException) -> Failure:
@@ -115,20 +78,6 @@ def _is_taken(top: str, folder: Path) -> bool:
     places = [spec.origin] if spec.origin else list(spec.submodule_search_locations or ())
     inside = str(folder.resolve())
     return not any(place and place.startswith(inside) for place in places)
-
-
-def _module(path: Path, name: str) -> ModuleType:
-    known = sys.modules.get(name)
-    if known is not None and getattr(known, "__file__", None) == str(path.resolve()):
-        return known
-    return execute(path, name)
-
-
-def execute(path: Path, name: str) -> ModuleType:
-    """Run a file as the module ``name``; it is in ``sys.modules`` only if that succeeds."""
-    loading = Loading(path, name)
-    loading.run()
-    return loading.module
 
 
 class Loading:

@@ -1,0 +1,32 @@
+"""A folder's services as a server deploys them."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from zato_lite.service.deployment import Deployer
+from zato_lite.service.discovery import Failure
+from zato_lite.service.registry import Entry, Registry
+
+
+class Deployed(NamedTuple):
+    """Services in the order of their names, and files that failed in that of theirs."""
+
+    services: Sequence[Entry]
+    failures: Sequence[Failure]
+
+    @property
+    def names(self) -> list[str]:
+        """What the services are called."""
+        return [entry.name for entry in self.services]
+
+
+def deployed(folder: Path) -> Deployed:
+    """What comes of the files below a folder."""
+    registry = Registry()
+    deployer = Deployer(registry, folder)
+    asyncio.run(deployer.deploy())
+    deployer.close()
+    failures = [deployer.failures[path] for path in sorted(deployer.failures)]
+    return Deployed([*registry], failures)
