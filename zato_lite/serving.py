@@ -17,7 +17,7 @@ from zato_lite.builtin.change import Change
 from zato_lite.errors import ConfigError
 from zato_lite.http.app import HttpApp
 from zato_lite.http.asgi import AsgiApp, living, mounted, opening
-from zato_lite.http.auth import Authenticator
+from zato_lite.http.auth import SESSION_KEY, Authenticator
 from zato_lite.http.incoming import Limits
 from zato_lite.http.observe import Metrics
 from zato_lite.http.passwords import first_admin
@@ -86,7 +86,7 @@ async def open_edge(
     passwords = app.keys.passwords
     if made_up := await first_admin(app.people, passwords, environ):
         _tell(f"The password of admin.invoke, shown this once: {made_up}")
-    session_key = await app.people.claim_setting("http.session-key", os.urandom(32).hex())
+    session_key = await app.people.claim_setting(SESSION_KEY, os.urandom(32).hex())
     authenticator = Authenticator(
         app.people, passwords, app.clock, session_key=bytes.fromhex(session_key)
     )

@@ -1,11 +1,12 @@
 import asyncio
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 
 from tests.http.conftest import BASIC, Invoker, Services, running
 from zato_lite.http.app import HttpApp
-from zato_lite.http.asgi import AsgiApp, Message, Receive, Send, as_asgi, mounted
+from zato_lite.http.asgi import AsgiApp, Message, Receive, Send, mounted, opening
 from zato_lite.http.auth import Authenticator
 from zato_lite.http.events import EventLog
 
@@ -34,7 +35,7 @@ async def called(app: AsgiApp, **scope: Any) -> tuple[int, dict[bytes, bytes], b
 
 
 async def test_the_application_runs_under_another_server(app: HttpApp) -> None:
-    asgi = as_asgi(app, most_body=100)
+    asgi = opening(lambda: nullcontext(app), most_body=100)
 
     status, headers, body = await called(
         asgi, method="POST", path="/zato/api/invoke/echo", body=b'{"a": 1}'
@@ -60,7 +61,7 @@ async def test_it_takes_part_in_the_other_server_s_life(app: HttpApp) -> None:
     async def send(message: Message) -> None:
         sent.append(message["type"])
 
-    await as_asgi(app)({"type": "lifespan"}, receive, send)
+    await opening(lambda: nullcontext(app))({"type": "lifespan"}, receive, send)
 
     assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
 

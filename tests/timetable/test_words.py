@@ -1,8 +1,7 @@
 import pytest
 
-from zato_lite.timetable.job import SECOND, Cron, Interval, OneTime
-from zato_lite.timetable.plan import Entry
-from zato_lite.timetable.words import describe, duration, explain, explain_entry
+from zato_lite.timetable.job import Cron, Interval, OneTime
+from zato_lite.timetable.words import describe, duration
 from zato_lite.timetable.zone import parse_moment
 
 NOON = parse_moment("2026-11-23T12:00:00Z")
@@ -68,22 +67,3 @@ def test_other_schedules_are_said_in_words() -> None:
 )
 def test_durations_have_the_form_of_zato(milliseconds: float, text: str) -> None:
     assert duration(milliseconds) == text
-
-
-def test_an_entry_is_explained() -> None:
-    entry = Entry("missed", NOON, NOON + 9 * SECOND, 10, "the server was down")
-    single = Entry("paused", NOON, NOON, 1)
-
-    assert explain_entry(entry) == (
-        "10 slots from 2026-11-23 12:00:00 UTC to 2026-11-23 12:00:09 UTC: "
-        "It was missed: the server was down."
-    )
-    assert explain_entry(single, "Europe/Warsaw") == (
-        "2026-11-23 13:00:00 Europe/Warsaw: The job was paused."
-    )
-    assert explain("ok") == "It ran."
-
-
-def test_an_unknown_outcome_is_never_guessed() -> None:
-    with pytest.raises(ValueError, match="no outcome is called `lunar`"):
-        explain("lunar")

@@ -33,23 +33,13 @@ _VERSION = {"version": "3.0", "spec_version": "2.4"}
 _log = logging.getLogger(__name__)
 
 
-def as_asgi(app: App, most_body: int = _MOST_BODY) -> AsgiApp:
-    """Our application for any ASGI server, or for mounting; limits of time are that server's."""
-
-    @asynccontextmanager
-    async def ready() -> AsyncIterator[App]:
-        yield app
-
-    return opening(ready, most_body)
-
-
 def opening(
     open_app: Callable[[], AbstractAsyncContextManager[App]], most_body: int = _MOST_BODY
 ) -> AsgiApp:
-    """The same of an application that is opened when the server starts, and closed at its end.
+    """Our application for any ASGI server, or for mounting; limits of time are that server's.
 
-    A server that does not tell of its start (``lifespan``) has it opened by the first request,
-    and never closed.
+    It is opened when the server starts, and closed at its end. A server that does not tell of its
+    start (``lifespan``) has it opened by the first request, and never closed.
     """
     opened: App | None = None
     stack = AsyncExitStack()

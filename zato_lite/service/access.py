@@ -15,7 +15,6 @@ _NEEDED = (
     ("zato.scheduler.*.get-*", "viewer"),
     ("zato.scheduler.job.why", "viewer"),
     ("zato.scheduler.job.validate", "viewer"),
-    ("zato.scheduler.simulate", "viewer"),
     ("zato.scheduler.job.simulate", "viewer"),
     ("zato.scheduler.status", "viewer"),
     ("zato.service.get-*", "viewer"),

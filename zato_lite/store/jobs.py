@@ -17,7 +17,6 @@ from zato_lite.timetable.job import Cron, Instant, Interval, Job, OneTime, Trigg
 from zato_lite.timetable.plan import JobState
 
 Change = Callable[[Job], Job]
-Calendars = Mapping[str, Calendar]
 
 _COLUMNS = """json_object('id', j.id, 'job', json(j.definition), 'version', j.version,
     'created_at', j.created_at, 'cursor', t.cursor, 'started', t.started, 'number', t.number,

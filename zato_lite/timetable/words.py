@@ -1,11 +1,10 @@
-"""Schedules, durations and outcomes in plain English."""
+"""Schedules and durations in plain English."""
 
 from collections.abc import Callable, Sequence
 
 from zato_lite.timetable import cron
 from zato_lite.timetable.expression import DayRule, Expression
 from zato_lite.timetable.job import Cron, Interval, OneTime, Trigger
-from zato_lite.timetable.plan import Entry
 from zato_lite.timetable.zone import to_text
 
 _DAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
@@ -19,18 +18,6 @@ _RANGE = 3
 _SECOND_MS = 1_000
 _WORKDAYS = (1, 2, 3, 4, 5)
 _WEEKEND = (0, 6)
-_FATES = {
-    "ok": "It ran.",
-    "running": "It is running.",
-    "error": "It ran and failed",
-    "timeout": "It ran for too long and was cancelled",
-    "cancelled": "It was cancelled",
-    "lost": "Its process died",
-    "missed": "It was missed",
-    "excluded": "The day is excluded",
-    "paused": "The job was paused",
-    "skipped_already_in_flight": "It was skipped",
-}
 
 
 def describe(trigger: Trigger) -> str:
@@ -55,27 +42,6 @@ def duration(milliseconds: float) -> str:
     if milliseconds < _SECOND_MS:
         return f"{int(milliseconds)}ms"
     return f"{milliseconds / _SECOND_MS:.1f}s"
-
-
-def explain(outcome: str, reason: str = "") -> str:
-    """Why a slot did or did not run, in one sentence.
-
-    Raises:
-        ValueError: there is no such outcome.
-    """
-    if outcome not in _FATES:
-        raise ValueError(f"no outcome is called `{outcome}`")
-    fate = _FATES[outcome].removesuffix(".")
-    return f"{fate}: {reason}." if reason else f"{fate}."
-
-
-def explain_entry(entry: Entry, timezone: str | None = None) -> str:
-    """What a ledger entry says, with its slots."""
-    words = explain(entry.outcome, entry.reason)
-    if entry.count == 1:
-        return f"{to_text(entry.first, timezone)}: {words}"
-    span = f"{to_text(entry.first, timezone)} to {to_text(entry.last, timezone)}"
-    return f"{entry.count} slots from {span}: {words}"
 
 
 def _period(microseconds: int) -> str:
