@@ -1,5 +1,6 @@
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -9,10 +10,11 @@ from click.testing import CliRunner
 
 from tests.store.damage import damage
 from zato_lite import __version__
-from zato_lite.cli.client import call
+from zato_lite.cli.client import call, url_of
 from zato_lite.cli.main import cli, main
 from zato_lite.cli.project import create
-from zato_lite.errors import BadInputError, ConflictError, UnavailableError
+from zato_lite.config import Server
+from zato_lite.errors import BadInputError, ConfigError, ConflictError, UnavailableError
 from zato_lite.store.sqlite import SqliteStore
 
 
@@ -98,6 +100,48 @@ def test_without_a_terminal_nobody_is_asked_for_a_password() -> None:
     assert result.stderr == (
         "zato-lite: no password: give --password or ZATO_LITE_ADMIN_PASSWORD\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("server", "url"),
+    [
+        (Server(), "http://127.0.0.1:17010"),
+        (Server(host="0.0.0.0", port=8000), "http://127.0.0.1:8000"),  # noqa: S104
+        (Server(host="::1", certificate="a.pem"), "https://[::1]:17010"),
+        (Server(host="crm.local"), "http://crm.local:17010"),
+    ],
+)
+def test_a_server_is_asked_where_its_settings_say(server: Server, url: str) -> None:
+    assert url_of(server) == url
+
+
+@pytest.mark.parametrize("server", [Server(port=0), Server(unix_socket="x.sock")])
+def test_a_server_without_a_known_port_is_to_be_named(server: Server) -> None:
+    with pytest.raises(ConfigError, match="give --url"):
+        url_of(server)
+
+
+def test_the_project_s_server_is_invoked(tmp_path: Path, unused_port: int) -> None:
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "zato-lite.toml").write_text(f"[server]\nport = {unused_port}\n")
+
+    with pytest.raises(
+        UnavailableError, match=f"nobody answers at http://127.0.0.1:{unused_port}"
+    ):
+        CliRunner().invoke(
+            cli,
+            ["invoke", "zato.ping", "--password", "x", "--project", str(tmp_path)],
+            catch_exceptions=False,
+        )
+
+
+@pytest.fixture
+def unused_port() -> int:
+    """A port on which nobody listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
 
 
 def test_nobody_listening_is_told_as_such() -> None:

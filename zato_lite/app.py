@@ -43,7 +43,6 @@ from zato_lite.store.upkeep import check_file, copy_file, restore_file
 from zato_lite.zato.finder import install
 
 _NOWHERE = Path("no-project")
-SETTINGS = Path("config/zato-lite.toml")
 _SQLITE = "sqlite:///"
 _MEMORY = ":memory:"
 
@@ -84,7 +83,7 @@ def settings(project: Path, **overrides: Any) -> config.Settings:
     Raises:
         ConfigError: lists all that is wrong.
     """
-    found = config.load(project / SETTINGS)
+    found = config.load(project / config.PLACE)
     places = {
         "host": "server",
         "port": "server",

@@ -11,6 +11,9 @@ import msgspec
 
 from zato_lite.errors import ConfigError
 
+PLACE = Path("config/zato-lite.toml")
+"""Of the settings, in a project."""
+
 PREFIX = "ZATO_LITE_"
 """Of the environment variables: ``ZATO_LITE_SERVER__PORT=8000`` is ``port`` in ``[server]``."""
 

@@ -4,7 +4,22 @@ import base64
 import urllib.error
 import urllib.request
 
-from zato_lite.errors import BadInputError, UnavailableError
+from zato_lite.config import Server
+from zato_lite.errors import BadInputError, ConfigError, UnavailableError
+
+_ANY = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - as it is set
+
+
+def url_of(server: Server) -> str:
+    """Where a server with these settings answers, for who is on the same machine.
+
+    Raises:
+        ConfigError: it has no such place.
+    """
+    if server.unix_socket or not server.port:
+        raise ConfigError("[server] has no port that is known; give --url")
+    host = _ANY.get(server.host) or (f"[{server.host}]" if ":" in server.host else server.host)
+    return f"http{'s' if server.certificate else ''}://{host}:{server.port}"
 
 
 def call(url: str, user: str, password: str, service: str, payload: str) -> tuple[int, str]:

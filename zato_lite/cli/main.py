@@ -92,18 +92,23 @@ def init(folder: Path) -> None:
 @cli.command()
 @click.argument("service")
 @click.argument("payload", default="")
-@click.option("--url", default="http://127.0.0.1:17010", show_default=True)
+@_project
+@click.option("--url", help="Of the server.  [default: as the project's settings say]")
 @click.option("--user", default="admin.invoke", show_default=True)
 @click.option(
     "--password", envvar="ZATO_LITE_ADMIN_PASSWORD", help="Asked for unless it is given."
 )
-def invoke(service: str, payload: str, url: str, user: str, password: str | None) -> None:
+def invoke(
+    service: str, payload: str, *, project: Path, url: str | None, user: str, password: str | None
+) -> None:
     """Invoke a service of a running server.
 
     SERVICE is its name, PAYLOAD what it is given, a JSON text. What it answers is printed.
     """
-    from zato_lite.cli.client import call  # noqa: PLC0415
+    from zato_lite import config  # noqa: PLC0415
+    from zato_lite.cli.client import call, url_of  # noqa: PLC0415
 
+    url = url or url_of(config.load(project / config.PLACE).server)
     if password is None:
         if not sys.stdin.isatty():
             raise UnauthorizedError("no password: give --password or ZATO_LITE_ADMIN_PASSWORD")
