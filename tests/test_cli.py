@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from tests.store.damage import damage
 from zato_lite import __version__
-from zato_lite.cli.client import call, url_of
+from zato_lite.cli.client import call, readable, url_of
 from zato_lite.cli.main import cli, main
 from zato_lite.cli.project import create
 from zato_lite.config import Server
@@ -113,6 +113,13 @@ def test_without_a_terminal_nobody_is_asked_for_a_password() -> None:
 )
 def test_a_server_is_asked_where_its_settings_say(server: Server, url: str) -> None:
     assert url_of(server) == url
+
+
+def test_an_answer_is_shown_to_a_person_in_lines() -> None:
+    assert readable('{"name":"Zoë","ids":[1]}') == (
+        '{\n  "name": "Zoë",\n  "ids": [\n    1\n  ]\n}'
+    )
+    assert readable("no JSON") == "no JSON"
 
 
 @pytest.mark.parametrize("server", [Server(port=0), Server(unix_socket="x.sock")])

@@ -1,6 +1,7 @@
 """A small HTTP client for the command line: one request, standard library only."""
 
 import base64
+import json
 import urllib.error
 import urllib.request
 
@@ -45,3 +46,11 @@ def call(url: str, user: str, password: str, service: str, payload: str) -> tupl
         return error.code, error.read().decode()
     except (urllib.error.URLError, ConnectionError, TimeoutError) as error:
         raise UnavailableError(f"nobody answers at {url}: {error}") from error
+
+
+def readable(answer: str) -> str:
+    """An answer for a person: JSON in lines of its own, anything else as it is."""
+    try:
+        return json.dumps(json.loads(answer), indent=2, ensure_ascii=False)
+    except ValueError:
+        return answer

@@ -106,7 +106,7 @@ def invoke(
     SERVICE is its name, PAYLOAD what it is given, a JSON text. What it answers is printed.
     """
     from zato_lite import config  # noqa: PLC0415
-    from zato_lite.cli.client import call, url_of  # noqa: PLC0415
+    from zato_lite.cli.client import call, readable, url_of  # noqa: PLC0415
 
     url = url or url_of(config.load(project / config.PLACE).server)
     if password is None:
@@ -114,8 +114,10 @@ def invoke(
             raise UnauthorizedError("no password: give --password or ZATO_LITE_ADMIN_PASSWORD")
         password = click.prompt("Password", hide_input=True)
     status, answer = call(url, user, password, service, payload)
-    click.echo(answer, err=status >= 400)  # noqa: PLR2004
-    sys.exit(0 if status < 400 else 1)  # noqa: PLR2004
+    is_error = status >= 400  # noqa: PLR2004
+    is_read = (sys.stderr if is_error else sys.stdout).isatty()
+    click.echo(readable(answer) if is_read else answer, err=is_error)
+    sys.exit(1 if is_error else 0)
 
 
 def main(*arguments: Any) -> None:
