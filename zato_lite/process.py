@@ -20,6 +20,7 @@ import uvloop
 from zato_lite import config, log
 from zato_lite.app import open_app
 from zato_lite.http.observe import Sample
+from zato_lite.http.server import must_be_free
 from zato_lite.service.containment import contain
 from zato_lite.service.watchdog import Watchdog
 from zato_lite.serving import open_server
@@ -89,18 +90,25 @@ def _run(main: Coroutine[Any, Any, int]) -> int:
 async def _serve(
     project: Path, settings: config.Settings, ending: "Ending", restarts: "Restarts"
 ) -> int:
+    server = settings.server
+    must_be_free(
+        server.host,
+        server.port,
+        unix=Path(server.unix_socket) if server.unix_socket else None,
+        reuse_port=server.workers > 1,
+    )
     stop = asyncio.Event()
     ending.tell(asyncio.get_running_loop(), stop.set)
     async with (
         Watchdog() as dog,
         open_app(project, settings) as app,
-        open_server(app, lag=lambda: dog.lag, more=[restarts.samples]) as server,
+        open_server(app, lag=lambda: dog.lag, more=[restarts.samples]) as listening,
     ):
         internal = sum(1 for entry in app.registry if entry.is_internal)
         _log.info(
             "serving",
             extra={
-                "url": server.url,
+                "url": listening.url,
                 "services": len(app.registry) - internal,
                 "internal_services": internal,
                 "store": settings.store.url,
@@ -108,9 +116,9 @@ async def _serve(
         )
         _spare_the_collector()
         await stop.wait()
-        _log.info("stopping", extra={"grace_s": settings.server.grace})
+        _log.info("stopping", extra={"grace_s": server.grace})
         # At once, not one after the other: both have the same time.
-        await asyncio.gather(server.close(settings.server.grace), app.scheduler.drain())
+        await asyncio.gather(listening.close(server.grace), app.scheduler.drain())
     return 0
 
 

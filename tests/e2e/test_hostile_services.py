@@ -180,3 +180,4 @@ def test_a_port_that_is_taken_is_told_in_a_line(server: Server) -> None:
     assert other.returncode == 2
     assert f"cannot listen on 127.0.0.1:{server.port}: " in other.stderr
     assert "Traceback" not in other.stderr + other.stdout
+    assert "file deployed" not in other.stderr  # nothing was begun: it takes no runs, and no time

@@ -1,13 +1,15 @@
 """Listens, keeps the connections, and looks after what they may take."""
 
 import asyncio
+import errno
 import logging
+import os
 import signal
 import socket
 import ssl
 import threading
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -109,8 +111,7 @@ class Server:
                     backlog=backlog,
                 )
         except OSError as error:
-            place = str(unix) if unix is not None else f"{host}:{port}"
-            raise ConfigError(f"cannot listen on {place}: {error.strerror or error}") from error
+            raise _cannot_listen(host, port, unix, error) from error
         self.sockets = tuple(self._listener.sockets)
         if unix is None:
             for plug in self.sockets:  # what is accepted from it has the same
@@ -228,3 +229,42 @@ def _renew(context: ssl.SSLContext, tls: Tls) -> None:
         _log.exception("certificate not renewed", extra={"path": str(tls.certificate)})
     else:
         _log.info("certificate renewed", extra={"path": str(tls.certificate)})
+
+
+def must_be_free(
+    host: str, port: int, *, unix: Path | None = None, reuse_port: bool = False
+) -> None:
+    """Refuse an address that another server has, before anything is begun that is of no use then.
+
+    Raises:
+        ConfigError: it is taken.
+    """
+    try:
+        if unix is not None:
+            _must_be_silent(unix)
+            return
+        for family, kind, protocol, _, address in socket.getaddrinfo(
+            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        ):
+            with socket.socket(family, kind, protocol) as plug:
+                plug.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if reuse_port:
+                    plug.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+                if family == socket.AF_INET6:
+                    plug.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                plug.bind(address)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:  # all else is told by who listens
+            raise _cannot_listen(host, port, unix, error) from error
+
+
+def _must_be_silent(unix: Path) -> None:
+    """Raise if a server answers there; what is left of one that has died is taken away later."""
+    with socket.socket(socket.AF_UNIX) as plug, suppress(FileNotFoundError, ConnectionError):
+        plug.connect(str(unix))
+        raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+
+
+def _cannot_listen(host: str, port: int, unix: Path | None, error: OSError) -> ConfigError:
+    place = str(unix) if unix is not None else f"{host}:{port}"
+    return ConfigError(f"cannot listen on {place}: {error.strerror or error}")
