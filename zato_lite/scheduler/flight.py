@@ -116,7 +116,8 @@ class Flight(msgspec.Struct, gc=False):
             )
         if settled.is_quarantined:
             error = f"quarantined after {fire.crashes} times: {error}"
-        return Ended(fire, settled, word, now, error, result, self._kept_lines(now))
+        cid = fire.cid if outcome is None else outcome.cid
+        return Ended(fire, settled, word, now, error, result, self._kept_lines(now), cid)
 
     def _told(self, outcome: Outcome | None) -> tuple[AttemptOutcome, str | None, str | None]:
         if self.verdict == "timeout":

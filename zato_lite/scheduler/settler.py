@@ -8,6 +8,7 @@ from typing import Literal
 from zato_lite.clock import Clock
 from zato_lite.errors import UnavailableError
 from zato_lite.log import Repeats
+from zato_lite.scheduler.failing import Failing
 from zato_lite.scheduler.node import Node
 from zato_lite.scheduler.runway import Runway
 from zato_lite.scheduler.tally import Tally
@@ -61,6 +62,7 @@ class Settler:
         self.refused = 0
         self._rest = asyncio.Event()
         self.tally = Tally()
+        self._failing = Failing()
         self._done: list[Ended] = []
         self._unkept = 0
         self._flush_is_due = self._is_awaited = False
@@ -156,7 +158,9 @@ class Settler:
         if self._failures.count:
             _log.warning("settling goes on", extra={"failures": self._failures.over()})
         late = settlement.refused
-        self.tally.add([one for one in batch if one not in late] if late else batch)
+        kept = [one for one in batch if one not in late] if late else batch
+        self.tally.add(kept)
+        self._failing.tell(kept)
         for ended in late:
             self.refused += 1
             fields = {"job": ended.fire.job.name, "run": ended.fire.number}

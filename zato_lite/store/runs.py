@@ -51,6 +51,7 @@ class Ended(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         settled: what the timetable makes of it.
         lines: what was logged, as JSON; None for nothing.
+        cid: of its invocation, if it came to one.
     """
 
     fire: Fire
@@ -60,3 +61,4 @@ class Ended(msgspec.Struct, frozen=True, gc=False):
     error: str | None = None
     result: str | None = None
     lines: str | None = None
+    cid: str = ""
