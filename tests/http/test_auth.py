@@ -248,3 +248,43 @@ def test_who_is_unknown_is_checked_at_the_same_cost(hasher: PasswordHasher) -> N
     assert len(written) == len(computed)
     with pytest.raises(VerifyMismatchError):  # it was read, computed and compared
         hasher.verify(written, "x")
+
+
+async def test_who_is_let_in_twice_at_once_is_forgotten_twice_at_once(
+    authenticator: Authenticator, clock: MovedClock
+) -> None:
+    header = basic(ADMIN, "right")
+
+    both = await asyncio.gather(*(authenticator.check(header, "") for _ in range(2)))
+    authenticator.forget()
+
+    assert [admitted.until > clock.monotonic() for admitted in both] == [False, False]
+
+
+class SlowPasswords(Passwords):
+    """Takes its time after it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__(PasswordHasher(time_cost=1, memory_cost=32))
+        self.was_asked, self.may_go_on = asyncio.Event(), asyncio.Event()
+
+    async def matches(self, hashed: str | None, password: str) -> bool:
+        self.was_asked.set()
+        await self.may_go_on.wait()
+        return await super().matches(hashed, password)
+
+
+async def test_who_is_removed_while_being_checked_is_not_let_in(
+    authenticator: Authenticator, users: People, clock: MovedClock
+) -> None:
+    slow = SlowPasswords()
+    authenticator = Authenticator(users, slow, clock, session_key=b"s" * 32)
+
+    checking = asyncio.create_task(authenticator.check(basic(ADMIN, "right"), ""))
+    await slow.was_asked.wait()
+    await users.remove_user(ADMIN)
+    authenticator.forget()
+    slow.may_go_on.set()
+
+    with pytest.raises(UnauthorizedError):
+        await checking

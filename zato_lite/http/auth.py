@@ -88,6 +88,7 @@ class Authenticator:
         self._being_hashed = 0
         self.refusals = Refusals()
         self._checks: dict[bytes, asyncio.Task[Caller]] = {}
+        self._changes = 0
 
     def remembered(self, authorization: bytes) -> Admitted | None:
         """The caller whose credentials these are, if they were checked a short while ago.
@@ -110,23 +111,25 @@ class Authenticator:
         if (known := self.remembered(authorization)) is not None:
             return known
         digest = self._digest(authorization)
-        check = self._checks.get(digest)
-        if check is None:
-            check = asyncio.ensure_future(self._check(authorization, address))
-            self._checks[digest] = check
-            check.add_done_callback(lambda done: self._checked(digest, done))
-        caller = await asyncio.shield(check)
-        if len(self._known) >= _MEMORY_SIZE:
-            self.forget()
-        admitted = Admitted(caller, self.clock.monotonic() + _MEMORY_SECONDS)
-        self._known[digest] = admitted
-        return admitted
+        while True:
+            changes = self._changes
+            check = self._checks.get(digest)
+            if check is None:
+                check = asyncio.ensure_future(self._check(authorization, address))
+                self._checks[digest] = check
+                check.add_done_callback(lambda done: self._checked(digest, done))
+            caller = await asyncio.shield(check)
+            if changes == self._changes:
+                return self._admitted(digest, caller)
 
     def forget(self) -> None:
-        """Ask the store again for everyone: a user or a key was changed."""
-        for admitted in self._known.values():
-            admitted.until = 0.0
-        self._known.clear()
+        """Ask the store again for everyone: a user or a key was changed.
+
+        Whoever is being checked just now is checked again: it may have been read before.
+        """
+        self._changes += 1
+        self._checks.clear()
+        self._forget_all()
 
     async def audit(self, deed: Deed, request: Request) -> None:
         """Write down what a caller did or tried."""
@@ -219,8 +222,25 @@ class Authenticator:
             raise UnauthorizedError("Unauthorized")
         return key
 
+    def _admitted(self, digest: bytes, caller: Caller) -> Admitted:
+        """Remember it, once: what is handed out is what ``forget`` ends."""
+        now = self.clock.monotonic()
+        known = self._known.get(digest)
+        if known is not None and known.until > now:
+            return known
+        if len(self._known) >= _MEMORY_SIZE:
+            self._forget_all()
+        admitted = self._known[digest] = Admitted(caller, now + _MEMORY_SECONDS)
+        return admitted
+
+    def _forget_all(self) -> None:
+        for admitted in self._known.values():
+            admitted.until = 0.0
+        self._known.clear()
+
     def _checked(self, digest: bytes, done: asyncio.Task[Caller]) -> None:
-        self._checks.pop(digest, None)
+        if self._checks.get(digest) is done:
+            del self._checks[digest]
         if not done.cancelled():
             done.exception()  # whoever asked may be gone
 
