@@ -3,8 +3,11 @@ import json
 import pytest
 
 from tests.http.conftest import BASIC, Ask, Invoker
-from zato_lite.errors import MethodNotAllowedError
+from zato_lite.errors import MethodNotAllowedError, ZatoLiteError
+from zato_lite.http.app import HttpApp
 from zato_lite.http.convert import response_of
+from zato_lite.http.message import Request, Response
+from zato_lite.http.render import Renderer
 from zato_lite.service.message import Outcome
 from zato_lite.store.people import People
 
@@ -116,6 +119,27 @@ async def test_an_error_is_told_without_what_is_not_the_caller_s_affair(
     assert answer["cid"] == headers["x-zato-cid"]
 
 
+class OfSomebodyElseError(Exception):
+    """As libraries of clients raise them: status and headers are those of another server."""
+
+    status = 204
+    headers = (("Set-Cookie", "a=b\r\n\r\nHTTP/1.1 200 OK"), "Date")
+
+
+class NoStatusError(ZatoLiteError):
+    """Says that all is well."""
+
+    status = 304
+
+
+@pytest.mark.parametrize("error", [OfSomebodyElseError("x"), NoStatusError("x")])
+def test_an_error_is_answered_as_an_error_whatever_it_says_of_itself(error: Exception) -> None:
+    response = response_of(Outcome("K1", error=error))
+
+    assert (response.status, response.headers) == (500, ())
+    assert json.loads(response.body)["details"] == "An error has occurred"
+
+
 async def test_every_wrong_field_is_named(ask: Ask) -> None:
     _, _, body = await ask("POST", "/zato/api/invoke/wrong", b"{}")
 
@@ -208,3 +232,33 @@ async def test_no_other_site_speaks_for_who_looks_at_it(
     ask: Ask, headers: dict[str, str], status: int
 ) -> None:
     assert (await ask("GET", "/zato/api/invoke/echo", auth=BASIC, **headers))[0] == status
+
+
+@pytest.mark.parametrize("status", [204, 304])
+def test_a_status_without_a_body_is_sent_without_one(status: int) -> None:
+    renderer = Renderer()
+    renderer.date(0)
+
+    assert renderer.plain(Response(status, b"{}", cid="K1")).endswith(b"X-Zato-CID: K1\r\n\r\n")
+
+
+async def test_what_a_service_does_to_its_message_is_not_in_the_next_one(
+    app: HttpApp, invoker: Invoker
+) -> None:
+    request = Request(
+        "GET",
+        "/zato/api/invoke/echo",
+        b"a=1&a=2&b=3",
+        {b"host": b"localhost", b"authorization": BASIC},
+        raw_path="/zato/api/invoke/echo",
+    )
+
+    for _ in range(3):
+        assert (await app(request)).body == b'{"a":["1","2"],"b":"3"}'
+        invocation = invoker.invocations[-1]
+        invocation.payload["a"].append("4")
+        invocation.payload["b"] = "5"
+        assert invocation.http is not None
+        assert invocation.http.query == {"a": ["1", "2", "4"], "b": "3"}
+        with pytest.raises(TypeError):
+            invocation.http.query["b"] = "6"  # type: ignore[index]

@@ -103,13 +103,17 @@ class Services(Protocol):
 
 
 class _Known:
-    """What was found out about a head: it holds for the next request that has the same one."""
+    """What was found out about a head: it holds for the next request that has the same one.
+
+    Unless a service could change it (``is_shared``): a parameter that came twice is a list.
+    """
 
     __slots__ = (
         "admitted",
         "caller",
         "context",
         "is_change",
+        "is_shared",
         "query",
         "service",
         "table",
@@ -129,6 +133,7 @@ class _Known:
         self.service, self.admitted, self.query = service, admitted, query
         self.caller, self.context, self.table = admitted.caller, context, table
         self.timeout = timeout
+        self.is_shared = not any(type(value) is list for value in query.values())
         self.is_change = service.startswith("zato.") and needed_role(service) != "viewer"
 
 
@@ -229,7 +234,7 @@ class HttpApp:
             found = await self._find(request)
             if isinstance(found, Response):
                 return found
-            request.memo = found
+            request.memo = found if found.is_shared else None
             outcome = await self._run(self._invocation(found, request))
             return self._answered(found, request, outcome)
         except Exception as error:  # noqa: BLE001 - whatever it is, there is an answer

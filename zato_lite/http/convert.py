@@ -4,6 +4,7 @@ import dataclasses
 import logging
 import re
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -20,6 +21,7 @@ UNEXPECTED = "An error has occurred"
 _MOST_FIELDS = 1000
 _INTERNAL = 500
 _LEAST_STATUS, _MOST_STATUS = 200, 599
+_OF_ERRORS = range(400, 600)
 _UNAVAILABLE = 503
 _TIMEOUT = 504
 _ACTIVE = ("text/html", "image/svg", "application/xhtml", "text/xml", "application/xml")
@@ -90,12 +92,12 @@ def context_of(
     params: Mapping[str, str],
     route: str = "",
 ) -> HttpContext:
-    """What the service may know of the request."""
+    """What the service may know of the request, and cannot change: the next one may share it."""
     return HttpContext(
         request.method,
         request.path,
-        params,
-        query,
+        MappingProxyType(params),
+        MappingProxyType(query),
         Headers(request.headers),
         request.remote_address,
         route,
@@ -158,9 +160,9 @@ def error_response(error: BaseException, cid: str, *, is_cancelled: bool = False
     body["details"] = str(error) if is_told else _DETAILS.get(status, UNEXPECTED)
     if isinstance(error, BadInputError) and error.errors:
         body["errors"] = [_field(found) for found in error.errors]
-    headers = tuple(getattr(error, "headers", ()))
+    headers: tuple[tuple[str, str], ...] = ()
     if isinstance(error, MethodNotAllowedError):
-        headers += (("Allow", ", ".join(error.allow)),)
+        headers = (("Allow", ", ".join(error.allow)),)
     return Response(status, encode(body, repr), JSON, headers, cid)
 
 
@@ -176,8 +178,9 @@ def _status_of(error: BaseException, *, is_cancelled: bool) -> int:
         return _UNAVAILABLE
     if isinstance(error, TimeoutError):
         return _TIMEOUT
-    status: int = getattr(error, "status", _INTERNAL)
-    return status
+    if not isinstance(error, ZatoLiteError):
+        return _INTERNAL  # a client library's error has the status of somebody else's answer
+    return error.status if error.status in _OF_ERRORS else _INTERNAL
 
 
 def plain(value: Any) -> Any:
