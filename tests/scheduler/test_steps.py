@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
+from zato_lite.log import invocation_context
 from zato_lite.scheduler.steps import Steps
+from zato_lite.service.containment import contain
 
 Begin = Callable[[Coroutine[Any, Any, None]], Awaitable[bool | None]]
 
@@ -125,6 +127,49 @@ async def test_who_cancels_itself_and_ends_cancels_nobody_else(begin: Begin) -> 
 
     assert ended is False
     assert heard == ["went on"]
+
+
+async def test_a_service_that_cancels_itself_and_ends_hits_nothing_in_the_same_turn() -> None:
+    loop, heard, over = asyncio.get_running_loop(), [], asyncio.Event()
+    contain(loop)
+    steps = Steps()
+    steps.start()
+
+    async def cancels() -> None:
+        token = invocation_context.set(_Invocation())
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        invocation_context.reset(token)
+
+    async def waits() -> None:
+        try:
+            await asyncio.sleep(0)
+            heard.append("went on")
+        finally:
+            over.set()
+
+    def both() -> None:
+        assert steps.task() is not None
+        steps.begin(cancels())
+        if steps.task() is not None:
+            steps.begin(waits())
+        else:
+            others.append(loop.create_task(waits()))
+
+    others: list[asyncio.Task[None]] = []
+    await asyncio.sleep(0)
+    loop.call_soon(both)
+    await over.wait()
+    steps.stop()
+    loop.set_task_factory(None)
+
+    assert heard == ["went on"]
+
+
+class _Invocation(NamedTuple):
+    cid: str = "K1"
+    sink: None = None
 
 
 async def test_a_variable_that_is_set_is_not_seen_by_the_next_one(begin: Begin) -> None:

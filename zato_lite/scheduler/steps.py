@@ -10,6 +10,7 @@ from contextvars import Context, copy_context
 from typing import Any
 
 from zato_lite.service.begun import Begun
+from zato_lite.service.containment import noted
 
 
 class Steps:
@@ -52,8 +53,8 @@ class Steps:
         try:
             awaited = host.context.run(coroutine.send, None)
         except StopIteration:
-            if host.context != host.clean:  # it has left something behind for the next one
-                host.waiter.cancel()
+            if host.context != host.clean or host.task in noted:
+                host.waiter.cancel()  # it has left something behind for the next one
             return False
         finally:
             _leave_task(loop, host.task)

@@ -83,7 +83,7 @@ async def settle(invocation: LogContext) -> None:
         try:
             await asyncio.sleep(0)
         except asyncio.CancelledError:
-            if task.cancelling():
+            if is_cancelled_by_others(invocation):
                 raise
 
 

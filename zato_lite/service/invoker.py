@@ -132,7 +132,8 @@ class Invoker:
             if timeout is not None and self._monotonic() - now > timeout:
                 raise _TooLateError(service, timeout)  # noqa: TRY301 - it is told
         except BaseException as error:  # noqa: BLE001 - it is told
-            return self._failed(_counted(entry, error), service, cid, now)
+            failed = self._failed(_counted(entry, error), service, cid, now)
+            return _settled(service._origin, failed) if noted and service else failed
         finally:
             if token is not None:
                 _CONTEXT.reset(token)
@@ -140,9 +141,12 @@ class Invoker:
                 entry.ended += 1
                 seconds = self._monotonic() - now
                 entry.seconds += seconds
-        if response is None:
-            return Outcome(cid, payload, None, False, False, int(seconds * 1e6))
-        return _outcome_of(response, cid, payload, seconds)
+        outcome = (
+            Outcome(cid, payload, None, False, False, int(seconds * 1e6))
+            if response is None
+            else _outcome_of(response, cid, payload, seconds)
+        )
+        return _settled(service._origin, outcome) if noted else outcome
 
     async def _go_on(
         self, service: Service[Any, Any], entry: Entry, started: float, begun: Begun[Any]
@@ -160,12 +164,13 @@ class Invoker:
                 returned = await _in_time(service, timeout, left, begun)
             payload = answer_of(service, entry, returned)
         except BaseException as error:  # noqa: BLE001 - it is told
-            return self._failed(_counted(entry, error), service, origin.cid, started)
+            failed = self._failed(_counted(entry, error), service, origin.cid, started)
+            return await _settled(origin, failed) if noted else failed
         finally:
-            _CONTEXT.reset(token)
             entry.ended += 1
             seconds = self._monotonic() - started
             entry.seconds += seconds
+            _CONTEXT.reset(token)
         if noted:
             await settle(origin)
         return _outcome_of(service._response, origin.cid, payload, seconds)
@@ -183,7 +188,8 @@ class Invoker:
             else:
                 payload = await self._within(invocation.timeout, service, entry)
         except BaseException as error:  # noqa: BLE001 - it is told
-            return self._failed(error, service, cid, started)
+            failed = self._failed(error, service, cid, started)
+            return await _settled(service._origin, failed) if noted and service else failed
         finally:
             if token is not None:
                 _CONTEXT.reset(token)
@@ -375,6 +381,11 @@ class Invoker:
             return await self._perform(service, entry)
         service._deadline = deadline
         return await _in_time(service, seconds, seconds, self._perform(service, entry))
+
+
+async def _settled(invocation: Origin, outcome: Outcome) -> Outcome:
+    await settle(invocation)
+    return outcome
 
 
 async def _in_time(
