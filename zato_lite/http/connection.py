@@ -13,7 +13,7 @@ import socket
 import struct
 from asyncio.tasks import _enter_task, _leave_task  # for whoever steps a task, says «Extending»
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextvars import Context, copy_context
+from contextvars import Context
 from typing import Any, Protocol, cast
 
 from zato_lite.clock import Clock
@@ -32,6 +32,7 @@ from zato_lite.http.render import (
     rest,
 )
 from zato_lite.service.begun import Begun
+from zato_lite.service.containment import noted
 from zato_lite.wire import encode
 
 App = Callable[[Request], Response | Coroutine[Any, Any, Response]]
@@ -49,10 +50,15 @@ _LINGER_S = 2.0
 
 
 class Keeper(Surroundings, Protocol):
-    """What a connection asks of the server that it belongs to."""
+    """What a connection asks of the server that it belongs to.
+
+    Attributes:
+        context: the context variables that each request begins with.
+    """
 
     app: App
     clock: Clock
+    context: Context
     loop: asyncio.AbstractEventLoop
     is_stopping: bool
     renderer: Renderer
@@ -70,8 +76,6 @@ class Connection(asyncio.Protocol):
     """One client's connection."""
 
     __slots__ = (
-        "_begun",
-        "_context",
         "_drained",
         "_incoming",
         "_is_busy",
@@ -79,13 +83,11 @@ class Connection(asyncio.Protocol):
         "_is_paused",
         "_is_streaming",
         "_lingers_since",
-        "_rest",
         "_server",
         "_stalled_at",
-        "_task",
         "_transport",
         "_unsent",
-        "_waiter",
+        "_worker",
         "peer",
     )
 
@@ -94,11 +96,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, server: Keeper) -> None:
         self._server = server
-        self._task: asyncio.Task[None] | None = None
-        self._context: Context | None = None
-        self._begun: Begun[Response] | None = None
-        self._rest: Coroutine[Any, Any, None] | None = None
-        self._waiter: asyncio.Future[None] | None = None
+        self._worker: _Worker | None = None
         self._drained: asyncio.Future[None] | None = None
         self._is_busy = False
         self._is_over = False
@@ -144,9 +142,10 @@ class Connection(asyncio.Protocol):
         self._incoming.stop()
         self._is_over = True
         _wake(self._drained)
-        if self._is_streaming and self._task is not None:
-            self._task.cancel()
-        _wake(self._waiter)
+        if self._worker is not None:
+            if self._is_streaming:
+                self._worker.task.cancel()
+            self._worker.leave()
 
     def data_received(self, data: bytes) -> None:
         """Take what came, and answer what is complete."""
@@ -161,8 +160,7 @@ class Connection(asyncio.Protocol):
             if incoming.asked:
                 self._answer_now()
             elif incoming.waits:
-                incoming.waits = False
-                self._transport.write(CONTINUE)
+                self._tell_to_go_on()
         if incoming.is_full:
             self._set_reading()
 
@@ -171,7 +169,9 @@ class Connection(asyncio.Protocol):
         incoming = self._incoming
         incoming.is_last = True
         may_stay = self._transport.get_extra_info("sslcontext") is None
-        return may_stay and incoming.state == "idle" and (self._is_busy or bool(incoming.asked))
+        if incoming.state != "idle" and not incoming.is_full:
+            return False  # it breaks off in the middle of a request
+        return may_stay and (self._is_busy or bool(incoming.asked))
 
     def pause_writing(self) -> None:
         """The client reads slower than we write."""
@@ -206,17 +206,17 @@ class Connection(asyncio.Protocol):
 
     def stop(self) -> None:
         """Finish what is being answered, then close; end what is being streamed."""
-        self._incoming.is_last = True
+        self._incoming.end()
         if not self._is_busy and not self._incoming.asked:
             self._over()
-        elif self._is_streaming and self._task is not None:
-            self._task.cancel()
+        elif self._is_streaming and self._worker is not None:
+            self._worker.task.cancel()
 
     def abort(self) -> None:
         """Close at once; cancel what runs."""
         self._is_over = True
-        if self._task is not None:
-            self._task.cancel()
+        if self._worker is not None:
+            self._worker.task.cancel()
         self._transport.abort()
 
     # In the order in which they are called
@@ -258,30 +258,34 @@ class Connection(asyncio.Protocol):
         self._done()
 
     def _begin(self, request: Request) -> Response | Awaitable[Response] | None:
-        """Make the first step of answering, in the connection's task as it seems; None: failed."""
-        loop, task, context = self._server.loop, self._task, self._context
-        if task is None or context is None:
-            context = self._context = copy_context()
-            task = self._task = loop.create_task(self._go_on(), context=context)
-            task.add_done_callback(self._task_ended)
+        """Make the first step of answering, in the worker's task as it seems; None: failed."""
+        worker, server = self._worker, self._server
+        if worker is None or (waiter := worker.waiter) is None or waiter.done():
+            return _answered_by(server.app, request)  # in a task that has yet to start
+        loop, task, context = server.loop, worker.task, worker.context
+        answer: Response | Awaitable[Response] | None = None
         try:
             _enter_task(loop, task)
         except RuntimeError:  # we are fed by somebody's task: a test's
-            return _answered_by(self._server.app, request)
+            return _answered_by(server.app, request)
         try:
-            answer = context.run(self._server.app, request)
-            if type(answer) is Response:
-                return answer
-            coroutine = cast("Coroutine[Any, Any, Response]", answer)
-            return Begun(coroutine, context.run(coroutine.send, None))
+            answer = context.run(server.app, request)
+            if type(answer) is not Response:
+                coroutine = cast("Coroutine[Any, Any, Response]", answer)
+                return Begun(coroutine, context.run(coroutine.send, None))
         except StopIteration as done:
-            response: Response = done.value
-            return response
+            answer = done.value
+        except asyncio.CancelledError:
+            answer = None
+            self._transport.abort()
         except Exception:  # noqa: BLE001 - the last resort; it is in the log
+            answer = None
             _log.exception("request failed", extra={"request": repr(request)})
-            return None
         finally:
             _leave_task(loop, task)
+        if context != server.context or (noted and task in noted):
+            self._hire()
+        return answer
 
     def _answered(self, asked: Asked, answer: Response | Awaitable[Response] | None) -> bool:
         """Send the answer, or hand over what it takes; whether the next request is to be begun."""
@@ -299,45 +303,40 @@ class Connection(asyncio.Protocol):
         """All that could be answered at once is answered."""
         incoming = self._incoming
         incoming.since = self._server.now
-        if incoming.asked or self._is_paused:
+        if incoming.asked or incoming.is_full:
             self._hand_over()
         elif incoming.is_last:
             self._over()
+        elif incoming.waits:
+            self._tell_to_go_on()
 
     def _hand_over(
         self, asked: Asked | None = None, begun: Awaitable[Response] | Response | None = None
     ) -> None:
-        """Let the connection's task go on: with a request that waits, then with the others."""
+        """Let the worker go on: with a request that waits, then with the others."""
         self._is_busy = True
-        self._begun = begun if isinstance(begun, Begun) else None
-        self._rest = self._answer_rest(asked, begun)
-        _wake(self._waiter)
+        worker = self._worker
+        if isinstance(begun, Begun) and worker is not None:
+            worker.begun = begun
+        elif worker is None or worker.is_dismissed():
+            worker = self._hire()
+        worker.go_on(self._answer_rest(asked, begun))
 
-    async def _go_on(self) -> None:
-        """Go on with what has to wait, each time that there is something."""
-        while not (self._is_over and self._rest is None):
-            if self._rest is None:
-                self._waiter = self._server.loop.create_future()
-                try:
-                    await self._waiter
-                except asyncio.CancelledError as error:
-                    if self._begun is None:
-                        raise
-                    self._begun.cancelled = error  # it was meant for what has begun
-                finally:
-                    self._waiter = None
-            if (rest := self._rest) is not None:
-                self._rest = None
-                await rest
+    def _hire(self) -> "_Worker":
+        """Have another worker, with nothing left of the requests before; let the old one go."""
+        if self._worker is not None:
+            self._worker.leave()
+        worker = self._worker = _Worker(self._server.loop, self._server.context)
+        worker.task.add_done_callback(self._task_ended)
+        return worker
 
     def _task_ended(self, task: "asyncio.Task[None]") -> None:
         """Do without the task; whoever cancelled it cut off what it was at, if anything."""
-        self._task = None
-        if (rest := self._rest) is not None:
-            self._rest = None
-            rest.close()
-        if rest is not None or self._is_busy:
-            self._transport.abort()
+        worker = self._worker
+        if worker is not None and worker.task is task:
+            self._worker = None
+            if worker.drop() or self._is_busy:
+                self._transport.abort()
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("connection failed", exc_info=error)
 
@@ -351,15 +350,28 @@ class Connection(asyncio.Protocol):
         except Exception:  # noqa: BLE001 - the last resort; it is in the log
             _log.exception("connection failed")
             self._transport.abort()
+            return
         finally:
-            self._begun = None
             incoming.since = self._server.now
             self._is_busy = False
+        if self._is_over:
+            return
+        if self._is_marked():
+            self._hire()
+        self._done()
 
     async def _answer_each(self) -> None:
-        """Answer what was asked, one after the other, until there is no more for the moment."""
+        """Answer what was asked, one after the other, until there is no more for the moment.
+
+        Or until one has left something behind: then another worker goes on.
+        """
         incoming, answered = self._incoming, 0
-        while incoming.asked:
+        while not self._is_marked():
+            if incoming.is_full or self._is_paused:
+                incoming.feed_more()
+                self._set_reading()
+            if not incoming.asked:
+                break
             if self._drained is not None:
                 await self._drained
                 continue  # the client may have left meanwhile
@@ -369,14 +381,16 @@ class Connection(asyncio.Protocol):
                 return
             if not await self._answer(one, _answered_by(self._server.app, one.request)):
                 return
-            if self._is_paused:
-                incoming.feed_more()
-                self._set_reading()
             answered += 1
             if answered % _TURN == 0:
                 await asyncio.sleep(0)
-        if incoming.is_last:
-            self._over()
+
+    def _is_marked(self) -> bool:
+        """Whether a request has left something behind in the worker: variables, a cancellation."""
+        worker = self._worker
+        return worker is not None and (
+            worker.context != self._server.context or worker.task in noted
+        )
 
     async def _answer(self, asked: Asked, answer: Awaitable[Response] | Response) -> bool:
         """Answer a request; whether the connection goes on."""
@@ -402,7 +416,7 @@ class Connection(asyncio.Protocol):
         """Send a response; whether the connection goes on."""
         request, keep_alive, is_old = asked
         server, incoming = self._server, self._incoming
-        if server.is_stopping or (incoming.is_last and not incoming.asked):
+        if server.is_stopping or incoming.is_over:
             keep_alive = False
         is_head = request.method == "HEAD"  # type: ignore[union-attr]
         if keep_alive and not is_old and not is_head:
@@ -424,7 +438,7 @@ class Connection(asyncio.Protocol):
         """Send the pieces as they come, each when the client has room for it."""
         stream = response.stream
         request, keep_alive, is_old = asked
-        if self._server.is_stopping or self._incoming.is_last:
+        if self._server.is_stopping or self._incoming.is_over:
             keep_alive = False
         if stream is None or self._transport.is_closing():
             return False
@@ -473,7 +487,8 @@ class Connection(asyncio.Protocol):
     def _over(self) -> None:
         """Close so that the client can still read the last answer, whatever it is sending."""
         self._is_over = True
-        _wake(self._waiter)
+        if self._worker is not None:
+            self._worker.leave()
         transport = self._transport
         if transport.is_closing():
             return
@@ -484,6 +499,10 @@ class Connection(asyncio.Protocol):
         transport.write_eof()
         if self._is_paused:
             transport.resume_reading()
+
+    def _tell_to_go_on(self) -> None:
+        self._incoming.waits = False
+        self._transport.write(CONTINUE)
 
     def _set_reading(self) -> None:
         is_full = self._incoming.is_full
@@ -528,6 +547,63 @@ class Connection(asyncio.Protocol):
     def _plain(self, refused: RefusedError) -> bytes:
         body = encode({"result": "Error", "cid": "", "details": refused.details})
         return self._server.renderer.render(Response(refused.status, body), False, CLOSE)
+
+
+class _Worker:
+    """A connection's task, which goes on with what has to wait, one request after the other.
+
+    Attributes:
+        context: its variables. begun: what has begun in it, by hand, and has not ended.
+        waiter: what it waits for while it has nothing to do; done when somebody has cancelled it.
+    """
+
+    __slots__ = ("_is_leaving", "_rest", "begun", "context", "task", "waiter")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, context: Context) -> None:
+        self.context = context.copy()
+        self.begun: Begun[Response] | None = None
+        self._rest: Coroutine[Any, Any, None] | None = None
+        self.waiter: asyncio.Future[None] | None = None
+        self._is_leaving = False
+        self.task = loop.create_task(self._go_on(loop), context=self.context)
+
+    def is_dismissed(self) -> bool:
+        """Whether somebody has cancelled it while it waited, or it has been let go."""
+        return self._is_leaving or (self.waiter is not None and self.waiter.done())
+
+    def go_on(self, rest: Coroutine[Any, Any, None]) -> None:
+        """Go on with this."""
+        self._rest = rest
+        _wake(self.waiter)
+
+    def leave(self) -> None:
+        """End when all is done."""
+        self._is_leaving = True
+        _wake(self.waiter)
+
+    def drop(self) -> bool:
+        """Forget what it was to go on with; whether there was anything."""
+        rest, self._rest = self._rest, None
+        if rest is not None:
+            rest.close()
+        return rest is not None
+
+    async def _go_on(self, loop: asyncio.AbstractEventLoop) -> None:
+        while self._rest is not None or not self._is_leaving:
+            if self._rest is None:
+                self.waiter = loop.create_future()
+                try:
+                    await self.waiter
+                except asyncio.CancelledError as error:
+                    if self.begun is None:
+                        raise
+                    self.begun.cancelled = error  # it was meant for what has begun
+                finally:
+                    self.waiter = None
+            if (rest := self._rest) is not None:
+                self._rest = None
+                await rest
+                self.begun = None
 
 
 async def _answered_by(app: App, request: Request) -> Response:

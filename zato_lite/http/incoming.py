@@ -142,14 +142,19 @@ class Incoming:
         """Whether nothing more should be read for the moment."""
         return bool(self._unfed) or len(self.asked) >= _PIPELINED
 
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will be taken, and nothing waits of what was."""
+        return self.is_last and not self.asked and not self._unfed
+
     def feed(self, data: bytes) -> None:
         """Take what came, which may be anything."""
         if self.is_last:
             return
         if len(data) <= _SLICE and not self._unfed:
-            was_idle = self.state == "idle"
+            is_alone = self.state == "idle" and not self.asked
             self._feed(data)
-            if was_idle and len(self.asked) == 1 and self.state == "idle" and not self.is_last:
+            if is_alone and len(self.asked) == 1 and self.state == "idle" and not self.is_last:
                 self._keep_head(data)
         else:
             view = memoryview(data)
@@ -175,20 +180,23 @@ class Incoming:
 
     def feed_more(self) -> None:
         """Take what is left of what came, as far as there is room for its requests."""
-        while self._unfed and len(self.asked) < _PIPELINED and not self.is_last:
+        while self._unfed and len(self.asked) < _PIPELINED:
             self._feed(self._unfed.popleft())
 
     def refuse(self, refused: RefusedError) -> None:
         """Take nothing more; say why after what was asked before."""
-        self.is_last = True
+        self.end()
         self.asked.append(Asked(refused, False, False))
+
+    def end(self) -> None:
+        """Take nothing more; what was asked is still to be answered."""
+        self.is_last = True
         self._unfed.clear()
 
     def stop(self) -> None:
         """Take nothing more, and forget what was not answered."""
-        self.is_last = True
+        self.end()
         self.asked.clear()
-        self._unfed.clear()
 
     # What the parser calls
 
@@ -283,7 +291,7 @@ class Incoming:
         self.waits = False
         self.asked.append(Asked(request, keep_alive, is_old))
         if not keep_alive:
-            self.is_last = True
+            self.end()
 
     # In the order in which they are called
 
@@ -306,7 +314,7 @@ class Incoming:
         except RefusedError as refused:
             self.refuse(refused)
         except httptools.HttpParserUpgrade:
-            self.is_last = True  # we speak HTTP/1.1 only: answered, and then closed
+            self.end()  # we speak HTTP/1.1 only: answered, and then closed
         except httptools.HttpParserError as error:
             cause = error.__context__
             if isinstance(cause, RefusedError):

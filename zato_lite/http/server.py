@@ -10,6 +10,7 @@ import ssl
 import threading
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
+from contextvars import copy_context
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -52,6 +53,7 @@ class Server:
         self.trusted = tuple(ip_network(text) for text in trusted)
         self.tls = tls
         self.loop = asyncio.get_running_loop()
+        self.context = copy_context()
         self.connections: set[Connection] = set()
         self.addresses: dict[str, int] = {}
         self.targets: dict[bytes, tuple[str, str, bytes]] = {}
