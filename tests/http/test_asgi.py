@@ -66,14 +66,24 @@ async def test_it_takes_part_in_the_other_server_s_life(app: HttpApp) -> None:
     assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
 
 
+AUTHORIZED = b"Authorization: " + BASIC + b"\r\n"
+
+
 async def other(scope: Message, receive: Receive, send: Send) -> None:
     """An application of another framework."""
     body = (await receive())["body"]
     headers = [(b"content-type", b"text/plain"), (b"x-path", scope["path"].encode())]
     if scope["path"] == "/other/broken":
         raise ValueError("broken")
-    await send({"type": "http.response.start", "status": 201, "headers": headers})
-    if scope["path"] == "/other/stream":
+    if scope["path"] == "/other/split":
+        headers.append((b"x-split", b"a\r\n\r\nHTTP/1.1 200 OK"))
+    status = 100 if scope["path"] == "/other/continue" else 201
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    if scope["path"] in {"/other/breaks", "/other/stops"}:
+        await send({"type": "http.response.body", "body": b"a", "more_body": True})
+        if scope["path"] == "/other/breaks":
+            raise ValueError("broken")
+    elif scope["path"] == "/other/stream":
         for number in range(3):
             await send(
                 {"type": "http.response.body", "body": b"%d" % number, "more_body": number < 2}
@@ -104,11 +114,10 @@ def request(path: bytes, more: bytes = b"") -> bytes:
 
 
 async def test_another_application_runs_below_a_path(app: HttpApp) -> None:
-    authorized = b"Authorization: " + BASIC + b"\r\n"
     async with running(app) as run:
         client = await run.connect()
 
-        client.send(request(b"/other/x", authorized).replace(b"a.localhost", b"localhost"))
+        client.send(request(b"/other/x", AUTHORIZED).replace(b"a.localhost", b"localhost"))
         status, headers, body = await client.answer()
         assert (status, body) == (201, b"cba")
         assert headers[b"x-path"] == b"/other/x"
@@ -116,18 +125,38 @@ async def test_another_application_runs_below_a_path(app: HttpApp) -> None:
         client.send(request(b"/other/x").replace(b"a.localhost", b"localhost"))
         assert (await client.answer())[0] == 401
 
-        client.send(request(b"/other/broken", authorized).replace(b"a.localhost", b"localhost"))
+        client.send(request(b"/other/broken", AUTHORIZED).replace(b"a.localhost", b"localhost"))
         assert (await client.answer())[0] == 500
 
-        client.send(request(b"/other/stream", authorized).replace(b"a.localhost", b"localhost"))
+        client.send(request(b"/other/stream", AUTHORIZED).replace(b"a.localhost", b"localhost"))
         await client.reader.readuntil(b"\r\n\r\n")
         assert await client.reader.readuntil(b"0\r\n\r\n") == (
             b"1\r\n0\r\n1\r\n1\r\n1\r\n2\r\n0\r\n\r\n"
         )
 
-        client.send(request(b"/other/endless", authorized).replace(b"a.localhost", b"localhost"))
+        client.send(request(b"/other/endless", AUTHORIZED).replace(b"a.localhost", b"localhost"))
         await client.reader.readuntil(b"1\r\na\r\n")
         client.writer.transport.abort()
         await client.rest()
     while any(task.get_name() == "mounted" for task in asyncio.all_tasks()):  # noqa: ASYNC110
         await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("path", [b"/other/split", b"/other/continue"])
+async def test_an_answer_that_would_split_another_one_is_not_sent(
+    app: HttpApp, path: bytes
+) -> None:
+    async with running(app) as run:
+        client = await run.connect()
+        for _ in range(2):
+            client.send(request(path, AUTHORIZED).replace(b"a.localhost", b"localhost"))
+            assert (await client.answer())[0] == 500
+
+
+@pytest.mark.parametrize("path", [b"/other/breaks", b"/other/stops"])
+async def test_an_answer_that_breaks_off_does_not_look_complete(app: HttpApp, path: bytes) -> None:
+    async with running(app) as run:
+        client = await run.connect()
+        client.send(request(path, AUTHORIZED).replace(b"a.localhost", b"localhost"))
+
+        assert (await client.rest()).endswith(b"1\r\na\r\n")

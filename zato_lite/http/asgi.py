@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import (
     AbstractAsyncContextManager,
@@ -29,6 +30,10 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 _MOST_BODY = 1024 * 1024
 _VERSION = {"version": "3.0", "spec_version": "2.4"}
+
+_OURS = frozenset({b"connection", b"content-length", b"date", b"transfer-encoding"})
+_SPLITS = re.compile(rb"[\r\n\0]")
+_STATUSES = range(200, 600)
 
 _log = logging.getLogger(__name__)
 
@@ -225,13 +230,10 @@ async def _call(app: AsgiApp, scope: Message, body: bytes) -> Response:
     if start["type"] != "http.response.start":
         await task
         return Response(500, b"", TEXT)
-    kind, fields = None, []
-    for name, value in start.get("headers", ()):
-        if name.lower() == b"content-type":
-            kind = value.decode("latin-1")
-        elif name.lower() not in {b"content-length", b"date", b"transfer-encoding"}:
-            fields.append((name.decode("latin-1"), value.decode("latin-1")))
-    response = Response(start["status"], content_type=kind, headers=tuple(fields))
+    if (response := _head_of(start)) is None:
+        task.cancel()
+        _log.error("a mounted application's answer cannot be sent", extra={"path": scope["path"]})
+        return Response(500, b"", TEXT)
     first = await parts.get()
     if not first.get("more_body"):
         await task
@@ -239,6 +241,21 @@ async def _call(app: AsgiApp, scope: Message, body: bytes) -> Response:
         return response
     response.stream = _stream(first, parts, task, gone)
     return response
+
+
+def _head_of(start: Message) -> Response | None:
+    """Status and header fields of an answer; None if they would split it, or are none."""
+    kind, fields = None, []
+    for name, value in start.get("headers", ()):
+        if _SPLITS.search(name) or _SPLITS.search(value):
+            return None
+        if name.lower() == b"content-type":
+            kind = value.decode("latin-1")
+        elif name.lower() not in _OURS:
+            fields.append((name.decode("latin-1"), value.decode("latin-1")))
+    if start["status"] not in _STATUSES:
+        return None
+    return Response(start["status"], content_type=kind, headers=tuple(fields))
 
 
 async def _run(answered: Awaitable[None], parts: "asyncio.Queue[Message]") -> None:
@@ -262,6 +279,9 @@ async def _stream(
             if not message.get("more_body"):
                 break
             message = await parts.get()
+            if message["type"] == "ended":
+                await task
+                raise ConnectionAbortedError("a mounted application broke off its answer")
     finally:
         gone.set()
         if not task.done():
