@@ -150,10 +150,20 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take what came, and answer what is complete."""
         incoming = self._incoming
-        if not self._is_busy:
+        if not self._is_busy and self._drained is None:
             request = incoming.again(data)
-            if request is not None:
-                self._answer_again(request)
+            if request is not None:  # it has the head of the one before: no time is to be lost
+                answer = self._begin(request)
+                if (
+                    type(answer) is Response
+                    and answer.stream is None
+                    and len(answer.body) <= LARGE
+                    and not incoming.is_last
+                ):
+                    self._transport.write(self._server.renderer.plain(answer))
+                    incoming.since = self._server.now
+                elif self._answered(Asked(request, True, False), answer):
+                    self._done()
                 return
         incoming.feed(data)
         if not self._is_busy:
@@ -220,25 +230,6 @@ class Connection(asyncio.Protocol):
         self._transport.abort()
 
     # In the order in which they are called
-
-    def _answer_again(self, request: Request) -> None:
-        """Answer a request that has the same head as the one before it: no time is to be lost."""
-        if self._drained is not None:
-            self._incoming.asked.append(Asked(request, True, False))
-            self._answer_now()
-            return
-        answer = self._begin(request)
-        incoming = self._incoming
-        if (
-            type(answer) is Response
-            and answer.stream is None
-            and len(answer.body) <= LARGE
-            and not incoming.is_last
-        ):
-            self._transport.write(self._server.renderer.plain(answer))
-            incoming.since = self._server.now
-        elif self._answered(Asked(request, True, False), answer):
-            self._done()
 
     def _answer_now(self) -> None:
         """Answer as far as that goes without waiting."""

@@ -105,10 +105,12 @@ class Renderer:
         """The bytes of a response with nothing out of the ordinary."""
         body = response.body
         length = len(body)
-        if response.headers or not 0 < length <= LARGE or response.status in _BODILESS:
+        if response.headers or not 0 < length <= LARGE:
             return self.render(response, False, b"")
         if response.status == _OK and response.content_type is JSON and self._usual:
             head = self._usual
+        elif response.status in _BODILESS:
+            return self.render(response, False, b"")
         else:
             head = self._heads.get((response.status, response.content_type)) or self._head(
                 response
