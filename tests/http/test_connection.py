@@ -26,6 +26,7 @@ from zato_lite.service.registry import Registry
 
 LOOPS = [asyncio.new_event_loop, uvloop.new_event_loop]
 LARGE = 100_000
+CONTINUE = 100
 
 _left: ContextVar[str] = ContextVar("left", default="nothing")
 
@@ -125,6 +126,11 @@ class Wire(asyncio.Transport):
 
     abort = close
 
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None: ...
+
     def pause_reading(self) -> None: ...
 
     def resume_reading(self) -> None: ...
@@ -135,6 +141,7 @@ class Line:
 
     def __init__(self, server: Server) -> None:
         self.wire = Wire()
+        self.heads: list[bool] = []
         self.connection = Connection(server)
         self.connection.connection_made(self.wire)
 
@@ -150,18 +157,32 @@ class Line:
         async with asyncio.timeout(10):
             while len(found) < count and not self.wire.is_closed:
                 await asyncio.sleep(0)
-                found = list(parsed(self.wire.written))
+                found = list(self.parsed())
         return found
 
+    async def finals(self, count: int) -> list[tuple[int, str]]:
+        """The same without those that only say to go on."""
+        async with asyncio.timeout(10):
+            while not self.wire.is_closed:
+                found = [answer for answer in self.parsed() if answer[0] != CONTINUE]
+                if len(found) >= count:
+                    return found
+                await asyncio.sleep(0)
+        return []
 
-def parsed(data: bytes) -> Iterator[tuple[int, str]]:
-    while b"\r\n\r\n" in data:
-        head, _, data = data.partition(b"\r\n\r\n")
-        length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0] or 0)
-        if len(data) < length:
-            return
-        yield int(head.split()[1]), data[:length].decode().strip()
-        data = data[length:]
+    def parsed(self) -> Iterator[tuple[int, str]]:
+        """What came, as far as it is whole; ``heads`` says to what there is no body."""
+        data, heads = self.wire.written, iter(self.heads)
+        while b"\r\n\r\n" in data:
+            head, _, data = data.partition(b"\r\n\r\n")
+            status = int(head.split()[1])
+            length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0] or 0)
+            if status != CONTINUE and next(heads, False):
+                length = 0
+            if len(data) < length:
+                return
+            yield status, data[:length].decode().strip()
+            data = data[length:]
 
 
 def answering(invoker: Invoker) -> Callable[[Request], Response | Coroutine[Any, Any, Response]]:
@@ -210,52 +231,115 @@ def get(cls: type[Service[Any, Any]], sent: str, fields: str = "") -> bytes:
     return f"GET /{cls.get_name()}?{sent} HTTP/1.1\r\nHost: a\r\n{fields}\r\n".encode()
 
 
-def post(cls: type[Service[Any, Any]], sent: str) -> bytes:
-    """All bodies of one length: their heads are the same."""
-    head = f"POST /{cls.get_name()} HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n"
-    return f"{head}{sent:>4}".encode()
+FORMS = {
+    "get": "GET /{name}?{sent} HTTP/1.1\r\nHost: a\r\n\r\n",
+    "post": "POST /{name} HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n{sent:>4}",
+    "head": "HEAD /{name}?{sent} HTTP/1.1\r\nHost: a\r\n\r\n",
+    "old": "GET /{name}?{sent} HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n",
+    "chunked": (
+        "PUT /{name} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+        "4\r\n{sent:>4}\r\n0\r\n\r\n"
+    ),
+    "expecting": (
+        "POST /{name} HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n"
+        "{sent:>4}"
+    ),
+}
 
 
 class Sent(NamedTuple):
-    """What one client sends, and how it is cut."""
+    """A request that a client sends: by itself or with the next one, and what it waits then."""
 
     cls: type[Service[Any, Any]]
-    is_get: bool
+    form: str
     is_apart: bool
     turns: int
 
+    def written(self, number: int) -> bytes:
+        """Its bytes; all bodies are of one length, so that heads are the same."""
+        return FORMS[self.form].format(name=self.cls.get_name(), sent=str(number)).encode()
 
-requests = st.builds(
-    Sent, st.sampled_from(SERVICES), st.booleans(), st.booleans(), st.integers(0, 4)
-)
+
+forms = st.one_of(st.sampled_from(["get", "post"]), st.sampled_from(list(FORMS)))
+requests = st.builds(Sent, st.sampled_from(SERVICES), forms, st.booleans(), st.integers(0, 4))
+cuts = st.lists(st.floats(0, 1), max_size=6)
 
 
-@given(
-    st.lists(requests, max_size=12), st.lists(st.floats(0, 1), max_size=6), st.sampled_from(LOOPS)
-)
+async def send_all(line: Line, sent: list[Sent], cuts: list[float]) -> None:
+    """Send them, those that are apart in pieces."""
+    waiting = b""
+    for number, one in enumerate(sent):
+        waiting += one.written(number)
+        if one.is_apart:
+            await send_cut(line, waiting, cuts)
+            waiting = b""
+            for _ in range(one.turns):
+                await asyncio.sleep(0)
+    await line.send(waiting)
+
+
+@given(st.lists(requests, max_size=12), cuts, st.sampled_from(LOOPS))
 def test_answers_are_those_to_the_requests_one_by_one_in_their_order(
     sent: list[Sent], cuts: list[float], loop: Callable[[], asyncio.AbstractEventLoop]
 ) -> None:
     async def conversation(line: Line, invoker: Invoker) -> None:
-        waiting = b""
-        for number, one in enumerate(sent):
-            make = get if one.is_get else post
-            waiting += make(one.cls, str(number))
-            if one.is_apart:
-                await send_cut(line, waiting, cuts)
-                waiting = b""
-                for _ in range(one.turns):
-                    await asyncio.sleep(0)
-        await line.send(waiting)
+        line.heads = [one.form == "head" for one in sent]
 
-        wanted = [(200, f"{number} found nothing") for number in range(len(sent))]
-        assert await line.answers(len(sent)) == wanted
+        await send_all(line, sent, cuts)
+
+        wanted = [
+            (200, "" if one.form == "head" else f"{number} found nothing")
+            for number, one in enumerate(sent)
+        ]
+        assert await line.finals(len(sent)) == wanted
         await asyncio.sleep(0.001)
-        assert list(parsed(line.wire.written)) == wanted
+        assert await line.finals(len(sent)) == wanted
         assert not line.wire.is_closed
         for entry in invoker.registry:
             asked = [one for one in sent if one.cls is entry.cls]
             assert (entry.calls, entry.in_flight) == (len(asked), 0)
+
+    talk(loop, conversation)
+
+
+@given(
+    st.lists(requests, max_size=6),
+    cuts,
+    st.sampled_from(LOOPS),
+    st.integers(0, 12),
+    st.sampled_from(["lost", "abort", "stop", "end"]),
+)
+def test_however_a_connection_ends_nothing_is_left_of_it(
+    sent: list[Sent],
+    cuts: list[float],
+    loop: Callable[[], asyncio.AbstractEventLoop],
+    turns: int,
+    way: str,
+) -> None:
+    async def conversation(line: Line, invoker: Invoker) -> None:
+        connection = line.connection
+        ends = {
+            "lost": lambda: connection.connection_lost(None),
+            "abort": connection.abort,
+            "stop": connection.stop,
+            "end": connection.eof_received,
+        }
+
+        sending = asyncio.create_task(send_all(line, sent, cuts))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        sending.cancel()
+        ends[way]()
+        await asyncio.sleep(0)
+        if way != "lost":
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            connection.connection_lost(None)
+
+        async with asyncio.timeout(10):
+            while len(asyncio.all_tasks()) > 1:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0)
+        assert [entry.name for entry in invoker.registry if entry.in_flight] == []
 
     talk(loop, conversation)
 

@@ -311,7 +311,7 @@ class Connection(asyncio.Protocol):
             worker.begun = begun
         elif worker is None or worker.is_dismissed():
             worker = self._hire()
-        worker.go_on(self._answer_rest(asked, begun))
+        worker.go_on(self._answer_rest(asked, begun), begun)
 
     def _hire(self) -> "_Worker":
         """Have another worker, with nothing left of the requests before; let the old one go."""
@@ -548,12 +548,13 @@ class _Worker:
         waiter: what it waits for while it has nothing to do; done when somebody has cancelled it.
     """
 
-    __slots__ = ("_is_leaving", "_rest", "begun", "context", "task", "waiter")
+    __slots__ = ("_first", "_is_leaving", "_rest", "begun", "context", "task", "waiter")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, context: Context) -> None:
         self.context = context.copy()
         self.begun: Begun[Response] | None = None
         self._rest: Coroutine[Any, Any, None] | None = None
+        self._first: object = None
         self.waiter: asyncio.Future[None] | None = None
         self._is_leaving = False
         self.task = loop.create_task(self._go_on(loop), context=self.context)
@@ -562,9 +563,9 @@ class _Worker:
         """Whether somebody has cancelled it while it waited, or it has been let go."""
         return self._is_leaving or (self.waiter is not None and self.waiter.done())
 
-    def go_on(self, rest: Coroutine[Any, Any, None]) -> None:
-        """Go on with this."""
-        self._rest = rest
+    def go_on(self, rest: Coroutine[Any, Any, None], first: object = None) -> None:
+        """Go on with this, which awaits the other first."""
+        self._rest, self._first = rest, first
         _wake(self.waiter)
 
     def leave(self) -> None:
@@ -577,6 +578,8 @@ class _Worker:
         rest, self._rest = self._rest, None
         if rest is not None:
             rest.close()
+            if isinstance(self._first, Coroutine):
+                self._first.close()
         return rest is not None
 
     async def _go_on(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -592,7 +595,7 @@ class _Worker:
                 finally:
                     self.waiter = None
             if (rest := self._rest) is not None:
-                self._rest = None
+                self._rest = self._first = None
                 await rest
                 self.begun = None
 
