@@ -56,6 +56,9 @@ class Steps:
             if host.context != host.clean or host.task in noted:
                 host.waiter.cancel()  # it has left something behind for the next one
             return False
+        except BaseException:
+            host.waiter.cancel()
+            raise
         finally:
             _leave_task(loop, host.task)
         host.begun = Begun(coroutine, awaited)
