@@ -169,7 +169,9 @@ def crash_loop(server: Server, lives: Iterable[Life], companion: Iterable[float]
             live(server)
             kills += 1
         server.start()
+        back_at = time.time_ns() // 1000  # noqa: TID251 - a real process
         time.sleep(2.5)
+        _wait_for_the_end_of_all(server, back_at)
     stopped_at = time.time_ns() // 1000  # noqa: TID251 - a real process
     assert server.stop() == 0, server.output.read_text()[-2000:]
     runs, _ = server.history(jobs)
@@ -182,6 +184,17 @@ def crash_loop(server: Server, lives: Iterable[Life], companion: Iterable[float]
         repeated=sum(run.attempt > 1 for run in runs),
         violations=wrongs(server, dict(zip(jobs, starts, strict=True)), stopped_at),
     )
+
+
+def _wait_for_the_end_of_all(server: Server, back_at: int, patience: float = 60.0) -> None:
+    """Give runs from before so much time to end; whichever does not is lost.
+
+    Those during which two processes died begin again one by one, a second apart.
+    """
+    give_up = time.monotonic() + patience
+    still_open = f"SELECT 1 FROM run WHERE outcome IS NULL AND slot < {back_at} LIMIT 1"  # noqa: S608
+    while server.query(still_open) and time.monotonic() < give_up:
+        time.sleep(0.1)
 
 
 def _first_fires(server: Server) -> Iterator[float]:
