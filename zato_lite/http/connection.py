@@ -31,6 +31,7 @@ from zato_lite.http.render import (
     chunk,
     rest,
 )
+from zato_lite.http.worker import Worker, wake
 from zato_lite.service.begun import Begun
 from zato_lite.service.containment import noted
 from zato_lite.wire import encode
@@ -96,7 +97,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, server: Keeper) -> None:
         self._server = server
-        self._worker: _Worker | None = None
+        self._worker: Worker | None = None
         self._drained: asyncio.Future[None] | None = None
         self._is_busy = False
         self._is_over = False
@@ -141,7 +142,7 @@ class Connection(asyncio.Protocol):
         self._server.left(self)
         self._incoming.stop()
         self._is_over = True
-        _wake(self._drained)
+        wake(self._drained)
         if self._worker is not None:
             if self._is_streaming:
                 self._worker.task.cancel()
@@ -191,7 +192,7 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         """It has caught up."""
-        _wake(self._drained)
+        wake(self._drained)
         self._drained = None
 
     # What the server calls
@@ -313,11 +314,11 @@ class Connection(asyncio.Protocol):
             worker = self._hire()
         worker.go_on(self._answer_rest(asked, begun), begun)
 
-    def _hire(self) -> "_Worker":
+    def _hire(self) -> "Worker":
         """Have another worker, with nothing left of the requests before; let the old one go."""
         if self._worker is not None:
             self._worker.leave()
-        worker = self._worker = _Worker(self._server.loop, self._server.context)
+        worker = self._worker = Worker(self._server.loop, self._server.context)
         worker.task.add_done_callback(self._task_ended)
         return worker
 
@@ -540,66 +541,6 @@ class Connection(asyncio.Protocol):
         return self._server.renderer.render(Response(refused.status, body), False, CLOSE)
 
 
-class _Worker:
-    """A connection's task, which goes on with what has to wait, one request after the other.
-
-    Attributes:
-        context: its variables. begun: what has begun in it, by hand, and has not ended.
-        waiter: what it waits for while it has nothing to do; done when somebody has cancelled it.
-    """
-
-    __slots__ = ("_first", "_is_leaving", "_rest", "begun", "context", "task", "waiter")
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, context: Context) -> None:
-        self.context = context.copy()
-        self.begun: Begun[Response] | None = None
-        self._rest: Coroutine[Any, Any, None] | None = None
-        self._first: object = None
-        self.waiter: asyncio.Future[None] | None = None
-        self._is_leaving = False
-        self.task = loop.create_task(self._go_on(loop), context=self.context)
-
-    def is_dismissed(self) -> bool:
-        """Whether somebody has cancelled it while it waited, or it has been let go."""
-        return self._is_leaving or (self.waiter is not None and self.waiter.done())
-
-    def go_on(self, rest: Coroutine[Any, Any, None], first: object = None) -> None:
-        """Go on with this, which awaits the other first."""
-        self._rest, self._first = rest, first
-        _wake(self.waiter)
-
-    def leave(self) -> None:
-        """End when all is done."""
-        self._is_leaving = True
-        _wake(self.waiter)
-
-    def drop(self) -> bool:
-        """Forget what it was to go on with; whether there was anything."""
-        rest, self._rest = self._rest, None
-        if rest is not None:
-            rest.close()
-            if isinstance(self._first, Coroutine):
-                self._first.close()
-        return rest is not None
-
-    async def _go_on(self, loop: asyncio.AbstractEventLoop) -> None:
-        while self._rest is not None or not self._is_leaving:
-            if self._rest is None:
-                self.waiter = loop.create_future()
-                try:
-                    await self.waiter
-                except asyncio.CancelledError as error:
-                    if self.begun is None:
-                        raise
-                    self.begun.cancelled = error  # it was meant for what has begun
-                finally:
-                    self.waiter = None
-            if (rest := self._rest) is not None:
-                self._rest = self._first = None
-                await rest
-                self.begun = None
-
-
 async def _answered_by(app: App, request: Request) -> Response:
     answer = app(request)
     return answer if isinstance(answer, Response) else await answer
@@ -611,8 +552,3 @@ def _reset(transport: asyncio.Transport) -> None:
     if plug is not None and plug.family != socket.AF_UNIX:
         plug.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
     transport.abort()
-
-
-def _wake(future: asyncio.Future[None] | None) -> None:
-    if future is not None and not future.done():
-        future.set_result(None)
