@@ -141,11 +141,7 @@ class Invoker:
                 entry.ended += 1
                 seconds = self._monotonic() - now
                 entry.seconds += seconds
-        outcome = (
-            Outcome(cid, payload, None, False, False, int(seconds * 1e6))
-            if response is None
-            else _outcome_of(response, cid, payload, seconds)
-        )
+        outcome = _outcome_of(response, cid, payload, seconds)
         return _settled(service._origin, outcome) if noted else outcome
 
     async def _go_on(
