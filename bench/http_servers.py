@@ -264,6 +264,47 @@ def blacksheep(port: int) -> None:
     uvicorn.run(app, port=port, log_level="critical", access_log=False)
 
 
+def blacksheep_typed(port: int) -> None:
+    """As its manual writes it: a declared model, read and written by the framework."""
+    import uvicorn
+    from blacksheep import Application, FromJSON
+
+    incoming, outgoing = _pydantic()
+    app = Application(show_error_details=False)
+
+    async def get() -> dict[str, str]:
+        return {"pong": "zato"}
+
+    async def post(data: Any) -> Any:
+        made = receipt(data.value)
+        return outgoing(id=made.id, name=made.name, total=made.total, is_new=made.is_new)
+
+    post.__annotations__ = {"data": FromJSON[incoming], "return": outgoing}
+    app.router.add_get(GET_PATH, get)
+    app.router.add_post(POST_PATH, post)
+    uvicorn.run(app, port=port, log_level="critical", access_log=False)
+
+
+def falcon_media(port: int) -> None:
+    """As its manual writes it: the framework reads and writes JSON; typed by msgspec."""
+    import falcon.asgi
+    import uvicorn
+
+    class Get:
+        async def on_get(self, request: Any, response: Any) -> None:
+            response.media = {"pong": "zato"}
+
+    class Post:
+        async def on_post(self, request: Any, response: Any) -> None:
+            order = msgspec.convert(await request.get_media(), Order)
+            response.media = msgspec.to_builtins(receipt(order))
+
+    app = falcon.asgi.App()
+    app.add_route(GET_PATH, Get())
+    app.add_route(POST_PATH, Post())
+    uvicorn.run(app, port=port, log_level="critical", access_log=False)
+
+
 def falcon(port: int) -> None:
     import falcon as bird
     import falcon.asgi
@@ -310,7 +351,9 @@ SERVERS = {
     "fastapi": fastapi,
     "litestar": litestar,
     "blacksheep": blacksheep,
+    "blacksheep-typed": blacksheep_typed,
     "falcon": falcon,
+    "falcon-media": falcon_media,
     "robyn": robyn,
 }
 
@@ -451,14 +494,14 @@ def main() -> None:
                 f"{kind} {one.rate:8,.0f}/s p99 {one.p99:6.2f} ms {one.cpu:6.1f} µs"
                 for kind, one in figures.items()
             )
-            print(f"{number + 1}  {name:<11} {text}", flush=True)
+            print(f"{number + 1}  {name:<16} {text}", flush=True)
     _table(found)
 
 
 def _table(found: dict[str, list[dict[str, Figures]]]) -> None:
     """Medians, and ratios: by rate, and by the CPU time that a request takes."""
     heads = ("/s", "p99 ms", "µs CPU", "of bare", "… by CPU", "FastAPI x", "… by CPU")
-    print(f"\n{'median':<16}" + "".join(f"{head:>10}" for head in heads))
+    print(f"\n{'median':<21}" + "".join(f"{head:>10}" for head in heads))
     for kind in ("GET", "POST"):
         rates, costs = (
             {
@@ -474,7 +517,7 @@ def _table(found: dict[str, list[dict[str, Figures]]]) -> None:
                 is_there = other in rates
                 cells.append(format(rates[name] / rates[other], form) if is_there else "-")
                 cells.append(format(costs[other] / costs[name], form) if is_there else "-")
-            print(f"{kind:<4} {name:<11}" + "".join(f"{cell:>10}" for cell in cells))
+            print(f"{kind:<4} {name:<16}" + "".join(f"{cell:>10}" for cell in cells))
 
 
 if __name__ == "__main__":

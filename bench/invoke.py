@@ -135,7 +135,7 @@ def parts(rounds: int, number: int) -> None:
 
     def attributes() -> None:
         made = Trivial()
-        made._origin = made._parent = made._payload = None  # type: ignore[assignment]
+        made._door = made._root = made._parent = made._payload = None  # type: ignore[assignment]
         made._deadline = made._request = made._response = None
         made._depth = 0
         made._in_thread = False

@@ -32,7 +32,7 @@ def told(run: Run, events: EventLog) -> Run:
         fields = _fields(invocation)
         events.publish("run-started", fields)
         outcome = await run(invocation)
-        ended = {"outcome": _word(outcome), "duration_ms": outcome.duration_us // 1000}
+        ended = {"outcome": _word(outcome), "duration_ms": int(outcome.seconds * 1000)}
         events.publish("run-ended", fields | ended)
         return outcome
 

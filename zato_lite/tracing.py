@@ -76,7 +76,10 @@ class TracedInvoker(Invoker):
         ) as span:
             try:
                 answer = super().begin(invocation, now)
-                outcome = answer if isinstance(answer, Outcome) else await answer
+                if isinstance(answer, tuple):
+                    outcome = Outcome(invocation.cid, *answer)
+                else:
+                    outcome = answer if isinstance(answer, Outcome) else await answer
             except BaseException as error:
                 _fail(span, error)
                 raise

@@ -15,7 +15,8 @@ from zato_lite.http.incoming import Limits
 from zato_lite.http.message import Request
 from zato_lite.http.passwords import Passwords, first_admin
 from zato_lite.http.server import Server, serve
-from zato_lite.service.message import Invocation, Outcome
+from zato_lite.service.message import Invocation, Manner, Outcome
+from zato_lite.service.request import Response as ServiceResponse
 from zato_lite.store.people import People
 from zato_lite.store.sqlite import open_store
 
@@ -76,6 +77,14 @@ class Services:
         return iter(self.entries.values())
 
 
+def manner(status: int | None = None, content_type: str | None = None, **more: Any) -> Manner:
+    """What a service said of its answer."""
+    said: ServiceResponse[Any] = ServiceResponse()
+    said.status_code, said.content_type = status, content_type
+    said.headers.update(more.get("headers", {}))
+    return said
+
+
 class Invoker:
     """Does what the name of the service says, and keeps what it was asked."""
 
@@ -108,9 +117,9 @@ class Invoker:
             case "none":
                 return Outcome(cid)
             case "text":
-                return Outcome(cid, "<b>", status_code=201, headers={"X-A": "1", "X-B": "a\r\nb"})
+                return Outcome(cid, "<b>", manner(201, headers={"X-A": "1", "X-B": "a\r\nb"}))
             case "page":
-                return Outcome(cid, "<html>", content_type="text/html")
+                return Outcome(cid, "<html>", manner(content_type="text/html"))
             case _:
                 return Outcome(cid, invocation.payload)
 

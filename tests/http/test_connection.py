@@ -16,7 +16,7 @@ from zato_lite.clock import SystemClock
 from zato_lite.http.connection import Connection
 from zato_lite.http.convert import response_of
 from zato_lite.http.incoming import Limits
-from zato_lite.http.message import Request, Response
+from zato_lite.http.message import Request, Response, Usual
 from zato_lite.http.server import Server
 from zato_lite.service.base import Service
 from zato_lite.service.containment import contain
@@ -185,18 +185,24 @@ class Line:
             data = data[length:]
 
 
-def answering(invoker: Invoker) -> Callable[[Request], Response | Coroutine[Any, Any, Response]]:
-    """As the application does it: at once what does not wait."""
+def answering(
+    invoker: Invoker,
+) -> Callable[[Request], Usual | Response | Coroutine[Any, Any, Response]]:
+    """As the application does it: at once what does not wait, and most of that as usual."""
 
     async def rest(outcome: Any) -> Response:
         return response_of(await outcome)
 
-    def app(request: Request) -> Response | Coroutine[Any, Any, Response]:
+    def app(request: Request) -> Usual | Response | Coroutine[Any, Any, Response]:
         sent = request.body.decode() or request.query.decode()
         seconds = float(request.headers.get(b"request-timeout", b"0")) or None
         name = request.path.removeprefix("/")
         invocation = Invocation(name, sent, timeout=seconds, channel="http")
         outcome = invoker.begin(invocation, SystemClock().monotonic())
+        if isinstance(outcome, tuple):
+            if request.method != "PUT":
+                return outcome[0].encode(), "cid"
+            outcome = Outcome("cid", *outcome)
         return response_of(outcome) if isinstance(outcome, Outcome) else rest(outcome)
 
     return app

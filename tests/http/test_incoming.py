@@ -25,8 +25,10 @@ def incoming() -> Incoming:
 
 def take(parsed: Incoming, data: bytes) -> None:
     """As a connection does."""
-    if (request := parsed.again(data)) is not None:
-        parsed.asked.append(Asked(request, True, False))
+    same = parsed.same
+    if same is not None and data.startswith(same.head) and len(data) == same.size:
+        same.request.body = data[same.length :]
+        parsed.asked.append(Asked(same.request, True, False))
     else:
         parsed.feed(data)
 

@@ -2,7 +2,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 import pytest
@@ -19,7 +19,7 @@ from zato_lite.errors import (
 from zato_lite.log import invocation_context
 from zato_lite.service.base import BlockingService, Service
 from zato_lite.service.invoker import Invoker
-from zato_lite.service.message import Caller, HttpContext, Invocation, JobContext, Outcome
+from zato_lite.service.message import Caller, HttpContext, Invocation, JobContext
 from zato_lite.service.needs import needs
 from zato_lite.service.registry import Registry
 from zato_lite.testing.clock import ManualClock
@@ -57,7 +57,7 @@ async def test_a_service_answers_its_response_s_payload() -> None:
 
     assert outcome.payload == {"a": 1}
     assert outcome.error is None
-    assert outcome.duration_us >= 0
+    assert outcome.seconds >= 0
 
 
 async def test_what_handle_returns_is_the_answer_when_none_was_set() -> None:
@@ -233,9 +233,9 @@ async def test_what_does_not_wait_is_told_at_once_and_what_does_is_to_be_awaited
     at_once = invoker.begin(Invocation("it"), 0.0)
     later = invoker.begin(Invocation("waits"), 0.0)
 
-    assert isinstance(at_once, Outcome)
-    assert at_once.payload == "now"
-    assert not isinstance(later, Outcome)
+    assert isinstance(at_once, tuple)
+    assert at_once[0] == "now"
+    assert isinstance(later, Coroutine)
     assert invoker.registry.get("waits").in_flight == 1
     assert (await later).payload == "later"
     assert invoker.registry.get("waits").in_flight == 0
@@ -369,8 +369,10 @@ async def test_headers_and_status_reach_the_outcome() -> None:
 
     outcome = await invoker_of(answering(answer)).run(Invocation("it"))
 
-    assert (outcome.status_code, outcome.content_type) == (201, "text/plain")
-    assert outcome.headers == {"X-A": "1"}
+    manner = outcome.manner
+    assert manner is not None
+    assert (manner.status_code, manner.content_type) == (201, "text/plain")
+    assert manner.sent_headers == {"X-A": "1"}
 
 
 async def test_calls_and_errors_are_counted() -> None:

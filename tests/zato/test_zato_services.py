@@ -13,6 +13,7 @@ import pytest
 
 from tests.service.deployed import Deployed, deployed
 from zato_lite.errors import BadInputError, NotOfferedError, ZatoLiteError
+from zato_lite.http.convert import status_of
 from zato_lite.service.base import Service
 from zato_lite.service.invoker import Invoker
 from zato_lite.service.message import HttpContext, Invocation, JobContext, Outcome
@@ -220,8 +221,10 @@ async def test_http_methods_have_their_handlers(invoker: Invoker) -> None:
     )
 
     assert got.payload == {"id": "7", "page": "2", "agent": "curl"}
-    assert (posted.status_code, posted.payload) == (201, '{"a":1}')
-    assert posted.headers == {"Location": "/customer/1"}
+    assert posted.payload == '{"a":1}'
+    assert posted.manner is not None
+    assert posted.manner.status_code == 201
+    assert posted.manner.sent_headers == {"Location": "/customer/1"}
 
 
 @pytest.mark.parametrize(
@@ -248,7 +251,7 @@ async def test_the_tools_in_self_are_there(invoker: Invoker) -> None:
 async def test_a_base_class_may_hold_the_handle(invoker: Invoker) -> None:
     outcome = await run(invoker, "base-demo.hello")
 
-    assert (outcome.payload, outcome.status_code) == ("Hello", 200)
+    assert (outcome.payload, status_of(outcome)) == ("Hello", 200)
 
 
 async def test_what_zato_has_in_self_is_there(

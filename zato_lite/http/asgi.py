@@ -16,7 +16,7 @@ from urllib.parse import quote
 from zato_lite.errors import ConfigError, ForbiddenError, TooLargeError
 from zato_lite.http.connection import App
 from zato_lite.http.head import RefusedError, check_host, split_target
-from zato_lite.http.message import TEXT, Request, Response
+from zato_lite.http.message import TEXT, Request, Response, answer_of
 from zato_lite.http.routes import Route
 from zato_lite.service.access import fits
 from zato_lite.service.message import Caller
@@ -65,8 +65,7 @@ def opening(
             raise ValueError(f"{scope['type']} is not spoken here")
         app = opened or await enter()
         try:
-            answer = app(await _request(scope, receive, most_body))
-            response = answer if isinstance(answer, Response) else await answer
+            response = await answer_of(app(await _request(scope, receive, most_body)))
         except (RefusedError, TooLargeError) as refused:
             response = Response(refused.status, str(refused).encode(), TEXT)
         await _send(response, send, is_head=scope["method"] == "HEAD")

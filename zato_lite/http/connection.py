@@ -18,15 +18,16 @@ from typing import Any, Protocol, cast
 
 from zato_lite.clock import Clock
 from zato_lite.http.head import RefusedError
-from zato_lite.http.incoming import Asked, Incoming, Surroundings
-from zato_lite.http.message import Request, Response
+from zato_lite.http.incoming import Asked, Incoming, Same, Surroundings
+from zato_lite.http.message import JSON, LARGE, Request, Response, Usual, answer_of
 from zato_lite.http.render import (
     CHUNKED,
     CLOSE,
     CONNECTION,
     CONTINUE,
-    LARGE,
+    FEW,
     LAST_CHUNK,
+    LENGTHS,
     Renderer,
     chunk,
     rest,
@@ -36,7 +37,7 @@ from zato_lite.service.begun import Begun
 from zato_lite.service.containment import noted
 from zato_lite.wire import encode
 
-App = Callable[[Request], Response | Coroutine[Any, Any, Response]]
+App = Callable[[Request], Usual | Response | Coroutine[Any, Any, Response]]
 """Answers a request at once, or tells what is to be awaited for the answer."""
 
 _log = logging.getLogger(__name__)
@@ -151,21 +152,16 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take what came, and answer what is complete."""
         incoming = self._incoming
-        if not self._is_busy and self._drained is None:
-            request = incoming.again(data)
-            if request is not None:  # it has the head of the one before: no time is to be lost
-                answer = self._begin(request)
-                if (
-                    type(answer) is Response
-                    and answer.stream is None
-                    and len(answer.body) <= LARGE
-                    and not incoming.is_last
-                ):
-                    self._transport.write(self._server.renderer.plain(answer))
-                    incoming.since = self._server.now
-                elif self._answered(Asked(request, True, False), answer):
-                    self._done()
-                return
+        same = incoming.same
+        if (
+            same is not None
+            and data[: same.length] == same.head
+            and len(data) == same.size
+            and not self._is_busy
+            and self._drained is None
+        ):
+            self._answer_same(data, same)
+            return
         incoming.feed(data)
         if not self._is_busy:
             if incoming.asked:
@@ -178,7 +174,7 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """The client sends no more: answer what it asked, then close."""
         incoming = self._incoming
-        incoming.is_last = True
+        incoming.is_last, incoming.same = True, None
         may_stay = self._transport.get_extra_info("sslcontext") is None
         if incoming.state != "idle" and not incoming.is_full:
             return False  # it breaks off in the middle of a request
@@ -249,20 +245,34 @@ class Connection(asyncio.Protocol):
                 return
         self._done()
 
-    def _begin(self, request: Request) -> Response | Awaitable[Response] | None:
+    def _answer_same(self, data: bytes, same: Same) -> None:
+        """Answer a request that has the head of the one before: no time is to be lost."""
+        incoming, server, request = self._incoming, self._server, same.request
+        if same.size != same.length:
+            request.body = data[same.length :]
+        answer = self._begin(request)
+        if type(answer) is tuple and len(answer[0]) < FEW and not incoming.is_last:
+            body, cid = answer
+            parts = (server.renderer.usual, cid.encode(), LENGTHS[len(body)], body)
+            self._transport.write(b"".join(parts))
+            incoming.since = server.now
+        elif self._answered(Asked(request, True, False), answer):
+            self._done()
+
+    def _begin(self, request: Request) -> Usual | Response | Awaitable[Response] | None:
         """Make the first step of answering, in the worker's task as it seems; None: failed."""
         worker, server = self._worker, self._server
         if worker is None or (waiter := worker.waiter) is None or waiter.done():
             return _answered_by(server.app, request)  # in a task that has yet to start
         loop, task, context = server.loop, worker.task, worker.context
-        answer: Response | Awaitable[Response] | None = None
+        answer: Usual | Response | Awaitable[Response] | None = None
         try:
             _enter_task(loop, task)
         except RuntimeError:  # we are fed by somebody's task: a test's
             return _answered_by(server.app, request)
         try:
             answer = context.run(server.app, request)
-            if type(answer) is not Response:
+            if type(answer) is not tuple and type(answer) is not Response:
                 coroutine = cast("Coroutine[Any, Any, Response]", answer)
                 return Begun(coroutine, context.run(coroutine.send, None))
         except StopIteration as done:
@@ -279,8 +289,13 @@ class Connection(asyncio.Protocol):
             self._hire()
         return answer
 
-    def _answered(self, asked: Asked, answer: Response | Awaitable[Response] | None) -> bool:
+    def _answered(
+        self, asked: Asked, answer: Usual | Response | Awaitable[Response] | None
+    ) -> bool:
         """Send the answer, or hand over what it takes; whether the next request is to be begun."""
+        if isinstance(answer, tuple):
+            body, cid = answer
+            answer = Response(200, body, JSON, (), cid)
         if answer is None:
             self._refuse(RefusedError(500, "An error has occurred"))
         elif not isinstance(answer, Response) or answer.stream or len(answer.body) > LARGE:
@@ -542,8 +557,7 @@ class Connection(asyncio.Protocol):
 
 
 async def _answered_by(app: App, request: Request) -> Response:
-    answer = app(request)
-    return answer if isinstance(answer, Response) else await answer
+    return await answer_of(app(request))
 
 
 def _reset(transport: asyncio.Transport) -> None:

@@ -12,7 +12,7 @@ import msgspec
 
 from zato_lite.errors import BadInputError, FieldError, MethodNotAllowedError, ZatoLiteError
 from zato_lite.http.message import JSON, TEXT, Headers, Request, Response
-from zato_lite.service.message import HttpContext, Outcome
+from zato_lite.service.message import HttpContext, Manner, Outcome
 from zato_lite.wire import decode_strict, encode
 
 BYTES = "application/octet-stream"
@@ -80,10 +80,16 @@ def payload_of(
     body = request.body
     if not body:
         return (dict(query) if query else None), None
-    kind = request.headers.get(b"content-type")
-    if kind is None or b"json" in kind:
+    if is_json(request):
         return decode_strict(body), body
+    kind = request.headers[b"content-type"]
     return _by_kind(kind.partition(b";")[0].strip().lower(), body), body
+
+
+def is_json(request: Request) -> bool:
+    """Whether the body, if there is one, is said to be JSON."""
+    kind = request.headers.get(b"content-type")
+    return kind is None or b"json" in kind
 
 
 def context_of(
@@ -114,15 +120,15 @@ def response_of(outcome: Outcome) -> Response:
         if type(payload) is dict:
             body, kind = encode(payload, plain), JSON
         elif isinstance(payload, msgspec.Struct):
-            body, kind = _encoder.encode(payload), JSON
+            body, kind = encode_struct(payload), JSON
         else:
             body, kind = _body_of(payload)
     except (TypeError, ValueError, RecursionError) as error:
         _log.exception("response cannot be sent", extra={"cid": outcome.cid})
         return error_response(error, outcome.cid)
-    response = Response(outcome.status_code or 200, body, kind, (), outcome.cid)
-    if outcome.headers or outcome.content_type or kind != JSON or outcome.status_code:
-        _dress(response, outcome)
+    response = Response(200, body, kind, (), outcome.cid)
+    if outcome.manner is not None:
+        _dress(response, outcome.manner)
     return response
 
 
@@ -136,15 +142,16 @@ def _body_of(payload: Any) -> tuple[bytes, str]:
     return encode(payload, plain), JSON
 
 
-def _dress(response: Response, outcome: Outcome) -> None:
+def _dress(response: Response, manner: Manner) -> None:
     """Give the response what the service said of it, as far as it may say that."""
-    given = outcome.content_type
+    response.status = manner.status_code or 200
+    given = manner.content_type
     if given and given.isascii() and not _NOT_IN_VALUES.search(given):
         response.content_type = given
-    if outcome.headers:
-        response.headers = _checked(outcome.headers, outcome.cid)
+    if manner.sent_headers:
+        response.headers = _checked(manner.sent_headers, response.cid)
     if not _LEAST_STATUS <= response.status <= _MOST_STATUS:
-        _log.error("no such status", extra={"cid": outcome.cid, "status": response.status})
+        _log.error("no such status", extra={"cid": response.cid, "status": response.status})
         response.status = _INTERNAL
     if response.status in _NO_BODY:
         response.body, response.content_type = b"", None
@@ -170,7 +177,7 @@ def status_of(outcome: Outcome) -> int:
     """The status that is answered for what came of an invocation, if it can be sent."""
     if outcome.error is not None:
         return _status_of(outcome.error, is_cancelled=outcome.is_cancelled)
-    return outcome.status_code or 200
+    return (outcome.manner.status_code if outcome.manner is not None else None) or 200
 
 
 def _status_of(error: BaseException, *, is_cancelled: bool) -> int:
@@ -199,7 +206,9 @@ def plain(value: Any) -> Any:
     return msgspec.to_builtins(value)
 
 
-_encoder = msgspec.json.Encoder(enc_hook=plain)
+encode_struct = msgspec.json.Encoder(enc_hook=plain).encode
+"""The JSON text of a struct; ``plain`` is asked for what msgspec does not know."""
+
 _DETAILS = {_UNAVAILABLE: "Cancelled; try again later", _TIMEOUT: "The time is up"}
 
 

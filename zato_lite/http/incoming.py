@@ -78,8 +78,13 @@ class Asked(NamedTuple):
     is_old: bool
 
 
-class _Same:
-    """The head of the last request, its length, the size of it all, and what it was parsed to."""
+class Same:
+    """The last request: its head, its length, the size of it all, and what it was parsed to.
+
+    Clients mostly send the same head again, and what was found out about it holds again. If the
+    next one has, byte by byte, this head, the parser can be left out, as it stands between two
+    requests before and after, and the request be the same object, since it has been answered.
+    """
 
     __slots__ = ("head", "length", "request", "size")
 
@@ -96,6 +101,8 @@ class Incoming:
         received: bytes of its body so far.
         is_last: nothing more will be taken.
         waits: the client waits to be told to send the body.
+        same: what the next request may be the same as; None unless a request has come alone and
+            whole, and nothing since.
     """
 
     __slots__ = (
@@ -107,7 +114,6 @@ class Incoming:
         "_parser",
         "_peer",
         "_repeated",
-        "_same",
         "_size",
         "_target",
         "_unfed",
@@ -115,6 +121,7 @@ class Incoming:
         "is_last",
         "is_new",
         "received",
+        "same",
         "since",
         "state",
         "waits",
@@ -130,7 +137,7 @@ class Incoming:
         self.is_new = True
         self.waits = False
         self._unfed: deque[memoryview] = deque()
-        self._same: _Same | None = None
+        self.same: Same | None = None
         self._target = b""
         self._headers: dict[bytes, bytes] = {}
         self._repeated = self._size = self._fed = 0
@@ -149,6 +156,7 @@ class Incoming:
 
     def feed(self, data: bytes) -> None:
         """Take what came, which may be anything."""
+        self.same = None
         if self.is_last:
             return
         if len(data) <= _SLICE and not self._unfed:
@@ -160,23 +168,6 @@ class Incoming:
             view = memoryview(data)
             self._unfed.extend(view[at : at + _SLICE] for at in range(0, len(data), _SLICE))
             self.feed_more()
-
-    def again(self, data: bytes) -> Request | None:
-        """The request that came, if its head is, byte by byte, that of the one before it.
-
-        Clients mostly send the same head again, and what was found out about it holds again. The
-        parser is left out: it stands between two requests, before and after. It is the same
-        object as before, so that the one before must have been answered.
-        """
-        same = self._same
-        if same is None or len(data) != same.size or not data.startswith(same.head):
-            return None
-        if self.asked or self.is_last or self.state != "idle":
-            return None
-        request = same.request
-        if same.size != same.length:
-            request.body = data[same.length :]
-        return request
 
     def feed_more(self) -> None:
         """Take what is left of what came, as far as there is room for its requests."""
@@ -190,7 +181,7 @@ class Incoming:
 
     def end(self) -> None:
         """Take nothing more; what was asked is still to be answered."""
-        self.is_last = True
+        self.is_last, self.same = True, None
         self._unfed.clear()
 
     def stop(self) -> None:
@@ -298,13 +289,12 @@ class Incoming:
     def _keep_head(self, data: bytes) -> None:
         """Keep the head of a request that came alone and whole, and is not out of the ordinary."""
         request, keep_alive, is_old = self.asked[0]
-        self._same = None
         if isinstance(request, RefusedError) or not keep_alive or is_old:
             return
         length = len(data) - len(request.body)
         is_plain = request.headers.keys().isdisjoint(_NOT_KEPT) and request.method != "HEAD"
         if is_plain and data.find(_END) == length - len(_END):
-            self._same = _Same(data[:length], len(data), request)
+            self.same = Same(data[:length], len(data), request)
 
     def _feed(self, data: bytes | memoryview) -> None:
         try:

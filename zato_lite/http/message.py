@@ -1,12 +1,15 @@
 """A request and a response as plain values, whoever reads and writes their bytes."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
 from typing import Any
 
 import msgspec
 
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
+
+LARGE = 65_536
+"""A body beyond this many bytes is sent by itself: joining it to its head would copy it."""
 
 
 class Headers(Mapping[str, str]):
@@ -75,3 +78,15 @@ class Response(msgspec.Struct, eq=False):
     headers: tuple[tuple[str, str], ...] = ()
     cid: str = ""
     stream: AsyncIterator[bytes] | None = None
+
+
+Usual = tuple[bytes, str]
+"""The body and the cid of a usual answer: 200, with JSON, and nothing besides."""
+
+
+async def answer_of(answer: Usual | Response | Coroutine[Any, Any, Response]) -> Response:
+    """What is answered at once or later, usual or not, as a response."""
+    if isinstance(answer, tuple):
+        body, cid = answer
+        return Response(200, body, JSON, (), cid)
+    return answer if isinstance(answer, Response) else await answer

@@ -65,36 +65,46 @@ def exposition(samples: Iterable[Sample]) -> str:
     return "\n".join(lines) + "\n" if lines else ""
 
 
-class Latency:
-    """How long invocations over HTTP took, and with which status they were answered."""
+QUICK_S = BUCKETS_S[0]
 
-    __slots__ = ("_counts", "_statuses", "_sum")
+
+class Latency:
+    """How long invocations over HTTP took, and with which status they were answered.
+
+    Attributes:
+        quick: how many took up to ``QUICK_S`` and were answered 200; nearly all, so that whoever
+            answers counts them here by itself. seconds: how long all took together.
+    """
+
+    __slots__ = ("_counts", "_statuses", "quick", "seconds")
 
     def __init__(self) -> None:
+        self.quick = 0
+        self.seconds = 0.0
         self._counts = [0] * (len(BUCKETS_S) + 1)
         self._statuses = [0] * _STATUSES
-        self._sum = 0
 
-    def add(self, status: int, duration_us: int) -> None:
+    def add(self, status: int, seconds: float) -> None:
         """Count one."""
+        self.seconds += seconds
         self._statuses[status] += 1
-        self._sum += duration_us
-        self._counts[bisect_left(_BUCKETS_US, duration_us)] += 1
+        self._counts[bisect_left(BUCKETS_S, seconds)] += 1
 
     async def samples(self) -> Iterable[Sample]:
         """The figures."""
         name, text = "zato_lite_http_invocation_seconds", "How long invocations over HTTP took."
         below, found = 0, []
-        for edge, count in zip((*BUCKETS_S, "+Inf"), self._counts, strict=True):
+        counts = [self._counts[0] + self.quick, *self._counts[1:]]
+        for edge, count in zip((*BUCKETS_S, "+Inf"), counts, strict=True):
             below += count
             found.append(Sample(f"{name}_bucket", "histogram", text, below, {"le": str(edge)}))
-        found.append(Sample(f"{name}_sum", "histogram", text, self._sum / 1e6))
+        found.append(Sample(f"{name}_sum", "histogram", text, self.seconds))
         found.append(Sample(f"{name}_count", "histogram", text, below))
         told = "Invocations over HTTP by the status of their answer."
         found += [
             Sample("zato_lite_http_invocations_total", "counter", told, n, {"status": str(status)})
-            for status, n in enumerate(self._statuses)
-            if n
+            for status, count in enumerate(self._statuses)
+            if (n := count + self.quick * (status == _OK))
         ]
         return found
 
@@ -102,7 +112,7 @@ class Latency:
 _STATUSES = 600
 """Statuses are below this."""
 
-_BUCKETS_US = tuple(round(edge * 1e6) for edge in BUCKETS_S)
+_OK = 200
 
 
 def _family(sample: Sample) -> str:

@@ -3,7 +3,7 @@
 from email.utils import formatdate
 
 from zato_lite.http.head import RefusedError
-from zato_lite.http.message import JSON, Request, Response
+from zato_lite.http.message import JSON, LARGE, Request, Response
 
 _MOST_HEADS = 1000
 _SAFE = "X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n"
@@ -71,12 +71,9 @@ CONNECTION = {
 
 _OK = 200
 _CID = b"X-Zato-CID: "
-_FEW = 2_000
-_LENGTHS = tuple(b"\r\nContent-Length: %d\r\n\r\n" % length for length in range(_FEW))
-"""What stands between a cid and a body, for all lengths below ``_FEW``."""
-
-LARGE = 65_536
-"""A body beyond this many bytes is sent by itself: joining it to its head would copy it."""
+FEW = 2_000
+LENGTHS = tuple(b"\r\nContent-Length: %d\r\n\r\n" % length for length in range(FEW))
+"""What stands between a cid and a body, for all lengths below ``FEW``."""
 
 
 def rest(response: Response, request: Request | RefusedError) -> bytes:
@@ -88,18 +85,22 @@ def rest(response: Response, request: Request | RefusedError) -> bytes:
 
 
 class Renderer:
-    """Renders the responses of one second: what is the same in all of them is joined once."""
+    """Renders the responses of one second: what is the same in all of them is joined once.
+
+    Attributes:
+        usual: the head of a usual answer, up to the cid.
+    """
 
     def __init__(self) -> None:
         self._date = b""
         self._heads: dict[tuple[int, str | None], bytes] = {}
-        self._usual = b""
+        self.usual = b""
 
     def date(self, second: int) -> None:
         """From now on it is this second since 1970."""
         self._date = b"Date: " + formatdate(second, usegmt=True).encode() + b"\r\n"
         self._heads.clear()
-        self._usual = self._head(Response(_OK, content_type=JSON))
+        self.usual = self._head(Response(_OK, content_type=JSON)) + _CID
 
     def plain(self, response: Response) -> bytes:
         """The bytes of a response with nothing out of the ordinary."""
@@ -107,15 +108,10 @@ class Renderer:
         length = len(body)
         if response.headers or not 0 < length <= LARGE:
             return self.render(response, False, b"")
-        if response.status == _OK and response.content_type is JSON and self._usual:
-            head = self._usual
-        elif response.status in _BODILESS:
+        if response.status in _BODILESS:
             return self.render(response, False, b"")
-        else:
-            head = self._heads.get((response.status, response.content_type)) or self._head(
-                response
-            )
-        end = _LENGTHS[length] if length < _FEW else b"\r\nContent-Length: %d\r\n\r\n" % length
+        head = self._heads.get((response.status, response.content_type)) or self._head(response)
+        end = LENGTHS[length] if length < FEW else b"\r\nContent-Length: %d\r\n\r\n" % length
         return b"".join((head, _CID, response.cid.encode(), end, body))
 
     def render(self, response: Response, is_head: bool, connection: bytes) -> bytes:

@@ -9,11 +9,9 @@ from functools import partial
 from pathlib import PurePath
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar, cast, overload
 
-import msgspec
 import typing_extensions
 
 from zato_lite.clock import to_instant
-from zato_lite.log import Sink
 from zato_lite.service.both import blocking
 from zato_lite.service.bunch import Config
 from zato_lite.service.cache import Cache
@@ -106,23 +104,6 @@ class Door(Provider, Protocol):
     def time_left(self, service: "Service[Any, Any]") -> float | None:
         """Seconds until the service's time is up; None for no limit."""
         ...
-
-
-class Origin(msgspec.Struct):
-    """What an invocation from outside and all those that come of it have in common.
-
-    Attributes:
-        door: the invoker; ``call``: its method of this name, at hand.
-        invocation: the outermost one.
-        cid: the correlation id.
-        sink: where the lines go that are logged in it, besides the log.
-    """
-
-    door: Door
-    call: Callable[..., Coroutine[Any, Any, Any]]
-    invocation: Invocation
-    cid: str
-    sink: Sink | None = None
 
 
 class _Seen:
@@ -261,14 +242,16 @@ class Service(Generic[In, Out]):
         "__weakref__",
         "_deadline",
         "_depth",
+        "_door",
         "_in_thread",
-        "_origin",
         "_parent",
         "_payload",
         "_request",
         "_response",
+        "_root",
     )
-    _origin: Origin
+    _door: Door
+    _root: Invocation
     _parent: "Service[Any, Any] | None"
     _payload: Any
     _depth: int
@@ -359,7 +342,7 @@ class Service(Generic[In, Out]):
         """
         if kwargs:
             payload = payload_or(kwargs, payload)
-        answer = self._origin.call(self, service, payload, timeout)
+        answer = self._door.call(self, service, payload, timeout)
         return self._door.wait(answer) if self._in_thread else answer
 
     def invoke_async(
@@ -421,7 +404,7 @@ class Service(Generic[In, Out]):
     @property
     def cid(self) -> str:
         """The correlation id: the same in all invocations that come of one from outside."""
-        return self._origin.cid
+        return self._root.cid
 
     @property
     def time_left(self) -> float | None:
@@ -517,14 +500,6 @@ class Service(Generic[In, Out]):
     def http(self) -> HttpContext | None:
         """The HTTP request behind this service; None when there is none."""
         return None if self._parent else self._root.http
-
-    @property
-    def _door(self) -> Door:
-        return self._origin.door
-
-    @property
-    def _root(self) -> Invocation:
-        return self._origin.invocation
 
     @property
     def provider(self) -> Provider:

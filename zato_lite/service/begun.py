@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Coroutine, Generator
-from typing import Any, Generic, TypeVar
+from types import GeneratorType, coroutine
+from typing import Any, Generic, TypeVar, cast
 
 T = TypeVar("T")
 
@@ -22,7 +23,9 @@ class Begun(Generic[T]):
 
     __slots__ = ("awaited", "cancelled", "coroutine")
 
-    def __init__(self, coroutine: Coroutine[Any, Any, T], awaited: Any) -> None:
+    def __init__(
+        self, coroutine: Coroutine[Any, Any, T] | Generator[Any, Any, T], awaited: Any
+    ) -> None:
         self.coroutine, self.awaited = coroutine, awaited
         self.cancelled: asyncio.CancelledError | None = None
 
@@ -37,7 +40,43 @@ class Begun(Generic[T]):
                 except BaseException as error:  # noqa: BLE001 - it is the coroutine's to handle
                     awaited = coroutine.throw(error)
                 else:
-                    return (yield from coroutine.__await__())
+                    if isinstance(coroutine, GeneratorType):
+                        return cast("T", (yield from coroutine))
+                    return (yield from cast("Coroutine[Any, Any, T]", coroutine).__await__())
         except StopIteration as done:
             result: T = done.value
             return result
+
+
+class Stepper:
+    """Makes the first steps of coroutines, one after the other.
+
+    A coroutine that is sent something by hand ends with an exception that says what it returned.
+    One that is awaited does not: what awaits them all here saves half the time of a coroutine
+    that has nothing to wait for.
+
+    Attributes:
+        send: makes the first step of a coroutine, and gives the stepper if that was also the
+            last one; otherwise what the coroutine waits for. What it raises is the stepper's end.
+        returned: what the last coroutine returned.
+    """
+
+    __slots__ = ("_is_given_away", "_steps", "returned", "send")
+
+    def __init__(self) -> None:
+        self.returned: Any = None
+        self._is_given_away = False
+        self._steps: Any = self._run()
+        self._steps.send(None)
+        self.send = self._steps.send
+
+    def begun(self, awaited: Any) -> Begun[Any]:
+        """The coroutine that has just begun and waits; the stepper is of no use any more."""
+        self._is_given_away = True
+        return Begun(self._steps, awaited)
+
+    @coroutine
+    def _run(self) -> Generator[Any, Any, Any]:
+        while not self._is_given_away:
+            self.returned = yield from (yield self)
+        return self.returned

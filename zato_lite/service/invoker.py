@@ -11,11 +11,13 @@ from concurrent.futures import Future
 from datetime import datetime
 from typing import Any, TypeVar, cast
 
+from msgspec.structs import replace
+
 from zato_lite.clock import Clock, SystemClock, to_datetime
 from zato_lite.errors import DeadlineError, InvocationError, ServiceInactiveError, UnavailableError
 from zato_lite.log import invocation_context
-from zato_lite.service.base import Origin, Service
-from zato_lite.service.begun import Begun
+from zato_lite.service.base import Service
+from zato_lite.service.begun import Begun, Stepper
 from zato_lite.service.blocking import WorkerPool
 from zato_lite.service.bunch import Config
 from zato_lite.service.cache import Cache
@@ -28,10 +30,9 @@ from zato_lite.service.lifetime import (
     read_input,
 )
 from zato_lite.service.locks import LocalLocks
-from zato_lite.service.message import SYSTEM, Caller, Invocation, Outcome
+from zato_lite.service.message import SYSTEM, Caller, Done, Invocation, Outcome
 from zato_lite.service.ports import AsyncInvocations, Locks
 from zato_lite.service.registry import Entry, Registry
-from zato_lite.service.request import Response
 from zato_lite.timetable.job import Job
 
 T = TypeVar("T")
@@ -78,6 +79,7 @@ class Invoker:
         self._entries = registry.entries
         self._cid_prefix = f"zl-{secrets.token_hex(5)}-"
         self._cid_number = itertools.count(1)
+        self._stepper: Stepper | None = None
         registry.require(self.resources)
 
     async def run(self, invocation: Invocation) -> Outcome:
@@ -87,70 +89,98 @@ class Invoker:
         that its owner cancels: hiding that would break the owner's own timeouts and task groups.
         A ``CancelledError`` that a service makes up is an outcome like any other.
         """
+        if not invocation.cid:
+            invocation = replace(invocation, cid=self._new_cid())
         answer = self.begin(invocation, self._monotonic())
-        return answer if type(answer) is Outcome else await cast("Awaitable[Outcome]", answer)
+        if isinstance(answer, tuple):
+            return Outcome(invocation.cid, *answer)
+        return answer if isinstance(answer, Outcome) else await answer
 
-    def begin(  # noqa: C901 - one step after the other, and fast
+    def begin(  # noqa: C901, PLR0912, PLR0915 - one step after the other, and fast
         self, invocation: Invocation, now: float
-    ) -> Outcome | Coroutine[Any, Any, Outcome]:
+    ) -> Done | Outcome | Coroutine[Any, Any, Outcome]:
         """The same as ``run``, as far as that goes without waiting, which is mostly to the end.
 
         Args:
-            invocation: what is invoked.
+            invocation: what is invoked; it has a cid.
             now: seconds, by the monotonic clock.
 
         Returns:
-            The outcome; or, of a service that waits for something, what is to be awaited for it
-            in the same task, at once.
+            What came of it if it went well, or the outcome; or, of a service that waits for
+            something, what is to be awaited for the outcome in the same task, at once.
         """
         entry = self._entries.get(invocation.service)
         if entry is None or not entry.is_plain:
             return self._run(invocation, now)
-        cid, timeout = invocation.cid or self._new_cid(), invocation.timeout
+        timeout = invocation.timeout
+        cls, monotonic = entry.cls, self._monotonic
         entry.calls += 1
         has_ended, seconds = True, 0.0
-        service = token = None
+        service = token = manner = None
         try:
-            service = self._first(entry, invocation, cid)
-            token = _CONTEXT.set(service._origin)
+            if invocation.path or not entry.is_active:
+                _check(entry, invocation.path)
+            service = cls()  # from here on: see `_first`
+            service._door = self
+            service._root = invocation
+            service._parent = None
+            service._payload = invocation.payload
+            service._depth = len(invocation.path)
+            service._in_thread = False
+            service._deadline = service._request = service._response = None
+            token = _CONTEXT.set(invocation)
             if timeout is not None:
-                now = self._monotonic()  # not whoever's clock: it is compared with this one
+                now = monotonic()  # not whoever's clock: it is compared with this one
                 service._deadline = now + timeout
             if entry.is_typed:
                 read_first_input(service, entry, invocation)
-            coroutine: Coroutine[Any, Any, Any] = service.handle()
-            try:
-                awaited = coroutine.send(None)
-            except StopIteration as done:
-                payload = done.value
-            else:
+            stepper, self._stepper = self._stepper or Stepper(), None
+            send = stepper.send
+            awaited = send(service.handle())
+            if awaited is not stepper:
                 has_ended = False
-                return self._go_on(service, entry, now, Begun(coroutine, awaited))
-            response = service._response
-            if response is not None or entry.write is not None:
-                payload = answer_of(service, entry, payload)
-            if timeout is not None and self._monotonic() - now > timeout:
+                return self._go_on(service, entry, now, stepper.begun(awaited))
+            payload, stepper.returned = stepper.returned, None
+            self._stepper = stepper
+            response: Any = service._response
+            if response is None:
+                if entry.write is not None:
+                    payload = answer_of(service, entry, payload)
+            else:
+                said = response.payload
+                if payload is None and (entry.write is None or type(said) is entry.output):
+                    payload = said
+                else:
+                    payload = answer_of(service, entry, payload)
+                if not (
+                    response.status_code is None
+                    and response.content_type is None
+                    and response.sent_headers is None
+                ):
+                    manner = response
+            if timeout is not None and monotonic() - now > timeout:
                 raise _TooLateError(service, timeout)  # noqa: TRY301 - it is told
         except BaseException as error:  # noqa: BLE001 - it is told
-            failed = self._failed(_counted(entry, error), service, cid, now)
-            return _settled(service._origin, failed) if noted and service else failed
+            failed = self._failed(_counted(entry, error), service, invocation, now)
+            return _settled(invocation, failed) if noted and service else failed
         finally:
             if token is not None:
                 _CONTEXT.reset(token)
             if has_ended:
                 entry.ended += 1
-                seconds = self._monotonic() - now
+                seconds = monotonic() - now
                 entry.seconds += seconds
-        outcome = _outcome_of(response, cid, payload, seconds)
-        return _settled(service._origin, outcome) if noted else outcome
+        if noted:
+            return _settled(invocation, Outcome(invocation.cid, payload, manner, seconds))
+        return payload, manner, seconds
 
     async def _go_on(
         self, service: Service[Any, Any], entry: Entry, started: float, begun: Begun[Any]
     ) -> Outcome:
         """Wait for what a service waits for, to its end."""
-        origin = service._origin
-        timeout = origin.invocation.timeout
-        token = _CONTEXT.set(origin)
+        invocation = service._root
+        timeout = invocation.timeout
+        token = _CONTEXT.set(invocation)
         seconds = 0.0
         try:
             if timeout is None:
@@ -160,56 +190,56 @@ class Invoker:
                 returned = await _in_time(service, timeout, left, begun)
             payload = answer_of(service, entry, returned)
         except BaseException as error:  # noqa: BLE001 - it is told
-            failed = self._failed(_counted(entry, error), service, origin.cid, started)
-            return await _settled(origin, failed) if noted else failed
+            failed = self._failed(_counted(entry, error), service, invocation, started)
+            return await _settled(invocation, failed) if noted else failed
         finally:
             entry.ended += 1
             seconds = self._monotonic() - started
             entry.seconds += seconds
             _CONTEXT.reset(token)
         if noted:
-            await settle(origin)
-        return _outcome_of(service._response, origin.cid, payload, seconds)
+            await settle(invocation)
+        return Outcome(invocation.cid, payload, service._response, seconds)
 
     async def _run(self, invocation: Invocation, started: float) -> Outcome:
         """Invoke from outside what takes more than a plain ``handle``."""
-        cid = invocation.cid or self._new_cid()
         service = token = None
         try:
             entry = self.registry.get(invocation.service)
-            service = self._first(entry, invocation, cid)
-            token = _CONTEXT.set(service._origin)
+            service = self._first(entry, invocation)
+            token = _CONTEXT.set(invocation)
             if invocation.timeout is None:
                 payload = await self._perform(service, entry)
             else:
                 payload = await self._within(invocation.timeout, service, entry)
         except BaseException as error:  # noqa: BLE001 - it is told
-            failed = self._failed(error, service, cid, started)
-            return await _settled(service._origin, failed) if noted and service else failed
+            failed = self._failed(error, service, invocation, started)
+            return await _settled(invocation, failed) if noted and service else failed
         finally:
             if token is not None:
                 _CONTEXT.reset(token)
         if noted:
-            await settle(service._origin)
-        return _outcome_of(service._response, cid, payload, self._monotonic() - started)
+            await settle(invocation)
+        seconds = self._monotonic() - started
+        return Outcome(invocation.cid, payload, service._response, seconds)
 
     def _failed(
         self,
         error: BaseException,
         service: Service[Any, Any] | None,
-        cid: str,
+        invocation: Invocation,
         started: float,
     ) -> Outcome:
         """What is told of an error; the owner's cancelling of its task is not told but raised."""
         is_cancelled = isinstance(error, asyncio.CancelledError)
-        if is_cancelled and is_cancelled_by_others(service._origin if service else None):
+        if is_cancelled and is_cancelled_by_others(invocation if service else None):
             raise error
         return Outcome(
-            cid=cid,
+            invocation.cid,
+            seconds=self._monotonic() - started,
             error=error,
             is_timeout=isinstance(error, _TooLateError) and error.service is service,
             is_cancelled=is_cancelled,
-            duration_us=int((self._monotonic() - started) * 1e6),
         )
 
     async def invoke(
@@ -248,7 +278,8 @@ class Invoker:
             service = entry.cls()
         except Exception as error:  # noqa: BLE001 - it is the awaiting service's to handle
             return _raise(error)
-        service._origin = parent._origin
+        service._door = self
+        service._root = parent._root
         service._parent = parent
         service._payload = payload
         service._depth = depth
@@ -261,7 +292,7 @@ class Invoker:
     def new_instance(self, parent: Service[Any, Any], name: str) -> Service[Any, Any]:
         """An instance of another service, made for ``parent`` and not invoked."""
         service = self.registry.get(name).cls()
-        service._origin, service._parent = parent._origin, parent
+        service._door, service._root, service._parent = self, parent._root, parent
         service._payload, service._depth = None, parent._depth + 1
         service._in_thread = parent._in_thread
         service._deadline = service._request = service._response = None
@@ -305,7 +336,7 @@ class Invoker:
 
     def time_left(self, service: Service[Any, Any]) -> float | None:
         """Seconds until the service's time is up; None for no limit."""
-        deadline, until = _deadline_of(service), service._origin.invocation.until
+        deadline, until = _deadline_of(service), service._root.until
         left = [] if deadline is None else [deadline - self._monotonic()]
         if until is not None:
             left.append((until - self._clock.now()) / 1e6)
@@ -324,16 +355,13 @@ class Invoker:
     def _new_cid(self) -> str:
         return f"{self._cid_prefix}{next(self._cid_number)}"
 
-    def _first(self, entry: Entry, invocation: Invocation, cid: str) -> Service[Any, Any]:
+    def _first(self, entry: Entry, invocation: Invocation) -> Service[Any, Any]:
         """The service that is invoked from outside."""
-        path = invocation.path
-        if path or not entry.is_active:
-            _check(entry, path)
+        _check(entry, invocation.path)
         service = entry.cls()
-        service._origin = Origin(self, self.call, invocation, cid, invocation.sink)
-        service._parent = None
+        service._door, service._root, service._parent = self, invocation, None
         service._payload = invocation.payload
-        service._depth = len(path)
+        service._depth = len(invocation.path)
         service._in_thread = False
         service._deadline = service._request = service._response = None
         return service
@@ -379,7 +407,7 @@ class Invoker:
         return await _in_time(service, seconds, seconds, self._perform(service, entry))
 
 
-async def _settled(invocation: Origin, outcome: Outcome) -> Outcome:
+async def _settled(invocation: Invocation, outcome: Outcome) -> Outcome:
     await settle(invocation)
     return outcome
 
@@ -434,22 +462,6 @@ def _counted(entry: Entry, error: BaseException) -> BaseException:
     told = InvocationError(f"Service `{entry.name}` raised {error!r}")
     told.__cause__ = error
     return told
-
-
-def _outcome_of(response: Response[Any] | None, cid: str, payload: Any, seconds: float) -> Outcome:
-    if response is None:
-        return Outcome(cid, payload, duration_us=int(seconds * 1e6))
-    return Outcome(
-        cid,
-        payload,
-        None,
-        False,
-        False,
-        int(seconds * 1e6),
-        response.status_code,
-        response.sent_headers,
-        response.content_type,
-    )
 
 
 def _deadline_of(service: Service[Any, Any] | None) -> float | None:

@@ -59,7 +59,7 @@ def read_input(service: Service[Any, Any], entry: Entry) -> None:
     """Make ``request.input`` of the payload, and make room for an answer set bit by bit."""
     payload = service._payload
     if service._parent is None:
-        read_first_input(service, entry, service._origin.invocation)
+        read_first_input(service, entry, service._root)
         return
     if entry.read is not None:
         if payload is None or not entry.is_native:
@@ -76,12 +76,17 @@ def read_input(service: Service[Any, Any], entry: Entry) -> None:
 
 def read_first_input(service: Service[Any, Any], entry: Entry, invocation: Invocation) -> None:
     """The same for what came from outside; in a query string everything is text."""
-    payload, read = invocation.payload, entry.read
+    payload, read, http = invocation.payload, entry.read, invocation.http
     if read is not None:
-        http = invocation.http
-        if http is not None and http.method == "GET" and entry.read_text is not None:
-            read = entry.read_text
-        found = _read(entry, read, input_of(None, invocation) if payload is None else payload)
+        if payload is None or not entry.is_native or (http is not None and http.method == "GET"):
+            if http is not None and http.method == "GET" and entry.read_text is not None:
+                read = entry.read_text
+            found = _read(entry, read, input_of(None, invocation) if payload is None else payload)
+        else:  # as ``_read`` does, without a call
+            try:
+                found = convert(payload, entry.input)
+            except ValidationError:
+                found = read(payload)
         service._request = Request(found, payload, invocation)
     if entry.has_elements:
         service._response = Response(Answer())

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -98,23 +98,47 @@ class Invocation(msgspec.Struct):
     until: int | None = None
 
 
+class Manner(Protocol):
+    """How an answer is to be given over HTTP, as far as the service has a say in it."""
+
+    @property
+    def status_code(self) -> int | None:
+        """None for the usual one."""
+        ...
+
+    @property
+    def content_type(self) -> str | None:
+        """None for what the payload is."""
+        ...
+
+    @property
+    def sent_headers(self) -> Mapping[str, str] | None:
+        """Further headers; None for none."""
+        ...
+
+
 class Outcome(msgspec.Struct):
     """What came of it: a payload or an error, never both.
 
     Attributes:
         payload: the service's ``response.payload`` (JSON-able values, str, bytes, or a model).
+        manner: what the service said of its answer; None if nothing.
+        seconds: from the door to the outcome.
         error: what it raised, or what the invoker raised for it.
         is_timeout: the time was up; is_cancelled: it was cancelled from outside.
-        duration_us: microseconds from the door to the outcome.
-        status_code, headers, content_type: what the service set on its response, for HTTP.
     """
 
     cid: str
     payload: Any = None
+    manner: Manner | None = None
+    seconds: float = 0.0
     error: BaseException | None = None
     is_timeout: bool = False
     is_cancelled: bool = False
-    duration_us: int = 0
-    status_code: int | None = None
-    headers: Mapping[str, str] | None = None
-    content_type: str | None = None
+
+
+Done = tuple[Any, Manner | None, float]
+"""What came of it when it went well, for whoever needs no more: payload, manner and seconds.
+
+``Outcome(cid, *done)`` is the same.
+"""

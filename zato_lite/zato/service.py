@@ -134,7 +134,7 @@ class Service(BlockingService[Any, Any]):
         """
         if kwargs and (payload is None or payload == ""):
             payload = kwargs
-        answer = self._origin.call(self, name, _given(payload), timeout or None)
+        answer = self._door.call(self, name, _given(payload), timeout or None)
         if serialize or as_bunch or skip_response_elem or not raise_timeout:
             asked = (serialize, as_bunch, skip_response_elem, raise_timeout)
             answer = _as_asked(answer, *asked)
