@@ -32,7 +32,7 @@ from zato_lite.errors import ConfigError
 from zato_lite.http.convert import status_of
 from zato_lite.service.base import Service
 from zato_lite.service.invoker import Invoker
-from zato_lite.service.message import HttpContext, Invocation, JobContext, Outcome
+from zato_lite.service.message import HttpContext, Invocation, JobContext, Outcome, outcome_of
 
 CID = "zato.cid"
 SERVICE = "zato.service"
@@ -75,11 +75,7 @@ class TracedInvoker(Invoker):
             name, context, kind, attributes, record_exception=False, set_status_on_exception=False
         ) as span:
             try:
-                answer = super().begin(invocation, now)
-                if isinstance(answer, tuple):
-                    outcome = Outcome(invocation.cid, *answer)
-                else:
-                    outcome = answer if isinstance(answer, Outcome) else await answer
+                outcome = await outcome_of(invocation.cid, super().begin(invocation, now))
             except BaseException as error:
                 _fail(span, error)
                 raise

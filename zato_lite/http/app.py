@@ -47,7 +47,7 @@ from zato_lite.http.message import Request, Response, Usual, answer_of
 from zato_lite.http.observe import QUICK_S, Latency, Metrics, Readiness, observe_routes
 from zato_lite.http.openapi import Described, description
 from zato_lite.http.pages import page_routes
-from zato_lite.http.refusals import outcome as outcome_of
+from zato_lite.http.refusals import outcome as outcome_word
 from zato_lite.http.routes import (
     Channel,
     Elsewhere,
@@ -59,7 +59,14 @@ from zato_lite.http.routes import (
 )
 from zato_lite.http.session import COOKIE, session_routes
 from zato_lite.service.access import may_invoke, needed_role
-from zato_lite.service.message import Caller, Done, HttpContext, Invocation, Outcome
+from zato_lite.service.message import (
+    Caller,
+    Done,
+    HttpContext,
+    Invocation,
+    Outcome,
+    outcome_of,
+)
 from zato_lite.service.schema import schema_of
 from zato_lite.wire import OPTIONS, decode_strict, dumps, encode
 
@@ -253,7 +260,9 @@ class HttpApp:
             )
             done = begin(invocation, now)
             if type(done) is not tuple:
-                return self._answer_later(known, request, cast("Outcome", done))
+                return self._answer_later(
+                    known, request, cast("Outcome | Awaitable[Outcome]", done)
+                )
             answered, manner, seconds = done
             if manner is None and not known.is_change and seconds <= QUICK_S:
                 kind = type(answered)
@@ -312,10 +321,7 @@ class HttpApp:
             return self._failed(request, error)
 
     async def _run(self, invocation: Invocation) -> Outcome:
-        done = self._begin(invocation, self._monotonic())
-        if isinstance(done, tuple):
-            return Outcome(invocation.cid, *done)
-        return done if isinstance(done, Outcome) else await done
+        return await outcome_of(invocation.cid, self._begin(invocation, self._monotonic()))
 
     def _answer_later(
         self, known: _Known, request: Request, outcome: Outcome | Awaitable[Outcome]
@@ -393,16 +399,14 @@ class HttpApp:
         query = query_of(request.query) if request.query else {}
         context = context_of(request, query, params, route)
         timeout = time_limit(request.headers, self._time_limit)
-        is_empty = not (query or request.body)
-        table = self.table
         return _Known(
             service,
             admitted,
             query,
             context,
-            table,
+            self.table,
             timeout=timeout,
-            is_empty=is_empty,
+            is_empty=not (query or request.body),
             is_json=bool(request.body) and not query and is_json(request),
         )
 
@@ -516,7 +520,7 @@ class HttpApp:
             known = self._authenticator.remembered(credentials) if times else None
             who = known.caller.name if known is not None else ""
             if times:
-                told = outcome_of(str(error.status), times)
+                told = outcome_word(str(error.status), times)
                 self._note(Deed(who, "refused", request.path, told, cid), request)
         if isinstance(error, UnauthorizedError):
             error = UnauthorizedError(f"Unauthorized; cid={cid}")

@@ -19,7 +19,7 @@ from typing import Any, Protocol, cast
 from zato_lite.clock import Clock
 from zato_lite.http.head import RefusedError
 from zato_lite.http.incoming import Asked, Incoming, Same, Surroundings
-from zato_lite.http.message import JSON, LARGE, Request, Response, Usual, answer_of
+from zato_lite.http.message import LARGE, Request, Response, Usual, answer_of, response_of_usual
 from zato_lite.http.render import (
     CHUNKED,
     CLOSE,
@@ -294,8 +294,7 @@ class Connection(asyncio.Protocol):
     ) -> bool:
         """Send the answer, or hand over what it takes; whether the next request is to be begun."""
         if isinstance(answer, tuple):
-            body, cid = answer
-            answer = Response(200, body, JSON, (), cid)
+            answer = response_of_usual(answer)
         if answer is None:
             self._refuse(RefusedError(500, "An error has occurred"))
         elif not isinstance(answer, Response) or answer.stream or len(answer.body) > LARGE:

@@ -84,9 +84,14 @@ Usual = tuple[bytes, str]
 """The body and the cid of a usual answer: 200, with JSON, and nothing besides."""
 
 
+def response_of_usual(usual: Usual) -> Response:
+    """The same as a response."""
+    body, cid = usual
+    return Response(200, body, JSON, (), cid)
+
+
 async def answer_of(answer: Usual | Response | Coroutine[Any, Any, Response]) -> Response:
     """What is answered at once or later, usual or not, as a response."""
     if isinstance(answer, tuple):
-        body, cid = answer
-        return Response(200, body, JSON, (), cid)
+        return response_of_usual(answer)
     return answer if isinstance(answer, Response) else await answer

@@ -66,6 +66,7 @@ def exposition(samples: Iterable[Sample]) -> str:
 
 
 QUICK_S = BUCKETS_S[0]
+"""Up to so many seconds an invocation is quick."""
 
 
 class Latency:

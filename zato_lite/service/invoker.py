@@ -30,7 +30,7 @@ from zato_lite.service.lifetime import (
     read_input,
 )
 from zato_lite.service.locks import LocalLocks
-from zato_lite.service.message import SYSTEM, Caller, Done, Invocation, Outcome
+from zato_lite.service.message import SYSTEM, Caller, Done, Invocation, Outcome, outcome_of
 from zato_lite.service.ports import AsyncInvocations, Locks
 from zato_lite.service.registry import Entry, Registry
 from zato_lite.timetable.job import Job
@@ -91,10 +91,7 @@ class Invoker:
         """
         if not invocation.cid:
             invocation = replace(invocation, cid=self._new_cid())
-        answer = self.begin(invocation, self._monotonic())
-        if isinstance(answer, tuple):
-            return Outcome(invocation.cid, *answer)
-        return answer if isinstance(answer, Outcome) else await answer
+        return await outcome_of(invocation.cid, self.begin(invocation, self._monotonic()))
 
     def begin(  # noqa: C901, PLR0912, PLR0915 - one step after the other, and fast
         self, invocation: Invocation, now: float

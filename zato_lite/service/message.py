@@ -1,6 +1,6 @@
 """What goes into the one door and what comes out: values that know nothing of HTTP or stores."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
@@ -140,5 +140,12 @@ class Outcome(msgspec.Struct):
 Done = tuple[Any, Manner | None, float]
 """What came of it when it went well, for whoever needs no more: payload, manner and seconds.
 
-``Outcome(cid, *done)`` is the same.
+``outcome_of`` makes the outcome of it.
 """
+
+
+async def outcome_of(cid: str, answer: Done | Outcome | Awaitable[Outcome]) -> Outcome:
+    """What came of the invocation of this cid, at once or later, as an outcome."""
+    if isinstance(answer, tuple):
+        return Outcome(cid, *answer)
+    return answer if isinstance(answer, Outcome) else await answer
