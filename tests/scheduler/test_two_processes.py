@@ -58,6 +58,7 @@ async def test_a_queued_run_waits_for_the_one_of_the_other_process(
         together = one.scheduler.in_flight + two.scheduler.in_flight
         gate.set()
         await one.scheduler.rest()
+        await two.calm()  # what it asked meanwhile is answered: it asks again from then on
         clock.advance(seconds=1)
         for _ in range(50):  # the other process asks the store again, in turns of its own
             await two.calm()
