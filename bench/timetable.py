@@ -17,8 +17,8 @@ from zato_lite.errors import BadInputError
 from zato_lite.timetable import trigger as triggers
 from zato_lite.timetable.cron import read
 from zato_lite.timetable.job import SECOND, Cron, Interval, Job, OneTime
+from zato_lite.timetable.outcome import settle
 from zato_lite.timetable.plan import JobState, plan
-from zato_lite.timetable.settle import settle
 from zato_lite.timetable.trigger import check, next_after
 from zato_lite.timetable.zone import parse_moment, to_datetime
 

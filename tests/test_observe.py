@@ -13,7 +13,7 @@ from zato_lite.service.base import Service
 from zato_lite.store.runs import Ended, Fire
 from zato_lite.testing.app import Sandbox, sandbox
 from zato_lite.timetable.job import Job, OneTime
-from zato_lite.timetable.settle import Settled
+from zato_lite.timetable.outcome import NextStep
 
 
 class Work(Service):
@@ -113,7 +113,7 @@ def test_jobs_beyond_some_are_counted_together() -> None:
         trigger = OneTime(start=0)
         job = Job(name=f"job {number}", service="s", trigger=trigger)
         fire = Fire(run_id=1, job_id=1, number=1, slot=0, at=0, token=1, job=job, started_at=1_000)
-        tally.add([Ended(fire, Settled("ok"), "ok", 61_001_000)])
+        tally.add([Ended(fire, NextStep("ok"), "ok", 61_001_000)])
 
     assert len(tally.jobs) == MOST_JOBS + 1
     assert tally.jobs[OTHERS].outcomes == {"ok": 2}

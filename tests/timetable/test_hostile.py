@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from zato_lite.errors import BadInputError
 from zato_lite.timetable.cron import every, read
+from zato_lite.timetable.describe import describe
 from zato_lite.timetable.job import SECOND, Cron, Interval, Job, OneTime
 from zato_lite.timetable.trigger import check, next_after, previous_before
 from zato_lite.timetable.upcoming import upcoming
-from zato_lite.timetable.words import describe
 from zato_lite.timetable.zone import check_zone, parse_moment
 
 NOON = parse_moment("2026-11-23T12:00:00Z")

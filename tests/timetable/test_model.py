@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
 from zato_lite.timetable.job import SECOND, Interval, Job, OneTime
+from zato_lite.timetable.outcome import settle
 from zato_lite.timetable.plan import ON_TIME, JobPlan, JobState, first, plan, resumed
-from zato_lite.timetable.settle import settle
 from zato_lite.timetable.trigger import slots_between
 from zato_lite.timetable.zone import parse_moment
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 from zato_lite.store.rows import EarlierLines, LogLine, RunRow
+from zato_lite.timetable.describe import duration
 from zato_lite.timetable.job import Instant
-from zato_lite.timetable.words import duration
 
 
 def lines_of(

@@ -17,7 +17,7 @@ from zato_lite.store.jobs import NOBODY, Begun
 from zato_lite.store.ports import Database
 from zato_lite.store.runs import Ended, Fire
 from zato_lite.store.settling import Settlement
-from zato_lite.timetable.settle import Settled
+from zato_lite.timetable.outcome import NextStep
 
 LINGER_S = 0.45
 """Outcomes that nobody waits for are kept back so long at most, and so long after the last ones.
@@ -186,7 +186,7 @@ class Settler:
             for ended in batch:
                 self._submit([ended])
         elif batch[0].error != NOT_KEPT:
-            told = Settled("error")
+            told = NextStep("error")
             self._submit([Ended(batch[0].fire, told, "error", batch[0].finished_at, NOT_KEPT)])
 
     async def begins(self, fire: Fire) -> Literal["begin", "wait", "gone"]:

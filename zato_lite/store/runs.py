@@ -4,7 +4,7 @@ import msgspec
 
 from zato_lite.store.rows import RunKind
 from zato_lite.timetable.job import Instant, Job
-from zato_lite.timetable.settle import AttemptOutcome, Settled
+from zato_lite.timetable.outcome import AttemptOutcome, NextStep
 
 INSERT = (
     "INSERT INTO run (id, job_id, number, slot, kind, state, node, token, attempt, crashes,"
@@ -55,7 +55,7 @@ class Ended(msgspec.Struct, frozen=True, gc=False):
     """
 
     fire: Fire
-    settled: Settled
+    settled: NextStep
     outcome: AttemptOutcome
     finished_at: Instant
     error: str | None = None

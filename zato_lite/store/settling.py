@@ -11,7 +11,7 @@ from zato_lite.store.ports import Connection
 from zato_lite.store.runs import Ended, Fire
 from zato_lite.store.sql import advance, execute, one, write_rows
 from zato_lite.timetable.job import Instant, Job, OneTime
-from zato_lite.timetable.settle import Callback, Settled, settle
+from zato_lite.timetable.outcome import Callback, NextStep, settle
 
 
 class Settlement(NamedTuple):
@@ -68,7 +68,7 @@ def _for_good(connection: Connection, ended: Ended) -> Ended:
     alive = "SELECT 1 FROM timer WHERE job_id = ?"
     if one(connection, alive, (ended.fire.job_id,)) is not None:
         return ended
-    return msgspec.structs.replace(ended, settled=Settled(ended.outcome))
+    return msgspec.structs.replace(ended, settled=NextStep(ended.outcome))
 
 
 def _finish(connection: Connection, finals: Sequence[Ended]) -> int:
@@ -244,7 +244,7 @@ def _count_failures(
     ).revoked
 
 
-def _as_known(ended: Ended, failures: int, now: Instant) -> Settled:
+def _as_known(ended: Ended, failures: int, now: Instant) -> NextStep:
     fire = ended.fire
     return settle(
         fire.job,

@@ -13,7 +13,7 @@ from zato_lite.store.runs import Ended, Fire
 from zato_lite.store.settling import keep_attempt, settle_all
 from zato_lite.store.sql import advance, execute, ids_of, listed, one, read_rows
 from zato_lite.timetable.job import SECOND, Instant, Job
-from zato_lite.timetable.settle import Settled, settle
+from zato_lite.timetable.outcome import NextStep, settle
 
 SUSPECT = 2
 """A run during which so many processes died may be what kills them."""
@@ -42,7 +42,7 @@ def adopt(
         fire = _fire_of(open_run, now)
         if open_run.is_deleted:
             words = "the job was deleted"
-            closed.append(Ended(fire, Settled("cancelled"), "cancelled", now, words))
+            closed.append(Ended(fire, NextStep("cancelled"), "cancelled", now, words))
             continue
         if open_run.node == 0 or open_run.state != "claimed" or open_run.slot > now:
             fires.append(_moved_to(connection, fire, node))

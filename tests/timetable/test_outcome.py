@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from zato_lite.timetable.job import SECOND, Job, OneTime
-from zato_lite.timetable.settle import Callback, Settled, retry_delay, settle
+from zato_lite.timetable.outcome import Callback, NextStep, retry_delay, settle
 
 NOW = 1_800_000_000 * SECOND
 
@@ -13,7 +13,7 @@ def a_job(**policies: Any) -> Job:
 
 
 def test_a_run_that_worked_ends_a_row_of_failures() -> None:
-    assert settle(a_job(), "ok", 1, 0, 4, NOW) == Settled("ok")
+    assert settle(a_job(), "ok", 1, 0, 4, NOW) == NextStep("ok")
 
 
 def test_success_calls_back_the_service_and_then_the_job() -> None:
@@ -31,7 +31,7 @@ def test_a_failure_is_retried_and_the_last_one_calls_back(outcome: Any) -> None:
     retried = settle(job, outcome, 1, 0, 0, NOW)
     failed = settle(job, outcome, 2, 0, 0, NOW)
 
-    assert retried == Settled(None, NOW + SECOND)
+    assert retried == NextStep(None, NOW + SECOND)
     assert failed.outcome == outcome
     assert failed.callbacks == (Callback("service", "c"), Callback("job", "d"))
     assert failed.failures == 1
@@ -58,11 +58,11 @@ def test_jitter_spreads_delays_and_is_the_same_each_time() -> None:
 def test_a_cancelled_run_is_no_failure() -> None:
     job = a_job(max_retries=5, on_error_service="c", pause_after_failures=1)
 
-    assert settle(job, "cancelled", 1, 0, 3, NOW) == Settled("cancelled", failures=3)
+    assert settle(job, "cancelled", 1, 0, 3, NOW) == NextStep("cancelled", failures=3)
 
 
 def test_a_run_whose_process_died_runs_again_at_once() -> None:
-    assert settle(a_job(), "lost", 1, 1, 0, NOW) == Settled(None, NOW)
+    assert settle(a_job(), "lost", 1, 1, 0, NOW) == NextStep(None, NOW)
 
 
 def test_a_run_that_keeps_killing_its_process_is_quarantined() -> None:

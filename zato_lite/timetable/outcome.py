@@ -17,7 +17,7 @@ class Callback(NamedTuple):
     name: str
 
 
-class Settled(msgspec.Struct, frozen=True, gc=False):
+class NextStep(msgspec.Struct, frozen=True, gc=False):
     """What follows from an attempt; the store writes it in one transaction.
 
     Attributes:
@@ -37,7 +37,7 @@ class Settled(msgspec.Struct, frozen=True, gc=False):
     is_quarantined: bool = False
 
 
-_OK = Settled("ok")
+_OK = NextStep("ok")
 
 
 def settle(  # noqa: PLR0917 - what is known of a run, in the order of a row
@@ -50,7 +50,7 @@ def settle(  # noqa: PLR0917 - what is known of a run, in the order of a row
     *,
     job_id: int = 0,
     slot: Instant = 0,
-) -> Settled:
+) -> NextStep:
     """What follows from attempt number ``attempt`` (from 1) of a run.
 
     ``crashes`` counts how often the run's process died, this time included. Whoever cancels a run
@@ -59,22 +59,22 @@ def settle(  # noqa: PLR0917 - what is known of a run, in the order of a row
     if outcome == "ok":
         if job.on_success_service is None and job.on_success_job is None:
             return _OK
-        return Settled("ok", callbacks=_callbacks(job.on_success_service, job.on_success_job))
+        return NextStep("ok", callbacks=_callbacks(job.on_success_service, job.on_success_job))
     if outcome == "cancelled":
-        return Settled("cancelled", failures=failures_in_a_row)
+        return NextStep("cancelled", failures=failures_in_a_row)
     delay = _next_try(job, outcome, attempt, crashes, job_id, slot)
     if delay is not None:
-        return Settled(None, now + delay, failures=failures_in_a_row)
+        return NextStep(None, now + delay, failures=failures_in_a_row)
     is_quarantined = outcome == "lost" and job.on_crash == "rerun"
     return _failed(job, outcome, failures_in_a_row + 1, is_quarantined=is_quarantined)
 
 
-def cut_off(job: Job, now: Instant) -> Settled:
+def cut_off(job: Job, now: Instant) -> NextStep:
     """What follows when the server stops before an attempt has ended.
 
     Nobody failed and nothing crashed: where a crash is followed by another attempt, so is this.
     """
-    return Settled(None, now) if job.on_crash == "rerun" else Settled("cancelled")
+    return NextStep(None, now) if job.on_crash == "rerun" else NextStep("cancelled")
 
 
 def retry_delay(job: Job, attempt: int, job_id: int = 0, slot: Instant = 0) -> int:
@@ -99,13 +99,13 @@ def _next_try(  # noqa: PLR0917 - as above
     return retry_delay(job, attempt, job_id, slot) if attempt <= job.max_retries else None
 
 
-def _failed(job: Job, outcome: AttemptOutcome, failures: int, *, is_quarantined: bool) -> Settled:
+def _failed(job: Job, outcome: AttemptOutcome, failures: int, *, is_quarantined: bool) -> NextStep:
     """The end of a run that did not work."""
     most = job.pause_after_failures
     note = None
     if most is not None and failures >= most:
         note = f"paused by itself after {failures} failed run{'s' * (failures > 1)} in a row"
-    return Settled(
+    return NextStep(
         outcome,
         callbacks=_callbacks(job.on_error_service, job.on_error_job),
         failures=failures,

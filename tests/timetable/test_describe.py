@@ -1,7 +1,7 @@
 import pytest
 
+from zato_lite.timetable.describe import describe, duration
 from zato_lite.timetable.job import Cron, Interval, OneTime
-from zato_lite.timetable.words import describe, duration
 from zato_lite.timetable.zone import parse_moment
 
 NOON = parse_moment("2026-11-23T12:00:00Z")
