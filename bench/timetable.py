@@ -17,7 +17,7 @@ from zato_lite.errors import BadInputError
 from zato_lite.timetable import trigger as triggers
 from zato_lite.timetable.cron import read
 from zato_lite.timetable.job import SECOND, Cron, Interval, Job, OneTime
-from zato_lite.timetable.outcome import settle
+from zato_lite.timetable.outcome import next_step
 from zato_lite.timetable.plan import JobState, plan
 from zato_lite.timetable.trigger import check, next_after
 from zato_lite.timetable.zone import parse_moment, to_datetime
@@ -132,7 +132,7 @@ def settling() -> None:
     job = Job(name="j", service="s", trigger=OneTime(start=NOW), max_retries=3)
     for outcome in ("ok", "error"):
         (cost,) = median(
-            lambda outcome=outcome: [settle(job, outcome, 1, 0, 0, NOW) for _ in range(10_000)],
+            lambda outcome=outcome: [next_step(job, outcome, 1, 0, 0, NOW) for _ in range(10_000)],
             count=10_000,
             before=lambda: None,
         )

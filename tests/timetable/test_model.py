@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
 from zato_lite.timetable.job import SECOND, Interval, Job, OneTime
-from zato_lite.timetable.outcome import settle
+from zato_lite.timetable.outcome import next_step
 from zato_lite.timetable.plan import ON_TIME, JobPlan, JobState, first, plan, resumed
 from zato_lite.timetable.trigger import slots_between
 from zato_lite.timetable.zone import parse_moment
@@ -256,7 +256,7 @@ class Life(RuleBasedStateMachine):
         run, other = kept.runs.in_flight[0], reference.runs.in_flight[0]
         assert run.slot == other.slot
         job = kept.state.job
-        settled = settle(job, outcome, run.attempt, run.crashes, kept.runs.failures, self.now)
+        settled = next_step(job, outcome, run.attempt, run.crashes, kept.runs.failures, self.now)
         kept.runs.failures = settled.failures
         if settled.outcome is None:
             assert settled.retry_at is not None
@@ -289,7 +289,7 @@ class Life(RuleBasedStateMachine):
         for kept, reference in self.pairs:
             for run in list(kept.runs.in_flight):
                 run.crashes += 1
-                settled = settle(kept.state.job, "lost", run.attempt, run.crashes, 0, self.now)
+                settled = next_step(kept.state.job, "lost", run.attempt, run.crashes, 0, self.now)
                 if settled.outcome is None:
                     run.attempt += 1
                 else:

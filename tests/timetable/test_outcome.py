@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from zato_lite.timetable.job import SECOND, Job, OneTime
-from zato_lite.timetable.outcome import Callback, NextStep, retry_delay, settle
+from zato_lite.timetable.outcome import Callback, NextStep, next_step, retry_delay
 
 NOW = 1_800_000_000 * SECOND
 
@@ -13,13 +13,13 @@ def a_job(**policies: Any) -> Job:
 
 
 def test_a_run_that_worked_ends_a_row_of_failures() -> None:
-    assert settle(a_job(), "ok", 1, 0, 4, NOW) == NextStep("ok")
+    assert next_step(a_job(), "ok", 1, 0, 4, NOW) == NextStep("ok")
 
 
 def test_success_calls_back_the_service_and_then_the_job() -> None:
     job = a_job(on_success_service="a", on_success_job="b", on_error_service="c")
 
-    settled = settle(job, "ok", 1, 0, 0, NOW)
+    settled = next_step(job, "ok", 1, 0, 0, NOW)
 
     assert settled.callbacks == (Callback("service", "a"), Callback("job", "b"))
 
@@ -28,8 +28,8 @@ def test_success_calls_back_the_service_and_then_the_job() -> None:
 def test_a_failure_is_retried_and_the_last_one_calls_back(outcome: Any) -> None:
     job = a_job(max_retries=1, on_error_service="c", on_error_job="d")
 
-    retried = settle(job, outcome, 1, 0, 0, NOW)
-    failed = settle(job, outcome, 2, 0, 0, NOW)
+    retried = next_step(job, outcome, 1, 0, 0, NOW)
+    failed = next_step(job, outcome, 2, 0, 0, NOW)
 
     assert retried == NextStep(None, NOW + SECOND)
     assert failed.outcome == outcome
@@ -58,15 +58,15 @@ def test_jitter_spreads_delays_and_is_the_same_each_time() -> None:
 def test_a_cancelled_run_is_no_failure() -> None:
     job = a_job(max_retries=5, on_error_service="c", pause_after_failures=1)
 
-    assert settle(job, "cancelled", 1, 0, 3, NOW) == NextStep("cancelled", failures=3)
+    assert next_step(job, "cancelled", 1, 0, 3, NOW) == NextStep("cancelled", failures=3)
 
 
 def test_a_run_whose_process_died_runs_again_at_once() -> None:
-    assert settle(a_job(), "lost", 1, 1, 0, NOW) == NextStep(None, NOW)
+    assert next_step(a_job(), "lost", 1, 1, 0, NOW) == NextStep(None, NOW)
 
 
 def test_a_run_that_keeps_killing_its_process_is_quarantined() -> None:
-    settled = settle(a_job(on_error_service="c"), "lost", 3, 3, 0, NOW)
+    settled = next_step(a_job(on_error_service="c"), "lost", 3, 3, 0, NOW)
 
     assert settled.outcome == "lost"
     assert settled.is_quarantined
@@ -74,7 +74,7 @@ def test_a_run_that_keeps_killing_its_process_is_quarantined() -> None:
 
 
 def test_a_run_may_be_closed_as_lost_at_its_first_crash() -> None:
-    settled = settle(a_job(on_crash="fail", max_retries=5), "lost", 1, 1, 0, NOW)
+    settled = next_step(a_job(on_crash="fail", max_retries=5), "lost", 1, 1, 0, NOW)
 
     assert settled.outcome == "lost"
     assert not settled.is_quarantined
@@ -83,7 +83,7 @@ def test_a_run_may_be_closed_as_lost_at_its_first_crash() -> None:
 def test_a_job_pauses_itself_after_failures_in_a_row() -> None:
     job = a_job(pause_after_failures=3)
 
-    assert settle(job, "error", 1, 0, 1, NOW).pause_note is None
-    assert settle(job, "error", 1, 0, 2, NOW).pause_note == (
+    assert next_step(job, "error", 1, 0, 1, NOW).pause_note is None
+    assert next_step(job, "error", 1, 0, 2, NOW).pause_note == (
         "paused by itself after 3 failed runs in a row"
     )

@@ -17,7 +17,7 @@ from zato_lite.store.jobs import kind_of
 from zato_lite.store.rows import LogLine
 from zato_lite.store.runs import Ended, Fire
 from zato_lite.timetable.job import Instant
-from zato_lite.timetable.outcome import AttemptOutcome, cut_off, settle
+from zato_lite.timetable.outcome import AttemptOutcome, cut_off, next_step
 from zato_lite.wire import encode
 
 DEFAULT_TIMEOUT_MS = 3_600_000
@@ -104,7 +104,7 @@ class Flight(msgspec.Struct, gc=False):
             fire.stops += 1
             settled = cut_off(fire.job, now)
         else:
-            settled = settle(
+            settled = next_step(
                 fire.job,
                 word,
                 fire.tries,

@@ -11,7 +11,7 @@ from zato_lite.store.ports import Connection
 from zato_lite.store.runs import Ended, Fire
 from zato_lite.store.sql import advance, execute, one, write_rows
 from zato_lite.timetable.job import Instant, Job, OneTime
-from zato_lite.timetable.outcome import Callback, NextStep, settle
+from zato_lite.timetable.outcome import Callback, NextStep, next_step
 
 
 class Settlement(NamedTuple):
@@ -246,7 +246,7 @@ def _count_failures(
 
 def _as_known(ended: Ended, failures: int, now: Instant) -> NextStep:
     fire = ended.fire
-    return settle(
+    return next_step(
         fire.job,
         ended.settled.outcome or "error",
         fire.tries,

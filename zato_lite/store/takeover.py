@@ -13,7 +13,7 @@ from zato_lite.store.runs import Ended, Fire
 from zato_lite.store.settling import keep_attempt, settle_all
 from zato_lite.store.sql import advance, execute, ids_of, listed, one, read_rows
 from zato_lite.timetable.job import SECOND, Instant, Job
-from zato_lite.timetable.outcome import NextStep, settle
+from zato_lite.timetable.outcome import NextStep, next_step
 
 SUSPECT = 2
 """A run during which so many processes died may be what kills them."""
@@ -48,7 +48,9 @@ def adopt(
             fires.append(_moved_to(connection, fire, node))
             continue
         fire.crashes += 1
-        settled = settle(fire.job, "lost", fire.attempt, fire.crashes, 0, now, job_id=fire.job_id)
+        settled = next_step(
+            fire.job, "lost", fire.attempt, fire.crashes, 0, now, job_id=fire.job_id
+        )
         words = "the process died during the run"
         if settled.is_quarantined:
             words = f"quarantined: {fire.crashes} processes died during this run"

@@ -40,7 +40,7 @@ class NextStep(msgspec.Struct, frozen=True, gc=False):
 _OK = NextStep("ok")
 
 
-def settle(  # noqa: PLR0917 - what is known of a run, in the order of a row
+def next_step(  # noqa: PLR0917 - what is known of a run, in the order of a row
     job: Job,
     outcome: AttemptOutcome,
     attempt: int,
