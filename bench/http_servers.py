@@ -141,7 +141,7 @@ async def zato_lite_app() -> AsyncIterator[Any]:
     from zato_lite.http.passwords import Passwords, first_admin
     from zato_lite.service.invoker import Invoker
     from zato_lite.service.registry import Registry
-    from zato_lite.store.people import People
+    from zato_lite.store.accounts import Accounts
     from zato_lite.store.sqlite import open_store
 
     class Get(Service):
@@ -163,7 +163,7 @@ async def zato_lite_app() -> AsyncIterator[Any]:
         registry.add(service)
     clock, passwords = SystemClock(), Passwords()
     async with open_store(":memory:", clock) as store:
-        users = People(store)
+        users = Accounts(store)
         await first_admin(users, passwords, {"ZATO_LITE_ADMIN_PASSWORD": PASSWORD})
         authenticator = Authenticator(users, passwords, clock, session_key=os.urandom(32))
         yield HttpApp(Invoker(registry).begin, registry, authenticator)

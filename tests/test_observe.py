@@ -10,7 +10,7 @@ from zato_lite.http.observe import Sample
 from zato_lite.observe import Sources, metrics
 from zato_lite.scheduler.tally import MOST_JOBS, OTHERS, Tally
 from zato_lite.service.base import Service
-from zato_lite.store.runs import Ended, Fire
+from zato_lite.store.runs import AttemptResult, ClaimedAttempt
 from zato_lite.testing.app import Sandbox, sandbox
 from zato_lite.timetable.job import Job, OneTime
 from zato_lite.timetable.outcome import NextStep
@@ -112,8 +112,10 @@ def test_jobs_beyond_some_are_counted_together() -> None:
     for number in range(MOST_JOBS + 2):
         trigger = OneTime(start=0)
         job = Job(name=f"job {number}", service="s", trigger=trigger)
-        fire = Fire(run_id=1, job_id=1, number=1, slot=0, at=0, token=1, job=job, started_at=1_000)
-        tally.add([Ended(fire, NextStep("ok"), "ok", 61_001_000)])
+        fire = ClaimedAttempt(
+            run_id=1, job_id=1, number=1, slot=0, at=0, token=1, job=job, started_at=1_000
+        )
+        tally.add([AttemptResult(fire, NextStep("ok"), "ok", 61_001_000)])
 
     assert len(tally.jobs) == MOST_JOBS + 1
     assert tally.jobs[OTHERS].outcomes == {"ok": 2}

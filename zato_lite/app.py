@@ -35,9 +35,9 @@ from zato_lite.service.ports import AsyncInvocations, Locks
 from zato_lite.service.registry import Entry, Registry
 from zato_lite.service.reload import watching
 from zato_lite.service.unending import unending
-from zato_lite.store.backups import Backups, name_at, stamp
+from zato_lite.store.accounts import Accounts
+from zato_lite.store.backup import Backups, name_at, stamp
 from zato_lite.store.locks import Locks as StoredLocks
-from zato_lite.store.people import People
 from zato_lite.store.sqlite import open_store
 from zato_lite.store.upkeep import check_file, copy_file, restore_file
 from zato_lite.zato.finder import install
@@ -68,7 +68,7 @@ class App(NamedTuple):
     invoker: Invoker
     jobs: Jobs
     scheduler: Scheduler
-    people: People
+    people: Accounts
     keys: "KeyRing"
     problems: tuple[str, ...]
     on_deployed: list[Callable[[], None]]
@@ -176,7 +176,7 @@ async def open_app(
         jobs = Jobs(database, scheduler, clock)
         deployer = _deployer(project or _NOWHERE, settings, registry, clock)
         stack.callback(deployer.close)
-        people = People(database)
+        people = Accounts(database)
         keys = KeyRing()
         stack.callback(keys.close)
         invoker.resources.update(
@@ -184,7 +184,7 @@ async def open_app(
                 Jobs: jobs,
                 AsyncInvocations: jobs,
                 Deployer: deployer,
-                People: people,
+                Accounts: people,
                 Credentials: keys,
                 Backups: Backups(database, _backups(project, settings), clock),
             }

@@ -17,7 +17,7 @@ from zato_lite.http.passwords import Passwords, first_admin
 from zato_lite.http.server import Server, serve
 from zato_lite.service.message import Invocation, Manner, Outcome
 from zato_lite.service.request import Response as ServiceResponse
-from zato_lite.store.people import People
+from zato_lite.store.accounts import Accounts
 from zato_lite.store.sqlite import open_store
 
 BASIC = b"Basic YWRtaW4uaW52b2tlOnNlY3JldA=="
@@ -130,13 +130,13 @@ def invoker() -> Invoker:
 
 
 @pytest.fixture
-async def users() -> AsyncIterator[People]:
+async def users() -> AsyncIterator[Accounts]:
     async with open_store(":memory:", SystemClock()) as store:
-        yield People(store)
+        yield Accounts(store)
 
 
 @pytest.fixture
-async def authenticator(users: People) -> Authenticator:
+async def authenticator(users: Accounts) -> Authenticator:
     passwords = Passwords(PasswordHasher(time_cost=1, memory_cost=32))
     await first_admin(users, passwords, {"ZATO_LITE_ADMIN_PASSWORD": "secret"})
     return Authenticator(users, passwords, SystemClock(), session_key=b"s" * 32)

@@ -9,7 +9,7 @@ from zato_lite.http.convert import response_of
 from zato_lite.http.message import Request, Response
 from zato_lite.http.render import Renderer
 from zato_lite.service.message import Outcome
-from zato_lite.store.people import People
+from zato_lite.store.accounts import Accounts
 
 
 async def test_what_a_service_raised_is_in_the_log_under_the_cid(
@@ -202,7 +202,7 @@ async def test_a_rest_channel_gives_its_parameters(ask: Ask, invoker: Invoker) -
     assert http.query == {"x": "1"}
 
 
-async def test_a_role_too_low_is_forbidden(ask: Ask, users: People) -> None:
+async def test_a_role_too_low_is_forbidden(ask: Ask, users: Accounts) -> None:
     admin = await users.find_user("admin.invoke")
     assert admin is not None
     await users.save_user("admin.invoke", admin.hash, frozenset({"viewer"}), (), True)

@@ -10,14 +10,14 @@ from tests.http.conftest import MovedClock
 from zato_lite.errors import ConfigError, TooManyRequestsError, UnauthorizedError
 from zato_lite.http.auth import Authenticator
 from zato_lite.http.passwords import ADMIN, Passwords, first_admin, new_key, stand_in
-from zato_lite.store.people import People
+from zato_lite.store.accounts import Accounts
 
 
 def basic(name: str, password: str) -> bytes:
     return b"Basic " + b64encode(f"{name}:{password}".encode())
 
 
-async def hash_of_admin(users: People) -> str:
+async def hash_of_admin(users: Accounts) -> str:
     admin = await users.find_user(ADMIN)
     assert admin is not None
     return admin.hash
@@ -34,13 +34,13 @@ def passwords() -> Passwords:
 
 
 @pytest.fixture
-async def authenticator(users: People, passwords: Passwords, clock: MovedClock) -> Authenticator:
+async def authenticator(users: Accounts, passwords: Passwords, clock: MovedClock) -> Authenticator:
     await first_admin(users, passwords, {"ZATO_LITE_ADMIN_PASSWORD": "right"})
     return Authenticator(users, passwords, clock, session_key=b"s" * 32)
 
 
 async def test_the_first_admin_gets_a_random_password_once(
-    users: People, passwords: Passwords
+    users: Accounts, passwords: Passwords
 ) -> None:
     made = await first_admin(users, passwords, {})
     again = await first_admin(users, passwords, {})
@@ -53,7 +53,7 @@ async def test_the_first_admin_gets_a_random_password_once(
 
 
 async def test_the_environment_sets_the_admin_s_password_also_later(
-    users: People, passwords: Passwords, tmp_path: Path
+    users: Accounts, passwords: Passwords, tmp_path: Path
 ) -> None:
     (tmp_path / "password").write_text("from the file\n")
 
@@ -70,7 +70,7 @@ async def test_the_environment_sets_the_admin_s_password_also_later(
 
 @pytest.mark.parametrize("content", [None, ""])
 async def test_a_password_file_that_says_nothing_is_a_mistake(
-    users: People, passwords: Passwords, tmp_path: Path, content: str | None
+    users: Accounts, passwords: Passwords, tmp_path: Path, content: str | None
 ) -> None:
     path = tmp_path / "password"
     if content is not None:
@@ -134,7 +134,7 @@ async def test_anything_else_is_not_let_in(authenticator: Authenticator, header:
 
 
 async def test_an_inactive_user_is_not_let_in(
-    authenticator: Authenticator, users: People, passwords: Passwords
+    authenticator: Authenticator, users: Accounts, passwords: Passwords
 ) -> None:
     await users.save_user("ann", await passwords.hash("hers"), frozenset({"viewer"}), (), False)
 
@@ -202,7 +202,7 @@ async def test_many_requests_at_once_are_one_check(
 
 
 async def test_an_api_key_is_let_in_with_its_own_roles(
-    authenticator: Authenticator, users: People
+    authenticator: Authenticator, users: Accounts
 ) -> None:
     key = new_key()
     await users.save_key(key.name, key.hash, frozenset({"operator"}), ("crm.*",), True)
@@ -216,7 +216,7 @@ async def test_an_api_key_is_let_in_with_its_own_roles(
 
 
 async def test_a_session_lasts_until_its_end_or_a_new_password(
-    authenticator: Authenticator, users: People, passwords: Passwords, clock: MovedClock
+    authenticator: Authenticator, users: Accounts, passwords: Passwords, clock: MovedClock
 ) -> None:
     token = await authenticator.log_in(ADMIN, "right", "")
     assert (await authenticator.session(token)).name == ADMIN
@@ -275,7 +275,7 @@ class SlowPasswords(Passwords):
 
 
 async def test_who_is_removed_while_being_checked_is_not_let_in(
-    authenticator: Authenticator, users: People, clock: MovedClock
+    authenticator: Authenticator, users: Accounts, clock: MovedClock
 ) -> None:
     slow = SlowPasswords()
     authenticator = Authenticator(users, slow, clock, session_key=b"s" * 32)

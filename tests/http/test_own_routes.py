@@ -16,7 +16,7 @@ from zato_lite.http.message import Request, Response
 from zato_lite.http.observe import Sample, exposition
 from zato_lite.http.pages import page_routes
 from zato_lite.http.passwords import new_key
-from zato_lite.store.people import People
+from zato_lite.store.accounts import Accounts
 from zato_lite.wire import decode
 
 
@@ -47,7 +47,7 @@ def app(invoker: Invoker, authenticator: Authenticator, events: EventLog) -> Htt
 
 
 async def test_every_route_but_a_few_is_closed_to_strangers_and_weak_roles(
-    ask: Ask, app: HttpApp, users: People, invoker: Invoker
+    ask: Ask, app: HttpApp, users: Accounts, invoker: Invoker
 ) -> None:
     nobody = new_key()
     await users.save_key(nobody.name, nobody.hash, frozenset(), (), True)
@@ -150,7 +150,7 @@ async def test_what_is_wrong_with_an_envelope_is_said(ask: Ask, body: bytes, sta
 # Sessions
 
 
-async def test_a_session_is_a_cookie(ask: Ask, app: HttpApp, users: People) -> None:
+async def test_a_session_is_a_cookie(ask: Ask, app: HttpApp, users: Accounts) -> None:
     login = b'{"username": "admin.invoke", "password": "secret"}'
 
     status, headers, body = await ask("POST", "/zato/session", login, auth=None)
@@ -195,7 +195,7 @@ async def test_a_page_s_own_requests_open_no_window_of_the_browser(ask: Ask) -> 
     assert headers["www-authenticate"] == 'Session realm="zato-lite"'
 
 
-async def test_an_api_key_may_come_in_a_header_of_its_own(ask: Ask, users: People) -> None:
+async def test_an_api_key_may_come_in_a_header_of_its_own(ask: Ask, users: Accounts) -> None:
     key = new_key()
     await users.save_key(key.name, key.hash, frozenset({"operator"}), ("ec*",), True)
 
@@ -206,7 +206,7 @@ async def test_an_api_key_may_come_in_a_header_of_its_own(ask: Ask, users: Peopl
 
 
 async def test_what_changes_things_and_what_was_refused_is_in_the_audit_log(
-    ask: Ask, app: HttpApp, users: People
+    ask: Ask, app: HttpApp, users: Accounts
 ) -> None:
     await ask("POST", "/zato/api/invoke/zato.user.create", b"{}")
     await ask("POST", "/zato/api/invoke/echo", b"{}")
@@ -262,7 +262,7 @@ def test_no_samples_are_no_text() -> None:
 # Pages
 
 
-async def test_the_description_names_what_the_caller_may_invoke(ask: Ask, users: People) -> None:
+async def test_the_description_names_what_the_caller_may_invoke(ask: Ask, users: Accounts) -> None:
     key = new_key()
     await users.save_key(key.name, key.hash, frozenset({"operator"}), ("echo", "customers"), True)
 

@@ -11,7 +11,7 @@ from zato_lite.http.passwords import new_key
 from zato_lite.service.base import Service
 from zato_lite.service.invoker import Invoker
 from zato_lite.service.registry import Registry
-from zato_lite.store.people import People
+from zato_lite.store.accounts import Accounts
 
 OPERATOR = frozenset({"operator"})
 
@@ -65,7 +65,7 @@ AS_BEFORE = (200, b"as before")
 
 @pytest.mark.parametrize("change", ["removed", "inactive", "viewer", "confined"])
 async def test_a_key_that_is_changed_is_looked_at_again(
-    it: It, change: str, users: People, authenticator: Authenticator
+    it: It, change: str, users: Accounts, authenticator: Authenticator
 ) -> None:
     key = new_key()
     await users.save_key(key.name, key.hash, OPERATOR, (), True)

@@ -10,7 +10,7 @@ from tests.scheduler.conftest import World, record, world_on
 from zato_lite.errors import UnavailableError
 from zato_lite.scheduler import loop, settler
 from zato_lite.service.message import Invocation
-from zato_lite.store import claims, settling
+from zato_lite.store import claim, completion
 from zato_lite.store.sql import execute
 from zato_lite.store.sqlite import SqliteStore, open_store
 from zato_lite.testing.clock import ManualClock
@@ -450,14 +450,14 @@ async def test_a_store_that_fails_is_asked_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loop, "RETRY_S", 0.01)
-    claim, failures = claims.claim, iter([ValueError("a defect"), UnavailableError("full")])
+    claim, failures = claim.claim, iter([ValueError("a defect"), UnavailableError("full")])
 
     def fragile(*values: Any, **options: Any) -> Any:
         if (error := next(failures, None)) is not None:
             raise error
         return claim(*values, **options)
 
-    monkeypatch.setattr(claims, "claim", fragile)
+    monkeypatch.setattr(claim, "claim", fragile)
     job_id = await world.create(trigger=world.once(1))
 
     world.clock.advance(seconds=1)
@@ -476,14 +476,14 @@ async def test_outcomes_wait_for_a_store_that_is_full(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(settler, "RETRY_S", 0.01)
-    settle_all, failures = settling.settle_all, iter([UnavailableError("full")] * 3)
+    complete_all, failures = completion.complete_all, iter([UnavailableError("full")] * 3)
 
     def fragile(*values: Any) -> Any:
         if (error := next(failures, None)) is not None:
             raise error
-        return settle_all(*values)
+        return complete_all(*values)
 
-    monkeypatch.setattr(settling, "settle_all", fragile)
+    monkeypatch.setattr(completion, "settle_all", fragile)
     job_id = await world.create(trigger=world.once(1))
 
     await world.go(1)

@@ -6,7 +6,7 @@ from tests.scheduler.conftest import World, record
 from zato_lite.scheduler import tidying
 from zato_lite.service.message import Invocation
 from zato_lite.store import retention
-from zato_lite.store.people import People
+from zato_lite.store.accounts import Accounts
 from zato_lite.store.ports import Connection
 from zato_lite.store.sql import one
 
@@ -105,7 +105,7 @@ async def test_of_the_audit_log_the_latest_lines_stay(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retention, "KEEP_AUDIT", 3)
-    people = People(world.store)
+    people = Accounts(world.store)
     for number in range(5):
         await people.record_audit(
             at=number, who="ann", action="invoke", subject="s", outcome="ok", cid="c",

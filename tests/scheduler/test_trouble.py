@@ -12,7 +12,7 @@ from tests.store.damage import damage
 from zato_lite.errors import UnavailableError
 from zato_lite.observe import readiness
 from zato_lite.scheduler import loop, settler
-from zato_lite.store import claims, settling, sqlite
+from zato_lite.store import claim, completion, sqlite
 from zato_lite.store.sqlite import open_store
 from zato_lite.testing.clock import ManualClock
 
@@ -26,7 +26,7 @@ async def test_a_claim_that_fails_makes_not_ready_and_is_told_seldom(
     world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(loop, "RETRY_S", 0.001)
-    claim, attempts, is_away = claims.claim, list[int](), True
+    claim, attempts, is_away = claim.claim, list[int](), True
 
     def fragile(*values: Any, **options: Any) -> Any:
         if is_away:
@@ -34,7 +34,7 @@ async def test_a_claim_that_fails_makes_not_ready_and_is_told_seldom(
             raise UnavailableError("the store cannot do it: disk image is malformed")
         return claim(*values, **options)
 
-    monkeypatch.setattr(claims, "claim", fragile)
+    monkeypatch.setattr(claim, "claim", fragile)
     is_ready = readiness(world.scheduler, lambda: "", wanted=True)
     job_id = await world.create(trigger=world.once(1))
     world.clock.advance(seconds=1)
@@ -64,15 +64,15 @@ async def test_outcomes_that_cannot_be_kept_make_not_ready_and_are_told_seldom(
     world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(settler, "RETRY_S", 0.001)
-    settle_all, attempts, is_away = settling.settle_all, list[int](), True
+    complete_all, attempts, is_away = completion.complete_all, list[int](), True
 
     def fragile(*values: Any) -> Any:
         if is_away:
             attempts.append(1)
             raise UnavailableError("full")
-        return settle_all(*values)
+        return complete_all(*values)
 
-    monkeypatch.setattr(settling, "settle_all", fragile)
+    monkeypatch.setattr(completion, "settle_all", fragile)
     job_id = await world.create(trigger=world.once(1))
     await world.go(1)
 

@@ -14,7 +14,7 @@ from zato_lite.clock import SystemClock
 from zato_lite.errors import BadInputError, ConflictError, StoreError, UnavailableError
 from zato_lite.store import connection as connections
 from zato_lite.store import sqlite
-from zato_lite.store.backups import Backups
+from zato_lite.store.backup import Backups
 from zato_lite.store.sql import execute, one
 from zato_lite.store.sqlite import SqliteStore, open_store
 from zato_lite.store.upkeep import check_file, copy_file, restore_file

@@ -3,7 +3,7 @@
 from zato_lite.builtin.fields import Reader, iso, whole
 from zato_lite.service.base import Service
 from zato_lite.service.needs import needs
-from zato_lite.store.people import People
+from zato_lite.store.accounts import Accounts
 
 _MOST = 1_000
 
@@ -12,7 +12,7 @@ class GetList(Service):
     """What callers changed or tried to, newest first; only an admin may ask."""
 
     name = "zato.audit.get-list"
-    people = needs(People)
+    people = needs(Accounts)
 
     async def handle(self) -> None:
         reader = Reader(self.request.payload)

@@ -7,7 +7,7 @@ from zato_lite.errors import ZatoLiteError
 from zato_lite.service.base import Service
 from zato_lite.service.message import SYSTEM
 from zato_lite.service.needs import needs
-from zato_lite.store.people import People
+from zato_lite.store.accounts import Accounts
 
 _SUBJECT_MOST = 200
 
@@ -18,7 +18,7 @@ class Change(Service[Any, Any]):
     What the server does by itself, on behalf of nobody, is not written down.
     """
 
-    people = needs(People)
+    people = needs(Accounts)
     clock = needs(Clock)
 
     async def change(self) -> str:

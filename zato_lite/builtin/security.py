@@ -13,7 +13,7 @@ from zato_lite.service.access import ROLES, beyond
 from zato_lite.service.base import Service
 from zato_lite.service.message import SYSTEM, Caller
 from zato_lite.service.needs import needs
-from zato_lite.store.people import People, User
+from zato_lite.store.accounts import Accounts, User
 
 FIRST = "admin.invoke"
 """The user that there always is."""
@@ -50,7 +50,7 @@ class GetUsers(Service[Any, Any]):
     """All users by name."""
 
     name = "zato.security.user.get-list"
-    people = needs(People)
+    people = needs(Accounts)
 
     async def handle(self) -> None:
         self.response.payload = [shown(user) for user in await self.people.list_users()]
@@ -132,7 +132,7 @@ class GetKeys(Service[Any, Any]):
     """All API keys by their public part."""
 
     name = "zato.security.key.get-list"
-    people = needs(People)
+    people = needs(Accounts)
 
     async def handle(self) -> None:
         self.response.payload = [shown(key) for key in await self.people.list_keys()]

@@ -7,7 +7,7 @@ from zato_lite.builtin.fields import Reader, flag, text, whole
 from zato_lite.clock import Clock
 from zato_lite.service.base import Service
 from zato_lite.service.needs import needs
-from zato_lite.store.backups import Backups
+from zato_lite.store.backup import Backups
 
 _KEEP_MOST = 10_000
 _NAME_MOST = 100

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterable
 
 from zato_lite.log import Repeats
-from zato_lite.store.runs import Ended
+from zato_lite.store.runs import AttemptResult
 
 MOST_JOBS = 1_000
 """Jobs whose failures are counted each for itself; those of others together."""
@@ -21,7 +21,7 @@ class Failing:
     def __init__(self) -> None:
         self._jobs: dict[str, Repeats] = {}
 
-    def tell(self, ended: Iterable[Ended]) -> None:
+    def tell(self, ended: Iterable[AttemptResult]) -> None:
         """Say what has failed of the attempts that are over and kept."""
         jobs = self._jobs
         for one in ended:
@@ -31,7 +31,7 @@ class Failing:
             elif one.outcome in _TOLD:
                 self._tell(one)
 
-    def _tell(self, one: Ended) -> None:
+    def _tell(self, one: AttemptResult) -> None:
         fire, name = one.fire, _name(one)
         if name not in self._jobs and len(self._jobs) >= MOST_JOBS:
             name = _OTHERS
@@ -56,5 +56,5 @@ class Failing:
         _log.log(logging.ERROR if is_over else logging.WARNING, "run failed", extra=fields)
 
 
-def _name(one: Ended) -> str:
+def _name(one: AttemptResult) -> str:
     return one.fire.job.name if one.fire.job_id else f"({one.fire.job.service})"

@@ -15,7 +15,7 @@ from zato_lite.service.message import Invocation, JobContext, Outcome
 from zato_lite.service.payload import payload_of
 from zato_lite.store.jobs import kind_of
 from zato_lite.store.rows import LogLine
-from zato_lite.store.runs import Ended, Fire
+from zato_lite.store.runs import AttemptResult, ClaimedAttempt
 from zato_lite.timetable.job import Instant
 from zato_lite.timetable.outcome import AttemptOutcome, cut_off, next_step
 from zato_lite.wire import encode
@@ -46,7 +46,7 @@ class Flight(msgspec.Struct, gc=False):
         verdict: why it was cancelled; None if it was not.
     """
 
-    fire: Fire
+    fire: ClaimedAttempt
     lines: list[LogLine] | None = None
     task: Task[None] | None = None
     timer: TimerHandle | None = None
@@ -96,7 +96,7 @@ class Flight(msgspec.Struct, gc=False):
             if self.task is not None:
                 self.task.cancel()
 
-    def ended(self, outcome: Outcome | None, now: int) -> Ended:
+    def ended(self, outcome: Outcome | None, now: int) -> AttemptResult:
         """What came of the attempt; ``None`` is the outcome of one that was cut off."""
         fire = self.fire
         word, error, result = self._told(outcome)
@@ -117,7 +117,7 @@ class Flight(msgspec.Struct, gc=False):
         if settled.is_quarantined:
             error = f"quarantined after {fire.crashes} times: {error}"
         cid = fire.cid if outcome is None else outcome.cid
-        return Ended(fire, settled, word, now, error, result, self._kept_lines(now), cid)
+        return AttemptResult(fire, settled, word, now, error, result, self._kept_lines(now), cid)
 
     def _told(self, outcome: Outcome | None) -> tuple[AttemptOutcome, str | None, str | None]:
         if self.verdict == "timeout":
@@ -143,7 +143,7 @@ class Flight(msgspec.Struct, gc=False):
         return msgspec.json.encode(self.lines).decode()
 
 
-def context_of(fire: Fire) -> JobContext:
+def context_of(fire: ClaimedAttempt) -> JobContext:
     """What the service is told of the job and the run."""
     return JobContext(
         fire.job_id,

@@ -14,9 +14,9 @@ from zato_lite.clock import Clock
 from zato_lite.errors import BadInputError, ZatoLiteError
 from zato_lite.scheduler.loop import Scheduler
 from zato_lite.scheduler.past import Past
-from zato_lite.store import claims, creation, demand, jobs, nodes, pauses
-from zato_lite.store.creation import Created, Group
-from zato_lite.store.jobs import Begun
+from zato_lite.store import claim, enqueue, job_insert, jobs, nodes, pauses
+from zato_lite.store.job_insert import Created, Group
+from zato_lite.store.jobs import OpenRun
 from zato_lite.store.ports import Connection, Database
 from zato_lite.store.rows import (
     JobRow,
@@ -25,7 +25,7 @@ from zato_lite.store.rows import (
     SilenceMark,
     WatchedRow,
 )
-from zato_lite.store.runs import Fire
+from zato_lite.store.runs import ClaimedAttempt
 from zato_lite.store.sql import in_parts
 from zato_lite.timetable.calendar import Calendar
 from zato_lite.timetable.job import Instant, Job
@@ -38,7 +38,7 @@ MOST_BACKFILLED = 10_000
 MANY = 100
 """So many jobs at once are made ready apart from the writer, and written as one."""
 
-_Fires = list[Fire]
+_Fires = list[ClaimedAttempt]
 _Rows = list[JobRow]
 _Creation = tuple[Group, "asyncio.Future[Sequence[int]]"]
 
@@ -99,13 +99,13 @@ class Jobs(Past):
         now = self._clock.now()
 
         def work(
-            connection: Connection, begun: Begun
+            connection: Connection, begun: OpenRun
         ) -> tuple[Sequence[int], Sequence[jobs.Edited]]:
             edited = [
                 jobs.edit(connection, job_id, _always(job), now, begun)
                 for job_id, job in edits.items()
             ]
-            return _or_raise(creation.create(connection, [group], now).answers[0]), edited
+            return _or_raise(job_insert.create(connection, [group], now).answers[0]), edited
 
         created, _ = await self._scheduler.change(
             list(edits), work, lambda result: _revoked(result[1])
@@ -143,7 +143,7 @@ class Jobs(Past):
 
         def work(connection: Connection) -> _Fires:
             job = jobs.get(connection, job_id).job
-            return demand.start(connection, job_id, job, now, node)
+            return enqueue.start(connection, job_id, job, now, node)
 
         return (await self._start(work))[0].number
 
@@ -156,7 +156,7 @@ class Jobs(Past):
             return True
         now = self._clock.now()
         closed = await self._database.write(
-            lambda c: demand.cancel_waiting(c, job_id, number, now)
+            lambda c: enqueue.cancel_waiting(c, job_id, number, now)
         )
         return bool(closed)
 
@@ -168,7 +168,7 @@ class Jobs(Past):
             ConflictError: it is in flight.
         """
         now, node = self._clock.now(), self._scheduler.node
-        fires = await self._start(lambda c: demand.retry(c, job_id, number, now, node))
+        fires = await self._start(lambda c: enqueue.retry(c, job_id, number, now, node))
         return fires[0].number
 
     async def backfill(self, job_id: int, first: Instant, last: Instant) -> Sequence[int]:
@@ -186,7 +186,7 @@ class Jobs(Past):
                 raise BadInputError(f"there are more than {MOST_BACKFILLED} slots in this time")
             if not slots:
                 return []
-            return demand.start(
+            return enqueue.start(
                 connection, job_id, job, now, node, kind="backfill", slots=slots, one_by_one=True
             )
 
@@ -195,7 +195,7 @@ class Jobs(Past):
     async def invoke_async(self, job: Job, cid: str = "") -> int:
         """Run a service once, durably, by a definition that is no job; the run's id."""
         now, node = self._clock.now(), self._scheduler.node
-        fires = await self._start(lambda c: [demand.start_call(c, job, now, node, cid=cid)])
+        fires = await self._start(lambda c: [enqueue.start_call(c, job, now, node, cid=cid)])
         return fires[0].run_id
 
     # Jobs
@@ -231,7 +231,7 @@ class Jobs(Past):
 
     async def next_due(self, after: Instant) -> Instant | None:
         """The first instant after a moment at which a job is to be looked at."""
-        return await self._database.read(lambda c: claims.next_due(c, after))
+        return await self._database.read(lambda c: claim.next_due(c, after))
 
     async def named(self, names: Collection[str]) -> Sequence[JobRow]:
         """The jobs there are of these names."""
@@ -310,13 +310,13 @@ class Jobs(Past):
                 self._scheduler.changed(done.soonest)
 
         self._database.submit(
-            lambda c: creation.create(c, [group for group, _ in creations], now), created
+            lambda c: job_insert.create(c, [group for group, _ in creations], now), created
         )
 
     async def _edit(self, changes: Mapping[int, Change]) -> _Rows:
         now = self._clock.now()
 
-        def work(connection: Connection, begun: Begun) -> Sequence[jobs.Edited]:
+        def work(connection: Connection, begun: OpenRun) -> Sequence[jobs.Edited]:
             return [
                 jobs.edit(connection, job, change, now, begun) for job, change in changes.items()
             ]
@@ -334,8 +334,8 @@ class Jobs(Past):
 async def _ready(new: Sequence[Job]) -> Group:
     """The jobs as they will be kept; between the parts of many, others have their turn."""
     parts = []
-    for some in in_parts(new, creation.PART):
-        parts.append(creation.ready(some))
+    for some in in_parts(new, job_insert.PART):
+        parts.append(job_insert.ready(some))
         await asyncio.sleep(0)
     return Group(new, parts)
 

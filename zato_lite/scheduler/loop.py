@@ -20,14 +20,14 @@ from zato_lite.scheduler.runway import Run, Runway
 from zato_lite.scheduler.settler import RETRY_S, Settler
 from zato_lite.scheduler.tally import Tally
 from zato_lite.scheduler.tidying import TIDY_EVERY, until
-from zato_lite.store import claims, jobs, nodes, takeover
-from zato_lite.store.claims import Claimed
-from zato_lite.store.jobs import Begun
+from zato_lite.store import claim, jobs, nodes, recovery
+from zato_lite.store.claim import ClaimResult
+from zato_lite.store.jobs import OpenRun
 from zato_lite.store.nodes import NodeLocks
 from zato_lite.store.ports import Connection, Database
+from zato_lite.store.recovery import RecoveryResult
 from zato_lite.store.rows import LogLine
-from zato_lite.store.runs import Fire
-from zato_lite.store.takeover import Adopted
+from zato_lite.store.runs import ClaimedAttempt
 from zato_lite.timetable.job import SECOND, Instant
 from zato_lite.timetable.plan import Downtime
 
@@ -156,7 +156,7 @@ class Scheduler:
         if left:
             self._settler.submit_done()
             begun = self._settler.begun(None)
-            await self._database.write(lambda c: takeover.give_up(c, left, begun))
+            await self._database.write(lambda c: recovery.give_up(c, left, begun))
         await self._runway.clear(grace)
         with contextlib.suppress(TimeoutError):  # what a broken store does not take is run again
             async with asyncio.timeout(LAST_WORDS_S):
@@ -187,8 +187,8 @@ class Scheduler:
         """Claim what is due once, and start what it is time for."""
         self.ticks += 1
         self._wake_at = self._next_due = None  # whatever changes from now on, this may miss it
-        place, more, exact = claims.PLACE, True, None
-        claimed: Claimed | None = None
+        place, more, exact = claim.PLACE, True, None
+        claimed: ClaimResult | None = None
         while more:
             self._settler.submit_done()
             if self._runway.is_full():
@@ -237,7 +237,7 @@ class Scheduler:
             except asyncio.CancelledError:
                 if not self._node.is_running:
                     raise
-                asyncio.get_running_loop().call_soon(self._runway.sweep)
+                asyncio.get_running_loop().call_soon(self._runway.prune)
                 self._bell.set()
             except Exception as error:  # noqa: BLE001 - whatever it was, it is tried again
                 if trouble.again(str(error)):
@@ -245,10 +245,12 @@ class Scheduler:
                     _log.exception("work failed", extra=fields)
                 self._bell.set()
 
-    async def _claim(self, now: Instant, horizon: Instant, place: tuple[Instant, int]) -> Claimed:
+    async def _claim(
+        self, now: Instant, horizon: Instant, place: tuple[Instant, int]
+    ) -> ClaimResult:
         node = self._node.id
         return await self.carry(
-            lambda c: claims.claim(
+            lambda c: claim.claim(
                 c,
                 now,
                 horizon,
@@ -261,7 +263,7 @@ class Scheduler:
             self._take,
         )
 
-    def _take(self, claimed: Claimed) -> None:
+    def _take(self, claimed: ClaimResult) -> None:
         if claimed.cancel:
             mine = [
                 *self._runway.waiting.all(),
@@ -295,20 +297,20 @@ class Scheduler:
         else:
             self._alarm = self._clock.call_at(moment, self._bell.set)
 
-    def accept(self, fires: Iterable[Fire]) -> None:
+    def accept(self, fires: Iterable[ClaimedAttempt]) -> None:
         """Attempts that are this node's to make, each at its instant."""
         if self._node.is_running:
             self._runway.accept(fires)
         else:
             self._give_up(list(fires))
 
-    def _give_up(self, fires: list[Fire]) -> None:
+    def _give_up(self, fires: list[ClaimedAttempt]) -> None:
         """It comes too late: the scheduler has stopped, or was never there."""
         if self._node.id and fires:
             begun = self._settler.begun(None)
-            self._database.submit(lambda c: takeover.give_up(c, fires, begun), _ignore)
+            self._database.submit(lambda c: recovery.give_up(c, fires, begun), _ignore)
 
-    def _reconsider(self, fire: Fire) -> None:
+    def _reconsider(self, fire: ClaimedAttempt) -> None:
         """Take the claim back, so that the slot is decided by how things are now."""
         job_id = fire.job_id
 
@@ -345,9 +347,9 @@ class Scheduler:
     async def _adopt_some(self, alive: Sequence[int]) -> bool:
         now, node = self._clock.now(), self._node.id
 
-        def work(connection: Connection) -> Adopted:
+        def work(connection: Connection) -> RecoveryResult:
             nodes.seen(connection, node, now)
-            return takeover.adopt(connection, alive, node, now)
+            return recovery.adopt(connection, alive, node, now)
 
         adopted = await self.carry(work, lambda adopted: self.accept(adopted.fires))
         if adopted.fires or adopted.closed:
@@ -374,7 +376,7 @@ class Scheduler:
     async def change(
         self,
         job_ids: Collection[int] | None,
-        operation: Callable[[Connection, Begun], Result],
+        operation: Callable[[Connection, OpenRun], Result],
         revoked: Callable[[Result], Collection[int]],
     ) -> Result:
         """Write a change of these jobs, or of all, and start no run of them before it is made.

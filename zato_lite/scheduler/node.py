@@ -51,7 +51,7 @@ class Node:
         self.others = len([node for node in alive if node != self.id])
         dead = [node.id for node in known if node.id not in alive]
         if dead:
-            await self._database.write(lambda c: nodes.bury(c, dead))
+            await self._database.write(lambda c: nodes.delete_nodes(c, dead))
         return alive
 
     async def leave(self) -> None:

@@ -9,7 +9,7 @@ from zato_lite.clock import Clock
 from zato_lite.scheduler.lines import lines_of
 from zato_lite.scheduler.loop import Scheduler
 from zato_lite.store import history
-from zato_lite.store.history import Span, Wanted
+from zato_lite.store.history import HistoryQuery, Span
 from zato_lite.store.ports import Database
 from zato_lite.store.rows import AttemptRow, LedgerRow, LogLine, RunRow, Summary
 from zato_lite.timetable.job import Instant
@@ -48,7 +48,7 @@ class Past:
             outcomes: only these; runs in flight always pass.
             numbers: these runs of the job too, whatever ``since`` says.
         """
-        wanted = Wanted(job_id, limit, offset, since, outcomes, numbers)
+        wanted = HistoryQuery(job_id, limit, offset, since, outcomes, numbers)
         rows, total = await self._database.read(lambda c: history.history(c, wanted))
         return [self._with_start(row) for row in rows], total
 

@@ -16,8 +16,8 @@ from zato_lite.scheduler.node import NODES_EVERY, Node
 from zato_lite.scheduler.steps import Steps
 from zato_lite.scheduler.waiting import Waiting
 from zato_lite.service.message import Invocation, Outcome
-from zato_lite.store.runs import Ended, Fire
-from zato_lite.store.takeover import APART, SUSPECT
+from zato_lite.store.recovery import APART, SUSPECT
+from zato_lite.store.runs import AttemptResult, ClaimedAttempt
 from zato_lite.timetable.job import Instant
 
 Run = Callable[[Invocation], Awaitable[Outcome]]
@@ -47,8 +47,8 @@ class Runway:
         has_room: called when more may be claimed again.
     """
 
-    settle: Callable[[Ended], None]
-    begins: Callable[[Fire], Awaitable[Literal["begin", "wait", "gone"]]]
+    settle: Callable[[AttemptResult], None]
+    begins: Callable[[ClaimedAttempt], Awaitable[Literal["begin", "wait", "gone"]]]
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class Runway:
         node: Node,
         capacity: int,
         *,
-        reconsider: Callable[[Fire], None],
+        reconsider: Callable[[ClaimedAttempt], None],
         has_room: Callable[[], None],
     ) -> None:
         self._run, self._clock, self._node, self._capacity = run, clock, node, capacity
@@ -108,10 +108,10 @@ class Runway:
         self._is_full = True
         return True
 
-    def accept(self, fires: Iterable[Fire]) -> None:
+    def accept(self, fires: Iterable[ClaimedAttempt]) -> None:
         """Attempts that are this node's to make, each at its instant."""
         now = self._clock.now()
-        due: list[Fire] = []
+        due: list[ClaimedAttempt] = []
         for fire in fires:
             job_id = fire.job_id
             if job_id and fire.queued and self._open[job_id]:
@@ -126,7 +126,7 @@ class Runway:
         self._begin(due)
         self._set_start_alarm()
 
-    def await_next(self, fires: Iterable[Fire]) -> None:
+    def await_next(self, fires: Iterable[ClaimedAttempt]) -> None:
         """Attempts of runs that are open here; if it has stopped, they wait in the store."""
         if not self._node.is_running:
             return
@@ -151,7 +151,7 @@ class Runway:
         self._begin(self.waiting.due(self._clock.now(), START_SIZE))
         self._set_start_alarm()
 
-    def _begin(self, fires: Iterable[Fire]) -> None:
+    def _begin(self, fires: Iterable[ClaimedAttempt]) -> None:
         for fire in fires:
             if fire.job_id in self._held or self._all_held:
                 self.waiting.parked[fire.job_id].append(fire)
@@ -167,7 +167,7 @@ class Runway:
             else:
                 self._launch(fire)
 
-    def _is_in_the_way(self, fire: Fire) -> bool:
+    def _is_in_the_way(self, fire: ClaimedAttempt) -> bool:
         """Whether a run on demand came between the claim of this slot and the slot."""
         if fire.kind != "scheduled" or fire.waited or fire.attempt > 1:
             return False
@@ -175,7 +175,7 @@ class Runway:
         most = job.max_parallel or (None if job.on_overlap == "allow" else 1)
         return most is not None and self._open.get(fire.job_id, 0) > most
 
-    def _launch(self, fire: Fire) -> None:
+    def _launch(self, fire: ClaimedAttempt) -> None:
         flight = Flight(fire)
         self.flights[fire.run_id] = flight
         self._by_service[fire.job.service] += 1
@@ -259,7 +259,7 @@ class Runway:
         self._leave(flight)
         self.settle(ended)
 
-    def _apart(self, ended: Ended) -> Ended:
+    def _apart(self, ended: AttemptResult) -> AttemptResult:
         """What was cut off twice may be what cuts off all: it begins alone, as after a crash."""
         if ended.settled.outcome is not None or ended.fire.crashes < SUSPECT:
             return ended
@@ -267,7 +267,7 @@ class Runway:
         settled = msgspec.structs.replace(ended.settled, retry_at=self._suspect_at)
         return msgspec.structs.replace(ended, settled=settled)
 
-    def sweep(self) -> None:
+    def prune(self) -> None:
         """Land what was cut off before its first step, and so could not say so."""
         for flight in list(self.flights.values()):
             if flight.task is not None and flight.task.done():
@@ -286,7 +286,7 @@ class Runway:
             self._is_full = False
             self._has_room()
 
-    def forget(self, fire: Fire) -> None:
+    def forget(self, fire: ClaimedAttempt) -> None:
         """A run is over: the next one of its job may go."""
         job_id = fire.job_id
         if not job_id:
@@ -334,7 +334,7 @@ class Runway:
             self.settle(waiting.ended(None, self._clock.now()))
         return bool(withdrawn)
 
-    def _withdraw(self, run_ids: Collection[int]) -> list[Fire]:
+    def _withdraw(self, run_ids: Collection[int]) -> list[ClaimedAttempt]:
         """Take runs that were not begun out of everything that would begin them."""
         if not run_ids:
             return []

@@ -12,11 +12,11 @@ from zato_lite.scheduler.failing import Failing
 from zato_lite.scheduler.node import Node
 from zato_lite.scheduler.runway import Runway
 from zato_lite.scheduler.tally import Tally
-from zato_lite.store import settling, takeover
+from zato_lite.store import completion, recovery
+from zato_lite.store.completion import CompletionResult
 from zato_lite.store.jobs import NOBODY, Begun
 from zato_lite.store.ports import Database
-from zato_lite.store.runs import Ended, Fire
-from zato_lite.store.settling import Settlement
+from zato_lite.store.runs import AttemptResult, ClaimedAttempt
 from zato_lite.timetable.outcome import NextStep
 
 LINGER_S = 0.45
@@ -54,7 +54,7 @@ class Settler:
         node: Node,
         runway: Runway,
         *,
-        accept: Callable[[Iterable[Fire]], None],
+        accept: Callable[[Iterable[ClaimedAttempt]], None],
         claim_along: Callable[[], bool],
     ) -> None:
         self._database, self._clock, self._node = database, clock, node
@@ -63,7 +63,7 @@ class Settler:
         self._rest = asyncio.Event()
         self.tally = Tally()
         self._failing = Failing()
-        self._done: list[Ended] = []
+        self._done: list[AttemptResult] = []
         self._unkept = 0
         self._flush_is_due = self._is_awaited = False
         self._flush_at = 0.0
@@ -79,7 +79,7 @@ class Settler:
         """Use the loop that is running."""
         self._loop = asyncio.get_running_loop()
 
-    def take(self, ended: Ended) -> None:
+    def take(self, ended: AttemptResult) -> None:
         """Keep it soon, or at once if anything waits for it."""
         self._done.append(ended)
         if (
@@ -127,7 +127,7 @@ class Settler:
         batch, self._done = self._done, []
         self._submit(batch)
 
-    def _submit(self, batch: list[Ended]) -> None:
+    def _submit(self, batch: list[AttemptResult]) -> None:
         self._flush_at = self._loop.time() + LINGER_S
         self._disarm()
         now, node = self._clock.now(), self._node.id
@@ -136,16 +136,16 @@ class Settler:
         self._runway.hold(held)
         begun = self.begun(held) if held else NOBODY
 
-        def kept(settlement: Settlement | None, error: BaseException | None) -> None:
+        def kept(settlement: CompletionResult | None, error: BaseException | None) -> None:
             self._runway.release(held, set() if settlement is None else set(settlement.revoked))
             self._kept(batch, settlement, error)
 
-        self._database.submit(lambda c: settling.settle_all(c, batch, now, node, begun), kept)
+        self._database.submit(lambda c: completion.complete_all(c, batch, now, node, begun), kept)
 
     def _kept(
         self,
-        batch: list[Ended],
-        settlement: Settlement | None,
+        batch: list[AttemptResult],
+        settlement: CompletionResult | None,
         error: BaseException | None,
     ) -> None:
         self._unkept -= 1
@@ -177,7 +177,7 @@ class Settler:
         if not self._runway.flights and not self._done and not self._unkept:
             self._rest.set()
 
-    def _settle_again(self, batch: list[Ended], error: BaseException | None) -> None:
+    def _settle_again(self, batch: list[AttemptResult], error: BaseException | None) -> None:
         """The store is away, or one outcome cannot be kept, which holds up no other."""
         if isinstance(error, UnavailableError):
             self._done[:0] = batch
@@ -187,15 +187,17 @@ class Settler:
                 self._submit([ended])
         elif batch[0].error != NOT_KEPT:
             told = NextStep("error")
-            self._submit([Ended(batch[0].fire, told, "error", batch[0].finished_at, NOT_KEPT)])
+            self._submit(
+                [AttemptResult(batch[0].fire, told, "error", batch[0].finished_at, NOT_KEPT)]
+            )
 
-    async def begins(self, fire: Fire) -> Literal["begin", "wait", "gone"]:
+    async def begins(self, fire: ClaimedAttempt) -> Literal["begin", "wait", "gone"]:
         """Write down that what had to wait begins: a crash is one from now. Whether it may."""
         while True:
             self.submit_done()
             try:
                 return await self._database.write(
-                    lambda c: takeover.begin_again(c, fire, alone=not self._node.others)
+                    lambda c: recovery.begin_again(c, fire, alone=not self._node.others)
                 )
             except UnavailableError:
                 await asyncio.sleep(RETRY_S)
@@ -215,5 +217,5 @@ class Settler:
             await self._rest.wait()
 
 
-def _may_pause(ended: Ended) -> bool:
+def _may_pause(ended: AttemptResult) -> bool:
     return ended.fire.job.pause_after_failures is not None and ended.outcome != "ok"

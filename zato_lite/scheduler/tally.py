@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from zato_lite.store.runs import Ended
+from zato_lite.store.runs import AttemptResult
 
 EDGES_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """Upper edges of the durations that are told apart; Zato's."""
@@ -39,7 +39,7 @@ class Tally:
     def __init__(self) -> None:
         self.jobs: dict[str, OfJob] = {}
 
-    def add(self, ended: Iterable[Ended]) -> None:
+    def add(self, ended: Iterable[AttemptResult]) -> None:
         """Count attempts that are over and kept."""
         for one in ended:
             fire, outcome = one.fire, one.outcome

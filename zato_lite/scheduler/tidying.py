@@ -4,7 +4,7 @@ import asyncio
 
 from zato_lite.clock import Clock
 from zato_lite.store.ports import Database
-from zato_lite.store.retention import Swept, sweep
+from zato_lite.store.retention import PruneResult, prune
 from zato_lite.timetable.job import SECOND, Instant
 
 TIDY_EVERY = 600 * SECOND
@@ -23,9 +23,9 @@ async def tidy(database: Database, clock: Clock) -> int:
         await until(clock, clock.now() + TIDY_PAUSE)
 
 
-async def _sweep(database: Database, clock: Clock, place: int) -> Swept:
+async def _sweep(database: Database, clock: Clock, place: int) -> PruneResult:
     now = clock.now()
-    return await database.write(lambda c: sweep(c, now, place))
+    return await database.write(lambda c: prune(c, now, place))
 
 
 async def until(clock: Clock, moment: Instant) -> None:

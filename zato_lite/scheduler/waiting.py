@@ -4,7 +4,7 @@ from collections import defaultdict, deque
 from collections.abc import Collection, Iterator
 from heapq import heapify, heappop, heappush
 
-from zato_lite.store.runs import Fire
+from zato_lite.store.runs import ClaimedAttempt
 from zato_lite.timetable.job import Instant
 
 
@@ -20,14 +20,14 @@ class Waiting:
     """
 
     def __init__(self) -> None:
-        self.ahead: dict[Instant, list[Fire]] = {}
+        self.ahead: dict[Instant, list[ClaimedAttempt]] = {}
         self.moments: list[Instant] = []
-        self.ready: list[tuple[int, Instant, int, Fire]] = []
-        self.crowded: defaultdict[str, deque[Fire]] = defaultdict(deque)
-        self.behind: dict[int, deque[Fire]] = {}
-        self.parked: defaultdict[int, list[Fire]] = defaultdict(list)
+        self.ready: list[tuple[int, Instant, int, ClaimedAttempt]] = []
+        self.crowded: defaultdict[str, deque[ClaimedAttempt]] = defaultdict(deque)
+        self.behind: dict[int, deque[ClaimedAttempt]] = {}
+        self.parked: defaultdict[int, list[ClaimedAttempt]] = defaultdict(list)
 
-    def put_ahead(self, fire: Fire) -> None:
+    def put_ahead(self, fire: ClaimedAttempt) -> None:
         """It starts at its instant; those of one instant lie together."""
         together = self.ahead.get(fire.at)
         if together is None:
@@ -36,10 +36,10 @@ class Waiting:
         else:
             together.append(fire)
 
-    def due(self, now: Instant, most: int) -> list[Fire]:
+    def due(self, now: Instant, most: int) -> list[ClaimedAttempt]:
         """Take out what it is time for, but hardly more than ``most``."""
         moments = self.moments
-        due: list[Fire] = []
+        due: list[ClaimedAttempt] = []
         while moments and moments[0] <= now and len(due) < most:
             together = self.ahead.pop(moments[0])
             due += together[:most]
@@ -49,7 +49,7 @@ class Waiting:
                 heappop(moments)
         return due
 
-    def all(self) -> Iterator[Fire]:
+    def all(self) -> Iterator[ClaimedAttempt]:
         """Whatever it is that they wait for."""
         yield from (entry[-1] for entry in self.ready)
         for ahead in self.ahead.values():
@@ -59,7 +59,7 @@ class Waiting:
         for parked in self.parked.values():
             yield from parked
 
-    def clear(self) -> list[Fire]:
+    def clear(self) -> list[ClaimedAttempt]:
         """Take out all."""
         left = list(self.all())
         for waiting in (self.ahead, self.behind, self.crowded, self.parked):
@@ -68,7 +68,7 @@ class Waiting:
         self.ready.clear()
         return left
 
-    def remove(self, run_ids: Collection[int]) -> list[Fire]:
+    def remove(self, run_ids: Collection[int]) -> list[ClaimedAttempt]:
         """Take out these runs, those of them that are here."""
         found = [fire for fire in self.all() if fire.run_id in run_ids]
         if not found:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import apsw
 
 from zato_lite.errors import StoreError, UnavailableError, ZatoLiteError
-from zato_lite.store.files import new_file
+from zato_lite.store.atomic import new_file
 from zato_lite.store.ports import Connection
 
 Result = TypeVar("Result")

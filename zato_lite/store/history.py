@@ -31,7 +31,7 @@ _LEDGER = """json_object('id', l.id, 'job_id', l.job_id, 'job_name', coalesce(j.
 _HOUR = 3600 * SECOND
 
 
-class Wanted(NamedTuple):
+class HistoryQuery(NamedTuple):
     """Which runs are asked for; see ``Jobs.history``."""
 
     job_id: int | None = None
@@ -42,7 +42,7 @@ class Wanted(NamedTuple):
     numbers: Collection[int] = ()
 
 
-def history(connection: Connection, wanted: Wanted) -> tuple[list[RunRow], int]:
+def history(connection: Connection, wanted: HistoryQuery) -> tuple[list[RunRow], int]:
     """Runs, newest first, and how many finished ones there are."""
     where, values = _conditions(wanted)
     rows = read_rows(
@@ -58,7 +58,7 @@ def history(connection: Connection, wanted: Wanted) -> tuple[list[RunRow], int]:
     return rows, total
 
 
-def _conditions(wanted: Wanted) -> tuple[str, list[Any]]:
+def _conditions(wanted: HistoryQuery) -> tuple[str, list[Any]]:
     where, values = "1", list[Any]()
     if wanted.outcomes:
         where += " AND (outcome IS NULL OR outcome IN (SELECT value FROM json_each(?)))"
@@ -249,7 +249,7 @@ def summary(connection: Connection, span: Span, now: Instant) -> Summary:
     hour = _counts(
         connection, "SELECT outcome o, 1 n FROM run WHERE finished_at >= ?", (now - _HOUR,)
     )
-    recent, _ = history(connection, Wanted(None, span.recent_limit, 0, span.recent_since))
+    recent, _ = history(connection, HistoryQuery(None, span.recent_limit, 0, span.recent_since))
     return Summary(
         total_jobs=total,
         active_jobs=active,

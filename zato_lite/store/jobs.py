@@ -28,7 +28,7 @@ _COLUMNS = """json_object('id', j.id, 'job', json(j.definition), 'version', j.ve
 _ALIVE = "FROM job j JOIN timer t ON t.job_id = j.id WHERE j.deleted_at IS NULL"
 
 
-class Begun(NamedTuple):
+class OpenRun(NamedTuple):
     """What a process knows and the database does not: which of its runs have begun.
 
     Attributes:
@@ -39,7 +39,7 @@ class Begun(NamedTuple):
     run_ids: frozenset[int]
 
 
-NOBODY = Begun(0, frozenset())
+NOBODY = OpenRun(0, frozenset())
 
 
 class Edited(NamedTuple):
@@ -68,7 +68,7 @@ def taken(connection: Connection, names: Sequence[str]) -> set[str]:
 
 
 def edit(
-    connection: Connection, job_id: int, change: Change, now: Instant, begun: Begun = NOBODY
+    connection: Connection, job_id: int, change: Change, now: Instant, begun: OpenRun = NOBODY
 ) -> Edited:
     """Replace the definition, and look anew when the job is due."""
     row, revoked = _revoke(connection, get(connection, job_id), begun)
@@ -131,7 +131,7 @@ def _is_alike(one_trigger: Trigger, other: Trigger) -> bool:
     return replace(one_trigger, end=None) == replace(other, end=None)
 
 
-def _unbegun(connection: Connection, job_id: int, begun: Begun) -> list[int]:
+def _unbegun(connection: Connection, job_id: int, begun: OpenRun) -> list[int]:
     """Runs of the job that the process has and has not begun."""
     if not begun.node:
         return []
@@ -144,7 +144,7 @@ def _unbegun(connection: Connection, job_id: int, begun: Begun) -> list[int]:
     )
 
 
-def _revoke(connection: Connection, row: JobRow, begun: Begun) -> tuple[JobRow, list[int]]:
+def _revoke(connection: Connection, row: JobRow, begun: OpenRun) -> tuple[JobRow, list[int]]:
     """Take back runs that were claimed and not begun, as if they never had been.
 
     Only if nothing else has happened since to their slots or later ones: the cursor goes back.
@@ -180,7 +180,7 @@ def _revoke(connection: Connection, row: JobRow, begun: Begun) -> tuple[JobRow, 
     ), early
 
 
-def revoke(connection: Connection, job_id: int, begun: Begun) -> list[int]:
+def revoke(connection: Connection, job_id: int, begun: OpenRun) -> list[int]:
     """Take back what was claimed and not begun; the ids of these runs."""
     row, early = _revoke(connection, get(connection, job_id), begun)
     if not early:
@@ -204,7 +204,9 @@ def unpause(connection: Connection, job_id: int) -> None:
     execute(connection, "UPDATE timer SET paused_since = NULL WHERE job_id = ?", (job_id,))
 
 
-def delete(connection: Connection, job_id: int, now: Instant, begun: Begun = NOBODY) -> list[int]:
+def delete(
+    connection: Connection, job_id: int, now: Instant, begun: OpenRun = NOBODY
+) -> list[int]:
     """Forget a job; the runs that are not to start any more."""
     row, revoked = _revoke(connection, get(connection, job_id), begun)
     waiting = _unbegun(connection, job_id, begun) + ids_of(

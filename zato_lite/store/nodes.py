@@ -47,7 +47,7 @@ def seen(connection: Connection, node: int, now: Instant) -> None:
     execute(connection, "UPDATE node SET seen_at = ? WHERE id = ?", (now, node))
 
 
-def bury(connection: Connection, nodes: Sequence[int]) -> None:
+def delete_nodes(connection: Connection, nodes: Sequence[int]) -> None:
     """Processes were found dead."""
     for node in nodes:
         execute(connection, "DELETE FROM node WHERE id = ?", (node,))

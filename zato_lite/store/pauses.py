@@ -3,7 +3,7 @@
 import msgspec
 
 from zato_lite.store import jobs, ledger
-from zato_lite.store.jobs import Begun
+from zato_lite.store.jobs import OpenRun
 from zato_lite.store.ports import Connection
 from zato_lite.store.rows import Pause
 from zato_lite.store.sql import execute, ids_of, one
@@ -20,7 +20,7 @@ def current(connection: Connection) -> Pause | None:
     return None if text is None else msgspec.json.decode(text, type=Pause)
 
 
-def pause_all(connection: Connection, pause: Pause, begun: Begun) -> tuple[Pause, list[int]]:
+def pause_all(connection: Connection, pause: Pause, begun: OpenRun) -> tuple[Pause, list[int]]:
     """Stand still, unless it does already; and the runs that are not to start."""
     if (there := current(connection)) is not None:
         return there, []

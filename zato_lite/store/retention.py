@@ -21,14 +21,14 @@ JOBS_AT_ONCE = 50
 _DAY = 86_400 * SECOND
 
 
-class Swept(NamedTuple):
+class PruneResult(NamedTuple):
     """How many runs went, and after which job to go on; None: all jobs were seen."""
 
     runs: int
     place: int | None
 
 
-def sweep(connection: Connection, now: Instant, place: int) -> Swept:
+def prune(connection: Connection, now: Instant, place: int) -> PruneResult:
     """Delete what some jobs after ``place`` need no more, at most ``AT_ONCE`` runs."""
     gone = 0
     for _ in range(JOBS_AT_ONCE):
@@ -40,13 +40,13 @@ def sweep(connection: Connection, now: Instant, place: int) -> Swept:
                 "DELETE FROM audit WHERE id <= (SELECT max(id) FROM audit) - ?",
                 (KEEP_AUDIT,),
             )
-            return Swept(gone, None)
+            return PruneResult(gone, None)
         found = _sweep_job(connection, job_id, now, AT_ONCE - gone)
         gone += found
         if gone >= AT_ONCE:
-            return Swept(gone, place)
+            return PruneResult(gone, place)
         place = job_id
-    return Swept(gone, place)
+    return PruneResult(gone, place)
 
 
 def _sweep_job(connection: Connection, job_id: int, now: Instant, most: int) -> int:

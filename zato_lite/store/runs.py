@@ -12,7 +12,7 @@ INSERT = (
 )
 
 
-class Fire(msgspec.Struct, kw_only=True, gc=False):
+class ClaimedAttempt(msgspec.Struct, kw_only=True, gc=False):
     """An attempt of a run that is this node's to make.
 
     Attributes:
@@ -45,7 +45,7 @@ class Fire(msgspec.Struct, kw_only=True, gc=False):
         return self.attempt - self.crashes - self.stops
 
 
-class Ended(msgspec.Struct, frozen=True, gc=False):
+class AttemptResult(msgspec.Struct, frozen=True, gc=False):
     """An attempt that has come to its end, or has come to nothing.
 
     Attributes:
@@ -54,7 +54,7 @@ class Ended(msgspec.Struct, frozen=True, gc=False):
         cid: of its invocation, if it came to one.
     """
 
-    fire: Fire
+    fire: ClaimedAttempt
     settled: NextStep
     outcome: AttemptOutcome
     finished_at: Instant

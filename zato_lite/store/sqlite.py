@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from zato_lite.clock import Clock, SystemClock
 from zato_lite.errors import StoreError, UnavailableError
 from zato_lite.log import Repeats
+from zato_lite.store.atomic import new_file
 from zato_lite.store.connection import (
     InterruptedCheckError,
     SqliteError,
@@ -31,11 +32,10 @@ from zato_lite.store.connection import (
     stoppable,
     translated,
 )
-from zato_lite.store.files import new_file
+from zato_lite.store.file_lock import FileLock
 from zato_lite.store.migrate import migrate
 from zato_lite.store.nodes import NodeLocks
 from zato_lite.store.ports import Connection
-from zato_lite.store.presence import Presence
 
 Result = TypeVar("Result")
 Operation = Callable[[Connection], Any]
@@ -88,7 +88,7 @@ class SqliteStore:
         self.is_broken = False
         self.damage = ""
         self._monotonic = (clock or SystemClock()).monotonic
-        self._presence = Presence(path)
+        self._presence = FileLock(path)
         self._is_unchecked = False
         self._stopping = Event()
         self._failures = Repeats()

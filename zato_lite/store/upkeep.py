@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from zato_lite.errors import StoreError
+from zato_lite.store.atomic import forget_log, keep_log, replace
 from zato_lite.store.connection import copy, let_go, open_file, problems
-from zato_lite.store.files import forget_log, keep_log, replace
+from zato_lite.store.file_lock import alone_with, present_at
 from zato_lite.store.migrate import refuse_foreign
 from zato_lite.store.ports import Connection
-from zato_lite.store.presence import alone_with, present_at
 
 
 def check_file(path: Path, *, is_full: bool = False) -> Sequence[str]:

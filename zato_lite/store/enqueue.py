@@ -8,7 +8,7 @@ from zato_lite.errors import ConflictError, NotFoundError
 from zato_lite.store import jobs
 from zato_lite.store.ports import Connection
 from zato_lite.store.rows import RunKind
-from zato_lite.store.runs import INSERT, Fire
+from zato_lite.store.runs import INSERT, ClaimedAttempt
 from zato_lite.store.sql import advance, execute, ids_of, one, write_rows
 from zato_lite.timetable.job import Instant, Job
 
@@ -23,7 +23,7 @@ def start(
     kind: RunKind = "manual",
     slots: Sequence[Instant] = (),
     one_by_one: bool = False,
-) -> list[Fire]:
+) -> list[ClaimedAttempt]:
     """New runs of a job for this node, for now or for the slots given; its cursor stays."""
     slots = slots or (now,)
     number = int(one(connection, "SELECT number FROM timer WHERE job_id = ?", (job_id,)))
@@ -34,7 +34,7 @@ def start(
     )
     tokens = advance(connection, "token", len(slots))
     fires = [
-        Fire(
+        ClaimedAttempt(
             run_id=token,
             job_id=job_id,
             number=number + place,
@@ -60,11 +60,11 @@ def start_call(
     *,
     kind: RunKind = "async",
     cid: str = "",
-) -> Fire:
+) -> ClaimedAttempt:
     """A run of a definition that is no job's."""
     token = advance(connection, "token", 1)[0]
     at = max(now, job.trigger.start)
-    fire = Fire(
+    fire = ClaimedAttempt(
         run_id=token,
         job_id=0,
         number=token,
@@ -84,7 +84,9 @@ def start_call(
     return fire
 
 
-def retry(connection: Connection, job_id: int, number: int, now: Instant, node: int) -> list[Fire]:
+def retry(
+    connection: Connection, job_id: int, number: int, now: Instant, node: int
+) -> list[ClaimedAttempt]:
     """A finished run's slot once more, as a new run."""
     row = jobs.get(connection, job_id)
     found = list(
@@ -118,7 +120,9 @@ def cancel_waiting(connection: Connection, job_id: int, number: int, now: Instan
     return found
 
 
-def _insert(connection: Connection, fires: Sequence[Fire], now: Instant, node: int) -> None:
+def _insert(
+    connection: Connection, fires: Sequence[ClaimedAttempt], now: Instant, node: int
+) -> None:
     rows = [
         (
             fire.run_id,

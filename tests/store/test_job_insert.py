@@ -9,7 +9,7 @@ import pytest
 
 from zato_lite.clock import SystemClock
 from zato_lite.errors import BadInputError, JobExistsError, ZatoLiteError
-from zato_lite.store import creation, jobs
+from zato_lite.store import job_insert, jobs
 from zato_lite.store.migrate import migrations
 from zato_lite.store.ports import Connection, Database
 from zato_lite.store.sqlite import open_store
@@ -76,8 +76,8 @@ async def test_many_of_which_each_is_different_are_kept(database: Database) -> N
 async def test_jobs_with_times_of_their_own_are_due_at_them(database: Database) -> None:
     many = [job(f"n{n}", trigger=OneTime(start=NOW + n * SECOND)) for n in range(COUNT)]
 
-    group = creation.Group(many, [creation.ready(many)])
-    created = await database.write(lambda c: creation.create(c, [group], NOW))
+    group = job_insert.Group(many, [job_insert.ready(many)])
+    created = await database.write(lambda c: job_insert.create(c, [group], NOW))
 
     rows = await kept(database)
     assert [row["next_at"] for row in rows] == [NOW + n * SECOND for n in range(COUNT)]
@@ -117,7 +117,7 @@ def test_what_no_file_can_hold_is_refused_before_it_is_written() -> None:
     many = [job(f"n{n}", extra="\udce9" if n == COUNT // 2 else None) for n in range(COUNT)]
 
     with pytest.raises(BadInputError, match="half a character"):
-        creation.ready(many)
+        job_insert.ready(many)
 
 
 async def test_a_store_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) -> None:
@@ -163,13 +163,13 @@ async def _answers(
     database: Database, groups: Sequence[Sequence[Job]]
 ) -> list[list[int] | ZatoLiteError]:
     wanted = [
-        creation.Group(group, [creation.ready(group)] if len(group) > 1 else ())
+        job_insert.Group(group, [job_insert.ready(group)] if len(group) > 1 else ())
         for group in groups
     ]
 
     def work(connection: Connection) -> list[list[int] | ZatoLiteError]:
         jobs.save_calendar(connection, Calendar(name="holidays", dates=(date(2027, 1, 15),)))
-        return creation.create(connection, wanted, NOW).answers
+        return job_insert.create(connection, wanted, NOW).answers
 
     return await database.write(work)
 

@@ -5,38 +5,38 @@ from typing import NamedTuple
 
 import msgspec
 
-from zato_lite.store import demand, jobs
-from zato_lite.store.jobs import Begun
+from zato_lite.store import enqueue, jobs
+from zato_lite.store.jobs import OpenRun
 from zato_lite.store.ports import Connection
-from zato_lite.store.runs import Ended, Fire
+from zato_lite.store.runs import AttemptResult, ClaimedAttempt
 from zato_lite.store.sql import advance, execute, one, write_rows
 from zato_lite.timetable.job import Instant, Job, OneTime
 from zato_lite.timetable.outcome import Callback, NextStep, next_step
 
 
-class Settlement(NamedTuple):
+class CompletionResult(NamedTuple):
     """What was made of a batch: results refused, next attempts, new runs, runs not to start."""
 
-    refused: Sequence[Ended]
-    again: Sequence[Fire]
-    fires: Sequence[Fire]
+    refused: Sequence[AttemptResult]
+    again: Sequence[ClaimedAttempt]
+    fires: Sequence[ClaimedAttempt]
     revoked: Sequence[int]
 
 
-def settle_all(
+def complete_all(
     connection: Connection,
-    batch: Sequence[Ended],
+    batch: Sequence[AttemptResult],
     now: Instant,
     node: int,
-    begun: Begun = jobs.NOBODY,
-) -> Settlement:
+    begun: OpenRun = jobs.NOBODY,
+) -> CompletionResult:
     """Write down how attempts ended, and all that follows from it; stale results are refused."""
     batch = [_for_good(connection, ended) for ended in batch]
     finals = [ended for ended in batch if ended.settled.outcome is not None]
     kept = _finish(connection, finals)
     _keep_crashes(connection, finals)
-    again: list[Fire] = []
-    fires: list[Fire] = []
+    again: list[ClaimedAttempt] = []
+    fires: list[ClaimedAttempt] = []
     revoked: list[int] = []
     refused = [] if kept == len(finals) else _refused(connection, finals)
     gone = {ended.fire.token for ended in refused}
@@ -58,10 +58,10 @@ def settle_all(
                 fires.extend(_called_back(connection, ended, now, node))
             if ended.fire.job.pause_after_failures is not None:
                 revoked.extend(_count_failures(connection, ended, now, begun))
-    return Settlement(refused, again, fires, revoked)
+    return CompletionResult(refused, again, fires, revoked)
 
 
-def _for_good(connection: Connection, ended: Ended) -> Ended:
+def _for_good(connection: Connection, ended: AttemptResult) -> AttemptResult:
     """There is no next attempt for a job that was deleted."""
     if ended.settled.outcome is not None or not ended.fire.job_id:
         return ended
@@ -71,7 +71,7 @@ def _for_good(connection: Connection, ended: Ended) -> Ended:
     return msgspec.structs.replace(ended, settled=NextStep(ended.outcome))
 
 
-def _finish(connection: Connection, finals: Sequence[Ended]) -> int:
+def _finish(connection: Connection, finals: Sequence[AttemptResult]) -> int:
     rows = [
         (
             ended.fire.run_id,
@@ -94,7 +94,7 @@ def _finish(connection: Connection, finals: Sequence[Ended]) -> int:
     )
 
 
-def _keep_crashes(connection: Connection, finals: Sequence[Ended]) -> None:
+def _keep_crashes(connection: Connection, finals: Sequence[AttemptResult]) -> None:
     for ended in finals:
         if ended.outcome == "lost":
             execute(
@@ -104,7 +104,7 @@ def _keep_crashes(connection: Connection, finals: Sequence[Ended]) -> None:
             )
 
 
-def _refused(connection: Connection, finals: Sequence[Ended]) -> list[Ended]:
+def _refused(connection: Connection, finals: Sequence[AttemptResult]) -> list[AttemptResult]:
     """Those whose run has another token or another end by now."""
     refused = []
     for ended in finals:
@@ -118,7 +118,7 @@ def _refused(connection: Connection, finals: Sequence[Ended]) -> list[Ended]:
     return refused
 
 
-def _again(connection: Connection, ended: Ended, now: Instant) -> Fire | None:
+def _again(connection: Connection, ended: AttemptResult, now: Instant) -> ClaimedAttempt | None:
     """The next attempt, or None when this one is not the latest any more."""
     fire = ended.fire
     token = advance(connection, "token", 1)[0]
@@ -151,7 +151,7 @@ def _again(connection: Connection, ended: Ended, now: Instant) -> Fire | None:
     )
 
 
-def keep_attempt(connection: Connection, ended: Ended) -> None:
+def keep_attempt(connection: Connection, ended: AttemptResult) -> None:
     fire = ended.fire
     execute(
         connection,
@@ -170,9 +170,11 @@ def keep_attempt(connection: Connection, ended: Ended) -> None:
     )
 
 
-def _called_back(connection: Connection, ended: Ended, now: Instant, node: int) -> list[Fire]:
+def _called_back(
+    connection: Connection, ended: AttemptResult, now: Instant, node: int
+) -> list[ClaimedAttempt]:
     told = _told(ended)
-    found: list[Fire] = []
+    found: list[ClaimedAttempt] = []
     for callback in ended.settled.callbacks:
         found.extend(_call_back(connection, callback, told, now, node))
     return found
@@ -180,10 +182,10 @@ def _called_back(connection: Connection, ended: Ended, now: Instant, node: int) 
 
 def _call_back(
     connection: Connection, callback: Callback, told: str, now: Instant, node: int
-) -> list[Fire]:
+) -> list[ClaimedAttempt]:
     if callback.kind == "service":
         job = Job(name="", service=callback.name, trigger=OneTime(start=now), extra=told)
-        return [demand.start_call(connection, job, now, node, kind="callback")]
+        return [enqueue.start_call(connection, job, now, node, kind="callback")]
     found = one(
         connection,
         "SELECT id FROM job WHERE name = ? AND deleted_at IS NULL AND is_active",
@@ -192,10 +194,10 @@ def _call_back(
     if found is None:
         return []
     job = jobs.get(connection, found).job
-    return demand.start(connection, found, job, now, node, kind="callback")
+    return enqueue.start(connection, found, job, now, node, kind="callback")
 
 
-def _told(ended: Ended) -> str:
+def _told(ended: AttemptResult) -> str:
     """What a callback service receives, in Zato's words."""
     fire = ended.fire
     started = fire.started_at or ended.finished_at
@@ -212,7 +214,7 @@ def _told(ended: Ended) -> str:
 
 
 def _count_failures(
-    connection: Connection, ended: Ended, now: Instant, begun: Begun
+    connection: Connection, ended: AttemptResult, now: Instant, begun: OpenRun
 ) -> Sequence[int]:
     """How many runs failed in a row; the job is paused when that is too many."""
     fire = ended.fire
@@ -244,7 +246,7 @@ def _count_failures(
     ).revoked
 
 
-def _as_known(ended: Ended, failures: int, now: Instant) -> NextStep:
+def _as_known(ended: AttemptResult, failures: int, now: Instant) -> NextStep:
     fire = ended.fire
     return next_step(
         fire.job,

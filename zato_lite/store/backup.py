@@ -16,7 +16,7 @@ _OWN = re.compile(r"zato-lite-\d{8}T\d{6}Z\.db")
 """Names that are made up here: copies that may be deleted when there are newer ones."""
 
 
-class Copied(Protocol):
+class BackupResult(Protocol):
     """A store that can be copied and checked while all goes on."""
 
     async def backup(self, target: str | Path) -> None:
@@ -39,7 +39,7 @@ class Backup(NamedTuple):
 class Backups:
     """Makes copies of a store, each complete or not there at all."""
 
-    def __init__(self, store: Copied, folder: Path | None, clock: Clock) -> None:
+    def __init__(self, store: BackupResult, folder: Path | None, clock: Clock) -> None:
         self._store, self._folder, self._clock = store, folder, clock
 
     async def make(self, name: str = "", keep: int | None = None) -> Backup:

@@ -1,7 +1,7 @@
 import pytest
 
+from zato_lite.store.accounts import Accounts, AuditRow, User
 from zato_lite.store.locks import Locks
-from zato_lite.store.people import AuditRow, People, User
 from zato_lite.store.ports import Database
 from zato_lite.testing.clock import ManualClock
 
@@ -9,11 +9,11 @@ ANN = User("ann", "hash-1", frozenset({"editor", "viewer"}), ("crm.*",), is_acti
 
 
 @pytest.fixture
-def people(database: Database) -> People:
-    return People(database)
+def people(database: Database) -> Accounts:
+    return Accounts(database)
 
 
-async def test_a_user_is_kept_replaced_and_forgotten(people: People) -> None:
+async def test_a_user_is_kept_replaced_and_forgotten(people: Accounts) -> None:
     await people.save_user(ANN.name, ANN.hash, ANN.roles, ANN.patterns, ANN.is_active)
     first = await people.find_user("ann")
     await people.save_user("ann", "hash-2", frozenset(), (), active=False)
@@ -27,7 +27,7 @@ async def test_a_user_is_kept_replaced_and_forgotten(people: People) -> None:
     assert await people.find_user("ann") is None
 
 
-async def test_keys_are_apart_from_users(people: People) -> None:
+async def test_keys_are_apart_from_users(people: Accounts) -> None:
     await people.save_key(ANN.name, ANN.hash, ANN.roles, ANN.patterns, ANN.is_active)
 
     assert await people.find_user("ann") is None
@@ -36,12 +36,12 @@ async def test_keys_are_apart_from_users(people: People) -> None:
     assert await people.remove_key("ann")
 
 
-async def test_a_setting_is_what_came_first(people: People) -> None:
+async def test_a_setting_is_what_came_first(people: Accounts) -> None:
     assert await people.claim_setting("key", "one") == "one"
     assert await people.claim_setting("key", "two") == "one"
 
 
-async def test_deeds_are_told_newest_first(people: People) -> None:
+async def test_deeds_are_told_newest_first(people: Accounts) -> None:
     for at, action in ((1, "create"), (2, "delete")):
         await people.record_audit(
             at=at,

@@ -6,11 +6,11 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from zato_lite.store import jobs
-from zato_lite.store.jobs import Begun
+from zato_lite.store.completion import complete_all, keep_attempt
+from zato_lite.store.jobs import OpenRun
 from zato_lite.store.ports import Connection
 from zato_lite.store.rows import RunKind, RunState
-from zato_lite.store.runs import Ended, Fire
-from zato_lite.store.settling import keep_attempt, settle_all
+from zato_lite.store.runs import AttemptResult, ClaimedAttempt
 from zato_lite.store.sql import advance, execute, ids_of, listed, one, read_rows
 from zato_lite.timetable.job import SECOND, Instant, Job
 from zato_lite.timetable.outcome import NextStep, next_step
@@ -22,27 +22,27 @@ APART = SECOND
 """Suspects begin so long after one another: who kills the process then is alone with it."""
 
 
-class Adopted(NamedTuple):
+class RecoveryResult(NamedTuple):
     """What was taken over: attempts to make, and how many runs were closed for good."""
 
-    fires: Sequence[Fire]
+    fires: Sequence[ClaimedAttempt]
     closed: int
     more: bool
 
 
 def adopt(
     connection: Connection, alive: Sequence[int], node: int, now: Instant, limit: int = 1000
-) -> Adopted:
+) -> RecoveryResult:
     """Take over runs of nodes that are not alive, as their jobs say for a crash."""
     found = read_rows(connection, _OPEN, (listed(alive), limit), _Open)
-    fires: list[Fire] = []
-    closed: list[Ended] = []
+    fires: list[ClaimedAttempt] = []
+    closed: list[AttemptResult] = []
     suspects = 0
     for open_run in found:
         fire = _fire_of(open_run, now)
         if open_run.is_deleted:
             words = "the job was deleted"
-            closed.append(Ended(fire, NextStep("cancelled"), "cancelled", now, words))
+            closed.append(AttemptResult(fire, NextStep("cancelled"), "cancelled", now, words))
             continue
         if open_run.node == 0 or open_run.state != "claimed" or open_run.slot > now:
             fires.append(_moved_to(connection, fire, node))
@@ -54,18 +54,18 @@ def adopt(
         words = "the process died during the run"
         if settled.is_quarantined:
             words = f"quarantined: {fire.crashes} processes died during this run"
-        ended = Ended(fire, settled, "lost", now, words)
+        ended = AttemptResult(fire, settled, "lost", now, words)
         if settled.outcome is None:
             suspects += fire.crashes >= SUSPECT
             fires.append(_after_crash(connection, ended, node, now + suspects * APART))
         else:
             closed.append(ended)
-    fires.extend(settle_all(connection, closed, now, node).fires)
-    return Adopted(fires, len(closed), len(found) == limit)
+    fires.extend(complete_all(connection, closed, now, node).fires)
+    return RecoveryResult(fires, len(closed), len(found) == limit)
 
 
 def begin_again(
-    connection: Connection, fire: Fire, *, alone: bool
+    connection: Connection, fire: ClaimedAttempt, *, alone: bool
 ) -> Literal["begin", "wait", "gone"]:
     """An attempt that was waited for begins: if the process dies now, it is a crash.
 
@@ -88,7 +88,7 @@ def begin_again(
     return "begin" if changed else "gone"
 
 
-def give_up(connection: Connection, fires: Sequence[Fire], begun: Begun) -> None:
+def give_up(connection: Connection, fires: Sequence[ClaimedAttempt], begun: OpenRun) -> None:
     """What was not begun is as if it had never been claimed, or else anybody's again."""
     slots = {fire.job_id for fire in fires if fire.kind == "scheduled" and fire.attempt == 1}
     revoked: set[int] = set()
@@ -140,8 +140,8 @@ _OPEN = """SELECT json_object('id', r.id, 'job_id', r.job_id, 'number', r.number
     LEFT JOIN job j ON j.id = r.job_id LEFT JOIN call c ON c.run_id = r.id"""
 
 
-def _fire_of(run: _Open, now: Instant) -> Fire:
-    return Fire(
+def _fire_of(run: _Open, now: Instant) -> ClaimedAttempt:
+    return ClaimedAttempt(
         run_id=run.id,
         job_id=run.job_id,
         number=run.number,
@@ -159,7 +159,7 @@ def _fire_of(run: _Open, now: Instant) -> Fire:
     )
 
 
-def _moved_to(connection: Connection, fire: Fire, node: int) -> Fire:
+def _moved_to(connection: Connection, fire: ClaimedAttempt, node: int) -> ClaimedAttempt:
     """The same attempt on another node, with a token of its own: it was never begun."""
     token = advance(connection, "token", 1)[0]
     execute(
@@ -171,7 +171,9 @@ def _moved_to(connection: Connection, fire: Fire, node: int) -> Fire:
     return fire
 
 
-def _after_crash(connection: Connection, ended: Ended, node: int, now: Instant) -> Fire:
+def _after_crash(
+    connection: Connection, ended: AttemptResult, node: int, now: Instant
+) -> ClaimedAttempt:
     """The next attempt; that of a suspect has its own moment, so that it takes no other along."""
     fire = ended.fire
     is_suspect = fire.crashes >= SUSPECT

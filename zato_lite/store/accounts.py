@@ -36,7 +36,7 @@ _COLUMNS = """json_object('name', name, 'hash', hash, 'roles', json(roles),
     'is_active', json(CASE is_active WHEN 1 THEN 'true' ELSE 'false' END)) AS line"""
 
 
-class People:
+class Accounts:
     """What ``http.users`` asks for, kept in a database."""
 
     def __init__(self, database: Database) -> None:

@@ -16,7 +16,7 @@ def alone_with(database: Path) -> Iterator[None]:
     Raises:
         StoreError: somebody has it open.
     """
-    lock = Presence(str(database))
+    lock = FileLock(str(database))
     lock.take(fcntl.LOCK_EX, "is open in another process: stop the server first")
     try:
         yield
@@ -31,7 +31,7 @@ def present_at(database: Path) -> Iterator[None]:
     Raises:
         StoreError: it is just being replaced.
     """
-    lock = Presence(str(database))
+    lock = FileLock(str(database))
     lock.enter()
     try:
         yield
@@ -39,7 +39,7 @@ def present_at(database: Path) -> Iterator[None]:
         lock.leave()
 
 
-class Presence:
+class FileLock:
     """That this process has a database file open; the kernel forgets it when the process ends.
 
     SQLite's own locks do not say it: between two transactions there may be none.

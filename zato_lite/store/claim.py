@@ -7,7 +7,7 @@ import msgspec
 
 from zato_lite.store import jobs, ledger, pauses
 from zato_lite.store.ports import Connection, Row
-from zato_lite.store.runs import INSERT, Fire
+from zato_lite.store.runs import INSERT, ClaimedAttempt
 from zato_lite.store.sql import advance, ids_of, listed, one, only, write_rows
 from zato_lite.timetable.calendar import Calendar
 from zato_lite.timetable.job import Instant, Job
@@ -17,7 +17,7 @@ PLACE: tuple[Instant, int] = (-(2**62), 0)
 """Before every due instant and every job."""
 
 
-class Claimed(NamedTuple):
+class ClaimResult(NamedTuple):
     """What a claim found.
 
     Attributes:
@@ -29,7 +29,7 @@ class Claimed(NamedTuple):
         is_shared: other processes are on the same database, or were when they died.
     """
 
-    fires: Sequence[Fire]
+    fires: Sequence[ClaimedAttempt]
     cancel: Sequence[int]
     place: tuple[Instant, int]
     more: bool
@@ -65,7 +65,7 @@ def claim(
     place: tuple[Instant, int] = PLACE,
     margin: Instant = 0,
     downtime: Downtime | None = None,
-) -> Claimed:
+) -> ClaimResult:
     """Decide what is due, and what will be by ``horizon`` if nothing can come between.
 
     A run that is claimed before its instant is one that is sure to be: its job has nothing in
@@ -74,7 +74,7 @@ def claim(
     """
     is_paused, processes = only(connection, _STATE, (pauses.NAME,))
     if is_paused:
-        return Claimed((), (), place, more=False)
+        return ClaimResult((), (), place, more=False)
     shared = processes > 1
     if shared:
         horizon = now  # nobody can hold what another process has claimed
@@ -87,8 +87,10 @@ def claim(
     exact = min(batch.later, default=None)
     if len(due) == limit:
         place = max((line[1], line[0]) for line in due)
-        return Claimed(batch.fires, batch.cancel, place, more=True, exact=exact, is_shared=shared)
-    return Claimed(
+        return ClaimResult(
+            batch.fires, batch.cancel, place, more=True, exact=exact, is_shared=shared
+        )
+    return ClaimResult(
         batch.fires,
         batch.cancel,
         place,
@@ -103,7 +105,7 @@ class _Batch:
     """The plans of many jobs in the making, written together.
 
     Attributes:
-        fires, cancel: see ``Claimed``.
+        fires, cancel: see ``ClaimResult``.
         later: when to claim again for jobs that are due by the horizon.
         beyond: when jobs that were moved on are due, beyond the horizon.
     """
@@ -122,7 +124,7 @@ class _Batch:
         self._timers: list[Row] = []
         self._entries: list[ledger.Line] = []
         self._starts: list[tuple[int, Job, int, Instant, Instant, bool]] = []
-        self.fires: list[Fire] = []
+        self.fires: list[ClaimedAttempt] = []
         self.cancel: list[int] = []
         self.later: list[Instant] = []
         self.beyond: list[Instant] = []
@@ -217,7 +219,7 @@ class _Batch:
             state = "queued" if queued else "claimed"
             rows.append((token, job_id, number, slot, "scheduled", state, node, token, 1, 0, now))
             fires.append(
-                Fire(
+                ClaimedAttempt(
                     run_id=token,
                     job_id=job_id,
                     number=number,
