@@ -8,7 +8,7 @@ import pytest
 from zato_lite.http.events import Event
 from zato_lite.http.observe import Sample
 from zato_lite.observe import Sources, metrics
-from zato_lite.scheduler.tally import MOST_JOBS, OTHERS, Tally
+from zato_lite.scheduler.metrics import MOST_JOBS, OTHERS, RunMetrics
 from zato_lite.service.base import Service
 from zato_lite.store.runs import AttemptResult, ClaimedAttempt
 from zato_lite.testing.app import Sandbox, sandbox
@@ -108,7 +108,7 @@ async def test_attempts_are_counted_by_job_outcome_and_duration(it: Sandbox) -> 
 
 
 def test_jobs_beyond_some_are_counted_together() -> None:
-    tally = Tally()
+    tally = RunMetrics()
     for number in range(MOST_JOBS + 2):
         trigger = OneTime(start=0)
         job = Job(name=f"job {number}", service="s", trigger=trigger)

@@ -24,8 +24,8 @@ from zato_lite.http.events import EventLog
 from zato_lite.http.observe import Readiness
 from zato_lite.http.passwords import Passwords, new_key
 from zato_lite.observe import readiness, told
-from zato_lite.scheduler.jobs import Jobs
-from zato_lite.scheduler.loop import Scheduler
+from zato_lite.scheduler.commands import JobCommands
+from zato_lite.scheduler.scheduler import Scheduler
 from zato_lite.service.claims import Claim
 from zato_lite.service.deployment import Deployer
 from zato_lite.service.discovery import Failure
@@ -66,7 +66,7 @@ class App(NamedTuple):
     clock: Clock
     registry: Registry
     invoker: Invoker
-    jobs: Jobs
+    jobs: JobCommands
     scheduler: Scheduler
     people: Accounts
     keys: "KeyRing"
@@ -173,7 +173,7 @@ async def open_app(
             grace=settings.server.grace,
             locks=database.locks,
         )
-        jobs = Jobs(database, scheduler, clock)
+        jobs = JobCommands(database, scheduler, clock)
         deployer = _deployer(project or _NOWHERE, settings, registry, clock)
         stack.callback(deployer.close)
         people = Accounts(database)
@@ -181,7 +181,7 @@ async def open_app(
         stack.callback(keys.close)
         invoker.resources.update(
             {
-                Jobs: jobs,
+                JobCommands: jobs,
                 AsyncInvocations: jobs,
                 Deployer: deployer,
                 Accounts: people,

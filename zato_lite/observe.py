@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 from zato_lite.clock import Clock
 from zato_lite.http.events import EventLog
 from zato_lite.http.observe import Metrics, Readiness, Sample
-from zato_lite.scheduler.jobs import Jobs
-from zato_lite.scheduler.loop import Scheduler
-from zato_lite.scheduler.tally import EDGES_S, Tally
+from zato_lite.scheduler.commands import JobCommands
+from zato_lite.scheduler.metrics import EDGES_S, RunMetrics
+from zato_lite.scheduler.scheduler import Scheduler
 from zato_lite.service.blocking import WorkerPool
 from zato_lite.service.invoker import Invoker
 from zato_lite.service.message import Invocation, Outcome
@@ -63,7 +63,7 @@ class Sources(NamedTuple):
         lag: seconds that a turn of the loop took at most within the last minute.
     """
 
-    jobs: Jobs
+    jobs: JobCommands
     scheduler: Scheduler
     invoker: Invoker
     clock: Clock
@@ -137,7 +137,7 @@ def _of_scheduler(scheduler: Scheduler) -> Iterator[Sample]:
     yield Sample(name, "counter", text, scheduler.refused)
 
 
-def _of_tally(tally: Tally) -> Iterator[Sample]:
+def _of_tally(tally: RunMetrics) -> Iterator[Sample]:
     """How attempts ended here; jobs beyond the first 200 together."""
     name, text = "zato_scheduler_executions_total", "Attempts that ended here."
     for job, of_job in tally.jobs.items():

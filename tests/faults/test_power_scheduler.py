@@ -7,8 +7,8 @@ import pytest
 
 from tests.checker import Due, Gap, Run, Violation, grid, violations
 from tests.faults.power import Image, Recorder, cuts
-from zato_lite.scheduler.jobs import Jobs
-from zato_lite.scheduler.loop import Scheduler
+from zato_lite.scheduler.commands import JobCommands
+from zato_lite.scheduler.scheduler import Scheduler
 from zato_lite.service.message import Invocation, Outcome
 from zato_lite.store.ports import Connection
 from zato_lite.store.sqlite import open_store
@@ -37,7 +37,7 @@ async def work_and_mark(path: Path, steps: int) -> Recorder:
     try:
         async with open_store(path, clock) as store:
             scheduler = Scheduler(store, run, clock)
-            jobs = Jobs(store, scheduler, clock)
+            jobs = JobCommands(store, scheduler, clock)
             starts = [begin + SECOND + number * SECOND // JOBS for number in range(JOBS)]
             await jobs.create([job(f"job-{number}", at) for number, at in enumerate(starts)])
             recorder.mark("open")

@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from zato_lite.scheduler.jobs import Jobs
-from zato_lite.scheduler.loop import Scheduler
+from zato_lite.scheduler.commands import JobCommands
+from zato_lite.scheduler.scheduler import Scheduler
 from zato_lite.service.message import Invocation, Outcome
 from zato_lite.store.rows import JobRow, RunRow
 from zato_lite.store.sqlite import SqliteStore, open_store
@@ -28,7 +28,7 @@ class World:
         self.services: dict[str, Service] = {}
         self.gates: dict[str, asyncio.Event] = {}
         self.scheduler = Scheduler(store, self.run, clock, **options)
-        self.jobs = Jobs(store, self.scheduler, clock)
+        self.jobs = JobCommands(store, self.scheduler, clock)
 
     async def run(self, invocation: Invocation) -> Outcome:
         self.calls.append(invocation)

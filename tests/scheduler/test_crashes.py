@@ -8,7 +8,7 @@ import pytest
 
 from tests.scheduler.conftest import World, record, world_on
 from zato_lite.errors import UnavailableError
-from zato_lite.scheduler import loop, settler
+from zato_lite.scheduler import completer, scheduler
 from zato_lite.service.message import Invocation
 from zato_lite.store import claim, completion
 from zato_lite.store.sql import execute
@@ -449,7 +449,7 @@ async def test_suspects_begin_one_after_another(world: World) -> None:
 async def test_a_store_that_fails_is_asked_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "RETRY_S", 0.01)
+    monkeypatch.setattr(scheduler, "RETRY_S", 0.01)
     claim, failures = claim.claim, iter([ValueError("a defect"), UnavailableError("full")])
 
     def fragile(*values: Any, **options: Any) -> Any:
@@ -475,7 +475,7 @@ async def _ran(world: World) -> None:
 async def test_outcomes_wait_for_a_store_that_is_full(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(settler, "RETRY_S", 0.01)
+    monkeypatch.setattr(completer, "RETRY_S", 0.01)
     complete_all, failures = completion.complete_all, iter([UnavailableError("full")] * 3)
 
     def fragile(*values: Any) -> Any:

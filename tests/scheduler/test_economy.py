@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.scheduler.conftest import World
-from zato_lite.scheduler import settler
+from zato_lite.scheduler import completer
 from zato_lite.timetable.job import SECOND, Interval, OneTime
 
 
@@ -70,7 +70,7 @@ async def test_an_outcome_is_kept_in_the_commit_that_claims_the_next_slot(
 async def test_outcomes_that_nobody_waits_for_are_kept_back_for_the_next_claim(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(settler, "LINGER_S", 60)
+    monkeypatch.setattr(completer, "LINGER_S", 60)
     slots = [world.clock.now() + second * SECOND for second in (10, 20)]
     first, second = [
         await world.create(name=f"j{slot}", trigger=OneTime(start=slot)) for slot in slots
@@ -93,7 +93,7 @@ async def test_outcomes_that_nobody_waits_for_are_kept_back_for_the_next_claim(
 async def test_outcomes_are_kept_back_for_no_longer_than_half_a_second(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(settler, "LINGER_S", 0.02)
+    monkeypatch.setattr(completer, "LINGER_S", 0.02)
     ids = [
         await world.create(
             name=f"j{second}", trigger=OneTime(start=world.clock.now() + second * SECOND)
@@ -116,7 +116,7 @@ async def test_outcomes_are_kept_back_for_no_longer_than_half_a_second(
 async def test_a_failure_during_a_commit_is_kept_right_after_it(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(settler, "LINGER_S", 60)
+    monkeypatch.setattr(completer, "LINGER_S", 60)
     gate, submit = asyncio.Event(), world.store.submit
 
     async def fail(_: object) -> None:

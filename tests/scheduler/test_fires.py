@@ -6,7 +6,7 @@ import pytest
 
 from tests.scheduler.conftest import World
 from zato_lite.clock import to_datetime
-from zato_lite.scheduler import loop, runway
+from zato_lite.scheduler import executor, scheduler
 from zato_lite.timetable.job import SECOND
 
 
@@ -233,8 +233,8 @@ async def test_a_slot_of_the_future_stays_unknown_and_one_of_the_past_is_answere
 async def test_what_is_too_much_at_once_stays_in_the_store(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runway, "MOST_READY", 4)
-    monkeypatch.setattr(loop, "CLAIM_SIZE", 3)
+    monkeypatch.setattr(executor, "MOST_READY", 4)
+    monkeypatch.setattr(scheduler, "CLAIM_SIZE", 3)
     monkeypatch.setattr(world.scheduler._runway, "_capacity", 2)
     gate = world.gate("s")
     trigger = world.once(1)

@@ -10,9 +10,9 @@ import pytest
 
 from tests.scheduler.conftest import World
 from zato_lite.log import RunCapture
-from zato_lite.scheduler import flight, runway
-from zato_lite.scheduler.jobs import Jobs
-from zato_lite.scheduler.loop import Scheduler
+from zato_lite.scheduler import attempt, executor
+from zato_lite.scheduler.commands import JobCommands
+from zato_lite.scheduler.scheduler import Scheduler
 from zato_lite.service.base import Service
 from zato_lite.service.invoker import Invoker
 from zato_lite.service.registry import Registry
@@ -129,7 +129,7 @@ class RealWorld(World):
             registry.add(each)
         invoker = Invoker(registry, clock=clock)
         self.scheduler = Scheduler(store, invoker.run, clock, grace=0.0)
-        self.jobs = Jobs(store, self.scheduler, clock)
+        self.jobs = JobCommands(store, self.scheduler, clock)
 
 
 @pytest.fixture
@@ -205,7 +205,7 @@ async def test_half_a_character_in_a_line_is_kept_as_its_code(
 async def test_an_outcome_that_cannot_be_kept_holds_up_no_other(
     real: RealWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(flight, "_sound", str)
+    monkeypatch.setattr(attempt, "_sound", str)
 
     run = await run_of(real, "half")
 
@@ -244,7 +244,7 @@ async def test_a_service_that_goes_on_after_its_time_cannot_make_it_good(
 async def test_a_service_that_swallows_its_cancellation_is_left_to_itself(
     real: RealWorld, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(runway, "ABANDON_S", 0.05)
+    monkeypatch.setattr(executor, "ABANDON_S", 0.05)
 
     run = await run_of(real, "stubborn", max_execution_time_ms=20)
 

@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from tests.scheduler.conftest import World, record
-from zato_lite.scheduler import tidying
+from zato_lite.scheduler import pruner
 from zato_lite.service.message import Invocation
 from zato_lite.store import retention
 from zato_lite.store.accounts import Accounts
@@ -14,7 +14,7 @@ DAY = 86_400
 
 
 async def tidy(world: World) -> None:
-    task = asyncio.ensure_future(tidying.tidy(world.store, world.clock))
+    task = asyncio.ensure_future(pruner.tidy(world.store, world.clock))
     while not task.done():
         await world.calm()
         world.clock.advance(milliseconds=50)

@@ -11,7 +11,7 @@ from tests.scheduler.conftest import World, world_on
 from tests.store.damage import damage
 from zato_lite.errors import UnavailableError
 from zato_lite.observe import readiness
-from zato_lite.scheduler import loop, settler
+from zato_lite.scheduler import completer, scheduler
 from zato_lite.store import claim, completion, sqlite
 from zato_lite.store.sqlite import open_store
 from zato_lite.testing.clock import ManualClock
@@ -25,7 +25,7 @@ async def failed_often(world: World, attempts: list[int], times: int) -> None:
 async def test_a_claim_that_fails_makes_not_ready_and_is_told_seldom(
     world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(loop, "RETRY_S", 0.001)
+    monkeypatch.setattr(scheduler, "RETRY_S", 0.001)
     claim, attempts, is_away = claim.claim, list[int](), True
 
     def fragile(*values: Any, **options: Any) -> Any:
@@ -63,7 +63,7 @@ async def _ran(world: World) -> None:
 async def test_outcomes_that_cannot_be_kept_make_not_ready_and_are_told_seldom(
     world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(settler, "RETRY_S", 0.001)
+    monkeypatch.setattr(completer, "RETRY_S", 0.001)
     complete_all, attempts, is_away = completion.complete_all, list[int](), True
 
     def fragile(*values: Any) -> Any:
@@ -91,7 +91,7 @@ async def test_outcomes_that_cannot_be_kept_make_not_ready_and_are_told_seldom(
 async def test_an_index_that_breaks_while_all_goes_on_is_told_of_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(loop, "RETRY_S", 0.001)
+    monkeypatch.setattr(scheduler, "RETRY_S", 0.001)
     monkeypatch.setattr(sqlite, "AT_ONCE_BYTES", 0)
     monkeypatch.setattr(sqlite, "CHECK_DELAY_S", 3600.0)
     clock = ManualClock()

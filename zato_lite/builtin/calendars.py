@@ -8,7 +8,7 @@ from zato_lite.builtin.change import Change
 from zato_lite.builtin.fields import Reader, name
 from zato_lite.builtin.scheduler_preview import calendars_of
 from zato_lite.errors import BadInputError, ConflictError, NotFoundError
-from zato_lite.scheduler.jobs import Jobs
+from zato_lite.scheduler.commands import JobCommands
 from zato_lite.service.base import Service
 from zato_lite.service.needs import needs
 from zato_lite.timetable.calendar import Calendar, check_calendar
@@ -18,7 +18,7 @@ class GetList(Service):
     """All calendars by name."""
 
     name = "zato.scheduler.calendar.get-list"
-    jobs = needs(Jobs)
+    jobs = needs(JobCommands)
 
     async def handle(self) -> None:
         calendars = await calendars_of(self.jobs)
@@ -29,7 +29,7 @@ class GetByName(Service):
     """One calendar."""
 
     name = "zato.scheduler.calendar.get-by-name"
-    jobs = needs(Jobs)
+    jobs = needs(JobCommands)
 
     async def handle(self) -> None:
         wanted = name_of(self.request.payload)
@@ -43,7 +43,7 @@ class Create(Change):
     """Keep a new calendar."""
 
     name = "zato.scheduler.calendar.create"
-    jobs = needs(Jobs)
+    jobs = needs(JobCommands)
 
     async def change(self) -> str:
         calendar = calendar_of(self.request.payload)
@@ -58,7 +58,7 @@ class Edit(Change):
     """Replace a calendar; jobs that use it follow it from now on."""
 
     name = "zato.scheduler.calendar.edit"
-    jobs = needs(Jobs)
+    jobs = needs(JobCommands)
 
     async def change(self) -> str:
         calendar = calendar_of(self.request.payload)
@@ -73,7 +73,7 @@ class Delete(Change):
     """Forget a calendar that no job uses."""
 
     name = "zato.scheduler.calendar.delete"
-    jobs = needs(Jobs)
+    jobs = needs(JobCommands)
 
     async def change(self) -> str:
         asked = name_of(self.request.payload)

@@ -12,7 +12,7 @@ from zato_lite.builtin.scheduler_jobs import calendars_must_exist, definitions, 
 from zato_lite.builtin.theirs import callback_jobs_must_be_theirs, warn_of_missing
 from zato_lite.builtin.watch import watch_over
 from zato_lite.errors import BadInputError, ForbiddenError, ServiceMissingError
-from zato_lite.scheduler.jobs import Jobs
+from zato_lite.scheduler.commands import JobCommands
 from zato_lite.service.base import Service
 from zato_lite.service.needs import needs
 from zato_lite.service.registry import Registry
@@ -30,7 +30,7 @@ class Apply(Change):
     """
 
     name = "zato.scheduler.job.apply"
-    jobs = needs(Jobs)
+    jobs = needs(JobCommands)
     services = needs(Registry)
 
     async def change(self) -> str:
@@ -64,7 +64,7 @@ class Export(Service):
     """All jobs as definitions, and as the text of an enmasse file."""
 
     name = "zato.scheduler.job.export"
-    jobs = needs(Jobs)
+    jobs = needs(JobCommands)
 
     async def handle(self) -> None:
         rows, _ = await self.jobs.list()
@@ -79,7 +79,7 @@ class Import(Change):
     """
 
     name = "zato.scheduler.job.import"
-    jobs = needs(Jobs)
+    jobs = needs(JobCommands)
     services = needs(Registry)
 
     async def change(self) -> str:

@@ -7,7 +7,7 @@ from zato_lite.builtin.scheduler_jobs import item, job_id_of
 from zato_lite.builtin.theirs import must_be_theirs_to_run
 from zato_lite.clock import Clock
 from zato_lite.errors import NotFoundError
-from zato_lite.scheduler.jobs import Jobs
+from zato_lite.scheduler.commands import JobCommands
 from zato_lite.service.base import Service
 from zato_lite.service.needs import needs
 
@@ -18,7 +18,7 @@ class Pause(Change):
     """Start no more of a job's slots: ``note`` says why, ``until`` ends it by itself."""
 
     name = "zato.scheduler.job.pause"
-    jobs = needs(Jobs)
+    jobs = needs(JobCommands)
 
     async def change(self) -> str:
         reader = Reader(self.request.payload)
@@ -35,7 +35,7 @@ class Resume(Change):
     """Go on with a job; the slots that passed meanwhile are in its ledger as paused."""
 
     name = "zato.scheduler.job.resume"
-    jobs = needs(Jobs)
+    jobs = needs(JobCommands)
 
     async def change(self) -> str:
         job_id = job_id_of(self.request.payload)
@@ -49,7 +49,7 @@ class SkipNext(Change):
     """Leave out the next ``count`` slots of a job (1 by default); 0 takes that back."""
 
     name = "zato.scheduler.job.skip-next"
-    jobs = needs(Jobs)
+    jobs = needs(JobCommands)
 
     async def change(self) -> str:
         reader = Reader(self.request.payload)
@@ -64,7 +64,7 @@ class CancelRun(Change):
     """Cancel a run that is in flight or waits."""
 
     name = "zato.scheduler.job.cancel-run"
-    jobs = needs(Jobs)
+    jobs = needs(JobCommands)
 
     async def change(self) -> str:
         job_id, number = run_of(self.request.payload)
@@ -78,7 +78,7 @@ class RetryRun(Change):
     """Run a finished run's slot again, as a new run."""
 
     name = "zato.scheduler.job.retry-run"
-    jobs = needs(Jobs)
+    jobs = needs(JobCommands)
 
     async def change(self) -> str:
         job_id, number = run_of(self.request.payload)
@@ -91,7 +91,7 @@ class Backfill(Change):
     """Run each slot of a job between ``first`` and ``last``, both included, one after another."""
 
     name = "zato.scheduler.job.backfill"
-    jobs = needs(Jobs)
+    jobs = needs(JobCommands)
 
     async def change(self) -> str:
         reader = Reader(self.request.payload)
@@ -111,7 +111,7 @@ class PauseScheduler(Change):
     """Start no slot of any job until resumed; runs on demand go on."""
 
     name = "zato.scheduler.pause"
-    jobs = needs(Jobs)
+    jobs = needs(JobCommands)
 
     async def change(self) -> str:
         reader = Reader(self.request.payload)
@@ -126,7 +126,7 @@ class ResumeScheduler(Change):
     """Go on with all jobs; the slots that passed meanwhile are in the ledger as paused."""
 
     name = "zato.scheduler.resume"
-    jobs = needs(Jobs)
+    jobs = needs(JobCommands)
 
     async def change(self) -> str:
         await self.jobs.resume_all()
@@ -138,7 +138,7 @@ class Status(Service):
     """Whether the scheduler stands still and since when, its nodes, and how many jobs it has."""
 
     name = "zato.scheduler.status"
-    jobs = needs(Jobs)
+    jobs = needs(JobCommands)
     clock = needs(Clock)
 
     async def handle(self) -> None:

@@ -7,7 +7,7 @@ from zato_lite.builtin.fields import Reader, iso, moment, showable, whole
 from zato_lite.builtin.scheduler_jobs import ID_MOST, duration_ms, job_id_of
 from zato_lite.clock import Clock
 from zato_lite.errors import BadInputError
-from zato_lite.scheduler.jobs import Jobs
+from zato_lite.scheduler.commands import JobCommands
 from zato_lite.service.base import Service
 from zato_lite.service.needs import needs
 from zato_lite.store.rows import JobRow, LedgerRow, LogLine, RunRow
@@ -27,7 +27,7 @@ class GetHistory(Service):
     """Runs of a job, newest first: a page of them, or what is new since an instant."""
 
     name = "zato.scheduler.job.get-history"
-    jobs = needs(Jobs)
+    jobs = needs(JobCommands)
 
     async def handle(self) -> None:
         reader = Reader(self.request.payload)
@@ -62,7 +62,7 @@ class GetLedger(Service):
     """Slots of a job, or of all, that got no run: outcome, reason, first, last, how many."""
 
     name = "zato.scheduler.job.get-ledger"
-    jobs = needs(Jobs)
+    jobs = needs(JobCommands)
 
     async def handle(self) -> None:
         reader = Reader(self.request.payload)
@@ -86,7 +86,7 @@ class GetRunDetail(Service):
     """One run of a job, and the numbers of the runs before and after it."""
 
     name = "zato.scheduler.job.get-run-detail"
-    jobs = needs(Jobs)
+    jobs = needs(JobCommands)
 
     async def handle(self) -> None:
         job_id, number = run_of(self.request.payload)
@@ -122,7 +122,7 @@ class GetLogEntries(Service):
     """What was logged during a run, from the line ``since_idx`` on."""
 
     name = "zato.scheduler.job.get-log-entries"
-    jobs = needs(Jobs)
+    jobs = needs(JobCommands)
 
     async def handle(self) -> None:
         reader = Reader(self.request.payload)
@@ -142,7 +142,7 @@ class GetLastRunList(Service):
     """When each of some jobs ran last, and how long it took."""
 
     name = "zato.scheduler.job.get-last-run-list"
-    jobs = needs(Jobs)
+    jobs = needs(JobCommands)
 
     async def handle(self) -> None:
         reader = Reader(self.request.payload)
@@ -156,7 +156,7 @@ class GetCurrentState(Service):
     """How the scheduler stands, for a page that shows all at once."""
 
     name = "zato.scheduler.job.get-current-state"
-    jobs = needs(Jobs)
+    jobs = needs(JobCommands)
     clock = needs(Clock)
 
     async def handle(self) -> None:

@@ -16,7 +16,7 @@ from zato_lite.builtin.theirs import (
 )
 from zato_lite.builtin.watch import watch_over
 from zato_lite.errors import BadInputError, FieldError, ForbiddenError, JobExistsError
-from zato_lite.scheduler.jobs import Jobs
+from zato_lite.scheduler.commands import JobCommands
 from zato_lite.service.access import may_invoke
 from zato_lite.service.base import Service
 from zato_lite.service.message import SYSTEM, Caller
@@ -46,7 +46,7 @@ class Create(Change):
     """Create a job; answers with its id and name."""
 
     name = "zato.scheduler.job.create"
-    jobs = needs(Jobs)
+    jobs = needs(JobCommands)
     services = needs(Registry)
 
     async def change(self) -> str:
@@ -71,7 +71,7 @@ class CreateMany(Change):
     """Create all the jobs of ``jobs``, or none; answers with their ids, in order."""
 
     name = "zato.scheduler.job.create-many"
-    jobs = needs(Jobs)
+    jobs = needs(JobCommands)
     services = needs(Registry)
 
     async def change(self) -> str:
@@ -99,7 +99,7 @@ class Edit(Change):
     """Change the fields that are sent; null clears one; the others stay."""
 
     name = "zato.scheduler.job.edit"
-    jobs = needs(Jobs)
+    jobs = needs(JobCommands)
     services = needs(Registry)
 
     async def change(self) -> str:
@@ -128,7 +128,7 @@ class SetActiveStatus(Change):
     """Switch a job on or off."""
 
     name = "zato.scheduler.job.set-active-status"
-    jobs = needs(Jobs)
+    jobs = needs(JobCommands)
 
     async def change(self) -> str:
         reader = Reader(self.request.payload)
@@ -148,7 +148,7 @@ class Delete(Change):
     """Delete a job; what it ran stays in the history."""
 
     name = "zato.scheduler.job.delete"
-    jobs = needs(Jobs)
+    jobs = needs(JobCommands)
 
     async def change(self) -> str:
         job_id = job_id_of(self.request.payload)
@@ -161,7 +161,7 @@ class Execute(Change):
     """Run a job now, also a paused one; its timetable does not move. Does not wait for the run."""
 
     name = "zato.scheduler.job.execute"
-    jobs = needs(Jobs)
+    jobs = needs(JobCommands)
 
     async def change(self) -> str:
         job_id = job_id_of(self.request.payload)
@@ -175,7 +175,7 @@ class GetList(Service):
     """All jobs by name, or those that match; a page of them when a page is asked for."""
 
     name = "zato.scheduler.job.get-list"
-    jobs = needs(Jobs)
+    jobs = needs(JobCommands)
 
     async def handle(self) -> None:
         reader = Reader(self.request.payload)
@@ -199,7 +199,7 @@ class GetByID(Service):
     """One job by its id."""
 
     name = "zato.scheduler.job.get-by-id"
-    jobs = needs(Jobs)
+    jobs = needs(JobCommands)
 
     async def handle(self) -> None:
         row = await self.jobs.get(job_id_of(self.request.payload))
@@ -210,7 +210,7 @@ class GetByName(Service):
     """One job by its name."""
 
     name = "zato.scheduler.job.get-by-name"
-    jobs = needs(Jobs)
+    jobs = needs(JobCommands)
 
     async def handle(self) -> None:
         reader = Reader(self.request.payload)
@@ -275,7 +275,7 @@ def _must_be_theirs(services: Iterable[str], caller: Caller) -> None:
                 raise ForbiddenError(f"{caller.name} may not have `{service}` run")
 
 
-async def calendars_must_exist(wanted_by: Iterable[Job], jobs: Jobs) -> None:
+async def calendars_must_exist(wanted_by: Iterable[Job], jobs: JobCommands) -> None:
     """Refuse a job whose calendar nobody has made.
 
     Raises:
@@ -303,7 +303,7 @@ def item(row: JobRow, last: RunRow | None) -> dict[str, Any]:
     }
 
 
-async def detail(jobs: Jobs, row: JobRow) -> dict[str, Any]:
+async def detail(jobs: JobCommands, row: JobRow) -> dict[str, Any]:
     """A job as get-by-id shows it: with its recent outcomes, oldest first."""
     last = (await jobs.last_runs([row.id])).get(row.id)
     recent = (await jobs.recent_outcomes([row.id])).get(row.id, ())

@@ -13,7 +13,7 @@ from zato_lite.builtin.scheduler_history import ledger_item, run_item
 from zato_lite.builtin.scheduler_jobs import ID_MOST, definitions, must_be_allowed
 from zato_lite.clock import Clock
 from zato_lite.errors import BadInputError, FieldError
-from zato_lite.scheduler.jobs import Jobs
+from zato_lite.scheduler.commands import JobCommands
 from zato_lite.service.base import Service
 from zato_lite.service.needs import needs
 from zato_lite.service.registry import Registry
@@ -34,7 +34,7 @@ class GetUpcoming(Service):
     """The next ``count`` slots of a job (``id`` or ``name``), or of a definition as it is sent."""
 
     name = "zato.scheduler.job.get-upcoming"
-    jobs = needs(Jobs)
+    jobs = needs(JobCommands)
     clock = needs(Clock)
 
     async def handle(self) -> None:
@@ -108,7 +108,7 @@ class Simulate(Service):
     """All slots of the jobs there are, or of ``jobs``, between ``start`` and ``until``."""
 
     name = "zato.scheduler.job.simulate"
-    jobs = needs(Jobs)
+    jobs = needs(JobCommands)
     clock = needs(Clock)
 
     async def handle(self) -> None:
@@ -145,7 +145,7 @@ class Why(Service):
     """Why a job (``id`` or ``name``) did or did not run at an instant (``at``)."""
 
     name = "zato.scheduler.job.why"
-    jobs = needs(Jobs)
+    jobs = needs(JobCommands)
     clock = needs(Clock)
 
     async def handle(self) -> None:
@@ -234,7 +234,7 @@ def upcoming_item(each: Upcoming, timezone: str | None) -> dict[str, Any]:
     }
 
 
-async def calendars_of(jobs: Jobs) -> dict[str, Calendar]:
+async def calendars_of(jobs: JobCommands) -> dict[str, Calendar]:
     """All calendars by name."""
     kept = await jobs.calendars()
     return {key: msgspec.json.decode(value, type=Calendar) for key, value in kept.items()}

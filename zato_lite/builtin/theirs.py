@@ -9,14 +9,14 @@ import logging
 from collections.abc import Collection, Iterable
 
 from zato_lite.errors import BadInputError, FieldError, ForbiddenError
-from zato_lite.scheduler.jobs import Jobs
+from zato_lite.scheduler.commands import JobCommands
 from zato_lite.service.access import beyond, fits, may_invoke
 from zato_lite.service.message import SYSTEM, Caller
 from zato_lite.timetable.job import Job
 
 
 async def callback_jobs_must_be_theirs(
-    wanted: Collection[Job], jobs: Jobs, caller: Caller, together_with: Collection[Job] = ()
+    wanted: Collection[Job], jobs: JobCommands, caller: Caller, together_with: Collection[Job] = ()
 ) -> Collection[str]:
     """Refuse to call back a job of what the caller may not invoke; the names that nobody has yet.
 
@@ -60,7 +60,7 @@ def warn_of_missing(
         logger.warning("callback jobs do not exist", extra={"missing_jobs": callback_jobs})
 
 
-async def must_be_theirs_to_run(job_id: int, jobs: Jobs, caller: Caller) -> None:
+async def must_be_theirs_to_run(job_id: int, jobs: JobCommands, caller: Caller) -> None:
     """Refuse a caller who is confined to some services a run of a job of another one.
 
     Raises:

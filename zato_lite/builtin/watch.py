@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from zato_lite.builtin.fields import iso
 from zato_lite.clock import Clock
 from zato_lite.errors import JobExistsError
-from zato_lite.scheduler.jobs import Jobs
+from zato_lite.scheduler.commands import JobCommands
 from zato_lite.service.base import Service
 from zato_lite.service.needs import needs
 from zato_lite.store.rows import JobRow, SilenceMark, WatchedRow
@@ -46,7 +46,7 @@ class CheckSilent(Service):
     """Look for jobs that are silent, and tell each one's ``on_error_service`` once a silence."""
 
     name = CHECK
-    jobs = needs(Jobs)
+    jobs = needs(JobCommands)
     clock = needs(Clock)
 
     async def handle(self) -> None:
@@ -88,7 +88,7 @@ def silence_of(watched: WatchedRow, now: Instant) -> Silence:
     )
 
 
-async def watch_over(wanted: Iterable[Job], jobs: Jobs, now: Instant) -> None:
+async def watch_over(wanted: Iterable[Job], jobs: JobCommands, now: Instant) -> None:
     """See to it that somebody looks after the jobs that want to be watched, if any does."""
     if any(job.alert_after_intervals is not None for job in wanted):
         trigger = Interval(start=now, minutes=_EVERY_MINUTES)

@@ -14,7 +14,7 @@ class Provider(Protocol):
 
 
 class Needs(Generic[T]):
-    """A descriptor: ``jobs = needs(Jobs)`` makes ``self.jobs`` the application's ``Jobs``."""
+    """A descriptor: ``jobs = needs(Jobs)`` makes ``self.jobs`` the application's ``JobCommands``."""
 
     def __init__(self, protocol: type[T]) -> None:
         self.protocol = protocol

@@ -32,7 +32,7 @@ _HOUR = 3600 * SECOND
 
 
 class HistoryQuery(NamedTuple):
-    """Which runs are asked for; see ``Jobs.history``."""
+    """Which runs are asked for; see ``JobCommands.history``."""
 
     job_id: int | None = None
     limit: int = 50
@@ -225,7 +225,7 @@ def ledger(
 
 
 class Span(NamedTuple):
-    """What a summary is asked to look at; see ``Jobs.summary``."""
+    """What a summary is asked to look at; see ``JobCommands.summary``."""
 
     since: Instant | None
     until: Instant

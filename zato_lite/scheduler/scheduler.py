@@ -14,12 +14,12 @@ from typing import Self, TypeVar, cast
 
 from zato_lite.clock import Alarm, Clock
 from zato_lite.log import Repeats
-from zato_lite.scheduler import tidying
+from zato_lite.scheduler import pruner
+from zato_lite.scheduler.completer import RETRY_S, Completer
+from zato_lite.scheduler.executor import Executor, Run
+from zato_lite.scheduler.metrics import RunMetrics
 from zato_lite.scheduler.node import NODES_EVERY, NODES_SELDOM, Node
-from zato_lite.scheduler.runway import Run, Runway
-from zato_lite.scheduler.settler import RETRY_S, Settler
-from zato_lite.scheduler.tally import Tally
-from zato_lite.scheduler.tidying import TIDY_EVERY, until
+from zato_lite.scheduler.pruner import TIDY_EVERY, until
 from zato_lite.store import claim, jobs, nodes, recovery
 from zato_lite.store.claim import ClaimResult
 from zato_lite.store.jobs import OpenRun
@@ -81,7 +81,7 @@ class Scheduler:
         self._database, self._clock, self._grace = database, clock, grace
         self._node = Node(database, clock, node_name, locks or NodeLocks(":memory:"))
         self._bell = asyncio.Event()
-        self._runway = Runway(
+        self._runway = Executor(
             run,
             clock,
             self._node,
@@ -89,7 +89,7 @@ class Scheduler:
             reconsider=self._reconsider,
             has_room=self._bell.set,
         )
-        self._settler = Settler(
+        self._settler = Completer(
             database,
             clock,
             self._node,
@@ -327,7 +327,7 @@ class Scheduler:
     async def _tidy_up(self) -> None:
         """From time to time delete what is too old, in parts that hold nobody up."""
         await until(self._clock, self._clock.now() + TIDY_EVERY)
-        await tidying.tidy(self._database, self._clock)
+        await pruner.tidy(self._database, self._clock)
 
     async def _look_at_others(self) -> None:
         await until(
@@ -449,7 +449,7 @@ class Scheduler:
         return self._settler.refused
 
     @property
-    def tally(self) -> Tally:
+    def tally(self) -> RunMetrics:
         """How attempts ended that were made here."""
         return self._settler.tally
 

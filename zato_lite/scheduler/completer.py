@@ -8,10 +8,10 @@ from typing import Literal
 from zato_lite.clock import Clock
 from zato_lite.errors import UnavailableError
 from zato_lite.log import Repeats
-from zato_lite.scheduler.failing import Failing
+from zato_lite.scheduler.executor import Executor
+from zato_lite.scheduler.failure_log import FailureLog
+from zato_lite.scheduler.metrics import RunMetrics
 from zato_lite.scheduler.node import Node
-from zato_lite.scheduler.runway import Runway
-from zato_lite.scheduler.tally import Tally
 from zato_lite.store import completion, recovery
 from zato_lite.store.completion import CompletionResult
 from zato_lite.store.jobs import NOBODY, Begun
@@ -34,7 +34,7 @@ NOT_KEPT = "the outcome could not be kept"
 _log = logging.getLogger("zato_lite.scheduler")
 
 
-class Settler:
+class Completer:
     """Keeps how attempts ended.
 
     Attributes:
@@ -52,7 +52,7 @@ class Settler:
         database: Database,
         clock: Clock,
         node: Node,
-        runway: Runway,
+        runway: Executor,
         *,
         accept: Callable[[Iterable[ClaimedAttempt]], None],
         claim_along: Callable[[], bool],
@@ -61,8 +61,8 @@ class Settler:
         self._runway, self._accept, self._claim_along = runway, accept, claim_along
         self.refused = 0
         self._rest = asyncio.Event()
-        self.tally = Tally()
-        self._failing = Failing()
+        self.tally = RunMetrics()
+        self._failing = FailureLog()
         self._done: list[AttemptResult] = []
         self._unkept = 0
         self._flush_is_due = self._is_awaited = False

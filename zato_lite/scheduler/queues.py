@@ -8,7 +8,7 @@ from zato_lite.store.runs import ClaimedAttempt
 from zato_lite.timetable.job import Instant
 
 
-class Waiting:
+class AttemptQueues:
     """Everything that this process has claimed and not begun.
 
     Attributes:

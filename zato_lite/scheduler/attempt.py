@@ -37,7 +37,7 @@ Verdict = Literal["timeout", "cancelled", "stopped"]
 """Its time was up, somebody wanted it to end, or the scheduler stops."""
 
 
-class Flight(msgspec.Struct, gc=False):
+class RunningAttempt(msgspec.Struct, gc=False):
     """An attempt of a run, from its start until it is settled.
 
     Attributes:

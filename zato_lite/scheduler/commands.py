@@ -12,8 +12,8 @@ import msgspec
 
 from zato_lite.clock import Clock
 from zato_lite.errors import BadInputError, ZatoLiteError
-from zato_lite.scheduler.loop import Scheduler
-from zato_lite.scheduler.past import Past
+from zato_lite.scheduler.history import RunHistory
+from zato_lite.scheduler.scheduler import Scheduler
 from zato_lite.store import claim, enqueue, job_insert, jobs, nodes, pauses
 from zato_lite.store.job_insert import Created, Group
 from zato_lite.store.jobs import OpenRun
@@ -50,7 +50,7 @@ class Applied(NamedTuple):
     edited: Sequence[int]
 
 
-class Jobs(Past):
+class JobCommands(RunHistory):
     """All jobs, their runs and their ledger. An answer means that it is kept for good."""
 
     def __init__(self, database: Database, scheduler: Scheduler, clock: Clock) -> None:

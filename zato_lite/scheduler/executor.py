@@ -11,10 +11,10 @@ from typing import Literal
 import msgspec
 
 from zato_lite.clock import Alarm, Clock
-from zato_lite.scheduler.flight import Flight, Verdict
+from zato_lite.scheduler.attempt import RunningAttempt, Verdict
 from zato_lite.scheduler.node import NODES_EVERY, Node
+from zato_lite.scheduler.queues import AttemptQueues
 from zato_lite.scheduler.steps import Steps
-from zato_lite.scheduler.waiting import Waiting
 from zato_lite.service.message import Invocation, Outcome
 from zato_lite.store.recovery import APART, SUSPECT
 from zato_lite.store.runs import AttemptResult, ClaimedAttempt
@@ -34,7 +34,7 @@ ABANDON_S = 5.0
 _log = logging.getLogger("zato_lite.scheduler")
 
 
-class Runway:
+class Executor:
     """Attempts that are this process's to make, waiting or in flight.
 
     Attributes:
@@ -62,8 +62,8 @@ class Runway:
     ) -> None:
         self._run, self._clock, self._node, self._capacity = run, clock, node, capacity
         self._reconsider, self._has_room = reconsider, has_room
-        self.waiting = Waiting()
-        self.flights: dict[int, Flight] = {}
+        self.waiting = AttemptQueues()
+        self.flights: dict[int, RunningAttempt] = {}
         self._steps = Steps()
         self._numbers = count()
         self._alarm: Alarm | None = None
@@ -73,7 +73,7 @@ class Runway:
         self._held: defaultdict[int, int] = defaultdict(int)
         self._all_held = 0
         self._is_full = False
-        self._unarmed: list[Flight] = []
+        self._unarmed: list[RunningAttempt] = []
         self._suspect_at: Instant = 0
 
     def start(self) -> None:
@@ -176,7 +176,7 @@ class Runway:
         return most is not None and self._open.get(fire.job_id, 0) > most
 
     def _launch(self, fire: ClaimedAttempt) -> None:
-        flight = Flight(fire)
+        flight = RunningAttempt(fire)
         self.flights[fire.run_id] = flight
         self._by_service[fire.job.service] += 1
         task = self._steps.task()
@@ -188,7 +188,7 @@ class Runway:
             self._loop.call_soon(self._arm)
         self._unarmed.append(flight)
 
-    def _goes_on(self, flight: Flight, task: asyncio.Task[None]) -> bool:
+    def _goes_on(self, flight: RunningAttempt, task: asyncio.Task[None]) -> bool:
         """Make the first step here and now; whether there are others."""
         flight.task = task
         try:
@@ -205,7 +205,7 @@ class Runway:
                 seconds = flight.timeout_ms / 1000
                 flight.timer = self._loop.call_later(seconds, self._stop, flight, "timeout")
 
-    async def _fly(self, flight: Flight) -> None:
+    async def _fly(self, flight: RunningAttempt) -> None:
         fire = flight.fire
         outcome: Outcome | None = None
         try:
@@ -220,7 +220,7 @@ class Runway:
             outcome = Outcome(cid="", error=error)
         self._land(flight, outcome)
 
-    def _drop(self, flight: Flight, *, is_gone: bool) -> None:
+    def _drop(self, flight: RunningAttempt, *, is_gone: bool) -> None:
         """Somebody else has closed the run meanwhile, or is at the one before it."""
         flight.is_closed = True
         flight.task = None
@@ -231,7 +231,7 @@ class Runway:
             flight.fire.at = self._clock.now() + NODES_EVERY
             self.await_next([flight.fire])
 
-    def _stop(self, flight: Flight, verdict: Verdict) -> None:
+    def _stop(self, flight: RunningAttempt, verdict: Verdict) -> None:
         if flight.is_closed:
             return
         flight.stop(verdict)
@@ -239,13 +239,13 @@ class Runway:
             flight.timer.cancel()
         flight.timer = self._loop.call_later(ABANDON_S, self._abandon, flight)
 
-    def _abandon(self, flight: Flight) -> None:
+    def _abandon(self, flight: RunningAttempt) -> None:
         if not flight.is_closed:
             fields = {"service": flight.fire.job.service, "job": flight.fire.job.name}
             _log.error("service goes on after it was cancelled", extra=fields)
             self._land(flight, None)
 
-    def _land(self, flight: Flight, outcome: Outcome | None) -> None:
+    def _land(self, flight: RunningAttempt, outcome: Outcome | None) -> None:
         if flight.is_closed:
             return
         flight.is_closed = True
@@ -273,7 +273,7 @@ class Runway:
             if flight.task is not None and flight.task.done():
                 self._land(flight, None)
 
-    def _leave(self, flight: Flight) -> None:
+    def _leave(self, flight: RunningAttempt) -> None:
         """Make room for the next one."""
         service = flight.fire.job.service
         del self.flights[flight.fire.run_id]
@@ -329,7 +329,7 @@ class Runway:
             return True
         withdrawn = self._withdraw({run_id})
         for fire in withdrawn:
-            waiting = Flight(fire)
+            waiting = RunningAttempt(fire)
             waiting.verdict = "cancelled"
             self.settle(waiting.ended(None, self._clock.now()))
         return bool(withdrawn)

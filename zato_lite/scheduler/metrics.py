@@ -17,7 +17,7 @@ OTHERS = "(others)"
 _EDGES_US = tuple(round(edge * 1e6) for edge in EDGES_S)
 
 
-class OfJob(msgspec.Struct):
+class JobMetrics(msgspec.Struct):
     """The attempts of a job: how many came to what, how many took how long, and seconds in all.
 
     Attributes:
@@ -29,7 +29,7 @@ class OfJob(msgspec.Struct):
     microseconds: int = 0
 
 
-class Tally:
+class RunMetrics:
     """Counts attempts by job, outcome and duration.
 
     Attributes:
@@ -37,7 +37,7 @@ class Tally:
     """
 
     def __init__(self) -> None:
-        self.jobs: dict[str, OfJob] = {}
+        self.jobs: dict[str, JobMetrics] = {}
 
     def add(self, ended: Iterable[AttemptResult]) -> None:
         """Count attempts that are over and kept."""
@@ -50,7 +50,7 @@ class Tally:
             job.below[bisect_left(_EDGES_US, took)] += 1
             job.microseconds += took
 
-    def _of(self, name: str) -> OfJob:
+    def _of(self, name: str) -> JobMetrics:
         if len(self.jobs) >= MOST_JOBS:
             name = OTHERS
-        return self.jobs.setdefault(name, OfJob())
+        return self.jobs.setdefault(name, JobMetrics())

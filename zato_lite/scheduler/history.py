@@ -6,8 +6,8 @@ from typing import NamedTuple
 import msgspec
 
 from zato_lite.clock import Clock
-from zato_lite.scheduler.lines import lines_of
-from zato_lite.scheduler.loop import Scheduler
+from zato_lite.scheduler.run_log import lines_of
+from zato_lite.scheduler.scheduler import Scheduler
 from zato_lite.store import history
 from zato_lite.store.history import HistoryQuery, Span
 from zato_lite.store.ports import Database
@@ -22,7 +22,7 @@ class Neighbours(NamedTuple):
     following: int | None
 
 
-class Past:
+class RunHistory:
     """Questions about what happened, and what is happening; none leaves a trace."""
 
     def __init__(self, database: Database, scheduler: Scheduler, clock: Clock) -> None:

@@ -15,7 +15,7 @@ _TOLD = frozenset({"error", "timeout", "lost"})
 _log = logging.getLogger("zato_lite.scheduler")
 
 
-class Failing:
+class FailureLog:
     """Jobs that have failed since they were last ok, and how often."""
 
     def __init__(self) -> None:
