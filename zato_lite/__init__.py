@@ -27,8 +27,8 @@ _HOMES = {
     "Service": "zato_lite.service.base",
     "Text": "zato_lite.service.elements",
     "ZatoLiteError": "zato_lite.errors",
-    "cron": "zato_lite.service.declared",
-    "every": "zato_lite.service.declared",
+    "cron": "zato_lite.service.schedule_decl",
+    "every": "zato_lite.service.schedule_decl",
     "needs": "zato_lite.service.needs",
 }
 

@@ -7,8 +7,6 @@ from zato_lite.errors import NotFoundError as NotFoundError
 from zato_lite.errors import ZatoLiteError as ZatoLiteError
 from zato_lite.service.base import BlockingService as BlockingService
 from zato_lite.service.base import Service as Service
-from zato_lite.service.declared import cron as cron
-from zato_lite.service.declared import every as every
 from zato_lite.service.elements import Bool as Bool
 from zato_lite.service.elements import Dict as Dict
 from zato_lite.service.elements import DictList as DictList
@@ -18,6 +16,8 @@ from zato_lite.service.elements import List as List
 from zato_lite.service.elements import Text as Text
 from zato_lite.service.model import Model as Model
 from zato_lite.service.needs import needs as needs
+from zato_lite.service.schedule_decl import cron as cron
+from zato_lite.service.schedule_decl import every as every
 
 __version__: str
 __all__ = [

@@ -17,6 +17,11 @@ from zato_lite.builtin.deploy import deploy
 from zato_lite.builtin.enmasse import parse
 from zato_lite.builtin.security import Credentials, NewKey
 from zato_lite.clock import Clock, SystemClock
+from zato_lite.deploy.deployer import Deployer
+from zato_lite.deploy.discovery import Failure
+from zato_lite.deploy.files import shown
+from zato_lite.deploy.ownership import Claim
+from zato_lite.deploy.watcher import watching
 from zato_lite.errors import ConfigError, ZatoLiteError
 from zato_lite.http import routes
 from zato_lite.http.auth import Authenticator
@@ -26,15 +31,10 @@ from zato_lite.http.passwords import Passwords, new_key
 from zato_lite.observe import readiness, told
 from zato_lite.scheduler.commands import JobCommands
 from zato_lite.scheduler.scheduler import Scheduler
-from zato_lite.service.claims import Claim
-from zato_lite.service.deployment import Deployer
-from zato_lite.service.discovery import Failure
-from zato_lite.service.folder import shown
 from zato_lite.service.invoker import Invoker
 from zato_lite.service.ports import AsyncInvocations, Locks
 from zato_lite.service.registry import Entry, Registry
-from zato_lite.service.reload import watching
-from zato_lite.service.unending import unending
+from zato_lite.service.supervisor import unending
 from zato_lite.store.accounts import Accounts
 from zato_lite.store.backup import Backups, name_at, stamp
 from zato_lite.store.locks import Locks as StoredLocks

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from zato_lite.builtin import demo, helpers, ping, service
+from zato_lite.deploy.deployer import Deployer
 from zato_lite.errors import (
     BadInputError,
     ForbiddenError,
@@ -15,7 +16,6 @@ from zato_lite.errors import (
     ServiceMissingError,
     UnavailableError,
 )
-from zato_lite.service.deployment import Deployer
 from zato_lite.service.invoker import Invoker
 from zato_lite.service.message import Caller
 from zato_lite.service.registry import Registry

@@ -15,7 +15,7 @@ from zato_lite.http.incoming import Limits
 from zato_lite.http.message import Request
 from zato_lite.http.passwords import Passwords, first_admin
 from zato_lite.http.server import Server, serve
-from zato_lite.service.message import Invocation, Manner, Outcome
+from zato_lite.service.message import Invocation, Outcome, ResponseOverrides
 from zato_lite.service.request import Response as ServiceResponse
 from zato_lite.store.accounts import Accounts
 from zato_lite.store.sqlite import open_store
@@ -77,7 +77,9 @@ class Services:
         return iter(self.entries.values())
 
 
-def manner(status: int | None = None, content_type: str | None = None, **more: Any) -> Manner:
+def manner(
+    status: int | None = None, content_type: str | None = None, **more: Any
+) -> ResponseOverrides:
     """What a service said of its answer."""
     said: ServiceResponse[Any] = ServiceResponse()
     said.status_code, said.content_type = status, content_type

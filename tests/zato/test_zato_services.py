@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.service.deployed import Deployed, deployed
+from tests.deploy.deployed import Deployed, deployed
 from zato_lite.errors import BadInputError, NotOfferedError, ZatoLiteError
 from zato_lite.http.convert import status_of
 from zato_lite.service.base import Service
@@ -385,7 +385,7 @@ def test_a_file_of_a_user_may_be_called_as_zato_is(tmp_path: Path) -> None:
     (tmp_path / "api.py").write_text(text)
     code = """
 import asyncio, pathlib, sys
-from zato_lite.service.deployment import Deployer
+from zato_lite.deploy.deployer import Deployer
 from zato_lite.service.registry import Registry
 from zato_lite.zato.finder import install
 install()

@@ -7,10 +7,10 @@ import msgspec
 
 from zato_lite.builtin.definition import read
 from zato_lite.builtin.enmasse import difference
+from zato_lite.deploy.ownership import Claim
 from zato_lite.errors import BadInputError
-from zato_lite.service.claims import Claim
-from zato_lite.service.declared import Declared
 from zato_lite.service.registry import Entry
+from zato_lite.service.schedule_decl import Declared
 from zato_lite.store.rows import JobRow
 from zato_lite.timetable.job import Instant, Job
 

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 import msgspec
 
+from zato_lite.deploy.deployer import Deployer
 from zato_lite.errors import BadInputError, ForbiddenError
 from zato_lite.service.access import may_invoke
 from zato_lite.service.base import Service
-from zato_lite.service.deployment import Deployer
 from zato_lite.service.needs import needs
 from zato_lite.service.registry import Entry, Registry
 from zato_lite.service.schema import schema_of

@@ -61,7 +61,7 @@ from zato_lite.http.session import COOKIE, session_routes
 from zato_lite.service.access import may_invoke, needed_role
 from zato_lite.service.message import (
     Caller,
-    Done,
+    FastOutcome,
     HttpContext,
     Invocation,
     Outcome,
@@ -75,7 +75,7 @@ PING = "/zato/ping"
 PING_SERVICE = "zato.ping"
 ENVELOPE = "/zato/admin/invoke"
 
-Begin = Callable[[Invocation, float], Done | Outcome | Awaitable[Outcome]]
+Begin = Callable[[Invocation, float], FastOutcome | Outcome | Awaitable[Outcome]]
 """Invokes as far as that goes without waiting; takes seconds by the monotonic clock, too."""
 
 _log = logging.getLogger(__name__)

@@ -33,8 +33,8 @@ from zato_lite.http.render import (
     rest,
 )
 from zato_lite.http.worker import Worker, wake
-from zato_lite.service.begun import Begun
 from zato_lite.service.containment import noted
+from zato_lite.service.eager import Begun
 from zato_lite.wire import encode
 
 App = Callable[[Request], Usual | Response | Coroutine[Any, Any, Response]]

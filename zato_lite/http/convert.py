@@ -12,7 +12,7 @@ import msgspec
 
 from zato_lite.errors import BadInputError, FieldError, MethodNotAllowedError, ZatoLiteError
 from zato_lite.http.message import JSON, TEXT, Headers, Request, Response
-from zato_lite.service.message import HttpContext, Manner, Outcome
+from zato_lite.service.message import HttpContext, Outcome, ResponseOverrides
 from zato_lite.wire import decode_strict, encode
 
 BYTES = "application/octet-stream"
@@ -142,7 +142,7 @@ def _body_of(payload: Any) -> tuple[bytes, str]:
     return encode(payload, plain), JSON
 
 
-def _dress(response: Response, manner: Manner) -> None:
+def _dress(response: Response, manner: ResponseOverrides) -> None:
     """Give the response what the service said of it, as far as it may say that."""
     response.status = manner.status_code or 200
     given = manner.content_type

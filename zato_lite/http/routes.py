@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Generic, NamedTuple, TypeVar
 from urllib.parse import unquote
 
+from zato_lite.deploy.ownership import Claim
 from zato_lite.errors import ConfigError
 from zato_lite.http.message import Request, Response
-from zato_lite.service.claims import Claim
 from zato_lite.service.message import Caller
 
 T = TypeVar("T")

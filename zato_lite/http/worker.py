@@ -6,7 +6,7 @@ from contextvars import Context
 from typing import Any
 
 from zato_lite.http.message import Response
-from zato_lite.service.begun import Begun
+from zato_lite.service.eager import Begun
 
 
 class Worker:

@@ -9,8 +9,8 @@ from collections.abc import Coroutine
 from contextvars import Context, copy_context
 from typing import Any
 
-from zato_lite.service.begun import Begun
 from zato_lite.service.containment import noted
+from zato_lite.service.eager import Begun
 
 
 class Steps:

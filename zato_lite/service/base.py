@@ -42,7 +42,7 @@ class Known(Protocol):
     calls: int
 
 
-class Door(Provider, Protocol):
+class InvokerPort(Provider, Protocol):
     """The invoker, as a service sees it.
 
     Attributes:
@@ -111,7 +111,7 @@ class _Seen:
 
     __slots__ = ("_service", "cluster_id", "name")
 
-    def __init__(self, service: "Service[Any, Any]", door: Door) -> None:
+    def __init__(self, service: "Service[Any, Any]", door: InvokerPort) -> None:
         self._service = service
         self.cluster_id = door.cluster_id
         self.name = door.server_name
@@ -190,7 +190,7 @@ class _Lazy(Generic[V]):
         return value
 
 
-class Twofold(Generic[V, B]):
+class SyncAwareMethod(Generic[V, B]):
     """The same, of one kind in async services and of another one in blocking services.
 
     Type checkers go by the class, what happens by where the service runs.
@@ -250,7 +250,7 @@ class Service(Generic[In, Out]):
         "_response",
         "_root",
     )
-    _door: Door
+    _door: InvokerPort
     _root: Invocation
     _parent: "Service[Any, Any] | None"
     _payload: Any
@@ -438,13 +438,13 @@ class Service(Generic[In, Out]):
         """A logger named after the service; its lines carry the cid."""
         return service_logger(self.get_name())
 
-    server = Twofold[Server, "BlockingServer"](lambda self: self._server())
+    server = SyncAwareMethod[Server, "BlockingServer"](lambda self: self._server())
     """The server that the service runs in."""
 
-    schedule = Twofold[Schedule, BlockingSchedule](lambda self: self._schedule())
+    schedule = SyncAwareMethod[Schedule, BlockingSchedule](lambda self: self._schedule())
     """Schedules services."""
 
-    patterns = Twofold[Patterns, BlockingPatterns](lambda self: self._patterns())
+    patterns = SyncAwareMethod[Patterns, BlockingPatterns](lambda self: self._patterns())
     """Several services at once, or one until it works."""
 
     @_Lazy

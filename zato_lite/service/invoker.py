@@ -17,12 +17,12 @@ from zato_lite.clock import Clock, SystemClock, to_datetime
 from zato_lite.errors import DeadlineError, InvocationError, ServiceInactiveError, UnavailableError
 from zato_lite.log import invocation_context
 from zato_lite.service.base import Service
-from zato_lite.service.begun import Begun, Stepper
 from zato_lite.service.blocking import WorkerPool
 from zato_lite.service.bunch import Config
 from zato_lite.service.cache import Cache
 from zato_lite.service.containment import is_cancelled_by_others, noted, settle
-from zato_lite.service.lifetime import (
+from zato_lite.service.eager import Begun, Stepper
+from zato_lite.service.lifecycle import (
     answer_of,
     live,
     live_in_thread,
@@ -30,7 +30,7 @@ from zato_lite.service.lifetime import (
     read_input,
 )
 from zato_lite.service.locks import LocalLocks
-from zato_lite.service.message import SYSTEM, Caller, Done, Invocation, Outcome, outcome_of
+from zato_lite.service.message import SYSTEM, Caller, FastOutcome, Invocation, Outcome, outcome_of
 from zato_lite.service.ports import AsyncInvocations, Locks
 from zato_lite.service.registry import Entry, Registry
 from zato_lite.timetable.job import Job
@@ -95,7 +95,7 @@ class Invoker:
 
     def begin(  # noqa: C901, PLR0912, PLR0915 - one step after the other, and fast
         self, invocation: Invocation, now: float
-    ) -> Done | Outcome | Coroutine[Any, Any, Outcome]:
+    ) -> FastOutcome | Outcome | Coroutine[Any, Any, Outcome]:
         """The same as ``run``, as far as that goes without waiting, which is mostly to the end.
 
         Args:

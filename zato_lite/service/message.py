@@ -98,7 +98,7 @@ class Invocation(msgspec.Struct):
     until: int | None = None
 
 
-class Manner(Protocol):
+class ResponseOverrides(Protocol):
     """How an answer is to be given over HTTP, as far as the service has a say in it."""
 
     @property
@@ -130,21 +130,21 @@ class Outcome(msgspec.Struct):
 
     cid: str
     payload: Any = None
-    manner: Manner | None = None
+    manner: ResponseOverrides | None = None
     seconds: float = 0.0
     error: BaseException | None = None
     is_timeout: bool = False
     is_cancelled: bool = False
 
 
-Done = tuple[Any, Manner | None, float]
+FastOutcome = tuple[Any, ResponseOverrides | None, float]
 """What came of it when it went well, for whoever needs no more: payload, manner and seconds.
 
 ``outcome_of`` makes the outcome of it.
 """
 
 
-async def outcome_of(cid: str, answer: Done | Outcome | Awaitable[Outcome]) -> Outcome:
+async def outcome_of(cid: str, answer: FastOutcome | Outcome | Awaitable[Outcome]) -> Outcome:
     """What came of the invocation of this cid, at once or later, as an outcome."""
     if isinstance(answer, tuple):
         return Outcome(cid, *answer)

@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from zato_lite.deploy.discovery import Failure, Loading, failure, services_in
+from zato_lite.deploy.files import FileStamp, look, shown
+from zato_lite.deploy.ownership import SERVICE, Claim, unique
 from zato_lite.service.base import Service
 from zato_lite.service.blocking import WorkerPool
-from zato_lite.service.claims import SERVICE, Claim, unique
-from zato_lite.service.discovery import Failure, Loading, failure, services_in
-from zato_lite.service.folder import Look, look, shown
 from zato_lite.service.logger import service_logger
 from zato_lite.service.registry import Entry, Registry
 
@@ -66,7 +66,7 @@ class Arrival:
         has_hung: it was given up. has_changed: the file was written to meanwhile.
     """
 
-    def __init__(self, path: Path, name: str, look: Look, rules: Rules) -> None:
+    def __init__(self, path: Path, name: str, look: FileStamp, rules: Rules) -> None:
         self.path, self.look = path, look
         self.entries: Sequence[Entry] = ()
         self.claims: tuple[Claim, ...] = ()

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
+from zato_lite.deploy.deployer import Changes, Deployer
+from zato_lite.deploy.ownership import Claim
+from zato_lite.deploy.watcher import watching
 from zato_lite.errors import ConfigError
 from zato_lite.service.base import Service
-from zato_lite.service.claims import Claim
-from zato_lite.service.deployment import Changes, Deployer
 from zato_lite.service.invoker import Invoker
 from zato_lite.service.message import Invocation
 from zato_lite.service.registry import Entry, Registry
-from zato_lite.service.reload import watching
 
 SERVICE = """
 from zato_lite import Service

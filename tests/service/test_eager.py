@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from zato_lite.service.begun import Stepper
+from zato_lite.service.eager import Stepper
 
 
 async def now(value: int) -> int:

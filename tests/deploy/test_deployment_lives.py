@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
-from zato_lite.service.deployment import Deployer
+from zato_lite.deploy.deployer import Deployer
 from zato_lite.service.registry import Registry
 
 FILES = [f"life_{it}" for it in "abcdef"]

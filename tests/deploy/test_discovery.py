@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.service.deployed import deployed
+from tests.deploy.deployed import deployed
 
 SERVICE = """
 from zato_lite import Service

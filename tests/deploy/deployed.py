@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from zato_lite.service.deployment import Deployer
-from zato_lite.service.discovery import Failure
+from zato_lite.deploy.deployer import Deployer
+from zato_lite.deploy.discovery import Failure
 from zato_lite.service.registry import Entry, Registry
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import watchfiles
 
-from zato_lite.service.deployment import Deployer
-from zato_lite.service.unending import unending
+from zato_lite.deploy.deployer import Deployer
+from zato_lite.service.supervisor import unending
 
 _DEBOUNCE_MS, _STEP_MS = 400, 200
 _PAUSE_S = 0.05

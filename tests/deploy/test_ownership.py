@@ -1,7 +1,7 @@
 import pytest
 
+from zato_lite.deploy.ownership import SERVICE, Claim, Refusal, refusals, unique
 from zato_lite.errors import ConflictError, ServiceExistsError
-from zato_lite.service.claims import SERVICE, Claim, Refusal, refusals, unique
 
 A, B = Claim(SERVICE, "a"), Claim(SERVICE, "b")
 GET = Claim("Channel", "GET /a")

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from zato_lite.service.base import Twofold
+from zato_lite.service.base import SyncAwareMethod
 from zato_lite.service.schedule import BlockingSchedule, Schedule
 
 
-class Declared(Twofold[Schedule, BlockingSchedule]):
+class Declared(SyncAwareMethod[Schedule, BlockingSchedule]):
     """What makes a job of a service: the fields of its definition, as the surface calls them.
 
     On the class it is the declaration; on an instance ``self.schedule`` is what it always is.

@@ -9,13 +9,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from pathlib import Path
 from typing import NamedTuple
 
-from zato_lite.errors import BadInputError, ForbiddenError, UnavailableError
-from zato_lite.service.arrival import Arrival, Review, Rules
-from zato_lite.service.blocking import WorkerPool
-from zato_lite.service.claims import SERVICE, Claim, refusals
-from zato_lite.service.discovery import Failure, failure, is_service_file, with_folder_importable
-from zato_lite.service.folder import (
-    Look,
+from zato_lite.deploy.discovery import Failure, failure, is_service_file, with_folder_importable
+from zato_lite.deploy.files import (
+    FileStamp,
     Source,
     imports,
     in_order,
@@ -23,6 +19,10 @@ from zato_lite.service.folder import (
     shown,
     sources,
 )
+from zato_lite.deploy.loader import Arrival, Review, Rules
+from zato_lite.deploy.ownership import SERVICE, Claim, refusals
+from zato_lite.errors import BadInputError, ForbiddenError, UnavailableError
+from zato_lite.service.blocking import WorkerPool
 from zato_lite.service.registry import Registry
 
 _log = logging.getLogger(__name__)
@@ -101,13 +101,13 @@ class Deployer:
         self._aside, self.doubt = aside, doubt
         self._taken = {owner: tuple(claims) for owner, claims in (taken or {}).items()}
         self._sources: dict[Path, Source] = {}
-        self._done: dict[Path, Look] = {}
+        self._done: dict[Path, FileStamp] = {}
         self._held: dict[Path, tuple[Claim, ...]] = {}
         self._arrivals: dict[Path, Arrival] = {}
         self._followers: set[Path] = set()
         self._hung: set[Path] = set()
         self._wanting: dict[Path, Claim] = {}
-        self._certain: dict[Path, Look] = {}
+        self._certain: dict[Path, FileStamp] = {}
         self._timers: dict[Path, asyncio.TimerHandle] = {}
         self._errands: set[asyncio.Task[Changes]] = set()
         self._threads = WorkerPool(1)
@@ -214,7 +214,7 @@ class Deployer:
 
     # A refresh, step by step
 
-    async def _settled(self, pause: float) -> dict[Path, Look]:
+    async def _settled(self, pause: float) -> dict[Path, FileStamp]:
         """How the files look once they look the same for a while; no longer than a few times."""
         seen = await self._threads.run(lambda: looks(self.folder))
         for _ in range(_MOST_LOOKS if pause else 0):
@@ -226,7 +226,7 @@ class Deployer:
         return seen
 
     async def _refresh(
-        self, wanted: set[Path], seen: Mapping[Path, Look], pause: float
+        self, wanted: set[Path], seen: Mapping[Path, FileStamp], pause: float
     ) -> Changes:
         known = self._sources
         found = await self._threads.run(lambda: sources(self.folder, seen, known, wanted))
@@ -476,7 +476,7 @@ class Deployer:
 
     # Later
 
-    def _later(self, path: Path, delay: float, certain: Look = None) -> None:
+    def _later(self, path: Path, delay: float, certain: FileStamp = None) -> None:
         """Look at the file again after a while."""
 
         def look_again() -> None:

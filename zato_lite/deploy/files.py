@@ -6,27 +6,27 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from zato_lite.service.discovery import module_name, service_files
+from zato_lite.deploy.discovery import module_name, service_files
 
-Look = tuple[int, int, int] | None
+FileStamp = tuple[int, int, int] | None
 """What tells versions of a file apart: when it was written, its size, its inode; None: no file."""
 
 
 class Source(NamedTuple):
     """A version of a file: how it looks, its name as a module, and the names that it imports."""
 
-    look: Look
+    look: FileStamp
     name: str
     imports: frozenset[str]
 
 
-def looks(folder: Path) -> dict[Path, Look]:
+def looks(folder: Path) -> dict[Path, FileStamp]:
     """How each file of the folder looks now."""
     found = {path: look(path) for path in service_files(folder)}
     return {path: seen for path, seen in found.items() if seen is not None}
 
 
-def look(path: Path) -> Look:
+def look(path: Path) -> FileStamp:
     """How a file looks now."""
     try:
         found = path.stat()
@@ -39,7 +39,7 @@ def look(path: Path) -> Look:
 
 def sources(
     folder: Path,
-    seen: Mapping[Path, Look],
+    seen: Mapping[Path, FileStamp],
     known: Mapping[Path, Source],
     anew: Collection[Path] = (),
 ) -> dict[Path, Source]:
