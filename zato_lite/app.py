@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import msgspec
 
 from zato_lite import config
-from zato_lite.builtin.declared import Known, Mistake, claims_of, definitions, reconciled
+from zato_lite.builtin.accounts import Credentials, Secret
 from zato_lite.builtin.deploy import deploy
 from zato_lite.builtin.enmasse import parse
-from zato_lite.builtin.security import Credentials, NewKey
+from zato_lite.builtin.reconcile import Known, Mistake, claims_of, definitions, reconciled
 from zato_lite.clock import Clock, SystemClock
 from zato_lite.deploy.deployer import Deployer
 from zato_lite.deploy.discovery import Failure
@@ -118,9 +118,9 @@ class KeyRing:
         """What is kept of a password."""
         return await self.passwords.hash(password)
 
-    def new_key(self) -> NewKey:
+    def new_key(self) -> Secret:
         """A key that nobody has had before."""
-        return NewKey(*new_key())
+        return Secret(*new_key())
 
     def forget(self) -> None:
         """Ask for everybody's credentials again."""

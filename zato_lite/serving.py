@@ -13,7 +13,7 @@ from pathlib import Path
 
 from zato_lite import config
 from zato_lite.app import App, open_app, settings
-from zato_lite.builtin.change import Change
+from zato_lite.builtin.audited import Change
 from zato_lite.errors import ConfigError
 from zato_lite.http.app import HttpApp
 from zato_lite.http.asgi import AsgiApp, living, mounted, opening

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from zato_lite.builtin import demo, helpers, ping, service
+from zato_lite.builtin import demo, helpers, ping, services
 from zato_lite.deploy.deployer import Deployer
 from zato_lite.errors import (
     BadInputError,
@@ -44,7 +44,7 @@ def deployer(tmp_path: Path) -> Deployer:
 @pytest.fixture
 def invoker(deployer: Deployer) -> Invoker:
     registry = deployer._registry
-    for module in (demo, helpers, ping, service):
+    for module in (demo, helpers, ping, services):
         for value in vars(module).values():
             if isinstance(value, type) and "handle" in dir(value) and value.__dict__.get("name"):
                 registry.add(value, is_internal=True)

@@ -4,9 +4,9 @@ from typing import Any
 
 import msgspec
 
-from zato_lite.builtin.change import Change
+from zato_lite.builtin.audited import AuditedService
 from zato_lite.builtin.fields import Reader, name
-from zato_lite.builtin.scheduler_preview import calendars_of
+from zato_lite.builtin.preview import calendars_of
 from zato_lite.errors import BadInputError, ConflictError, NotFoundError
 from zato_lite.scheduler.commands import JobCommands
 from zato_lite.service.base import Service
@@ -39,7 +39,7 @@ class GetByName(Service):
         self.response.payload = msgspec.to_builtins(found)
 
 
-class Create(Change):
+class Create(AuditedService):
     """Keep a new calendar."""
 
     name = "zato.scheduler.calendar.create"
@@ -54,7 +54,7 @@ class Create(Change):
         return calendar.name
 
 
-class Edit(Change):
+class Edit(AuditedService):
     """Replace a calendar; jobs that use it follow it from now on."""
 
     name = "zato.scheduler.calendar.edit"
@@ -69,7 +69,7 @@ class Edit(Change):
         return calendar.name
 
 
-class Delete(Change):
+class Delete(AuditedService):
     """Forget a calendar that no job uses."""
 
     name = "zato.scheduler.calendar.delete"

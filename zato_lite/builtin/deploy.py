@@ -3,21 +3,21 @@
 import inspect
 
 from zato_lite.builtin import (
+    accounts,
+    apply,
     audit,
     calendars,
+    control,
+    deadman,
     demo,
     helpers,
+    history,
+    jobs,
     notify,
     ping,
-    scheduler_apply,
-    scheduler_control,
-    scheduler_history,
-    scheduler_jobs,
-    scheduler_preview,
-    security,
-    service,
+    preview,
+    services,
     store,
-    watch,
 )
 from zato_lite.builtin.takes import TAKES
 from zato_lite.service.base import Service
@@ -28,17 +28,17 @@ MODULES = (
     demo,
     helpers,
     notify,
-    scheduler_jobs,
-    scheduler_history,
-    scheduler_control,
-    scheduler_preview,
-    scheduler_apply,
+    jobs,
+    history,
+    control,
+    preview,
+    apply,
     calendars,
     audit,
-    security,
-    service,
+    accounts,
+    services,
     store,
-    watch,
+    deadman,
 )
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from zato_lite.builtin.change import Change
+from zato_lite.builtin.audited import AuditedService
 from zato_lite.builtin.fields import Reader, flag, text, whole
 from zato_lite.clock import Clock
 from zato_lite.service.base import Service
@@ -35,7 +35,7 @@ class Check(Service[Any, Any]):
         }
 
 
-class Backup(Change):
+class Backup(AuditedService):
     """Copies the store to a new file in the folder for backups, and nowhere else.
 
     Without a ``name`` it is named by the time. Of such copies the newest ``keep`` stay, if it is

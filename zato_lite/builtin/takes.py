@@ -8,7 +8,7 @@ from typing import Any
 
 from zato_lite.builtin import definition
 from zato_lite.builtin.fields import flag, moment, name, schema_of, text, whole
-from zato_lite.builtin.scheduler_history import ALL_OUTCOMES
+from zato_lite.builtin.history import ALL_OUTCOMES
 from zato_lite.service.access import ROLES
 
 _JOB = "zato.scheduler.job"

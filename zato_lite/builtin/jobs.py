@@ -5,16 +5,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
-from zato_lite.builtin.change import Change
+from zato_lite.builtin.audited import AuditedService
+from zato_lite.builtin.deadman import watch_over
 from zato_lite.builtin.definition import edited, fields, read
 from zato_lite.builtin.fields import Read, Reader, flag, naive_iso, name, text, whole
 from zato_lite.builtin.many import read_many
-from zato_lite.builtin.theirs import (
+from zato_lite.builtin.permissions import (
     callback_jobs_must_be_theirs,
     must_be_theirs_to_run,
     warn_of_missing,
 )
-from zato_lite.builtin.watch import watch_over
 from zato_lite.errors import BadInputError, FieldError, ForbiddenError, JobExistsError
 from zato_lite.scheduler.commands import JobCommands
 from zato_lite.service.access import may_invoke
@@ -42,7 +42,7 @@ _concerns = attrgetter(
 """What of a job is looked at besides itself: where two agree in it, one is enough."""
 
 
-class Create(Change):
+class Create(AuditedService):
     """Create a job; answers with its id and name."""
 
     name = "zato.scheduler.job.create"
@@ -67,7 +67,7 @@ class Create(Change):
         return job.name
 
 
-class CreateMany(Change):
+class CreateMany(AuditedService):
     """Create all the jobs of ``jobs``, or none; answers with their ids, in order."""
 
     name = "zato.scheduler.job.create-many"
@@ -95,7 +95,7 @@ class CreateMany(Change):
         return f"{len(jobs)} jobs"
 
 
-class Edit(Change):
+class Edit(AuditedService):
     """Change the fields that are sent; null clears one; the others stay."""
 
     name = "zato.scheduler.job.edit"
@@ -124,7 +124,7 @@ class Edit(Change):
         return f"{row.id} {row.job.name}"
 
 
-class SetActiveStatus(Change):
+class SetActiveStatus(AuditedService):
     """Switch a job on or off."""
 
     name = "zato.scheduler.job.set-active-status"
@@ -144,7 +144,7 @@ class SetActiveStatus(Change):
         return str(job_id)
 
 
-class Delete(Change):
+class Delete(AuditedService):
     """Delete a job; what it ran stays in the history."""
 
     name = "zato.scheduler.job.delete"
@@ -157,7 +157,7 @@ class Delete(Change):
         return str(job_id)
 
 
-class Execute(Change):
+class Execute(AuditedService):
     """Run a job now, also a paused one; its timetable does not move. Does not wait for the run."""
 
     name = "zato.scheduler.job.execute"

@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 from zato_lite.builtin import imports
-from zato_lite.builtin.change import Change
+from zato_lite.builtin.audited import AuditedService
+from zato_lite.builtin.deadman import watch_over
 from zato_lite.builtin.definition import read
 from zato_lite.builtin.enmasse import Difference, difference, document, parse
 from zato_lite.builtin.fields import Reader, flag, name, one_of, text, zone
-from zato_lite.builtin.scheduler_jobs import calendars_must_exist, definitions, must_be_allowed
-from zato_lite.builtin.theirs import callback_jobs_must_be_theirs, warn_of_missing
-from zato_lite.builtin.watch import watch_over
+from zato_lite.builtin.jobs import calendars_must_exist, definitions, must_be_allowed
+from zato_lite.builtin.permissions import callback_jobs_must_be_theirs, warn_of_missing
 from zato_lite.errors import BadInputError, ForbiddenError, ServiceMissingError
 from zato_lite.scheduler.commands import JobCommands
 from zato_lite.service.base import Service
@@ -22,7 +22,7 @@ _TEXT_MOST = 64 * 1024 * 1024
 Format = Literal["crontab", "celery", "apscheduler", "quartz"]
 
 
-class Apply(Change):
+class Apply(AuditedService):
     """Bring the jobs in line with a set of definitions, all or nothing; ``dry_run`` only tells.
 
     The set is ``jobs`` (or ``scheduler``, as in enmasse), or ``document``: an enmasse file's text,
@@ -72,7 +72,7 @@ class Export(Service):
         self.response.payload = {"document": written, "scheduler": parse(written, {})}
 
 
-class Import(Change):
+class Import(AuditedService):
     """Read another scheduler's file; tell what it defines and what will be different here.
 
     Nothing is created unless ``dry_run`` is false; then all that could be read is.

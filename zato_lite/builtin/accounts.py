@@ -6,7 +6,7 @@ Nobody makes, changes or removes a user or a key that may do more than they may 
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from zato_lite.builtin.change import Change
+from zato_lite.builtin.audited import AuditedService
 from zato_lite.builtin.fields import Read, Reader, flag, name, text
 from zato_lite.errors import BadInputError, ConflictError, ForbiddenError, NotFoundError
 from zato_lite.service.access import ROLES, beyond
@@ -22,7 +22,7 @@ _PASSWORD_LEAST, _PASSWORD_MOST = 8, 1_000
 _PATTERNS_MOST = 100
 
 
-class NewKey(NamedTuple):
+class Secret(NamedTuple):
     """An API key: what the program sends, the public part, and what is kept."""
 
     text: str
@@ -37,7 +37,7 @@ class Credentials(Protocol):
         """What is kept of a password."""
         ...
 
-    def new_key(self) -> NewKey:
+    def new_key(self) -> Secret:
         """A key that nobody has had before."""
         ...
 
@@ -56,7 +56,7 @@ class GetUsers(Service[Any, Any]):
         self.response.payload = [shown(user) for user in await self.people.list_users()]
 
 
-class CreateUser(Change):
+class CreateUser(AuditedService):
     """A new user, who may do what ``roles`` say, with the services that ``patterns`` fit."""
 
     name = "zato.security.user.create"
@@ -78,7 +78,7 @@ class CreateUser(Change):
         return user_name
 
 
-class EditUser(Change):
+class EditUser(AuditedService):
     """Change what is sent of a user; sessions and remembered credentials end at once."""
 
     name = "zato.security.user.edit"
@@ -106,7 +106,7 @@ class EditUser(Change):
         return user_name
 
 
-class DeleteUser(Change):
+class DeleteUser(AuditedService):
     """Let a user in no more."""
 
     name = "zato.security.user.delete"
@@ -138,7 +138,7 @@ class GetKeys(Service[Any, Any]):
         self.response.payload = [shown(key) for key in await self.people.list_keys()]
 
 
-class CreateKey(Change):
+class CreateKey(AuditedService):
     """A new API key, shown this once: sent as ``X-API-Key``, or as a bearer token."""
 
     name = "zato.security.key.create"
@@ -156,7 +156,7 @@ class CreateKey(Change):
         return key.name
 
 
-class DeleteKey(Change):
+class DeleteKey(AuditedService):
     """Let an API key in no more."""
 
     name = "zato.security.key.delete"

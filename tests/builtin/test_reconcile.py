@@ -3,7 +3,7 @@ from collections.abc import Sequence
 import msgspec
 
 from zato_lite import Service, cron, every
-from zato_lite.builtin.declared import (
+from zato_lite.builtin.reconcile import (
     REMOVED,
     Definition,
     Known,

@@ -1,7 +1,7 @@
 from typing import Any
 
 from zato_lite import Service
-from zato_lite.builtin.watch import CHECK
+from zato_lite.builtin.deadman import CHECK
 from zato_lite.testing.app import Sandbox, sandbox
 from zato_lite.testing.clock import ManualClock
 from zato_lite.timetable.zone import parse_moment

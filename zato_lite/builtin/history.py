@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from zato_lite.builtin.fields import Reader, iso, moment, showable, whole
-from zato_lite.builtin.scheduler_jobs import ID_MOST, duration_ms, job_id_of
+from zato_lite.builtin.jobs import ID_MOST, duration_ms, job_id_of
 from zato_lite.clock import Clock
 from zato_lite.errors import BadInputError
 from zato_lite.scheduler.commands import JobCommands

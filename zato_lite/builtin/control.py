@@ -1,10 +1,10 @@
 """Holding and pushing: pauses, skips, runs on demand, and the scheduler as a whole."""
 
-from zato_lite.builtin.change import Change
+from zato_lite.builtin.audited import AuditedService
 from zato_lite.builtin.fields import Reader, iso, moment, text, whole
-from zato_lite.builtin.scheduler_history import run_of
-from zato_lite.builtin.scheduler_jobs import item, job_id_of
-from zato_lite.builtin.theirs import must_be_theirs_to_run
+from zato_lite.builtin.history import run_of
+from zato_lite.builtin.jobs import item, job_id_of
+from zato_lite.builtin.permissions import must_be_theirs_to_run
 from zato_lite.clock import Clock
 from zato_lite.errors import NotFoundError
 from zato_lite.scheduler.commands import JobCommands
@@ -14,7 +14,7 @@ from zato_lite.service.needs import needs
 _NOTE_MOST = 1_000
 
 
-class Pause(Change):
+class Pause(AuditedService):
     """Start no more of a job's slots: ``note`` says why, ``until`` ends it by itself."""
 
     name = "zato.scheduler.job.pause"
@@ -31,7 +31,7 @@ class Pause(Change):
         return str(job_id)
 
 
-class Resume(Change):
+class Resume(AuditedService):
     """Go on with a job; the slots that passed meanwhile are in its ledger as paused."""
 
     name = "zato.scheduler.job.resume"
@@ -45,7 +45,7 @@ class Resume(Change):
         return f"{row.id} {row.job.name}"
 
 
-class SkipNext(Change):
+class SkipNext(AuditedService):
     """Leave out the next ``count`` slots of a job (1 by default); 0 takes that back."""
 
     name = "zato.scheduler.job.skip-next"
@@ -60,7 +60,7 @@ class SkipNext(Change):
         return str(job_id)
 
 
-class CancelRun(Change):
+class CancelRun(AuditedService):
     """Cancel a run that is in flight or waits."""
 
     name = "zato.scheduler.job.cancel-run"
@@ -74,7 +74,7 @@ class CancelRun(Change):
         return f"{job_id}, run {number}"
 
 
-class RetryRun(Change):
+class RetryRun(AuditedService):
     """Run a finished run's slot again, as a new run."""
 
     name = "zato.scheduler.job.retry-run"
@@ -87,7 +87,7 @@ class RetryRun(Change):
         return f"{job_id}, run {number}"
 
 
-class Backfill(Change):
+class Backfill(AuditedService):
     """Run each slot of a job between ``first`` and ``last``, both included, one after another."""
 
     name = "zato.scheduler.job.backfill"
@@ -107,7 +107,7 @@ class Backfill(Change):
         return str(job_id)
 
 
-class PauseScheduler(Change):
+class PauseScheduler(AuditedService):
     """Start no slot of any job until resumed; runs on demand go on."""
 
     name = "zato.scheduler.pause"
@@ -122,7 +122,7 @@ class PauseScheduler(Change):
         return "scheduler"
 
 
-class ResumeScheduler(Change):
+class ResumeScheduler(AuditedService):
     """Go on with all jobs; the slots that passed meanwhile are in the ledger as paused."""
 
     name = "zato.scheduler.resume"

@@ -9,8 +9,8 @@ import msgspec
 
 from zato_lite.builtin.definition import edited, fields, read
 from zato_lite.builtin.fields import Reader, iso, moment, name, whole
-from zato_lite.builtin.scheduler_history import ledger_item, run_item
-from zato_lite.builtin.scheduler_jobs import ID_MOST, definitions, must_be_allowed
+from zato_lite.builtin.history import ledger_item, run_item
+from zato_lite.builtin.jobs import ID_MOST, definitions, must_be_allowed
 from zato_lite.clock import Clock
 from zato_lite.errors import BadInputError, FieldError
 from zato_lite.scheduler.commands import JobCommands

@@ -12,7 +12,7 @@ from zato_lite.store.accounts import Accounts
 _SUBJECT_MOST = 200
 
 
-class Change(Service[Any, Any]):
+class AuditedService(Service[Any, Any]):
     """A service that changes something; who asked, and what came of it, is in the audit log.
 
     What the server does by itself, on behalf of nobody, is not written down.
