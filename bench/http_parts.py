@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bench.http_servers import BASIC, BODY, GET_PATH, POST_PATH, bare_protocol, zato_lite_app
 from zato_lite.clock import SystemClock
-from zato_lite.http.incoming import Limits
+from zato_lite.http.parser import Limits
 from zato_lite.http.server import Server
 
 GET = (

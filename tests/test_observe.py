@@ -6,7 +6,7 @@ from contextlib import aclosing
 import pytest
 
 from zato_lite.http.events import Event
-from zato_lite.http.observe import Sample
+from zato_lite.http.metrics import Sample
 from zato_lite.observe import Sources, metrics
 from zato_lite.scheduler.metrics import MOST_JOBS, OTHERS, RunMetrics
 from zato_lite.service.base import Service

@@ -26,7 +26,7 @@ from zato_lite.errors import ConfigError, ZatoLiteError
 from zato_lite.http import routes
 from zato_lite.http.auth import Authenticator
 from zato_lite.http.events import EventLog
-from zato_lite.http.observe import Readiness
+from zato_lite.http.metrics import Readiness
 from zato_lite.http.passwords import Passwords, new_key
 from zato_lite.observe import readiness, told
 from zato_lite.scheduler.commands import JobCommands

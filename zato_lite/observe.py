@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from zato_lite.clock import Clock
 from zato_lite.http.events import EventLog
-from zato_lite.http.observe import Metrics, Readiness, Sample
+from zato_lite.http.metrics import Metrics, Readiness, Sample
 from zato_lite.scheduler.commands import JobCommands
 from zato_lite.scheduler.metrics import EDGES_S, RunMetrics
 from zato_lite.scheduler.scheduler import Scheduler

@@ -19,7 +19,7 @@ import uvloop
 
 from zato_lite import config, log
 from zato_lite.app import open_app
-from zato_lite.http.observe import Sample
+from zato_lite.http.metrics import Sample
 from zato_lite.http.server import must_be_free
 from zato_lite.service.containment import contain
 from zato_lite.service.watchdog import Watchdog

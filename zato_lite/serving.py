@@ -18,8 +18,8 @@ from zato_lite.errors import ConfigError
 from zato_lite.http.app import HttpApp
 from zato_lite.http.asgi import AsgiApp, living, mounted, opening
 from zato_lite.http.auth import SESSION_KEY, Authenticator
-from zato_lite.http.incoming import Limits
-from zato_lite.http.observe import Metrics
+from zato_lite.http.metrics import Metrics
+from zato_lite.http.parser import Limits
 from zato_lite.http.passwords import first_admin
 from zato_lite.http.server import Server, Tls, serve
 from zato_lite.observe import Sources, metrics

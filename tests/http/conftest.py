@@ -11,8 +11,8 @@ from zato_lite.errors import BadInputError, FieldError, JobExistsError
 from zato_lite.http.app import HttpApp
 from zato_lite.http.auth import Authenticator
 from zato_lite.http.connection import App
-from zato_lite.http.incoming import Limits
 from zato_lite.http.message import Request
+from zato_lite.http.parser import Limits
 from zato_lite.http.passwords import Passwords, first_admin
 from zato_lite.http.server import Server, serve
 from zato_lite.service.message import Invocation, Outcome, ResponseOverrides

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from zato_lite.clock import SystemClock
 from zato_lite.http.connection import Connection
-from zato_lite.http.convert import response_of
-from zato_lite.http.incoming import Limits
-from zato_lite.http.message import Request, Response, Usual
+from zato_lite.http.message import FastResponse, Request, Response
+from zato_lite.http.parser import Limits
+from zato_lite.http.payloads import response_of
 from zato_lite.http.server import Server
 from zato_lite.service.base import Service
 from zato_lite.service.containment import contain
@@ -187,13 +187,13 @@ class Line:
 
 def answering(
     invoker: Invoker,
-) -> Callable[[Request], Usual | Response | Coroutine[Any, Any, Response]]:
+) -> Callable[[Request], FastResponse | Response | Coroutine[Any, Any, Response]]:
     """As the application does it: at once what does not wait, and most of that as usual."""
 
     async def rest(outcome: Any) -> Response:
         return response_of(await outcome)
 
-    def app(request: Request) -> Usual | Response | Coroutine[Any, Any, Response]:
+    def app(request: Request) -> FastResponse | Response | Coroutine[Any, Any, Response]:
         sent = request.body.decode() or request.query.decode()
         seconds = float(request.headers.get(b"request-timeout", b"0")) or None
         name = request.path.removeprefix("/")

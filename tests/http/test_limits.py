@@ -7,8 +7,8 @@ import pytest
 
 from tests.http.conftest import BASIC, Client, Invoker, MovedClock, Running, running
 from zato_lite.http.app import HttpApp
-from zato_lite.http.incoming import Limits
 from zato_lite.http.message import Request, Response
+from zato_lite.http.parser import Limits
 
 H = b"Host: localhost\r\nAuthorization: " + BASIC + b"\r\n"
 PING = b"GET /zato/ping HTTP/1.1\r\n" + H + b"\r\n"

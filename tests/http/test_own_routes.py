@@ -13,7 +13,7 @@ from zato_lite.http.auth import Authenticator
 from zato_lite.http.envelope import closed
 from zato_lite.http.events import EventLog
 from zato_lite.http.message import Request, Response
-from zato_lite.http.observe import Sample, exposition
+from zato_lite.http.metrics import Sample, exposition
 from zato_lite.http.pages import page_routes
 from zato_lite.http.passwords import new_key
 from zato_lite.store.accounts import Accounts

@@ -1,7 +1,7 @@
 import pytest
 
 from zato_lite.errors import ConfigError
-from zato_lite.http.routes import Channel, Elsewhere, Found, Table, parse_channel
+from zato_lite.http.routes import Channel, Found, Redirect, Table, parse_channel
 
 
 def table(*texts: str) -> Table[str]:
@@ -47,9 +47,9 @@ CUSTOMERS = table(
             ),
         ),
         ("DELETE", "/anything", Found("/anything", {}, "/anything")),
-        ("DELETE", "/customers/7", Elsewhere(("GET", "HEAD"))),
-        ("GET", "/customers/7/notes/2", Elsewhere(("PATCH", "PUT"))),
-        ("GET", "/heads", Elsewhere(("HEAD",))),
+        ("DELETE", "/customers/7", Redirect(("GET", "HEAD"))),
+        ("GET", "/customers/7/notes/2", Redirect(("PATCH", "PUT"))),
+        ("GET", "/heads", Redirect(("HEAD",))),
         ("GET", "/customers/", None),
         ("GET", "/customers//notes/2", None),
         ("GET", "/", None),

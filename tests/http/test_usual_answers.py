@@ -10,7 +10,7 @@ from tests.http.conftest import BASIC, Running, running
 from zato_lite.http.app import HttpApp
 from zato_lite.http.auth import Authenticator
 from zato_lite.http.message import LARGE, TEXT
-from zato_lite.http.render import FEW
+from zato_lite.http.writer import FEW
 from zato_lite.service.base import Service
 from zato_lite.service.invoker import Invoker
 from zato_lite.service.registry import Registry

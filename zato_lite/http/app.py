@@ -28,8 +28,15 @@ from zato_lite.errors import (
     UnauthorizedError,
     ZatoLiteError,
 )
-from zato_lite.http.auth import Admitted, Authenticator, Deed
-from zato_lite.http.convert import (
+from zato_lite.http.auth import AuditRecord, Authenticator, CallerRights
+from zato_lite.http.deadline import shorter, time_limit
+from zato_lite.http.envelope import closed, opened
+from zato_lite.http.events import EventLog, event_routes
+from zato_lite.http.message import FastResponse, Request, Response, answer_of
+from zato_lite.http.metrics import QUICK_S, Latency, Metrics, Readiness, observe_routes
+from zato_lite.http.openapi import Described, description
+from zato_lite.http.pages import page_routes
+from zato_lite.http.payloads import (
     context_of,
     encode_struct,
     error_response,
@@ -39,24 +46,17 @@ from zato_lite.http.convert import (
     query_of,
     response_of,
 )
-from zato_lite.http.deadline import shorter, time_limit
-from zato_lite.http.envelope import closed, opened
-from zato_lite.http.events import EventLog, event_routes
-from zato_lite.http.guard import MisdirectedError, is_served, refuse_other_sites
-from zato_lite.http.message import Request, Response, Usual, answer_of
-from zato_lite.http.observe import QUICK_S, Latency, Metrics, Readiness, observe_routes
-from zato_lite.http.openapi import Described, description
-from zato_lite.http.pages import page_routes
 from zato_lite.http.refusals import outcome as outcome_word
 from zato_lite.http.routes import (
     Channel,
-    Elsewhere,
+    Redirect,
     Route,
     Table,
     allowed,
     channels_of,
     parse_channel,
 )
+from zato_lite.http.security import MisdirectedError, is_served, refuse_other_sites
 from zato_lite.http.session import COOKIE, session_routes
 from zato_lite.service.access import may_invoke, needed_role
 from zato_lite.service.message import (
@@ -79,7 +79,7 @@ Begin = Callable[[Invocation, float], FastOutcome | Outcome | Awaitable[Outcome]
 """Invokes as far as that goes without waiting; takes seconds by the monotonic clock, too."""
 
 _log = logging.getLogger(__name__)
-_ANYBODY = Admitted(Caller("anonymous", frozenset({"viewer"}), ("zato.ping",)), math.inf)
+_ANYBODY = CallerRights(Caller("anonymous", frozenset({"viewer"}), ("zato.ping",)), math.inf)
 _DOCS = Path(__file__).parent / "docs_page"
 _AUDITED = frozenset({"editor", "admin"})
 _NOTED = frozenset({401, 403, 429})
@@ -121,7 +121,7 @@ class Services(Protocol):
     def __iter__(self) -> Iterator[Entry]: ...
 
 
-class _Known:
+class CachedRequest:
     """What was found out about a head: it holds for the next request that has the same one.
 
     Unless a service could change it (``is_shared``): a parameter that came twice is a list. The
@@ -146,7 +146,7 @@ class _Known:
     def __init__(
         self,
         service: str,
-        admitted: Admitted,
+        admitted: CallerRights,
         query: dict[str, str | list[str]],
         context: HttpContext,
         table: Table[str],
@@ -225,7 +225,7 @@ class HttpApp:
 
     def begin(  # noqa: C901 - one step after the other, and fast
         self, request: Request
-    ) -> Usual | Response | Coroutine[Any, Any, Response]:
+    ) -> FastResponse | Response | Coroutine[Any, Any, Response]:
         """The same, as far as that goes without waiting, which is mostly to the end.
 
         What waits is to be awaited in the same task, at once.
@@ -233,7 +233,7 @@ class HttpApp:
         # Nearly all requests take this way, so that it is written for speed: one function, and
         # what an instance has and is called stands in a variable first (CPython 3.11 has no
         # short way for ``self.attribute()`` if that is no method).
-        known: _Known | None = request.memo
+        known: CachedRequest | None = request.memo
         monotonic, begin, new_cid = self._monotonic, self._begin, self._new_cid
         now = monotonic()
         if known is None or known.admitted.until <= now or known.table is not self.table:
@@ -282,7 +282,7 @@ class HttpApp:
         except Exception as error:  # noqa: BLE001 - whatever it is, there is an answer
             return self._failed(request, error)
 
-    async def admit(self, request: Request) -> Admitted:
+    async def admit(self, request: Request) -> CallerRights:
         """Who is calling.
 
         Raises:
@@ -324,28 +324,28 @@ class HttpApp:
         return await outcome_of(invocation.cid, self._begin(invocation, self._monotonic()))
 
     def _answer_later(
-        self, known: _Known, request: Request, outcome: Outcome | Awaitable[Outcome]
+        self, known: CachedRequest, request: Request, outcome: Outcome | Awaitable[Outcome]
     ) -> Response | Coroutine[Any, Any, Response]:
         if isinstance(outcome, Outcome):
             return self._answered(known, request, outcome)
         return self._wait_and_answer(known, request, outcome)
 
     async def _wait_and_answer(
-        self, known: _Known, request: Request, outcome: Awaitable[Outcome]
+        self, known: CachedRequest, request: Request, outcome: Awaitable[Outcome]
     ) -> Response:
         try:
             return self._answered(known, request, await outcome)
         except Exception as error:  # noqa: BLE001 - whatever it is, there is an answer
             return self._failed(request, error)
 
-    def _answered(self, known: _Known, request: Request, outcome: Outcome) -> Response:
+    def _answered(self, known: CachedRequest, request: Request, outcome: Outcome) -> Response:
         response = response_of(outcome)
         self.latency.add(response.status, outcome.seconds)
         if outcome.error is not None and response.status == _INTERNAL:
             _log_error(known.service, outcome)
         if known.is_change:
             who, status = known.caller.name, str(response.status)
-            self._changed(Deed(who, "invoke", known.service, status, outcome.cid), request)
+            self._changed(AuditRecord(who, "invoke", known.service, status, outcome.cid), request)
         return response
 
     def _failed(self, request: Request, error: Exception) -> Response:
@@ -370,11 +370,11 @@ class HttpApp:
         if verbs is not None:
             return await self._route(request, verbs)
         found = (
-            Elsewhere(("GET", "HEAD"))
+            Redirect(("GET", "HEAD"))
             if path == PING
             else self.table.find(method, request.raw_path)
         )
-        if found is None or isinstance(found, Elsewhere):
+        if found is None or isinstance(found, Redirect):
             return self._nothing(request, found)
         return await self._admit_to(found.target, request, found.params, found.route)
 
@@ -393,13 +393,13 @@ class HttpApp:
         request: Request,
         service: str,
         params: Mapping[str, str],
-        admitted: Admitted,
+        admitted: CallerRights,
         route: str = "",
     ) -> "_Known":
         query = query_of(request.query) if request.query else {}
         context = context_of(request, query, params, route)
         timeout = time_limit(request.headers, self._time_limit)
-        return _Known(
+        return CachedRequest(
             service,
             admitted,
             query,
@@ -483,7 +483,7 @@ class HttpApp:
             _log_error(service, outcome)
         if known.is_change:
             who, status = known.admitted.caller.name, str(response.status)
-            self._changed(Deed(who, "invoke", envelope.name, status, cid), request)
+            self._changed(AuditRecord(who, "invoke", envelope.name, status, cid), request)
         return response
 
     async def _openapi(self, request: Request, caller: Caller | None) -> Response:
@@ -502,7 +502,7 @@ class HttpApp:
         ]
         return Response(200, encode(description(described, version("zato-lite"))))
 
-    def _nothing(self, request: Request, found: Elsewhere | None) -> Response:
+    def _nothing(self, request: Request, found: Redirect | None) -> Response:
         return self._not_found(request) if found is None else self._elsewhere(request, found.allow)
 
     def _elsewhere(self, request: Request, allow: tuple[str, ...]) -> Response:
@@ -521,7 +521,7 @@ class HttpApp:
             who = known.caller.name if known is not None else ""
             if times:
                 told = outcome_word(str(error.status), times)
-                self._note(Deed(who, "refused", request.path, told, cid), request)
+                self._note(AuditRecord(who, "refused", request.path, told, cid), request)
         if isinstance(error, UnauthorizedError):
             error = UnauthorizedError(f"Unauthorized; cid={cid}")
             response = error_response(error, cid)
@@ -529,7 +529,7 @@ class HttpApp:
             return response
         return error_response(error, cid)
 
-    def _changed(self, deed: Deed, request: Request) -> None:
+    def _changed(self, deed: AuditRecord, request: Request) -> None:
         """Tell who listens; write it down unless the service does so itself."""
         if self._events is not None:
             fields = {"who": deed.who, "service": deed.subject, "status": deed.outcome}
@@ -537,7 +537,7 @@ class HttpApp:
         if deed.subject not in self._self_audited and needed_role(deed.subject) in _AUDITED:
             self._note(deed, request)
 
-    def _note(self, deed: Deed, request: Request) -> None:
+    def _note(self, deed: AuditRecord, request: Request) -> None:
         """Write it down in the audit log, without letting anybody wait for that."""
         note = asyncio.ensure_future(self._authenticator.audit(deed, request))
         self._notes.add(note)

@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 from zato_lite.clock import Clock
 from zato_lite.errors import TooManyRequestsError, UnauthorizedError
+from zato_lite.http.accounts import Credential, Users
 from zato_lite.http.message import Request
 from zato_lite.http.passwords import KEY_PREFIX, Passwords, hash_key
 from zato_lite.http.refusals import Refusals
-from zato_lite.http.users import Credential, Users
 from zato_lite.service.access import ROLES, may_invoke
 from zato_lite.service.message import Caller
 
@@ -34,7 +34,7 @@ _FAILURES_KEPT = 10_000
 _LONGEST_NAME = 200
 
 
-class Deed(NamedTuple):
+class AuditRecord(NamedTuple):
     """Something that a caller did or tried, and what came of it."""
 
     who: str
@@ -44,7 +44,7 @@ class Deed(NamedTuple):
     cid: str = ""
 
 
-class Admitted:
+class CallerRights:
     """A caller that was let in, and until when that holds without asking again."""
 
     __slots__ = ("_allowed", "caller", "until")
@@ -83,14 +83,14 @@ class Authenticator:
         self._users, self._passwords, self.clock = users, passwords, clock
         self._memory = hashlib.blake2b(digest_size=16, key=secrets.token_bytes(32))
         self._session_key = session_key
-        self._known: dict[bytes, Admitted] = {}
+        self._known: dict[bytes, CallerRights] = {}
         self._failures: dict[str, _Failures] = {}
         self._being_hashed = 0
         self.refusals = Refusals()
         self._checks: dict[bytes, asyncio.Task[Caller]] = {}
         self._changes = 0
 
-    def remembered(self, authorization: bytes) -> Admitted | None:
+    def remembered(self, authorization: bytes) -> CallerRights | None:
         """The caller whose credentials these are, if they were checked a short while ago.
 
         What is remembered is a keyed digest: neither the credentials themselves, nor anything
@@ -101,7 +101,7 @@ class Authenticator:
             return known
         return None
 
-    async def check(self, authorization: bytes, address: str) -> Admitted:
+    async def check(self, authorization: bytes, address: str) -> CallerRights:
         """The caller whose credentials these are.
 
         Raises:
@@ -131,7 +131,7 @@ class Authenticator:
         self._checks.clear()
         self._forget_all()
 
-    async def audit(self, deed: Deed, request: Request) -> None:
+    async def audit(self, deed: AuditRecord, request: Request) -> None:
         """Write down what a caller did or tried."""
         await self._users.record_audit(
             at=self.clock.now(),
@@ -222,7 +222,7 @@ class Authenticator:
             raise UnauthorizedError("Unauthorized")
         return key
 
-    def _admitted(self, digest: bytes, caller: Caller) -> Admitted:
+    def _admitted(self, digest: bytes, caller: Caller) -> CallerRights:
         """Remember it, once: what is handed out is what ``forget`` ends."""
         now = self.clock.monotonic()
         known = self._known.get(digest)
@@ -230,7 +230,7 @@ class Authenticator:
             return known
         if len(self._known) >= _MEMORY_SIZE:
             self._forget_all()
-        admitted = self._known[digest] = Admitted(caller, now + _MEMORY_SECONDS)
+        admitted = self._known[digest] = CallerRights(caller, now + _MEMORY_SECONDS)
         return admitted
 
     def _forget_all(self) -> None:

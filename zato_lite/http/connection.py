@@ -18,9 +18,17 @@ from typing import Any, Protocol, cast
 
 from zato_lite.clock import Clock
 from zato_lite.http.head import RefusedError
-from zato_lite.http.incoming import Asked, Incoming, Same, Surroundings
-from zato_lite.http.message import LARGE, Request, Response, Usual, answer_of, response_of_usual
-from zato_lite.http.render import (
+from zato_lite.http.message import (
+    LARGE,
+    FastResponse,
+    Request,
+    Response,
+    answer_of,
+    response_of_usual,
+)
+from zato_lite.http.parser import CachedHead, Incoming, ParsedRequest, ServerContext
+from zato_lite.http.worker import Worker, wake
+from zato_lite.http.writer import (
     CHUNKED,
     CLOSE,
     CONNECTION,
@@ -32,12 +40,11 @@ from zato_lite.http.render import (
     chunk,
     rest,
 )
-from zato_lite.http.worker import Worker, wake
 from zato_lite.service.containment import noted
 from zato_lite.service.eager import Begun
 from zato_lite.wire import encode
 
-App = Callable[[Request], Usual | Response | Coroutine[Any, Any, Response]]
+App = Callable[[Request], FastResponse | Response | Coroutine[Any, Any, Response]]
 """Answers a request at once, or tells what is to be awaited for the answer."""
 
 _log = logging.getLogger(__name__)
@@ -51,7 +58,7 @@ _LINGER_S = 2.0
 """For how long what a client still sends is thrown away, so that it gets to read the answer."""
 
 
-class Keeper(Surroundings, Protocol):
+class ServerPort(ServerContext, Protocol):
     """What a connection asks of the server that it belongs to.
 
     Attributes:
@@ -96,7 +103,7 @@ class Connection(asyncio.Protocol):
     _transport: asyncio.Transport
     _incoming: Incoming
 
-    def __init__(self, server: Keeper) -> None:
+    def __init__(self, server: ServerPort) -> None:
         self._server = server
         self._worker: Worker | None = None
         self._drained: asyncio.Future[None] | None = None
@@ -245,7 +252,7 @@ class Connection(asyncio.Protocol):
                 return
         self._done()
 
-    def _answer_same(self, data: bytes, same: Same) -> None:
+    def _answer_same(self, data: bytes, same: CachedHead) -> None:
         """Answer a request that has the head of the one before: no time is to be lost."""
         incoming, server, request = self._incoming, self._server, same.request
         if same.size != same.length:
@@ -256,16 +263,16 @@ class Connection(asyncio.Protocol):
             parts = (server.renderer.usual, cid.encode(), LENGTHS[len(body)], body)
             self._transport.write(b"".join(parts))
             incoming.since = server.now
-        elif self._answered(Asked(request, True, False), answer):
+        elif self._answered(ParsedRequest(request, True, False), answer):
             self._done()
 
-    def _begin(self, request: Request) -> Usual | Response | Awaitable[Response] | None:
+    def _begin(self, request: Request) -> FastResponse | Response | Awaitable[Response] | None:
         """Make the first step of answering, in the worker's task as it seems; None: failed."""
         worker, server = self._worker, self._server
         if worker is None or (waiter := worker.waiter) is None or waiter.done():
             return _answered_by(server.app, request)  # in a task that has yet to start
         loop, task, context = server.loop, worker.task, worker.context
-        answer: Usual | Response | Awaitable[Response] | None = None
+        answer: FastResponse | Response | Awaitable[Response] | None = None
         try:
             _enter_task(loop, task)
         except RuntimeError:  # we are fed by somebody's task: a test's
@@ -290,7 +297,7 @@ class Connection(asyncio.Protocol):
         return answer
 
     def _answered(
-        self, asked: Asked, answer: Usual | Response | Awaitable[Response] | None
+        self, asked: ParsedRequest, answer: FastResponse | Response | Awaitable[Response] | None
     ) -> bool:
         """Send the answer, or hand over what it takes; whether the next request is to be begun."""
         if isinstance(answer, tuple):
@@ -317,7 +324,9 @@ class Connection(asyncio.Protocol):
             self._tell_to_go_on()
 
     def _hand_over(
-        self, asked: Asked | None = None, begun: Awaitable[Response] | Response | None = None
+        self,
+        asked: ParsedRequest | None = None,
+        begun: Awaitable[Response] | Response | None = None,
     ) -> None:
         """Let the worker go on: with a request that waits, then with the others."""
         self._is_busy = True
@@ -347,7 +356,7 @@ class Connection(asyncio.Protocol):
             _log.error("connection failed", exc_info=error)
 
     async def _answer_rest(
-        self, asked: Asked | None, begun: Awaitable[Response] | Response | None
+        self, asked: ParsedRequest | None, begun: Awaitable[Response] | Response | None
     ) -> None:
         incoming = self._incoming
         try:
@@ -398,7 +407,7 @@ class Connection(asyncio.Protocol):
             worker.context != self._server.context or worker.task in noted
         )
 
-    async def _answer(self, asked: Asked, answer: Awaitable[Response] | Response) -> bool:
+    async def _answer(self, asked: ParsedRequest, answer: Awaitable[Response] | Response) -> bool:
         """Answer a request; whether the connection goes on."""
         try:
             response = answer if isinstance(answer, Response) else await answer
@@ -418,7 +427,7 @@ class Connection(asyncio.Protocol):
             self._over()
         return goes_on
 
-    def _respond(self, asked: Asked, response: Response) -> bool:
+    def _respond(self, asked: ParsedRequest, response: Response) -> bool:
         """Send a response; whether the connection goes on."""
         request, keep_alive, is_old = asked
         server, incoming = self._server, self._incoming
@@ -440,7 +449,7 @@ class Connection(asyncio.Protocol):
         _log.exception("request failed", extra={"request": repr(request)})
         self._refuse(RefusedError(500, "An error has occurred"))
 
-    async def _stream(self, asked: Asked, response: Response) -> bool:
+    async def _stream(self, asked: ParsedRequest, response: Response) -> bool:
         """Send the pieces as they come, each when the client has room for it."""
         stream = response.stream
         request, keep_alive, is_old = asked

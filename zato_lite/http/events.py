@@ -7,8 +7,8 @@ from contextlib import aclosing
 from typing import Any, NamedTuple, Protocol
 
 from zato_lite.errors import NotFoundError
-from zato_lite.http.convert import query_of
 from zato_lite.http.message import Request, Response
+from zato_lite.http.payloads import query_of
 from zato_lite.http.routes import Route
 from zato_lite.service.access import fits
 from zato_lite.service.message import Caller

@@ -80,17 +80,17 @@ class Response(msgspec.Struct, eq=False):
     stream: AsyncIterator[bytes] | None = None
 
 
-Usual = tuple[bytes, str]
+FastResponse = tuple[bytes, str]
 """The body and the cid of a usual answer: 200, with JSON, and nothing besides."""
 
 
-def response_of_usual(usual: Usual) -> Response:
+def response_of_usual(usual: FastResponse) -> Response:
     """The same as a response."""
     body, cid = usual
     return Response(200, body, JSON, (), cid)
 
 
-async def answer_of(answer: Usual | Response | Coroutine[Any, Any, Response]) -> Response:
+async def answer_of(answer: FastResponse | Response | Coroutine[Any, Any, Response]) -> Response:
     """What is answered at once or later, usual or not, as a response."""
     if isinstance(answer, tuple):
         return response_of_usual(answer)

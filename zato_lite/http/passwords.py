@@ -17,7 +17,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from argon2.low_level import ARGON2_VERSION
 
 from zato_lite.errors import ConfigError
-from zato_lite.http.users import Users
+from zato_lite.http.accounts import Users
 
 ADMIN = "admin.invoke"
 """The first user, with every right."""

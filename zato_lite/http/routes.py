@@ -58,7 +58,7 @@ class Found(NamedTuple, Generic[T]):
     route: str = ""
 
 
-class Elsewhere(NamedTuple):
+class Redirect(NamedTuple):
     """The path is known; it answers to these methods only."""
 
     allow: tuple[str, ...]
@@ -122,7 +122,7 @@ class Table(Generic[T]):
         for channel, target in channels:
             self._add(channel, target)
 
-    def find(self, method: str, raw_path: str) -> Found[T] | Elsewhere | None:
+    def find(self, method: str, raw_path: str) -> Found[T] | Redirect | None:
         """What answers a request for the path as it was sent (percent-encoded), or None."""
         if not self.channels:
             return None
@@ -134,7 +134,7 @@ class Table(Generic[T]):
         wanted = "GET" if method == "HEAD" and "HEAD" not in verbs else method
         known = verbs.get(wanted) or verbs.get(_ANY)
         if known is None:
-            return Elsewhere(allowed(verbs))
+            return Redirect(allowed(verbs))
         channel, target = known
         return Found(target, dict(zip(channel.parameters, values, strict=True)), channel.path)
 

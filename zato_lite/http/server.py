@@ -19,8 +19,8 @@ import msgspec
 from zato_lite.clock import Clock
 from zato_lite.errors import ConfigError
 from zato_lite.http.connection import App, Connection
-from zato_lite.http.incoming import Limits
-from zato_lite.http.render import Renderer
+from zato_lite.http.parser import Limits
+from zato_lite.http.writer import Renderer
 
 _UNSENT = 65_536
 """Bytes of an answer that the kernel holds before the client's window has room for them.

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zato_lite.http.head import RefusedError
-from zato_lite.http.incoming import Asked, Incoming, Limits
+from zato_lite.http.parser import Incoming, Limits, ParsedRequest
 
 
 class Around:
@@ -28,7 +28,7 @@ def take(parsed: Incoming, data: bytes) -> None:
     same = parsed.same
     if same is not None and data.startswith(same.head) and len(data) == same.size:
         same.request.body = data[same.length :]
-        parsed.asked.append(Asked(same.request, True, False))
+        parsed.asked.append(ParsedRequest(same.request, True, False))
     else:
         parsed.feed(data)
 

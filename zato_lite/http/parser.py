@@ -54,7 +54,7 @@ class Limits(msgspec.Struct, frozen=True):
     per_address: int = 4_000
 
 
-class Surroundings(Protocol):
+class ServerContext(Protocol):
     """What all connections of a server have in common.
 
     Attributes:
@@ -70,7 +70,7 @@ class Surroundings(Protocol):
     trusted: tuple[IPv4Network | IPv6Network, ...]
 
 
-class Asked(NamedTuple):
+class ParsedRequest(NamedTuple):
     """What came: a request or why there is none, and how the connection goes on after it."""
 
     request: Request | RefusedError
@@ -78,7 +78,7 @@ class Asked(NamedTuple):
     is_old: bool
 
 
-class Same:
+class CachedHead:
     """The last request: its head, its length, the size of it all, and what it was parsed to.
 
     Clients mostly send the same head again, and what was found out about it holds again. If the
@@ -127,9 +127,9 @@ class Incoming:
         "waits",
     )
 
-    def __init__(self, around: Surroundings, peer: str, is_secure: bool) -> None:
+    def __init__(self, around: ServerContext, peer: str, is_secure: bool) -> None:
         self._around, self._peer, self._is_secure = around, peer, is_secure
-        self.asked: deque[Asked] = deque()
+        self.asked: deque[ParsedRequest] = deque()
         self.state: State = "idle"
         self.since = around.now
         self.received = 0
@@ -137,7 +137,7 @@ class Incoming:
         self.is_new = True
         self.waits = False
         self._unfed: deque[memoryview] = deque()
-        self.same: Same | None = None
+        self.same: CachedHead | None = None
         self._target = b""
         self._headers: dict[bytes, bytes] = {}
         self._repeated = self._size = self._fed = 0
@@ -177,7 +177,7 @@ class Incoming:
     def refuse(self, refused: RefusedError) -> None:
         """Take nothing more; say why after what was asked before."""
         self.end()
-        self.asked.append(Asked(refused, False, False))
+        self.asked.append(ParsedRequest(refused, False, False))
 
     def end(self) -> None:
         """Take nothing more; what was asked is still to be answered."""
@@ -280,7 +280,7 @@ class Incoming:
         self._body = b""
         self._repeated = self._size = self._fed = self.received = 0
         self.waits = False
-        self.asked.append(Asked(request, keep_alive, is_old))
+        self.asked.append(ParsedRequest(request, keep_alive, is_old))
         if not keep_alive:
             self.end()
 
@@ -294,7 +294,7 @@ class Incoming:
         length = len(data) - len(request.body)
         is_plain = request.headers.keys().isdisjoint(_NOT_KEPT) and request.method != "HEAD"
         if is_plain and data.find(_END) == length - len(_END):
-            self.same = Same(data[:length], len(data), request)
+            self.same = CachedHead(data[:length], len(data), request)
 
     def _feed(self, data: bytes | memoryview) -> None:
         try:
