@@ -14,7 +14,7 @@ from zato_lite.app import App, check, open_app
 from zato_lite.config import Server, Services, Settings, Store
 from zato_lite.deploy.deployer import Deployer
 from zato_lite.http.server import Server as Listening
-from zato_lite.serving import open_server
+from zato_lite.server import open_server
 from zato_lite.testing.clock import ManualClock
 from zato_lite.timetable.calendar import Calendar
 

@@ -16,9 +16,9 @@ from zato_lite.config import Server, Settings, Store
 from zato_lite.http.app import HttpApp
 from zato_lite.http.message import Request
 from zato_lite.http.passwords import new_key
+from zato_lite.server import open_edge
 from zato_lite.service.base import Service
 from zato_lite.service.registry import Entry
-from zato_lite.serving import open_edge
 from zato_lite.testing.app import sandbox
 
 ROLES = ("viewer", "operator", "editor", "admin")

@@ -14,7 +14,7 @@ from zato_lite.http.app import HttpApp
 from zato_lite.http.asgi import AsgiApp, Message
 from zato_lite.http.message import Request
 from zato_lite.http.passwords import new_key
-from zato_lite.serving import application, open_edge
+from zato_lite.server import application, open_edge
 from zato_lite.testing.app import sandbox
 
 BASIC = b"Basic " + b64encode(b"admin.invoke:secret")

@@ -19,9 +19,9 @@ from tests.faults.process import Server as Process
 from zato_lite.clock import SystemClock
 from zato_lite.config import Observe, Server, Settings, Store
 from zato_lite.errors import BadInputError, ConfigError
+from zato_lite.server import open_server
 from zato_lite.service.base import BlockingService, Service
 from zato_lite.service.invoker import Invoker
-from zato_lite.serving import open_server
 from zato_lite.testing.app import Sandbox, sandbox
 from zato_lite.tracing import TracedInvoker, _provider, tracing
 
@@ -284,7 +284,7 @@ async def test_without_being_asked_for_nothing_is_traced_or_even_imported() -> N
     async with sandbox() as plain:
         assert type(plain.app.invoker) is Invoker
 
-    script = "import zato_lite.serving, zato_lite.cli.main, sys; print(*sys.modules)"
+    script = "import zato_lite.server, zato_lite.cli.main, sys; print(*sys.modules)"
     loaded = await asyncio.to_thread(
         subprocess.run, [sys.executable, "-c", script], capture_output=True, check=True
     )

@@ -28,7 +28,7 @@ from zato_lite.http.auth import Authenticator
 from zato_lite.http.events import EventLog
 from zato_lite.http.metrics import Readiness
 from zato_lite.http.passwords import Passwords, new_key
-from zato_lite.observe import readiness, told
+from zato_lite.monitoring import readiness, told
 from zato_lite.scheduler.commands import JobCommands
 from zato_lite.scheduler.scheduler import Scheduler
 from zato_lite.service.invoker import Invoker

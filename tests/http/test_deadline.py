@@ -11,8 +11,8 @@ from zato_lite.errors import BadInputError
 from zato_lite.http.app import HttpApp
 from zato_lite.http.auth import Authenticator
 from zato_lite.http.deadline import time_limit
+from zato_lite.server import open_server
 from zato_lite.service.base import Service
-from zato_lite.serving import open_server
 from zato_lite.testing.app import Sandbox, sandbox
 
 ECHO = "/zato/api/invoke/echo"

@@ -13,8 +13,8 @@ from zato_lite.http.events import Event, EventLog
 from zato_lite.http.message import Request, Response
 from zato_lite.http.passwords import new_key
 from zato_lite.log import RunCapture
+from zato_lite.server import open_edge
 from zato_lite.service.base import Service
-from zato_lite.serving import open_edge
 from zato_lite.testing.app import Sandbox, sandbox
 
 JOB = "zato.scheduler.job"

@@ -10,7 +10,7 @@ import pytest
 from tests.scheduler.conftest import World, world_on
 from tests.store.damage import damage
 from zato_lite.errors import UnavailableError
-from zato_lite.observe import readiness
+from zato_lite.monitoring import readiness
 from zato_lite.scheduler import completer, scheduler
 from zato_lite.store import claim, completion, sqlite
 from zato_lite.store.sqlite import open_store

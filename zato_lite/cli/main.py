@@ -39,17 +39,17 @@ cli.add_command(db)
 @click.option("--workers", type=click.IntRange(1, 64), help="Processes.  [default: 1]")
 def serve(project: Path, workers: int | None, **options: Any) -> None:
     """Host the services of a project, and fire its jobs."""
-    from zato_lite import app, process  # noqa: PLC0415
+    from zato_lite import app, main
 
     settings = app.settings(project, workers=workers, **options)
     if settings.server.workers > 1 and _WORKER not in os.environ:
         sys.exit(_serve_many(settings.server))
-    sys.exit(process.run(project.resolve(), settings))
+    sys.exit(main.run(project.resolve(), settings))
 
 
 def _serve_many(server: Any) -> int:
     """Start processes with these very arguments; they know by the environment what they are."""
-    from zato_lite.cli.workers import serve as serve_many  # noqa: PLC0415
+    from zato_lite.cli.prefork import serve as serve_many  # noqa: PLC0415
 
     if not server.port or server.unix_socket:
         raise ConfigError("[server] workers: they share a port; 0 and unix_socket will not do")

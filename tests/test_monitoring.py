@@ -7,7 +7,7 @@ import pytest
 
 from zato_lite.http.events import Event
 from zato_lite.http.metrics import Sample
-from zato_lite.observe import Sources, metrics
+from zato_lite.monitoring import Sources, metrics
 from zato_lite.scheduler.metrics import MOST_JOBS, OTHERS, RunMetrics
 from zato_lite.service.base import Service
 from zato_lite.store.runs import AttemptResult, ClaimedAttempt

@@ -1,6 +1,6 @@
 from itertools import pairwise
 
-from zato_lite.process import Restarts
+from zato_lite.main import Restarts
 
 
 async def test_restarts_are_counted_and_come_slower_and_slower() -> None:

@@ -22,7 +22,7 @@ from zato_lite.http.metrics import Metrics
 from zato_lite.http.parser import Limits
 from zato_lite.http.passwords import first_admin
 from zato_lite.http.server import Server, Tls, serve
-from zato_lite.observe import Sources, metrics
+from zato_lite.monitoring import Sources, metrics
 
 _OWN = frozenset({"zato", "docs", "metrics", "healthz", "readyz", "openapi.json", "dashboard"})
 """First pieces of the server's own paths."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from zato_lite.serving import collect_soon
+from zato_lite.server import collect_soon
 
 
 class Replaced:

@@ -21,9 +21,9 @@ from zato_lite import config, log
 from zato_lite.app import open_app
 from zato_lite.http.metrics import Sample
 from zato_lite.http.server import must_be_free
+from zato_lite.server import open_server
 from zato_lite.service.containment import contain
 from zato_lite.service.watchdog import Watchdog
-from zato_lite.serving import open_server
 
 _LAST_WORDS_S = 5.0
 
