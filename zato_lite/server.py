@@ -13,7 +13,7 @@ from pathlib import Path
 
 from zato_lite import config
 from zato_lite.app import App, open_app, settings
-from zato_lite.builtin.audited import Change
+from zato_lite.builtin.audited import AuditedService
 from zato_lite.errors import ConfigError
 from zato_lite.http.app import HttpApp
 from zato_lite.http.asgi import AsgiApp, living, mounted, opening
@@ -109,7 +109,7 @@ async def open_edge(
             routes=mounts,
             events=app.events,
             readiness=app.is_ready,
-            self_audited=[e.name for e in app.registry if issubclass(e.cls, Change)],
+            self_audited=[e.name for e in app.registry if issubclass(e.cls, AuditedService)],
             time_limit=server.request_timeout or None,
             metrics=[metrics(figures), *more],
         )

@@ -450,12 +450,12 @@ async def test_a_store_that_fails_is_asked_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scheduler, "RETRY_S", 0.01)
-    claim, failures = claim.claim, iter([ValueError("a defect"), UnavailableError("full")])
+    real_claim, failures = claim.claim, iter([ValueError("a defect"), UnavailableError("full")])
 
     def fragile(*values: Any, **options: Any) -> Any:
         if (error := next(failures, None)) is not None:
             raise error
-        return claim(*values, **options)
+        return real_claim(*values, **options)
 
     monkeypatch.setattr(claim, "claim", fragile)
     job_id = await world.create(trigger=world.once(1))
@@ -483,7 +483,7 @@ async def test_outcomes_wait_for_a_store_that_is_full(
             raise error
         return complete_all(*values)
 
-    monkeypatch.setattr(completion, "settle_all", fragile)
+    monkeypatch.setattr(completion, "complete_all", fragile)
     job_id = await world.create(trigger=world.once(1))
 
     await world.go(1)

@@ -26,13 +26,13 @@ async def test_a_claim_that_fails_makes_not_ready_and_is_told_seldom(
     world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(scheduler, "RETRY_S", 0.001)
-    claim, attempts, is_away = claim.claim, list[int](), True
+    real_claim, attempts, is_away = claim.claim, list[int](), True
 
     def fragile(*values: Any, **options: Any) -> Any:
         if is_away:
             attempts.append(1)
             raise UnavailableError("the store cannot do it: disk image is malformed")
-        return claim(*values, **options)
+        return real_claim(*values, **options)
 
     monkeypatch.setattr(claim, "claim", fragile)
     is_ready = readiness(world.scheduler, lambda: "", wanted=True)
@@ -72,7 +72,7 @@ async def test_outcomes_that_cannot_be_kept_make_not_ready_and_are_told_seldom(
             raise UnavailableError("full")
         return complete_all(*values)
 
-    monkeypatch.setattr(completion, "settle_all", fragile)
+    monkeypatch.setattr(completion, "complete_all", fragile)
     job_id = await world.create(trigger=world.once(1))
     await world.go(1)
 

@@ -39,12 +39,13 @@ cli.add_command(db)
 @click.option("--workers", type=click.IntRange(1, 64), help="Processes.  [default: 1]")
 def serve(project: Path, workers: int | None, **options: Any) -> None:
     """Host the services of a project, and fire its jobs."""
-    from zato_lite import app, main
+    from zato_lite import app  # noqa: PLC0415 - keeps --help quick
+    from zato_lite import main as server_main  # noqa: PLC0415
 
     settings = app.settings(project, workers=workers, **options)
     if settings.server.workers > 1 and _WORKER not in os.environ:
         sys.exit(_serve_many(settings.server))
-    sys.exit(main.run(project.resolve(), settings))
+    sys.exit(server_main.run(project.resolve(), settings))
 
 
 def _serve_many(server: Any) -> int:

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Deployment of service files: import, swap, remove, and watch for changes."""

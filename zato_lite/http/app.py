@@ -356,7 +356,7 @@ class HttpApp:
         _log.error("request failed", exc_info=error, extra={"cid": cid, "path": request.path})
         return error_response(error, cid)
 
-    async def _find(self, request: Request) -> "_Known | Response":
+    async def _find(self, request: Request) -> "CachedRequest | Response":
         """Which service is meant and who calls it; or what else is to be answered."""
         host = request.headers.get(b"host", b"")
         if not (self._hosts.get(host) or self._is_served(host)):
@@ -380,7 +380,7 @@ class HttpApp:
 
     async def _admit_to(
         self, service: str, request: Request, params: Mapping[str, str], route: str = ""
-    ) -> "_Known":
+    ) -> "CachedRequest":
         admitted = await self.admit(request)
         if not admitted.may_invoke(service):
             raise ForbiddenError(f"{admitted.caller.name} may not invoke `{service}`")
@@ -395,7 +395,7 @@ class HttpApp:
         params: Mapping[str, str],
         admitted: CallerRights,
         route: str = "",
-    ) -> "_Known":
+    ) -> "CachedRequest":
         query = query_of(request.query) if request.query else {}
         context = context_of(request, query, params, route)
         timeout = time_limit(request.headers, self._time_limit)

@@ -14,7 +14,7 @@ from zato_lite.scheduler.metrics import RunMetrics
 from zato_lite.scheduler.node import Node
 from zato_lite.store import completion, recovery
 from zato_lite.store.completion import CompletionResult
-from zato_lite.store.jobs import NOBODY, Begun
+from zato_lite.store.jobs import NOBODY, OpenRun
 from zato_lite.store.ports import Database
 from zato_lite.store.runs import AttemptResult, ClaimedAttempt
 from zato_lite.timetable.outcome import NextStep
@@ -202,12 +202,12 @@ class Completer:
             except UnavailableError:
                 await asyncio.sleep(RETRY_S)
 
-    def begun(self, job_ids: Collection[int] | None) -> Begun:
+    def begun(self, job_ids: Collection[int] | None) -> OpenRun:
         """Which runs of these jobs, or of all, have begun here; for as long as they are held."""
         fires = [flight.fire for flight in self._runway.flights.values()]
         fires += [ended.fire for ended in self._done]
         begun = (fire.run_id for fire in fires if job_ids is None or fire.job_id in job_ids)
-        return Begun(self._node.id, frozenset(begun))
+        return OpenRun(self._node.id, frozenset(begun))
 
     async def rest(self) -> None:
         """Wait until no run is in flight here, and all that ended is kept."""

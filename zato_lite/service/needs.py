@@ -14,7 +14,7 @@ class Provider(Protocol):
 
 
 class Needs(Generic[T]):
-    """A descriptor: ``jobs = needs(Jobs)`` makes ``self.jobs`` the application's ``JobCommands``."""
+    """A descriptor: ``jobs = needs(JobCommands)`` gives services the application's instance."""
 
     def __init__(self, protocol: type[T]) -> None:
         self.protocol = protocol
