@@ -1,0 +1,51 @@
+"""Sentences of the package and names of tests keep to the language rule of CONTRIBUTING."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.language import bad_names, mistakes
+
+ROOT = Path(__file__).parent.parent
+PENDING = {
+    "zato_lite/builtin",
+    "zato_lite/cli",
+    "zato_lite/deploy",
+    "zato_lite/http",
+    "zato_lite/scheduler",
+    "zato_lite/service",
+    "zato_lite/store",
+    "zato_lite/testing",
+    "zato_lite/timetable",
+    "zato_lite/zato",
+    "zato_lite/*.py",
+    "tests/builtin",
+    "tests/deploy",
+    "tests/e2e",
+    "tests/faults",
+    "tests/http",
+    "tests/scheduler",
+    "tests/service",
+    "tests/store",
+    "tests/timetable",
+    "tests/zato",
+    "tests/*.py",
+}
+"""Places that do not keep to the rule yet."""
+
+
+def _is_pending(path: Path) -> bool:
+    place = path.relative_to(ROOT).parts
+    return "/".join(place[:2]) in PENDING or (len(place) == 2 and f"{place[0]}/*.py" in PENDING)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "zato_lite").rglob("*.py")), ids=str)
+def test_sentences_are_plain(path: Path) -> None:
+    if not _is_pending(path):
+        assert list(mistakes(path)) == []
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tests").rglob("test_*.py")), ids=str)
+def test_names_of_tests_are_plain(path: Path) -> None:
+    if not _is_pending(path):
+        assert list(bad_names(path)) == []
