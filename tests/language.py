@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 OPENINGS = re.compile(r"(What|Whether|Whoever|How|Who|Whose|Those|Where|Which|That)\b")
@@ -34,9 +35,9 @@ def mistakes(path: Path) -> Iterator[str]:
 def bad_names(path: Path) -> Iterator[str]:
     """Yield the tests whose names use words that the rule forbids."""
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        is_function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        if is_function and (found := NAMES.search(node.name)):
-            yield f"{path}:{node.lineno}: {node.name} says {found[1]!r}"
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            if found := NAMES.search(node.name):
+                yield f"{path}:{node.lineno}: {node.name} says {found[1]!r}"
 
 
 def _sentences(tree: ast.Module) -> Iterator[tuple[int, str, str]]:
@@ -50,7 +51,7 @@ def _sentences(tree: ast.Module) -> Iterator[tuple[int, str, str]]:
 
 
 def _of_constants(body: list[ast.stmt]) -> Iterator[tuple[int, str, str]]:
-    for before, after in zip(body, body[1:], strict=False):
+    for before, after in pairwise(body):
         if isinstance(before, ast.Assign | ast.AnnAssign) and isinstance(after, ast.Expr):
             yield from ((after.lineno, "docstring", text) for text in _texts(after.value))
 
