@@ -35,9 +35,9 @@ def mistakes(path: Path) -> Iterator[str]:
 def bad_names(path: Path) -> Iterator[str]:
     """Yield the tests whose names use words that the rule forbids."""
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            if found := NAMES.search(node.name):
-                yield f"{path}:{node.lineno}: {node.name} says {found[1]!r}"
+        is_function = ast.FunctionDef | ast.AsyncFunctionDef
+        if isinstance(node, is_function) and (found := NAMES.search(node.name)):
+            yield f"{path}:{node.lineno}: {node.name} says {found[1]!r}"
 
 
 def _sentences(tree: ast.Module) -> Iterator[tuple[int, str, str]]:
