@@ -112,10 +112,17 @@ def test_jobs_beyond_some_are_counted_together() -> None:
     for number in range(MOST_JOBS + 2):
         trigger = OneTime(start=0)
         job = Job(name=f"job {number}", service="s", trigger=trigger)
-        fire = ClaimedAttempt(
-            run_id=1, job_id=1, number=1, slot=0, at=0, token=1, job=job, started_at=1_000
+        attempt = ClaimedAttempt(
+            run_id=1,
+            job_id=1,
+            run_number=1,
+            slot=0,
+            start_at=0,
+            token=1,
+            job=job,
+            started_at=1_000,
         )
-        tally.add([AttemptResult(fire, NextStep("ok"), "ok", 61_001_000)])
+        tally.add([AttemptResult(attempt, NextStep("ok"), "ok", 61_001_000)])
 
     assert len(tally.jobs) == MOST_JOBS + 1
     assert tally.jobs[OTHERS].outcomes == {"ok": 2}

@@ -11,8 +11,8 @@ from zato_lite.errors import UnavailableError
 from zato_lite.scheduler import completer, scheduler
 from zato_lite.service.message import Invocation
 from zato_lite.store import claim, completion
-from zato_lite.store.sql import execute
 from zato_lite.store.sqlite import SqliteStore, open_store
+from zato_lite.store.statements import execute
 from zato_lite.testing.clock import ManualClock
 from zato_lite.timetable.job import SECOND
 
@@ -299,9 +299,9 @@ async def test_what_is_cancelled_before_its_first_step_is_made_again(world: Worl
     world.scheduler._runway._steps.stop()  # each run has a task of its own, as within other tasks
     launch = world.scheduler._runway._launch
 
-    def launch_and_cancel(fire: Any) -> None:
+    def launch_and_cancel(attempt: Any) -> None:
         world.scheduler._runway._launch = launch  # type: ignore[method-assign]
-        launch(fire)
+        launch(attempt)
         cancel_all()
 
     world.scheduler._runway._launch = launch_and_cancel  # type: ignore[method-assign]
@@ -476,14 +476,17 @@ async def test_outcomes_wait_for_a_store_that_is_full(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(completer, "RETRY_S", 0.01)
-    complete_all, failures = completion.complete_all, iter([UnavailableError("full")] * 3)
+    complete_attempts, failures = (
+        completion.complete_attempts,
+        iter([UnavailableError("full")] * 3),
+    )
 
     def fragile(*values: Any) -> Any:
         if (error := next(failures, None)) is not None:
             raise error
-        return complete_all(*values)
+        return complete_attempts(*values)
 
-    monkeypatch.setattr(completion, "complete_all", fragile)
+    monkeypatch.setattr(completion, "complete_attempts", fragile)
     job_id = await world.create(trigger=world.once(1))
 
     await world.go(1)

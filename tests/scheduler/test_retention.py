@@ -8,7 +8,7 @@ from zato_lite.service.message import Invocation
 from zato_lite.store import retention
 from zato_lite.store.accounts import Accounts
 from zato_lite.store.ports import Connection
-from zato_lite.store.sql import one
+from zato_lite.store.statements import fetch_value
 
 DAY = 86_400
 
@@ -49,7 +49,7 @@ async def test_a_one_time_job_goes_with_its_run_and_leaves_nothing(world: World)
     rows, _ = await world.jobs.list()
     assert [row.id for row in rows] == [other]
     assert await world.runs(job_id) == []
-    kept = await world.store.read(lambda c: one(c, "SELECT count(*) FROM job"))
+    kept = await world.store.read(lambda c: fetch_value(c, "SELECT count(*) FROM job"))
     assert kept == 1
 
 
@@ -62,7 +62,7 @@ async def test_a_deleted_job_is_purged_when_its_history_is(world: World) -> None
     await world.go(8 * DAY)
     await tidy(world)
 
-    assert await world.store.read(lambda c: one(c, "SELECT count(*) FROM job")) == 0
+    assert await world.store.read(lambda c: fetch_value(c, "SELECT count(*) FROM job")) == 0
 
 
 async def test_what_is_in_flight_is_kept(world: World) -> None:
@@ -96,8 +96,8 @@ async def test_the_lines_of_all_attempts_go_with_their_run(world: World) -> None
 def _kept(connection: Connection) -> tuple[int, int]:
     """How many attempts before the latest have lines, and how many runs."""
     return (
-        one(connection, "SELECT count(lines) FROM attempt"),
-        one(connection, "SELECT count(*) FROM run_log"),
+        fetch_value(connection, "SELECT count(lines) FROM attempt"),
+        fetch_value(connection, "SELECT count(*) FROM run_log"),
     )
 
 

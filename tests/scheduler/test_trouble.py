@@ -64,15 +64,15 @@ async def test_outcomes_that_cannot_be_kept_make_not_ready_and_are_told_seldom(
     world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(completer, "RETRY_S", 0.001)
-    complete_all, attempts, is_away = completion.complete_all, list[int](), True
+    complete_attempts, attempts, is_away = completion.complete_attempts, list[int](), True
 
     def fragile(*values: Any) -> Any:
         if is_away:
             attempts.append(1)
             raise UnavailableError("full")
-        return complete_all(*values)
+        return complete_attempts(*values)
 
-    monkeypatch.setattr(completion, "complete_all", fragile)
+    monkeypatch.setattr(completion, "complete_attempts", fragile)
     job_id = await world.create(trigger=world.once(1))
     await world.go(1)
 

@@ -12,8 +12,8 @@ from zato_lite.store import history, nodes
 from zato_lite.store.migrate import migrations
 from zato_lite.store.ports import Connection, Database
 from zato_lite.store.rows import EarlierLines
-from zato_lite.store.sql import execute, one, write_rows
 from zato_lite.store.sqlite import SqliteStore, open_store
+from zato_lite.store.statements import execute, fetch_value, write_rows
 
 
 def put(connection: Connection, name: str) -> None:
@@ -61,9 +61,9 @@ async def test_a_lone_one_that_fails_leaves_no_trace(database: Database) -> None
 
 async def test_a_broken_statement_is_told_in_our_words(database: Database) -> None:
     with pytest.raises(UnavailableError, match="the store cannot do it"):
-        await database.read(lambda c: one(c, "SELECT nothing"))
+        await database.read(lambda c: fetch_value(c, "SELECT nothing"))
     with pytest.raises(UnavailableError, match="the store cannot do it"):
-        await database.write(lambda c: one(c, "SELECT nothing"))
+        await database.write(lambda c: fetch_value(c, "SELECT nothing"))
 
 
 async def test_operations_take_effect_in_the_order_in_which_they_came(database: Database) -> None:
@@ -189,7 +189,7 @@ async def test_a_process_that_lives_holds_its_lock(tmp_path: Path) -> None:
         open_store(tmp_path / "z.db", SystemClock()) as one_store,
         open_store(tmp_path / "z.db", SystemClock()) as other,
     ):
-        one_store.locks.take(1)
+        one_store.locks.acquire(1)
         before = other.locks.alive([1, 2])
         one_store.locks.release(1)
 
@@ -198,6 +198,6 @@ async def test_a_process_that_lives_holds_its_lock(tmp_path: Path) -> None:
 
 
 async def test_numbers_are_never_used_twice(database: Database) -> None:
-    numbers = [await database.write(nodes.number) for _ in range(3)]
+    numbers = [await database.write(nodes.new_node_id) for _ in range(3)]
 
     assert numbers == [1, 2, 3]

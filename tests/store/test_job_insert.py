@@ -76,12 +76,12 @@ async def test_many_of_which_each_is_different_are_kept(database: Database) -> N
 async def test_jobs_with_times_of_their_own_are_due_at_them(database: Database) -> None:
     many = [job(f"n{n}", trigger=OneTime(start=NOW + n * SECOND)) for n in range(COUNT)]
 
-    group = job_insert.Group(many, [job_insert.ready(many)])
-    created = await database.write(lambda c: job_insert.create(c, [group], NOW))
+    group = job_insert.JobGroup(many, [job_insert.prepare(many)])
+    created = await database.write(lambda c: job_insert.insert_jobs(c, [group], NOW))
 
     rows = await kept(database)
     assert [row["next_at"] for row in rows] == [NOW + n * SECOND for n in range(COUNT)]
-    assert created.soonest == NOW
+    assert created.next_due == NOW
 
 
 @pytest.mark.parametrize("place", [0, 40, COUNT - 1])
@@ -117,7 +117,7 @@ def test_what_no_file_can_hold_is_refused_before_it_is_written() -> None:
     many = [job(f"n{n}", extra="\udce9" if n == COUNT // 2 else None) for n in range(COUNT)]
 
     with pytest.raises(BadInputError, match="half a character"):
-        job_insert.ready(many)
+        job_insert.prepare(many)
 
 
 async def test_a_store_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) -> None:
@@ -130,8 +130,8 @@ async def test_a_store_of_the_first_schema_is_brought_up_to_date(tmp_path: Path)
     _make_first_schema(path, written)
 
     async with open_store(path, SystemClock()) as store:
-        declared = await store.read(jobs.declared)
-        watched = await store.read(jobs.watched)
+        declared = await store.read(jobs.list_declared)
+        watched = await store.read(jobs.list_watched)
 
     assert [row.job.name for row in declared] == ["declared"]
     assert [each.row.job.name for each in watched] == ["watched"]
@@ -143,11 +143,11 @@ async def test_an_edit_makes_a_job_watched_and_unwatched(database: Database) -> 
     await database.write(
         lambda c: jobs.edit(c, 1, lambda _: job("x", alert_after_intervals=3), NOW)
     )
-    watched = await database.read(jobs.watched)
+    watched = await database.read(jobs.list_watched)
     await database.write(lambda c: jobs.edit(c, 1, lambda _: job("x"), NOW))
 
     assert [each.row.job.name for each in watched] == ["x"]
-    assert await database.read(jobs.watched) == []
+    assert await database.read(jobs.list_watched) == []
 
 
 def job(name: str, *, trigger: Trigger = HOURLY, service: str = "a.b", **more: Any) -> Job:
@@ -163,13 +163,13 @@ async def _answers(
     database: Database, groups: Sequence[Sequence[Job]]
 ) -> list[list[int] | ZatoLiteError]:
     wanted = [
-        job_insert.Group(group, [job_insert.ready(group)] if len(group) > 1 else ())
+        job_insert.JobGroup(group, [job_insert.prepare(group)] if len(group) > 1 else ())
         for group in groups
     ]
 
     def work(connection: Connection) -> list[list[int] | ZatoLiteError]:
         jobs.save_calendar(connection, Calendar(name="holidays", dates=(date(2027, 1, 15),)))
-        return job_insert.create(connection, wanted, NOW).answers
+        return job_insert.insert_jobs(connection, wanted, NOW).results
 
     return await database.write(work)
 

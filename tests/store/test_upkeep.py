@@ -15,8 +15,8 @@ from zato_lite.errors import BadInputError, ConflictError, StoreError, Unavailab
 from zato_lite.store import connection as connections
 from zato_lite.store import sqlite
 from zato_lite.store.backup import Backups
-from zato_lite.store.sql import execute, one
 from zato_lite.store.sqlite import SqliteStore, open_store
+from zato_lite.store.statements import execute, fetch_value
 from zato_lite.store.upkeep import check_file, copy_file, restore_file
 from zato_lite.testing.clock import ManualClock
 
@@ -30,7 +30,7 @@ async def made(path: Path, *settings: str) -> Path:
     return path
 
 
-def listed(folder: Path) -> list[str]:
+def json_list(folder: Path) -> list[str]:
     return sorted(it.name for it in folder.iterdir())
 
 
@@ -134,7 +134,7 @@ async def test_damage_that_an_operation_comes_upon_is_known_from_then_on(
     async with open_store(path, SystemClock()) as store:
         for _ in range(3):
             with pytest.raises(UnavailableError, match="malformed"):
-                await store.read(lambda c: one(c, "SELECT count(lines) FROM run_log"))
+                await store.read(lambda c: fetch_value(c, "SELECT count(lines) FROM run_log"))
             with pytest.raises(UnavailableError, match="malformed"):
                 await store.write(lambda c: execute(c, "DELETE FROM run_log"))
 
@@ -203,7 +203,7 @@ async def test_backups_stay_in_their_folder_and_the_oldest_of_their_own_go(
             clock.advance(seconds=1)
             made_up.append(await backups.make(keep=2))
 
-    assert listed(folder) == ["before-upgrade.db", *(each.name for each in made_up[2:])]
+    assert json_list(folder) == ["before-upgrade.db", *(each.name for each in made_up[2:])]
 
 
 # Restoring
@@ -269,7 +269,7 @@ async def test_no_store_is_restored_under_a_program_that_has_it_open(tmp_path: P
 
     other.close()
     assert not (tmp_path / ASIDE).exists()
-    assert listed(tmp_path) == ["copy.db", "z.db", "z.db-open"]
+    assert json_list(tmp_path) == ["copy.db", "z.db", "z.db-open"]
 
 
 async def test_no_server_opens_a_store_that_is_being_restored(
@@ -325,4 +325,4 @@ async def test_a_backup_that_is_not_sound_is_refused_and_nothing_is_changed(
 
     assert path.read_bytes() == before
     assert not (tmp_path / ASIDE).exists()
-    assert "z.db.restoring" not in listed(tmp_path)
+    assert "z.db.restoring" not in json_list(tmp_path)

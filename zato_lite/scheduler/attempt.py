@@ -13,7 +13,7 @@ from zato_lite.clock import to_datetime
 from zato_lite.redaction import redacted
 from zato_lite.service.message import Invocation, JobContext, Outcome
 from zato_lite.service.payload import payload_of
-from zato_lite.store.jobs import kind_of
+from zato_lite.store.jobs import job_type
 from zato_lite.store.rows import LogLine
 from zato_lite.store.runs import AttemptResult, ClaimedAttempt
 from zato_lite.timetable.job import Instant
@@ -46,7 +46,7 @@ class RunningAttempt(msgspec.Struct, gc=False):
         verdict: why it was cancelled; None if it was not.
     """
 
-    fire: ClaimedAttempt
+    attempt: ClaimedAttempt
     lines: list[LogLine] | None = None
     task: Task[None] | None = None
     timer: TimerHandle | None = None
@@ -57,22 +57,22 @@ class RunningAttempt(msgspec.Struct, gc=False):
     @property
     def timeout_ms(self) -> int:
         """Milliseconds that the attempt may take."""
-        return self.fire.job.max_execution_time_ms or DEFAULT_TIMEOUT_MS
+        return self.attempt.job.max_execution_time_ms or DEFAULT_TIMEOUT_MS
 
     def invocation(self) -> Invocation:
         """What the service is to be invoked with."""
-        fire = self.fire
-        job = fire.job
+        attempt = self.attempt
+        job = attempt.job
         extra = job.extra
         return Invocation(
             job.service,
             payload_of(extra) if extra else None,
             raw=extra,
-            cid=fire.cid,
-            channel="async" if fire.kind == "async" else "scheduler",
-            job=context_of(fire) if fire.job_id else None,
+            cid=attempt.cid,
+            channel="async" if attempt.kind == "async" else "scheduler",
+            job=context_of(attempt) if attempt.job_id else None,
             sink=self.keep,
-            until=fire.started_at + self.timeout_ms * 1000,
+            until=attempt.started_at + self.timeout_ms * 1000,
         )
 
     def keep(self, record: logging.LogRecord) -> None:
@@ -87,7 +87,7 @@ class RunningAttempt(msgspec.Struct, gc=False):
 
     @property
     def _most_lines(self) -> int:
-        return MOST_LINES if self.fire.attempt <= FIRST_ATTEMPTS else FEWER_LINES
+        return MOST_LINES if self.attempt.attempt_number <= FIRST_ATTEMPTS else FEWER_LINES
 
     def stop(self, verdict: Verdict) -> None:
         """Cancel the service; whatever it says from now on comes too late."""
@@ -98,26 +98,28 @@ class RunningAttempt(msgspec.Struct, gc=False):
 
     def ended(self, outcome: Outcome | None, now: int) -> AttemptResult:
         """What came of the attempt; ``None`` is the outcome of one that was cut off."""
-        fire = self.fire
+        attempt = self.attempt
         word, error, result = self._told(outcome)
         if self.verdict == "stopped":
-            fire.stops += 1
-            settled = cut_off(fire.job, now)
+            attempt.shutdowns += 1
+            settled = cut_off(attempt.job, now)
         else:
             settled = next_step(
-                fire.job,
+                attempt.job,
                 word,
-                fire.tries,
-                fire.crashes,
+                attempt.counted_attempts,
+                attempt.crashes,
                 0,
                 now,
-                job_id=fire.job_id,
-                slot=fire.slot,
+                job_id=attempt.job_id,
+                slot=attempt.slot,
             )
         if settled.is_quarantined:
-            error = f"quarantined after {fire.crashes} times: {error}"
-        cid = fire.cid if outcome is None else outcome.cid
-        return AttemptResult(fire, settled, word, now, error, result, self._kept_lines(now), cid)
+            error = f"quarantined after {attempt.crashes} times: {error}"
+        cid = attempt.cid if outcome is None else outcome.cid
+        return AttemptResult(
+            attempt, settled, word, now, error, result, self._kept_lines(now), cid
+        )
 
     def _told(self, outcome: Outcome | None) -> tuple[AttemptOutcome, str | None, str | None]:
         if self.verdict == "timeout":
@@ -125,7 +127,7 @@ class RunningAttempt(msgspec.Struct, gc=False):
         if self.verdict is not None:
             return "cancelled", STOPPED if self.verdict == "stopped" else None, None
         if outcome is None:
-            self.fire.crashes += 1
+            self.attempt.crashes += 1
             return "lost", CUT_OFF, None
         if outcome.error is not None:
             word: AttemptOutcome = "timeout" if outcome.is_timeout else "error"
@@ -143,17 +145,17 @@ class RunningAttempt(msgspec.Struct, gc=False):
         return msgspec.json.encode(self.lines).decode()
 
 
-def context_of(fire: ClaimedAttempt) -> JobContext:
+def context_of(attempt: ClaimedAttempt) -> JobContext:
     """What the service is told of the job and the run."""
     return JobContext(
-        fire.job_id,
-        fire.job.name,
-        fire.number,
-        fire.run_id,
-        _moment(fire.slot),
-        fire.attempt,
-        fire.token,
-        kind_of(fire.job),
+        attempt.job_id,
+        attempt.job.name,
+        attempt.run_number,
+        attempt.run_id,
+        _moment(attempt.slot),
+        attempt.attempt_number,
+        attempt.token,
+        job_type(attempt.job),
     )
 
 

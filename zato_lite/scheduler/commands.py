@@ -15,8 +15,8 @@ from zato_lite.errors import BadInputError, ZatoLiteError
 from zato_lite.scheduler.history import RunHistory
 from zato_lite.scheduler.scheduler import Scheduler
 from zato_lite.store import claim, enqueue, job_insert, jobs, nodes, pauses
-from zato_lite.store.job_insert import Created, Group
-from zato_lite.store.jobs import OpenRun
+from zato_lite.store.job_insert import InsertResult, JobGroup
+from zato_lite.store.jobs import StartedRuns
 from zato_lite.store.ports import Connection, Database
 from zato_lite.store.rows import (
     JobRow,
@@ -26,7 +26,7 @@ from zato_lite.store.rows import (
     WatchedRow,
 )
 from zato_lite.store.runs import ClaimedAttempt
-from zato_lite.store.sql import in_parts
+from zato_lite.store.statements import batches
 from zato_lite.timetable.calendar import Calendar
 from zato_lite.timetable.job import Instant, Job
 from zato_lite.timetable.trigger import slots_between
@@ -40,7 +40,7 @@ MANY = 100
 
 _Fires = list[ClaimedAttempt]
 _Rows = list[JobRow]
-_Creation = tuple[Group, "asyncio.Future[Sequence[int]]"]
+_Creation = tuple[JobGroup, "asyncio.Future[Sequence[int]]"]
 
 
 class Applied(NamedTuple):
@@ -66,7 +66,7 @@ class JobCommands(RunHistory):
             BadInputError: a text of a definition is none that can be kept.
             JobExistsError: a name is taken, or given twice.
         """
-        group = Group(new) if len(new) < MANY else await _ready(new)
+        group = JobGroup(new) if len(new) < MANY else await _ready(new)
         future: asyncio.Future[Sequence[int]] = asyncio.get_running_loop().create_future()
         if not self._creations:
             asyncio.get_running_loop().call_soon(self._create_together)
@@ -99,13 +99,13 @@ class JobCommands(RunHistory):
         now = self._clock.now()
 
         def work(
-            connection: Connection, begun: OpenRun
-        ) -> tuple[Sequence[int], Sequence[jobs.Edited]]:
+            connection: Connection, begun: StartedRuns
+        ) -> tuple[Sequence[int], Sequence[jobs.EditResult]]:
             edited = [
                 jobs.edit(connection, job_id, _always(job), now, begun)
                 for job_id, job in edits.items()
             ]
-            return _or_raise(job_insert.create(connection, [group], now).answers[0]), edited
+            return _or_raise(job_insert.insert_jobs(connection, [group], now).results[0]), edited
 
         created, _ = await self._scheduler.change(
             list(edits), work, lambda result: _revoked(result[1])
@@ -143,9 +143,9 @@ class JobCommands(RunHistory):
 
         def work(connection: Connection) -> _Fires:
             job = jobs.get(connection, job_id).job
-            return enqueue.start(connection, job_id, job, now, node)
+            return enqueue.enqueue_runs(connection, job_id, job, now, node)
 
-        return (await self._start(work))[0].number
+        return (await self._start(work))[0].run_number
 
     async def cancel_run(self, job_id: int, number: int) -> bool:
         """Cancel a run in flight or in waiting; whether there was one."""
@@ -156,7 +156,7 @@ class JobCommands(RunHistory):
             return True
         now = self._clock.now()
         closed = await self._database.write(
-            lambda c: enqueue.cancel_waiting(c, job_id, number, now)
+            lambda c: enqueue.cancel_unstarted(c, job_id, number, now)
         )
         return bool(closed)
 
@@ -168,8 +168,8 @@ class JobCommands(RunHistory):
             ConflictError: it is in flight.
         """
         now, node = self._clock.now(), self._scheduler.node
-        fires = await self._start(lambda c: enqueue.retry(c, job_id, number, now, node))
-        return fires[0].number
+        attempts = await self._start(lambda c: enqueue.enqueue_retry(c, job_id, number, now, node))
+        return attempts[0].run_number
 
     async def backfill(self, job_id: int, first: Instant, last: Instant) -> Sequence[int]:
         """Run each slot of [first, last] once, one after another; the numbers of these runs.
@@ -186,17 +186,17 @@ class JobCommands(RunHistory):
                 raise BadInputError(f"there are more than {MOST_BACKFILLED} slots in this time")
             if not slots:
                 return []
-            return enqueue.start(
+            return enqueue.enqueue_runs(
                 connection, job_id, job, now, node, kind="backfill", slots=slots, one_by_one=True
             )
 
-        return [fire.number for fire in await self._start(work)]
+        return [attempt.run_number for attempt in await self._start(work)]
 
     async def invoke_async(self, job: Job, cid: str = "") -> int:
         """Run a service once, durably, by a definition that is no job; the run's id."""
         now, node = self._clock.now(), self._scheduler.node
-        fires = await self._start(lambda c: [enqueue.start_call(c, job, now, node, cid=cid)])
-        return fires[0].run_id
+        attempts = await self._start(lambda c: [enqueue.enqueue_call(c, job, now, node, cid=cid)])
+        return attempts[0].run_id
 
     # Jobs
 
@@ -235,19 +235,19 @@ class JobCommands(RunHistory):
 
     async def named(self, names: Collection[str]) -> Sequence[JobRow]:
         """The jobs there are of these names."""
-        return await self._database.read(lambda c: jobs.named(c, names))
+        return await self._database.read(lambda c: jobs.get_by_names(c, names))
 
     async def declared(self) -> Sequence[JobRow]:
         """The jobs that services' classes declare, or did."""
-        return await self._database.read(jobs.declared)
+        return await self._database.read(jobs.list_declared)
 
     async def watched(self) -> Sequence[WatchedRow]:
         """The jobs that raise an alert when they are silent."""
-        return await self._database.read(jobs.watched)
+        return await self._database.read(jobs.list_watched)
 
     async def keep_marks(self, marks: Mapping[int, SilenceMark]) -> None:
         """Remember how far jobs' silences have been looked at."""
-        await self._database.write(lambda c: jobs.keep_marks(c, marks))
+        await self._database.write(lambda c: jobs.save_silence_marks(c, marks))
 
     # Calendars
 
@@ -269,7 +269,7 @@ class JobCommands(RunHistory):
 
     async def calendars(self) -> Mapping[str, bytes]:
         """All calendars by name."""
-        found = await self._database.read(jobs.calendars)
+        found = await self._database.read(jobs.get_calendars)
         return {name: msgspec.json.encode(calendar) for name, calendar in found.items()}
 
     # The scheduler as a whole
@@ -290,11 +290,11 @@ class JobCommands(RunHistory):
 
     async def paused(self) -> Pause | None:
         """The pause of the whole scheduler, if there is one."""
-        return await self._database.read(pauses.current)
+        return await self._database.read(pauses.get_pause)
 
     async def nodes(self) -> Sequence[NodeRow]:
         """The processes that run jobs."""
-        return await self._database.read(nodes.known)
+        return await self._database.read(nodes.list_nodes)
 
     # Helpers
 
@@ -303,20 +303,20 @@ class JobCommands(RunHistory):
         creations, self._creations = self._creations, []
         now = self._clock.now()
 
-        def created(done: Created | None, error: BaseException | None) -> None:
+        def created(done: InsertResult | None, error: BaseException | None) -> None:
             for place, (_, future) in enumerate(creations):
-                _answer(future, error if done is None else done.answers[place])
-            if done is not None and done.soonest is not None:
-                self._scheduler.changed(done.soonest)
+                _answer(future, error if done is None else done.results[place])
+            if done is not None and done.next_due is not None:
+                self._scheduler.changed(done.next_due)
 
         self._database.submit(
-            lambda c: job_insert.create(c, [group for group, _ in creations], now), created
+            lambda c: job_insert.insert_jobs(c, [group for group, _ in creations], now), created
         )
 
     async def _edit(self, changes: Mapping[int, Change]) -> _Rows:
         now = self._clock.now()
 
-        def work(connection: Connection, begun: OpenRun) -> Sequence[jobs.Edited]:
+        def work(connection: Connection, begun: StartedRuns) -> Sequence[jobs.EditResult]:
             return [
                 jobs.edit(connection, job, change, now, begun) for job, change in changes.items()
             ]
@@ -331,13 +331,13 @@ class JobCommands(RunHistory):
         return await self._scheduler.carry(work, self._scheduler.accept)
 
 
-async def _ready(new: Sequence[Job]) -> Group:
+async def _ready(new: Sequence[Job]) -> JobGroup:
     """The jobs as they will be kept; between the parts of many, others have their turn."""
     parts = []
-    for some in in_parts(new, job_insert.PART):
-        parts.append(job_insert.ready(some))
+    for some in batches(new, job_insert.BATCH_SIZE):
+        parts.append(job_insert.prepare(some))
         await asyncio.sleep(0)
-    return Group(new, parts)
+    return JobGroup(new, parts)
 
 
 def _answer(
@@ -355,7 +355,7 @@ def _always(job: Job) -> Change:
     return lambda _: job
 
 
-def _revoked(edited: Sequence[jobs.Edited]) -> set[int]:
+def _revoked(edited: Sequence[jobs.EditResult]) -> set[int]:
     return {run_id for each in edited for run_id in each.revoked}
 
 

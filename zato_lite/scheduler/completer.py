@@ -14,7 +14,7 @@ from zato_lite.scheduler.metrics import RunMetrics
 from zato_lite.scheduler.node import Node
 from zato_lite.store import completion, recovery
 from zato_lite.store.completion import CompletionResult
-from zato_lite.store.jobs import NOBODY, OpenRun
+from zato_lite.store.jobs import NO_STARTED_RUNS, StartedRuns
 from zato_lite.store.ports import Database
 from zato_lite.store.runs import AttemptResult, ClaimedAttempt
 from zato_lite.timetable.outcome import NextStep
@@ -84,8 +84,8 @@ class Completer:
         self._done.append(ended)
         if (
             ended.outcome != "ok"  # somebody, or something else, waits for it
-            or ended.settled.callbacks
-            or ended.fire.kind != "scheduled"
+            or ended.next_step.callbacks
+            or ended.attempt.kind != "scheduled"
             or self._node.others  # they would take it to be in flight
             or self._loop.time() >= self._flush_at
         ):
@@ -94,8 +94,8 @@ class Completer:
             self._flush_later()
         if len(self._done) >= MOST_LINGERING and not self._unkept:
             self.submit_done()
-        if ended.settled.outcome is not None:
-            self._runway.forget(ended.fire)
+        if ended.next_step.outcome is not None:
+            self._runway.forget(ended.attempt)
 
     def _flush_soon(self) -> None:
         """Together with all that ends in the same turn of the loop."""
@@ -132,15 +132,17 @@ class Completer:
         self._disarm()
         now, node = self._clock.now(), self._node.id
         self._unkept += 1
-        held = [ended.fire.job_id for ended in batch if _may_pause(ended)]
+        held = [ended.attempt.job_id for ended in batch if _may_pause(ended)]
         self._runway.hold(held)
-        begun = self.begun(held) if held else NOBODY
+        begun = self.begun(held) if held else NO_STARTED_RUNS
 
         def kept(settlement: CompletionResult | None, error: BaseException | None) -> None:
             self._runway.release(held, set() if settlement is None else set(settlement.revoked))
             self._kept(batch, settlement, error)
 
-        self._database.submit(lambda c: completion.complete_all(c, batch, now, node, begun), kept)
+        self._database.submit(
+            lambda c: completion.complete_attempts(c, batch, now, node, begun), kept
+        )
 
     def _kept(
         self,
@@ -163,12 +165,12 @@ class Completer:
         self._failing.tell(kept)
         for ended in late:
             self.refused += 1
-            fields = {"job": ended.fire.job.name, "run": ended.fire.number}
+            fields = {"job": ended.attempt.job.name, "run": ended.attempt.run_number}
             _log.warning("late result refused", extra=fields)
-            if ended.settled.outcome is None:
-                self._runway.forget(ended.fire)
-        self._runway.await_next(settlement.again)
-        self._accept(settlement.fires)
+            if ended.next_step.outcome is None:
+                self._runway.forget(ended.attempt)
+        self._runway.await_next(settlement.next_attempts)
+        self._accept(settlement.callbacks)
         if self._is_awaited:
             self._is_awaited = False
             self._flush_soon()
@@ -188,26 +190,28 @@ class Completer:
         elif batch[0].error != NOT_KEPT:
             told = NextStep("error")
             self._submit(
-                [AttemptResult(batch[0].fire, told, "error", batch[0].finished_at, NOT_KEPT)]
+                [AttemptResult(batch[0].attempt, told, "error", batch[0].finished_at, NOT_KEPT)]
             )
 
-    async def begins(self, fire: ClaimedAttempt) -> Literal["begin", "wait", "gone"]:
+    async def begins(self, attempt: ClaimedAttempt) -> Literal["start", "wait", "gone"]:
         """Write down that what had to wait begins: a crash is one from now. Whether it may."""
         while True:
             self.submit_done()
             try:
                 return await self._database.write(
-                    lambda c: recovery.begin_again(c, fire, alone=not self._node.others)
+                    lambda c: recovery.record_start(c, attempt, alone=not self._node.others)
                 )
             except UnavailableError:
                 await asyncio.sleep(RETRY_S)
 
-    def begun(self, job_ids: Collection[int] | None) -> OpenRun:
+    def begun(self, job_ids: Collection[int] | None) -> StartedRuns:
         """Which runs of these jobs, or of all, have begun here; for as long as they are held."""
-        fires = [flight.fire for flight in self._runway.flights.values()]
-        fires += [ended.fire for ended in self._done]
-        begun = (fire.run_id for fire in fires if job_ids is None or fire.job_id in job_ids)
-        return OpenRun(self._node.id, frozenset(begun))
+        attempts = [flight.attempt for flight in self._runway.flights.values()]
+        attempts += [ended.attempt for ended in self._done]
+        begun = (
+            attempt.run_id for attempt in attempts if job_ids is None or attempt.job_id in job_ids
+        )
+        return StartedRuns(self._node.id, frozenset(begun))
 
     async def rest(self) -> None:
         """Wait until no run is in flight here, and all that ended is kept."""
@@ -218,4 +222,4 @@ class Completer:
 
 
 def _may_pause(ended: AttemptResult) -> bool:
-    return ended.fire.job.pause_after_failures is not None and ended.outcome != "ok"
+    return ended.attempt.job.pause_after_failures is not None and ended.outcome != "ok"

@@ -48,7 +48,7 @@ class Executor:
     """
 
     settle: Callable[[AttemptResult], None]
-    begins: Callable[[ClaimedAttempt], Awaitable[Literal["begin", "wait", "gone"]]]
+    begins: Callable[[ClaimedAttempt], Awaitable[Literal["start", "wait", "gone"]]]
 
     def __init__(
         self,
@@ -108,30 +108,30 @@ class Executor:
         self._is_full = True
         return True
 
-    def accept(self, fires: Iterable[ClaimedAttempt]) -> None:
+    def accept(self, attempts: Iterable[ClaimedAttempt]) -> None:
         """Attempts that are this node's to make, each at its instant."""
         now = self._clock.now()
         due: list[ClaimedAttempt] = []
-        for fire in fires:
-            job_id = fire.job_id
-            if job_id and fire.queued and self._open[job_id]:
-                self.waiting.behind.setdefault(job_id, deque()).append(fire)
+        for attempt in attempts:
+            job_id = attempt.job_id
+            if job_id and attempt.queued and self._open[job_id]:
+                self.waiting.behind.setdefault(job_id, deque()).append(attempt)
                 continue
             if job_id:
                 self._open[job_id] += 1
-            if fire.at > now:
-                self.waiting.put_ahead(fire)
+            if attempt.start_at > now:
+                self.waiting.put_ahead(attempt)
             else:
-                due.append(fire)
+                due.append(attempt)
         self._begin(due)
         self._set_start_alarm()
 
-    def await_next(self, fires: Iterable[ClaimedAttempt]) -> None:
+    def await_next(self, attempts: Iterable[ClaimedAttempt]) -> None:
         """Attempts of runs that are open here; if it has stopped, they wait in the store."""
         if not self._node.is_running:
             return
-        for fire in fires:
-            self.waiting.put_ahead(fire)
+        for attempt in attempts:
+            self.waiting.put_ahead(attempt)
         self._set_start_alarm()
 
     def _set_start_alarm(self) -> None:
@@ -151,34 +151,36 @@ class Executor:
         self._begin(self.waiting.due(self._clock.now(), START_SIZE))
         self._set_start_alarm()
 
-    def _begin(self, fires: Iterable[ClaimedAttempt]) -> None:
-        for fire in fires:
-            if fire.job_id in self._held or self._all_held:
-                self.waiting.parked[fire.job_id].append(fire)
-            elif self._is_in_the_way(fire):
-                self.waiting.parked[fire.job_id].append(fire)
-                fire.waited = True  # if it cannot be taken back, it starts
-                self._reconsider(fire)
+    def _begin(self, attempts: Iterable[ClaimedAttempt]) -> None:
+        for attempt in attempts:
+            if attempt.job_id in self._held or self._all_held:
+                self.waiting.parked[attempt.job_id].append(attempt)
+            elif self._is_in_the_way(attempt):
+                self.waiting.parked[attempt.job_id].append(attempt)
+                attempt.needs_start_record = True  # if it cannot be taken back, it starts
+                self._reconsider(attempt)
             elif len(self.flights) >= self._capacity:
-                entry = (-fire.job.priority, fire.slot, next(self._numbers), fire)
+                entry = (-attempt.job.priority, attempt.slot, next(self._numbers), attempt)
                 heappush(self.waiting.ready, entry)
-            elif (most := fire.job.max_concurrent) and self._by_service[fire.job.service] >= most:
-                self.waiting.crowded[fire.job.service].append(fire)
+            elif (most := attempt.job.max_concurrent) and self._by_service[
+                attempt.job.service
+            ] >= most:
+                self.waiting.crowded[attempt.job.service].append(attempt)
             else:
-                self._launch(fire)
+                self._launch(attempt)
 
-    def _is_in_the_way(self, fire: ClaimedAttempt) -> bool:
+    def _is_in_the_way(self, attempt: ClaimedAttempt) -> bool:
         """Whether a run on demand came between the claim of this slot and the slot."""
-        if fire.kind != "scheduled" or fire.waited or fire.attempt > 1:
+        if attempt.kind != "scheduled" or attempt.needs_start_record or attempt.attempt_number > 1:
             return False
-        job = fire.job
+        job = attempt.job
         most = job.max_parallel or (None if job.on_overlap == "allow" else 1)
-        return most is not None and self._open.get(fire.job_id, 0) > most
+        return most is not None and self._open.get(attempt.job_id, 0) > most
 
-    def _launch(self, fire: ClaimedAttempt) -> None:
-        flight = RunningAttempt(fire)
-        self.flights[fire.run_id] = flight
-        self._by_service[fire.job.service] += 1
+    def _launch(self, attempt: ClaimedAttempt) -> None:
+        flight = RunningAttempt(attempt)
+        self.flights[attempt.run_id] = flight
+        self._by_service[attempt.job.service] += 1
         task = self._steps.task()
         if task is None:
             flight.task = self._loop.create_task(self._fly(flight))
@@ -194,7 +196,7 @@ class Executor:
         try:
             return self._steps.begin(self._fly(flight))
         except Exception:  # noqa: BLE001 - whatever it was, others are to be started yet
-            _log.exception("attempt broken off", extra={"job": flight.fire.job.name})
+            _log.exception("attempt broken off", extra={"job": flight.attempt.job.name})
             return False
 
     def _arm(self) -> None:
@@ -206,13 +208,13 @@ class Executor:
                 flight.timer = self._loop.call_later(seconds, self._stop, flight, "timeout")
 
     async def _fly(self, flight: RunningAttempt) -> None:
-        fire = flight.fire
+        attempt = flight.attempt
         outcome: Outcome | None = None
         try:
-            if fire.waited and (word := await self.begins(fire)) != "begin":
+            if attempt.needs_start_record and (word := await self.begins(attempt)) != "start":
                 self._drop(flight, is_gone=word == "gone")
                 return
-            fire.started_at = self._clock.now()
+            attempt.started_at = self._clock.now()
             outcome = await self._run(flight.invocation())
         except asyncio.CancelledError:
             pass
@@ -226,10 +228,10 @@ class Executor:
         flight.task = None
         self._leave(flight)
         if is_gone:
-            self.forget(flight.fire)
+            self.forget(flight.attempt)
         else:
-            flight.fire.at = self._clock.now() + NODES_EVERY
-            self.await_next([flight.fire])
+            flight.attempt.start_at = self._clock.now() + NODES_EVERY
+            self.await_next([flight.attempt])
 
     def _stop(self, flight: RunningAttempt, verdict: Verdict) -> None:
         if flight.is_closed:
@@ -241,7 +243,7 @@ class Executor:
 
     def _abandon(self, flight: RunningAttempt) -> None:
         if not flight.is_closed:
-            fields = {"service": flight.fire.job.service, "job": flight.fire.job.name}
+            fields = {"service": flight.attempt.job.service, "job": flight.attempt.job.name}
             _log.error("service goes on after it was cancelled", extra=fields)
             self._land(flight, None)
 
@@ -261,11 +263,11 @@ class Executor:
 
     def _apart(self, ended: AttemptResult) -> AttemptResult:
         """What was cut off twice may be what cuts off all: it begins alone, as after a crash."""
-        if ended.settled.outcome is not None or ended.fire.crashes < SUSPECT:
+        if ended.next_step.outcome is not None or ended.attempt.crashes < SUSPECT:
             return ended
         self._suspect_at = max(self._suspect_at, ended.finished_at) + APART
-        settled = msgspec.structs.replace(ended.settled, retry_at=self._suspect_at)
-        return msgspec.structs.replace(ended, settled=settled)
+        settled = msgspec.structs.replace(ended.next_step, retry_at=self._suspect_at)
+        return msgspec.structs.replace(ended, next_step=settled)
 
     def prune(self) -> None:
         """Land what was cut off before its first step, and so could not say so."""
@@ -275,8 +277,8 @@ class Executor:
 
     def _leave(self, flight: RunningAttempt) -> None:
         """Make room for the next one."""
-        service = flight.fire.job.service
-        del self.flights[flight.fire.run_id]
+        service = flight.attempt.job.service
+        del self.flights[flight.attempt.run_id]
         self._by_service[service] -= 1
         if crowd := self.waiting.crowded.get(service):
             self._begin([crowd.popleft()])
@@ -286,9 +288,9 @@ class Executor:
             self._is_full = False
             self._has_room()
 
-    def forget(self, fire: ClaimedAttempt) -> None:
+    def forget(self, attempt: ClaimedAttempt) -> None:
         """A run is over: the next one of its job may go."""
-        job_id = fire.job_id
+        job_id = attempt.job_id
         if not job_id:
             return
         left = self._open[job_id] - 1
@@ -311,14 +313,14 @@ class Executor:
 
     def release(self, job_ids: Collection[int] | None, revoked: set[int]) -> None:
         """Go on, but never start the runs that were revoked meanwhile."""
-        for fire in self._withdraw(revoked):
-            self.forget(fire)
+        for attempt in self._withdraw(revoked):
+            self.forget(attempt)
         self._all_held -= job_ids is None
         for job_id in job_ids or ():
             self._held[job_id] -= 1
             if not self._held[job_id]:
                 del self._held[job_id]
-        parked = [fire for fires in self.waiting.parked.values() for fire in fires]
+        parked = [attempt for attempts in self.waiting.parked.values() for attempt in attempts]
         self.waiting.parked.clear()
         self._begin(parked)
 
@@ -328,8 +330,8 @@ class Executor:
             self._stop(flight, "cancelled")
             return True
         withdrawn = self._withdraw({run_id})
-        for fire in withdrawn:
-            waiting = RunningAttempt(fire)
+        for attempt in withdrawn:
+            waiting = RunningAttempt(attempt)
             waiting.verdict = "cancelled"
             self.settle(waiting.ended(None, self._clock.now()))
         return bool(withdrawn)
@@ -339,5 +341,5 @@ class Executor:
         if not run_ids:
             return []
         for job_id, behind in self.waiting.behind.items():
-            self._open[job_id] += sum(fire.run_id in run_ids for fire in behind)
+            self._open[job_id] += sum(attempt.run_id in run_ids for attempt in behind)
         return self.waiting.remove(run_ids)

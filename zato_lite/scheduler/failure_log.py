@@ -32,7 +32,7 @@ class FailureLog:
                 self._tell(one)
 
     def _tell(self, one: AttemptResult) -> None:
-        fire, name = one.fire, _name(one)
+        attempt, name = one.attempt, _name(one)
         if name not in self._jobs and len(self._jobs) >= MOST_JOBS:
             name = _OTHERS
         failures = self._jobs.setdefault(name, Repeats())
@@ -40,12 +40,12 @@ class FailureLog:
         why = error.rpartition("\n")[2]
         if not failures.again(f"{one.outcome} {why}"):
             return
-        is_over = one.settled.outcome is not None
+        is_over = one.next_step.outcome is not None
         fields = {
-            "job": fire.job.name,
-            "service": fire.job.service,
-            "run": fire.number,
-            "attempt": fire.attempt,
+            "job": attempt.job.name,
+            "service": attempt.job.service,
+            "run": attempt.run_number,
+            "attempt": attempt.attempt_number,
             "outcome": one.outcome,
             "why": why,
             "so_far": failures.count,
@@ -57,4 +57,4 @@ class FailureLog:
 
 
 def _name(one: AttemptResult) -> str:
-    return one.fire.job.name if one.fire.job_id else f"({one.fire.job.service})"
+    return one.attempt.job.name if one.attempt.job_id else f"({one.attempt.job.service})"

@@ -9,7 +9,7 @@ from zato_lite.clock import Clock
 from zato_lite.scheduler.run_log import lines_of
 from zato_lite.scheduler.scheduler import Scheduler
 from zato_lite.store import history
-from zato_lite.store.history import HistoryQuery, Span
+from zato_lite.store.history import HistoryQuery, SummaryQuery
 from zato_lite.store.ports import Database
 from zato_lite.store.rows import AttemptRow, LedgerRow, LogLine, RunRow, Summary
 from zato_lite.timetable.job import Instant
@@ -135,7 +135,7 @@ class RunHistory:
         Without ``since`` the time begins with the oldest run that is kept.
         """
         now = self._clock.now()
-        span = Span(since, until or now, buckets, recent_since, recent_limit)
+        span = SummaryQuery(since, until or now, buckets, recent_since, recent_limit)
         return await self._database.read(lambda c: history.summary(c, span, now))
 
     def _with_start(self, row: RunRow) -> RunRow:

@@ -42,11 +42,11 @@ class RunMetrics:
     def add(self, ended: Iterable[AttemptResult]) -> None:
         """Count attempts that are over and kept."""
         for one in ended:
-            fire, outcome = one.fire, one.outcome
-            name = fire.job.name if fire.job_id else f"({fire.kind})"
+            attempt, outcome = one.attempt, one.outcome
+            name = attempt.job.name if attempt.job_id else f"({attempt.kind})"
             job = self.jobs.get(name) or self._of(name)
             job.outcomes[outcome] = job.outcomes.get(outcome, 0) + 1
-            took = max(0, one.finished_at - fire.started_at) if fire.started_at else 0
+            took = max(0, one.finished_at - attempt.started_at) if attempt.started_at else 0
             job.below[bisect_left(_EDGES_US, took)] += 1
             job.microseconds += took
 

@@ -36,17 +36,17 @@ class Node:
     async def enter(self) -> Downtime | None:
         """Begin; since when no process has run jobs, if any ever did."""
         name, pid = self._name, os.getpid()
-        self.id = await self._database.write(nodes.number)
-        self._locks.take(self.id)
+        self.id = await self._database.write(nodes.new_node_id)
+        self._locks.acquire(self.id)
         now = self._clock.now()
         last_seen = await self._database.read(nodes.last_seen)
-        await self._database.write(lambda c: nodes.enter(c, self.id, name, pid, now))
+        await self._database.write(lambda c: nodes.register_node(c, self.id, name, pid, now))
         self.is_running = True
         return None if last_seen is None else Downtime(last_seen, now)
 
     async def look_around(self) -> Sequence[int]:
         """The processes that live; those that were found dead are struck off."""
-        known = await self._database.read(nodes.known)
+        known = await self._database.read(nodes.list_nodes)
         alive = self._locks.alive([node.id for node in known])
         self.others = len([node for node in alive if node != self.id])
         dead = [node.id for node in known if node.id not in alive]
@@ -58,7 +58,7 @@ class Node:
         """End; whatever the store says, the process is not taken to be alive any more."""
         node, now = self.id, self._clock.now()
         try:
-            await self._database.write(lambda c: nodes.leave(c, node, now))
+            await self._database.write(lambda c: nodes.unregister_node(c, node, now))
         finally:
             self._locks.release(node)
             self.id = 0

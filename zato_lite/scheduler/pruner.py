@@ -16,10 +16,10 @@ async def tidy(database: Database, clock: Clock) -> int:
     gone, place = 0, -1
     while True:
         swept = await _sweep(database, clock, place)
-        gone += swept.runs
-        if swept.place is None:
+        gone += swept.deleted_runs
+        if swept.next_job_id is None:
             return gone
-        place = swept.place
+        place = swept.next_job_id
         await until(clock, clock.now() + TIDY_PAUSE)
 
 

@@ -27,14 +27,14 @@ class AttemptQueues:
         self.behind: dict[int, deque[ClaimedAttempt]] = {}
         self.parked: defaultdict[int, list[ClaimedAttempt]] = defaultdict(list)
 
-    def put_ahead(self, fire: ClaimedAttempt) -> None:
+    def put_ahead(self, attempt: ClaimedAttempt) -> None:
         """It starts at its instant; those of one instant lie together."""
-        together = self.ahead.get(fire.at)
+        together = self.ahead.get(attempt.start_at)
         if together is None:
-            self.ahead[fire.at] = [fire]
-            heappush(self.moments, fire.at)
+            self.ahead[attempt.start_at] = [attempt]
+            heappush(self.moments, attempt.start_at)
         else:
-            together.append(fire)
+            together.append(attempt)
 
     def due(self, now: Instant, most: int) -> list[ClaimedAttempt]:
         """Take out what it is time for, but hardly more than ``most``."""
@@ -70,14 +70,14 @@ class AttemptQueues:
 
     def remove(self, run_ids: Collection[int]) -> list[ClaimedAttempt]:
         """Take out these runs, those of them that are here."""
-        found = [fire for fire in self.all() if fire.run_id in run_ids]
+        found = [attempt for attempt in self.all() if attempt.run_id in run_ids]
         if not found:
             return found
         self.ready = [entry for entry in self.ready if entry[-1].run_id not in run_ids]
         heapify(self.ready)
         for ahead in self.ahead.values():
-            ahead[:] = [fire for fire in ahead if fire.run_id not in run_ids]
+            ahead[:] = [attempt for attempt in ahead if attempt.run_id not in run_ids]
         for waiting in (*self.behind.values(), *self.crowded.values(), *self.parked.values()):
-            for fire in [fire for fire in waiting if fire.run_id in run_ids]:
-                waiting.remove(fire)
+            for attempt in [attempt for attempt in waiting if attempt.run_id in run_ids]:
+                waiting.remove(attempt)
         return found

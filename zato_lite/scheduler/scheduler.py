@@ -22,7 +22,7 @@ from zato_lite.scheduler.node import NODES_EVERY, NODES_SELDOM, Node
 from zato_lite.scheduler.pruner import TIDY_EVERY, until
 from zato_lite.store import claim, jobs, nodes, recovery
 from zato_lite.store.claim import ClaimResult
-from zato_lite.store.jobs import OpenRun
+from zato_lite.store.jobs import StartedRuns
 from zato_lite.store.nodes import NodeLocks
 from zato_lite.store.ports import Connection, Database
 from zato_lite.store.recovery import RecoveryResult
@@ -156,7 +156,7 @@ class Scheduler:
         if left:
             self._settler.submit_done()
             begun = self._settler.begun(None)
-            await self._database.write(lambda c: recovery.give_up(c, left, begun))
+            await self._database.write(lambda c: recovery.release_claims(c, left, begun))
         await self._runway.clear(grace)
         with contextlib.suppress(TimeoutError):  # what a broken store does not take is run again
             async with asyncio.timeout(LAST_WORDS_S):
@@ -187,7 +187,7 @@ class Scheduler:
         """Claim what is due once, and start what it is time for."""
         self.ticks += 1
         self._wake_at = self._next_due = None  # whatever changes from now on, this may miss it
-        place, more, exact = claim.PLACE, True, None
+        position, more, exact = claim.FIRST_POSITION, True, None
         claimed: ClaimResult | None = None
         while more:
             self._settler.submit_done()
@@ -195,13 +195,15 @@ class Scheduler:
                 return
             now = self._clock.now()
             horizon = now if self._node.others else now + LEAD
-            claimed = await self._claim(now, horizon, place)
-            place, more = claimed.place, claimed.more
+            claimed = await self._claim(now, horizon, position)
+            position, more = claimed.position, claimed.has_more
             if claimed.is_shared and not self._node.others:
                 await self._adopt()
-            exact = min((at for at in (exact, claimed.exact) if at is not None), default=None)
+            exact = min(
+                (at for at in (exact, claimed.claim_again_at) if at is not None), default=None
+            )
         if claimed is not None:
-            self._nap(exact, claimed.following)
+            self._nap(exact, claimed.next_due)
 
     async def _claim_on(self) -> None:
         self._is_idle = True
@@ -246,7 +248,7 @@ class Scheduler:
                 self._bell.set()
 
     async def _claim(
-        self, now: Instant, horizon: Instant, place: tuple[Instant, int]
+        self, now: Instant, horizon: Instant, position: tuple[Instant, int]
     ) -> ClaimResult:
         node = self._node.id
         return await self.carry(
@@ -256,7 +258,7 @@ class Scheduler:
                 horizon,
                 node,
                 limit=CLAIM_SIZE,
-                place=place,
+                position=position,
                 margin=MARGIN,
                 downtime=self._downtime,
             ),
@@ -264,15 +266,15 @@ class Scheduler:
         )
 
     def _take(self, claimed: ClaimResult) -> None:
-        if claimed.cancel:
+        if claimed.jobs_to_cancel:
             mine = [
                 *self._runway.waiting.all(),
-                *(flight.fire for flight in self._runway.flights.values()),
+                *(flight.attempt for flight in self._runway.flights.values()),
             ]
-            for fire in mine:
-                if fire.job_id in claimed.cancel:
-                    self._runway.cancel(fire.run_id)
-        self.accept(claimed.fires)
+            for attempt in mine:
+                if attempt.job_id in claimed.jobs_to_cancel:
+                    self._runway.cancel(attempt.run_id)
+        self.accept(claimed.attempts)
 
     def _nap(self, exact: Instant | None, following: Instant | None) -> None:
         now, is_alone = self._clock.now(), not self._node.others
@@ -297,25 +299,25 @@ class Scheduler:
         else:
             self._alarm = self._clock.call_at(moment, self._bell.set)
 
-    def accept(self, fires: Iterable[ClaimedAttempt]) -> None:
+    def accept(self, attempts: Iterable[ClaimedAttempt]) -> None:
         """Attempts that are this node's to make, each at its instant."""
         if self._node.is_running:
-            self._runway.accept(fires)
+            self._runway.accept(attempts)
         else:
-            self._give_up(list(fires))
+            self._give_up(list(attempts))
 
-    def _give_up(self, fires: list[ClaimedAttempt]) -> None:
+    def _give_up(self, attempts: list[ClaimedAttempt]) -> None:
         """It comes too late: the scheduler has stopped, or was never there."""
-        if self._node.id and fires:
+        if self._node.id and attempts:
             begun = self._settler.begun(None)
-            self._database.submit(lambda c: recovery.give_up(c, fires, begun), _ignore)
+            self._database.submit(lambda c: recovery.release_claims(c, attempts, begun), _ignore)
 
-    def _reconsider(self, fire: ClaimedAttempt) -> None:
+    def _reconsider(self, attempt: ClaimedAttempt) -> None:
         """Take the claim back, so that the slot is decided by how things are now."""
-        job_id = fire.job_id
+        job_id = attempt.job_id
 
         async def reconsider() -> None:
-            await self.change([job_id], lambda c, begun: jobs.revoke(c, job_id, begun), set)
+            await self.change([job_id], lambda c, begun: jobs.revoke_claims(c, job_id, begun), set)
             self.changed()
 
         task = asyncio.create_task(reconsider())
@@ -348,14 +350,14 @@ class Scheduler:
         now, node = self._clock.now(), self._node.id
 
         def work(connection: Connection) -> RecoveryResult:
-            nodes.seen(connection, node, now)
-            return recovery.adopt(connection, alive, node, now)
+            nodes.record_seen(connection, node, now)
+            return recovery.recover_runs(connection, alive, node, now)
 
-        adopted = await self.carry(work, lambda adopted: self.accept(adopted.fires))
-        if adopted.fires or adopted.closed:
-            fields = {"again": len(adopted.fires), "closed": adopted.closed}
+        adopted = await self.carry(work, lambda adopted: self.accept(adopted.attempts))
+        if adopted.attempts or adopted.closed:
+            fields = {"again": len(adopted.attempts), "closed": adopted.closed}
             _log.warning("runs taken over", extra=fields)
-        return adopted.more
+        return adopted.has_more
 
     # For the door of jobs
 
@@ -376,7 +378,7 @@ class Scheduler:
     async def change(
         self,
         job_ids: Collection[int] | None,
-        operation: Callable[[Connection, OpenRun], Result],
+        operation: Callable[[Connection, StartedRuns], Result],
         revoked: Callable[[Result], Collection[int]],
     ) -> Result:
         """Write a change of these jobs, or of all, and start no run of them before it is made.
@@ -423,7 +425,7 @@ class Scheduler:
     def started(self, run_id: int) -> Instant | None:
         """When the run in flight here was started."""
         flight = self._runway.flights.get(run_id)
-        return None if flight is None else flight.fire.started_at or None
+        return None if flight is None else flight.attempt.started_at or None
 
     @property
     def node(self) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from zato_lite.store.ports import Connection, Database
-from zato_lite.store.sql import execute, one, read_rows
+from zato_lite.store.statements import execute, fetch_all, fetch_value
 from zato_lite.timetable.job import Instant
 
 
@@ -109,7 +109,7 @@ class Accounts:
     async def list_audit(self, limit: int = 50, offset: int = 0) -> Sequence[AuditRow]:
         """What was done, newest first."""
         return await self._database.read(
-            lambda c: read_rows(
+            lambda c: fetch_all(
                 c,
                 "SELECT json_object('at', at, 'who', who, 'action', action, 'subject', subject,"
                 " 'outcome', outcome, 'cid', cid, 'remote_address', remote_address) AS line"
@@ -121,12 +121,12 @@ class Accounts:
 
 
 def _find(connection: Connection, table: str, name: str) -> User | None:
-    rows = read_rows(connection, f"SELECT {_COLUMNS} FROM {table} WHERE name = ?", (name,), User)
+    rows = fetch_all(connection, f"SELECT {_COLUMNS} FROM {table} WHERE name = ?", (name,), User)
     return rows[0] if rows else None
 
 
 def _all(connection: Connection, table: str) -> list[User]:
-    return read_rows(connection, f"SELECT {_COLUMNS} FROM {table} ORDER BY name", (), User)
+    return fetch_all(connection, f"SELECT {_COLUMNS} FROM {table} ORDER BY name", (), User)
 
 
 def _save(connection: Connection, table: str, user: User) -> None:
@@ -145,4 +145,4 @@ def _remove(connection: Connection, table: str, name: str) -> bool:
 
 def _claim_setting(connection: Connection, name: str, value: str) -> str:
     execute(connection, "INSERT OR IGNORE INTO setting VALUES (?, ?)", (name, value))
-    return str(one(connection, "SELECT value FROM setting WHERE name = ?", (name,)))
+    return str(fetch_value(connection, "SELECT value FROM setting WHERE name = ?", (name,)))

@@ -8,12 +8,19 @@ import msgspec
 from zato_lite.store import jobs, ledger, pauses
 from zato_lite.store.ports import Connection, Row
 from zato_lite.store.runs import INSERT, ClaimedAttempt
-from zato_lite.store.sql import advance, ids_of, listed, one, only, write_rows
+from zato_lite.store.statements import (
+    fetch_ids,
+    fetch_row,
+    fetch_value,
+    json_list,
+    next_numbers,
+    write_rows,
+)
 from zato_lite.timetable.calendar import Calendar
 from zato_lite.timetable.job import Instant, Job
 from zato_lite.timetable.plan import Downtime, JobPlan, JobState, plan
 
-PLACE: tuple[Instant, int] = (-(2**62), 0)
+FIRST_POSITION: tuple[Instant, int] = (-(2**62), 0)
 """Before every due instant and every job."""
 
 
@@ -21,20 +28,20 @@ class ClaimResult(NamedTuple):
     """What a claim found.
 
     Attributes:
-        fires: this node's alone. cancel: jobs whose runs in flight are to be cancelled.
-        place: from here on, when there is ``more``.
+        attempts: this node's alone. cancel: jobs whose runs in flight are to be cancelled.
+        position: from here on, when there is ``more``.
         exact: the first instant up to the horizon at which to claim again: something is to be
             decided then, or can be that could not now.
         following: the first due instant beyond the horizon.
         is_shared: other processes are on the same database, or were when they died.
     """
 
-    fires: Sequence[ClaimedAttempt]
-    cancel: Sequence[int]
-    place: tuple[Instant, int]
-    more: bool
-    exact: Instant | None = None
-    following: Instant | None = None
+    attempts: Sequence[ClaimedAttempt]
+    jobs_to_cancel: Sequence[int]
+    position: tuple[Instant, int]
+    has_more: bool
+    claim_again_at: Instant | None = None
+    next_due: Instant | None = None
     is_shared: bool = False
 
 
@@ -62,7 +69,7 @@ def claim(
     node: int,
     *,
     limit: int,
-    place: tuple[Instant, int] = PLACE,
+    position: tuple[Instant, int] = FIRST_POSITION,
     margin: Instant = 0,
     downtime: Downtime | None = None,
 ) -> ClaimResult:
@@ -72,13 +79,13 @@ def claim(
     flight, and one slot alone. All others are decided at their own instant, or, when the run
     before may have ended by then, up to ``margin`` before it.
     """
-    is_paused, processes = only(connection, _STATE, (pauses.NAME,))
+    is_paused, processes = fetch_row(connection, _STATE, (pauses.NAME,))
     if is_paused:
-        return ClaimResult((), (), place, more=False)
+        return ClaimResult((), (), position, has_more=False)
     shared = processes > 1
     if shared:
         horizon = now  # nobody can hold what another process has claimed
-    text, following = only(connection, _DUE, (horizon, *place, limit))
+    text, following = fetch_row(connection, _DUE, (horizon, *position, limit))
     due = _decode_due(text) if text else []
     batch = _Batch(connection, now, node, (horizon, margin), downtime)
     for line in due:
@@ -86,17 +93,22 @@ def claim(
     batch.write()
     exact = min(batch.later, default=None)
     if len(due) == limit:
-        place = max((line[1], line[0]) for line in due)
+        position = max((line[1], line[0]) for line in due)
         return ClaimResult(
-            batch.fires, batch.cancel, place, more=True, exact=exact, is_shared=shared
+            batch.attempts,
+            batch.cancel,
+            position,
+            has_more=True,
+            claim_again_at=exact,
+            is_shared=shared,
         )
     return ClaimResult(
-        batch.fires,
+        batch.attempts,
         batch.cancel,
-        place,
-        more=False,
-        exact=exact,
-        following=min((*batch.beyond, *(() if following is None else (following,))), default=None),
+        position,
+        has_more=False,
+        claim_again_at=exact,
+        next_due=min((*batch.beyond, *(() if following is None else (following,))), default=None),
         is_shared=shared,
     )
 
@@ -105,7 +117,7 @@ class _Batch:
     """The plans of many jobs in the making, written together.
 
     Attributes:
-        fires, cancel: see ``ClaimResult``.
+        attempts, cancel: see ``ClaimResult``.
         later: when to claim again for jobs that are due by the horizon.
         beyond: when jobs that were moved on are due, beyond the horizon.
     """
@@ -124,7 +136,7 @@ class _Batch:
         self._timers: list[Row] = []
         self._entries: list[ledger.Line] = []
         self._starts: list[tuple[int, Job, int, Instant, Instant, bool]] = []
-        self.fires: list[ClaimedAttempt] = []
+        self.attempts: list[ClaimedAttempt] = []
         self.cancel: list[int] = []
         self.later: list[Instant] = []
         self.beyond: list[Instant] = []
@@ -157,7 +169,7 @@ class _Batch:
         if job.calendar is None:
             return {}
         if self._calendars is None:
-            self._calendars = jobs.calendars(self._connection)
+            self._calendars = jobs.get_calendars(self._connection)
         return self._calendars
 
     def _keep(self, planned: JobPlan, job_id: int, job: Job, number: int, at: Instant) -> None:
@@ -210,37 +222,37 @@ class _Batch:
         if not self._starts:
             return
         now, node = self._now, self._node
-        tokens = advance(self._connection, "token", len(self._starts))
+        tokens = next_numbers(self._connection, "token", len(self._starts))
         rows: list[Row] = []
-        fires = self.fires
+        attempts = self.attempts
         for token, (job_id, job, number, slot, at, queued) in zip(
             tokens, self._starts, strict=True
         ):
             state = "queued" if queued else "claimed"
             rows.append((token, job_id, number, slot, "scheduled", state, node, token, 1, 0, now))
-            fires.append(
+            attempts.append(
                 ClaimedAttempt(
                     run_id=token,
                     job_id=job_id,
-                    number=number,
+                    run_number=number,
                     slot=slot,
-                    at=at,
+                    start_at=at,
                     token=token,
                     job=job,
                     queued=queued,
-                    waited=queued,
+                    needs_start_record=queued,
                 )
             )
         written = write_rows(self._connection, f"{INSERT} ON CONFLICT DO NOTHING", rows)
         if written < len(rows):  # these slots have had their run
-            ids = listed(tokens)
-            kept = ids_of(
+            ids = json_list(tokens)
+            kept = fetch_ids(
                 self._connection,
                 "SELECT id FROM run WHERE id IN (SELECT value FROM json_each(?))",
                 (ids,),
             )
             there = set(kept)
-            fires[:] = [fire for fire in fires if fire.run_id in there]
+            attempts[:] = [attempt for attempt in attempts if attempt.run_id in there]
 
 
 def _is_sure(planned: JobPlan) -> bool:
@@ -268,7 +280,7 @@ def _with_runs(connection: Connection, state: JobState) -> JobState:
 
 def next_due(connection: Connection, after: Instant) -> Instant | None:
     """The first instant after a moment at which a job is to be looked at."""
-    found: Instant | None = one(
+    found: Instant | None = fetch_value(
         connection, "SELECT min(next_at) FROM timer WHERE next_at > ?", (after,)
     )
     return found

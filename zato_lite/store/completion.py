@@ -6,10 +6,10 @@ from typing import NamedTuple
 import msgspec
 
 from zato_lite.store import enqueue, jobs
-from zato_lite.store.jobs import OpenRun
+from zato_lite.store.jobs import StartedRuns
 from zato_lite.store.ports import Connection
 from zato_lite.store.runs import AttemptResult, ClaimedAttempt
-from zato_lite.store.sql import advance, execute, one, write_rows
+from zato_lite.store.statements import execute, fetch_value, next_numbers, write_rows
 from zato_lite.timetable.job import Instant, Job, OneTime
 from zato_lite.timetable.outcome import Callback, NextStep, next_step
 
@@ -18,66 +18,66 @@ class CompletionResult(NamedTuple):
     """What was made of a batch: results refused, next attempts, new runs, runs not to start."""
 
     refused: Sequence[AttemptResult]
-    again: Sequence[ClaimedAttempt]
-    fires: Sequence[ClaimedAttempt]
+    next_attempts: Sequence[ClaimedAttempt]
+    callbacks: Sequence[ClaimedAttempt]
     revoked: Sequence[int]
 
 
-def complete_all(
+def complete_attempts(
     connection: Connection,
     batch: Sequence[AttemptResult],
     now: Instant,
     node: int,
-    begun: OpenRun = jobs.NOBODY,
+    begun: StartedRuns = jobs.NO_STARTED_RUNS,
 ) -> CompletionResult:
     """Write down how attempts ended, and all that follows from it; stale results are refused."""
     batch = [_for_good(connection, ended) for ended in batch]
-    finals = [ended for ended in batch if ended.settled.outcome is not None]
+    finals = [ended for ended in batch if ended.next_step.outcome is not None]
     kept = _finish(connection, finals)
     _keep_crashes(connection, finals)
     again: list[ClaimedAttempt] = []
-    fires: list[ClaimedAttempt] = []
+    attempts: list[ClaimedAttempt] = []
     revoked: list[int] = []
     refused = [] if kept == len(finals) else _refused(connection, finals)
-    gone = {ended.fire.token for ended in refused}
+    gone = {ended.attempt.token for ended in refused}
     lines = [
-        (ended.fire.run_id, ended.lines)
+        (ended.attempt.run_id, ended.lines)
         for ended in finals
-        if ended.lines is not None and ended.fire.token not in gone
+        if ended.lines is not None and ended.attempt.token not in gone
     ]
     write_rows(connection, "INSERT OR REPLACE INTO run_log VALUES {rows}", lines)
     for ended in batch:
-        if ended.settled.outcome is None:
+        if ended.next_step.outcome is None:
             following = _again(connection, ended, now)
             if following is None:
                 refused.append(ended)
             else:
                 again.append(following)
-        elif ended.fire.token not in gone:
-            if ended.settled.callbacks:
-                fires.extend(_called_back(connection, ended, now, node))
-            if ended.fire.job.pause_after_failures is not None:
+        elif ended.attempt.token not in gone:
+            if ended.next_step.callbacks:
+                attempts.extend(_called_back(connection, ended, now, node))
+            if ended.attempt.job.pause_after_failures is not None:
                 revoked.extend(_count_failures(connection, ended, now, begun))
-    return CompletionResult(refused, again, fires, revoked)
+    return CompletionResult(refused, again, attempts, revoked)
 
 
 def _for_good(connection: Connection, ended: AttemptResult) -> AttemptResult:
     """There is no next attempt for a job that was deleted."""
-    if ended.settled.outcome is not None or not ended.fire.job_id:
+    if ended.next_step.outcome is not None or not ended.attempt.job_id:
         return ended
     alive = "SELECT 1 FROM timer WHERE job_id = ?"
-    if one(connection, alive, (ended.fire.job_id,)) is not None:
+    if fetch_value(connection, alive, (ended.attempt.job_id,)) is not None:
         return ended
-    return msgspec.structs.replace(ended, settled=NextStep(ended.outcome))
+    return msgspec.structs.replace(ended, next_step=NextStep(ended.outcome))
 
 
 def _finish(connection: Connection, finals: Sequence[AttemptResult]) -> int:
     rows = [
         (
-            ended.fire.run_id,
-            ended.fire.token,
-            ended.settled.outcome,
-            ended.fire.started_at or None,
+            ended.attempt.run_id,
+            ended.attempt.token,
+            ended.next_step.outcome,
+            ended.attempt.started_at or None,
             ended.finished_at,
             ended.error,
             ended.result,
@@ -100,7 +100,7 @@ def _keep_crashes(connection: Connection, finals: Sequence[AttemptResult]) -> No
             execute(
                 connection,
                 "UPDATE run SET crashes = ? WHERE id = ? AND token = ?",
-                (ended.fire.crashes, ended.fire.run_id, ended.fire.token),
+                (ended.attempt.crashes, ended.attempt.run_id, ended.attempt.token),
             )
 
 
@@ -108,10 +108,15 @@ def _refused(connection: Connection, finals: Sequence[AttemptResult]) -> list[At
     """Those whose run has another token or another end by now."""
     refused = []
     for ended in finals:
-        found = one(
+        found = fetch_value(
             connection,
             "SELECT 1 FROM run WHERE id = ? AND token = ? AND outcome = ? AND finished_at = ?",
-            (ended.fire.run_id, ended.fire.token, ended.settled.outcome, ended.finished_at),
+            (
+                ended.attempt.run_id,
+                ended.attempt.token,
+                ended.next_step.outcome,
+                ended.finished_at,
+            ),
         )
         if found is None:
             refused.append(ended)
@@ -120,48 +125,48 @@ def _refused(connection: Connection, finals: Sequence[AttemptResult]) -> list[At
 
 def _again(connection: Connection, ended: AttemptResult, now: Instant) -> ClaimedAttempt | None:
     """The next attempt, or None when this one is not the latest any more."""
-    fire = ended.fire
-    token = advance(connection, "token", 1)[0]
+    attempt = ended.attempt
+    token = next_numbers(connection, "token", 1)[0]
     changed = execute(
         connection,
         "UPDATE run SET state = 'waiting', retry_at = ?, token = ?, attempt = ?, crashes = ?,"
         " started_at = ?, error = ? WHERE id = ? AND token = ? AND outcome IS NULL",
         (
-            ended.settled.retry_at,
+            ended.next_step.retry_at,
             token,
-            fire.attempt + 1,
-            fire.crashes,
-            fire.started_at or None,
+            attempt.attempt_number + 1,
+            attempt.crashes,
+            attempt.started_at or None,
             ended.error,
-            fire.run_id,
-            fire.token,
+            attempt.run_id,
+            attempt.token,
         ),
     )
     if not changed:
         return None
-    keep_attempt(connection, ended)
+    save_attempt(connection, ended)
     return msgspec.structs.replace(
-        fire,
+        attempt,
         token=token,
-        attempt=fire.attempt + 1,
-        at=ended.settled.retry_at or now,
+        attempt_number=attempt.attempt_number + 1,
+        start_at=ended.next_step.retry_at or now,
         started_at=0,
         queued=False,
-        waited=True,
+        needs_start_record=True,
     )
 
 
-def keep_attempt(connection: Connection, ended: AttemptResult) -> None:
-    fire = ended.fire
+def save_attempt(connection: Connection, ended: AttemptResult) -> None:
+    attempt = ended.attempt
     execute(
         connection,
         "INSERT OR REPLACE INTO attempt (run_id, attempt, token, started_at, finished_at, outcome,"
         " error, lines) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (
-            fire.run_id,
-            fire.attempt,
-            fire.token,
-            fire.started_at or None,
+            attempt.run_id,
+            attempt.attempt_number,
+            attempt.token,
+            attempt.started_at or None,
             ended.finished_at,
             ended.outcome,
             ended.error,
@@ -175,7 +180,7 @@ def _called_back(
 ) -> list[ClaimedAttempt]:
     told = _told(ended)
     found: list[ClaimedAttempt] = []
-    for callback in ended.settled.callbacks:
+    for callback in ended.next_step.callbacks:
         found.extend(_call_back(connection, callback, told, now, node))
     return found
 
@@ -185,8 +190,8 @@ def _call_back(
 ) -> list[ClaimedAttempt]:
     if callback.kind == "service":
         job = Job(name="", service=callback.name, trigger=OneTime(start=now), extra=told)
-        return [enqueue.start_call(connection, job, now, node, kind="callback")]
-    found = one(
+        return [enqueue.enqueue_call(connection, job, now, node, kind="callback")]
+    found = fetch_value(
         connection,
         "SELECT id FROM job WHERE name = ? AND deleted_at IS NULL AND is_active",
         (callback.name,),
@@ -194,52 +199,54 @@ def _call_back(
     if found is None:
         return []
     job = jobs.get(connection, found).job
-    return enqueue.start(connection, found, job, now, node, kind="callback")
+    return enqueue.enqueue_runs(connection, found, job, now, node, kind="callback")
 
 
 def _told(ended: AttemptResult) -> str:
     """What a callback service receives, in Zato's words."""
-    fire = ended.fire
-    started = fire.started_at or ended.finished_at
+    attempt = ended.attempt
+    started = attempt.started_at or ended.finished_at
     told = {
-        "job_id": fire.job_id,
-        "job_name": fire.job.name,
-        "outcome": ended.settled.outcome,
+        "job_id": attempt.job_id,
+        "job_name": attempt.job.name,
+        "outcome": ended.next_step.outcome,
         "duration_ms": (ended.finished_at - started) // 1000,
         "error_traceback": ended.error,
-        "current_run": fire.number,
-        "audit_event_id": fire.run_id,
+        "current_run": attempt.run_number,
+        "audit_event_id": attempt.run_id,
     }
     return msgspec.json.encode(told).decode()
 
 
 def _count_failures(
-    connection: Connection, ended: AttemptResult, now: Instant, begun: OpenRun
+    connection: Connection, ended: AttemptResult, now: Instant, begun: StartedRuns
 ) -> Sequence[int]:
     """How many runs failed in a row; the job is paused when that is too many."""
-    fire = ended.fire
-    if ended.settled.outcome == "ok":
+    attempt = ended.attempt
+    if ended.next_step.outcome == "ok":
         execute(
             connection,
             "UPDATE timer SET failures = 0 WHERE job_id = ? AND failures > 0",
-            (fire.job_id,),
+            (attempt.job_id,),
         )
         return ()
-    failures = one(connection, "SELECT failures FROM timer WHERE job_id = ?", (fire.job_id,))
+    failures = fetch_value(
+        connection, "SELECT failures FROM timer WHERE job_id = ?", (attempt.job_id,)
+    )
     if failures is None:
         return ()
     settled = _as_known(ended, failures, now)
     execute(
         connection,
         "UPDATE timer SET failures = ? WHERE job_id = ?",
-        (settled.failures, fire.job_id),
+        (settled.failures, attempt.job_id),
     )
     if settled.pause_note is None:
         return ()
     note = settled.pause_note
     return jobs.edit(
         connection,
-        fire.job_id,
+        attempt.job_id,
         lambda job: msgspec.structs.replace(job, is_active=False, pause_note=note),
         now,
         begun,
@@ -247,14 +254,14 @@ def _count_failures(
 
 
 def _as_known(ended: AttemptResult, failures: int, now: Instant) -> NextStep:
-    fire = ended.fire
+    attempt = ended.attempt
     return next_step(
-        fire.job,
-        ended.settled.outcome or "error",
-        fire.tries,
-        fire.crashes,
+        attempt.job,
+        ended.next_step.outcome or "error",
+        attempt.counted_attempts,
+        attempt.crashes,
         failures,
         now,
-        job_id=fire.job_id,
-        slot=fire.slot,
+        job_id=attempt.job_id,
+        slot=attempt.slot,
     )

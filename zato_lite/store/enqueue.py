@@ -9,11 +9,11 @@ from zato_lite.store import jobs
 from zato_lite.store.ports import Connection
 from zato_lite.store.rows import RunKind
 from zato_lite.store.runs import INSERT, ClaimedAttempt
-from zato_lite.store.sql import advance, execute, ids_of, one, write_rows
+from zato_lite.store.statements import execute, fetch_ids, fetch_value, next_numbers, write_rows
 from zato_lite.timetable.job import Instant, Job
 
 
-def start(
+def enqueue_runs(
     connection: Connection,
     job_id: int,
     job: Job,
@@ -26,33 +26,33 @@ def start(
 ) -> list[ClaimedAttempt]:
     """New runs of a job for this node, for now or for the slots given; its cursor stays."""
     slots = slots or (now,)
-    number = int(one(connection, "SELECT number FROM timer WHERE job_id = ?", (job_id,)))
+    number = int(fetch_value(connection, "SELECT number FROM timer WHERE job_id = ?", (job_id,)))
     execute(
         connection,
         "UPDATE timer SET number = ? WHERE job_id = ?",
         (number + len(slots), job_id),
     )
-    tokens = advance(connection, "token", len(slots))
-    fires = [
+    tokens = next_numbers(connection, "token", len(slots))
+    attempts = [
         ClaimedAttempt(
             run_id=token,
             job_id=job_id,
-            number=number + place,
+            run_number=number + place,
             slot=slot,
-            at=now,
+            start_at=now,
             token=token,
             job=job,
             kind=kind,
             queued=one_by_one,
-            waited=one_by_one,
+            needs_start_record=one_by_one,
         )
         for place, (token, slot) in enumerate(zip(tokens, slots, strict=True), start=1)
     ]
-    _insert(connection, fires, now, node)
-    return fires
+    _insert(connection, attempts, now, node)
+    return attempts
 
 
-def start_call(
+def enqueue_call(
     connection: Connection,
     job: Job,
     now: Instant,
@@ -62,29 +62,29 @@ def start_call(
     cid: str = "",
 ) -> ClaimedAttempt:
     """A run of a definition that is no job's."""
-    token = advance(connection, "token", 1)[0]
+    token = next_numbers(connection, "token", 1)[0]
     at = max(now, job.trigger.start)
-    fire = ClaimedAttempt(
+    attempt = ClaimedAttempt(
         run_id=token,
         job_id=0,
-        number=token,
+        run_number=token,
         slot=at,
-        at=at,
+        start_at=at,
         token=token,
         job=job,
         kind=kind,
         cid=cid,
     )
-    _insert(connection, [fire], now, node)
+    _insert(connection, [attempt], now, node)
     execute(
         connection,
         "INSERT INTO call VALUES (?, ?, ?)",
         (token, msgspec.json.encode(job).decode(), cid),
     )
-    return fire
+    return attempt
 
 
-def retry(
+def enqueue_retry(
     connection: Connection, job_id: int, number: int, now: Instant, node: int
 ) -> list[ClaimedAttempt]:
     """A finished run's slot once more, as a new run."""
@@ -100,12 +100,12 @@ def retry(
     slot, outcome = found[0]
     if outcome is None:
         raise ConflictError(f"Run {number} is in flight")
-    return start(connection, job_id, row.job, now, node, kind="retry", slots=(slot,))
+    return enqueue_runs(connection, job_id, row.job, now, node, kind="retry", slots=(slot,))
 
 
-def cancel_waiting(connection: Connection, job_id: int, number: int, now: Instant) -> list[int]:
+def cancel_unstarted(connection: Connection, job_id: int, number: int, now: Instant) -> list[int]:
     """Close a run that nobody is busy with; its id."""
-    found = ids_of(
+    found = fetch_ids(
         connection,
         "SELECT id FROM run WHERE job_id = ? AND number = ? AND outcome IS NULL"
         " AND (state IN ('queued', 'waiting') OR node = 0)",
@@ -121,22 +121,22 @@ def cancel_waiting(connection: Connection, job_id: int, number: int, now: Instan
 
 
 def _insert(
-    connection: Connection, fires: Sequence[ClaimedAttempt], now: Instant, node: int
+    connection: Connection, attempts: Sequence[ClaimedAttempt], now: Instant, node: int
 ) -> None:
     rows = [
         (
-            fire.run_id,
-            fire.job_id,
-            fire.number,
-            fire.slot,
-            fire.kind,
-            "queued" if fire.queued else "claimed",
+            attempt.run_id,
+            attempt.job_id,
+            attempt.run_number,
+            attempt.slot,
+            attempt.kind,
+            "queued" if attempt.queued else "claimed",
             node,
-            fire.token,
-            fire.attempt,
-            fire.crashes,
+            attempt.token,
+            attempt.attempt_number,
+            attempt.crashes,
             now,
         )
-        for fire in fires
+        for attempt in attempts
     ]
     write_rows(connection, INSERT, rows)

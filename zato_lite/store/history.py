@@ -15,7 +15,7 @@ from zato_lite.store.rows import (
     RunRow,
     Summary,
 )
-from zato_lite.store.sql import listed, one, read_rows
+from zato_lite.store.statements import fetch_all, fetch_value, json_list
 from zato_lite.timetable.job import SECOND, Instant
 
 _RUN = """json_object('id', r.id, 'job_id', r.job_id, 'job_name', coalesce(j.name, ''),
@@ -45,14 +45,14 @@ class HistoryQuery(NamedTuple):
 def history(connection: Connection, wanted: HistoryQuery) -> tuple[list[RunRow], int]:
     """Runs, newest first, and how many finished ones there are."""
     where, values = _conditions(wanted)
-    rows = read_rows(
+    rows = fetch_all(
         connection,
         f"SELECT {_RUN} FROM (SELECT * FROM run WHERE {where} ORDER BY id DESC"
         f" LIMIT ? OFFSET ?) r {_JOINS} ORDER BY r.id DESC",
         [*values, wanted.limit, wanted.offset],
         RunRow,
     )
-    total = one(
+    total = fetch_value(
         connection, f"SELECT count(*) FROM run WHERE {where} AND outcome IS NOT NULL", values
     )
     return rows, total
@@ -68,7 +68,7 @@ def _conditions(wanted: HistoryQuery) -> tuple[str, list[Any]]:
         values += [wanted.since, wanted.since]
         if wanted.numbers:
             where += " OR number IN (SELECT value FROM json_each(?))"
-            values.append(listed(wanted.numbers))
+            values.append(json_list(wanted.numbers))
         where += ")"
     if wanted.job_id is not None:
         where += " AND job_id = ?"
@@ -87,7 +87,7 @@ def run_by_id(connection: Connection, run_id: int) -> RunRow | None:
 
 
 def _only(connection: Connection, where: str, values: tuple[Any, ...]) -> RunRow | None:
-    rows = read_rows(
+    rows = fetch_all(
         connection,
         f"SELECT {_RUN} FROM run r {_JOINS} WHERE {where} ORDER BY r.id DESC LIMIT 1",
         values,
@@ -98,12 +98,12 @@ def _only(connection: Connection, where: str, values: tuple[Any, ...]) -> RunRow
 
 def neighbours(connection: Connection, job_id: int, number: int) -> tuple[int | None, int | None]:
     """Numbers of the runs before and after."""
-    previous = one(
+    previous = fetch_value(
         connection,
         "SELECT max(number) FROM run WHERE job_id = ? AND number < ?",
         (job_id, number),
     )
-    following = one(
+    following = fetch_value(
         connection,
         "SELECT min(number) FROM run WHERE job_id = ? AND number > ?",
         (job_id, number),
@@ -113,7 +113,7 @@ def neighbours(connection: Connection, job_id: int, number: int) -> tuple[int | 
 
 def attempts(connection: Connection, job_id: int, number: int) -> list[AttemptRow]:
     """The attempts of a run before its latest, oldest first."""
-    return read_rows(
+    return fetch_all(
         connection,
         "SELECT json_object('attempt', a.attempt, 'token', a.token, 'started_at', a.started_at,"
         " 'finished_at', a.finished_at, 'outcome', a.outcome, 'error', a.error) AS line"
@@ -126,11 +126,11 @@ def attempts(connection: Connection, job_id: int, number: int) -> list[AttemptRo
 
 def lines(connection: Connection, run_ids: Collection[int]) -> dict[int, list[LogLine]]:
     """What was logged during each of these runs that logged anything."""
-    pairs = read_rows(
+    pairs = fetch_all(
         connection,
         "SELECT json_array(run_id, json(lines)) AS line FROM run_log"
         " WHERE run_id IN (SELECT value FROM json_each(?))",
-        (listed(run_ids),),
+        (json_list(run_ids),),
         tuple[int, list[LogLine]],
     )
     return dict(pairs)
@@ -141,12 +141,12 @@ def earlier_lines(
 ) -> dict[int, list[EarlierLines]]:
     """What was logged during the attempts of each of these runs before its latest, in order."""
     found: dict[int, list[EarlierLines]] = {}
-    rows = read_rows(
+    rows = fetch_all(
         connection,
         "SELECT json_array(run_id, attempt, started_at, finished_at, outcome,"
         " json(coalesce(lines, '[]'))) AS line FROM attempt"
         " WHERE run_id IN (SELECT value FROM json_each(?)) ORDER BY run_id, attempt",
-        (listed(run_ids),),
+        (json_list(run_ids),),
         EarlierLines,
     )
     for row in rows:
@@ -156,12 +156,12 @@ def earlier_lines(
 
 def last_runs(connection: Connection, job_ids: Collection[int]) -> dict[int, RunRow]:
     """The latest run of each job that was started."""
-    rows = read_rows(
+    rows = fetch_all(
         connection,
         f"SELECT {_RUN} FROM run r {_JOINS} WHERE r.id IN (SELECT"
         " (SELECT max(id) FROM run WHERE job_id = wanted.value AND started_at IS NOT NULL)"
         " FROM json_each(?) wanted)",
-        (listed(job_ids),),
+        (json_list(job_ids),),
         RunRow,
     )
     return {row.job_id: row for row in rows}
@@ -172,13 +172,13 @@ def recent_outcomes(
 ) -> dict[int, list[str]]:
     """Outcomes of the latest runs of each job, oldest first."""
     found: dict[int, list[str]] = {}
-    pairs = read_rows(
+    pairs = fetch_all(
         connection,
         "SELECT json_array(r.job_id, coalesce(r.outcome, 'running')) AS line"
         " FROM json_each(?1) wanted JOIN run r ON r.id IN"
         " (SELECT id FROM run WHERE job_id = wanted.value ORDER BY id DESC LIMIT ?2)"
         " ORDER BY r.id",
-        (listed(job_ids), count),
+        (json_list(job_ids), count),
         tuple[int, str],
     )
     for job_id, outcome in pairs:
@@ -193,7 +193,7 @@ def slot(connection: Connection, job_id: int, instant: Instant) -> RunRow | Ledg
         found = _only(connection, f"{of_slot} {kinds}", (job_id, instant))
         if found is not None:
             return found
-    rows = read_rows(
+    rows = fetch_all(
         connection,
         f"SELECT {_LEDGER} FROM ledger l LEFT JOIN job j ON j.id = l.job_id"
         " WHERE l.job_id = ? AND l.first <= ? AND l.last >= ? ORDER BY l.first DESC LIMIT 1",
@@ -214,17 +214,17 @@ def ledger(
     if since is not None:
         where += " AND last >= ?"
         values.append(since)
-    rows = read_rows(
+    rows = fetch_all(
         connection,
         f"SELECT {_LEDGER} FROM (SELECT * FROM ledger WHERE {where} ORDER BY first DESC, id DESC"
         " LIMIT ? OFFSET ?) l LEFT JOIN job j ON j.id = l.job_id ORDER BY l.first DESC, l.id DESC",
         [*values, limit, offset],
         LedgerRow,
     )
-    return rows, one(connection, f"SELECT count(*) FROM ledger WHERE {where}", values)
+    return rows, fetch_value(connection, f"SELECT count(*) FROM ledger WHERE {where}", values)
 
 
-class Span(NamedTuple):
+class SummaryQuery(NamedTuple):
     """What a summary is asked to look at; see ``JobCommands.summary``."""
 
     since: Instant | None
@@ -234,7 +234,7 @@ class Span(NamedTuple):
     recent_limit: int
 
 
-def summary(connection: Connection, span: Span, now: Instant) -> Summary:
+def summary(connection: Connection, span: SummaryQuery, now: Instant) -> Summary:
     """How things stand."""
     total, active = next(
         iter(
@@ -263,7 +263,7 @@ def summary(connection: Connection, span: Span, now: Instant) -> Summary:
 
 
 def _counts(connection: Connection, select: str, values: tuple[Any, ...] = ()) -> dict[str, int]:
-    pairs = read_rows(
+    pairs = fetch_all(
         connection,
         f"SELECT json_array(o, sum(n)) AS line FROM ({select}) GROUP BY o",
         values,
@@ -272,16 +272,16 @@ def _counts(connection: Connection, select: str, values: tuple[Any, ...] = ()) -
     return dict(pairs)
 
 
-def _buckets(connection: Connection, span: Span) -> tuple[Bucket, ...]:
+def _buckets(connection: Connection, span: SummaryQuery) -> tuple[Bucket, ...]:
     """Runs by their slot, and slots without one by their first, in equal parts of the time."""
     since, until, number = span.since, span.until, span.buckets
     if since is None:
-        since = one(connection, "SELECT min(slot) FROM run")
+        since = fetch_value(connection, "SELECT min(slot) FROM run")
     if since is None or since >= until or number < 1:
         return ()
     width = max(1, -(-(until - since) // number))
     counts: list[dict[str, int]] = [{} for _ in range(number)]
-    found = read_rows(
+    found = fetch_all(
         connection,
         "SELECT json_array((at - ?1) / ?3, o, sum(n)) AS line FROM ("
         " SELECT slot at, coalesce(outcome, 'running') o, 1 n FROM run"

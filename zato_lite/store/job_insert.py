@@ -9,11 +9,11 @@ import msgspec
 from zato_lite.errors import BadInputError, ZatoLiteError
 from zato_lite.store import jobs
 from zato_lite.store.ports import Connection
-from zato_lite.store.sql import advance, execute, write_rows
+from zato_lite.store.statements import execute, next_numbers, write_rows
 from zato_lite.timetable import plan
 from zato_lite.timetable.job import Instant, Job
 
-PART = 1_000
+BATCH_SIZE = 1_000
 """So many jobs are made ready, and written, in one go: about a millisecond of each thread."""
 
 _HALF = "a text of the definition is no text: it has half a character"
@@ -38,7 +38,7 @@ _TIMERS_ALIKE = """INSERT INTO timer (job_id, next_at, cursor, started, number)
 SELECT id, ?3, ?4, 0, 0 FROM job WHERE id BETWEEN ?1 AND ?2"""
 
 
-class Part(NamedTuple):
+class JobBatch(NamedTuple):
     """Some jobs of many, made ready to be kept.
 
     Attributes:
@@ -54,34 +54,34 @@ class Part(NamedTuple):
     is_due_together: bool = False
 
 
-class Group(msgspec.Struct, frozen=True, gc=False):
+class JobGroup(msgspec.Struct, frozen=True, gc=False):
     """Jobs that are kept all or none; in parts if they are many, and else without any.
 
     There may be one for each of ten thousand calls: the garbage collector is not to walk them.
     """
 
     jobs: Sequence[Job]
-    parts: Sequence[Part] = ()
+    parts: Sequence[JobBatch] = ()
 
 
-class Created(NamedTuple):
+class InsertResult(NamedTuple):
     """What came of each group: ids in order, or why it was refused; and when one is due first."""
 
-    answers: list[list[int] | ZatoLiteError]
-    soonest: Instant | None
+    results: list[list[int] | ZatoLiteError]
+    next_due: Instant | None
 
 
-def ready(new: Sequence[Job]) -> Part:
-    """At most ``PART`` jobs as they will be kept.
+def prepare(new: Sequence[Job]) -> JobBatch:
+    """At most ``BATCH_SIZE`` jobs as they will be kept.
 
     Raises:
         BadInputError: a text has half a character; JSON can say that, and no file can hold it.
     """
     definitions = _written(new)
     if len(set(map(_shape, new))) > 1 or not _are_plain(new, definitions):
-        return Part(new, definitions)
+        return JobBatch(new, definitions)
     is_due_together = _is_timed_plainly(new[0]) and len({id(job.trigger) for job in new}) == 1
-    return Part(new, definitions, is_alike=True, is_due_together=is_due_together)
+    return JobBatch(new, definitions, is_alike=True, is_due_together=is_due_together)
 
 
 def _written(new: Sequence[Job]) -> list[str]:
@@ -98,15 +98,15 @@ def _are_plain(new: Sequence[Job], definitions: Sequence[str]) -> bool:
     return is_first and names.isprintable() and '"' not in names and "\\" not in names
 
 
-def create(connection: Connection, wanted: Sequence[Group], now: Instant) -> Created:
+def insert_jobs(connection: Connection, wanted: Sequence[JobGroup], now: Instant) -> InsertResult:
     """Keep each of the groups of jobs, if none of its names is taken; all in few steps."""
-    taken = jobs.taken(connection, [job.name for group in wanted for job in group.jobs])
+    taken = jobs.existing_names(connection, [job.name for group in wanted for job in group.jobs])
     batch = _Batch()
     places: list[range | ZatoLiteError] = []
     for group in wanted:
         names = [job.name for job in group.jobs]
         if clash := _first(names, taken) or _twice(names):
-            places.append(jobs.exists(clash))
+            places.append(jobs.job_exists_error(clash))
             continue
         try:
             places.append(batch.add(group))
@@ -116,7 +116,7 @@ def create(connection: Connection, wanted: Sequence[Group], now: Instant) -> Cre
         if len(wanted) > 1:
             taken.update(names)
     ids, soonest = batch.write(connection, now)
-    return Created(
+    return InsertResult(
         [it if isinstance(it, ZatoLiteError) else list(ids[it.start : it.stop]) for it in places],
         soonest,
     )
@@ -142,19 +142,19 @@ class _Batch:
 
     def __init__(self) -> None:
         self._count = 0
-        self._alike: list[tuple[int, Part]] = []
+        self._alike: list[tuple[int, JobBatch]] = []
         self._jobs: list[Job] = []
         self._texts: list[str] = []
         self._places: list[int] = []
 
-    def add(self, group: Group) -> range:
+    def add(self, group: JobGroup) -> range:
         """Take the group in; its places among all.
 
         Raises:
             BadInputError: as ``ready`` does; the group is left out.
         """
         begin = self._count
-        for part in group.parts or (Part(group.jobs, _written(group.jobs)),):
+        for part in group.parts or (JobBatch(group.jobs, _written(group.jobs)),):
             if part.is_alike:
                 self._alike.append((self._count, part))
             else:
@@ -166,7 +166,7 @@ class _Batch:
 
     def write(self, connection: Connection, now: Instant) -> tuple[range, Instant | None]:
         """Write it all; the ids, and the first moment at which one is to be looked at."""
-        ids = advance(connection, "job", self._count) if self._count else range(0)
+        ids = next_numbers(connection, "job", self._count) if self._count else range(0)
         places, timed = [*self._places], [*self._jobs]
         due: set[Instant | None] = set()
         for place, part in self._alike:
@@ -198,7 +198,7 @@ def _timers(
     connection: Connection, places: Sequence[int], new: Sequence[Job], ids: range, now: Instant
 ) -> list[tuple[Any, ...]]:
     """The jobs' timers; a trigger is asked once for all jobs in a row that have it."""
-    known = jobs.calendars(connection) if any(job.calendar is not None for job in new) else {}
+    known = jobs.get_calendars(connection) if any(job.calendar is not None for job in new) else {}
     timers = []
     alike: Job | None = None
     cursor, next_at = 0, None

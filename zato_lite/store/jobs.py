@@ -10,7 +10,14 @@ from zato_lite.errors import ConflictError, JobExistsError, JobNotFoundError, No
 from zato_lite.store import ledger
 from zato_lite.store.ports import Connection
 from zato_lite.store.rows import JobRow, SilenceMark, WatchedRow
-from zato_lite.store.sql import execute, ids_of, listed, one, read_rows, write_rows
+from zato_lite.store.statements import (
+    execute,
+    fetch_all,
+    fetch_ids,
+    fetch_value,
+    json_list,
+    write_rows,
+)
 from zato_lite.timetable import plan
 from zato_lite.timetable.calendar import Calendar
 from zato_lite.timetable.job import Cron, Instant, Interval, Job, OneTime, Trigger
@@ -28,7 +35,7 @@ _COLUMNS = """json_object('id', j.id, 'job', json(j.definition), 'version', j.ve
 _ALIVE = "FROM job j JOIN timer t ON t.job_id = j.id WHERE j.deleted_at IS NULL"
 
 
-class OpenRun(NamedTuple):
+class StartedRuns(NamedTuple):
     """What a process knows and the database does not: which of its runs have begun.
 
     Attributes:
@@ -39,26 +46,26 @@ class OpenRun(NamedTuple):
     run_ids: frozenset[int]
 
 
-NOBODY = OpenRun(0, frozenset())
+NO_STARTED_RUNS = StartedRuns(0, frozenset())
 
 
-class Edited(NamedTuple):
+class EditResult(NamedTuple):
     """A job after a change, and the runs that are not to start, as they were claimed early."""
 
     row: JobRow
     revoked: Sequence[int]
 
 
-def taken(connection: Connection, names: Sequence[str]) -> set[str]:
+def existing_names(connection: Connection, names: Sequence[str]) -> set[str]:
     """Which of these names jobs have."""
     if not names:
         return set()
     if len(names) == 1:
-        found = one(
+        found = fetch_value(
             connection, "SELECT name FROM job WHERE name = ? AND deleted_at IS NULL", names
         )
         return set() if found is None else {found}
-    text = one(
+    text = fetch_value(
         connection,
         "SELECT json_group_array(name) FROM carray(?) CROSS JOIN job"
         " ON name = value AND deleted_at IS NULL",
@@ -68,13 +75,17 @@ def taken(connection: Connection, names: Sequence[str]) -> set[str]:
 
 
 def edit(
-    connection: Connection, job_id: int, change: Change, now: Instant, begun: OpenRun = NOBODY
-) -> Edited:
+    connection: Connection,
+    job_id: int,
+    change: Change,
+    now: Instant,
+    begun: StartedRuns = NO_STARTED_RUNS,
+) -> EditResult:
     """Replace the definition, and look anew when the job is due."""
     row, revoked = _revoke(connection, get(connection, job_id), begun)
     job = change(row.job)
-    if job.name != row.job.name and taken(connection, [job.name]):
-        raise exists(job.name)
+    if job.name != row.job.name and existing_names(connection, [job.name]):
+        raise job_exists_error(job.name)
     moved = _moved(connection, row, job, now, was_revoked=bool(revoked))
     write_definition(connection, job_id, moved.job)
     execute(
@@ -91,14 +102,14 @@ def edit(
             job_id,
         ),
     )
-    return Edited(msgspec.structs.replace(moved, version=row.version + 1), revoked)
+    return EditResult(msgspec.structs.replace(moved, version=row.version + 1), revoked)
 
 
 def _moved(
     connection: Connection, row: JobRow, job: Job, now: Instant, *, was_revoked: bool
 ) -> JobRow:
     """The row with the new definition, and with the cursor and the due instant that it has."""
-    known = calendars(connection)
+    known = get_calendars(connection)
     cursor, started = row.cursor, row.started
     is_new = not _is_alike(job.trigger, row.job.trigger)
     if not row.job.is_active:
@@ -131,20 +142,20 @@ def _is_alike(one_trigger: Trigger, other: Trigger) -> bool:
     return replace(one_trigger, end=None) == replace(other, end=None)
 
 
-def _unbegun(connection: Connection, job_id: int, begun: OpenRun) -> list[int]:
+def _unbegun(connection: Connection, job_id: int, begun: StartedRuns) -> list[int]:
     """Runs of the job that the process has and has not begun."""
     if not begun.node:
         return []
-    return ids_of(
+    return fetch_ids(
         connection,
         "SELECT id FROM run WHERE job_id = ? AND outcome IS NULL AND state = 'claimed'"
         " AND kind = 'scheduled' AND attempt = 1 AND node = ?"
         " AND id NOT IN (SELECT value FROM json_each(?)) ORDER BY id",
-        (job_id, begun.node, listed(begun.run_ids)),
+        (job_id, begun.node, json_list(begun.run_ids)),
     )
 
 
-def _revoke(connection: Connection, row: JobRow, begun: OpenRun) -> tuple[JobRow, list[int]]:
+def _revoke(connection: Connection, row: JobRow, begun: StartedRuns) -> tuple[JobRow, list[int]]:
     """Take back runs that were claimed and not begun, as if they never had been.
 
     Only if nothing else has happened since to their slots or later ones: the cursor goes back.
@@ -152,13 +163,13 @@ def _revoke(connection: Connection, row: JobRow, begun: OpenRun) -> tuple[JobRow
     early = _unbegun(connection, row.id, begun)
     if not early:
         return row, early
-    ids = listed(early)
-    slot = one(
+    ids = json_list(early)
+    slot = fetch_value(
         connection,
         "SELECT min(slot) FROM run WHERE id IN (SELECT value FROM json_each(?))",
         (ids,),
     )
-    is_past = one(
+    is_past = fetch_value(
         connection,
         "SELECT EXISTS (SELECT 1 FROM run WHERE job_id = ?1 AND slot >= ?2 AND kind = 'scheduled'"
         " AND id NOT IN (SELECT value FROM json_each(?3)))"
@@ -168,7 +179,7 @@ def _revoke(connection: Connection, row: JobRow, begun: OpenRun) -> tuple[JobRow
     if is_past:
         return row, []
     execute(connection, "DELETE FROM run WHERE id IN (SELECT value FROM json_each(?))", (ids,))
-    number = one(
+    number = fetch_value(
         connection, "SELECT coalesce(max(number), 0) FROM run WHERE job_id = ?", (row.id,)
     )
     return msgspec.structs.replace(
@@ -180,7 +191,7 @@ def _revoke(connection: Connection, row: JobRow, begun: OpenRun) -> tuple[JobRow
     ), early
 
 
-def revoke(connection: Connection, job_id: int, begun: OpenRun) -> list[int]:
+def revoke_claims(connection: Connection, job_id: int, begun: StartedRuns) -> list[int]:
     """Take back what was claimed and not begun; the ids of these runs."""
     row, early = _revoke(connection, get(connection, job_id), begun)
     if not early:
@@ -189,7 +200,7 @@ def revoke(connection: Connection, job_id: int, begun: OpenRun) -> list[int]:
         connection,
         "UPDATE timer SET next_at = ?, cursor = ?, started = ?, number = ? WHERE job_id = ?",
         (
-            plan.next_due(state_of(row), calendars(connection)),
+            plan.next_due(state_of(row), get_calendars(connection)),
             row.cursor,
             row.started,
             row.number,
@@ -205,11 +216,11 @@ def unpause(connection: Connection, job_id: int) -> None:
 
 
 def delete(
-    connection: Connection, job_id: int, now: Instant, begun: OpenRun = NOBODY
+    connection: Connection, job_id: int, now: Instant, begun: StartedRuns = NO_STARTED_RUNS
 ) -> list[int]:
     """Forget a job; the runs that are not to start any more."""
     row, revoked = _revoke(connection, get(connection, job_id), begun)
-    waiting = _unbegun(connection, job_id, begun) + ids_of(
+    waiting = _unbegun(connection, job_id, begun) + fetch_ids(
         connection,
         "SELECT id FROM run WHERE job_id = ? AND outcome IS NULL"
         " AND (state IN ('queued', 'waiting') OR node = 0)",
@@ -219,7 +230,7 @@ def delete(
         connection,
         "UPDATE run SET outcome = 'cancelled', state = 'done', finished_at = ?,"
         " error = 'the job was deleted' WHERE id IN (SELECT value FROM json_each(?))",
-        (now, listed(waiting)),
+        (now, json_list(waiting)),
     )
     execute(connection, "UPDATE job SET deleted_at = ? WHERE id = ?", (now, job_id))
     execute(connection, "DELETE FROM timer WHERE job_id = ?", (job_id,))
@@ -255,22 +266,24 @@ def state_of(row: JobRow, job: Job | None = None) -> JobState:
 
 
 def get(connection: Connection, job_id: int) -> JobRow:
-    rows = read_rows(connection, f"SELECT {_COLUMNS} {_ALIVE} AND j.id = ?", (job_id,), JobRow)
+    rows = fetch_all(connection, f"SELECT {_COLUMNS} {_ALIVE} AND j.id = ?", (job_id,), JobRow)
     if not rows:
-        raise missing()
+        raise job_not_found_error()
     return rows[0]
 
 
 def get_by_name(connection: Connection, name: str) -> JobRow:
-    found = one(connection, "SELECT id FROM job WHERE name = ? AND deleted_at IS NULL", (name,))
+    found = fetch_value(
+        connection, "SELECT id FROM job WHERE name = ? AND deleted_at IS NULL", (name,)
+    )
     if found is None:
-        raise missing()
+        raise job_not_found_error()
     return get(connection, found)
 
 
-def named(connection: Connection, names: Collection[str]) -> list[JobRow]:
+def get_by_names(connection: Connection, names: Collection[str]) -> list[JobRow]:
     """The jobs there are of these names."""
-    return read_rows(
+    return fetch_all(
         connection,
         f"SELECT {_COLUMNS} {_ALIVE} AND j.name IN (SELECT value FROM json_each(?))",
         (msgspec.json.encode(list(names)).decode(),),
@@ -278,14 +291,14 @@ def named(connection: Connection, names: Collection[str]) -> list[JobRow]:
     )
 
 
-def declared(connection: Connection) -> list[JobRow]:
+def list_declared(connection: Connection) -> list[JobRow]:
     """The jobs that classes declare, or did."""
-    return read_rows(connection, f"SELECT {_COLUMNS} {_ALIVE} AND j.is_declared", (), JobRow)
+    return fetch_all(connection, f"SELECT {_COLUMNS} {_ALIVE} AND j.is_declared", (), JobRow)
 
 
-def watched(connection: Connection) -> list[WatchedRow]:
+def list_watched(connection: Connection) -> list[WatchedRow]:
     """The jobs that raise an alert when they are silent."""
-    rows = read_rows(connection, f"SELECT {_COLUMNS} {_ALIVE} AND j.is_watched", (), JobRow)
+    rows = fetch_all(connection, f"SELECT {_COLUMNS} {_ALIVE} AND j.is_watched", (), JobRow)
     latest = (
         "SELECT finished_at FROM run WHERE job_id = ? AND outcome = 'ok' ORDER BY id DESC LIMIT 1"
     )
@@ -293,15 +306,15 @@ def watched(connection: Connection) -> list[WatchedRow]:
     return [
         WatchedRow(
             row,
-            one(connection, latest, (row.id,)),
-            None if (mark := one(connection, kept, (_mark_of(row.id),))) is None
+            fetch_value(connection, latest, (row.id,)),
+            None if (mark := fetch_value(connection, kept, (_mark_of(row.id),))) is None
             else msgspec.json.decode(mark, type=SilenceMark),
         )
         for row in rows
     ]  # fmt: skip
 
 
-def keep_marks(connection: Connection, marks: Mapping[int, SilenceMark]) -> None:
+def save_silence_marks(connection: Connection, marks: Mapping[int, SilenceMark]) -> None:
     """Remember how far jobs' silences have been looked at."""
     rows = [
         (_mark_of(job_id), msgspec.json.encode(mark).decode()) for job_id, mark in marks.items()
@@ -323,8 +336,8 @@ def find(
     if service:
         where += " AND j.service = ?"
         values.append(service)
-    total = one(connection, f"SELECT count(*) FROM job j WHERE {where}", values)
-    rows = read_rows(
+    total = fetch_value(connection, f"SELECT count(*) FROM job j WHERE {where}", values)
+    rows = fetch_all(
         connection,
         f"SELECT {_COLUMNS} FROM (SELECT * FROM job j WHERE {where} ORDER BY name"
         " LIMIT ? OFFSET ?) j JOIN timer t ON t.job_id = j.id ORDER BY j.name",
@@ -338,7 +351,7 @@ def _escaped(word: str) -> str:
     return word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
-def kind_of(job: Job) -> str:
+def job_type(job: Job) -> str:
     """The job's type, in the words of the surface."""
     match job.trigger:
         case OneTime():
@@ -352,9 +365,9 @@ def kind_of(job: Job) -> str:
 # Calendars
 
 
-def calendars(connection: Connection) -> dict[str, Calendar]:
+def get_calendars(connection: Connection) -> dict[str, Calendar]:
     """All calendars by name."""
-    found = read_rows(connection, "SELECT definition AS line FROM calendar", (), Calendar)
+    found = fetch_all(connection, "SELECT definition AS line FROM calendar", (), Calendar)
     return {calendar.name: calendar for calendar in found}
 
 
@@ -365,7 +378,7 @@ def save_calendar(connection: Connection, calendar: Calendar) -> None:
         "INSERT OR REPLACE INTO calendar VALUES (?, ?)",
         (calendar.name, msgspec.json.encode(calendar).decode()),
     )
-    known = calendars(connection)
+    known = get_calendars(connection)
     for job_id in _users_of(connection, calendar.name):
         row = get(connection, job_id)
         execute(
@@ -384,7 +397,7 @@ def delete_calendar(connection: Connection, name: str) -> None:
 
 
 def _users_of(connection: Connection, name: str) -> list[int]:
-    return ids_of(
+    return fetch_ids(
         connection,
         "SELECT id FROM job WHERE deleted_at IS NULL AND definition ->> 'calendar' = ?",
         (name,),
@@ -394,9 +407,9 @@ def _users_of(connection: Connection, name: str) -> list[int]:
 # Errors
 
 
-def exists(name: str) -> JobExistsError:
+def job_exists_error(name: str) -> JobExistsError:
     return JobExistsError(f"Job `{name}` already exists")
 
 
-def missing() -> JobNotFoundError:
+def job_not_found_error() -> JobNotFoundError:
     return JobNotFoundError("Job not found")

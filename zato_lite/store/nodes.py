@@ -7,23 +7,23 @@ from pathlib import Path
 
 from zato_lite.store.ports import Connection
 from zato_lite.store.rows import NodeRow
-from zato_lite.store.sql import advance, execute, one, read_rows
+from zato_lite.store.statements import execute, fetch_all, fetch_value, next_numbers
 from zato_lite.timetable.job import Instant
 
 _LEFT_AT = "scheduler.left_at"
 
 
-def number(connection: Connection) -> int:
+def new_node_id(connection: Connection) -> int:
     """A number for a process that is to run jobs."""
-    return advance(connection, "node", 1)[0]
+    return next_numbers(connection, "node", 1)[0]
 
 
-def enter(connection: Connection, node: int, name: str, pid: int, now: Instant) -> None:
+def register_node(connection: Connection, node: int, name: str, pid: int, now: Instant) -> None:
     """A process begins to run jobs."""
     execute(connection, "INSERT INTO node VALUES (?, ?, ?, ?, ?)", (node, name, pid, now, now))
 
 
-def leave(connection: Connection, node: int, now: Instant) -> None:
+def unregister_node(connection: Connection, node: int, now: Instant) -> None:
     """A process runs no more jobs."""
     execute(connection, "DELETE FROM node WHERE id = ?", (node,))
     execute(connection, "INSERT OR REPLACE INTO setting VALUES (?, ?)", (_LEFT_AT, str(now)))
@@ -31,7 +31,7 @@ def leave(connection: Connection, node: int, now: Instant) -> None:
 
 def last_seen(connection: Connection) -> Instant | None:
     """The last moment at which any process is known to have run jobs; None: there was none."""
-    found = one(
+    found = fetch_value(
         connection,
         "SELECT max(at) FROM (SELECT CAST(value AS INTEGER) AS at FROM setting WHERE name = ?"
         " UNION ALL SELECT seen_at FROM node"
@@ -42,7 +42,7 @@ def last_seen(connection: Connection) -> Instant | None:
     return None if found is None else int(found)
 
 
-def seen(connection: Connection, node: int, now: Instant) -> None:
+def record_seen(connection: Connection, node: int, now: Instant) -> None:
     """The process is there."""
     execute(connection, "UPDATE node SET seen_at = ? WHERE id = ?", (now, node))
 
@@ -53,9 +53,9 @@ def delete_nodes(connection: Connection, nodes: Sequence[int]) -> None:
         execute(connection, "DELETE FROM node WHERE id = ?", (node,))
 
 
-def known(connection: Connection) -> list[NodeRow]:
+def list_nodes(connection: Connection) -> list[NodeRow]:
     """The processes that run jobs, or did when they died."""
-    return read_rows(
+    return fetch_all(
         connection,
         "SELECT json_object('id', id, 'name', name, 'pid', pid, 'started_at', started_at,"
         " 'seen_at', seen_at) AS line FROM node ORDER BY id",
@@ -75,7 +75,7 @@ class NodeLocks:
         self._database = None if database == ":memory:" else database
         self._held: dict[int, int] = {}
 
-    def take(self, node: int) -> None:
+    def acquire(self, node: int) -> None:
         """Hold the node's lock until it is released or the process ends."""
         if self._database is None:
             self._held[node] = -1

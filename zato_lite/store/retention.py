@@ -5,7 +5,7 @@ from typing import NamedTuple
 import msgspec
 
 from zato_lite.store.ports import Connection
-from zato_lite.store.sql import execute, ids_of, listed, one
+from zato_lite.store.statements import execute, fetch_ids, fetch_value, json_list
 from zato_lite.timetable.job import SECOND, Instant, Job, OneTime
 
 KEEP_DAYS = 30.0
@@ -24,15 +24,15 @@ _DAY = 86_400 * SECOND
 class PruneResult(NamedTuple):
     """How many runs went, and after which job to go on; None: all jobs were seen."""
 
-    runs: int
-    place: int | None
+    deleted_runs: int
+    next_job_id: int | None
 
 
 def prune(connection: Connection, now: Instant, place: int) -> PruneResult:
     """Delete what some jobs after ``place`` need no more, at most ``AT_ONCE`` runs."""
     gone = 0
     for _ in range(JOBS_AT_ONCE):
-        job_id = one(connection, "SELECT min(job_id) FROM run WHERE job_id > ?", (place,))
+        job_id = fetch_value(connection, "SELECT min(job_id) FROM run WHERE job_id > ?", (place,))
         if job_id is None:
             _purge(connection)
             execute(
@@ -53,16 +53,16 @@ def _sweep_job(connection: Connection, job_id: int, now: Instant, most: int) -> 
     job = _definition(connection, job_id)
     oldest = now - int(_days(job) * _DAY)
     keep = KEEP_RUNS if job is None or job.keep_runs is None else job.keep_runs
-    newest = one(connection, "SELECT max(number) FROM run WHERE job_id = ?", (job_id,))
+    newest = fetch_value(connection, "SELECT max(number) FROM run WHERE job_id = ?", (job_id,))
     last = 0 if job_id == 0 else newest - keep  # numbers of calls are their ids
-    old = ids_of(
+    old = fetch_ids(
         connection,
         "SELECT id FROM run WHERE job_id = ? AND outcome IS NOT NULL"
         " AND (finished_at < ? OR number <= ?) AND id <> ? ORDER BY id LIMIT ?",
         (job_id, oldest, last, _last_success(connection, job_id, job), most),
     )
     if old:
-        _delete_runs(connection, listed(old))
+        _delete_runs(connection, json_list(old))
     execute(connection, "DELETE FROM ledger WHERE job_id = ? AND last < ?", (job_id, oldest))
     if job is not None and isinstance(job.trigger, OneTime) and old:
         _forget_finished(connection, job_id, now)
@@ -73,7 +73,7 @@ def _last_success(connection: Connection, job_id: int, job: Job | None) -> int:
     """The run that says when a job has last worked, which is asked for all its life."""
     if job is None or isinstance(job.trigger, OneTime):
         return 0
-    found = one(
+    found = fetch_value(
         connection,
         "SELECT id FROM run WHERE job_id = ? AND outcome = 'ok' ORDER BY id DESC LIMIT 1",
         (job_id,),
@@ -82,7 +82,7 @@ def _last_success(connection: Connection, job_id: int, job: Job | None) -> int:
 
 
 def _definition(connection: Connection, job_id: int) -> Job | None:
-    text = one(connection, "SELECT definition FROM job WHERE id = ?", (job_id,))
+    text = fetch_value(connection, "SELECT definition FROM job WHERE id = ?", (job_id,))
     return None if text is None else msgspec.json.decode(text, type=Job)
 
 
@@ -108,7 +108,7 @@ def _delete_runs(connection: Connection, ids: str) -> None:
 
 def _forget_finished(connection: Connection, job_id: int, now: Instant) -> None:
     """A one-time job that has run goes with its last run."""
-    is_over = one(
+    is_over = fetch_value(
         connection,
         "SELECT 1 FROM timer WHERE job_id = ?1 AND next_at IS NULL AND paused_since IS NULL"
         " AND NOT EXISTS (SELECT 1 FROM run WHERE job_id = ?1)",
@@ -121,13 +121,13 @@ def _forget_finished(connection: Connection, job_id: int, now: Instant) -> None:
 
 def _purge(connection: Connection) -> None:
     """Deleted jobs go when nothing is left of them."""
-    empty = ids_of(
+    empty = fetch_ids(
         connection,
         "SELECT id FROM job WHERE deleted_at IS NOT NULL"
         " AND NOT EXISTS (SELECT 1 FROM run WHERE job_id = job.id) LIMIT ?",
         (AT_ONCE,),
     )
-    ids = listed(empty)
+    ids = json_list(empty)
     execute(connection, "DELETE FROM job WHERE id IN (SELECT value FROM json_each(?))", (ids,))
     execute(
         connection, "DELETE FROM ledger WHERE job_id IN (SELECT value FROM json_each(?))", (ids,)

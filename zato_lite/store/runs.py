@@ -16,46 +16,46 @@ class ClaimedAttempt(msgspec.Struct, kw_only=True, gc=False):
     """An attempt of a run that is this node's to make.
 
     Attributes:
-        at: when it may start, at the earliest.
+        start_at: when it may start, at the earliest.
         queued: it waits until no other run of its job is in flight.
-        waited: it is kept as one that was not begun, until it is.
-        stops: how many attempts of the run a stop of the server cut off.
+        needs_start_record: it is kept as one that was not begun, until it is.
+        shutdowns: how many attempts of the run a stop of the server cut off.
         started_at: when its service was called; 0 before.
     """
 
     run_id: int
     job_id: int
-    number: int
+    run_number: int
     slot: Instant
-    at: Instant
+    start_at: Instant
     token: int
     job: Job
-    attempt: int = 1
+    attempt_number: int = 1
     crashes: int = 0
-    stops: int = 0
+    shutdowns: int = 0
     kind: RunKind = "scheduled"
     queued: bool = False
-    waited: bool = False
+    needs_start_record: bool = False
     cid: str = ""
     started_at: Instant = 0
 
     @property
-    def tries(self) -> int:
+    def counted_attempts(self) -> int:
         """How many attempts count against the job's retries: crashes and stops take none away."""
-        return self.attempt - self.crashes - self.stops
+        return self.attempt_number - self.crashes - self.shutdowns
 
 
 class AttemptResult(msgspec.Struct, frozen=True, gc=False):
     """An attempt that has come to its end, or has come to nothing.
 
     Attributes:
-        settled: what the timetable makes of it.
+        next_step: what the timetable makes of it.
         lines: what was logged, as JSON; None for nothing.
         cid: of its invocation, if it came to one.
     """
 
-    fire: ClaimedAttempt
-    settled: NextStep
+    attempt: ClaimedAttempt
+    next_step: NextStep
     outcome: AttemptOutcome
     finished_at: Instant
     error: str | None = None

@@ -38,17 +38,19 @@ def _with_rows(statement: str, size: int, width: int) -> str:
     return statement.replace("{rows}", ",".join([row] * size))
 
 
-def read_rows(
+def fetch_all(
     connection: Connection, statement: str, values: Sequence[Any], kind: type[Value]
 ) -> list[Value]:
     """What the statement yields, whose one column is JSON, as values of ``kind``."""
-    text = one(connection, f"SELECT json_group_array(json(line)) FROM ({statement})", values)
+    text = fetch_value(
+        connection, f"SELECT json_group_array(json(line)) FROM ({statement})", values
+    )
     many: Any = list.__class_getitem__(kind)
     found: list[Value] = msgspec.json.decode(text, type=many)
     return found
 
 
-def one(connection: Connection, statement: str, values: Sequence[Any] = ()) -> Any:
+def fetch_value(connection: Connection, statement: str, values: Sequence[Any] = ()) -> Any:
     """The first column of the one row that there is, or None."""
     found = None
     for row in connection.execute(statement, values):
@@ -56,21 +58,21 @@ def one(connection: Connection, statement: str, values: Sequence[Any] = ()) -> A
     return found
 
 
-def only(connection: Connection, statement: str, values: Sequence[Any] = ()) -> Sequence[Any]:
+def fetch_row(connection: Connection, statement: str, values: Sequence[Any] = ()) -> Sequence[Any]:
     """The one row that there is."""
     (found,) = connection.execute(statement, values)
     return found
 
 
-def ids_of(connection: Connection, statement: str, values: Sequence[Any] = ()) -> list[int]:
+def fetch_ids(connection: Connection, statement: str, values: Sequence[Any] = ()) -> list[int]:
     """The statement's one column, which is whole numbers, in one step."""
-    text = one(connection, f"SELECT json_group_array(id) FROM ({statement})", values)
+    text = fetch_value(connection, f"SELECT json_group_array(id) FROM ({statement})", values)
     return msgspec.json.decode(text, type=list[int])
 
 
-def advance(connection: Connection, sequence: str, count: int) -> range:
+def next_numbers(connection: Connection, sequence: str, count: int) -> range:
     """So many numbers that nobody had before."""
-    last: int = one(
+    last: int = fetch_value(
         connection,
         "UPDATE sequence SET value = value + ? WHERE name = ? RETURNING value",
         (count, sequence),
@@ -85,12 +87,12 @@ def execute(connection: Connection, statement: str, values: Sequence[Any] = ()) 
     return connection.changes()
 
 
-def listed(numbers: Iterable[int]) -> str:
+def json_list(numbers: Iterable[int]) -> str:
     """Whole numbers as the JSON list that ``json_each`` reads."""
     return msgspec.json.encode(list(numbers)).decode()
 
 
-def in_parts(values: Sequence[Value], size: int) -> Iterator[Sequence[Value]]:
+def batches(values: Sequence[Value], size: int) -> Iterator[Sequence[Value]]:
     """One after another, at most ``size`` of them."""
     for position in range(0, len(values), size):
         yield values[position : position + size]
