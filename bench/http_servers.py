@@ -142,6 +142,7 @@ async def zato_lite_app() -> AsyncIterator[Any]:
     from zato_lite.service.invoker import Invoker
     from zato_lite.service.registry import Registry
     from zato_lite.store.accounts import Accounts
+    from zato_lite.store.audit import AuditLog
     from zato_lite.store.sqlite import open_store
 
     class Get(Service):
@@ -163,9 +164,11 @@ async def zato_lite_app() -> AsyncIterator[Any]:
         registry.add(service)
     clock, passwords = SystemClock(), Passwords()
     async with open_store(":memory:", clock) as store:
-        users = Accounts(store)
-        await first_admin(users, passwords, {"ZATO_LITE_ADMIN_PASSWORD": PASSWORD})
-        authenticator = Authenticator(users, passwords, clock, session_key=os.urandom(32))
+        accounts = Accounts(store)
+        await first_admin(accounts, passwords, {"ZATO_LITE_ADMIN_PASSWORD": PASSWORD})
+        authenticator = Authenticator(
+            accounts, AuditLog(store), passwords, clock, session_key=os.urandom(32)
+        )
         yield HttpApp(Invoker(registry).begin, registry, authenticator)
 
 

@@ -19,6 +19,7 @@ from zato_lite.http.passwords import new_key
 from zato_lite.server import open_edge
 from zato_lite.service.base import Service
 from zato_lite.service.registry import Entry
+from zato_lite.store.accounts import Credential
 from zato_lite.testing.app import sandbox
 
 ROLES = ("viewer", "operator", "editor", "admin")
@@ -136,7 +137,9 @@ async def world(settings: Settings) -> AsyncIterator[World]:
         for role in (*ROLES, ""):
             key = new_key()
             roles = frozenset({role}) if role else frozenset[str]()
-            await app.people.save_key(key.name, key.hash, roles, (), active=True)
+            await app.accounts.save(
+                Credential("key", key.name, key.hash, roles, (), is_active=True)
+            )
             keys[role] = key.text
         async with open_edge(app, {"ZATO_LITE_ADMIN_PASSWORD": "secret"}) as http:
             yield World(http, keys, app.registry.entries)

@@ -15,6 +15,7 @@ from zato_lite.http.asgi import AsgiApp, Message
 from zato_lite.http.message import Request
 from zato_lite.http.passwords import new_key
 from zato_lite.server import application, open_edge
+from zato_lite.store.accounts import Credential
 from zato_lite.testing.app import sandbox
 
 BASIC = b"Basic " + b64encode(b"admin.invoke:secret")
@@ -84,9 +85,13 @@ async def test_an_application_is_mounted_by_the_settings_and_lives_with_the_serv
     async with sandbox(settings=settings(**mounts)) as it:
         app = it.app._replace(clock=SystemClock())
         key = new_key()
-        await app.people.save_key(key.name, key.hash, frozenset({"admin"}), ("crm.*",), True)
+        await app.accounts.save(
+            Credential("key", key.name, key.hash, frozenset({"admin"}), ("crm.*",), True)
+        )
         fit = new_key()
-        await app.people.save_key(fit.name, fit.hash, frozenset({"viewer"}), ("/shop",), True)
+        await app.accounts.save(
+            Credential("key", fit.name, fit.hash, frozenset({"viewer"}), ("/shop",), True)
+        )
         async with open_edge(app, SECRET) as http:
             found = await ask(http, "/shop/a/b", authorization=BASIC)
             assert found == (200, b"GET /shop /shop/a/b open", ["a=1", "b=2"])

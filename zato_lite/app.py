@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from zato_lite import config
-from zato_lite.builtin.accounts import Credentials, Secret
+from zato_lite.builtin.accounts import CredentialIssuer
 from zato_lite.builtin.deploy import deploy
 from zato_lite.builtin.enmasse import parse
 from zato_lite.builtin.reconcile import Known, Mistake, claims_of, definitions, reconciled
@@ -35,7 +35,8 @@ from zato_lite.service.invoker import Invoker
 from zato_lite.service.ports import AsyncInvocations, Locks
 from zato_lite.service.registry import Entry, Registry
 from zato_lite.service.supervisor import unending
-from zato_lite.store.accounts import Accounts
+from zato_lite.store.accounts import Accounts, NewKey
+from zato_lite.store.audit import AuditLog
 from zato_lite.store.backup import Backups, name_at, stamp
 from zato_lite.store.locks import Locks as StoredLocks
 from zato_lite.store.sqlite import open_store
@@ -68,7 +69,8 @@ class App(NamedTuple):
     invoker: Invoker
     jobs: JobCommands
     scheduler: Scheduler
-    people: Accounts
+    accounts: Accounts
+    audit_log: AuditLog
     keys: "KeyRing"
     problems: tuple[str, ...]
     on_deployed: list[Callable[[], None]]
@@ -118,9 +120,9 @@ class KeyRing:
         """What is kept of a password."""
         return await self.passwords.hash(password)
 
-    def new_key(self) -> Secret:
-        """A key that nobody has had before."""
-        return Secret(*new_key())
+    def new_key(self) -> NewKey:
+        """Return a new random API key."""
+        return new_key()
 
     def forget(self) -> None:
         """Ask for everybody's credentials again."""
@@ -176,7 +178,7 @@ async def open_app(
         jobs = JobCommands(database, scheduler, clock)
         deployer = _deployer(project or _NOWHERE, settings, registry, clock)
         stack.callback(deployer.close)
-        people = Accounts(database)
+        accounts, audit_log = Accounts(database), AuditLog(database)
         keys = KeyRing()
         stack.callback(keys.close)
         invoker.resources.update(
@@ -184,16 +186,17 @@ async def open_app(
                 JobCommands: jobs,
                 AsyncInvocations: jobs,
                 Deployer: deployer,
-                Accounts: people,
-                Credentials: keys,
+                Accounts: accounts,
+                AuditLog: audit_log,
+                CredentialIssuer: keys,
                 Backups: Backups(database, _backups(project, settings), clock),
             }
         )
         deploy(registry)
         is_ready = readiness(scheduler, lambda: database.trouble, settings.scheduler.enabled)
         app = App(
-            settings, clock, registry, invoker, jobs, scheduler, people, keys, (), [], events,
-            is_ready, lambda: database.queued,
+            settings, clock, registry, invoker, jobs, scheduler, accounts, audit_log, keys, (),
+            [], events, is_ready, lambda: database.queued,
         )  # fmt: skip
         if project is not None:
             app = app._replace(problems=tuple(await _deploy(project, app, deployer, stack)))

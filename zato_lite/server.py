@@ -84,11 +84,15 @@ async def open_edge(
         more: metrics besides the app's own.
     """
     passwords = app.keys.passwords
-    if made_up := await first_admin(app.people, passwords, environ):
+    if made_up := await first_admin(app.accounts, passwords, environ):
         _tell(f"The password of admin.invoke, shown this once: {made_up}")
-    session_key = await app.people.claim_setting(SESSION_KEY, os.urandom(32).hex())
+    session_key = await app.accounts.claim_setting(SESSION_KEY, os.urandom(32).hex())
     authenticator = Authenticator(
-        app.people, passwords, app.clock, session_key=bytes.fromhex(session_key)
+        app.accounts,
+        app.audit_log,
+        passwords,
+        app.clock,
+        session_key=bytes.fromhex(session_key),
     )
     app.keys.authenticator = authenticator
     server = app.settings.server

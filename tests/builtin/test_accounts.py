@@ -4,6 +4,7 @@ import pytest
 
 from zato_lite.errors import BadInputError, ConflictError, ForbiddenError, NotFoundError
 from zato_lite.service.message import Caller
+from zato_lite.store.accounts import Credential
 from zato_lite.testing.app import Sandbox
 
 USER = "zato.security.user"
@@ -15,11 +16,11 @@ async def test_a_user_lives_from_create_to_delete(it: Sandbox) -> None:
     await it.invoke(f"{USER}.create", ANN)
     with pytest.raises(ConflictError):
         await it.invoke(f"{USER}.create", ANN)
-    first = await it.app.people.find_user("ann")
+    first = await it.app.accounts.find("user", "ann")
     await it.invoke(f"{USER}.edit", {"name": "ann", "patterns": ["crm.*"], "is_active": False})
-    edited = await it.app.people.find_user("ann")
+    edited = await it.app.accounts.find("user", "ann")
     await it.invoke(f"{USER}.edit", {"name": "ann", "password": "another one"})
-    changed = await it.app.people.find_user("ann")
+    changed = await it.app.accounts.find("user", "ann")
 
     assert await it.invoke(f"{USER}.get-list") == [
         {"name": "ann", "roles": ["editor"], "patterns": ["crm.*"], "is_active": False}
@@ -37,7 +38,9 @@ async def test_a_user_lives_from_create_to_delete(it: Sandbox) -> None:
 
 
 async def test_the_first_admin_stays(it: Sandbox) -> None:
-    await it.app.people.save_user("admin.invoke", "h", frozenset({"admin"}), (), active=True)
+    await it.app.accounts.save(
+        Credential("user", "admin.invoke", "h", frozenset({"admin"}), (), is_active=True)
+    )
 
     for change in ({"roles": ["viewer"]}, {"is_active": False}):
         with pytest.raises(BadInputError, match="stays an active admin"):
@@ -78,7 +81,7 @@ async def test_what_is_wrong_with_a_user_is_told_but_no_password(
 async def test_a_key_is_shown_once_and_kept_as_a_hash(it: Sandbox) -> None:
     made = await it.invoke(f"{KEY}.create", {"patterns": ["crm.*"]})
 
-    kept = await it.app.people.find_key(made["name"])
+    kept = await it.app.accounts.find("key", made["name"])
     assert kept is not None
     assert made["key"].startswith(f"zl_{made['name']}_")
     assert made["key"].rpartition("_")[2] not in kept.hash
@@ -122,7 +125,9 @@ async def test_nobody_hands_out_what_they_have_not(it: Sandbox) -> None:
 
 
 async def test_nobody_takes_over_who_may_do_more(it: Sandbox) -> None:
-    await it.app.people.save_user("admin.invoke", "h", frozenset({"admin"}), (), active=True)
+    await it.app.accounts.save(
+        Credential("user", "admin.invoke", "h", frozenset({"admin"}), (), is_active=True)
+    )
     await it.invoke(f"{USER}.create", {**ANN, "patterns": ["crm.*"]})
     key = (await it.invoke(f"{KEY}.create", {}))["name"]
     await it.invoke(f"{USER}.create", {**ANN, "name": "bob"})
@@ -136,7 +141,7 @@ async def test_nobody_takes_over_who_may_do_more(it: Sandbox) -> None:
     ):
         assert await _refused(it, CONFINED, service, payload)
 
-    admin = await it.app.people.find_user("admin.invoke")
+    admin = await it.app.accounts.find("user", "admin.invoke")
     assert admin is not None
     assert admin.hash == "h"
     assert len(await it.invoke(f"{USER}.get-list")) == 3

@@ -18,6 +18,8 @@ from zato_lite.http.server import Server, serve
 from zato_lite.service.message import Invocation, Outcome, ResponseOverrides
 from zato_lite.service.request import Response as ServiceResponse
 from zato_lite.store.accounts import Accounts
+from zato_lite.store.audit import AuditLog
+from zato_lite.store.ports import Database
 from zato_lite.store.sqlite import open_store
 
 BASIC = b"Basic YWRtaW4uaW52b2tlOnNlY3JldA=="
@@ -132,16 +134,26 @@ def invoker() -> Invoker:
 
 
 @pytest.fixture
-async def users() -> AsyncIterator[Accounts]:
-    async with open_store(":memory:", SystemClock()) as store:
-        yield Accounts(store)
+async def store() -> AsyncIterator[Database]:
+    async with open_store(":memory:", SystemClock()) as opened:
+        yield opened
 
 
 @pytest.fixture
-async def authenticator(users: Accounts) -> Authenticator:
+def users(store: Database) -> Accounts:
+    return Accounts(store)
+
+
+@pytest.fixture
+def audit_log(store: Database) -> AuditLog:
+    return AuditLog(store)
+
+
+@pytest.fixture
+async def authenticator(users: Accounts, audit_log: AuditLog) -> Authenticator:
     passwords = Passwords(PasswordHasher(time_cost=1, memory_cost=32))
     await first_admin(users, passwords, {"ZATO_LITE_ADMIN_PASSWORD": "secret"})
-    return Authenticator(users, passwords, SystemClock(), session_key=b"s" * 32)
+    return Authenticator(users, audit_log, passwords, SystemClock(), session_key=b"s" * 32)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from zato_lite.http.message import Request, Response
 from zato_lite.http.payloads import response_of
 from zato_lite.http.writer import Renderer
 from zato_lite.service.message import Outcome
-from zato_lite.store.accounts import Accounts
+from zato_lite.store.accounts import Accounts, Credential
 
 
 async def test_what_a_service_raised_is_in_the_log_under_the_cid(
@@ -203,9 +203,11 @@ async def test_a_rest_channel_gives_its_parameters(ask: Ask, invoker: Invoker) -
 
 
 async def test_a_role_too_low_is_forbidden(ask: Ask, users: Accounts) -> None:
-    admin = await users.find_user("admin.invoke")
+    admin = await users.find("user", "admin.invoke")
     assert admin is not None
-    await users.save_user("admin.invoke", admin.hash, frozenset({"viewer"}), (), True)
+    await users.save(
+        Credential("user", "admin.invoke", admin.hash, frozenset({"viewer"}), (), True)
+    )
 
     assert (await ask("POST", "/zato/api/invoke/zato.ping"))[0] == 200
     assert (await ask("POST", "/zato/api/invoke/echo"))[0] == 403

@@ -9,8 +9,9 @@ from argon2.exceptions import VerifyMismatchError
 from tests.http.conftest import MovedClock
 from zato_lite.errors import ConfigError, TooManyRequestsError, UnauthorizedError
 from zato_lite.http.auth import Authenticator
-from zato_lite.http.passwords import ADMIN, Passwords, first_admin, new_key, stand_in
-from zato_lite.store.accounts import Accounts
+from zato_lite.http.passwords import Passwords, first_admin, new_key, stand_in
+from zato_lite.store.accounts import ADMIN, Accounts, Credential
+from zato_lite.store.audit import AuditLog
 
 
 def basic(name: str, password: str) -> bytes:
@@ -18,7 +19,7 @@ def basic(name: str, password: str) -> bytes:
 
 
 async def hash_of_admin(users: Accounts) -> str:
-    admin = await users.find_user(ADMIN)
+    admin = await users.find("user", ADMIN)
     assert admin is not None
     return admin.hash
 
@@ -34,9 +35,11 @@ def passwords() -> Passwords:
 
 
 @pytest.fixture
-async def authenticator(users: Accounts, passwords: Passwords, clock: MovedClock) -> Authenticator:
+async def authenticator(
+    users: Accounts, audit_log: AuditLog, passwords: Passwords, clock: MovedClock
+) -> Authenticator:
     await first_admin(users, passwords, {"ZATO_LITE_ADMIN_PASSWORD": "right"})
-    return Authenticator(users, passwords, clock, session_key=b"s" * 32)
+    return Authenticator(users, audit_log, passwords, clock, session_key=b"s" * 32)
 
 
 async def test_the_first_admin_gets_a_random_password_once(
@@ -136,7 +139,9 @@ async def test_anything_else_is_not_let_in(authenticator: Authenticator, header:
 async def test_an_inactive_user_is_not_let_in(
     authenticator: Authenticator, users: Accounts, passwords: Passwords
 ) -> None:
-    await users.save_user("ann", await passwords.hash("hers"), frozenset({"viewer"}), (), False)
+    await users.save(
+        Credential("user", "ann", await passwords.hash("hers"), frozenset({"viewer"}), (), False)
+    )
 
     with pytest.raises(UnauthorizedError):
         await authenticator.check(basic("ann", "hers"), "")
@@ -205,7 +210,9 @@ async def test_an_api_key_is_let_in_with_its_own_roles(
     authenticator: Authenticator, users: Accounts
 ) -> None:
     key = new_key()
-    await users.save_key(key.name, key.hash, frozenset({"operator"}), ("crm.*",), True)
+    await users.save(
+        Credential("key", key.name, key.hash, frozenset({"operator"}), ("crm.*",), True)
+    )
 
     caller = (await authenticator.check(b"Bearer " + key.text.encode(), "")).caller
 
@@ -226,7 +233,9 @@ async def test_a_session_lasts_until_its_end_or_a_new_password(
         await authenticator.session(token)
 
     clock.seconds = 0
-    await users.save_user(ADMIN, await passwords.hash("new"), frozenset({"admin"}), (), True)
+    await users.save(
+        Credential("user", ADMIN, await passwords.hash("new"), frozenset({"admin"}), (), True)
+    )
     with pytest.raises(UnauthorizedError):
         await authenticator.session(token)
 
@@ -275,14 +284,14 @@ class SlowPasswords(Passwords):
 
 
 async def test_who_is_removed_while_being_checked_is_not_let_in(
-    authenticator: Authenticator, users: Accounts, clock: MovedClock
+    authenticator: Authenticator, users: Accounts, audit_log: AuditLog, clock: MovedClock
 ) -> None:
     slow = SlowPasswords()
-    authenticator = Authenticator(users, slow, clock, session_key=b"s" * 32)
+    authenticator = Authenticator(users, audit_log, slow, clock, session_key=b"s" * 32)
 
     checking = asyncio.create_task(authenticator.check(basic(ADMIN, "right"), ""))
     await slow.was_asked.wait()
-    await users.remove_user(ADMIN)
+    await users.delete("user", ADMIN)
     authenticator.forget()
     slow.may_go_on.set()
 

@@ -15,6 +15,7 @@ from zato_lite.http.passwords import new_key
 from zato_lite.log import RunCapture
 from zato_lite.server import open_edge
 from zato_lite.service.base import Service
+from zato_lite.store.accounts import Credential
 from zato_lite.testing.app import Sandbox, sandbox
 
 JOB = "zato.scheduler.job"
@@ -109,8 +110,10 @@ class World:
     async def key(self, *patterns: str) -> str:
         """A viewer's key, confined to the patterns."""
         key = new_key()
-        people = self.it.app.people
-        await people.save_key(key.name, key.hash, frozenset({"viewer"}), patterns, active=True)
+        people = self.it.app.accounts
+        await people.save(
+            Credential("key", key.name, key.hash, frozenset({"viewer"}), patterns, is_active=True)
+        )
         return key.text
 
     async def open(self, key: str, path: str, last: int | None = None) -> Response:

@@ -16,7 +16,8 @@ from zato_lite.http.message import Request, Response
 from zato_lite.http.metrics import Sample, exposition
 from zato_lite.http.pages import page_routes
 from zato_lite.http.passwords import new_key
-from zato_lite.store.accounts import Accounts
+from zato_lite.store.accounts import Accounts, Credential
+from zato_lite.store.audit import AuditLog
 from zato_lite.wire import decode
 
 
@@ -50,7 +51,7 @@ async def test_every_route_but_a_few_is_closed_to_strangers_and_weak_roles(
     ask: Ask, app: HttpApp, users: Accounts, invoker: Invoker
 ) -> None:
     nobody = new_key()
-    await users.save_key(nobody.name, nobody.hash, frozenset(), (), True)
+    await users.save(Credential("key", nobody.name, nobody.hash, frozenset(), (), True))
     bearer = b"Bearer " + nobody.text.encode()
     targets = {(method, route.path) for route in app.routes for method in route.methods}
     for name in Services().entries:
@@ -150,7 +151,7 @@ async def test_what_is_wrong_with_an_envelope_is_said(ask: Ask, body: bytes, sta
 # Sessions
 
 
-async def test_a_session_is_a_cookie(ask: Ask, app: HttpApp, users: Accounts) -> None:
+async def test_a_session_is_a_cookie(ask: Ask, app: HttpApp, audit_log: AuditLog) -> None:
     login = b'{"username": "admin.invoke", "password": "secret"}'
 
     status, headers, body = await ask("POST", "/zato/session", login, auth=None)
@@ -169,7 +170,7 @@ async def test_a_session_is_a_cookie(ask: Ask, app: HttpApp, users: Accounts) ->
     out = await ask("DELETE", "/zato/session", auth=None)
     assert "Max-Age=0" in out[1]["set-cookie"]
     await asyncio.gather(*app._notes)
-    audit = await users.list_audit()
+    audit = await audit_log.list()
     assert [entry.outcome for entry in audit if entry.action == "login"] == ["ok"]
 
 
@@ -197,7 +198,9 @@ async def test_a_page_s_own_requests_open_no_window_of_the_browser(ask: Ask) -> 
 
 async def test_an_api_key_may_come_in_a_header_of_its_own(ask: Ask, users: Accounts) -> None:
     key = new_key()
-    await users.save_key(key.name, key.hash, frozenset({"operator"}), ("ec*",), True)
+    await users.save(
+        Credential("key", key.name, key.hash, frozenset({"operator"}), ("ec*",), True)
+    )
 
     one = await ask("POST", "/zato/api/invoke/echo", auth=None, x_api_key=key.text)
     other = await ask("POST", "/zato/api/invoke/none", auth=None, x_api_key=key.text)
@@ -206,7 +209,7 @@ async def test_an_api_key_may_come_in_a_header_of_its_own(ask: Ask, users: Accou
 
 
 async def test_what_changes_things_and_what_was_refused_is_in_the_audit_log(
-    ask: Ask, app: HttpApp, users: Accounts
+    ask: Ask, app: HttpApp, audit_log: AuditLog
 ) -> None:
     await ask("POST", "/zato/api/invoke/zato.user.create", b"{}")
     await ask("POST", "/zato/api/invoke/echo", b"{}")
@@ -214,7 +217,7 @@ async def test_what_changes_things_and_what_was_refused_is_in_the_audit_log(
     await ask("GET", "/zato/session")
     await asyncio.gather(*app._notes)
 
-    audit = await users.list_audit()
+    audit = await audit_log.list()
     assert [(entry.who, entry.subject, entry.outcome) for entry in audit] == [
         ("", "/zato/api/invoke/echo", "401"),
         ("admin.invoke", "zato.user.create", "200"),
@@ -264,7 +267,9 @@ def test_no_samples_are_no_text() -> None:
 
 async def test_the_description_names_what_the_caller_may_invoke(ask: Ask, users: Accounts) -> None:
     key = new_key()
-    await users.save_key(key.name, key.hash, frozenset({"operator"}), ("echo", "customers"), True)
+    await users.save(
+        Credential("key", key.name, key.hash, frozenset({"operator"}), ("echo", "customers"), True)
+    )
 
     _, _, body = await ask("GET", "/openapi.json", auth=b"Bearer " + key.text.encode())
 

@@ -4,7 +4,7 @@ from base64 import b64encode
 from tests.http.conftest import Ask
 from zato_lite.http.app import HttpApp
 from zato_lite.http.refusals import Refusals, outcome
-from zato_lite.store.accounts import Accounts
+from zato_lite.store.audit import AuditLog
 
 
 def test_the_first_of_a_minute_are_written_down_and_the_others_counted() -> None:
@@ -34,7 +34,7 @@ def test_how_many_more_there_were_is_told() -> None:
 
 
 async def test_a_flood_of_refusals_does_not_fill_the_audit_log(
-    ask: Ask, app: HttpApp, users: Accounts
+    ask: Ask, app: HttpApp, audit_log: AuditLog
 ) -> None:
     login = b'{"username": "ann", "password": "wrong"}'
     for number in range(60):
@@ -43,4 +43,4 @@ async def test_a_flood_of_refusals_does_not_fill_the_audit_log(
         await ask("POST", "/zato/session", login, auth=None)
     await asyncio.gather(*app._notes)
 
-    assert len(await users.list_audit(limit=1_000)) == 20
+    assert len(await audit_log.list(limit=1_000)) == 20

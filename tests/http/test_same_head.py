@@ -11,7 +11,7 @@ from zato_lite.http.passwords import new_key
 from zato_lite.service.base import Service
 from zato_lite.service.invoker import Invoker
 from zato_lite.service.registry import Registry
-from zato_lite.store.accounts import Accounts
+from zato_lite.store.accounts import Accounts, Credential
 
 OPERATOR = frozenset({"operator"})
 
@@ -68,19 +68,21 @@ async def test_a_key_that_is_changed_is_looked_at_again(
     it: It, change: str, users: Accounts, authenticator: Authenticator
 ) -> None:
     key = new_key()
-    await users.save_key(key.name, key.hash, OPERATOR, (), True)
+    await users.save(Credential("key", key.name, key.hash, OPERATOR, (), True))
     bearer = b"Bearer " + key.text.encode()
     assert [await it.asks("/says", bearer) for _ in range(3)] == [AS_BEFORE] * 3
 
     match change:
         case "removed":
-            await users.remove_key(key.name)
+            await users.delete("key", key.name)
         case "inactive":
-            await users.save_key(key.name, key.hash, OPERATOR, (), False)
+            await users.save(Credential("key", key.name, key.hash, OPERATOR, (), False))
         case "viewer":
-            await users.save_key(key.name, key.hash, frozenset({"viewer"}), (), True)
+            await users.save(
+                Credential("key", key.name, key.hash, frozenset({"viewer"}), (), True)
+            )
         case _:
-            await users.save_key(key.name, key.hash, OPERATOR, ("other.*",), True)
+            await users.save(Credential("key", key.name, key.hash, OPERATOR, ("other.*",), True))
     authenticator.forget()
 
     wanted = 401 if change in {"removed", "inactive"} else 403

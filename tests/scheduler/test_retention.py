@@ -6,7 +6,7 @@ from tests.scheduler.conftest import World, record
 from zato_lite.scheduler import pruner
 from zato_lite.service.message import Invocation
 from zato_lite.store import retention
-from zato_lite.store.accounts import Accounts
+from zato_lite.store.audit import AuditLog, AuditRecord
 from zato_lite.store.ports import Connection
 from zato_lite.store.statements import fetch_value
 
@@ -105,13 +105,10 @@ async def test_of_the_audit_log_the_latest_lines_stay(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retention, "KEEP_AUDIT", 3)
-    people = Accounts(world.store)
+    audit_log = AuditLog(world.store)
     for number in range(5):
-        await people.record_audit(
-            at=number, who="ann", action="invoke", subject="s", outcome="ok", cid="c",
-            remote_address="::1",
-        )  # fmt: skip
+        await audit_log.record(AuditRecord("ann", "invoke", "s", "ok", "c", "::1", number))
 
     await tidy(world)
 
-    assert [line.at for line in await people.list_audit()] == [4, 3, 2]
+    assert [line.at for line in await audit_log.list()] == [4, 3, 2]

@@ -1,10 +1,12 @@
-"""Users and API keys as services, for admins; a secret is shown once and kept as a hash.
+"""Services for users and API keys; a secret is shown once and stored as a hash.
 
-Nobody makes, changes or removes a user or a key that may do more than they may themselves.
+A caller cannot create, change or delete a credential with more rights than the caller has.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import Any, ClassVar, Protocol
+
+import msgspec
 
 from zato_lite.builtin.audited import AuditedService
 from zato_lite.builtin.fields import Read, Reader, flag, name, text
@@ -13,36 +15,25 @@ from zato_lite.service.access import ROLES, beyond
 from zato_lite.service.base import Service
 from zato_lite.service.message import SYSTEM, Caller
 from zato_lite.service.needs import needs
-from zato_lite.store.accounts import Accounts, User
+from zato_lite.store.accounts import ADMIN, Accounts, Credential, Kind, NewKey
 
-FIRST = "admin.invoke"
-"""The user that there always is."""
-
-_PASSWORD_LEAST, _PASSWORD_MOST = 8, 1_000
-_PATTERNS_MOST = 100
+_MIN_PASSWORD, _MAX_PASSWORD = 8, 1_000
+_MAX_PATTERNS = 100
 
 
-class Secret(NamedTuple):
-    """An API key: what the program sends, the public part, and what is kept."""
-
-    text: str
-    name: str
-    hash: str
-
-
-class Credentials(Protocol):
-    """Makes and forgets what callers prove themselves with."""
+class CredentialIssuer(Protocol):
+    """Hashes passwords, makes keys, and drops callers that were authenticated before."""
 
     async def hash(self, password: str) -> str:
-        """What is kept of a password."""
+        """Return the hash of a password."""
         ...
 
-    def new_key(self) -> Secret:
-        """A key that nobody has had before."""
+    def new_key(self) -> NewKey:
+        """Return a new random API key."""
         ...
 
     def forget(self) -> None:
-        """Ask for everybody's credentials again: some were changed."""
+        """Authenticate all callers again: credentials were changed."""
         ...
 
 
@@ -50,151 +41,150 @@ class GetUsers(Service[Any, Any]):
     """All users by name."""
 
     name = "zato.security.user.get-list"
-    people = needs(Accounts)
+    kind: ClassVar[Kind] = "user"
+    accounts = needs(Accounts)
 
     async def handle(self) -> None:
-        self.response.payload = [shown(user) for user in await self.people.list_users()]
+        self.response.payload = [item_of(found) for found in await self.accounts.list(self.kind)]
+
+
+class GetKeys(GetUsers):
+    """All API keys by their public part."""
+
+    name = "zato.security.key.get-list"
+    kind = "key"
 
 
 class CreateUser(AuditedService):
-    """A new user, who may do what ``roles`` say, with the services that ``patterns`` fit."""
+    """Create a user with `roles`, for the services that `patterns` match."""
 
     name = "zato.security.user.create"
-    credentials = needs(Credentials)
+    accounts = needs(Accounts)
+    issuer = needs(CredentialIssuer)
 
     async def change(self) -> str:
         reader = Reader(self.request.payload)
         user_name = reader.required("name", name, "")
         password = reader.required("password", a_password, "")
-        roles, patterns, is_active = rights(reader, User("", "", frozenset({"viewer"})))
+        user = with_rights(reader, Credential("user", user_name, "", frozenset({"viewer"})))
         reader.only(("name", "password", "roles", "patterns", "is_active", "cluster_id"))
         reader.check()
-        must_be_theirs(self.caller, f"make user `{user_name}`", roles, patterns)
-        if await self.people.find_user(user_name) is not None:
+        require_rights(self.caller, f"create user `{user_name}`", user)
+        if await self.accounts.find("user", user_name) is not None:
             raise ConflictError(f"User `{user_name}` already exists")
-        hashed = await self.credentials.hash(password)
-        await self.people.save_user(user_name, hashed, roles, patterns, is_active)
+        hashed = await self.issuer.hash(password)
+        await self.accounts.save(msgspec.structs.replace(user, hash=hashed))
         self.response.payload = {"name": user_name}
         return user_name
 
 
 class EditUser(AuditedService):
-    """Change what is sent of a user; sessions and remembered credentials end at once."""
+    """Change the fields that are sent of a user; the user's sessions end."""
 
     name = "zato.security.user.edit"
-    credentials = needs(Credentials)
+    accounts = needs(Accounts)
+    issuer = needs(CredentialIssuer)
 
     async def change(self) -> str:
         reader = Reader(self.request.payload)
         user_name = reader.required("name", name, "")
         reader.check()
-        user = await self.people.find_user(user_name)
-        if user is None:
-            raise NotFoundError(f"User `{user_name}` not found")
-        must_be_theirs(self.caller, f"change user `{user_name}`", user.roles, user.patterns)
+        before = await find(self.accounts, "user", user_name)
+        require_rights(self.caller, f"change user `{user_name}`", before)
         password = reader("password", a_password, None)
-        roles, patterns, is_active = rights(reader, user)
+        user = with_rights(reader, before)
         reader.only(("name", "password", "roles", "patterns", "is_active", "cluster_id"))
-        if user_name == FIRST and not (is_active and "admin" in roles):
-            reader.refuse("roles", f"`{FIRST}` stays an active admin")
+        if user_name == ADMIN and not (user.is_active and "admin" in user.roles):
+            reader.refuse("roles", f"`{ADMIN}` stays an active admin")
         reader.check()
-        must_be_theirs(self.caller, f"change user `{user_name}`", roles, patterns)
-        hashed = user.hash if password is None else await self.credentials.hash(password)
-        await self.people.save_user(user_name, hashed, roles, patterns, is_active)
-        self.credentials.forget()
+        require_rights(self.caller, f"change user `{user_name}`", user)
+        if password is not None:
+            user = msgspec.structs.replace(user, hash=await self.issuer.hash(password))
+        await self.accounts.save(user)
+        self.issuer.forget()
         self.response.payload = {"name": user_name}
         return user_name
 
 
 class DeleteUser(AuditedService):
-    """Let a user in no more."""
+    """Delete a user; the user's sessions end."""
 
     name = "zato.security.user.delete"
-    credentials = needs(Credentials)
+    kind: ClassVar[Kind] = "user"
+    accounts = needs(Accounts)
+    issuer = needs(CredentialIssuer)
 
     async def change(self) -> str:
         reader = Reader(self.request.payload)
-        user_name = reader.required("name", name, "")
+        wanted = reader.required("name", name, "")
         reader.check()
-        if user_name == FIRST:
-            raise BadInputError(f"`{FIRST}` cannot be deleted; change its password instead")
-        user = await self.people.find_user(user_name)
-        if user is not None:
-            must_be_theirs(self.caller, f"delete user `{user_name}`", user.roles, user.patterns)
-        if not await self.people.remove_user(user_name):
-            raise NotFoundError(f"User `{user_name}` not found")
-        self.credentials.forget()
+        if (self.kind, wanted) == ("user", ADMIN):
+            raise BadInputError(f"`{ADMIN}` cannot be deleted; change its password instead")
+        credential = await find(self.accounts, self.kind, wanted)
+        require_rights(self.caller, f"delete {self.kind} `{wanted}`", credential)
+        await self.accounts.delete(self.kind, wanted)
+        self.issuer.forget()
         self.response.payload = {}
-        return user_name
-
-
-class GetKeys(Service[Any, Any]):
-    """All API keys by their public part."""
-
-    name = "zato.security.key.get-list"
-    people = needs(Accounts)
-
-    async def handle(self) -> None:
-        self.response.payload = [shown(key) for key in await self.people.list_keys()]
+        return wanted
 
 
 class CreateKey(AuditedService):
-    """A new API key, shown this once: sent as ``X-API-Key``, or as a bearer token."""
+    """Create an API key, shown only in this response; for ``X-API-Key`` or a bearer token."""
 
     name = "zato.security.key.create"
-    credentials = needs(Credentials)
+    accounts = needs(Accounts)
+    issuer = needs(CredentialIssuer)
 
     async def change(self) -> str:
         reader = Reader(self.request.payload)
-        roles, patterns, is_active = rights(reader, User("", "", frozenset({"operator"})))
+        new = self.issuer.new_key()
+        key = with_rights(reader, Credential("key", new.name, new.hash, frozenset({"operator"})))
         reader.only(("roles", "patterns", "is_active", "cluster_id"))
         reader.check()
-        must_be_theirs(self.caller, "make a key", roles, patterns)
-        key = self.credentials.new_key()
-        await self.people.save_key(key.name, key.hash, roles, patterns, is_active)
-        self.response.payload = {"name": key.name, "key": key.text}
-        return key.name
+        require_rights(self.caller, "create a key", key)
+        await self.accounts.save(key)
+        self.response.payload = {"name": new.name, "key": new.text}
+        return new.name
 
 
-class DeleteKey(AuditedService):
-    """Let an API key in no more."""
+class DeleteKey(DeleteUser):
+    """Delete an API key."""
 
     name = "zato.security.key.delete"
-    credentials = needs(Credentials)
-
-    async def change(self) -> str:
-        reader = Reader(self.request.payload)
-        key_name = reader.required("name", name, "")
-        reader.check()
-        key = await self.people.find_key(key_name)
-        if key is not None:
-            must_be_theirs(self.caller, f"delete key `{key_name}`", key.roles, key.patterns)
-        if not await self.people.remove_key(key_name):
-            raise NotFoundError(f"Key `{key_name}` not found")
-        self.credentials.forget()
-        self.response.payload = {}
-        return key_name
+    kind = "key"
 
 
-def rights(reader: Reader, before: User) -> tuple[frozenset[str], tuple[str, ...], bool]:
-    """Roles, patterns and whether it is let in; those of ``before`` where nothing is sent."""
-    return (
-        frozenset(reader("roles", some_of(ROLES), before.roles)),
-        tuple(reader("patterns", patterns_of, before.patterns)),
-        reader("is_active", flag, before.is_active),
+async def find(accounts: Accounts, kind: Kind, wanted: str) -> Credential:
+    """Return the credential.
+
+    Raises:
+        NotFoundError: it does not exist.
+    """
+    found = await accounts.find(kind, wanted)
+    if found is None:
+        raise NotFoundError(f"{kind.title()} `{wanted}` not found")
+    return found
+
+
+def with_rights(reader: Reader, before: Credential) -> Credential:
+    """Return the credential with the roles, patterns and active status that were sent."""
+    return msgspec.structs.replace(
+        before,
+        roles=frozenset(reader("roles", some_of(ROLES), before.roles)),
+        patterns=tuple(reader("patterns", patterns_of, before.patterns)),
+        is_active=reader("is_active", flag, before.is_active),
     )
 
 
-def must_be_theirs(
-    caller: Caller, what: str, roles: Iterable[str], patterns: Iterable[str]
-) -> None:
-    """Refuse a caller who has less than these rights.
+def require_rights(caller: Caller, action: str, credential: Credential) -> None:
+    """Refuse a caller that has fewer rights than the credential.
 
     Raises:
-        ForbiddenError: says which of them.
+        ForbiddenError: names the first missing right.
     """
-    if caller is not SYSTEM and (excess := beyond(caller, sorted(roles), patterns)):
-        raise ForbiddenError(f"{caller.name} may not {what}: {excess}")
+    excess = beyond(caller, sorted(credential.roles), credential.patterns)
+    if caller is not SYSTEM and excess:
+        raise ForbiddenError(f"{caller.name} is not allowed to {action}: {excess}")
 
 
 def some_of(allowed: Sequence[str]) -> Read[Sequence[str]]:
@@ -210,27 +200,27 @@ def some_of(allowed: Sequence[str]) -> Read[Sequence[str]]:
 
 def patterns_of(value: Any) -> Sequence[str]:
     """Names of services, with ``*`` for any part of one; none for all services."""
-    if not isinstance(value, list) or len(value) > _PATTERNS_MOST:
-        raise ValueError(f"a list of at most {_PATTERNS_MOST} patterns such as crm.*")
+    if not isinstance(value, list) or len(value) > _MAX_PATTERNS:
+        raise ValueError(f"a list of at most {_MAX_PATTERNS} patterns such as crm.*")
     return [name(each) for each in value]
 
 
 def a_password(value: Any) -> str:
     """A password; it is in no error message."""
     try:
-        found = text(_PASSWORD_MOST)(value)
+        found = text(_MAX_PASSWORD)(value)
     except ValueError:
         found = ""
-    if len(found) < _PASSWORD_LEAST:
-        raise BadInputError(f"{_PASSWORD_LEAST} to {_PASSWORD_MOST} characters are needed")
+    if len(found) < _MIN_PASSWORD:
+        raise BadInputError(f"{_MIN_PASSWORD} to {_MAX_PASSWORD} characters are needed")
     return found
 
 
-def shown(user: User) -> dict[str, Any]:
-    """A user or a key without what is secret."""
+def item_of(credential: Credential) -> dict[str, Any]:
+    """Return the public fields of a user or a key."""
     return {
-        "name": user.name,
-        "roles": sorted(user.roles),
-        "patterns": list(user.patterns),
-        "is_active": user.is_active,
+        "name": credential.name,
+        "roles": sorted(credential.roles),
+        "patterns": list(credential.patterns),
+        "is_active": credential.is_active,
     }

@@ -3,7 +3,7 @@
 from zato_lite.builtin.fields import Reader, iso, whole
 from zato_lite.service.base import Service
 from zato_lite.service.needs import needs
-from zato_lite.store.accounts import Accounts
+from zato_lite.store.audit import AuditLog
 
 _MOST = 1_000
 
@@ -12,7 +12,7 @@ class GetList(Service):
     """What callers changed or tried to, newest first; only an admin may ask."""
 
     name = "zato.audit.get-list"
-    people = needs(Accounts)
+    audit_log = needs(AuditLog)
 
     async def handle(self) -> None:
         reader = Reader(self.request.payload)
@@ -20,7 +20,7 @@ class GetList(Service):
         size = reader("page_size", whole(1, _MOST), 50)
         reader.only(("page", "page_size", "cluster_id"))
         reader.check()
-        rows = await self.people.list_audit(size, (page - 1) * size)
+        rows = await self.audit_log.list(size, (page - 1) * size)
         self.response.payload = [
             {
                 "time": iso(row.at),

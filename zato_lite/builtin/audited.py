@@ -1,4 +1,4 @@
-"""What services that change something have in common: it is known who did it, and to what."""
+"""Base of built-in services whose changes are recorded in the audit log."""
 
 from typing import Any
 
@@ -7,22 +7,23 @@ from zato_lite.errors import ZatoLiteError
 from zato_lite.service.base import Service
 from zato_lite.service.message import SYSTEM
 from zato_lite.service.needs import needs
-from zato_lite.store.accounts import Accounts
+from zato_lite.store.audit import AuditLog, AuditRecord
 
-_SUBJECT_MOST = 200
+_MAX_TEXT = 200
+"""Characters of a subject or an outcome in the audit log; the rest is cut off."""
 
 
 class AuditedService(Service[Any, Any]):
-    """A service that changes something; who asked, and what came of it, is in the audit log.
+    """Service that records its caller, subject and outcome in the audit log.
 
-    What the server does by itself, on behalf of nobody, is not written down.
+    Changes by the server itself are not recorded.
     """
 
-    people = needs(Accounts)
+    audit_log = needs(AuditLog)
     clock = needs(Clock)
 
     async def change(self) -> str:
-        """Make the change; what was changed, in a word, for the audit log."""
+        """Make the change; return its subject for the audit log."""
         raise NotImplementedError
 
     async def handle(self) -> None:
@@ -32,25 +33,26 @@ class AuditedService(Service[Any, Any]):
         try:
             subject = await self.change()
         except ZatoLiteError as error:
-            await self._record(_asked_of(self.request.payload), f"{error.status}: {error}")
+            await self._record(_subject_of(self.request.payload), f"{error.status}: {error}")
             raise
         await self._record(subject, "ok")
 
     async def _record(self, subject: str, outcome: str) -> None:
         http = self.http
-        await self.people.record_audit(
-            at=self.clock.now(),
+        record = AuditRecord(
             who=self.caller.name,
             action=self.name,
-            subject=subject[:_SUBJECT_MOST],
-            outcome=outcome[:_SUBJECT_MOST],
+            subject=subject[:_MAX_TEXT],
+            outcome=outcome[:_MAX_TEXT],
             cid=self.cid,
             remote_address=http.remote_address if http is not None else "",
+            at=self.clock.now(),
         )
+        await self.audit_log.record(record)
 
 
-def _asked_of(payload: Any) -> str:
-    """What a request that failed was about, as far as it says."""
+def _subject_of(payload: Any) -> str:
+    """Return the ids and names in a refused request."""
     if isinstance(payload, dict):
         found = [payload[field] for field in ("id", "job_id", "name") if payload.get(field)]
         return " ".join(ascii(value) for value in found)

@@ -28,7 +28,7 @@ from zato_lite.errors import (
     UnauthorizedError,
     ZatoLiteError,
 )
-from zato_lite.http.auth import AuditRecord, Authenticator, CallerRights
+from zato_lite.http.auth import Authenticator, CallerRights
 from zato_lite.http.deadline import shorter, time_limit
 from zato_lite.http.envelope import closed, opened
 from zato_lite.http.events import EventLog, event_routes
@@ -68,6 +68,7 @@ from zato_lite.service.message import (
     outcome_of,
 )
 from zato_lite.service.schema import schema_of
+from zato_lite.store.audit import AuditRecord
 from zato_lite.wire import OPTIONS, decode_strict, dumps, encode
 
 INVOKE = "/zato/api/invoke/"
@@ -529,17 +530,17 @@ class HttpApp:
             return response
         return error_response(error, cid)
 
-    def _changed(self, deed: AuditRecord, request: Request) -> None:
+    def _changed(self, record: AuditRecord, request: Request) -> None:
         """Tell who listens; write it down unless the service does so itself."""
         if self._events is not None:
-            fields = {"who": deed.who, "service": deed.subject, "status": deed.outcome}
+            fields = {"who": record.who, "service": record.subject, "status": record.outcome}
             self._events.publish("change", fields)
-        if deed.subject not in self._self_audited and needed_role(deed.subject) in _AUDITED:
-            self._note(deed, request)
+        if record.subject not in self._self_audited and needed_role(record.subject) in _AUDITED:
+            self._note(record, request)
 
-    def _note(self, deed: AuditRecord, request: Request) -> None:
+    def _note(self, record: AuditRecord, request: Request) -> None:
         """Write it down in the audit log, without letting anybody wait for that."""
-        note = asyncio.ensure_future(self._authenticator.audit(deed, request))
+        note = asyncio.ensure_future(self._authenticator.audit(record, request))
         self._notes.add(note)
         note.add_done_callback(self._noted)
 

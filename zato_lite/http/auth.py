@@ -1,6 +1,6 @@
 """Who is calling: passwords, API keys and sessions, checked off the loop and remembered shortly.
 
-What is kept of users is behind ``Users``, which the store fills.
+Credentials come from the store's ``Accounts``.
 """
 
 import asyncio
@@ -11,14 +11,17 @@ import secrets
 from base64 import b64decode, urlsafe_b64decode, urlsafe_b64encode
 from typing import NamedTuple
 
+import msgspec
+
 from zato_lite.clock import Clock
 from zato_lite.errors import TooManyRequestsError, UnauthorizedError
-from zato_lite.http.accounts import Credential, Users
 from zato_lite.http.message import Request
 from zato_lite.http.passwords import KEY_PREFIX, Passwords, hash_key
 from zato_lite.http.refusals import Refusals
 from zato_lite.service.access import ROLES, may_invoke
 from zato_lite.service.message import Caller
+from zato_lite.store.accounts import Accounts, Credential
+from zato_lite.store.audit import AuditLog, AuditRecord
 
 SESSION_KEY = "http.session-key"
 SESSION_SECONDS = 12 * 3600
@@ -32,16 +35,6 @@ _MOST_HASHED = 64
 _LONGEST_WAIT_S = 300.0
 _FAILURES_KEPT = 10_000
 _LONGEST_NAME = 200
-
-
-class AuditRecord(NamedTuple):
-    """Something that a caller did or tried, and what came of it."""
-
-    who: str
-    action: str
-    subject: str
-    outcome: str
-    cid: str = ""
 
 
 class CallerRights:
@@ -78,9 +71,16 @@ class Authenticator:
     """One way in for HTTP, SSE and the page: from what a request carries to a caller."""
 
     def __init__(
-        self, users: Users, passwords: Passwords, clock: Clock, *, session_key: bytes
+        self,
+        accounts: Accounts,
+        audit_log: AuditLog,
+        passwords: Passwords,
+        clock: Clock,
+        *,
+        session_key: bytes,
     ) -> None:
-        self._users, self._passwords, self.clock = users, passwords, clock
+        self._accounts, self._audit_log = accounts, audit_log
+        self._passwords, self.clock = passwords, clock
         self._memory = hashlib.blake2b(digest_size=16, key=secrets.token_bytes(32))
         self._session_key = session_key
         self._known: dict[bytes, CallerRights] = {}
@@ -131,16 +131,16 @@ class Authenticator:
         self._checks.clear()
         self._forget_all()
 
-    async def audit(self, deed: AuditRecord, request: Request) -> None:
-        """Write down what a caller did or tried."""
-        await self._users.record_audit(
-            at=self.clock.now(),
-            who=deed.who[:_LONGEST_NAME],
-            action=deed.action,
-            subject=deed.subject[:_LONGEST_NAME],
-            outcome=deed.outcome,
-            cid=deed.cid,
-            remote_address=request.remote_address,
+    async def audit(self, record: AuditRecord, request: Request) -> None:
+        """Append the record to the audit log, with the time and the request's address."""
+        await self._audit_log.record(
+            msgspec.structs.replace(
+                record,
+                who=record.who[:_LONGEST_NAME],
+                subject=record.subject[:_LONGEST_NAME],
+                remote_address=request.remote_address,
+                at=self.clock.now(),
+            )
         )
 
     async def log_in(self, name: str, password: str, address: str) -> str:
@@ -166,7 +166,7 @@ class Authenticator:
             ends = int(expiry)
         except ValueError as error:
             raise UnauthorizedError("Unauthorized") from error
-        user = await self._users.find_user(name)
+        user = await self._accounts.find("user", name)
         right = hmac.compare_digest(
             self._sign(text, user.hash if user else "").encode(), signature.encode()
         )
@@ -206,7 +206,7 @@ class Authenticator:
         return user
 
     async def _user_with(self, name: str, password: str) -> Credential | None:
-        user = await self._users.find_user(name)
+        user = await self._accounts.find("user", name)
         hashed = user.hash if user is not None and user.is_active else None
         return user if await self._passwords.matches(hashed, password) else None
 
@@ -214,7 +214,7 @@ class Authenticator:
         self._throttle(address)
         prefix, _, rest = text.decode("ascii", "replace").partition("_")
         name, _, secret = rest.partition("_")
-        key = await self._users.find_key(name) if prefix == KEY_PREFIX else None
+        key = await self._accounts.find("key", name) if prefix == KEY_PREFIX else None
         kept = key.hash if key is not None else hash_key("")
         right = hmac.compare_digest(hash_key(secret), kept)
         if key is None or not right or not key.is_active:

@@ -10,34 +10,22 @@ from base64 import b64encode
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from argon2.low_level import ARGON2_VERSION
 
 from zato_lite.errors import ConfigError
-from zato_lite.http.accounts import Users
-
-ADMIN = "admin.invoke"
-"""The first user, with every right."""
+from zato_lite.store.accounts import ADMIN, Accounts, Credential, NewKey
 
 PASSWORD_VARIABLE = "ZATO_LITE_ADMIN_PASSWORD"  # noqa: S105 - the name of it
 KEY_PREFIX = "zl"
 
 
-class Secret(NamedTuple):
-    """A new key: the text that the caller sends, shown once, and what is kept of it."""
-
-    text: str
-    name: str
-    hash: str
-
-
-def new_key() -> Secret:
-    """An API key nobody has had before; 256 bits of it are secret."""
+def new_key() -> NewKey:
+    """Return a new random API key; 256 bits of it are secret."""
     name, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
-    return Secret(f"{KEY_PREFIX}_{name}_{secret}", name, hash_key(secret))
+    return NewKey(f"{KEY_PREFIX}_{name}_{secret}", name, hash_key(secret))
 
 
 def hash_key(secret: str) -> str:
@@ -91,7 +79,7 @@ def stand_in(hasher: PasswordHasher) -> str:
 
 
 async def first_admin(
-    users: Users, passwords: Passwords, environ: Mapping[str, str]
+    accounts: Accounts, passwords: Passwords, environ: Mapping[str, str]
 ) -> str | None:
     """See to it that there is an admin; the password to print if one was made up.
 
@@ -99,14 +87,14 @@ async def first_admin(
     it, also later on; without them a random one is made at the first start.
     """
     given = password_of(environ)
-    known = await users.find_user(ADMIN)
+    known = await accounts.find("user", ADMIN)
     if given is None and known is not None:
         return None
     if given is not None and known is not None and await passwords.matches(known.hash, given):
         return None
     password = given or secrets.token_urlsafe(18)
     hashed = await passwords.hash(password)
-    await users.save_user(ADMIN, hashed, frozenset({"admin"}), (), True)
+    await accounts.save(Credential("user", ADMIN, hashed, frozenset({"admin"})))
     return None if given else password
 
 

@@ -5,12 +5,13 @@ from typing import Any
 import msgspec
 
 from zato_lite.errors import BadInputError, UnauthorizedError, ZatoLiteError
-from zato_lite.http.auth import SESSION_SECONDS, AuditRecord, Authenticator
+from zato_lite.http.auth import SESSION_SECONDS, Authenticator
 from zato_lite.http.message import Request, Response
 from zato_lite.http.refusals import outcome
 from zato_lite.http.routes import Route
 from zato_lite.http.security import refuse_other_sites
 from zato_lite.service.message import Caller
+from zato_lite.store.audit import AuditRecord
 from zato_lite.wire import decode_strict, encode
 
 SESSION = "/zato/session"
@@ -40,8 +41,8 @@ def session_routes(authenticator: Authenticator) -> list[Route]:
         except ZatoLiteError:
             now = authenticator.clock.monotonic()
             if times := authenticator.refusals.take(request.remote_address, now):
-                deed = AuditRecord(login.username, "login", "", outcome("refused", times))
-                await authenticator.audit(deed, request)
+                record = AuditRecord(login.username, "login", "", outcome("refused", times))
+                await authenticator.audit(record, request)
             raise
         await authenticator.audit(AuditRecord(login.username, "login", "", "ok"), request)
         known = (await authenticator.check(b"Session " + token.encode(), "")).caller

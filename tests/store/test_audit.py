@@ -1,0 +1,14 @@
+from zato_lite.store.audit import AuditLog, AuditRecord
+from zato_lite.store.ports import Database
+
+
+async def test_audit_records_are_listed_newest_first(database: Database) -> None:
+    audit_log = AuditLog(database)
+    create = AuditRecord("ann", "create", "job 1", "ok", "c", "::1", 1)
+    delete = AuditRecord("ann", "delete", "job 1", "ok", "c", "::1", 2)
+
+    await audit_log.record(create)
+    await audit_log.record(delete)
+
+    assert await audit_log.list(limit=1) == [delete]
+    assert await audit_log.list(limit=1, offset=1) == [create]

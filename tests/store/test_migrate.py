@@ -1,0 +1,55 @@
+import json
+from pathlib import Path
+
+import apsw
+
+from zato_lite.clock import SystemClock
+from zato_lite.store.accounts import Accounts, Credential
+from zato_lite.store.migrate import migrations
+from zato_lite.store.sqlite import open_store
+
+ANN = Credential("user", "ann", "hash-1", frozenset({"editor", "viewer"}), ("crm.*", "erp.*"))
+BOB = Credential("user", "bob", "hash-2", frozenset({"admin"}), (), is_active=False)
+KEY = Credential("key", "ann", "hash-3", frozenset({"operator"}), ())
+
+
+def make_store_of_schema(path: Path, newest: int) -> apsw.Connection:
+    """Make a store as a program would that knew the steps up to the newest only."""
+    connection = apsw.Connection(str(path))
+    connection.execute(
+        "CREATE TABLE migration (number INTEGER PRIMARY KEY, name, checksum, taken_at)"
+    )
+    for step in migrations()[:newest]:
+        connection.execute(step.sql)
+        connection.execute(
+            "INSERT INTO migration VALUES (?, ?, ?, 0)", (step.number, step.name, step.checksum)
+        )
+    return connection
+
+
+async def test_users_and_keys_of_an_older_store_become_credentials(tmp_path: Path) -> None:
+    old = make_store_of_schema(tmp_path / "z.db", newest=3)
+    for table, credential in (("user", ANN), ("user", BOB), ("api_key", KEY)):
+        old.execute(
+            f"INSERT INTO {table} VALUES (?, ?, ?, ?, ?)",  # noqa: S608 - constants
+            (
+                credential.name,
+                credential.hash,
+                json.dumps(sorted(credential.roles)),
+                json.dumps(credential.patterns),
+                credential.is_active,
+            ),
+        )
+    old.close()
+
+    async with open_store(tmp_path / "z.db", SystemClock()) as store:
+        accounts = Accounts(store)
+        users, keys = await accounts.list("user"), await accounts.list("key")
+
+    assert users == [ANN, BOB]
+    assert keys == [KEY]
+    check = apsw.Connection(str(tmp_path / "z.db"))
+    tables = {name for (name,) in check.execute("SELECT name FROM sqlite_master")}
+    check.close()
+    assert "credential" in tables
+    assert not tables & {"user", "api_key"}

@@ -1,0 +1,53 @@
+"""Audit log: the record of who changed what, when, and with which outcome."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from zato_lite.store.ports import Database
+from zato_lite.store.statements import execute, fetch_all
+from zato_lite.timetable.job import Instant
+
+
+class AuditRecord(msgspec.Struct, frozen=True):
+    """One action, or refused attempt, of a caller."""
+
+    who: str
+    action: str
+    subject: str
+    outcome: str
+    cid: str = ""
+    remote_address: str = ""
+    at: Instant = 0
+
+
+class AuditLog:
+    """Repository of audit records."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def record(self, record: AuditRecord) -> None:
+        """Append the record."""
+        values = msgspec.structs.astuple(record)
+        await self._database.write(
+            lambda c: execute(
+                c,
+                "INSERT INTO audit (who, action, subject, outcome, cid, remote_address, at)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                values,
+            )
+        )
+
+    async def list(self, limit: int = 50, offset: int = 0) -> Sequence[AuditRecord]:
+        """Return a page of records, newest first."""
+        return await self._database.read(
+            lambda c: fetch_all(
+                c,
+                "SELECT json_object('at', at, 'who', who, 'action', action, 'subject', subject,"
+                " 'outcome', outcome, 'cid', cid, 'remote_address', remote_address) AS line"
+                " FROM audit ORDER BY id DESC LIMIT ? OFFSET ?",
+                (limit, offset),
+                AuditRecord,
+            )
+        )
