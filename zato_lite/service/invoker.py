@@ -21,7 +21,7 @@ from zato_lite.service.blocking import WorkerPool
 from zato_lite.service.bunch import Config
 from zato_lite.service.cache import Cache
 from zato_lite.service.containment import is_cancelled_by_others, noted, settle
-from zato_lite.service.eager import Begun, Stepper
+from zato_lite.service.eager import Stepper, Suspended
 from zato_lite.service.lifecycle import (
     answer_of,
     live,
@@ -136,7 +136,7 @@ class Invoker:
             awaited = send(service.handle())
             if awaited is not stepper:
                 has_ended = False
-                return self._go_on(service, entry, now, stepper.begun(awaited))
+                return self._go_on(service, entry, now, stepper.suspended(awaited))
             payload, stepper.returned = stepper.returned, None
             self._stepper = stepper
             response: Any = service._response
@@ -172,7 +172,7 @@ class Invoker:
         return payload, manner, seconds
 
     async def _go_on(
-        self, service: Service[Any, Any], entry: Entry, started: float, begun: Begun[Any]
+        self, service: Service[Any, Any], entry: Entry, started: float, begun: Suspended
     ) -> Outcome:
         """Wait for what a service waits for, to its end."""
         invocation = service._root
