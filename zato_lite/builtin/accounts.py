@@ -62,7 +62,7 @@ class CreateUser(AuditedService):
     accounts = needs(Accounts)
     issuer = needs(CredentialIssuer)
 
-    async def change(self) -> str:
+    async def change(self, params: Any) -> str:
         reader = Reader(self.request.payload)
         user_name = reader.required("name", name, "")
         password = reader.required("password", a_password, "")
@@ -85,7 +85,7 @@ class EditUser(AuditedService):
     accounts = needs(Accounts)
     issuer = needs(CredentialIssuer)
 
-    async def change(self) -> str:
+    async def change(self, params: Any) -> str:
         reader = Reader(self.request.payload)
         user_name = reader.required("name", name, "")
         reader.check()
@@ -114,7 +114,7 @@ class DeleteUser(AuditedService):
     accounts = needs(Accounts)
     issuer = needs(CredentialIssuer)
 
-    async def change(self) -> str:
+    async def change(self, params: Any) -> str:
         reader = Reader(self.request.payload)
         wanted = reader.required("name", name, "")
         reader.check()
@@ -135,7 +135,7 @@ class CreateKey(AuditedService):
     accounts = needs(Accounts)
     issuer = needs(CredentialIssuer)
 
-    async def change(self) -> str:
+    async def change(self, params: Any) -> str:
         reader = Reader(self.request.payload)
         new = self.issuer.new_key()
         key = with_rights(reader, Credential("key", new.name, new.hash, frozenset({"operator"})))

@@ -33,7 +33,7 @@ class Apply(AuditedService):
     jobs = needs(JobCommands)
     services = needs(Registry)
 
-    async def change(self) -> str:
+    async def change(self, params: Any) -> str:
         reader = Reader(self.request.payload)
         reader.only(("jobs", "scheduler", "document", "dry_run", "cluster_id"))
         only_tell = reader("dry_run", flag, default=False)
@@ -82,7 +82,7 @@ class Import(AuditedService):
     jobs = needs(JobCommands)
     services = needs(Registry)
 
-    async def change(self) -> str:
+    async def change(self, params: Any) -> str:
         reader = Reader(self.request.payload)
         reader.only(("format", "document", "service", "timezone", "with_user", "dry_run"))
         kind = reader.required("format", one_of(Format), "crontab")

@@ -45,7 +45,7 @@ class Create(AuditedService):
     name = "zato.scheduler.calendar.create"
     jobs = needs(JobCommands)
 
-    async def change(self) -> str:
+    async def change(self, params: Any) -> str:
         calendar = calendar_of(self.request.payload)
         if calendar.name in await self.jobs.calendars():
             raise ConflictError(f"Calendar `{calendar.name}` already exists")
@@ -60,7 +60,7 @@ class Edit(AuditedService):
     name = "zato.scheduler.calendar.edit"
     jobs = needs(JobCommands)
 
-    async def change(self) -> str:
+    async def change(self, params: Any) -> str:
         calendar = calendar_of(self.request.payload)
         if calendar.name not in await self.jobs.calendars():
             raise NotFoundError(f"Calendar `{calendar.name}` not found")
@@ -75,7 +75,7 @@ class Delete(AuditedService):
     name = "zato.scheduler.calendar.delete"
     jobs = needs(JobCommands)
 
-    async def change(self) -> str:
+    async def change(self, params: Any) -> str:
         asked = name_of(self.request.payload)
         await self.jobs.delete_calendar(asked)
         self.response.payload = {}

@@ -1,5 +1,7 @@
 """Holding and pushing: pauses, skips, runs on demand, and the scheduler as a whole."""
 
+from typing import Any
+
 from zato_lite.builtin.audited import AuditedService
 from zato_lite.builtin.fields import Reader, iso, moment, text, whole
 from zato_lite.builtin.history import run_of
@@ -20,7 +22,7 @@ class Pause(AuditedService):
     name = "zato.scheduler.job.pause"
     jobs = needs(JobCommands)
 
-    async def change(self) -> str:
+    async def change(self, params: Any) -> str:
         reader = Reader(self.request.payload)
         job_id = job_id_of(self.request.payload)
         note = reader("note", text(_NOTE_MOST), "")
@@ -37,7 +39,7 @@ class Resume(AuditedService):
     name = "zato.scheduler.job.resume"
     jobs = needs(JobCommands)
 
-    async def change(self) -> str:
+    async def change(self, params: Any) -> str:
         job_id = job_id_of(self.request.payload)
         await must_be_theirs_to_run(job_id, self.jobs, self.caller)
         row = await self.jobs.resume(job_id)
@@ -51,7 +53,7 @@ class SkipNext(AuditedService):
     name = "zato.scheduler.job.skip-next"
     jobs = needs(JobCommands)
 
-    async def change(self) -> str:
+    async def change(self, params: Any) -> str:
         reader = Reader(self.request.payload)
         job_id = job_id_of(self.request.payload)
         count = reader("count", whole(0, 1_000_000), 1)
@@ -66,7 +68,7 @@ class CancelRun(AuditedService):
     name = "zato.scheduler.job.cancel-run"
     jobs = needs(JobCommands)
 
-    async def change(self) -> str:
+    async def change(self, params: Any) -> str:
         job_id, number = run_of(self.request.payload)
         if await self.jobs.run(job_id, number) is None:
             raise NotFoundError(f"Run {number} of job {job_id} not found")
@@ -80,7 +82,7 @@ class RetryRun(AuditedService):
     name = "zato.scheduler.job.retry-run"
     jobs = needs(JobCommands)
 
-    async def change(self) -> str:
+    async def change(self, params: Any) -> str:
         job_id, number = run_of(self.request.payload)
         await must_be_theirs_to_run(job_id, self.jobs, self.caller)
         self.response.payload = {"current_run": await self.jobs.retry_run(job_id, number)}
@@ -93,7 +95,7 @@ class Backfill(AuditedService):
     name = "zato.scheduler.job.backfill"
     jobs = needs(JobCommands)
 
-    async def change(self) -> str:
+    async def change(self, params: Any) -> str:
         reader = Reader(self.request.payload)
         job_id = job_id_of(self.request.payload)
         await must_be_theirs_to_run(job_id, self.jobs, self.caller)
@@ -113,7 +115,7 @@ class PauseScheduler(AuditedService):
     name = "zato.scheduler.pause"
     jobs = needs(JobCommands)
 
-    async def change(self) -> str:
+    async def change(self, params: Any) -> str:
         reader = Reader(self.request.payload)
         note = reader("note", text(_NOTE_MOST), "")
         reader.check()
@@ -128,7 +130,7 @@ class ResumeScheduler(AuditedService):
     name = "zato.scheduler.resume"
     jobs = needs(JobCommands)
 
-    async def change(self) -> str:
+    async def change(self, params: Any) -> str:
         await self.jobs.resume_all()
         self.response.payload = {}
         return "scheduler"

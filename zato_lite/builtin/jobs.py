@@ -49,7 +49,7 @@ class Create(AuditedService):
     jobs = needs(JobCommands)
     services = needs(Registry)
 
-    async def change(self) -> str:
+    async def change(self, params: Any) -> str:
         job = read(self.request.payload, self.clock.now())
         must_be_allowed([job], self.services, self.caller)
         missing = await callback_jobs_must_be_theirs([job], self.jobs, self.caller)
@@ -74,7 +74,7 @@ class CreateMany(AuditedService):
     jobs = needs(JobCommands)
     services = needs(Registry)
 
-    async def change(self) -> str:
+    async def change(self, params: Any) -> str:
         reader = Reader(self.request.payload)
         sent = reader.required("jobs", definitions(_BULK_MOST), ())
         reader.check()
@@ -102,7 +102,7 @@ class Edit(AuditedService):
     jobs = needs(JobCommands)
     services = needs(Registry)
 
-    async def change(self) -> str:
+    async def change(self, params: Any) -> str:
         sent = self.request.payload
         job_id = job_id_of(sent)
         now = self.clock.now()
@@ -130,7 +130,7 @@ class SetActiveStatus(AuditedService):
     name = "zato.scheduler.job.set-active-status"
     jobs = needs(JobCommands)
 
-    async def change(self) -> str:
+    async def change(self, params: Any) -> str:
         reader = Reader(self.request.payload)
         job_id = reader.required("id", whole(1, ID_MOST), 0)
         is_active = reader.required("is_active", flag, default=False)
@@ -150,7 +150,7 @@ class Delete(AuditedService):
     name = "zato.scheduler.job.delete"
     jobs = needs(JobCommands)
 
-    async def change(self) -> str:
+    async def change(self, params: Any) -> str:
         job_id = job_id_of(self.request.payload)
         await self.jobs.delete(job_id)
         self.response.payload = {}
@@ -163,7 +163,7 @@ class Execute(AuditedService):
     name = "zato.scheduler.job.execute"
     jobs = needs(JobCommands)
 
-    async def change(self) -> str:
+    async def change(self, params: Any) -> str:
         job_id = job_id_of(self.request.payload)
         await must_be_theirs_to_run(job_id, self.jobs, self.caller)
         run = await self.jobs.execute(job_id)

@@ -45,7 +45,7 @@ class Backup(AuditedService):
     name = "zato.store.backup"
     backups = needs(Backups)
 
-    async def change(self) -> str:
+    async def change(self, params: Any) -> str:
         reader = Reader(self.request.payload)
         asked = reader("name", text(_NAME_MOST), "")
         keep = reader("keep", whole(1, _KEEP_MOST), None)

@@ -232,6 +232,9 @@ class Service(Generic[In, Out]):
     output: ClassVar[Any] = None
     """What it gives, declared in the same ways."""
 
+    reads_input: ClassVar[bool] = True
+    """False: ``input`` is only described; ``handle`` reads ``request.payload``."""
+
     takes: ClassVar[Mapping[str, Any] | None] = None
     """A JSON Schema to describe it with, of one that reads its payload by itself."""
 

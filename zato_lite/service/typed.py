@@ -25,6 +25,7 @@ from zato_lite.errors import BadInputError, FieldError, InvocationError
 from zato_lite.service.base import Service
 from zato_lite.service.elements import Answer, Elements, elements_of, simple_io
 from zato_lite.service.model import Model
+from zato_lite.service.schema import is_custom
 
 Convert = Callable[[Any], Any]
 
@@ -48,6 +49,9 @@ class Declared(NamedTuple):
             return self.type.read
         if _is_pydantic(self.type):
             return partial(_read_pydantic, self.type)
+        if is_custom(self.type):
+            custom: Convert = self.type.from_payload
+            return custom
         inspect.type_info(self.type)  # raises what is wrong with it now, not at the first call
         convert = partial(msgspec.convert, type=self.type, strict=is_strict)
         return _reader(self.type, convert, is_strict=is_strict)
@@ -55,7 +59,8 @@ class Declared(NamedTuple):
     @property
     def is_native(self) -> bool:
         """Whether it is a type that msgspec knows itself."""
-        return not (isinstance(self.type, Elements) or _is_pydantic(self.type))
+        is_foreign = isinstance(self.type, Elements) or _is_pydantic(self.type)
+        return not (is_foreign or is_custom(self.type))
 
     @property
     def is_set_bit_by_bit(self) -> bool:
