@@ -11,6 +11,4 @@ async def test_restarts_are_counted_and_come_slower_and_slower() -> None:
     assert pauses[:4] == [0.0, 0.5, 1.0, 2.0]
     assert all(a <= b for a, b in pairwise(pauses))
     assert pauses[-1] == 60.0
-    assert [(it.name, it.value) for it in await restarts.samples()] == [
-        ("zato_lite_restarts_total", 12)
-    ]
+    assert restarts.count == 12

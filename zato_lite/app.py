@@ -28,7 +28,7 @@ from zato_lite.http.auth import Authenticator
 from zato_lite.http.events import EventLog
 from zato_lite.http.metrics import Readiness
 from zato_lite.http.passwords import Passwords, new_key
-from zato_lite.monitoring import readiness, told
+from zato_lite.monitoring import readiness, with_events
 from zato_lite.scheduler.commands import JobCommands
 from zato_lite.scheduler.scheduler import Scheduler
 from zato_lite.service.invoker import Invoker
@@ -168,7 +168,7 @@ async def open_app(
         events = EventLog(now=clock.now)
         scheduler = Scheduler(
             database,
-            told(invoker.run, events),
+            with_events(invoker.run, events),
             clock,
             capacity=settings.scheduler.capacity,
             node_name=name,

@@ -17,6 +17,9 @@ PLACE = Path("config/zato-lite.toml")
 PREFIX = "ZATO_LITE_"
 """Of the environment variables: ``ZATO_LITE_SERVER__PORT=8000`` is ``port`` in ``[server]``."""
 
+METRICS_FILE = "ZATO_LITE_METRICS_FILE"
+"""Environment variable that gives a worker the path of its metrics snapshot."""
+
 
 class Mount(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An ASGI application that answers below a path.

@@ -19,7 +19,6 @@ import uvloop
 
 from zato_lite import config, log
 from zato_lite.app import open_app
-from zato_lite.http.metrics import Sample
 from zato_lite.http.server import must_be_free
 from zato_lite.server import open_server
 from zato_lite.service.containment import contain
@@ -102,7 +101,7 @@ async def _serve(
     async with (
         Watchdog() as dog,
         open_app(project, settings) as app,
-        open_server(app, lag=lambda: dog.lag, more=[restarts.samples]) as listening,
+        open_server(app, lag=lambda: dog.lag, restarts=lambda: restarts.count) as listening,
     ):
         internal = sum(1 for entry in app.registry if entry.is_internal)
         _log.info(
@@ -151,11 +150,6 @@ class Restarts:
             self._pause = min(max(self._pause * 2, _PAUSE_S), _LONGEST_PAUSE_S)
         self._began = now
         return self._pause
-
-    async def samples(self) -> list[Sample]:
-        """For ``/metrics``."""
-        text = "How often a service ended the server's own task, and all was opened again."
-        return [Sample("zato_lite_restarts_total", "counter", text, self.count)]
 
 
 class Ending:

@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib import import_module
 from pathlib import Path
@@ -18,11 +18,11 @@ from zato_lite.errors import ConfigError
 from zato_lite.http.app import HttpApp
 from zato_lite.http.asgi import AsgiApp, living, mounted, opening
 from zato_lite.http.auth import SESSION_KEY, Authenticator
-from zato_lite.http.metrics import Metrics
 from zato_lite.http.parser import Limits
 from zato_lite.http.passwords import first_admin
 from zato_lite.http.server import Server, Tls, serve
-from zato_lite.monitoring import Sources, metrics
+from zato_lite.metrics import Exposition, Sources, worker_file
+from zato_lite.service.supervisor import unending
 
 _OWN = frozenset({"zato", "docs", "metrics", "healthz", "readyz", "openapi.json", "dashboard"})
 """First pieces of the server's own paths."""
@@ -39,12 +39,12 @@ async def open_server(
     environ: Mapping[str, str] = os.environ,
     *,
     lag: Callable[[], float] = lambda: 0.0,
-    more: Iterable[Metrics] = (),
+    restarts: Callable[[], int] = int,
 ) -> AsyncIterator[Server]:
     """The HTTP edge of an app at its own port; the arguments are those of ``open_edge``."""
     server = app.settings.server
     async with (
-        open_edge(app, environ, lag=lag, more=more) as http,
+        open_edge(app, environ, lag=lag, restarts=restarts) as http,
         serve(
             http.begin,
             server.host,
@@ -71,7 +71,7 @@ async def open_edge(
     environ: Mapping[str, str] = os.environ,
     *,
     lag: Callable[[], float] = lambda: 0.0,
-    more: Iterable[Metrics] = (),
+    restarts: Callable[[], int] = int,
 ) -> AsyncIterator[HttpApp]:
     """What answers requests to an app, whoever brings them; what is mounted in it is started.
 
@@ -81,7 +81,7 @@ async def open_edge(
         app: the application.
         environ: where the first password may be.
         lag: how many seconds the loop was late at most, lately.
-        more: metrics besides the app's own.
+        restarts: returns how often the server restarted itself within this process.
     """
     passwords = app.keys.passwords
     if made_up := await first_admin(app.accounts, passwords, environ):
@@ -96,7 +96,8 @@ async def open_edge(
     )
     app.keys.authenticator = authenticator
     server = app.settings.server
-    figures = Sources(app.jobs, app.scheduler, app.invoker, app.clock, app.queued, lag)
+    sources = Sources(app.jobs, app.scheduler, app.invoker, app.clock, app.queued, lag, restarts)
+    exposition = Exposition(sources, worker_file(environ))
     async with AsyncExitStack() as stack:
         mounts = []
         for path, mount in server.mounts.items():
@@ -115,11 +116,14 @@ async def open_edge(
             readiness=app.is_ready,
             self_audited=[e.name for e in app.registry if issubclass(e.cls, AuditedService)],
             time_limit=server.request_timeout or None,
-            metrics=[metrics(figures), *more],
+            render_metrics=exposition.render,
         )
         app.on_deployed.extend(
             [http.reload, lambda: app.events.publish("deployment", {}), collect_soon()]
         )
+        if exposition.is_shared:
+            saving = unending(lambda: exposition.save_repeatedly(http.latency))
+            await stack.enter_async_context(saving)
         yield http
 
 

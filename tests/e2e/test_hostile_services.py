@@ -155,7 +155,7 @@ def test_services_that_cancel_everything_leave_a_server_that_serves_reloads_and_
         until(partial(_is_served, server, version), 20)
 
     assert server.invoke("evil.threads") <= before + 1
-    assert b"zato_lite_restarts_total 3\n" in server._request("GET", "/metrics")[1]
+    assert b"zato_lite_restarts_total 3.0\n" in server._request("GET", "/metrics")[1]
     assert server.stop() == 0
 
 
@@ -165,7 +165,7 @@ def test_a_loop_that_a_service_stops_goes_on_and_nothing_is_opened_again(server:
         assert server.invoke("evil.stop") == {}
 
     assert server.invoke("good.good") == 1
-    assert b"zato_lite_restarts_total 0\n" in server._request("GET", "/metrics")[1]
+    assert b"zato_lite_restarts_total 0.0\n" in server._request("GET", "/metrics")[1]
     assert server.stop() == 0
 
 

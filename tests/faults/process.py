@@ -60,6 +60,13 @@ class Slow(Service):
         write_down("ended", self.job)
 
 
+class Process(Service):
+    name = "faults.process"
+
+    async def handle(self):
+        self.response.payload = os.getpid()
+
+
 class StopLoop(Service):
     name = "faults.stop-loop"
 

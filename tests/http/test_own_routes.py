@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client.core import CounterMetricFamily
 
 from tests.http.conftest import BASIC, Ask, Invoker, Running, Services, running
 from zato_lite.http.app import HttpApp
@@ -13,9 +14,10 @@ from zato_lite.http.auth import Authenticator
 from zato_lite.http.envelope import closed
 from zato_lite.http.events import EventLog
 from zato_lite.http.message import Request, Response
-from zato_lite.http.metrics import Sample, exposition
+from zato_lite.http.metrics import LatencyRecorder
 from zato_lite.http.pages import page_routes
 from zato_lite.http.passwords import new_key
+from zato_lite.metrics import of_http, rendered
 from zato_lite.store.accounts import Accounts, Credential
 from zato_lite.store.audit import AuditLog
 from zato_lite.wire import decode
@@ -31,8 +33,10 @@ def app(invoker: Invoker, authenticator: Authenticator, events: EventLog) -> Htt
     async def readiness() -> dict[str, str]:
         return {"store": "the disk is full"} if invoker.invocations else {}
 
-    async def metrics() -> list[Sample]:
-        return [Sample("zato_scheduler_fired_total", "counter", "Runs.", 3, {"job": 'a"b\\'})]
+    async def metrics(latency: LatencyRecorder) -> bytes:
+        fired = CounterMetricFamily("zato_scheduler_fired_total", "Runs.", labels=["job"])
+        fired.add_metric(['a"b\\'], 3)
+        return rendered([fired, *of_http(latency)])
 
     return HttpApp(
         invoker.begin,
@@ -40,7 +44,7 @@ def app(invoker: Invoker, authenticator: Authenticator, events: EventLog) -> Htt
         authenticator,
         events=events,
         readiness=readiness,
-        metrics=[metrics],
+        render_metrics=metrics,
     )
 
 
@@ -247,19 +251,12 @@ async def test_metrics_are_in_the_format_of_prometheus(ask: Ask) -> None:
     text = body.decode()
     assert status == 200
     assert headers["content-type"].startswith("text/plain; version=0.0.4")
-    assert (
-        '# TYPE zato_scheduler_fired_total counter\nzato_scheduler_fired_total{job="a\\"b\\\\"} 3'
-        in text
-    )
-    assert 'zato_lite_http_invocation_seconds_bucket{le="+Inf"} 2' in text
-    assert "zato_lite_http_invocation_seconds_count 2" in text
-    assert 'zato_lite_http_invocations_total{status="500"} 1' in text
+    assert "# TYPE zato_scheduler_fired_total counter\n" in text
+    assert 'counter\nzato_scheduler_fired_total{job="a\\"b\\\\"} 3.0\n' in text
+    assert 'zato_lite_http_invocation_seconds_bucket{le="+Inf"} 2.0' in text
+    assert "zato_lite_http_invocation_seconds_count 2.0" in text
+    assert 'zato_lite_http_invocations_total{status="500"} 1.0' in text
     assert text.count("# TYPE zato_lite_http_invocation_seconds histogram") == 1
-
-
-def test_no_samples_are_no_text() -> None:
-    assert exposition([]) == ""
-    assert exposition([Sample("a", "gauge", "A.", 0.25)]).endswith("a 0.25\n")
 
 
 # Pages

@@ -11,6 +11,7 @@ from zato_lite.http.app import HttpApp
 from zato_lite.http.auth import Authenticator
 from zato_lite.http.message import LARGE, TEXT
 from zato_lite.http.writer import FEW
+from zato_lite.metrics import of_http
 from zato_lite.service.base import Service
 from zato_lite.service.invoker import Invoker
 from zato_lite.service.registry import Registry
@@ -92,7 +93,8 @@ class It:
         """What ``/metrics`` says of invocations."""
         return {
             "/".join((sample.name, *sample.labels.values())): sample.value
-            for sample in await self.app.latency.samples()
+            for family in of_http(self.app.latency)
+            for sample in family.samples
         }
 
 

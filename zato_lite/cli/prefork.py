@@ -4,15 +4,20 @@ Each is a node like any other: whichever claims a slot runs it, and the runs of 
 taken over by the others. The kernel spreads the connections (SO_REUSEPORT, Linux).
 """
 
+import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from types import FrameType
 
 import click
+
+from zato_lite.config import METRICS_FILE
 
 _PATIENCE_S = 60.0
 _STEP_S = 0.05
@@ -26,32 +31,38 @@ def serve(arguments: Sequence[str], count: int, host: str, port: int) -> int:
     The first one is up before the others start: it makes the admin's password, brings the schema
     up to date and applies the jobs file. One that dies is started anew.
     """
-    workers = _Workers([sys.executable, "-m", "zato_lite", "serve", *arguments])
-    first = workers.start()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, workers.tell)
-    if not _is_up(first, host, port):
-        return first.wait() or 1
-    while len(workers.running) < count:
-        workers.start()
-    while not workers.are_stopping:
-        time.sleep(_REST_S)
-        workers.replace()
-    return max(abs(worker.wait()) for worker in workers.running)
+    with tempfile.TemporaryDirectory(prefix="zato-lite-metrics-") as folder:
+        command = [sys.executable, "-m", "zato_lite", "serve", *arguments]
+        workers = _Workers(command, Path(folder))
+        first = workers.start()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, workers.tell)
+        if not _is_up(first, host, port):
+            return first.wait() or 1
+        while len(workers.running) < count:
+            workers.start()
+        while not workers.are_stopping:
+            time.sleep(_REST_S)
+            workers.replace()
+        return max(abs(worker.wait()) for worker in workers.running)
 
 
 class _Workers:
     """The processes, and whether they have been told to stop."""
 
-    def __init__(self, command: Sequence[str]) -> None:
-        self._command = command
+    def __init__(self, command: Sequence[str], metrics: Path) -> None:
+        self._command, self._metrics = command, metrics
+        self._files: dict[int, str] = {}
         self.running: list[subprocess.Popen[bytes]] = []
         self.are_stopping = False
 
-    def start(self) -> subprocess.Popen[bytes]:
-        """One more."""
-        worker = subprocess.Popen(self._command)  # noqa: S603 - this very program
+    def start(self, metrics_file: str = "") -> subprocess.Popen[bytes]:
+        """Start a worker; one that replaces another inherits its file of metrics."""
+        file = metrics_file or str(self._metrics / f"{len(self.running)}.json")
+        environ = {**os.environ, METRICS_FILE: file}
+        worker = subprocess.Popen(self._command, env=environ)  # noqa: S603 - this very program
         self.running.append(worker)
+        self._files[worker.pid] = file
         return worker
 
     def tell(self, number: int, frame: FrameType | None) -> None:
@@ -66,7 +77,7 @@ class _Workers:
             if not self.are_stopping:
                 click.echo(f"worker {worker.pid} ended with {worker.returncode}", err=True)
                 self.running.remove(worker)
-                self.start()
+                self.start(self._files.pop(worker.pid))
 
 
 def _is_up(worker: subprocess.Popen[bytes], host: str, port: int) -> bool:

@@ -33,7 +33,13 @@ from zato_lite.http.deadline import shorter, time_limit
 from zato_lite.http.envelope import closed, opened
 from zato_lite.http.events import EventLog, event_routes
 from zato_lite.http.message import FastResponse, Request, Response, answer_of
-from zato_lite.http.metrics import QUICK_S, Latency, Metrics, Readiness, observe_routes
+from zato_lite.http.metrics import (
+    QUICK_S,
+    LatencyRecorder,
+    Readiness,
+    RenderMetrics,
+    observe_routes,
+)
 from zato_lite.http.openapi import Described, description
 from zato_lite.http.pages import page_routes
 from zato_lite.http.payloads import (
@@ -183,7 +189,7 @@ class HttpApp:
         channels: Mapping[str, str] | None = None,
         events: EventLog | None = None,
         readiness: Readiness | None = None,
-        metrics: Iterable[Metrics] = (),
+        render_metrics: RenderMetrics | None = None,
         self_audited: Iterable[str] = (),
         time_limit: float | None = None,
         new_cid: Callable[[], str] | None = None,
@@ -197,12 +203,12 @@ class HttpApp:
         self._configured = dict(channels or {})
         self._events = events
         self._monotonic = authenticator.clock.monotonic
-        self.latency = Latency()
+        self.latency = LatencyRecorder()
         self._notes: set[asyncio.Task[None]] = set()
         self.routes = [
             Route(("POST",), ENVELOPE, self._envelope),
             *session_routes(authenticator),
-            *observe_routes(readiness, (self.latency.samples, *metrics)),
+            *observe_routes(readiness, self.latency, render_metrics),
             *(event_routes(events, self._ask) if events is not None else ()),
             Route(("GET",), "/openapi.json", self._openapi),
             *page_routes(_DOCS, "/docs"),
