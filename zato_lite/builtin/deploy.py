@@ -1,52 +1,32 @@
-"""Puts the framework's own services into a registry."""
+"""Deployment of the built-in services: every class with a `name` in a module of this package."""
 
 import inspect
+from collections.abc import Iterator
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Any
 
-from zato_lite.builtin import (
-    accounts,
-    apply,
-    audit,
-    calendars,
-    control,
-    deadman,
-    demo,
-    helpers,
-    history,
-    jobs,
-    notify,
-    ping,
-    preview,
-    services,
-    store,
-)
+from zato_lite import builtin
 from zato_lite.builtin.takes import TAKES
+from zato_lite.service.access import declare_role
 from zato_lite.service.base import Service
 from zato_lite.service.registry import Registry
 
-MODULES = (
-    ping,
-    demo,
-    helpers,
-    notify,
-    jobs,
-    history,
-    control,
-    preview,
-    apply,
-    calendars,
-    audit,
-    accounts,
-    services,
-    store,
-    deadman,
-)
-
 
 def deploy(registry: Registry) -> None:
-    """Deploy every service that the framework brings along."""
-    for module in MODULES:
-        for cls in vars(module).values():
-            is_own = inspect.isclass(cls) and cls.__module__ == module.__name__
-            if is_own and issubclass(cls, Service):
-                cls.takes = TAKES.get(cls.name)
-                registry.add(cls, is_internal=True)
+    """Deploy every built-in service, for callers with the role that its class declares."""
+    for cls in built_in_services():
+        cls.takes = TAKES.get(cls.name)
+        if (role := getattr(cls, "role", None)) is not None:
+            declare_role(cls.name, role)
+        registry.add(cls, is_internal=True)
+
+
+def built_in_services() -> Iterator[type[Service[Any, Any]]]:
+    """Yield the services of all modules here but those whose names begin with an underscore."""
+    for module in iter_modules(builtin.__path__, f"{builtin.__name__}."):
+        if not module.name.rpartition(".")[2].startswith("_"):
+            for cls in vars(import_module(module.name)).values():
+                is_own = inspect.isclass(cls) and cls.__module__ == module.name
+                if is_own and issubclass(cls, Service) and "name" in cls.__dict__:
+                    yield cls

@@ -25,7 +25,7 @@ class Webhook(Service):
         if not self.settings.webhooks:
             raise BadInputError("[notify] webhooks: there are none")
         # Slow to import, and rarely used.
-        from zato_lite.builtin.delivery import delivered, post  # noqa: PLC0415
+        from zato_lite.builtin._delivery import delivered, post  # noqa: PLC0415
 
         body = encode(told_of(self.request.payload))
         posts = [
@@ -52,7 +52,7 @@ class Email(Service):
         settings = self.settings
         if not (settings.smtp_host and settings.mail_from and settings.mail_to):
             raise BadInputError("[notify] smtp_host, mail_from and mail_to are needed")
-        from zato_lite.builtin.delivery import delivered, message_of, send  # noqa: PLC0415
+        from zato_lite.builtin._delivery import delivered, message_of, send  # noqa: PLC0415
 
         told = told_of(self.request.payload)
         message = message_of(subject_of(told), told, settings)

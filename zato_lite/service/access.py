@@ -37,9 +37,18 @@ _NEEDED = (
 )
 """The first pattern that matches a service's name says which role it takes to invoke it."""
 
+_declared_roles: dict[str, str] = {}
+
+
+def declare_role(service: str, role: str) -> None:
+    """Record the least role that may invoke a built-in service, as its class declares it."""
+    _declared_roles[service] = role
+
 
 def needed_role(service: str) -> str:
-    """The least role that may invoke the service."""
+    """Return the least role that may invoke the service."""
+    if (role := _declared_roles.get(service)) is not None:
+        return role
     return next(role for pattern, role in _NEEDED if fnmatchcase(service, pattern))
 
 
