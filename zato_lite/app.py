@@ -29,7 +29,9 @@ from zato_lite.http.events import EventLog
 from zato_lite.http.metrics import Readiness
 from zato_lite.http.passwords import Passwords, new_key
 from zato_lite.monitoring import readiness, with_events
+from zato_lite.scheduler.calendars import Calendars
 from zato_lite.scheduler.commands import JobCommands
+from zato_lite.scheduler.history import RunHistory
 from zato_lite.scheduler.scheduler import Scheduler
 from zato_lite.service.invoker import Invoker
 from zato_lite.service.ports import AsyncInvocations, Locks
@@ -184,6 +186,8 @@ async def open_app(
         invoker.resources.update(
             {
                 JobCommands: jobs,
+                RunHistory: RunHistory(database, scheduler, clock),
+                Calendars: Calendars(database, scheduler),
                 AsyncInvocations: jobs,
                 Deployer: deployer,
                 Accounts: accounts,

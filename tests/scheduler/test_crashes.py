@@ -150,7 +150,7 @@ async def test_a_late_result_is_refused_and_noted(
     gate = world.gate("s")
     job_id = await world.create(trigger=world.once(1))
     await world.go(1)
-    world.scheduler._node._locks.release(world.scheduler.node)  # it is taken for dead
+    world.scheduler._node._locks.release(world.scheduler.node_id)  # it is taken for dead
 
     other = World(store, clock, grace=0.0)
     async with other.scheduler:
@@ -181,7 +181,7 @@ async def test_a_late_results_lines_replace_no_others(
     world.services["s"] = saying("late")
     job_id = await world.create(trigger=world.once(1))
     await world.go(1)
-    world.scheduler._node._locks.release(world.scheduler.node)  # it is taken for dead
+    world.scheduler._node._locks.release(world.scheduler.node_id)  # it is taken for dead
     other = World(store, clock, grace=0.0)
     other.services["s"] = saying("in time")
 

@@ -133,7 +133,7 @@ async def test_there_is_a_summary_of_nothing(world: World) -> None:
 async def test_the_process_itself_is_a_node(world: World) -> None:
     nodes = await world.jobs.nodes()
 
-    assert [(node.id, node.name) for node in nodes] == [(world.scheduler.node, "zato-lite")]
+    assert [(node.id, node.name) for node in nodes] == [(world.scheduler.node_id, "zato-lite")]
 
 
 def failing(world: World, times: int, lines: int = 1) -> None:

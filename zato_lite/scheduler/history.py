@@ -1,17 +1,17 @@
-"""What became of slots: runs, their attempts and logs, and the ledger of those without one."""
+"""Run history: past and current runs, their attempts and log lines, and slots without a run."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
 
 from zato_lite.clock import Clock
-from zato_lite.scheduler.run_log import lines_of
 from zato_lite.scheduler.scheduler import Scheduler
 from zato_lite.store import history
 from zato_lite.store.history import HistoryQuery, SummaryQuery
 from zato_lite.store.ports import Database
-from zato_lite.store.rows import AttemptRow, LedgerRow, LogLine, RunRow, Summary
+from zato_lite.store.rows import AttemptRow, EarlierLines, LedgerRow, LogLine, RunRow, Summary
+from zato_lite.timetable.describe import duration
 from zato_lite.timetable.job import Instant
 
 
@@ -23,7 +23,7 @@ class Neighbours(NamedTuple):
 
 
 class RunHistory:
-    """Questions about what happened, and what is happening; none leaves a trace."""
+    """Queries about runs; none changes anything."""
 
     def __init__(self, database: Database, scheduler: Scheduler, clock: Clock) -> None:
         self._database, self._scheduler, self._clock = database, scheduler, clock
@@ -38,75 +38,80 @@ class RunHistory:
         outcomes: Collection[str] = (),
         numbers: Collection[int] = (),
     ) -> tuple[Sequence[RunRow], int]:
-        """Runs, newest first, and how many finished ones there are in all.
+        """Return runs, newest first, and the total number of finished ones.
 
         Args:
-            job_id: of this job only.
-            limit: at most so many of them.
-            offset: leave out so many at the beginning.
-            since: claimed or finished at or after this instant only.
-            outcomes: only these; runs in flight always pass.
-            numbers: these runs of the job too, whatever ``since`` says.
+            job_id: only runs of this job.
+            limit: maximum number of runs to return.
+            offset: number of runs to leave out at the beginning.
+            since: only runs claimed or finished at or after this instant.
+            outcomes: only runs with one of these outcomes; runs in flight always match.
+            numbers: runs of the job to include even if they are older than ``since``.
         """
-        wanted = HistoryQuery(job_id, limit, offset, since, outcomes, numbers)
-        rows, total = await self._database.read(lambda c: history.history(c, wanted))
+        query = HistoryQuery(job_id, limit, offset, since, outcomes, numbers)
+        rows, total = await self._database.read(lambda c: history.history(c, query))
         return [self._with_start(row) for row in rows], total
 
     async def run(self, job_id: int, number: int) -> RunRow | None:
-        """One run of a job."""
+        """Return a run of a job by its number, or None."""
         row = await self._database.read(lambda c: history.run(c, job_id, number))
         return None if row is None else self._with_start(row)
 
     async def run_by_id(self, run_id: int) -> RunRow | None:
-        """The run with this id, of a job or of none."""
+        """Return the run with this id, even if it belongs to no job, or None."""
         row = await self._database.read(lambda c: history.run_by_id(c, run_id))
         return None if row is None else self._with_start(row)
 
     async def neighbours(self, job_id: int, number: int) -> Neighbours:
-        """The runs before and after a run."""
+        """Return the numbers of the job's runs before and after a run."""
         return Neighbours(
             *await self._database.read(lambda c: history.neighbours(c, job_id, number))
         )
 
     async def attempts(self, job_id: int, number: int) -> Sequence[AttemptRow]:
-        """The attempts of a run that were followed by others, oldest first."""
+        """Return all attempts of a run except the latest, oldest first."""
         return await self._database.read(lambda c: history.attempts(c, job_id, number))
 
     async def log_entries(self, job_id: int, number: int, since: int = 0) -> Sequence[LogLine]:
-        """What was logged during a run, from the line with index ``since`` on.
+        """Return the log lines of a run, from the line with index ``since`` on.
 
-        All attempts' lines are there; the scheduler's own (level ``system``) say where one ends
-        and the next begins.
+        The lines of all attempts are included. Lines of level ``system`` are the scheduler's;
+        they say where an attempt starts and ends.
         """
         row = await self.run(job_id, number)
         return [] if row is None else (await self.logs_of([row]))[0][since:]
 
-    async def logs_of(self, runs_asked: Sequence[RunRow]) -> Sequence[Sequence[LogLine]]:
-        """What was logged during each of these runs, in their order."""
-        ended = [row.id for row in runs_asked if row.outcome != "running"]
-        again = [row.id for row in runs_asked if row.attempt > 1]
-        kept, earlier = await self._database.read(
-            lambda c: (history.lines(c, ended), history.earlier_lines(c, again) if again else {})
+    async def logs_of(self, runs: Sequence[RunRow]) -> Sequence[Sequence[LogLine]]:
+        """Return the log lines of each of these runs, in the same order."""
+        finished = [row.id for row in runs if row.outcome != "running"]
+        retried = [row.id for row in runs if row.attempt > 1]
+        saved, earlier = await self._database.read(
+            lambda c: (
+                history.lines(c, finished),
+                history.earlier_lines(c, retried) if retried else {},
+            )
         )
         return [
-            lines_of(
-                row, earlier.get(row.id, ()), kept.get(row.id) or self._scheduler.lines(row.id)
-            )
-            for row in runs_asked
+            [
+                *_attempt_lines(row, earlier.get(row.id, ())),
+                *(saved.get(row.id) or self._scheduler.log_lines(row.id)),
+                *_run_end_line(row),
+            ]
+            for row in runs
         ]
 
     async def last_runs(self, job_ids: Collection[int]) -> Mapping[int, RunRow]:
-        """The latest started run of each of these jobs that has one."""
+        """Return the latest started run of each of these jobs that has a run."""
         return await self._database.read(lambda c: history.last_runs(c, job_ids))
 
     async def recent_outcomes(
         self, job_ids: Collection[int], count: int = 10
     ) -> Mapping[int, Sequence[str]]:
-        """Outcomes of the latest runs of each of these jobs, oldest first."""
+        """Return the outcomes of the latest runs of each of these jobs, oldest first."""
         return await self._database.read(lambda c: history.recent_outcomes(c, job_ids, count))
 
     async def slot(self, job_id: int, instant: Instant) -> RunRow | LedgerRow | None:
-        """What became of a slot; None when nothing is known of it."""
+        """Return the run or the ledger row of a slot; None if neither is stored."""
         found = await self._database.read(lambda c: history.slot(c, job_id, instant))
         return self._with_start(found) if isinstance(found, RunRow) else found
 
@@ -118,7 +123,7 @@ class RunHistory:
         offset: int = 0,
         since: Instant | None = None,
     ) -> tuple[Sequence[LedgerRow], int]:
-        """Slots without a run, newest first, and how many such rows there are in all."""
+        """Return the ledger's rows, newest first, and their total number."""
         return await self._database.read(lambda c: history.ledger(c, job_id, limit, offset, since))
 
     async def summary(
@@ -130,16 +135,59 @@ class RunHistory:
         recent_since: Instant | None = None,
         recent_limit: int = 100,
     ) -> Summary:
-        """How things stand: counts, outcomes by time over [since, until), latest runs.
+        """Return counts of jobs and runs, outcomes by time over [since, until), latest runs.
 
-        Without ``since`` the time begins with the oldest run that is kept.
+        Without ``since`` the time begins with the oldest run in history.
         """
         now = self._clock.now()
-        span = SummaryQuery(since, until or now, buckets, recent_since, recent_limit)
-        return await self._database.read(lambda c: history.summary(c, span, now))
+        query = SummaryQuery(since, until or now, buckets, recent_since, recent_limit)
+        return await self._database.read(lambda c: history.summary(c, query, now))
 
     def _with_start(self, row: RunRow) -> RunRow:
-        """The row of a run in flight says when it started only when it has ended."""
-        if row.outcome != "running" or (at := self._scheduler.started(row.id)) is None:
+        """Add the start of a run in flight here; its row has none before the run has ended."""
+        if row.outcome != "running" or (at := self._scheduler.started_at(row.id)) is None:
             return row
         return msgspec.structs.replace(row, started_at=at)
+
+
+def _attempt_lines(row: RunRow, earlier: Sequence[EarlierLines]) -> Iterator[LogLine]:
+    """Yield the lines of the earlier attempts, and that the latest has started if it has."""
+    for attempt in earlier:
+        yield from _start_line(attempt.attempt, attempt.started_at, row.slot)
+        yield from attempt.lines
+        yield from _end_line(attempt)
+    if _has_latest_started(row, earlier):
+        yield from _start_line(row.attempt, row.started_at, row.slot)
+
+
+def _has_latest_started(row: RunRow, earlier: Sequence[EarlierLines]) -> bool:
+    """Return True if the row's start is the latest attempt's, not that of the one before it."""
+    if row.started_at is None or row.state == "waiting":
+        return False
+    return not earlier or row.started_at >= (earlier[-1].finished_at or 0)
+
+
+def _start_line(attempt: int, at: Instant | None, slot: Instant) -> Iterator[LogLine]:
+    if at is not None:
+        text = f"Attempt {attempt} started"
+        if attempt == 1:
+            text = f"Job started, delay: {duration((at - slot) // 1000)}"
+        yield (at, "system", text)
+
+
+def _end_line(attempt: EarlierLines) -> Iterator[LogLine]:
+    if attempt.finished_at is not None:
+        text = f"Attempt {attempt.attempt} ended, outcome: {attempt.outcome}"
+        if attempt.started_at is not None:
+            milliseconds = (attempt.finished_at - attempt.started_at) // 1000
+            text += f", duration: {duration(milliseconds)}"
+        yield (attempt.finished_at, "system", text)
+
+
+def _run_end_line(row: RunRow) -> Iterator[LogLine]:
+    if row.finished_at is not None:
+        took = duration((row.duration_us or 0) // 1000)
+        text = f"Job completed, outcome: {row.outcome}, duration: {took}"
+        if row.outcome == "timeout":
+            text = f"Job timed out after {took}"
+        yield (row.finished_at, "system", text)

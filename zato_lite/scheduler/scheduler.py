@@ -174,7 +174,7 @@ class Scheduler:
 
     # Claiming
 
-    def changed(self, next_at: Instant | None = None) -> None:
+    def reschedule_claim(self, next_at: Instant | None = None) -> None:
         """Look again what is due: at once, or in time for the instant given."""
         if not self._node.is_running:
             return
@@ -317,8 +317,10 @@ class Scheduler:
         job_id = attempt.job_id
 
         async def reconsider() -> None:
-            await self.change([job_id], lambda c, begun: jobs.revoke_claims(c, job_id, begun), set)
-            self.changed()
+            await self.change_jobs(
+                [job_id], lambda c, begun: jobs.revoke_claims(c, job_id, begun), set
+            )
+            self.reschedule_claim()
 
         task = asyncio.create_task(reconsider())
         self._errands.add(task)
@@ -375,7 +377,13 @@ class Scheduler:
 
         return await self._written(operation, done)
 
-    async def change(
+    async def start_runs(
+        self, operation: Callable[[Connection], Sequence[ClaimedAttempt]]
+    ) -> Sequence[ClaimedAttempt]:
+        """Write runs on demand, and start them."""
+        return await self.carry(operation, self.accept)
+
+    async def change_jobs(
         self,
         job_ids: Collection[int] | None,
         operation: Callable[[Connection, StartedRuns], Result],
@@ -413,22 +421,22 @@ class Scheduler:
         self._database.submit(operation, done)
         return await future
 
-    def cancel(self, run_id: int) -> bool:
+    def cancel_run(self, run_id: int) -> bool:
         """Cancel a run that is in flight or waits here; whether there was one."""
         return self._runway.cancel(run_id)
 
-    def lines(self, run_id: int) -> Sequence[LogLine]:
+    def log_lines(self, run_id: int) -> Sequence[LogLine]:
         """What a run in flight here has logged so far."""
         flight = self._runway.flights.get(run_id)
         return () if flight is None or flight.lines is None else tuple(flight.lines)
 
-    def started(self, run_id: int) -> Instant | None:
+    def started_at(self, run_id: int) -> Instant | None:
         """When the run in flight here was started."""
         flight = self._runway.flights.get(run_id)
         return None if flight is None else flight.attempt.started_at or None
 
     @property
-    def node(self) -> int:
+    def node_id(self) -> int:
         """The number of this process among those that run jobs; 0 before and after."""
         return self._node.id
 
