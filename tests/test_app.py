@@ -78,8 +78,8 @@ async def ask(server: Listening, path: str) -> str | None:
 
 
 WRONG = {
-    "app_b": ("rest = 'nonsense'", "'nonsense' is no channel"),
-    "app_c": ("rest = 5", "rest: 5 is neither a text nor a list of texts"),
+    "app_b": ("rest = 'nonsense'", "not a valid REST channel: 'nonsense'"),
+    "app_c": ("rest = 5", "rest must be a text or a list of texts: 5"),
     "app_d": ("rest = 'GET /s/{b}'", "Channel `GET /s/{}` already exists, in "),
     "app_e": ("rest = 'GET /ours'", "already exists, in [server] channels"),
     "app_f": ("rest = ['/x/{a}', '/x/{b}']", "Channel `* /x/{}` is twice in "),

@@ -16,6 +16,7 @@ PENDING = {
     "zato_lite/service",
     "zato_lite/store",
     "zato_lite/testing",
+    "zato_lite/timetable",
     "zato_lite/zato",
     "zato_lite/*.py",
     "tests/builtin",
@@ -26,6 +27,7 @@ PENDING = {
     "tests/scheduler",
     "tests/service",
     "tests/store",
+    "tests/timetable",
     "tests/zato",
     "tests/*.py",
 }

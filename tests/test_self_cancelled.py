@@ -8,7 +8,7 @@ import pytest
 
 from zato_lite.clock import SystemClock
 from zato_lite.http.message import Request, Response
-from zato_lite.http.payloads import error_response
+from zato_lite.http.responses import error_response
 from zato_lite.http.server import serve
 from zato_lite.service.base import Service
 from zato_lite.service.containment import contain

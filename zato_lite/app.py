@@ -25,8 +25,8 @@ from zato_lite.deploy.watcher import watching
 from zato_lite.errors import ConfigError, ZatoLiteError
 from zato_lite.http import routes
 from zato_lite.http.auth import Authenticator
+from zato_lite.http.endpoints.monitoring import Readiness
 from zato_lite.http.events import EventLog
-from zato_lite.http.metrics import Readiness
 from zato_lite.http.passwords import Passwords, new_key
 from zato_lite.monitoring import readiness, with_events
 from zato_lite.scheduler.calendars import Calendars

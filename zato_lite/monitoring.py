@@ -3,8 +3,8 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from zato_lite.http.endpoints.monitoring import Readiness
 from zato_lite.http.events import EventLog
-from zato_lite.http.metrics import Readiness
 from zato_lite.scheduler.scheduler import Scheduler
 from zato_lite.service.message import Invocation, Outcome
 

@@ -29,7 +29,7 @@ from opentelemetry.semconv.attributes.user_agent_attributes import USER_AGENT_OR
 from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer
 
 from zato_lite.errors import ConfigError
-from zato_lite.http.payloads import status_of
+from zato_lite.http.responses import status_of
 from zato_lite.service.base import Service
 from zato_lite.service.invoker import Invoker
 from zato_lite.service.message import HttpContext, Invocation, JobContext, Outcome, outcome_of

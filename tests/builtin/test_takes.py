@@ -5,7 +5,7 @@ import pytest
 from zato_lite.builtin.definition import NAMES
 from zato_lite.builtin.takes import TAKES
 from zato_lite.errors import BadInputError, NotFoundError
-from zato_lite.http.examples import example_of
+from zato_lite.http.endpoints.examples import example_of
 from zato_lite.testing.app import Sandbox
 
 JOB = "zato.scheduler.job"

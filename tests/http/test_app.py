@@ -6,7 +6,7 @@ from tests.http.conftest import BASIC, Ask, Invoker
 from zato_lite.errors import MethodNotAllowedError, ZatoLiteError
 from zato_lite.http.app import HttpApp
 from zato_lite.http.message import Request, Response
-from zato_lite.http.payloads import response_of
+from zato_lite.http.responses import response_of
 from zato_lite.http.writer import Renderer
 from zato_lite.service.message import Outcome
 from zato_lite.store.accounts import Accounts, Credential

@@ -16,7 +16,7 @@ from zato_lite.clock import SystemClock
 from zato_lite.http.connection import Connection
 from zato_lite.http.message import FastResponse, Request, Response
 from zato_lite.http.parser import Limits
-from zato_lite.http.payloads import response_of
+from zato_lite.http.responses import response_of
 from zato_lite.http.server import Server
 from zato_lite.service.base import Service
 from zato_lite.service.containment import contain

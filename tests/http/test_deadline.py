@@ -10,7 +10,7 @@ from zato_lite.config import Server, Settings, Store
 from zato_lite.errors import BadInputError
 from zato_lite.http.app import HttpApp
 from zato_lite.http.auth import Authenticator
-from zato_lite.http.deadline import time_limit
+from zato_lite.http.payloads import time_limit
 from zato_lite.server import open_server
 from zato_lite.service.base import Service
 from zato_lite.testing.app import Sandbox, sandbox

@@ -49,12 +49,12 @@ async def taken(log: EventLog, since: int | None, count: int) -> list[tuple[int,
 
 
 async def test_events_of_a_later_process_are_later_and_what_was_between_is_a_gap() -> None:
-    before = EventLog(beat=0.01, now=lambda: 1_000)
+    before = EventLog(heartbeat=0.01, now=lambda: 1_000)
     before.publish("a", {})
     before.publish("b", {})
     assert await taken(before, 999, 2) == [(1_000, "a"), (1_001, "b")]
 
-    after = EventLog(beat=0.01, now=lambda: 5_000)
+    after = EventLog(heartbeat=0.01, now=lambda: 5_000)
     async with aclosing(after.subscribe(1_001)) as stream:
         gap = await anext(stream)
         after.publish("c", {})
@@ -67,7 +67,7 @@ async def test_events_of_a_later_process_are_later_and_what_was_between_is_a_gap
 
 
 async def test_who_comes_back_too_late_is_told_of_a_gap() -> None:
-    log = EventLog(beat=0.01)
+    log = EventLog(heartbeat=0.01)
     async with aclosing(log.subscribe(None)) as stream:
         first = asyncio.ensure_future(anext(stream))
         await asyncio.sleep(0)
@@ -81,7 +81,7 @@ async def test_who_comes_back_too_late_is_told_of_a_gap() -> None:
 
 
 async def test_who_listens_too_slowly_is_told_of_a_gap() -> None:
-    log = EventLog(beat=0.01)
+    log = EventLog(heartbeat=0.01)
     async with aclosing(log.subscribe(None)) as stream:
         waiting = asyncio.ensure_future(anext(stream))
         await asyncio.sleep(0)
@@ -157,7 +157,7 @@ async def world(log: None) -> AsyncIterator[World]:
     Talk.may_go_on = asyncio.Event()
     settings = Settings(store=Store("sqlite:///:memory:"), server=Server(grace=0.0, port=0))
     async with sandbox(Talk, settings=settings) as it:
-        app = it.app._replace(clock=SystemClock(), events=EventLog(beat=0.01))
+        app = it.app._replace(clock=SystemClock(), events=EventLog(heartbeat=0.01))
         async with open_edge(app, {"ZATO_LITE_ADMIN_PASSWORD": "secret"}) as http:
             it.app = app
             world = World(it, http)

@@ -10,8 +10,8 @@ from msgspec import Meta
 from tests.http.conftest import Ask, Invoker, Services
 from zato_lite.http.app import HttpApp
 from zato_lite.http.auth import Authenticator
-from zato_lite.http.examples import NoExampleError, example_of
-from zato_lite.http.openapi import Described, description
+from zato_lite.http.endpoints.examples import NoExampleError, example_of
+from zato_lite.http.endpoints.openapi import ServiceDescription, openapi_document
 from zato_lite.service.schema import schema_of
 
 
@@ -55,8 +55,8 @@ class Patterned(msgspec.Struct):
 
 def described(takes: Any) -> Any:
     """The request of a service that takes this, in the document."""
-    service = Described("crm.take", "", (), schema_of(takes), {})
-    document = description([service], "1")
+    service = ServiceDescription("crm.take", "", (), schema_of(takes), {})
+    document = openapi_document([service], "1")
     return document["paths"]["/zato/api/invoke/crm.take"]["post"]["requestBody"]["content"]
 
 

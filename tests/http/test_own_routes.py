@@ -1,4 +1,3 @@
-import asyncio
 import json
 from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator
@@ -11,11 +10,11 @@ from prometheus_client.core import CounterMetricFamily
 from tests.http.conftest import BASIC, Ask, Invoker, Running, Services, running
 from zato_lite.http.app import HttpApp
 from zato_lite.http.auth import Authenticator
-from zato_lite.http.envelope import closed
+from zato_lite.http.endpoints.envelope import wrap_response
+from zato_lite.http.endpoints.pages import DOCS, page_routes
 from zato_lite.http.events import EventLog
 from zato_lite.http.message import Request, Response
 from zato_lite.http.metrics import LatencyRecorder
-from zato_lite.http.pages import page_routes
 from zato_lite.http.passwords import new_key
 from zato_lite.metrics import of_http, rendered
 from zato_lite.store.accounts import Accounts, Credential
@@ -25,7 +24,7 @@ from zato_lite.wire import decode
 
 @pytest.fixture
 def events() -> EventLog:
-    return EventLog(beat=0.01)
+    return EventLog(heartbeat=0.01)
 
 
 @pytest.fixture
@@ -57,10 +56,10 @@ async def test_every_route_but_a_few_is_closed_to_strangers_and_weak_roles(
     nobody = new_key()
     await users.save(Credential("key", nobody.name, nobody.hash, frozenset(), (), True))
     bearer = b"Bearer " + nobody.text.encode()
-    targets = {(method, route.path) for route in app.routes for method in route.methods}
+    targets = {(method, route.path) for route in app.router.routes for method in route.methods}
     for name in Services().entries:
         targets |= {("POST", f"/zato/api/invoke/{name}"), ("GET", f"/zato/api/invoke/{name}")}
-    for channel, _ in app.table.channels:
+    for channel, _ in app.router.table.channels:
         targets |= {(method, channel.path) for method in channel.methods}
 
     closed = {}
@@ -124,7 +123,7 @@ async def test_an_envelope_may_hold_text_or_nothing_and_be_for_later(
 def test_an_error_that_a_service_words_itself_keeps_its_status_in_an_envelope(
     body: bytes, details: Any
 ) -> None:
-    answer = closed(Response(404, body, cid="K1"))
+    answer = wrap_response(Response(404, body, cid="K1"))
 
     assert answer.status == 404
     told = {"cid": "K1", "result": "ZATO_ERROR", "details": details}
@@ -173,7 +172,7 @@ async def test_a_session_is_a_cookie(ask: Ask, app: HttpApp, audit_log: AuditLog
     assert foreign[0] == 403
     out = await ask("DELETE", "/zato/session", auth=None)
     assert "Max-Age=0" in out[1]["set-cookie"]
-    await asyncio.gather(*app._notes)
+    await app.audit.flush()
     audit = await audit_log.list()
     assert [entry.outcome for entry in audit if entry.action == "login"] == ["ok"]
 
@@ -219,7 +218,7 @@ async def test_what_changes_things_and_what_was_refused_is_in_the_audit_log(
     await ask("POST", "/zato/api/invoke/echo", b"{}")
     await ask("POST", "/zato/api/invoke/echo", b"{}", auth=b"Basic " + b64encode(b"a:b"))
     await ask("GET", "/zato/session")
-    await asyncio.gather(*app._notes)
+    await app.audit.flush()
 
     audit = await audit_log.list()
     assert [(entry.who, entry.subject, entry.outcome) for entry in audit] == [
@@ -295,9 +294,7 @@ async def test_the_documentation_needs_nothing_from_elsewhere(ask: Ask) -> None:
 
 
 def test_the_documentation_is_small() -> None:
-    folder = Path(page_routes.__code__.co_filename).parent / "docs_page"
-
-    assert sum(path.stat().st_size for path in folder.iterdir()) < 20_000
+    assert sum(path.stat().st_size for path in DOCS.iterdir()) < 20_000
 
 
 async def test_only_files_that_a_browser_may_have_are_pages(tmp_path: Path) -> None:

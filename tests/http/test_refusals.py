@@ -1,36 +1,35 @@
-import asyncio
 from base64 import b64encode
 
 from tests.http.conftest import Ask
 from zato_lite.http.app import HttpApp
-from zato_lite.http.refusals import Refusals, outcome
+from zato_lite.http.audit import RefusalCounter, describe_refusals
 from zato_lite.store.audit import AuditLog
 
 
 def test_the_first_of_a_minute_are_written_down_and_the_others_counted() -> None:
-    refusals = Refusals()
+    refusals = RefusalCounter()
 
-    told = [refusals.take("::1", second / 10) for second in range(100)]
+    told = [refusals.count("::1", second / 10) for second in range(100)]
 
     assert told == [1] * 20 + [0] * 80
-    assert refusals.take("::2", 10.0) == 1
-    assert refusals.take("::1", 60.0) == 81
-    assert refusals.take("::1", 60.0) == 1
+    assert refusals.count("::2", 10.0) == 1
+    assert refusals.count("::1", 60.0) == 81
+    assert refusals.count("::1", 60.0) == 1
 
 
 def test_many_addresses_are_not_many_lines() -> None:
-    refusals = Refusals()
+    refusals = RefusalCounter()
 
-    written = sum(refusals.take(f"10.0.{n // 256}.{n % 256}", 1.0) for n in range(30_000))
+    written = sum(refusals.count(f"10.0.{n // 256}.{n % 256}", 1.0) for n in range(30_000))
 
     assert written == 1_000
-    assert len(refusals._of) <= 1_000
-    assert len(refusals._unwritten) <= 10_000
+    assert len(refusals._by_address) <= 1_000
+    assert len(refusals._unrecorded) <= 10_000
 
 
 def test_how_many_more_there_were_is_told() -> None:
-    assert outcome("401", 1) == "401"
-    assert outcome("401", 81) == "401, and 80 more"
+    assert describe_refusals("401", 1) == "401"
+    assert describe_refusals("401", 81) == "401, and 80 more"
 
 
 async def test_a_flood_of_refusals_does_not_fill_the_audit_log(
@@ -41,6 +40,6 @@ async def test_a_flood_of_refusals_does_not_fill_the_audit_log(
         wrong = b"Basic " + b64encode(b"ann:%d" % number)
         await ask("POST", "/zato/api/invoke/echo", b"{}", auth=wrong)
         await ask("POST", "/zato/session", login, auth=None)
-    await asyncio.gather(*app._notes)
+    await app.audit.flush()
 
     assert len(await audit_log.list(limit=1_000)) == 20

@@ -1,11 +1,12 @@
 import pytest
 
 from zato_lite.errors import ConfigError
-from zato_lite.http.routes import Channel, Found, Redirect, Table, parse_channel
+from zato_lite.http.router import ChannelTable, Target, WrongMethod
+from zato_lite.http.routes import Channel, parse_channel
 
 
-def table(*texts: str) -> Table[str]:
-    return Table((parse_channel(text), text) for text in texts)
+def table(*texts: str) -> ChannelTable:
+    return ChannelTable((parse_channel(text), text) for text in texts)
 
 
 CUSTOMERS = table(
@@ -22,34 +23,34 @@ CUSTOMERS = table(
 @pytest.mark.parametrize(
     ("method", "path", "found"),
     [
-        ("GET", "/customers", Found("GET /customers", {}, "/customers")),
-        ("HEAD", "/customers", Found("GET /customers", {}, "/customers")),
-        ("POST", "/customers", Found("POST /customers", {}, "/customers")),
-        ("GET", "/customers/7", Found("GET /customers/{id}", {"id": "7"}, "/customers/{id}")),
-        ("GET", "/customers/new", Found("GET /customers/new", {}, "/customers/new")),
+        ("GET", "/customers", Target("GET /customers", {}, "/customers")),
+        ("HEAD", "/customers", Target("GET /customers", {}, "/customers")),
+        ("POST", "/customers", Target("POST /customers", {}, "/customers")),
+        ("GET", "/customers/7", Target("GET /customers/{id}", {"id": "7"}, "/customers/{id}")),
+        ("GET", "/customers/new", Target("GET /customers/new", {}, "/customers/new")),
         (
             "GET",
             "/customers/a%20b%2Fc",
-            Found("GET /customers/{id}", {"id": "a b/c"}, "/customers/{id}"),
+            Target("GET /customers/{id}", {"id": "a b/c"}, "/customers/{id}"),
         ),
         (
             "GET",
             "/customers/{id}",
-            Found("GET /customers/{id}", {"id": "{id}"}, "/customers/{id}"),
+            Target("GET /customers/{id}", {"id": "{id}"}, "/customers/{id}"),
         ),
         (
             "PATCH",
             "/customers/new/notes/2",
-            Found(
+            Target(
                 "PUT,PATCH /customers/{id}/notes/{number}",
                 {"id": "new", "number": "2"},
                 "/customers/{id}/notes/{number}",
             ),
         ),
-        ("DELETE", "/anything", Found("/anything", {}, "/anything")),
-        ("DELETE", "/customers/7", Redirect(("GET", "HEAD"))),
-        ("GET", "/customers/7/notes/2", Redirect(("PATCH", "PUT"))),
-        ("GET", "/heads", Redirect(("HEAD",))),
+        ("DELETE", "/anything", Target("/anything", {}, "/anything")),
+        ("DELETE", "/customers/7", WrongMethod(("GET", "HEAD"))),
+        ("GET", "/customers/7/notes/2", WrongMethod(("PATCH", "PUT"))),
+        ("GET", "/heads", WrongMethod(("HEAD",))),
         ("GET", "/customers/", None),
         ("GET", "/customers//notes/2", None),
         ("GET", "/", None),

@@ -13,7 +13,7 @@ import pytest
 
 from tests.deploy.deployed import Deployed, deployed
 from zato_lite.errors import BadInputError, NotOfferedError, ZatoLiteError
-from zato_lite.http.payloads import status_of
+from zato_lite.http.responses import status_of
 from zato_lite.service.base import Service
 from zato_lite.service.invoker import Invoker
 from zato_lite.service.message import HttpContext, Invocation, JobContext, Outcome

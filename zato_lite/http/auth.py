@@ -11,19 +11,16 @@ import secrets
 from base64 import b64decode, urlsafe_b64decode, urlsafe_b64encode
 from typing import NamedTuple
 
-import msgspec
-
 from zato_lite.clock import Clock
 from zato_lite.errors import TooManyRequestsError, UnauthorizedError
-from zato_lite.http.message import Request
 from zato_lite.http.passwords import KEY_PREFIX, Passwords, hash_key
-from zato_lite.http.refusals import Refusals
 from zato_lite.service.access import ROLES, may_invoke
 from zato_lite.service.message import Caller
 from zato_lite.store.accounts import Accounts, Credential
-from zato_lite.store.audit import AuditLog, AuditRecord
+from zato_lite.store.audit import AuditLog
 
 SESSION_KEY = "http.session-key"
+SESSION_COOKIE = "zato_lite_session"
 SESSION_SECONDS = 12 * 3600
 
 _MEMORY_SECONDS = 60.0
@@ -79,14 +76,13 @@ class Authenticator:
         *,
         session_key: bytes,
     ) -> None:
-        self._accounts, self._audit_log = accounts, audit_log
+        self._accounts, self.audit_log = accounts, audit_log
         self._passwords, self.clock = passwords, clock
         self._memory = hashlib.blake2b(digest_size=16, key=secrets.token_bytes(32))
         self._session_key = session_key
         self._known: dict[bytes, CallerRights] = {}
         self._failures: dict[str, _Failures] = {}
         self._being_hashed = 0
-        self.refusals = Refusals()
         self._checks: dict[bytes, asyncio.Task[Caller]] = {}
         self._changes = 0
 
@@ -130,18 +126,6 @@ class Authenticator:
         self._changes += 1
         self._checks.clear()
         self._forget_all()
-
-    async def audit(self, record: AuditRecord, request: Request) -> None:
-        """Append the record to the audit log, with the time and the request's address."""
-        await self._audit_log.record(
-            msgspec.structs.replace(
-                record,
-                who=record.who[:_LONGEST_NAME],
-                subject=record.subject[:_LONGEST_NAME],
-                remote_address=request.remote_address,
-                at=self.clock.now(),
-            )
-        )
 
     async def log_in(self, name: str, password: str, address: str) -> str:
         """A session's token for the user.

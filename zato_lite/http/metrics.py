@@ -1,14 +1,8 @@
-"""Monitoring routes, and the recorder of latencies on the hot path."""
+"""Latency recorder: counters of invocations over HTTP, cheap enough for the hot path."""
 
 from bisect import bisect_left
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Iterator
 
-from zato_lite.http.message import TEXT, Request, Response
-from zato_lite.http.routes import Route
-from zato_lite.service.message import Caller
-from zato_lite.wire import encode
-
-METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper edges of the latency histogram in seconds."""
 
@@ -51,34 +45,3 @@ class LatencyRecorder:
         for status, count in enumerate(self._statuses):
             if total := count + self.quick * (status == _OK):
                 yield status, total
-
-
-Readiness = Callable[[], Awaitable[Mapping[str, str]]]
-"""Returns a reason for each part that cannot take work now; empty if all can."""
-
-RenderMetrics = Callable[[LatencyRecorder], Awaitable[bytes]]
-"""Returns the body of ``/metrics``."""
-
-
-def observe_routes(
-    readiness: Readiness | None, latency: LatencyRecorder, render: RenderMetrics | None
-) -> list[Route]:
-    """Return ``/healthz`` and ``/readyz``, open to all callers, and ``/metrics`` for viewers."""
-
-    async def healthz(request: Request, caller: Caller | None) -> Response:
-        return Response(200, b"ok\n", TEXT)
-
-    async def readyz(request: Request, caller: Caller | None) -> Response:
-        reasons = dict(await readiness()) if readiness is not None else {}
-        body = encode({"is_ready": not reasons, "reasons": reasons})
-        return Response(503 if reasons else 200, body)
-
-    async def metrics(request: Request, caller: Caller | None) -> Response:
-        body = b"" if render is None else await render(latency)
-        return Response(200, body, METRICS_TYPE)
-
-    return [
-        Route(("GET",), "/healthz", healthz, role=None),
-        Route(("GET",), "/readyz", readyz, role=None),
-        Route(("GET",), "/metrics", metrics),
-    ]

@@ -18,8 +18,7 @@ from zato_lite.store.statements import (
 )
 from zato_lite.timetable.calendar import Calendar
 from zato_lite.timetable.job import Instant, Job
-from zato_lite.timetable.job_plan import Downtime, JobPlan, JobState
-from zato_lite.timetable.plan import plan
+from zato_lite.timetable.plan import Downtime, JobPlan, JobState, plan
 
 FIRST_POSITION: tuple[Instant, int] = (-(2**62), 0)
 """Before every due instant and every job."""
@@ -276,7 +275,7 @@ def _with_runs(connection: Connection, state: JobState) -> JobState:
         )
     )
     in_flight, queued, number = counts
-    return msgspec.structs.replace(state, in_flight=in_flight, queued=queued, run_number=number)
+    return msgspec.structs.replace(state, in_flight=in_flight, queued=queued, run=number)
 
 
 def next_due(connection: Connection, after: Instant) -> Instant | None:

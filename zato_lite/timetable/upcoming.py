@@ -1,4 +1,4 @@
-"""Preview: the next slots of a job, or all slots of several jobs between two instants."""
+"""What is to come: the next slots of one job, or of a whole set between two instants."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from heapq import merge
@@ -7,21 +7,19 @@ from itertools import islice, takewhile
 import msgspec
 
 from zato_lite.timetable.calendar import Calendar
-from zato_lite.timetable.due import first_due
-from zato_lite.timetable.jitter import jitter
 from zato_lite.timetable.job import Instant, Job, OneTime
-from zato_lite.timetable.job_plan import JobState
-from zato_lite.timetable.slots import calendar_of, next_slot, slot_ranges
+from zato_lite.timetable.plan import JobState, first, jitter
+from zato_lite.timetable.slots import next_slot, own_calendar, parts
 from zato_lite.timetable.trigger import clock_remarks
 
 
 class Upcoming(msgspec.Struct, frozen=True):
-    """A future slot.
+    """A slot that is to come.
 
     Attributes:
-        slot: the trigger's instant. at: the same with its jitter.
-        remarks: notes on the slot, and on those left out before it.
-        name: the job's name.
+        slot: the instant that the schedule names; at: the same with its jitter.
+        remarks: what is worth knowing of it, or of what was left out before it.
+        name: of the job.
     """
 
     slot: Instant
@@ -37,12 +35,12 @@ def upcoming(
     calendars: Mapping[str, Calendar] | None = None,
     state: JobState | None = None,
 ) -> list[Upcoming]:
-    """Return the next ``n`` slots after an instant that will run; a pause is ignored.
+    """The next ``n`` slots after a moment that will run; of a paused job: as if it were not.
 
-    Without ``state`` the job is treated as new. An overdue slot of a one-time job is included.
+    Without ``state`` the job is taken for a new one. A one-time job that is overdue is to come.
     """
     if state is None:
-        state = JobState(0, job, first_due(job, after)[0])
+        state = JobState(0, job, first(job, after)[0])
     elif not isinstance(job.trigger, OneTime):
         state = msgspec.structs.replace(state, cursor=max(state.cursor, after))
     return list(islice(_coming(job, calendars or {}, state), n))
@@ -54,7 +52,7 @@ def simulate(
     until: Instant,
     calendars: Mapping[str, Calendar] | None = None,
 ) -> Iterator[Upcoming]:
-    """Iterate over the slots of all the jobs in (start, until], in order of time."""
+    """Every slot in (start, until] of all the jobs, in order of time, one by one."""
     streams = (
         takewhile(
             lambda coming: coming.slot <= until,
@@ -68,7 +66,7 @@ def simulate(
 def _coming(job: Job, calendars: Mapping[str, Calendar], state: JobState) -> Iterator[Upcoming]:
     cursor = state.cursor
     left = None if job.repeats is None else job.repeats - state.started
-    calendar = calendar_of(job, calendars)
+    calendar = own_calendar(job, calendars)
     skips = job.skip_next
     skipped: list[str] = []
     while left is None or left > 0:
@@ -90,11 +88,11 @@ def _coming(job: Job, calendars: Mapping[str, Calendar], state: JobState) -> Ite
 def _remarks(
     job: Job, calendar: Calendar | None, cursor: Instant, slot: Instant
 ) -> tuple[str, ...]:
-    """Return notes on clock changes and excluded slots between the slot before and this one."""
+    """What happens between the slot before and this one."""
     remarks = [text for _, text in clock_remarks(job.trigger, cursor, slot)]
-    for slots in slot_ranges(job, calendar, cursor, slot) if calendar is not None else ():
-        if slots.is_moved:
+    for part in parts(job, calendar, cursor, slot) if calendar is not None else ():
+        if part.is_moved:
             remarks.append("moved here from an excluded day")
-        elif slots.reason is not None:
-            remarks.append(f"{slots.count} before it excluded by {slots.reason}")
+        elif part.reason is not None:
+            remarks.append(f"{part.count} before it excluded by {part.reason}")
     return tuple(remarks)

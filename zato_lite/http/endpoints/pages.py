@@ -1,4 +1,4 @@
-"""Files for browsers, read once: nothing but these is ever served, whatever path is asked."""
+"""Static pages: files for browsers, read once; no path leads to any other file."""
 
 import hashlib
 from collections.abc import Iterator
@@ -8,7 +8,9 @@ from zato_lite.http.message import Request, Response
 from zato_lite.http.routes import Handler, Route
 from zato_lite.service.message import Caller
 
-TYPES = {
+DOCS = Path(__file__).parent.parent / "docs_page"
+
+_TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -29,10 +31,10 @@ _POLICY = (
 
 
 def page_routes(folder: Path, prefix: str, role: str | None = "viewer") -> Iterator[Route]:
-    """The files below ``folder``, below ``prefix``; ``index.html`` also at the prefix itself."""
+    """Yield a route below ``prefix`` for each file; ``index.html`` also answers at the prefix."""
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.suffix in TYPES:
-            handler = _handler(path.read_bytes(), TYPES[path.suffix])
+        if path.is_file() and path.suffix in _TYPES:
+            handler = _handler(path.read_bytes(), _TYPES[path.suffix])
             name = path.relative_to(folder).as_posix()
             yield Route(("GET",), f"{prefix}/{name}", handler, role)
             if name == "index.html":

@@ -1,0 +1,145 @@
+"""Admission: decides whether a request may enter, by its Host, origin, credentials and role."""
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+
+from zato_lite.errors import ForbiddenError, UnauthorizedError, ZatoLiteError
+from zato_lite.http.auth import SESSION_COOKIE, Authenticator, CallerRights
+from zato_lite.http.message import Request
+
+_MAX_HOSTS = 1000
+_PORT = re.compile(rb":[0-9]{1,5}\Z")
+_ADDRESS = re.compile(rb"(\[[0-9a-f:.]+\]|[0-9]{1,3}(\.[0-9]{1,3}){3})\Z")
+_LOCALHOST = b"localhost"
+_TRUSTED_SITES = {b"same-origin", b"none"}
+_COOKIE = SESSION_COOKIE.encode()
+
+
+class MisdirectedError(ZatoLiteError):
+    """The request is for a host that is not served here."""
+
+    status = 421
+
+
+class Admission:
+    """Checks hosts, origins, credentials and roles; remembers the hosts that passed."""
+
+    def __init__(self, authenticator: Authenticator, allowed_hosts: Iterable[str] = ()) -> None:
+        self._authenticator = authenticator
+        self._allowed_hosts = frozenset(allowed_hosts)
+        self._known_hosts: set[bytes] = set()
+
+    def check_host(self, headers: Mapping[bytes, bytes]) -> None:
+        """Refuse a host name that is not served here.
+
+        Raises:
+            MisdirectedError: the Host is neither local, nor an address, nor allowed.
+        """
+        host = headers.get(b"host", b"")
+        if host in self._known_hosts:
+            return
+        if not is_served(host, self._allowed_hosts):
+            raise MisdirectedError("host is not served here; allowed_hosts lists the names")
+        if len(self._known_hosts) < _MAX_HOSTS:
+            self._known_hosts.add(host)
+
+    async def admit(self, request: Request) -> CallerRights:
+        """Return the caller of a request with its rights.
+
+        Raises:
+            UnauthorizedError, TooManyRequestsError, ForbiddenError: the request is not admitted.
+        """
+        headers = request.headers
+        refuse_other_sites(headers)
+        credentials = credentials_of(headers)
+        if credentials is None:
+            raise UnauthorizedError("Unauthorized")
+        remembered = self._authenticator.remembered(credentials)
+        return remembered or await self._authenticator.check(credentials, request.remote_address)
+
+    async def admit_to_service(self, request: Request, service: str) -> CallerRights:
+        """Return the caller if it may invoke the service.
+
+        Raises:
+            UnauthorizedError, TooManyRequestsError, ForbiddenError: the request is not admitted.
+        """
+        rights = await self.admit(request)
+        if not rights.may_invoke(service):
+            name = rights.caller.name
+            raise ForbiddenError(f"user '{name}' is not allowed to invoke service '{service}'")
+        return rights
+
+    async def admit_with_role(self, request: Request, role: str) -> CallerRights:
+        """Return the caller if it has the role or a higher one.
+
+        Raises:
+            UnauthorizedError, TooManyRequestsError, ForbiddenError: the request is not admitted.
+        """
+        rights = await self.admit(request)
+        if not rights.has_role(role):
+            name = rights.caller.name
+            raise ForbiddenError(
+                f"user '{name}' is not allowed to do this; role '{role}' is needed"
+            )
+        return rights
+
+    def remembered_name(self, request: Request) -> str | None:
+        """Return the caller's name, "" if it is unknown, or None without credentials."""
+        credentials = credentials_of(request.headers)
+        if credentials is None:
+            return None
+        rights = self._authenticator.remembered(credentials)
+        return rights.caller.name if rights is not None else ""
+
+
+def is_served(host: bytes, allowed: Collection[str]) -> bool:
+    """Return True if a Host is local, an address, or allowed: a guard against DNS rebinding.
+
+    DNS cannot make an IP address point elsewhere, so any address passes.
+    """
+    name = _PORT.sub(b"", host.lower())
+    if name == _LOCALHOST or _ADDRESS.match(name) or "*" in allowed:
+        return True
+    return name.decode("latin-1") in {other.lower() for other in allowed}
+
+
+def refuse_other_sites(headers: Mapping[bytes, bytes]) -> None:
+    """Refuse requests that a browser makes for a page of another site (CSRF).
+
+    Browsers name the page's site in Sec-Fetch-Site, older ones in Origin. Other clients send
+    neither field, and hold no credentials that a page could use.
+
+    Raises:
+        ForbiddenError: the request comes from a page of another site.
+    """
+    site = headers.get(b"sec-fetch-site")
+    if site is not None:
+        is_trusted = site.lower() in _TRUSTED_SITES
+    else:
+        origin = headers.get(b"origin")
+        is_trusted = origin is None or origin.partition(b"://")[2] == headers.get(b"host")
+    if not is_trusted:
+        raise ForbiddenError("request comes from a page of another site")
+
+
+def credentials_of(headers: Mapping[bytes, bytes]) -> bytes | None:
+    """Return the credentials of a request in the form of an Authorization field, or None."""
+    if (authorization := headers.get(b"authorization")) is not None:
+        return authorization
+    if (key := headers.get(b"x-api-key")) is not None:
+        return b"Bearer " + key
+    for cookie in headers.get(b"cookie", b"").split(b";"):
+        name, _, value = cookie.strip().partition(b"=")
+        if name == _COOKIE:
+            return b"Session " + value
+    return None
+
+
+def challenge_for(request: Request) -> str:
+    """Return the WWW-Authenticate field.
+
+    A script's request gets no Basic challenge, which would open the browser's login window in
+    the middle of a page.
+    """
+    is_script = request.headers.get(b"sec-fetch-dest") == b"empty"
+    return 'Session realm="zato-lite"' if is_script else 'Basic realm="zato-lite", charset="UTF-8"'

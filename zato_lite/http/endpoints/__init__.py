@@ -1,0 +1,1 @@
+"""Endpoints: the routes of the server itself."""

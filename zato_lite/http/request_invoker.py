@@ -1,0 +1,114 @@
+"""Request invoker: invokes services on behalf of HTTP requests."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from zato_lite.errors import ForbiddenError, NotFoundError
+from zato_lite.http.admission import Admission
+from zato_lite.http.auth import CallerRights
+from zato_lite.http.fastpath import Begin, CachedRequest
+from zato_lite.http.message import Request
+from zato_lite.http.payloads import context_of, is_json, query_of, time_limit
+from zato_lite.http.router import PING_SERVICE, Router, Target
+from zato_lite.http.routes import Services
+from zato_lite.service.access import may_invoke
+from zato_lite.service.message import Caller, Invocation, Outcome, outcome_of
+
+_ANONYMOUS = CallerRights(Caller("anonymous", frozenset({"viewer"}), (PING_SERVICE,)), math.inf)
+
+
+class RequestInvoker:
+    """Prepares and runs invocations for requests and for routes made of services.
+
+    Args:
+        begin: the invoker.
+        max_seconds: the longest that any invocation may take; None for no limit.
+    """
+
+    def __init__(
+        self,
+        begin: Begin,
+        services: Services,
+        admission: Admission,
+        router: Router,
+        *,
+        max_seconds: float | None,
+        monotonic: Callable[[], float],
+        new_cid: Callable[[], str],
+    ) -> None:
+        self._begin, self._services, self._admission = begin, services, admission
+        self._router, self._max_seconds, self._monotonic = router, max_seconds, monotonic
+        self.new_cid = new_cid
+
+    async def prepare(self, request: Request, target: Target) -> CachedRequest:
+        """Check the caller, find the service, and read all but the body.
+
+        Raises:
+            UnauthorizedError, TooManyRequestsError, ForbiddenError: the request is not admitted.
+            NotFoundError: the service is not deployed.
+            BadInputError: the query string or the time limit is not valid.
+        """
+        service = target.service
+        if target.is_public:
+            rights = _ANONYMOUS
+        else:
+            rights = await self._admission.admit_to_service(request, service)
+            if service not in self._services:
+                raise NotFoundError(f"No such service `{service}`")
+        query = query_of(request.query) if request.query else {}
+        return CachedRequest(
+            service,
+            rights,
+            query,
+            context_of(request, query, target.params, target.route),
+            self._router.table,
+            timeout=time_limit(request.headers, self._max_seconds),
+            is_empty=not (query or request.body),
+            is_json=bool(request.body) and not query and is_json(request),
+        )
+
+    async def invoke(
+        self,
+        cached: CachedRequest,
+        payload: Any,
+        raw: str | bytes | None,
+        *,
+        service: str | None = None,
+        seconds: float | None = None,
+    ) -> Outcome:
+        """Invoke the prepared service, or another one in its place, for at most ``seconds``."""
+        return await self._run(
+            Invocation(
+                service or cached.service,
+                payload,
+                raw,
+                self.new_cid(),
+                "http",
+                cached.caller,
+                seconds or cached.timeout,
+                None,
+                cached.context,
+            )
+        )
+
+    async def ask(self, service: str, payload: Mapping[str, Any], caller: Caller) -> Any:
+        """Return what a service answers to the caller.
+
+        Raises:
+            ForbiddenError: the caller is not allowed to invoke the service.
+            BaseException: the error of the service.
+        """
+        if not may_invoke(caller, service):
+            raise ForbiddenError(
+                f"user '{caller.name}' is not allowed to invoke service '{service}'"
+            )
+        outcome = await self._run(
+            Invocation(service, payload, None, self.new_cid(), "http", caller)
+        )
+        if outcome.error is not None:
+            raise outcome.error
+        return outcome.payload
+
+    async def _run(self, invocation: Invocation) -> Outcome:
+        return await outcome_of(invocation.cid, self._begin(invocation, self._monotonic()))

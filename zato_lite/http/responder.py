@@ -1,0 +1,86 @@
+"""Responder: makes responses of outcomes and errors; counts, logs and audits them."""
+
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+from zato_lite.errors import NotFoundError, UnauthorizedError, ZatoLiteError
+from zato_lite.http.admission import Admission, challenge_for
+from zato_lite.http.audit import AuditTrail
+from zato_lite.http.fastpath import CachedRequest
+from zato_lite.http.message import Request, Response
+from zato_lite.http.metrics import LatencyRecorder
+from zato_lite.http.responses import error_response, response_of
+from zato_lite.service.message import Outcome
+from zato_lite.store.audit import AuditRecord
+
+_INTERNAL_ERROR = 500
+_AUDITED_STATUSES = frozenset({401, 403, 429})
+
+_log = logging.getLogger(__name__)
+
+
+class Responder:
+    """The last step of a request that the fast path did not answer."""
+
+    def __init__(
+        self,
+        admission: Admission,
+        audit: AuditTrail,
+        latency: LatencyRecorder,
+        new_cid: Callable[[], str],
+    ) -> None:
+        self._admission, self._audit = admission, audit
+        self._latency, self._new_cid = latency, new_cid
+
+    def answer(self, cached: CachedRequest, request: Request, outcome: Outcome) -> Response:
+        """Return the response to an outcome."""
+        response = response_of(outcome)
+        self._latency.add(response.status, outcome.seconds)
+        if outcome.error is not None and response.status == _INTERNAL_ERROR:
+            # The caller gets only the cid; the log has the error under it.
+            fields = {"service": cached.service, "cid": outcome.cid}
+            _log.error("service failed", exc_info=outcome.error, extra=fields)
+        if cached.is_change:
+            who, status = cached.caller.name, str(response.status)
+            record = AuditRecord(who, "invoke", cached.service, status, outcome.cid)
+            self._audit.record_change(record, request)
+        return response
+
+    def answer_later(
+        self, cached: CachedRequest, request: Request, outcome: Outcome | Awaitable[Outcome]
+    ) -> Response | Coroutine[Any, Any, Response]:
+        """Return the response to an outcome, or the coroutine that awaits the outcome first."""
+        if isinstance(outcome, Outcome):
+            return self.answer(cached, request, outcome)
+        return self._await_and_answer(cached, request, outcome)
+
+    def answer_error(self, request: Request, error: Exception) -> Response:
+        """Return the response to an error outside of a service."""
+        cid = self._new_cid()
+        if not isinstance(error, ZatoLiteError):
+            fields = {"cid": cid, "path": request.path}
+            _log.error("request failed", exc_info=error, extra=fields)
+            return error_response(error, cid)
+        name = self._admission.remembered_name(request)
+        if error.status in _AUDITED_STATUSES and name is not None:
+            record = AuditRecord(name, "refused", request.path, str(error.status), cid)
+            self._audit.record_refusal(record, request)
+        if isinstance(error, UnauthorizedError):
+            response = error_response(UnauthorizedError(f"Unauthorized; cid={cid}"), cid)
+            response.headers += (("WWW-Authenticate", challenge_for(request)),)
+            return response
+        return error_response(error, cid)
+
+    def answer_unknown_url(self) -> Response:
+        """Return the response to a request for an unknown URL."""
+        cid = self._new_cid()
+        return error_response(NotFoundError(f"URL not found (CID:{cid})"), cid)
+
+    async def _await_and_answer(
+        self, cached: CachedRequest, request: Request, outcome: Awaitable[Outcome]
+    ) -> Response:
+        try:
+            return self.answer(cached, request, await outcome)
+        except Exception as error:  # noqa: BLE001 - every request gets an answer
+            return self.answer_error(request, error)
