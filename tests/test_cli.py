@@ -37,6 +37,7 @@ def test_the_version_is_told() -> None:
     assert __version__ in CliRunner().invoke(cli, ["--version"]).output
 
 
+@pytest.mark.e2e
 def test_help_imports_nothing_heavy() -> None:
     code = "import sys; import zato_lite.cli.main; print(*sys.modules)"
 
@@ -70,6 +71,7 @@ def test_check_lists_all_that_is_wrong(tmp_path: Path) -> None:
     assert "jobs.yaml" in result.output
 
 
+@pytest.mark.e2e
 def test_check_says_each_mistake_once_and_nothing_else(tmp_path: Path) -> None:
     list(create(tmp_path))
     (tmp_path / "services" / "broken.py").write_text("import nothing_of_this_name\n")
@@ -86,6 +88,7 @@ def test_check_says_each_mistake_once_and_nothing_else(tmp_path: Path) -> None:
     assert result.stdout == "1 services, 1 mistakes\n"
 
 
+@pytest.mark.e2e
 def test_without_a_terminal_nobody_is_asked_for_a_password() -> None:
     result = subprocess.run(
         [sys.executable, "-m", "zato_lite", "invoke", "zato.ping"],
@@ -171,6 +174,7 @@ def test_an_error_is_one_line_and_the_exit_status_2(
     assert capsys.readouterr().err.startswith("zato-lite: [server] prot is not known")
 
 
+@pytest.mark.e2e
 def test_it_is_a_module_too() -> None:
     shown = subprocess.run(
         [sys.executable, "-m", "zato_lite", "--version"],
@@ -194,6 +198,7 @@ def db(project: Path, *arguments: str) -> tuple[int, str]:
     return result.returncode, result.stdout + result.stderr
 
 
+@pytest.mark.e2e
 def test_a_store_is_checked_backed_up_and_restored_from_the_command_line(tmp_path: Path) -> None:
     store = tmp_path / "data" / "zato-lite.db"
     made = SqliteStore(str(store))
@@ -214,6 +219,7 @@ def test_a_store_is_checked_backed_up_and_restored_from_the_command_line(tmp_pat
     assert db(tmp_path, "check", "--full") == (0, "ok\n")
 
 
+@pytest.mark.e2e
 def test_what_the_command_line_cannot_do_with_a_store_is_told_in_a_line(tmp_path: Path) -> None:
     code, told = db(tmp_path, "check")
     assert (code, told.count("\n")) == (2, 1)

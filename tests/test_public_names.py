@@ -22,6 +22,7 @@ def test_other_names_are_not_there() -> None:
         _ = zato_lite.Nothing  # type: ignore[attr-defined]
 
 
+@pytest.mark.e2e
 def test_importing_the_package_imports_none_of_its_rooms() -> None:
     code = "import sys, zato_lite; print([m for m in sys.modules if m.startswith('zato_lite.')])"
 

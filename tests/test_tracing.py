@@ -280,6 +280,7 @@ async def test_an_unknown_service_and_a_cancelled_one_are_spans_too(
     ]
 
 
+@pytest.mark.e2e
 async def test_without_being_asked_for_nothing_is_traced_or_even_imported() -> None:
     async with sandbox() as plain:
         assert type(plain.app.invoker) is Invoker

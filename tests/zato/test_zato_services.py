@@ -379,6 +379,7 @@ async def test_models_are_answered_in_lists_and_bit_by_bit(invoker: Invoker) -> 
     assert (plain(one.payload)["name"], plain(one.payload)["tags"]) == ("bob", ["a"])
 
 
+@pytest.mark.e2e
 def test_a_file_of_a_user_may_be_called_as_zato_is(tmp_path: Path) -> None:
     text = (FOLDER / "receiver.py").read_text()
     (tmp_path / "zato.py").write_text(text)
