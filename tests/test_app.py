@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from zato_lite.app import App, check, open_app
@@ -159,7 +158,7 @@ async def test_a_job_whose_calendar_nobody_has_made_waits_for_it(project: Path) 
         assert remark is not None
         assert "calendar: 'bank' does not exist" in remark.message
 
-        await app.jobs.save_calendar("bank", msgspec.json.encode(Calendar(name="bank")))
+        await app.jobs.save_calendar(Calendar(name="bank"))
         await deployer.refresh([path])
 
         async with asyncio.timeout(10):

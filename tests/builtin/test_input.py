@@ -155,6 +155,6 @@ def test_values_that_are_not_allowed_are_refused(kind: str) -> None:
 
 
 def test_a_naive_date_is_read_in_the_time_zone_that_is_given() -> None:
-    assert parsers.read_local("at", "1970-01-01T01:00:01", "Europe/Warsaw") == 1_000_000
-    with pytest.raises(BadInputError, match="at: 7 is not allowed"):
-        parsers.read_local("at", 7, None)
+    assert parsers.read_local("Europe/Warsaw", at="1970-01-01T01:00:01") == [1_000_000]
+    with pytest.raises(BadInputError, match=r"first: 7 is not allowed.*last: `x`"):
+        parsers.read_local(None, first=7, last="x")

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from zato_lite.builtin.notify import Email, Webhook, subject_of, told_of
+from zato_lite.builtin.notify import Email, Webhook, fields_of, subject_of
 from zato_lite.config import Notify
 from zato_lite.errors import BadInputError, UnavailableError
 from zato_lite.service.invoker import Invoker
@@ -149,7 +149,7 @@ async def test_a_mail_says_which_job_and_what(mail: tuple[int, list[str]]) -> No
 async def test_nobody_to_tell_is_an_error_that_says_so() -> None:
     invoker = _invoker(Notify())
 
-    with pytest.raises(BadInputError, match="webhooks: there are none"):
+    with pytest.raises(BadInputError, match="webhooks: the list is empty"):
         await invoker.invoke("zato.notify.webhook", TOLD)
     with pytest.raises(BadInputError, match="smtp_host"):
         await invoker.invoke("zato.notify.email", TOLD)
@@ -163,9 +163,9 @@ async def test_a_mail_server_that_is_away_is_told_as_such() -> None:
 
 
 def test_what_is_told_may_come_as_an_object_or_a_text() -> None:
-    assert told_of('{"a": 1}') == {"a": 1}
-    assert told_of("plain") == {"message": "plain"}
-    assert told_of([1]) == {"message": [1]}
+    assert fields_of('{"a": 1}') == {"a": 1}
+    assert fields_of("plain") == {"message": "plain"}
+    assert fields_of([1]) == {"message": [1]}
 
 
 def test_a_subject_is_one_line() -> None:

@@ -67,8 +67,8 @@ async def test_a_service_is_described(invoker: Invoker) -> None:
 
     assert found.usage == 1
     assert found.average_ms >= 0
-    assert found.description == "Whether a service of this name is deployed."
-    assert "name" in plain(found)["input_schema"]["$defs"]["Named"]["properties"]
+    assert found.description == "Return True if a service of this name is deployed."
+    assert "name" in plain(found)["input_schema"]["$defs"]["ServiceRef"]["properties"]
     by_id = await invoker.invoke("zato.service.get-by-name", {"id": found.id})
     assert by_id.name == found.name
     with pytest.raises(NotFoundError):
@@ -94,7 +94,7 @@ async def test_a_service_is_invoked_by_name_if_the_caller_may(invoker: Invoker) 
     asked = {"name": "demo.echo", "payload": [1]}
     assert await invoker.invoke("zato.service.invoke", asked, caller=ANN) == [1]
 
-    with pytest.raises(ForbiddenError, match="ann may not invoke"):
+    with pytest.raises(ForbiddenError, match="user 'ann' is not allowed to invoke"):
         await invoker.invoke("zato.service.invoke", {"name": "zato.hot-deploy.create"}, caller=ANN)
     with pytest.raises(ServiceMissingError):
         await invoker.invoke("zato.service.invoke", {"name": "nothing"}, caller=ANN)

@@ -228,7 +228,7 @@ async def test_a_slot_that_was_handed_back_is_not_run_late_when_it_is_to_be_skip
 
 async def test_ledger_rows_do_not_span_runs(world: World) -> None:
     cal = Calendar(name="wk", weekdays=(5, 6))
-    await world.jobs.save_calendar("wk", msgspec.json.encode(cal))
+    await world.jobs.save_calendar(cal)
     job_id = await world.create(
         trigger=world.every(86400), calendar="wk", on_missed="run_all", on_overlap="allow"
     )

@@ -3,8 +3,6 @@
 import asyncio
 from pathlib import Path
 
-import msgspec
-
 from tests.scheduler.conftest import World, world_on
 from zato_lite.errors import BadInputError
 from zato_lite.testing.clock import ManualClock
@@ -96,7 +94,7 @@ async def test_two_may_run_at_once_where_two_are_allowed(world: World) -> None:
 
 async def test_a_row_of_the_ledger_spans_no_run(world: World) -> None:
     calendar = Calendar(name="weekend", weekdays=(6,))
-    await world.jobs.save_calendar("weekend", msgspec.json.encode(calendar))
+    await world.jobs.save_calendar(calendar)
     job_id = await world.create(
         trigger=world.every(86_400), calendar="weekend", on_missed="run_all", on_overlap="allow"
     )

@@ -1,4 +1,8 @@
-"""Handing a message to a URL or to a mail server, in threads that nothing else waits for."""
+"""Delivery of notifications to URLs and mail servers, in threads of their own.
+
+Imported when the first notification is sent: its libraries take a while to import. The underscore
+tells the deployment that no services are here.
+"""
 
 import smtplib
 import ssl
@@ -16,44 +20,45 @@ from zato_lite.config import Notify
 
 Result = TypeVar("Result")
 
-_AT_ONCE = anyio.CapacityLimiter(16)
-"""So many deliveries go on at a time: others wait for one of those."""
+_LIMITER = anyio.CapacityLimiter(16)
+"""Deliveries that run at the same time; further ones wait for one of those to end."""
 
 
-async def delivered(function: Callable[..., Result], *arguments: Any) -> Result:
-    """What ``post`` or ``send`` gives; a receiver that does not answer holds up deliveries only.
+async def deliver(function: Callable[..., Result], *arguments: Any) -> Result:
+    """Call ``post`` or ``send`` in a thread and return the result.
 
-    The server's own few threads are for backups and for looking ahead.
+    A receiver that does not answer delays deliveries only: asyncio's own few threads stay free
+    for backups and previews.
     """
     return await anyio.to_thread.run_sync(
-        function, *arguments, limiter=_AT_ONCE, abandon_on_cancel=True
+        function, *arguments, limiter=_LIMITER, abandon_on_cancel=True
     )
 
 
-def message_of(subject: str, told: Mapping[str, Any], settings: Notify) -> EmailMessage:
-    """The mail: a subject to see at a glance, and all that was told."""
+def build_mail(subject: str, fields: Mapping[str, Any], settings: Notify) -> EmailMessage:
+    """Return the mail with one line for each field."""
     message = EmailMessage()
     message["Subject"] = subject
     message["From"] = settings.mail_from
     message["To"] = ", ".join(settings.mail_to)
-    message.set_content("\n".join(f"{key}: {value}" for key, value in told.items()) + "\n")
+    message.set_content("\n".join(f"{key}: {value}" for key, value in fields.items()) + "\n")
     return message
 
 
 def post(url: str, body: bytes, timeout: float) -> int:
-    """Send the body to a URL; the status of its answer.
+    """Send the body to a URL; return the status of the response.
 
     Raises:
-        OSError: it was not taken.
-        ValueError: it is no URL of HTTP.
+        OSError: it was not accepted.
+        ValueError: it is not an HTTP URL.
     """
     if not url.startswith(("http://", "https://")):
-        raise ValueError("a URL that begins with http:// or https://")
+        raise ValueError("a URL must begin with http:// or https://")
     headers = {"Content-Type": "application/json", "User-Agent": "zato-lite"}
     request = urllib.request.Request(url, body, headers, method="POST")  # noqa: S310
     try:
-        with urllib.request.urlopen(request, timeout=timeout) as answer:  # noqa: S310
-            status: int = answer.status
+        with urllib.request.urlopen(request, timeout=timeout) as response:  # noqa: S310
+            status: int = response.status
             return status
     except urllib.error.HTTPError as error:
         error.close()
@@ -64,7 +69,7 @@ def send(message: EmailMessage, settings: Notify) -> None:
     """Hand the message to the mail server.
 
     Raises:
-        OSError: it was not taken; smtplib's errors are such.
+        OSError: it was not accepted; smtplib's errors are of this type.
     """
     host, port, timeout = settings.smtp_host, settings.smtp_port, settings.timeout
     context = ssl.create_default_context()

@@ -4,13 +4,20 @@ A caller cannot create, change or delete a credential with more rights than the 
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Protocol
+from typing import Annotated, Any, ClassVar, Protocol, TypedDict
 
 import msgspec
 
 from zato_lite.builtin.audited import AuditedService
-from zato_lite.builtin.fields import Read, Reader, flag, name, text
-from zato_lite.errors import BadInputError, ConflictError, ForbiddenError, NotFoundError
+from zato_lite.builtin.input import Input, Name, NameRef, ParsedBy
+from zato_lite.builtin.output import Empty, Named
+from zato_lite.errors import (
+    BadInputError,
+    ConflictError,
+    FieldError,
+    ForbiddenError,
+    NotFoundError,
+)
 from zato_lite.service.access import ROLES, beyond
 from zato_lite.service.base import Service
 from zato_lite.service.message import SYSTEM, Caller
@@ -19,6 +26,90 @@ from zato_lite.store.accounts import ADMIN, Accounts, Credential, Kind, NewKey
 
 _MIN_PASSWORD, _MAX_PASSWORD = 8, 1_000
 _MAX_PATTERNS = 100
+
+
+def _parse_roles(value: Any) -> Sequence[str]:
+    if not isinstance(value, list) or not value or any(role not in ROLES for role in value):
+        raise ValueError(f"a list of {', '.join(ROLES)}")
+    return value
+
+
+def _parse_password(value: Any) -> str:
+    """Return the password; errors do not show it."""
+    allowed = f"{_MIN_PASSWORD} to {_MAX_PASSWORD} characters are needed"
+    if not isinstance(value, str) or not _MIN_PASSWORD <= len(value) <= _MAX_PASSWORD:
+        raise BadInputError(allowed)
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise BadInputError(allowed) from None
+    return value
+
+
+Roles = Annotated[
+    Sequence[str],
+    ParsedBy(_parse_roles, {"type": "array", "items": {"enum": [*ROLES]}, "minItems": 1}),
+]
+Patterns = Annotated[list[Name], msgspec.Meta(max_length=_MAX_PATTERNS)]
+Password = Annotated[
+    str,
+    ParsedBy(
+        _parse_password,
+        {
+            "type": "string",
+            "minLength": _MIN_PASSWORD,
+            "maxLength": _MAX_PASSWORD,
+            "format": "password",
+        },
+    ),
+]
+
+
+class Rights(Input, forbid_unknown_fields=True):
+    """The rights of a user or a key; those not sent stay as they are, or get their default."""
+
+    roles: Roles | None = None
+    patterns: Patterns | None = None
+    is_active: bool | None = None
+
+    def of(self, before: Credential) -> Credential:
+        """Return the credential with the rights that were sent."""
+        return msgspec.structs.replace(
+            before,
+            roles=before.roles if self.roles is None else frozenset(self.roles),
+            patterns=before.patterns if self.patterns is None else tuple(self.patterns),
+            is_active=before.is_active if self.is_active is None else self.is_active,
+        )
+
+
+class NewUser(Rights, kw_only=True):
+    """A user to create."""
+
+    name: Name
+    password: Password
+
+
+class ChangedUser(Rights, kw_only=True):
+    """A user's fields to change."""
+
+    name: Name
+    password: Password | None = None
+
+
+class CredentialItem(TypedDict):
+    """The public fields of a user or a key."""
+
+    name: str
+    roles: list[str]
+    patterns: list[str]
+    is_active: bool
+
+
+class NewKeyItem(TypedDict):
+    """The public part of a key, and the key."""
+
+    name: str
+    key: str
 
 
 class CredentialIssuer(Protocol):
@@ -37,114 +128,87 @@ class CredentialIssuer(Protocol):
         ...
 
 
-class GetUsers(Service[Any, Any]):
-    """All users by name."""
+class GetUsers(Service[Any, list[CredentialItem]]):
+    """Return all users by name."""
 
     name = "zato.security.user.get-list"
+    role = "admin"
     kind: ClassVar[Kind] = "user"
     accounts = needs(Accounts)
 
     async def handle(self) -> None:
-        self.response.payload = [item_of(found) for found in await self.accounts.list(self.kind)]
+        self.response.payload = [_item(found) for found in await self.accounts.list(self.kind)]
 
 
 class GetKeys(GetUsers):
-    """All API keys by their public part."""
+    """Return all API keys by their public part."""
 
     name = "zato.security.key.get-list"
     kind = "key"
 
 
-class CreateUser(AuditedService):
-    """Create a user with `roles`, for the services that `patterns` match."""
+class CreateUser(AuditedService[NewUser, Named]):
+    """Create a user with ``roles``, for the services that ``patterns`` match."""
 
     name = "zato.security.user.create"
+    role = "admin"
     accounts = needs(Accounts)
     issuer = needs(CredentialIssuer)
 
-    async def change(self, params: Any) -> str:
-        reader = Reader(self.request.payload)
-        user_name = reader.required("name", name, "")
-        password = reader.required("password", a_password, "")
-        user = with_rights(reader, Credential("user", user_name, "", frozenset({"viewer"})))
-        reader.only(("name", "password", "roles", "patterns", "is_active", "cluster_id"))
-        reader.check()
-        require_rights(self.caller, f"create user `{user_name}`", user)
-        if await self.accounts.find("user", user_name) is not None:
-            raise ConflictError(f"User `{user_name}` already exists")
-        hashed = await self.issuer.hash(password)
+    async def change(self, params: NewUser) -> str:
+        user = params.of(Credential("user", params.name, "", frozenset({"viewer"})))
+        require_rights(self.caller, f"create user `{user.name}`", user)
+        if await self.accounts.find("user", user.name) is not None:
+            raise ConflictError(f"User `{user.name}` already exists")
+        hashed = await self.issuer.hash(params.password)
         await self.accounts.save(msgspec.structs.replace(user, hash=hashed))
-        self.response.payload = {"name": user_name}
-        return user_name
+        self.response.payload = {"name": user.name}
+        return user.name
 
 
-class EditUser(AuditedService):
+class EditUser(AuditedService[ChangedUser, Named]):
     """Change the fields that are sent of a user; the user's sessions end."""
 
     name = "zato.security.user.edit"
+    role = "admin"
     accounts = needs(Accounts)
     issuer = needs(CredentialIssuer)
 
-    async def change(self, params: Any) -> str:
-        reader = Reader(self.request.payload)
-        user_name = reader.required("name", name, "")
-        reader.check()
-        before = await find(self.accounts, "user", user_name)
-        require_rights(self.caller, f"change user `{user_name}`", before)
-        password = reader("password", a_password, None)
-        user = with_rights(reader, before)
-        reader.only(("name", "password", "roles", "patterns", "is_active", "cluster_id"))
-        if user_name == ADMIN and not (user.is_active and "admin" in user.roles):
-            reader.refuse("roles", f"`{ADMIN}` stays an active admin")
-        reader.check()
-        require_rights(self.caller, f"change user `{user_name}`", user)
-        if password is not None:
-            user = msgspec.structs.replace(user, hash=await self.issuer.hash(password))
+    async def change(self, params: ChangedUser) -> str:
+        before = await _find(self.accounts, "user", params.name)
+        user = params.of(before)
+        for version in (before, user):
+            require_rights(self.caller, f"change user `{user.name}`", version)
+        if user.name == ADMIN and not (user.is_active and "admin" in user.roles):
+            message = f"`{ADMIN}` stays an active admin"
+            raise BadInputError.of([FieldError("roles", params.roles, message)])
+        if params.password is not None:
+            hashed = await self.issuer.hash(params.password)
+            user = msgspec.structs.replace(user, hash=hashed)
         await self.accounts.save(user)
         self.issuer.forget()
-        self.response.payload = {"name": user_name}
-        return user_name
+        self.response.payload = {"name": user.name}
+        return user.name
 
 
-class DeleteUser(AuditedService):
+class DeleteUser(AuditedService[NameRef, Empty]):
     """Delete a user; the user's sessions end."""
 
     name = "zato.security.user.delete"
+    role = "admin"
     kind: ClassVar[Kind] = "user"
     accounts = needs(Accounts)
     issuer = needs(CredentialIssuer)
 
-    async def change(self, params: Any) -> str:
-        reader = Reader(self.request.payload)
-        wanted = reader.required("name", name, "")
-        reader.check()
-        if (self.kind, wanted) == ("user", ADMIN):
+    async def change(self, params: NameRef) -> str:
+        if (self.kind, params.name) == ("user", ADMIN):
             raise BadInputError(f"`{ADMIN}` cannot be deleted; change its password instead")
-        credential = await find(self.accounts, self.kind, wanted)
-        require_rights(self.caller, f"delete {self.kind} `{wanted}`", credential)
-        await self.accounts.delete(self.kind, wanted)
+        credential = await _find(self.accounts, self.kind, params.name)
+        require_rights(self.caller, f"delete {self.kind} `{params.name}`", credential)
+        await self.accounts.delete(self.kind, params.name)
         self.issuer.forget()
         self.response.payload = {}
-        return wanted
-
-
-class CreateKey(AuditedService):
-    """Create an API key, shown only in this response; for ``X-API-Key`` or a bearer token."""
-
-    name = "zato.security.key.create"
-    accounts = needs(Accounts)
-    issuer = needs(CredentialIssuer)
-
-    async def change(self, params: Any) -> str:
-        reader = Reader(self.request.payload)
-        new = self.issuer.new_key()
-        key = with_rights(reader, Credential("key", new.name, new.hash, frozenset({"operator"})))
-        reader.only(("roles", "patterns", "is_active", "cluster_id"))
-        reader.check()
-        require_rights(self.caller, "create a key", key)
-        await self.accounts.save(key)
-        self.response.payload = {"name": new.name, "key": new.text}
-        return new.name
+        return params.name
 
 
 class DeleteKey(DeleteUser):
@@ -154,26 +218,21 @@ class DeleteKey(DeleteUser):
     kind = "key"
 
 
-async def find(accounts: Accounts, kind: Kind, wanted: str) -> Credential:
-    """Return the credential.
+class CreateKey(AuditedService[Rights, NewKeyItem]):
+    """Create an API key, shown only in this response; for ``X-API-Key`` or a bearer token."""
 
-    Raises:
-        NotFoundError: it does not exist.
-    """
-    found = await accounts.find(kind, wanted)
-    if found is None:
-        raise NotFoundError(f"{kind.title()} `{wanted}` not found")
-    return found
+    name = "zato.security.key.create"
+    role = "admin"
+    accounts = needs(Accounts)
+    issuer = needs(CredentialIssuer)
 
-
-def with_rights(reader: Reader, before: Credential) -> Credential:
-    """Return the credential with the roles, patterns and active status that were sent."""
-    return msgspec.structs.replace(
-        before,
-        roles=frozenset(reader("roles", some_of(ROLES), before.roles)),
-        patterns=tuple(reader("patterns", patterns_of, before.patterns)),
-        is_active=reader("is_active", flag, before.is_active),
-    )
+    async def change(self, params: Rights) -> str:
+        new = self.issuer.new_key()
+        key = params.of(Credential("key", new.name, new.hash, frozenset({"operator"})))
+        require_rights(self.caller, "create a key", key)
+        await self.accounts.save(key)
+        self.response.payload = {"name": new.name, "key": new.text}
+        return new.name
 
 
 def require_rights(caller: Caller, action: str, credential: Credential) -> None:
@@ -184,40 +243,17 @@ def require_rights(caller: Caller, action: str, credential: Credential) -> None:
     """
     excess = beyond(caller, sorted(credential.roles), credential.patterns)
     if caller is not SYSTEM and excess:
-        raise ForbiddenError(f"{caller.name} is not allowed to {action}: {excess}")
+        raise ForbiddenError(f"user {caller.name!r} is not allowed to {action}: {excess}")
 
 
-def some_of(allowed: Sequence[str]) -> Read[Sequence[str]]:
-    """A list of some of the words."""
-
-    def read(value: Any) -> Sequence[str]:
-        if not isinstance(value, list) or not value or any(it not in allowed for it in value):
-            raise ValueError(f"a list of {', '.join(allowed)}")
-        return value
-
-    return read
-
-
-def patterns_of(value: Any) -> Sequence[str]:
-    """Names of services, with ``*`` for any part of one; none for all services."""
-    if not isinstance(value, list) or len(value) > _MAX_PATTERNS:
-        raise ValueError(f"a list of at most {_MAX_PATTERNS} patterns such as crm.*")
-    return [name(each) for each in value]
-
-
-def a_password(value: Any) -> str:
-    """A password; it is in no error message."""
-    try:
-        found = text(_MAX_PASSWORD)(value)
-    except ValueError:
-        found = ""
-    if len(found) < _MIN_PASSWORD:
-        raise BadInputError(f"{_MIN_PASSWORD} to {_MAX_PASSWORD} characters are needed")
+async def _find(accounts: Accounts, kind: Kind, name: str) -> Credential:
+    found = await accounts.find(kind, name)
+    if found is None:
+        raise NotFoundError(f"{kind.title()} `{name}` not found")
     return found
 
 
-def item_of(credential: Credential) -> dict[str, Any]:
-    """Return the public fields of a user or a key."""
+def _item(credential: Credential) -> CredentialItem:
     return {
         "name": credential.name,
         "roles": sorted(credential.roles),

@@ -1,35 +1,53 @@
-"""Who did what, as a service."""
+"""Service that reads the audit log."""
 
-from zato_lite.builtin.fields import Reader, iso, whole
+from typing import Annotated, TypedDict
+
+from msgspec import Meta
+
+from zato_lite.builtin.input import Input, Page
+from zato_lite.builtin.output import iso
 from zato_lite.service.base import Service
 from zato_lite.service.needs import needs
 from zato_lite.store.audit import AuditLog
 
-_MOST = 1_000
+
+class AuditPage(Input, forbid_unknown_fields=True):
+    """A page of the audit log."""
+
+    page: Page = 1
+    page_size: Annotated[int, Meta(ge=1, le=1_000)] = 50
 
 
-class GetList(Service):
-    """What callers changed or tried to, newest first; only an admin may ask."""
+class AuditItem(TypedDict):
+    """One change, or refused attempt, of a caller."""
+
+    time: str
+    who: str
+    action: str
+    subject: str
+    outcome: str
+    cid: str
+    remote_address: str
+
+
+class GetList(Service[AuditPage, list[AuditItem]]):
+    """Return changes, and attempts of changes, by callers, newest first."""
 
     name = "zato.audit.get-list"
+    role = "admin"
     audit_log = needs(AuditLog)
 
     async def handle(self) -> None:
-        reader = Reader(self.request.payload)
-        page = reader("page", whole(1, 10**9), 1)
-        size = reader("page_size", whole(1, _MOST), 50)
-        reader.only(("page", "page_size", "cluster_id"))
-        reader.check()
-        rows = await self.audit_log.list(size, (page - 1) * size)
+        page, size = self.request.input.page, self.request.input.page_size
         self.response.payload = [
             {
-                "time": iso(row.at),
-                "who": row.who,
-                "action": row.action,
-                "subject": row.subject,
-                "outcome": row.outcome,
-                "cid": row.cid,
-                "remote_address": row.remote_address,
+                "time": iso(record.at),
+                "who": record.who,
+                "action": record.action,
+                "subject": record.subject,
+                "outcome": record.outcome,
+                "cid": record.cid,
+                "remote_address": record.remote_address,
             }
-            for row in rows
+            for record in await self.audit_log.list(size, (page - 1) * size)
         ]

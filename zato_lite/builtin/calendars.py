@@ -1,110 +1,122 @@
-"""Calendars as services: named sets of days on which nothing runs."""
+"""Services for calendars: named sets of days on which jobs do not run."""
 
-from typing import Any
+from datetime import date
+from functools import partial
+from typing import Annotated, Any
 
 import msgspec
 
 from zato_lite.builtin.audited import AuditedService
-from zato_lite.builtin.fields import Reader, name
-from zato_lite.builtin.preview import calendars_of
-from zato_lite.errors import BadInputError, ConflictError, NotFoundError
-from zato_lite.scheduler.commands import JobCommands
+from zato_lite.builtin.input import NameRef, Note, ParsedBy
+from zato_lite.builtin.output import Empty, Named
+from zato_lite.errors import ConflictError, NotFoundError
+from zato_lite.scheduler.calendars import Calendars
 from zato_lite.service.base import Service
 from zato_lite.service.needs import needs
-from zato_lite.timetable.calendar import Calendar, check_calendar
+from zato_lite.timetable.calendar import Calendar, DateRange, check_calendar
 
 
-class GetList(Service):
-    """All calendars by name."""
+def _list_of(item: Any, **schema: Any) -> ParsedBy:
+    """Return the parser of a list whose items msgspec converts."""
+    wanted = tuple.__class_getitem__((item, ...))
+    return ParsedBy(partial(msgspec.convert, type=wanted), {"type": "array", "items": schema})
+
+
+_DATE = {"type": "string", "format": "date"}
+_RANGE = {
+    "type": "object",
+    "properties": {"first": _DATE, "last": _DATE, "reason": {"type": "string"}},
+    "required": ["first", "last"],
+}
+Dates = Annotated[tuple[date, ...], _list_of(date, **_DATE)]
+Weekdays = Annotated[tuple[int, ...], _list_of(int, type="integer", minimum=0, maximum=6)]
+Rules = Annotated[tuple[str, ...], _list_of(str, type="string", examples=["12-25", "easter+1"])]
+Ranges = Annotated[tuple[DateRange, ...], _list_of(DateRange, **_RANGE)]
+
+
+class CalendarInput(NameRef, forbid_unknown_fields=True):
+    """A calendar, as it replaces the one of the same name."""
+
+    description: Note = ""
+    dates: Dates = ()
+    weekdays: Weekdays = ()
+    yearly: Rules = ()
+    ranges: Ranges = ()
+    included: Dates = ()
+
+
+class GetList(Service[Any, list[Calendar]]):
+    """Return all calendars by name."""
 
     name = "zato.scheduler.calendar.get-list"
-    jobs = needs(JobCommands)
+    role = "viewer"
+    calendars = needs(Calendars)
 
     async def handle(self) -> None:
-        calendars = await calendars_of(self.jobs)
-        self.response.payload = [msgspec.to_builtins(calendars[key]) for key in sorted(calendars)]
+        found = await self.calendars.calendars()
+        self.response.payload = [msgspec.to_builtins(found[name]) for name in sorted(found)]
 
 
-class GetByName(Service):
-    """One calendar."""
+class GetByName(Service[NameRef, Calendar]):
+    """Return a calendar."""
 
     name = "zato.scheduler.calendar.get-by-name"
-    jobs = needs(JobCommands)
+    role = "viewer"
+    calendars = needs(Calendars)
 
     async def handle(self) -> None:
-        wanted = name_of(self.request.payload)
-        found = (await calendars_of(self.jobs)).get(wanted)
+        wanted = self.request.input.name
+        found = (await self.calendars.calendars()).get(wanted)
         if found is None:
             raise NotFoundError(f"Calendar `{wanted}` not found")
         self.response.payload = msgspec.to_builtins(found)
 
 
-class Create(AuditedService):
-    """Keep a new calendar."""
+class SavesCalendar(AuditedService[CalendarInput, Named]):
+    """Base of the services that save a calendar."""
+
+    role = "editor"
+    calendars = needs(Calendars)
+
+    async def save(self, params: CalendarInput) -> str:
+        """Check and save the calendar; return its name."""
+        calendar = Calendar(**msgspec.structs.asdict(params))
+        check_calendar(calendar)
+        await self.calendars.save_calendar(calendar)
+        self.response.payload = {"name": calendar.name}
+        return calendar.name
+
+
+class Create(SavesCalendar):
+    """Create a calendar."""
 
     name = "zato.scheduler.calendar.create"
-    jobs = needs(JobCommands)
 
-    async def change(self, params: Any) -> str:
-        calendar = calendar_of(self.request.payload)
-        if calendar.name in await self.jobs.calendars():
-            raise ConflictError(f"Calendar `{calendar.name}` already exists")
-        await self.jobs.save_calendar(calendar.name, msgspec.json.encode(calendar))
-        self.response.payload = {"name": calendar.name}
-        return calendar.name
+    async def change(self, params: CalendarInput) -> str:
+        if params.name in await self.calendars.calendars():
+            raise ConflictError(f"Calendar `{params.name}` already exists")
+        return await self.save(params)
 
 
-class Edit(AuditedService):
-    """Replace a calendar; jobs that use it follow it from now on."""
+class Edit(SavesCalendar):
+    """Replace a calendar; jobs that use it follow the new one."""
 
     name = "zato.scheduler.calendar.edit"
-    jobs = needs(JobCommands)
 
-    async def change(self, params: Any) -> str:
-        calendar = calendar_of(self.request.payload)
-        if calendar.name not in await self.jobs.calendars():
-            raise NotFoundError(f"Calendar `{calendar.name}` not found")
-        await self.jobs.save_calendar(calendar.name, msgspec.json.encode(calendar))
-        self.response.payload = {"name": calendar.name}
-        return calendar.name
+    async def change(self, params: CalendarInput) -> str:
+        if params.name not in await self.calendars.calendars():
+            raise NotFoundError(f"Calendar `{params.name}` not found")
+        return await self.save(params)
 
 
-class Delete(AuditedService):
-    """Forget a calendar that no job uses."""
+class Delete(AuditedService[NameRef, Empty]):
+    """Delete a calendar that no job uses."""
 
     name = "zato.scheduler.calendar.delete"
-    jobs = needs(JobCommands)
+    role = "editor"
+    calendars = needs(Calendars)
 
-    async def change(self, params: Any) -> str:
-        asked = name_of(self.request.payload)
-        await self.jobs.delete_calendar(asked)
+    async def change(self, params: NameRef) -> str:
+        await self.calendars.delete_calendar(params.name)
         self.response.payload = {}
-        return asked
-
-
-def name_of(sent: Any) -> str:
-    """The calendar's name in a request."""
-    reader = Reader(sent)
-    found = reader.required("name", name, "")
-    reader.check()
-    return found
-
-
-def calendar_of(sent: Any) -> Calendar:
-    """The calendar that the fields of a request define.
-
-    Raises:
-        BadInputError: names what is wrong.
-    """
-    found = name_of(sent)
-    known = {field.name for field in msgspec.structs.fields(Calendar)}
-    reader = Reader(sent)
-    reader.only((*known, "cluster_id"))
-    reader.check()
-    given = {field: value for field, value in reader.given.items() if field in known}
-    try:
-        calendar = msgspec.convert({**given, "name": found}, Calendar)
-    except msgspec.ValidationError as error:
-        raise BadInputError(f"calendar: {error}") from error
-    check_calendar(calendar)
-    return calendar
+        return params.name

@@ -1,133 +1,210 @@
-"""Holding and pushing: pauses, skips, runs on demand, and the scheduler as a whole."""
+"""Services that pause, skip, cancel, retry and backfill, for a job or the whole scheduler."""
 
-from typing import Any
+from typing import Annotated, Any, TypedDict
+
+from msgspec import Meta
 
 from zato_lite.builtin.audited import AuditedService
-from zato_lite.builtin.fields import Reader, iso, moment, text, whole
-from zato_lite.builtin.history import run_of
-from zato_lite.builtin.jobs import item, job_id_of
+from zato_lite.builtin.input import (
+    Input,
+    JobRef,
+    LocalMoment,
+    Moment,
+    Note,
+    RunRef,
+    read_local,
+)
+from zato_lite.builtin.jobs import item
+from zato_lite.builtin.output import Empty, JobItem, iso
 from zato_lite.builtin.permissions import must_be_theirs_to_run
 from zato_lite.clock import Clock
-from zato_lite.errors import NotFoundError
+from zato_lite.errors import BadInputError, FieldError, NotFoundError
 from zato_lite.scheduler.commands import JobCommands
+from zato_lite.scheduler.history import RunHistory
 from zato_lite.service.base import Service
 from zato_lite.service.needs import needs
 
-_NOTE_MOST = 1_000
+
+class PauseInput(JobRef, forbid_unknown_fields=True):
+    """A job, the reason for its pause, and the instant at which the pause ends."""
+
+    note: Note = ""
+    until: Moment | None = None
 
 
-class Pause(AuditedService):
-    """Start no more of a job's slots: ``note`` says why, ``until`` ends it by itself."""
+class SkipInput(JobRef):
+    """A job, and how many of its next slots to skip."""
+
+    count: Annotated[int, Meta(ge=0, le=1_000_000)] = 1
+
+
+class BackfillInput(JobRef):
+    """A job and a span of time; dates without an offset are in the job's time zone."""
+
+    first: LocalMoment
+    last: LocalMoment
+
+
+class NoteInput(Input):
+    """The reason for a pause."""
+
+    note: Note = ""
+
+
+class Cancelled(TypedDict):
+    """False if the run had ended already."""
+
+    is_cancelled: bool
+
+
+class NewRun(TypedDict):
+    """The number of the new run."""
+
+    current_run: int
+
+
+class NewRuns(TypedDict):
+    """The numbers of the new runs."""
+
+    runs: list[int]
+
+
+class PauseItem(TypedDict):
+    """The start, the reason and the author of a pause of the scheduler."""
+
+    since: str
+    note: str
+    by: str
+
+
+class NodeItem(TypedDict):
+    """A process that runs jobs."""
+
+    id: int
+    name: str
+    pid: int
+    started: str
+    seen: str
+
+
+class SchedulerStatus(TypedDict):
+    """The scheduler's pause, its number of jobs, and its nodes."""
+
+    is_paused: bool
+    paused_since: str | None
+    pause_note: str
+    paused_by: str
+    total_jobs: int
+    active_jobs: int
+    now: str
+    nodes: list[NodeItem]
+
+
+class Pause(AuditedService[PauseInput, JobItem]):
+    """Pause a job: start none of its slots until it is resumed, or until ``until``."""
 
     name = "zato.scheduler.job.pause"
+    role = "operator"
     jobs = needs(JobCommands)
 
-    async def change(self, params: Any) -> str:
-        reader = Reader(self.request.payload)
-        job_id = job_id_of(self.request.payload)
-        note = reader("note", text(_NOTE_MOST), "")
-        until = reader("until", moment(), None)
-        reader.only(("id", "job_id", "cluster_id", "note", "until"))
-        reader.check()
-        self.response.payload = item(await self.jobs.pause(job_id, note, until), None)
-        return str(job_id)
+    async def change(self, params: PauseInput) -> str:
+        row = await self.jobs.pause(params.id, params.note, params.until)
+        self.response.payload = item(row, None)
+        return str(params.id)
 
 
-class Resume(AuditedService):
-    """Go on with a job; the slots that passed meanwhile are in its ledger as paused."""
+class Resume(AuditedService[JobRef, JobItem]):
+    """Resume a job; slots that passed during the pause are in its ledger."""
 
     name = "zato.scheduler.job.resume"
+    role = "operator"
     jobs = needs(JobCommands)
 
-    async def change(self, params: Any) -> str:
-        job_id = job_id_of(self.request.payload)
-        await must_be_theirs_to_run(job_id, self.jobs, self.caller)
-        row = await self.jobs.resume(job_id)
+    async def change(self, params: JobRef) -> str:
+        await must_be_theirs_to_run(params.id, self.jobs, self.caller)
+        row = await self.jobs.resume(params.id)
         self.response.payload = item(row, None)
         return f"{row.id} {row.job.name}"
 
 
-class SkipNext(AuditedService):
-    """Leave out the next ``count`` slots of a job (1 by default); 0 takes that back."""
+class SkipNext(AuditedService[SkipInput, JobItem]):
+    """Skip the next ``count`` slots of a job (1 by default); 0 skips none."""
 
     name = "zato.scheduler.job.skip-next"
+    role = "operator"
     jobs = needs(JobCommands)
 
-    async def change(self, params: Any) -> str:
-        reader = Reader(self.request.payload)
-        job_id = job_id_of(self.request.payload)
-        count = reader("count", whole(0, 1_000_000), 1)
-        reader.check()
-        self.response.payload = item(await self.jobs.skip_next(job_id, count), None)
-        return str(job_id)
+    async def change(self, params: SkipInput) -> str:
+        self.response.payload = item(await self.jobs.skip_next(params.id, params.count), None)
+        return str(params.id)
 
 
-class CancelRun(AuditedService):
-    """Cancel a run that is in flight or waits."""
+class CancelRun(AuditedService[RunRef, Cancelled]):
+    """Cancel a run that has not ended."""
 
     name = "zato.scheduler.job.cancel-run"
+    role = "operator"
     jobs = needs(JobCommands)
+    history = needs(RunHistory)
 
-    async def change(self, params: Any) -> str:
-        job_id, number = run_of(self.request.payload)
-        if await self.jobs.run(job_id, number) is None:
+    async def change(self, params: RunRef) -> str:
+        job_id, number = params.id, params.current_run
+        if await self.history.run(job_id, number) is None:
             raise NotFoundError(f"Run {number} of job {job_id} not found")
         self.response.payload = {"is_cancelled": await self.jobs.cancel_run(job_id, number)}
         return f"{job_id}, run {number}"
 
 
-class RetryRun(AuditedService):
-    """Run a finished run's slot again, as a new run."""
+class RetryRun(AuditedService[RunRef, NewRun]):
+    """Run the slot of a finished run again, as a new run."""
 
     name = "zato.scheduler.job.retry-run"
+    role = "operator"
     jobs = needs(JobCommands)
 
-    async def change(self, params: Any) -> str:
-        job_id, number = run_of(self.request.payload)
+    async def change(self, params: RunRef) -> str:
+        job_id, number = params.id, params.current_run
         await must_be_theirs_to_run(job_id, self.jobs, self.caller)
         self.response.payload = {"current_run": await self.jobs.retry_run(job_id, number)}
         return f"{job_id}, run {number}"
 
 
-class Backfill(AuditedService):
-    """Run each slot of a job between ``first`` and ``last``, both included, one after another."""
+class Backfill(AuditedService[BackfillInput, NewRuns]):
+    """Run each slot of a job from ``first`` to ``last``, both included, one after another."""
 
     name = "zato.scheduler.job.backfill"
+    role = "operator"
     jobs = needs(JobCommands)
 
-    async def change(self, params: Any) -> str:
-        reader = Reader(self.request.payload)
-        job_id = job_id_of(self.request.payload)
-        await must_be_theirs_to_run(job_id, self.jobs, self.caller)
-        timezone = (await self.jobs.get(job_id)).job.trigger.timezone
-        first = reader.required("first", moment(timezone), 0)
-        last = reader.required("last", moment(timezone), 0)
-        if not reader.errors and last < first:
-            reader.refuse("last", "last: it is before first")
-        reader.check()
-        self.response.payload = {"runs": list(await self.jobs.backfill(job_id, first, last))}
-        return str(job_id)
+    async def change(self, params: BackfillInput) -> str:
+        await must_be_theirs_to_run(params.id, self.jobs, self.caller)
+        timezone = (await self.jobs.get(params.id)).job.trigger.timezone
+        first, last = read_local(timezone, first=params.first, last=params.last)
+        if last < first:
+            error = FieldError("last", params.last, "last: it is before first")
+            raise BadInputError.of([error])
+        self.response.payload = {"runs": list(await self.jobs.backfill(params.id, first, last))}
+        return str(params.id)
 
 
-class PauseScheduler(AuditedService):
-    """Start no slot of any job until resumed; runs on demand go on."""
+class PauseScheduler(AuditedService[NoteInput, PauseItem]):
+    """Start no slot of any job until resumed; manual runs are still possible."""
 
     name = "zato.scheduler.pause"
+    role = "editor"
     jobs = needs(JobCommands)
 
-    async def change(self, params: Any) -> str:
-        reader = Reader(self.request.payload)
-        note = reader("note", text(_NOTE_MOST), "")
-        reader.check()
-        pause = await self.jobs.pause_all(note, self.caller.name)
+    async def change(self, params: NoteInput) -> str:
+        pause = await self.jobs.pause_all(params.note, self.caller.name)
         self.response.payload = {"since": iso(pause.since), "note": pause.note, "by": pause.by}
         return "scheduler"
 
 
-class ResumeScheduler(AuditedService):
-    """Go on with all jobs; the slots that passed meanwhile are in the ledger as paused."""
+class ResumeScheduler(AuditedService[Any, Empty]):
+    """Resume all jobs; slots that passed during the pause are in the ledger."""
 
     name = "zato.scheduler.resume"
+    role = "editor"
     jobs = needs(JobCommands)
 
     async def change(self, params: Any) -> str:
@@ -136,16 +213,18 @@ class ResumeScheduler(AuditedService):
         return "scheduler"
 
 
-class Status(Service):
-    """Whether the scheduler stands still and since when, its nodes, and how many jobs it has."""
+class Status(Service[Any, SchedulerStatus]):
+    """Return the scheduler's pause, its number of jobs, and its nodes."""
 
     name = "zato.scheduler.status"
+    role = "viewer"
     jobs = needs(JobCommands)
+    history = needs(RunHistory)
     clock = needs(Clock)
 
     async def handle(self) -> None:
         pause = await self.jobs.paused()
-        summary = await self.jobs.summary(buckets=1, recent_limit=0)
+        summary = await self.history.summary(buckets=1, recent_limit=0)
         self.response.payload = {
             "is_paused": pause is not None,
             "paused_since": iso(pause.since) if pause is not None else None,

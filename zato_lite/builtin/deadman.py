@@ -1,15 +1,15 @@
-"""A dead-man's switch: a job that has not succeeded for so many of its slots raises an alert.
+"""Dead-man's switch: alerts for jobs that have not succeeded for several of their slots.
 
-``alert_after_intervals: 3`` on a job is all it takes; the job that looks after all such jobs is
-made with the first of them, and is a job like any other.
+``alert_after_intervals: 3`` on a job is enough: the job that checks all such jobs is created with
+the first of them, and is a job like any other.
 """
 
 import logging
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
-from zato_lite.builtin.fields import iso
+from zato_lite.builtin.output import iso
 from zato_lite.clock import Clock
 from zato_lite.errors import JobExistsError
 from zato_lite.scheduler.commands import JobCommands
@@ -26,26 +26,34 @@ _log = logging.getLogger(__name__)
 
 
 class Silence(NamedTuple):
-    """How long a job has brought no success.
+    """The time during which a job has not succeeded.
 
     Attributes:
-        since: its last success, or else its creation or the end of its pause.
-        slots: how many of its slots have passed since then.
-        is_alarming: they are more than it allows.
-        is_told: an alert has been raised for this silence already.
+        since: the job's last success, or else its creation or the end of its pause.
+        slots: number of its slots since then.
+        is_alarming: True if they are more than the job allows.
+        is_alerted: True if an alert was raised for this silence.
     """
 
     row: JobRow
     since: Instant
     slots: int
     is_alarming: bool
-    is_told: bool
+    is_alerted: bool
 
 
-class CheckSilent(Service):
-    """Look for jobs that are silent, and tell each one's ``on_error_service`` once a silence."""
+class CheckResult(TypedDict):
+    """Names of the silent jobs, and of those for which an alert was raised by this check."""
+
+    silent: list[str]
+    alerted: list[str]
+
+
+class CheckSilent(Service[Any, CheckResult]):
+    """Find silent jobs, and invoke each one's ``on_error_service`` once for each silence."""
 
     name = CHECK
+    role = "editor"
     jobs = needs(JobCommands)
     clock = needs(Clock)
 
@@ -53,16 +61,17 @@ class CheckSilent(Service):
         watched = await self.jobs.watched()
         now = self.clock.now()
         silences = [silence_of(each, now) for each in watched]
-        new = [each for each in silences if each.is_alarming and not each.is_told]
-        marks = {it.row.id: SilenceMark(it.since, it.is_alarming) for it in silences}
-        before = {it.row.id: it.mark for it in watched}
+        new = [silence for silence in silences if silence.is_alarming and not silence.is_alerted]
+        marks = {each.row.id: SilenceMark(each.since, each.is_alarming) for each in silences}
+        before = {each.row.id: each.mark for each in watched}
         changed = {job_id: mark for job_id, mark in marks.items() if before[job_id] != mark}
-        for each in new:
-            told = _told(each)
-            _log.error("job is silent", extra={"job": each.row.job.name, **told})
-            if each.row.job.on_error_service is not None:
-                await self.invoke_async(each.row.job.on_error_service, told)
-        if changed:  # after the alerts: a crash in between raises one twice, and loses none
+        for silence in new:
+            alert = _alert(silence)
+            _log.error("job silent", extra={"job": silence.row.job.name, **alert})
+            if silence.row.job.on_error_service is not None:
+                await self.invoke_async(silence.row.job.on_error_service, alert)
+        # Saved after the alerts: a crash in between raises an alert twice, and loses none.
+        if changed:
             await self.jobs.keep_marks(changed)
         self.response.payload = {
             "silent": [each.row.job.name for each in silences if each.is_alarming],
@@ -71,11 +80,11 @@ class CheckSilent(Service):
 
 
 def silence_of(watched: WatchedRow, now: Instant) -> Silence:
-    """How long the job has been silent; slots of a pause do not count."""
+    """Return the job's silence; slots of a pause do not count."""
     row, succeeded_at, mark = watched
     job = row.job
-    known = mark.since if mark is not None else 0
-    since = max(known, succeeded_at or 0, row.created_at, job.trigger.start - 1)
+    marked = mark.since if mark is not None else 0
+    since = max(marked, succeeded_at or 0, row.created_at, job.trigger.start - 1)
     if not job.is_active:
         since = now
     slots = count_between(job.trigger, since, now) if since < now else 0
@@ -84,23 +93,23 @@ def silence_of(watched: WatchedRow, now: Instant) -> Silence:
         since,
         slots,
         job.alert_after_intervals is not None and slots > job.alert_after_intervals,
-        mark is not None and mark.is_told and since == known,
+        mark is not None and mark.is_told and since == marked,
     )
 
 
 async def watch_over(wanted: Iterable[Job], jobs: JobCommands, now: Instant) -> None:
-    """See to it that somebody looks after the jobs that want to be watched, if any does."""
+    """Create the job that checks for silence, if a job asks for it and it does not exist."""
     if any(job.alert_after_intervals is not None for job in wanted):
         trigger = Interval(start=now, minutes=_EVERY_MINUTES)
         with suppress(JobExistsError):
             await jobs.create([Job(name=CHECK, service=CHECK, trigger=trigger)])
 
 
-def _told(each: Silence) -> dict[str, Any]:
+def _alert(silence: Silence) -> dict[str, Any]:
     return {
-        "job_id": each.row.id,
-        "job_name": each.row.job.name,
+        "job_id": silence.row.id,
+        "job_name": silence.row.job.name,
         "outcome": "silent",
-        "silent_since": iso(each.since),
-        "slots_without_success": each.slots,
+        "silent_since": iso(silence.since),
+        "slots_without_success": silence.slots,
     }

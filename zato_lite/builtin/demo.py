@@ -2,50 +2,74 @@
 
 import asyncio
 import random
+from typing import Annotated, Any, NoReturn, TypedDict
 
-from zato_lite.builtin.fields import Reader, number
+from msgspec import Meta
+
+from zato_lite.builtin.input import Input
 from zato_lite.service.base import Service
 
-_LONGEST = 86_400
+Seconds = Annotated[float, Meta(ge=0, le=86_400)]
 
 
-class Ping(Service):
-    """Says that all is well, and under which correlation id."""
+class SleepInput(Input):
+    """The mean duration, and how far from it a random one may be."""
+
+    seconds: Seconds = 3.0
+    jitter: Seconds = 1.5
+
+
+class Pong(TypedDict):
+    """The correlation id of the invocation."""
+
+    is_ok: bool
+    cid: str
+
+
+class Slept(TypedDict):
+    """The duration in a sentence."""
+
+    message: str
+
+
+class Ping(Service[Any, Pong]):
+    """Return the correlation id."""
 
     name = "demo.ping"
+    role = "viewer"
 
     async def handle(self) -> None:
         self.response.payload = {"is_ok": True, "cid": self.cid}
 
 
 class Echo(Service):
-    """Answers what it was sent."""
+    """Return the request's payload."""
 
     name = "demo.echo"
+    role = "operator"
 
     async def handle(self) -> None:
         self.response.payload = self.request.payload
 
 
-class Sleep(Service):
-    """Sleeps for ``seconds`` (3), give or take up to ``jitter`` (1.5), and says for how long."""
+class Sleep(Service[SleepInput, Slept]):
+    """Sleep for ``seconds`` (3), plus or minus up to ``jitter`` (1.5)."""
 
     name = "demo.sleep"
+    role = "operator"
 
     async def handle(self) -> None:
-        reader = Reader(self.request.payload)
-        middle = reader("seconds", number(0, _LONGEST), 3.0)
-        jitter = reader("jitter", number(0, _LONGEST), 1.5)
-        reader.check()
-        seconds = max(0.1, middle + random.uniform(-jitter, jitter))  # noqa: S311 - a demo
+        mean, jitter = self.request.input.seconds, self.request.input.jitter
+        seconds = max(0.1, mean + random.uniform(-jitter, jitter))  # noqa: S311 - a demo
         await asyncio.sleep(seconds)
         self.response.payload = {"message": f"OK, slept for {seconds:.2f} s"}
 
 
 class Raise(Service):
-    """Fails."""
+    """Raise an error."""
 
     name = "test.raise"
+    role = "operator"
 
-    async def handle(self) -> None:
+    async def handle(self) -> NoReturn:
         raise RuntimeError("Test exception")

@@ -1,42 +1,45 @@
-"""Small services that answer, log or echo what they get."""
+"""Small services that return or log their input; names and behaviour are Zato's."""
 
 from zato_lite.service.base import Service
 
 
 class Echo(Service):
-    """Answers what it was sent."""
+    """Return the request's payload."""
 
     name = "zato.helpers.echo"
+    role = "operator"
 
     async def handle(self) -> None:
         self.response.payload = self.request.payload
 
 
 class HelpersEcho(Echo):
-    """The same as `zato.helpers.echo`."""
+    """Return the request's payload, as `zato.helpers.echo` does."""
 
     name = "helpers.echo"
 
 
 class InputLogger(Service):
-    """Logs what it was sent."""
+    """Log the request's payload."""
 
     name = "zato.helpers.input-logger"
+    role = "operator"
 
     async def handle(self) -> None:
         self.logger.info("%s", self.request.payload)
 
 
 class PublicInputLogger(InputLogger):
-    """The same as `zato.helpers.input-logger`."""
+    """Log the request's payload, as `zato.helpers.input-logger` does."""
 
     name = "pub.helpers.input-logger"
 
 
 class RawRequestLogger(Service):
-    """Logs the text that it was sent, untouched."""
+    """Log the request's text or bytes, unparsed."""
 
     name = "zato.helpers.raw-request-logger"
+    role = "operator"
 
     async def handle(self) -> None:
         self.logger.info("Received request: `%s`", self.request.raw_request)

@@ -1,190 +1,370 @@
-"""What ran, when, and what came of it; and why a slot did not run."""
+"""Services that read the history: runs, their attempts and log lines, and slots without a run."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any, NotRequired, TypedDict
 
-from zato_lite.builtin.fields import Reader, iso, moment, showable, whole
-from zato_lite.builtin.jobs import ID_MOST, duration_ms, job_id_of
+from msgspec import Meta, field
+
+from zato_lite.builtin.input import (
+    Id,
+    Input,
+    Moment,
+    Page,
+    ParsedBy,
+    RunRef,
+    in_calendar,
+    parse_instant,
+)
+from zato_lite.builtin.output import LedgerItem, RunItem, duration_ms, iso
 from zato_lite.clock import Clock
-from zato_lite.errors import BadInputError
 from zato_lite.scheduler.commands import JobCommands
+from zato_lite.scheduler.history import RunHistory
 from zato_lite.service.base import Service
 from zato_lite.service.needs import needs
-from zato_lite.store.rows import JobRow, LedgerRow, LogLine, RunRow
+from zato_lite.store.rows import AttemptRow, JobRow, LedgerRow, LogLine, RunRow, Summary
 from zato_lite.timetable.job import SECOND, Instant
 
-OUTCOMES = ("ok", "error", "timeout", "running", "skipped_already_in_flight")
-"""Those of Zato; ours are more."""
-ALL_OUTCOMES = (*OUTCOMES, "cancelled", "lost", "missed", "excluded", "paused")
+OUTCOMES = (
+    "ok", "error", "timeout", "running", "skipped_already_in_flight",  # Zato's
+    "cancelled", "lost", "missed", "excluded", "paused",
+)  # fmt: skip
 _LEVELS = {"system": "system", "warning": "warn", "error": "error", "critical": "error"}
-_HISTORY_SIZE = 50
-_HISTORY_MOST = 1_000
-_IDS_MOST = 10_000
+_MAX_PAGE_SIZE = 1_000
+_MAX_IDS = 10_000
 _BUCKETS = 120
 
 
-class GetHistory(Service):
-    """Runs of a job, newest first: a page of them, or what is new since an instant."""
+def _parse_outcomes(value: Any) -> Sequence[str]:
+    """Return the outcomes to filter by; nothing for ``all``."""
+    wanted = value if isinstance(value, list) else [value]
+    if wanted == ["all"]:
+        return ()
+    if not all(each in OUTCOMES for each in wanted):
+        raise ValueError(f"all, or a list of {', '.join(OUTCOMES)}")
+    return wanted
+
+
+def _parse_timestamp(value: Any) -> Instant:
+    """Return the instant of seconds since 1970, or of a date."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return in_calendar(int(value * SECOND))
+    return parse_instant(value)
+
+
+Ids = Annotated[list[Id], Meta(max_length=_MAX_IDS)]
+PageSize = Annotated[int, Meta(ge=1, le=_MAX_PAGE_SIZE)]
+Outcomes = Annotated[
+    Sequence[str],
+    ParsedBy(_parse_outcomes, {"type": "array", "items": {"enum": [*OUTCOMES]}}),
+]
+Timestamp = Annotated[Instant, ParsedBy(_parse_timestamp, {"type": "number"})]
+
+
+class PageQuery(Input):
+    """A page of a list, or the rows since an instant."""
+
+    page: Page = 1
+    page_size: PageSize = 50
+    since_iso: Moment | None = None
+
+    @property
+    def offset(self) -> int:
+        """The number of rows before the page."""
+        return (self.page - 1) * self.page_size
+
+
+class HistoryQuery(PageQuery, kw_only=True):
+    """Runs of a job; `running_runs` are included whatever their age."""
+
+    id: Id
+    since_timestamp: Timestamp | None = None
+    outcomes: Outcomes = ()
+    running_runs: Ids = field(default_factory=list)
+
+
+class LedgerQuery(PageQuery):
+    """Slots without a run, of one job or of all."""
+
+    id: Id | None = None
+
+
+class LogQuery(RunRef):
+    """Log lines of a run, from a line on."""
+
+    since_idx: Annotated[int, Meta(ge=0, le=10**9)] = 0
+
+
+class JobIds(Input):
+    """Several jobs."""
+
+    id_list: Ids
+
+
+class StateQuery(Input):
+    """Time span of the chart, and the number of recent runs."""
+
+    chart_since_iso: Moment | None = None
+    chart_until_iso: Moment | None = None
+    recent_since_iso: Moment | None = None
+    recent_limit: Annotated[int, Meta(ge=0, le=_MAX_PAGE_SIZE)] = 100
+
+
+class LogSummary(TypedDict):
+    """Number of log lines by level."""
+
+    system: int
+    info: int
+    warn: int
+    error: int
+
+
+class LoggedRunItem(RunItem):
+    """A run with the number of its log lines."""
+
+    log_summary: LogSummary
+
+
+class HistoryPage(TypedDict):
+    """Runs, newest first; `page` and `page_size` unless `since_iso` was sent."""
+
+    rows: list[LoggedRunItem]
+    total: int
+    page: NotRequired[int]
+    page_size: NotRequired[int]
+
+
+class LedgerPage(TypedDict):
+    """Slots without a run, newest first."""
+
+    rows: list[LedgerItem]
+    total: int
+    page: int
+    page_size: int
+
+
+class AttemptItem(TypedDict):
+    """An attempt that was followed by another one."""
+
+    attempt: int
+    token: int
+    started_iso: str | None
+    finished_iso: str | None
+    outcome: str
+    error: str | None
+
+
+class RunRecord(RunItem):
+    """A run with its earlier attempts and its result, which is JSON."""
+
+    attempts: list[AttemptItem]
+    result: str | None
+
+
+class RunDetail(TypedDict):
+    """A run, and the numbers of the job's runs before and after it."""
+
+    record: RunRecord | None
+    prev_run: int | None
+    next_run: int | None
+
+
+class LogEntry(TypedDict):
+    """A log line."""
+
+    timestamp_iso: str
+    level: str
+    message: str
+
+
+class LogEntries(TypedDict):
+    """Log lines of a run."""
+
+    entries: list[LogEntry]
+
+
+class LastRun(TypedDict):
+    """The last run of a job; an empty text and null if it has not run."""
+
+    id: int
+    last_run_utc: str
+    last_duration_ms: float | None
+
+
+class LastRuns(TypedDict):
+    """The last run of each job, in the order of the request."""
+
+    items: list[LastRun]
+
+
+class JobState(TypedDict):
+    """A job's current state."""
+
+    id: int
+    name: str
+    is_active: bool
+    job_type: str
+    service: str
+    next_fire_utc: str | None
+    is_running: bool
+    current_run: int
+    interval_ms: int
+    last_outcome: str | None
+    last_duration_ms: float | None
+    recent_outcomes: list[str]
+
+
+class Chart(TypedDict):
+    """Number of runs by outcome in equal spans of time."""
+
+    buckets: list[dict[str, str | int]]
+    min_time_iso: str
+    max_time_iso: str
+
+
+class SchedulerState(TypedDict):
+    """Counts, jobs, chart and recent runs of the whole scheduler."""
+
+    total_jobs: int
+    active_jobs: int
+    paused_jobs: int
+    total_executions: int
+    outcome_counts: dict[str, int]
+    jobs: list[JobState]
+    chart_buckets: Chart
+    recent_events: list[RunItem]
+    runs_last_hour: int
+    recent_last_hour: int
+
+
+class GetHistory(Service[HistoryQuery, HistoryPage]):
+    """Return runs of a job, newest first: a page, or all since an instant."""
 
     name = "zato.scheduler.job.get-history"
-    jobs = needs(JobCommands)
+    role = "viewer"
+    history = needs(RunHistory)
 
     async def handle(self) -> None:
-        reader = Reader(self.request.payload)
-        job_id = reader.required("id", whole(1, ID_MOST), 0)
-        page = reader("page", whole(1, 10**9), 1)
-        size = reader("page_size", whole(1, _HISTORY_MOST), _HISTORY_SIZE)
-        since = reader("since_iso", moment(), None)
-        if "since_timestamp" in reader.given:
-            since = reader("since_timestamp", timestamp, None)
-        outcomes = reader("outcomes", outcome_list, ())
-        numbers = reader("running_runs", whole_list, ())
-        reader.check()
-        rows, total = await self.jobs.history(
-            job_id,
-            limit=size,
-            offset=(page - 1) * size,
+        query = self.request.input
+        since = query.since_iso if query.since_timestamp is None else query.since_timestamp
+        rows, total = await self.history.history(
+            query.id,
+            limit=query.page_size,
+            offset=query.offset,
             since=since,
-            outcomes=outcomes,
-            numbers=numbers,
+            outcomes=query.outcomes,
+            numbers=query.running_runs,
         )
-        logs = await self.jobs.logs_of(rows)
-        shown = [
+        logs = await self.history.logs_of(rows)
+        items: list[LoggedRunItem] = [
             {**run_item(row), "log_summary": log_summary(lines)}
             for row, lines in zip(rows, logs, strict=True)
         ]
-        self.response.payload = {"rows": shown, "total": total}
+        page: HistoryPage = {"rows": items, "total": total}
         if since is None:
-            self.response.payload |= {"page": page, "page_size": size}
+            page["page"], page["page_size"] = query.page, query.page_size
+        self.response.payload = page
 
 
-class GetLedger(Service):
-    """Slots of a job, or of all, that got no run: outcome, reason, first, last, how many."""
+class GetLedger(Service[LedgerQuery, LedgerPage]):
+    """Return slots without a run, of one job or of all, with the reason."""
 
     name = "zato.scheduler.job.get-ledger"
-    jobs = needs(JobCommands)
+    role = "viewer"
+    history = needs(RunHistory)
 
     async def handle(self) -> None:
-        reader = Reader(self.request.payload)
-        job_id = reader("id", whole(1, ID_MOST), None)
-        page = reader("page", whole(1, 10**9), 1)
-        size = reader("page_size", whole(1, _HISTORY_MOST), _HISTORY_SIZE)
-        since = reader("since_iso", moment(), None)
-        reader.check()
-        rows, total = await self.jobs.ledger(
-            job_id, limit=size, offset=(page - 1) * size, since=since
+        query = self.request.input
+        rows, total = await self.history.ledger(
+            query.id, limit=query.page_size, offset=query.offset, since=query.since_iso
         )
         self.response.payload = {
             "rows": [ledger_item(row) for row in rows],
             "total": total,
-            "page": page,
-            "page_size": size,
+            "page": query.page,
+            "page_size": query.page_size,
         }
 
 
-class GetRunDetail(Service):
-    """One run of a job, and the numbers of the runs before and after it."""
+class GetRunDetail(Service[RunRef, RunDetail]):
+    """Return a run of a job, and the numbers of the runs before and after it."""
 
     name = "zato.scheduler.job.get-run-detail"
-    jobs = needs(JobCommands)
+    role = "viewer"
+    history = needs(RunHistory)
 
     async def handle(self) -> None:
-        job_id, number = run_of(self.request.payload)
-        row = await self.jobs.run(job_id, number)
+        job_id, number = self.request.input.id, self.request.input.current_run
+        row = await self.history.run(job_id, number)
         if row is None:
             self.response.payload = {"record": None, "prev_run": None, "next_run": None}
             return
-        beside = await self.jobs.neighbours(job_id, number)
-        attempts = await self.jobs.attempts(job_id, number)
-        record = {
-            **run_item(row),
-            "attempts": [
-                {
-                    "attempt": each.attempt,
-                    "token": each.token,
-                    "started_iso": iso(each.started_at) if each.started_at else None,
-                    "finished_iso": iso(each.finished_at) if each.finished_at else None,
-                    "outcome": each.outcome,
-                    "error": each.error,
-                }
-                for each in attempts
-            ],
-            "result": row.result,
-        }
+        beside = await self.history.neighbours(job_id, number)
+        attempts = await self.history.attempts(job_id, number)
         self.response.payload = {
-            "record": record,
+            "record": {
+                **run_item(row),
+                "attempts": [_attempt_item(attempt) for attempt in attempts],
+                "result": row.result,
+            },
             "prev_run": beside.previous,
             "next_run": beside.following,
         }
 
 
-class GetLogEntries(Service):
-    """What was logged during a run, from the line ``since_idx`` on."""
+class GetLogEntries(Service[LogQuery, LogEntries]):
+    """Return the log lines of a run, from the line ``since_idx`` on."""
 
     name = "zato.scheduler.job.get-log-entries"
-    jobs = needs(JobCommands)
+    role = "viewer"
+    history = needs(RunHistory)
 
     async def handle(self) -> None:
-        reader = Reader(self.request.payload)
-        since = reader("since_idx", whole(0, 10**9), 0)
-        reader.check()
-        job_id, number = run_of(self.request.payload)
-        lines = await self.jobs.log_entries(job_id, number, since)
+        query = self.request.input
+        lines = await self.history.log_entries(query.id, query.current_run, query.since_idx)
         self.response.payload = {
             "entries": [
-                {"timestamp_iso": iso(at), "level": level.upper(), "message": text}
-                for at, level, text in lines
+                {"timestamp_iso": iso(at), "level": level.upper(), "message": message}
+                for at, level, message in lines
             ]
         }
 
 
-class GetLastRunList(Service):
-    """When each of some jobs ran last, and how long it took."""
+class GetLastRunList(Service[JobIds, LastRuns]):
+    """Return the start and the duration of each job's last run."""
 
     name = "zato.scheduler.job.get-last-run-list"
-    jobs = needs(JobCommands)
+    role = "viewer"
+    history = needs(RunHistory)
 
     async def handle(self) -> None:
-        reader = Reader(self.request.payload)
-        ids = reader.required("id_list", whole_list, ())
-        reader.check()
-        last = await self.jobs.last_runs(ids)
+        ids = self.request.input.id_list
+        last = await self.history.last_runs(ids)
         self.response.payload = {"items": [_last_run(job_id, last.get(job_id)) for job_id in ids]}
 
 
-class GetCurrentState(Service):
-    """How the scheduler stands, for a page that shows all at once."""
+class GetCurrentState(Service[StateQuery, SchedulerState]):
+    """Return the state of the whole scheduler, as an overview page shows it."""
 
     name = "zato.scheduler.job.get-current-state"
+    role = "viewer"
     jobs = needs(JobCommands)
+    history = needs(RunHistory)
     clock = needs(Clock)
 
     async def handle(self) -> None:
-        reader = Reader(self.request.payload)
-        since = reader("chart_since_iso", moment(), None)
-        until = reader("chart_until_iso", moment(), None)
-        recent_since = reader("recent_since_iso", moment(), None)
-        recent_limit = reader("recent_limit", whole(0, _HISTORY_MOST), 100)
-        reader.check()
-        summary = await self.jobs.summary(
-            since=since,
-            until=until,
+        query = self.request.input
+        summary = await self.history.summary(
+            since=query.chart_since_iso,
+            until=query.chart_until_iso,
             buckets=_BUCKETS,
-            recent_since=recent_since,
-            recent_limit=recent_limit,
+            recent_since=query.recent_since_iso,
+            recent_limit=query.recent_limit,
         )
-        rows, _ = await self.jobs.list(limit=_HISTORY_MOST)
+        rows, _ = await self.jobs.list(limit=_MAX_PAGE_SIZE)
         ids = [row.id for row in rows]
-        last = await self.jobs.last_runs(ids)
-        recent = await self.jobs.recent_outcomes(ids)
-        buckets = [
-            {
-                "start_iso": iso(each.start),
-                "end_iso": iso(each.end),
-                **{name: each.counts.get(name, 0) for name in ALL_OUTCOMES if name != "running"},
-            }
-            for each in summary.buckets
-        ]
+        last = await self.history.last_runs(ids)
+        recent = await self.history.recent_outcomes(ids)
         ended = summary.last_hour
         failed = ended.get("error", 0) + ended.get("timeout", 0)
         self.response.payload = {
@@ -192,45 +372,28 @@ class GetCurrentState(Service):
             "active_jobs": summary.active_jobs,
             "paused_jobs": summary.paused_jobs,
             "total_executions": summary.total_runs,
-            "outcome_counts": {name: summary.outcomes.get(name, 0) for name in ALL_OUTCOMES},
-            "jobs": [_state(row, last.get(row.id), recent.get(row.id, ())) for row in rows],
-            "chart_buckets": {
-                "buckets": buckets,
-                "min_time_iso": buckets[0]["start_iso"] if buckets else "",
-                "max_time_iso": buckets[-1]["end_iso"] if buckets else "",
-            },
+            "outcome_counts": {name: summary.outcomes.get(name, 0) for name in OUTCOMES},
+            "jobs": [_job_state(row, last.get(row.id), recent.get(row.id, ())) for row in rows],
+            "chart_buckets": _chart(summary),
             "recent_events": [run_item(row) for row in summary.recent],
             "runs_last_hour": ended.get("ok", 0) + failed,
             "recent_last_hour": failed,
         }
 
 
-def run_of(sent: Any) -> tuple[int, int]:
-    """Which run is meant: ``job_id`` (or ``id``) and ``current_run``.
-
-    Raises:
-        BadInputError: one is missing, or no positive whole number.
-    """
-    reader = Reader(sent)
-    number = reader.required("current_run", whole(1, ID_MOST), 0)
-    try:
-        job_id = job_id_of(sent)
-    except BadInputError as error:
-        raise BadInputError.of((*error.errors, *reader.errors)) from None
-    reader.check()
-    return job_id, number
+def log_summary(lines: Iterable[LogLine]) -> LogSummary:
+    """Return the number of log lines by level."""
+    counts = Counter(_LEVELS.get(level, "info") for _, level, _ in lines)
+    return {
+        "system": counts["system"],
+        "info": counts["info"],
+        "warn": counts["warn"],
+        "error": counts["error"],
+    }
 
 
-def log_summary(lines: Iterable[LogLine]) -> dict[str, int]:
-    """How many lines of each level there are."""
-    counts = {"system": 0, "info": 0, "warn": 0, "error": 0}
-    for _, level, _ in lines:
-        counts[_LEVELS.get(level, "info")] += 1
-    return counts
-
-
-def run_item(row: RunRow) -> dict[str, Any]:
-    """A run as the history shows it."""
+def run_item(row: RunRow) -> RunItem:
+    """Return a run as the history shows it."""
     delay = row.delay_us
     return {
         "job_id": row.job_id,
@@ -252,8 +415,8 @@ def run_item(row: RunRow) -> dict[str, Any]:
     }
 
 
-def ledger_item(row: LedgerRow) -> dict[str, Any]:
-    """Slots without a run as they are shown."""
+def ledger_item(row: LedgerRow) -> LedgerItem:
+    """Return adjacent slots without a run as the ledger shows them."""
     return {
         "job_id": row.job_id,
         "job_name": row.job_name,
@@ -265,31 +428,18 @@ def ledger_item(row: LedgerRow) -> dict[str, Any]:
     }
 
 
-def outcome_list(value: Any) -> tuple[str, ...]:
-    """Outcomes to filter by; ``all`` is no filter."""
-    asked = value if isinstance(value, list) else [value]
-    if asked == ["all"]:
-        return ()
-    if not all(each in ALL_OUTCOMES for each in asked):
-        raise ValueError(f"all, or a list of {', '.join(ALL_OUTCOMES)}")
-    return tuple(asked)
+def _attempt_item(row: AttemptRow) -> AttemptItem:
+    return {
+        "attempt": row.attempt,
+        "token": row.token,
+        "started_iso": iso(row.started_at) if row.started_at else None,
+        "finished_iso": iso(row.finished_at) if row.finished_at else None,
+        "outcome": row.outcome,
+        "error": row.error,
+    }
 
 
-def whole_list(value: Any) -> list[int]:
-    """A list of ids or numbers."""
-    if not isinstance(value, list) or len(value) > _IDS_MOST:
-        raise ValueError(f"a list of at most {_IDS_MOST} whole numbers")
-    return [whole(1, ID_MOST)(each) for each in value]
-
-
-def timestamp(value: Any) -> Instant:
-    """Seconds since 1970, or a date."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return showable(int(value * SECOND))
-    return moment()(value)
-
-
-def _last_run(job_id: int, run: RunRow | None) -> dict[str, Any]:
+def _last_run(job_id: int, run: RunRow | None) -> LastRun:
     started_at = run.started_at if run is not None else None
     return {
         "id": job_id,
@@ -298,13 +448,29 @@ def _last_run(job_id: int, run: RunRow | None) -> dict[str, Any]:
     }
 
 
-def _state(row: JobRow, last: RunRow | None, recent: Any) -> dict[str, Any]:
+def _chart(summary: Summary) -> Chart:
+    buckets: list[dict[str, str | int]] = [
+        {
+            "start_iso": iso(bucket.start),
+            "end_iso": iso(bucket.end),
+            **{name: bucket.counts.get(name, 0) for name in OUTCOMES if name != "running"},
+        }
+        for bucket in summary.buckets
+    ]
+    return {
+        "buckets": buckets,
+        "min_time_iso": iso(summary.buckets[0].start) if buckets else "",
+        "max_time_iso": iso(summary.buckets[-1].end) if buckets else "",
+    }
+
+
+def _job_state(row: JobRow, last: RunRow | None, recent: Sequence[str]) -> JobState:
     trigger = row.job.trigger
     return {
         "id": row.id,
         "name": row.job.name,
         "is_active": row.job.is_active,
-        "job_type": trigger.__struct_config__.tag,
+        "job_type": str(trigger.__struct_config__.tag),
         "service": row.job.service,
         "next_fire_utc": iso(row.next_at) if row.next_at is not None else None,
         "is_running": row.in_flight > 0,

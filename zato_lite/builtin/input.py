@@ -402,20 +402,24 @@ LocalMoment = Annotated[
 Note = Annotated[str, Meta(max_length=1_000)]
 
 
-def read_local(name: str, value: Any, timezone: str | None) -> Instant:
-    """Return the instant of a ``LocalMoment``.
+def read_local(timezone: str | None, **fields: Any) -> list[Instant]:
+    """Return the instants of ``LocalMoment`` fields, in the order given.
 
     Raises:
-        BadInputError: the value is not a date.
+        BadInputError: lists every field that is not a date.
     """
-    try:
-        return parse_instant(value, timezone)
-    except BadInputError as error:
-        raise BadInputError.of(
-            error.errors or [FieldError(name, None, f"{name}: {error}")]
-        ) from None
-    except (ValueError, TypeError, OverflowError) as error:
-        raise BadInputError.of([wrong(name, value, str(error))]) from None
+    errors: list[FieldError] = []
+    found = []
+    for name, value in fields.items():
+        try:
+            found.append(parse_instant(value, timezone))
+        except BadInputError as error:
+            errors += error.errors or (FieldError(name, None, f"{name}: {error}"),)
+        except (ValueError, TypeError, OverflowError) as error:
+            errors.append(wrong(name, value, str(error)))
+    if errors:
+        raise BadInputError.of(errors)
+    return found
 
 
 class JobRef(Input):

@@ -1,12 +1,12 @@
-"""Telling people that a job failed: webhooks and e-mail, as services to be called back.
+"""Notification services: webhooks and e-mail, to be named as callbacks of jobs.
 
-``on_error_service: zato.notify.webhook`` on a job is all it takes; where to is in ``[notify]`` of
-the settings. What they are told is what a callback is told.
+``on_error_service: zato.notify.webhook`` on a job is enough; the receivers are in ``[notify]`` of
+the settings. A notification has the fields of a callback.
 """
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypedDict
 
 from zato_lite.config import Notify
 from zato_lite.errors import BadInputError, UnavailableError
@@ -15,26 +15,32 @@ from zato_lite.service.needs import needs
 from zato_lite.wire import decode, encode
 
 
-class Webhook(Service):
-    """Send what it is told to every URL of ``[notify] webhooks``, as a JSON object by POST."""
+class Sent(TypedDict):
+    """The number of receivers."""
+
+    sent: int
+
+
+class Webhook(Service[Any, Sent]):
+    """Post the callback's fields to every URL of ``[notify] webhooks``, as a JSON object."""
 
     name = "zato.notify.webhook"
+    role = "admin"
     settings = needs(Notify)
 
     async def handle(self) -> None:
         if not self.settings.webhooks:
-            raise BadInputError("[notify] webhooks: there are none")
+            raise BadInputError("[notify] webhooks: the list is empty; add the URL of a receiver")
         # Slow to import, and rarely used.
-        from zato_lite.builtin._delivery import delivered, post  # noqa: PLC0415
+        from zato_lite.builtin._delivery import deliver, post  # noqa: PLC0415
 
-        body = encode(told_of(self.request.payload))
-        posts = [
-            delivered(post, url, body, self.settings.timeout) for url in self.settings.webhooks
-        ]
+        body = encode(fields_of(self.request.payload))
+        urls, timeout = self.settings.webhooks, self.settings.timeout
+        posts = [deliver(post, url, body, timeout) for url in urls]
         answers = await asyncio.gather(*posts, return_exceptions=True)
         failed = [
             f"{url}: {answer}"
-            for url, answer in zip(self.settings.webhooks, answers, strict=True)
+            for url, answer in zip(urls, answers, strict=True)
             if isinstance(answer, BaseException)
         ]
         if failed:
@@ -42,29 +48,30 @@ class Webhook(Service):
         self.response.payload = {"sent": len(answers)}
 
 
-class Email(Service):
-    """Send what it is told to ``[notify] mail_to``, by the mail server of ``smtp_host``."""
+class Email(Service[Any, Sent]):
+    """Send the callback's fields to ``[notify] mail_to``, by the mail server ``smtp_host``."""
 
     name = "zato.notify.email"
+    role = "admin"
     settings = needs(Notify)
 
     async def handle(self) -> None:
         settings = self.settings
         if not (settings.smtp_host and settings.mail_from and settings.mail_to):
             raise BadInputError("[notify] smtp_host, mail_from and mail_to are needed")
-        from zato_lite.builtin._delivery import delivered, message_of, send  # noqa: PLC0415
+        from zato_lite.builtin._delivery import build_mail, deliver, send  # noqa: PLC0415
 
-        told = told_of(self.request.payload)
-        message = message_of(subject_of(told), told, settings)
+        fields = fields_of(self.request.payload)
+        message = build_mail(subject_of(fields), fields, settings)
         try:
-            await delivered(send, message, settings)
-        except OSError as error:  # smtplib's own errors are among them
+            await deliver(send, message, settings)
+        except OSError as error:  # smtplib's own errors are of this type
             raise UnavailableError(f"{settings.smtp_host}: {error}") from error
         self.response.payload = {"sent": len(settings.mail_to)}
 
 
-def told_of(payload: Any) -> dict[str, Any]:
-    """What a callback is told, whichever way it came: an object or its JSON text."""
+def fields_of(payload: Any) -> dict[str, Any]:
+    """Return the callback's fields, from an object or from its JSON text."""
     if isinstance(payload, str | bytes):
         try:
             payload = decode(payload)
@@ -73,9 +80,9 @@ def told_of(payload: Any) -> dict[str, Any]:
     return dict(payload) if isinstance(payload, Mapping) else {"message": payload}
 
 
-def subject_of(told: Mapping[str, Any]) -> str:
-    """What a person reads first."""
-    if "job_name" not in told:
-        return f"zato-lite: {told.get('message', 'notification')}".splitlines()[0][:200]
-    name = str(told["job_name"]).replace("\r", " ").replace("\n", " ")
-    return f"zato-lite: {name}: {told.get('outcome', 'unknown')}"[:200]
+def subject_of(fields: Mapping[str, Any]) -> str:
+    """Return the subject of a mail: the job and its outcome."""
+    if "job_name" not in fields:
+        return f"zato-lite: {fields.get('message', 'notification')}".splitlines()[0][:200]
+    name = str(fields["job_name"]).replace("\r", " ").replace("\n", " ")
+    return f"zato-lite: {name}: {fields.get('outcome', 'unknown')}"[:200]

@@ -1,24 +1,35 @@
-"""``zato.ping``: is anybody there?"""
+"""``zato.ping`` and its other names: services that show that the server answers."""
+
+from typing import Any, TypedDict
 
 from zato_lite.service.base import Service
 
 
-class Ping(Service):
-    """Answers, and does nothing else."""
+class Pong(TypedDict):
+    """The answer to a ping."""
+
+    pong: str
+
+
+class Ping(Service[Any, Pong]):
+    """Return a constant."""
 
     name = "zato.ping"
+    role = "viewer"
 
     async def handle(self) -> None:
         self.response.payload = {"pong": "zato"}
 
 
 class Ping2(Ping):
-    """The same as `zato.ping`."""
+    """Return a constant, as `zato.ping` does."""
 
     name = "zato.ping2"
+    role = "admin"
 
 
 class PublicPing(Ping):
-    """The same as `zato.ping`."""
+    """Return a constant, as `zato.ping` does."""
 
     name = "pub.zato.ping"
+    role = "operator"

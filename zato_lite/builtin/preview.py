@@ -5,8 +5,6 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
-import msgspec
-
 from zato_lite.builtin.definition import edited, fields, read
 from zato_lite.builtin.fields import Reader, iso, moment, name, whole
 from zato_lite.builtin.history import ledger_item, run_item
@@ -236,8 +234,7 @@ def upcoming_item(each: Upcoming, timezone: str | None) -> dict[str, Any]:
 
 async def calendars_of(jobs: JobCommands) -> dict[str, Calendar]:
     """All calendars by name."""
-    kept = await jobs.calendars()
-    return {key: msgspec.json.decode(value, type=Calendar) for key, value in kept.items()}
+    return dict(await jobs.calendars())
 
 
 def _run_words(run: RunRow) -> str:

@@ -1,4 +1,4 @@
-"""``zato.service.*``: which services there are, and invoking them by name."""
+"""Services that list, describe, switch, upload and invoke the deployed services."""
 
 import base64
 from pathlib import PurePath
@@ -16,7 +16,7 @@ from zato_lite.service.schema import schema_of
 
 
 class ListRequest(msgspec.Struct):
-    """Which services: names that have all words of ``query``, built in or not."""
+    """Filter: names that contain all words of ``query``, built-in services or not."""
 
     cluster_id: Any = 1
     query: str = ""
@@ -42,14 +42,14 @@ class ServiceItem(msgspec.Struct):
 
 
 class ServiceDetail(ServiceItem):
-    """A deployed service, and what it takes and gives."""
+    """A deployed service with the JSON Schemas of its input and output."""
 
     description: str = ""
     input_schema: dict[str, Any] = {}
     output_schema: dict[str, Any] = {}
 
 
-class Named(msgspec.Struct):
+class ServiceRef(msgspec.Struct):
     """A service, by its name or its id."""
 
     name: str = ""
@@ -58,26 +58,28 @@ class Named(msgspec.Struct):
 
 
 class GetList(Service[ListRequest, list[ServiceItem]]):
-    """The deployed services, by name."""
+    """Return the deployed services, by name."""
 
     name = "zato.service.get-list"
+    role = "viewer"
     registry = needs(Registry)
 
     async def handle(self) -> None:
-        asked = self.request.input
-        words = (asked.query or asked.name_filter).lower().split()
+        query = self.request.input
+        words = (query.query or query.name_filter).lower().split()
         self.response.payload = [
             item_of(entry)
             for entry in self.registry
-            if asked.is_internal in (None, entry.is_internal)
+            if query.is_internal in (None, entry.is_internal)
             and all(word in entry.name.lower() for word in words)
         ]
 
 
-class GetByName(Service[Named, ServiceDetail]):
-    """One service, with the JSON Schema of what it takes and gives."""
+class GetByName(Service[ServiceRef, ServiceDetail]):
+    """Return a service with the JSON Schemas of its input and output."""
 
     name = "zato.service.get-by-name"
+    role = "viewer"
     registry = needs(Registry)
 
     async def handle(self) -> None:
@@ -91,31 +93,33 @@ class GetByName(Service[Named, ServiceDetail]):
 
 
 class Deployed(msgspec.Struct):
-    """Whether a service is deployed."""
+    """True if the service is deployed."""
 
     is_deployed: bool
 
 
-class IsDeployed(Service[Named, Deployed]):
-    """Whether a service of this name is deployed."""
+class IsDeployed(Service[ServiceRef, Deployed]):
+    """Return True if a service of this name is deployed."""
 
     name = "zato.service.is-deployed"
+    role = "viewer"
     registry = needs(Registry)
 
     async def handle(self) -> None:
         self.response.payload = Deployed(self.request.input.name in self.registry)
 
 
-class EditRequest(Named):
-    """Whether a service accepts invocations."""
+class EditRequest(ServiceRef):
+    """A service, and True if it is to accept invocations."""
 
     is_active: bool = True
 
 
 class Edit(Service[EditRequest, ServiceItem]):
-    """Makes a service active or inactive, until the server's next start."""
+    """Make a service active or inactive, until the server's next start."""
 
     name = "zato.service.edit"
+    role = "admin"
     registry = needs(Registry)
 
     async def handle(self) -> None:
@@ -125,11 +129,11 @@ class Edit(Service[EditRequest, ServiceItem]):
 
 
 Timeout = Annotated[float, msgspec.Meta(ge=0, le=31_622_400)]
-"""Seconds, up to a year; 0 for no limit, as in Zato."""
+"""Seconds, up to a year; 0 means no limit, as in Zato."""
 
 
-class InvokeRequest(Named):
-    """What to invoke, with what, and for how many seconds at most."""
+class InvokeRequest(ServiceRef):
+    """A service to invoke, its payload, and a timeout in seconds."""
 
     payload: Any = None
     timeout: Timeout | None = None
@@ -137,28 +141,31 @@ class InvokeRequest(Named):
 
 
 class Invoke(Service[InvokeRequest]):
-    """Invokes a service; with ``is_async`` it is kept and run soon, and its run's id is told."""
+    """Invoke a service; with ``is_async`` only enqueue it, and return the id of its run."""
 
     name = "zato.service.invoke"
+    role = "operator"
     registry = needs(Registry)
 
     async def handle(self) -> None:
-        asked = self.request.input
-        name = find(self.registry, asked).name
+        query = self.request.input
+        name = find(self.registry, query).name
         if name == self.name:
-            raise BadInputError(f"`{name}` does not invoke itself")
+            raise BadInputError(f"`{name}` cannot invoke itself")
         if not may_invoke(self.caller, name):
-            raise ForbiddenError(f"{self.caller.name} may not invoke `{name}`")
-        if asked.is_async:
-            run = await self.invoke_async(name, asked.payload, timeout=asked.timeout or None)
+            raise ForbiddenError(
+                f"user {self.caller.name!r} is not allowed to invoke service {name!r}"
+            )
+        if query.is_async:
+            run = await self.invoke_async(name, query.payload, timeout=query.timeout or None)
             self.response.payload = {"run_id": run}
         else:
-            timeout = asked.timeout or None
-            self.response.payload = await self.invoke(name, asked.payload, timeout=timeout)
+            timeout = query.timeout or None
+            self.response.payload = await self.invoke(name, query.payload, timeout=timeout)
 
 
 class FileItem(msgspec.Struct):
-    """A file of services; with an error, what is served is an earlier version, if anything."""
+    """A file of services; with an error, its earlier version, if any, stays deployed."""
 
     source: str
     services: tuple[str, ...]
@@ -168,9 +175,10 @@ class FileItem(msgspec.Struct):
 
 
 class GetDeploymentInfoList(Service[Any, list[FileItem]]):
-    """The files of services, and what is wrong with those that could not be deployed."""
+    """Return the files of services, with the errors of those that could not be deployed."""
 
     name = "zato.service.get-deployment-info-list"
+    role = "viewer"
     deployer = needs(Deployer)
 
     async def handle(self) -> None:
@@ -187,7 +195,7 @@ class GetDeploymentInfoList(Service[Any, list[FileItem]]):
 
 
 class UploadRequest(msgspec.Struct):
-    """A Python file: its name, and its bytes in base64."""
+    """A Python file: its name, and its content in base64."""
 
     payload_name: str
     payload: str
@@ -195,32 +203,33 @@ class UploadRequest(msgspec.Struct):
 
 
 class HotDeploy(Service[UploadRequest]):
-    """Puts a file into the folder of services and deploys it, if the server accepts uploads."""
+    """Save a file in the folder of services and deploy it, if the server accepts uploads."""
 
     name = "zato.hot-deploy.create"
+    role = "admin"
     deployer = needs(Deployer)
 
     async def handle(self) -> None:
-        asked = self.request.input
-        if PurePath(asked.payload_name).name != asked.payload_name:
-            raise BadInputError(f"not the name of a file: {asked.payload_name!r}")
+        query = self.request.input
+        if PurePath(query.payload_name).name != query.payload_name:
+            raise BadInputError(f"payload_name is not a file name: {query.payload_name!r}")
         try:
-            data = base64.b64decode(asked.payload, validate=True)
+            data = base64.b64decode(query.payload, validate=True)
         except ValueError as error:
             raise BadInputError(f"payload is not base64: {error}") from error
-        status = await self.deployer.upload(asked.payload_name, data)
+        status = await self.deployer.upload(query.payload_name, data)
         self.response.payload = {"is_deployed": status.failure is None}
 
 
-def find(registry: Registry, named: Named) -> Entry:
-    """The service that is meant."""
-    if named.name:
-        return registry.get(named.name)
-    return registry.by_id(named.id)
+def find(registry: Registry, wanted: ServiceRef) -> Entry:
+    """Return the entry of the service, by its name or its id."""
+    if wanted.name:
+        return registry.get(wanted.name)
+    return registry.by_id(wanted.id)
 
 
 def item_of(entry: Entry) -> ServiceItem:
-    """What is said of a service in a list."""
+    """Return a service as a list shows it."""
     return ServiceItem(
         id=entry.id,
         name=entry.name,
@@ -238,5 +247,5 @@ def item_of(entry: Entry) -> ServiceItem:
 
 
 def description_of(entry: Entry) -> str:
-    """The first sentence of a service's docstring."""
+    """Return the first paragraph of a service's docstring."""
     return (entry.cls.__dict__.get("__doc__") or "").strip().split("\n\n")[0]

@@ -1,56 +1,79 @@
-"""``zato.store.*``: the store checked and copied while all goes on; for admins."""
+"""Services that check and copy the store while the server runs."""
 
-from typing import Any
+from typing import Annotated, TypedDict
+
+from msgspec import Meta
 
 from zato_lite.builtin.audited import AuditedService
-from zato_lite.builtin.fields import Reader, flag, text, whole
+from zato_lite.builtin.input import Input
 from zato_lite.clock import Clock
 from zato_lite.service.base import Service
 from zato_lite.service.needs import needs
 from zato_lite.store.backup import Backups
 
-_KEEP_MOST = 10_000
-_NAME_MOST = 100
+
+class CheckInput(Input, forbid_unknown_fields=True):
+    """True for ``is_full`` compares indexes with their tables, too."""
+
+    is_full: bool = False
 
 
-class Check(Service[Any, Any]):
-    """Whether the store's file is sound; ``is_full`` also compares indexes with their tables."""
+class CheckResult(TypedDict):
+    """Problems of the store's file."""
+
+    is_ok: bool
+    problems: list[str]
+    is_full: bool
+    duration_ms: float
+
+
+class BackupInput(Input, forbid_unknown_fields=True):
+    """The name of the copy, and the number of copies named by the time to retain."""
+
+    name: Annotated[str, Meta(max_length=100)] = ""
+    keep: Annotated[int, Meta(ge=1, le=10_000)] | None = None
+
+
+class BackupItem(TypedDict):
+    """A copy of the store; its size is in bytes."""
+
+    name: str
+    path: str
+    size: int
+
+
+class Check(Service[CheckInput, CheckResult]):
+    """Check the store's file; ``is_full`` also compares indexes with their tables."""
 
     name = "zato.store.check"
+    role = "admin"
     backups = needs(Backups)
     clock = needs(Clock)
 
     async def handle(self) -> None:
-        reader = Reader(self.request.payload)
-        is_full = reader("is_full", flag, False)
-        reader.only(("is_full", "cluster_id"))
-        reader.check()
-        began = self.clock.monotonic()
+        is_full = self.request.input.is_full
+        started = self.clock.monotonic()
         problems = await self.backups.check(is_full=is_full)
         self.response.payload = {
             "is_ok": not problems,
             "problems": list(problems),
             "is_full": is_full,
-            "duration_ms": round((self.clock.monotonic() - began) * 1000, 1),
+            "duration_ms": round((self.clock.monotonic() - started) * 1000, 1),
         }
 
 
-class Backup(AuditedService):
-    """Copies the store to a new file in the folder for backups, and nowhere else.
+class Backup(AuditedService[BackupInput, BackupItem]):
+    """Copy the store to a new file in the folder for backups.
 
-    Without a ``name`` it is named by the time. Of such copies the newest ``keep`` stay, if it is
-    given: a job may well call this every night.
+    Without a ``name`` the copy is named by the time; if ``keep`` is sent, only that many of such
+    copies are retained, so that a job can make a backup every night.
     """
 
     name = "zato.store.backup"
+    role = "admin"
     backups = needs(Backups)
 
-    async def change(self, params: Any) -> str:
-        reader = Reader(self.request.payload)
-        asked = reader("name", text(_NAME_MOST), "")
-        keep = reader("keep", whole(1, _KEEP_MOST), None)
-        reader.only(("name", "keep", "cluster_id"))
-        reader.check()
-        made = await self.backups.make(asked or "", keep)
+    async def change(self, params: BackupInput) -> str:
+        made = await self.backups.make(params.name, params.keep)
         self.response.payload = {"name": made.name, "path": str(made.path), "size": made.size}
         return made.name

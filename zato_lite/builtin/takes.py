@@ -8,7 +8,7 @@ from typing import Any
 
 from zato_lite.builtin import definition
 from zato_lite.builtin.fields import flag, moment, name, schema_of, text, whole
-from zato_lite.builtin.history import ALL_OUTCOMES
+from zato_lite.builtin.history import OUTCOMES
 from zato_lite.service.access import ROLES
 
 _JOB = "zato.scheduler.job"
@@ -81,7 +81,7 @@ TAKES: dict[str, dict[str, Any]] = {
     f"{_JOB}.get-history": _object(
         "id", id=_ID, page=_PAGE, page_size=_size(1_000), since_iso=_MOMENT, running_runs=_IDS,
         since_timestamp={"type": "number"},
-        outcomes={"type": "array", "items": {"enum": [*ALL_OUTCOMES]}},
+        outcomes={"type": "array", "items": {"enum": [*OUTCOMES]}},
     ),
     f"{_JOB}.get-ledger": _object(id=_ID, page=_PAGE, page_size=_size(1_000), since_iso=_MOMENT),
     f"{_JOB}.get-run-detail": _OF_RUN,

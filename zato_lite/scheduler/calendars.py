@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping
 
-import msgspec
-
 from zato_lite.scheduler.scheduler import Scheduler
 from zato_lite.store import jobs
 from zato_lite.store.ports import Database
@@ -16,11 +14,9 @@ class Calendars:
     def __init__(self, database: Database, scheduler: Scheduler) -> None:
         self._database, self._scheduler = database, scheduler
 
-    async def save_calendar(self, name: str, calendar: bytes) -> None:
-        """Save a calendar, given as JSON; replace the one with the same name."""
-        decoded = msgspec.json.decode(calendar, type=Calendar)
-        named = msgspec.structs.replace(decoded, name=name)
-        await self._database.write(lambda c: jobs.save_calendar(c, named))
+    async def save_calendar(self, calendar: Calendar) -> None:
+        """Save a calendar; replace the one with the same name."""
+        await self._database.write(lambda c: jobs.save_calendar(c, calendar))
         self._scheduler.reschedule_claim()
 
     async def delete_calendar(self, name: str) -> None:
@@ -32,7 +28,6 @@ class Calendars:
         """
         await self._database.write(lambda c: jobs.delete_calendar(c, name))
 
-    async def calendars(self) -> Mapping[str, bytes]:
-        """Return all calendars as JSON, by name."""
-        found = await self._database.read(jobs.get_calendars)
-        return {name: msgspec.json.encode(calendar) for name, calendar in found.items()}
+    async def calendars(self) -> Mapping[str, Calendar]:
+        """Return all calendars, by name."""
+        return await self._database.read(jobs.get_calendars)

@@ -1,0 +1,75 @@
+"""Outputs that several built-in services share, and the form of times in all outputs.
+
+They are typed dictionaries: callers within the process receive plain dictionaries. Keys that may
+be missing are ``NotRequired``; keys that may be null allow None.
+"""
+
+from typing import Any, TypedDict
+
+from zato_lite.clock import to_datetime
+from zato_lite.store.rows import RunRow
+from zato_lite.timetable.job import Instant
+
+
+class Empty(TypedDict):
+    """An empty object."""
+
+
+class Named(TypedDict):
+    """The name of what was created or changed."""
+
+    name: str
+
+
+JobItem = dict[str, Any]
+"""A job: its definition, its last run and its next slot."""
+
+
+class RunItem(TypedDict):
+    """A run; null for a time or an error that does not exist."""
+
+    job_id: int
+    job_name: str
+    planned_fire_time_iso: str
+    actual_fire_time_iso: str | None
+    delay_ms: float | None
+    outcome: str
+    current_run: int
+    duration_ms: float | None
+    error: str | None
+    outcome_ctx: None
+    run_id: int
+    kind: str
+    state: str
+    attempt: int
+    token: int
+    crashes: int
+
+
+class LedgerItem(TypedDict):
+    """Adjacent slots without a run, with one outcome and one reason."""
+
+    job_id: int
+    job_name: str
+    outcome: str
+    reason: str
+    first_iso: str
+    last_iso: str
+    count: int
+
+
+def iso(instant: Instant) -> str:
+    """Return the instant as ISO 8601 in UTC, with the offset."""
+    return to_datetime(instant).isoformat()
+
+
+def naive_iso(instant: Instant) -> str:
+    """Return the instant as ISO 8601 in UTC without an offset, as Zato writes it."""
+    return to_datetime(instant).replace(tzinfo=None).isoformat()
+
+
+def duration_ms(run: RunRow | None) -> float | None:
+    """Return the duration of a run; None if it has not ended or there is none."""
+    if run is None or run.duration_us is None:
+        return None
+    return run.duration_us / 1000
