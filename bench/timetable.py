@@ -15,10 +15,11 @@ from cronsim import CronSim
 
 from zato_lite.errors import BadInputError
 from zato_lite.timetable import trigger as triggers
-from zato_lite.timetable.cron import read
+from zato_lite.timetable.cron import parse
 from zato_lite.timetable.job import SECOND, Cron, Interval, Job, OneTime
+from zato_lite.timetable.job_plan import JobState
 from zato_lite.timetable.outcome import next_step
-from zato_lite.timetable.plan import JobState, plan
+from zato_lite.timetable.plan import plan
 from zato_lite.timetable.trigger import check, next_after
 from zato_lite.timetable.zone import parse_moment, to_datetime
 
@@ -71,7 +72,7 @@ def next_slots(zone: str | None) -> None:
             walls: list[Any] = walls,
             peers: dict[str, list[Any]] = peers,
         ) -> None:
-            triggers.forget()
+            triggers.clear_cache()
             peers["cronsim"] = [CronSim(expression, wall) for wall in walls]
             peers["croniter"] = [croniter(expression, wall) for wall in walls]
 
@@ -110,7 +111,10 @@ def planning() -> None:
     hourly = Cron(start=0, expression="0 * * * *", timezone="Europe/Warsaw")
     shared = [Job(name=f"{n}", service="s", trigger=hourly) for n in range(10_000)]
     cron = [JobState(n, job, NOW - 1) for n, job in enumerate(shared)]
-    busy = [JobState(state.id, state.job, state.cursor, in_flight=1, run=3) for state in interval]
+    busy = [
+        JobState(state.id, state.job, state.cursor, in_flight=1, run_number=3)
+        for state in interval
+    ]
     late = NOW + 86_400 * SECOND
     cases = {
         "interval, one slot due": (interval, NOW + SECOND),
@@ -143,7 +147,7 @@ def refusing() -> None:
     print("\nrefusal of what never comes, ms, first time")
     for expression in ("0 0 31 2 *", "0 0 30 2 fri#5", "0 0 0 31 4 ? 2027-2099"):
         cron = Cron(start=NOW, expression=expression, timezone="Europe/Warsaw", day_and=True)
-        read.cache_clear()
+        parse.cache_clear()
         begin = time.thread_time()
         try:
             check(cron, NOW)

@@ -16,7 +16,6 @@ PENDING = {
     "zato_lite/service",
     "zato_lite/store",
     "zato_lite/testing",
-    "zato_lite/timetable",
     "zato_lite/zato",
     "zato_lite/*.py",
     "tests/builtin",
@@ -27,7 +26,6 @@ PENDING = {
     "tests/scheduler",
     "tests/service",
     "tests/store",
-    "tests/timetable",
     "tests/zato",
     "tests/*.py",
 }

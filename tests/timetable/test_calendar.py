@@ -47,7 +47,7 @@ def test_a_calendar_says_why_a_day_is_excluded(day: date, reason: str | None) ->
 @pytest.mark.parametrize(
     ("year", "easter"), [(1961, "04-02"), (2000, "04-23"), (2026, "04-05"), (2038, "04-25")]
 )
-def test_easter_is_known(year: int, easter: str) -> None:
+def test_easter_falls_on_the_known_dates(year: int, easter: str) -> None:
     day = date.fromisoformat(f"{year}-{easter}")
 
     assert why(Calendar(name="e", yearly=("easter",)), day) == "easter"

@@ -106,7 +106,7 @@ def test_an_hourly_job_keeps_real_time(day: str, hours: int) -> None:
         ("America/Sao_Paulo", "2018-02-17", "30 23 * * *", {"fold": "last"}, ["23:30-0300"]),
     ],
 )
-def test_elsewhere(
+def test_clock_changes_in_other_zones(
     zone: str, day: str, expression: str, policies: dict[str, Any], slots: list[str]
 ) -> None:
     assert local(expression, zone, day, **policies) == slots
@@ -120,7 +120,7 @@ def test_elsewhere(
         ("shift", ["29 09:00", "31 09:00"]),
     ],
 )
-def test_the_day_that_samoa_left_out(gap: Any, slots: list[str]) -> None:
+def test_the_day_that_samoa_skipped(gap: Any, slots: list[str]) -> None:
     zone = "Pacific/Apia"
     trigger = Cron(start=0, expression="0 9 * * *", timezone=zone, gap=gap)
     begin = parse_moment("2011-12-29", zone)
@@ -132,7 +132,7 @@ def test_the_day_that_samoa_left_out(gap: Any, slots: list[str]) -> None:
     assert count_between(trigger, begin, until) == len(found)
 
 
-def test_an_interval_knows_of_no_clock_change() -> None:
+def test_an_interval_ignores_clock_changes() -> None:
     start = parse_moment("2027-03-27 02:30", "Europe/Warsaw")
     trigger = Interval(start=start, days=1, timezone="Europe/Warsaw")
 
@@ -168,7 +168,7 @@ def test_an_interval_knows_of_no_clock_change() -> None:
         ),
     ],
 )
-def test_a_preview_says_what_a_clock_change_does(
+def test_a_remark_describes_the_effect_of_a_clock_change(
     policies: dict[str, Any], remarks: list[str]
 ) -> None:
     begin = parse_moment("2027-01-01")
@@ -179,7 +179,7 @@ def test_a_preview_says_what_a_clock_change_does(
     assert [words for _, words in found] == remarks
 
 
-def test_there_is_nothing_to_say_of_a_rhythm_or_without_a_zone() -> None:
+def test_a_cadence_and_a_trigger_without_a_zone_have_no_remarks() -> None:
     begin = parse_moment("2027-01-01")
     rhythm = Cron(start=0, expression="*/5 * * * *", timezone="Europe/Warsaw")
     without = Cron(start=0, expression="30 2 * * *")

@@ -44,7 +44,7 @@ NOON = parse_moment("2026-11-23T12:00:00Z")
         ("0 0 0 1 1 ? 2099", "on day 1 of the month in January in 2099 at 00:00"),
     ],
 )
-def test_a_cron_schedule_is_said_in_words(expression: str, words: str | None) -> None:
+def test_a_cron_schedule_is_described(expression: str, words: str | None) -> None:
     said = describe(Cron(start=NOON, expression=expression, timezone="Europe/Warsaw"))
 
     if words is not None:
@@ -52,7 +52,7 @@ def test_a_cron_schedule_is_said_in_words(expression: str, words: str | None) ->
     assert "  " not in said
 
 
-def test_other_schedules_are_said_in_words() -> None:
+def test_other_schedules_are_described() -> None:
     assert describe(Interval(start=NOON, seconds=90)) == "every 1 minute 30 seconds"
     assert describe(Interval(start=NOON, hours=1)) == "every hour"
     assert describe(Cron(start=NOON, expression="@every 90s")) == "every 1 minute 30 seconds"
@@ -65,5 +65,5 @@ def test_other_schedules_are_said_in_words() -> None:
     ("milliseconds", "text"),
     [(0, "< 1ms"), (0.4, "< 1ms"), (1, "1ms"), (999, "999ms"), (1_000, "1.0s"), (61_250, "61.2s")],
 )
-def test_durations_have_the_form_of_zato(milliseconds: float, text: str) -> None:
+def test_durations_have_zatos_format(milliseconds: float, text: str) -> None:
     assert duration(milliseconds) == text

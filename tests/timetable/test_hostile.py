@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zato_lite.errors import BadInputError
-from zato_lite.timetable.cron import every, read
+from zato_lite.timetable.cron import every, parse
 from zato_lite.timetable.describe import describe
 from zato_lite.timetable.job import SECOND, Cron, Interval, Job, OneTime
 from zato_lite.timetable.trigger import check, next_after, previous_before
@@ -31,7 +31,7 @@ def refused(question: Callable[[], object]) -> BadInputError | None:
 
 @QUICK
 @given(expression=st.lists(FIELDS, min_size=1, max_size=7).map(" ".join))
-def test_any_expression_is_understood_or_refused(expression: str) -> None:
+def test_any_expression_is_parsed_or_refused(expression: str) -> None:
     trigger = Cron(start=NOON, expression=expression, timezone="Europe/Warsaw")
 
     refusal = refused(lambda: check(trigger, NOON))
@@ -47,15 +47,15 @@ def test_any_expression_is_understood_or_refused(expression: str) -> None:
 
 @QUICK
 @given(text=st.text(max_size=30))
-def test_any_text_is_a_moment_or_refused(text: str) -> None:
+def test_any_text_is_parsed_as_a_moment_or_refused(text: str) -> None:
     refusal = refused(lambda: parse_moment(text, "Europe/Warsaw"))
 
-    assert refusal is None or "is no moment" in str(refusal)
+    assert refusal is None or "is not a valid date and time" in str(refusal)
 
 
 @settings(max_examples=50)
 @given(name=st.text(max_size=30) | st.text("./aE", max_size=20))
-def test_any_name_is_a_zone_or_refused(name: str) -> None:
+def test_any_zone_name_is_accepted_or_refused(name: str) -> None:
     refusal = refused(lambda: check_zone(name))
 
     assert refusal is None or [each.field for each in refusal.errors] == ["timezone"]
@@ -74,7 +74,7 @@ def test_any_name_is_a_zone_or_refused(name: str) -> None:
     ],
     ids=["late", "early", "late end", "period", "@every", "long", "long zone"],
 )
-def test_what_is_too_far_or_too_long_is_refused_briefly(trigger: Any, field: str) -> None:
+def test_out_of_range_dates_and_long_texts_are_refused_briefly(trigger: Any, field: str) -> None:
     with pytest.raises(BadInputError) as caught:
         check(trigger, NOON)
 
@@ -82,7 +82,7 @@ def test_what_is_too_far_or_too_long_is_refused_briefly(trigger: Any, field: str
     assert len(str(caught.value)) < 300
 
 
-def test_slots_end_before_dates_do() -> None:
+def test_slots_end_before_the_last_datetime() -> None:
     job = Job(name="j", service="s", trigger=Interval(start=NOON, weeks=5_000))
 
     coming = upcoming(job, NOON, 1_000)
@@ -90,15 +90,15 @@ def test_slots_end_before_dates_do() -> None:
     assert 70 < len(coming) < 80
 
 
-def test_an_expression_forgets_what_it_was_asked_long_ago() -> None:
-    expression = read("0 0 29 2 *")
+def test_the_month_cache_of_an_expression_is_bounded() -> None:
+    expression = parse("0 0 29 2 *")
 
     for year in range(200):
         assert expression.next(year * 366 * 86_400) is not None
 
-    assert len(expression._memo) <= 1_200
+    assert len(expression._cached_days) <= 1_200
 
 
-def test_what_does_not_begin_with_every_is_no_period() -> None:
+def test_only_an_every_macro_has_a_period() -> None:
     assert every("* * * * *") is None
     assert every("@every 1h 30m") == 5_400 * SECOND

@@ -8,9 +8,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
+from zato_lite.timetable.due import end_pause, first_due
 from zato_lite.timetable.job import SECOND, Interval, Job, OneTime
+from zato_lite.timetable.job_plan import JobPlan, JobState
 from zato_lite.timetable.outcome import next_step
-from zato_lite.timetable.plan import ON_TIME, JobPlan, JobState, first, plan, resumed
+from zato_lite.timetable.plan import plan
+from zato_lite.timetable.planner import ON_TIME
 from zato_lite.timetable.trigger import slots_between
 from zato_lite.timetable.zone import parse_moment
 
@@ -152,7 +155,7 @@ class Kept:
     def __init__(self, job: Job, now: int) -> None:
         self.fates: dict[int, str] = {}
         self.runs = Runs()
-        cursor, self.next_at = first(job, now)
+        cursor, self.next_at = first_due(job, now)
         self.state = JobState(7, job, cursor)
 
     def ask(self, now: int) -> None:
@@ -206,7 +209,7 @@ class Life(RuleBasedStateMachine):
         kept.ask(self.now)
         reference.advance(self.now)
         job = msgspec.structs.replace(kept.state.job, trigger=trigger)
-        cursor, kept.next_at = first(job, self.now)
+        cursor, kept.next_at = first_due(job, self.now)
         kept.state = JobState(7, job, cursor)
         kept.fates, reference.fates, reference.started = {}, {}, 0
         reference.define(job, self.now)
@@ -235,7 +238,7 @@ class Life(RuleBasedStateMachine):
     def resume(self, pair: tuple[Kept, Reference]) -> None:
         kept, reference = pair
         if not kept.state.job.is_active:
-            kept.write(resumed(kept.state, self.now, {}))
+            kept.write(end_pause(kept.state, self.now, {}))
             reference.resume(self.now)
 
     @rule(pair=consumes(jobs))
@@ -256,15 +259,15 @@ class Life(RuleBasedStateMachine):
         run, other = kept.runs.in_flight[0], reference.runs.in_flight[0]
         assert run.slot == other.slot
         job = kept.state.job
-        settled = next_step(job, outcome, run.attempt, run.crashes, kept.runs.failures, self.now)
-        kept.runs.failures = settled.failures
-        if settled.outcome is None:
-            assert settled.retry_at is not None
-            assert settled.retry_at > self.now
+        result = next_step(job, outcome, run.attempt, run.crashes, kept.runs.failures, self.now)
+        kept.runs.failures = result.failures
+        if result.outcome is None:
+            assert result.retry_at is not None
+            assert result.retry_at > self.now
             run.attempt += 1
         else:
             kept.runs.end(run)
-        if settled.pause_note:
+        if result.pause_note:
             kept.change(is_active=False)
 
         self._other_run_ends(reference, other, outcome)
@@ -289,8 +292,8 @@ class Life(RuleBasedStateMachine):
         for kept, reference in self.pairs:
             for run in list(kept.runs.in_flight):
                 run.crashes += 1
-                settled = next_step(kept.state.job, "lost", run.attempt, run.crashes, 0, self.now)
-                if settled.outcome is None:
+                result = next_step(kept.state.job, "lost", run.attempt, run.crashes, 0, self.now)
+                if result.outcome is None:
                     run.attempt += 1
                 else:
                     kept.runs.end(run)

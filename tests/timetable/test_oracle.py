@@ -50,7 +50,7 @@ def _differences(expression: str, chance: random.Random, *, day_and: bool) -> li
 
 
 @pytest.mark.parametrize("category", CATEGORIES)
-def test_every_expression_means_what_the_manual_says(category: str) -> None:
+def test_every_expression_agrees_with_the_oracle(category: str) -> None:
     chance = random.Random(f"{category} 2026")
     wrong = []
 

@@ -12,16 +12,16 @@ def a_job(**policies: Any) -> Job:
     return Job(name="j", service="s", trigger=OneTime(start=NOW), **policies)
 
 
-def test_a_run_that_worked_ends_a_row_of_failures() -> None:
+def test_a_success_resets_the_failures_in_a_row() -> None:
     assert next_step(a_job(), "ok", 1, 0, 4, NOW) == NextStep("ok")
 
 
 def test_success_calls_back_the_service_and_then_the_job() -> None:
     job = a_job(on_success_service="a", on_success_job="b", on_error_service="c")
 
-    settled = next_step(job, "ok", 1, 0, 0, NOW)
+    result = next_step(job, "ok", 1, 0, 0, NOW)
 
-    assert settled.callbacks == (Callback("service", "a"), Callback("job", "b"))
+    assert result.callbacks == (Callback("service", "a"), Callback("job", "b"))
 
 
 @pytest.mark.parametrize("outcome", ["error", "timeout"])
@@ -37,7 +37,7 @@ def test_a_failure_is_retried_and_the_last_one_calls_back(outcome: Any) -> None:
     assert failed.failures == 1
 
 
-def test_delays_grow_up_to_a_bound() -> None:
+def test_retry_delays_grow_up_to_the_maximum() -> None:
     job = a_job(max_retries=10**6, retry_delay_ms=1_000, retry_max_delay_ms=60_000)
 
     delays = [retry_delay(job, attempt) // SECOND for attempt in (1, 2, 3, 6, 7, 8, 100_000)]
@@ -45,7 +45,7 @@ def test_delays_grow_up_to_a_bound() -> None:
     assert delays == [1, 2, 4, 32, 60, 60, 60]
 
 
-def test_jitter_spreads_delays_and_is_the_same_each_time() -> None:
+def test_retry_jitter_varies_delays_reproducibly() -> None:
     job = a_job(retry_delay_ms=1_000, retry_jitter=0.5)
 
     delays = [retry_delay(job, 1, job_id=number) for number in range(200)]
@@ -55,29 +55,29 @@ def test_jitter_spreads_delays_and_is_the_same_each_time() -> None:
     assert all(SECOND // 2 <= delay <= SECOND * 3 // 2 for delay in delays)
 
 
-def test_a_cancelled_run_is_no_failure() -> None:
+def test_a_cancelled_run_does_not_count_as_a_failure() -> None:
     job = a_job(max_retries=5, on_error_service="c", pause_after_failures=1)
 
     assert next_step(job, "cancelled", 1, 0, 3, NOW) == NextStep("cancelled", failures=3)
 
 
-def test_a_run_whose_process_died_runs_again_at_once() -> None:
+def test_a_run_whose_process_died_runs_again_immediately() -> None:
     assert next_step(a_job(), "lost", 1, 1, 0, NOW) == NextStep(None, NOW)
 
 
-def test_a_run_that_keeps_killing_its_process_is_quarantined() -> None:
-    settled = next_step(a_job(on_error_service="c"), "lost", 3, 3, 0, NOW)
+def test_a_run_during_which_max_crashes_processes_died_is_quarantined() -> None:
+    result = next_step(a_job(on_error_service="c"), "lost", 3, 3, 0, NOW)
 
-    assert settled.outcome == "lost"
-    assert settled.is_quarantined
-    assert settled.callbacks == (Callback("service", "c"),)
+    assert result.outcome == "lost"
+    assert result.is_quarantined
+    assert result.callbacks == (Callback("service", "c"),)
 
 
 def test_a_run_may_be_closed_as_lost_at_its_first_crash() -> None:
-    settled = next_step(a_job(on_crash="fail", max_retries=5), "lost", 1, 1, 0, NOW)
+    result = next_step(a_job(on_crash="fail", max_retries=5), "lost", 1, 1, 0, NOW)
 
-    assert settled.outcome == "lost"
-    assert not settled.is_quarantined
+    assert result.outcome == "lost"
+    assert not result.is_quarantined
 
 
 def test_a_job_pauses_itself_after_failures_in_a_row() -> None:
@@ -85,5 +85,5 @@ def test_a_job_pauses_itself_after_failures_in_a_row() -> None:
 
     assert next_step(job, "error", 1, 0, 1, NOW).pause_note is None
     assert next_step(job, "error", 1, 0, 2, NOW).pause_note == (
-        "paused by itself after 3 failed runs in a row"
+        "paused automatically after 3 failed runs in a row"
     )

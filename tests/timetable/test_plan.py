@@ -4,22 +4,12 @@ from typing import Any
 import pytest
 
 from zato_lite.timetable.calendar import Calendar
+from zato_lite.timetable.due import end_pause, first_due, next_due
+from zato_lite.timetable.jitter import jitter
 from zato_lite.timetable.job import SECOND, Cron, Interval, Job, OneTime
-from zato_lite.timetable.plan import (
-    MOST_QUEUED,
-    ON_TIME,
-    STARTS_AT_ONCE,
-    Downtime,
-    Entry,
-    JobPlan,
-    JobState,
-    Start,
-    first,
-    jitter,
-    next_due,
-    plan,
-    resumed,
-)
+from zato_lite.timetable.job_plan import Downtime, Entry, JobPlan, JobState, Start
+from zato_lite.timetable.plan import plan
+from zato_lite.timetable.planner import MAX_QUEUED, MAX_STARTS, ON_TIME
 from zato_lite.timetable.zone import parse_moment
 
 NOON = parse_moment("2026-11-23T12:00:00Z")
@@ -32,18 +22,18 @@ def every_minute(**policies: Any) -> Job:
     return Job(name="m", service="s", trigger=Interval(start=NOON, minutes=1), **policies)
 
 
-def asked(job: Job, cursor: int, now: int, **state: Any) -> JobPlan:
+def plan_job(job: Job, cursor: int, now: int, **state: Any) -> JobPlan:
     return plan(JobState(7, job, cursor, **state), now, {})
 
 
-def test_a_due_slot_starts_and_the_next_is_asked_for() -> None:
-    planned = asked(every_minute(), NOON - 1, NOON)
+def test_a_due_slot_starts_and_the_next_plan_is_at_the_next_slot() -> None:
+    planned = plan_job(every_minute(), NOON - 1, NOON)
 
     assert planned == JobPlan((Start(NOON),), (), NOON, 1, NOON + MINUTE)
 
 
-def test_nothing_is_early() -> None:
-    planned = asked(every_minute(), NOON, NOON + MINUTE - 1)
+def test_no_slot_starts_early() -> None:
+    planned = plan_job(every_minute(), NOON, NOON + MINUTE - 1)
 
     assert planned == JobPlan((), (), NOON, 0, NOON + MINUTE)
 
@@ -51,7 +41,7 @@ def test_nothing_is_early() -> None:
 def test_a_one_time_job_runs_once_however_late() -> None:
     job = Job(name="o", service="s", trigger=OneTime(start=NOON))
 
-    planned = asked(job, NOON - 1, NOON + 300 * DAY)
+    planned = plan_job(job, NOON - 1, NOON + 300 * DAY)
 
     assert planned.starts == (Start(NOON),)
     assert planned.next_at is None
@@ -76,7 +66,7 @@ def test_after_a_downtime_the_newest_slot_runs_and_the_others_are_in_the_ledger(
     )
 
 
-def test_a_downtime_is_not_blamed_for_slots_of_another_time() -> None:
+def test_a_reason_names_a_downtime_only_for_slots_within_it() -> None:
     downtime = Downtime(NOON - HOUR, NOON)
 
     planned = plan(JobState(7, every_minute(), NOON), NOON + 10 * MINUTE, {}, downtime)
@@ -86,23 +76,23 @@ def test_a_downtime_is_not_blamed_for_slots_of_another_time() -> None:
     ]
 
 
-def test_skip_runs_nothing_that_is_late() -> None:
-    planned = asked(every_minute(on_missed="skip"), NOON, NOON + 3 * MINUTE + ON_TIME + 1)
+def test_skip_runs_no_late_slot() -> None:
+    planned = plan_job(every_minute(on_missed="skip"), NOON, NOON + 3 * MINUTE + ON_TIME + 1)
 
     assert not planned.starts
     assert [(e.outcome, e.count) for e in planned.entries] == [("missed", 3)]
     assert planned.next_at == NOON + 4 * MINUTE
 
 
-def test_skip_still_runs_what_is_on_time() -> None:
-    planned = asked(every_minute(on_missed="skip"), NOON, NOON + 3 * MINUTE + ON_TIME)
+def test_skip_runs_a_slot_that_is_on_time() -> None:
+    planned = plan_job(every_minute(on_missed="skip"), NOON, NOON + 3 * MINUTE + ON_TIME)
 
     assert planned.starts == (Start(NOON + 3 * MINUTE),)
     assert [(e.outcome, e.count) for e in planned.entries] == [("missed", 2)]
 
 
 def test_run_all_runs_each_one_behind_the_other() -> None:
-    planned = asked(every_minute(on_missed="run_all"), NOON, NOON + 3 * MINUTE + 2 * ON_TIME)
+    planned = plan_job(every_minute(on_missed="run_all"), NOON, NOON + 3 * MINUTE + 2 * ON_TIME)
 
     assert planned.starts == (
         Start(NOON + MINUTE),
@@ -117,7 +107,7 @@ def test_run_all_keeps_to_its_rate() -> None:
     job = every_minute(on_missed="run_all", catch_up_rate=2.0, on_overlap="allow")
     now = NOON + 3 * HOUR
 
-    planned = asked(job, NOON, now)
+    planned = plan_job(job, NOON, now)
 
     assert planned.starts == (Start(NOON + MINUTE),)
     assert planned.cursor == NOON + 2 * MINUTE - 1
@@ -127,16 +117,16 @@ def test_run_all_keeps_to_its_rate() -> None:
 def test_a_fast_rate_starts_several_at_a_time() -> None:
     job = every_minute(on_missed="run_all", catch_up_rate=50.0, on_overlap="allow")
 
-    planned = asked(job, NOON, NOON + 3 * HOUR)
+    planned = plan_job(job, NOON, NOON + 3 * HOUR)
 
     assert len(planned.starts) == 5
     assert planned.next_at == NOON + 3 * HOUR + SECOND // 10
 
 
-def test_run_all_leaves_out_what_is_older_than_the_window() -> None:
+def test_run_all_misses_slots_older_than_the_window() -> None:
     job = every_minute(on_missed="run_all", catch_up_window=120, on_overlap="allow")
 
-    planned = asked(job, NOON, NOON + 10 * MINUTE + 1)
+    planned = plan_job(job, NOON, NOON + 10 * MINUTE + 1)
 
     assert [start.slot for start in planned.starts] == [NOON + 9 * MINUTE, NOON + 10 * MINUTE]
     assert planned.entries == (
@@ -153,43 +143,43 @@ def test_run_all_leaves_out_what_is_older_than_the_window() -> None:
 def test_a_slot_as_old_as_the_window_is_not_too_old() -> None:
     job = every_minute(on_missed="run_all", catch_up_window=120, on_overlap="allow")
 
-    planned = asked(job, NOON, NOON + 10 * MINUTE)
+    planned = plan_job(job, NOON, NOON + 10 * MINUTE)
 
     assert [start.slot for start in planned.starts] == [NOON + n * MINUTE for n in (8, 9, 10)]
     assert [entry.count for entry in planned.entries] == [7]
 
 
-def test_run_once_with_a_window_misses_what_is_older() -> None:
-    planned = asked(every_minute(catch_up_window=10), NOON, NOON + 2 * MINUTE + 11 * SECOND)
+def test_run_once_misses_slots_older_than_the_window() -> None:
+    planned = plan_job(every_minute(catch_up_window=10), NOON, NOON + 2 * MINUTE + 11 * SECOND)
 
     assert not planned.starts
     assert [(e.outcome, e.count) for e in planned.entries] == [("missed", 2)]
 
 
-def test_a_million_missed_slots_are_planned_in_one_row() -> None:
+def test_a_million_missed_slots_are_one_entry() -> None:
     job = Job(name="s", service="s", trigger=Interval(start=NOON, milliseconds=1))
 
-    planned = asked(job, NOON, NOON + 10**6 * SECOND)
+    planned = plan_job(job, NOON, NOON + 10**6 * SECOND)
 
     assert [(e.outcome, e.count) for e in planned.entries] == [("missed", 10**9 - 1)]
     assert len(planned.starts) == 1
 
 
-def test_a_month_down_with_a_cron_of_every_second_is_one_row() -> None:
+def test_a_month_of_missed_seconds_is_one_entry() -> None:
     trigger = Cron(start=NOON, expression="* * * * * *", timezone="Europe/Warsaw")
 
-    planned = asked(Job(name="s", service="s", trigger=trigger), NOON, NOON + 30 * DAY)
+    planned = plan_job(Job(name="s", service="s", trigger=trigger), NOON, NOON + 30 * DAY)
 
     assert [(e.outcome, e.count) for e in planned.entries] == [("missed", 30 * 86_400 - 1)]
 
 
-def test_a_catch_up_of_a_million_is_bounded_and_goes_on() -> None:
+def test_a_catch_up_of_a_million_slots_is_bounded_and_continues() -> None:
     job = every_minute(on_missed="run_all")
 
-    planned = asked(job, NOON, NOON + 10**6 * MINUTE)
+    planned = plan_job(job, NOON, NOON + 10**6 * MINUTE)
 
-    assert len(planned.starts) == STARTS_AT_ONCE
-    assert planned.cursor == NOON + (STARTS_AT_ONCE + 1) * MINUTE - 1
+    assert len(planned.starts) == MAX_STARTS
+    assert planned.cursor == NOON + (MAX_STARTS + 1) * MINUTE - 1
     assert planned.next_at == NOON + 10**6 * MINUTE
 
 
@@ -197,7 +187,7 @@ def test_a_catch_up_waits_while_many_are_queued() -> None:
     job = every_minute(on_missed="run_all")
     now = NOON + 10**6 * MINUTE
 
-    planned = asked(job, NOON, now, in_flight=1, queued=STARTS_AT_ONCE)
+    planned = plan_job(job, NOON, now, in_flight=1, queued=MAX_STARTS)
 
     assert not planned.starts
     assert planned.next_at == now + SECOND
@@ -206,17 +196,17 @@ def test_a_catch_up_waits_while_many_are_queued() -> None:
 @pytest.mark.parametrize(
     ("policies", "state", "starts", "cancels", "reason"),
     [
-        ({}, {"run": 812}, (), False, "run 812 was still in flight"),
+        ({}, {"run_number": 812}, (), False, "run 812 was still in flight"),
         ({}, {}, (), False, "the run before was still in flight"),
         ({"on_overlap": "queue_one"}, {}, (Start(NOON, queued=True),), False, None),
         ({"on_overlap": "queue_one"}, {"queued": 1}, (), False, "a run was queued already"),
         ({"on_overlap": "queue_all"}, {"queued": 9}, (Start(NOON, queued=True),), False, None),
         (
             {"on_overlap": "queue_all"},
-            {"queued": MOST_QUEUED},
+            {"queued": MAX_QUEUED},
             (),
             False,
-            f"{MOST_QUEUED} runs were queued already",
+            f"{MAX_QUEUED} runs were queued already",
         ),
         ({"on_overlap": "cancel_running"}, {}, (Start(NOON),), True, None),
         ({"on_overlap": "allow"}, {"in_flight": 99}, (Start(NOON),), False, None),
@@ -244,7 +234,7 @@ def test_overlap(
     cancels: bool,
     reason: str | None,
 ) -> None:
-    planned = asked(every_minute(**policies), NOON - 1, NOON, **{"in_flight": 1, **state})
+    planned = plan_job(every_minute(**policies), NOON - 1, NOON, **{"in_flight": 1, **state})
 
     assert planned.starts == starts
     assert planned.cancel_running is cancels
@@ -255,8 +245,8 @@ def test_overlap(
 def test_repeats_count_runs_and_end_the_job() -> None:
     job = every_minute(repeats=2)
 
-    last = asked(job, NOON, NOON + MINUTE, started=1)
-    over = asked(job, NOON + MINUTE, NOON + 2 * MINUTE, started=2)
+    last = plan_job(job, NOON, NOON + MINUTE, started=1)
+    over = plan_job(job, NOON + MINUTE, NOON + 2 * MINUTE, started=2)
 
     assert last.starts == (Start(NOON + MINUTE),)
     assert last.next_at is None
@@ -266,7 +256,7 @@ def test_repeats_count_runs_and_end_the_job() -> None:
 def test_run_all_stops_at_the_last_repeat() -> None:
     job = every_minute(repeats=3, on_missed="run_all", on_overlap="allow")
 
-    planned = asked(job, NOON - 1, NOON + HOUR)
+    planned = plan_job(job, NOON - 1, NOON + HOUR)
 
     assert [start.slot for start in planned.starts] == [NOON, NOON + MINUTE, NOON + 2 * MINUTE]
     assert planned.cursor == NOON + 2 * MINUTE
@@ -274,7 +264,7 @@ def test_run_all_stops_at_the_last_repeat() -> None:
 
 
 def test_skips_on_request_are_used_up() -> None:
-    planned = asked(every_minute(skip_next=2), NOON - 1, NOON)
+    planned = plan_job(every_minute(skip_next=2), NOON - 1, NOON)
 
     assert planned.entries == (Entry("paused", NOON, NOON, 1, "skipped on request"),)
     assert planned.job is not None
@@ -282,25 +272,25 @@ def test_skips_on_request_are_used_up() -> None:
     assert planned.next_at == NOON + MINUTE
 
 
-def test_skips_on_request_come_before_what_is_missed() -> None:
-    planned = asked(every_minute(skip_next=2), NOON - 1, NOON + 4 * MINUTE)
+def test_skips_on_request_apply_before_slots_are_missed() -> None:
+    planned = plan_job(every_minute(skip_next=2), NOON - 1, NOON + 4 * MINUTE)
 
     assert [(e.outcome, e.count) for e in planned.entries] == [("paused", 2), ("missed", 2)]
     assert planned.starts == (Start(NOON + 4 * MINUTE),)
 
 
 def test_a_paused_job_is_left_alone() -> None:
-    planned = asked(every_minute(is_active=False), NOON, NOON + HOUR)
+    planned = plan_job(every_minute(is_active=False), NOON, NOON + HOUR)
 
     assert planned == JobPlan((), (), NOON, 0, None)
 
 
-def test_a_pause_until_a_moment_ends_by_itself() -> None:
+def test_a_pause_ends_at_its_pause_until() -> None:
     until = NOON + 30 * MINUTE
     job = every_minute(is_active=False, pause_until=until, pause_note="waiting for the bank")
 
-    assert asked(job, NOON, NOON + MINUTE).next_at == until
-    planned = asked(job, NOON, until + 1)
+    assert plan_job(job, NOON, NOON + MINUTE).next_at == until
+    planned = plan_job(job, NOON, until + 1)
 
     assert planned.entries == (
         Entry("paused", NOON + MINUTE, until - MINUTE, 29, "paused: waiting for the bank"),
@@ -309,10 +299,10 @@ def test_a_pause_until_a_moment_ends_by_itself() -> None:
     assert planned.job == every_minute()
 
 
-def test_a_resumed_job_goes_on_with_the_next_slot() -> None:
+def test_a_resumed_job_continues_with_the_next_slot() -> None:
     state = JobState(7, every_minute(is_active=False), NOON)
 
-    planned = resumed(state, NOON + 10 * MINUTE, {}, "paused by ann")
+    planned = end_pause(state, NOON + 10 * MINUTE, {}, "paused by ann")
 
     assert planned.entries == (
         Entry("paused", NOON + MINUTE, NOON + 10 * MINUTE, 10, "paused by ann"),
@@ -324,16 +314,16 @@ def test_a_resumed_job_goes_on_with_the_next_slot() -> None:
 def test_a_job_that_has_had_its_runs_misses_nothing_in_a_pause() -> None:
     state = JobState(7, every_minute(is_active=False, repeats=3), NOON, started=3)
 
-    planned = resumed(state, NOON + HOUR, {})
+    planned = end_pause(state, NOON + HOUR, {})
 
     assert planned.entries == ()
     assert planned.next_at is None
 
 
-def test_a_one_time_job_that_was_paused_at_its_moment_runs_when_it_is_resumed() -> None:
+def test_a_one_time_job_that_was_paused_at_its_moment_runs_when_it_is_end_pause() -> None:
     job = Job(name="o", service="s", trigger=OneTime(start=NOON), is_active=False)
 
-    planned = resumed(JobState(7, job, NOON - 1), NOON + HOUR, {})
+    planned = end_pause(JobState(7, job, NOON - 1), NOON + HOUR, {})
 
     assert planned.entries == ()
     assert planned.next_at == NOON
@@ -348,25 +338,25 @@ def test_a_one_time_job_that_was_paused_at_its_moment_runs_when_it_is_resumed() 
         (NOON + MINUTE, (NOON + MINUTE, NOON + 2 * MINUTE)),
     ],
 )
-def test_what_lies_before_a_new_job_is_not_missed(now: int, expected: tuple[int, int]) -> None:
-    assert first(every_minute(), now) == expected
+def test_slots_before_the_creation_are_not_missed(now: int, expected: tuple[int, int]) -> None:
+    assert first_due(every_minute(), now) == expected
 
 
-def test_a_new_one_time_job_in_the_past_is_due_at_once() -> None:
+def test_a_new_one_time_job_in_the_past_is_due_immediately() -> None:
     job = Job(name="o", service="s", trigger=OneTime(start=NOON))
 
-    assert first(job, NOON + DAY) == (NOON - 1, NOON)
+    assert first_due(job, NOON + DAY) == (NOON - 1, NOON)
 
 
 def test_a_new_paused_job_is_not_due() -> None:
-    assert first(every_minute(is_active=False), NOON) == (NOON, None)
+    assert first_due(every_minute(is_active=False), NOON) == (NOON, None)
 
 
-def test_jitter_delays_a_slot_always_by_the_same() -> None:
+def test_jitter_delays_a_slot_by_the_same_time_on_each_call() -> None:
     job = every_minute(jitter_ms=30_000)
     delay = jitter(7, NOON, 30_000)
 
-    early, due = asked(job, NOON - 1, NOON + delay - 1), asked(job, NOON - 1, NOON + delay)
+    early, due = plan_job(job, NOON - 1, NOON + delay - 1), plan_job(job, NOON - 1, NOON + delay)
 
     assert 0 < delay < 30 * SECOND
     assert early.starts == ()
@@ -380,7 +370,7 @@ def test_with_jitter_longer_than_the_interval_no_slot_overtakes_another() -> Non
     slots: list[int] = []
 
     while len(slots) < 50:
-        planned = asked(job, cursor, now)
+        planned = plan_job(job, cursor, now)
         slots += [start.slot for start in planned.starts]
         assert planned.next_at is not None
         cursor, now = planned.cursor, max(planned.next_at, now)
@@ -388,12 +378,12 @@ def test_with_jitter_longer_than_the_interval_no_slot_overtakes_another() -> Non
     assert slots == [NOON + n * MINUTE for n in range(len(slots))]
 
 
-def test_with_jitter_nothing_is_early_though_others_are_due() -> None:
+def test_with_jitter_no_slot_is_early_when_others_are_due() -> None:
     job = every_minute(jitter_ms=600_000, on_missed="run_all", on_overlap="allow")
 
     for second in range(0, 3_600, 7):
         now = NOON + second * SECOND
-        for start in asked(job, NOON - 1, now).starts:
+        for start in plan_job(job, NOON - 1, now).starts:
             assert start.slot + jitter(7, start.slot, 600_000) <= now
 
 
@@ -453,7 +443,7 @@ def test_two_slots_moved_to_one_moment_are_one_run() -> None:
     assert [entry.count for entry in planned.entries] == [1, 1]
 
 
-def test_a_moved_slot_is_an_entry_of_its_own() -> None:
+def test_a_moved_slot_is_a_separate_entry() -> None:
     trigger = Interval(start=FRIDAY + 7 * MINUTE, minutes=37, timezone="Europe/Warsaw")
     policies: dict[str, Any] = {"calendar": "work", "on_excluded": "next_day"}
     job = Job(name="d", service="s", trigger=trigger, **policies)
@@ -480,7 +470,7 @@ def test_the_last_business_day_of_the_month_is_expressible() -> None:
     assert at == parse_moment("2026-12-30 09:00:00", "Europe/Warsaw")
 
 
-def test_what_is_excluded_at_the_end_is_accounted_for_too() -> None:
+def test_excluded_slots_before_the_end_are_accounted_for() -> None:
     end = FRIDAY + 2 * DAY
     trigger = Interval(start=FRIDAY, hours=1, end=end)
     job = Job(name="d", service="s", trigger=trigger, calendar="work", on_missed="run_all")
@@ -494,7 +484,7 @@ def test_what_is_excluded_at_the_end_is_accounted_for_too() -> None:
     assert planned.next_at is None
 
 
-def test_a_job_whose_calendar_never_opens_is_asked_about_seldom() -> None:
+def test_a_job_whose_calendar_never_opens_is_planned_seldom() -> None:
     every_day = Calendar(name="work", weekdays=(0, 1, 2, 3, 4, 5, 6))
 
     at = next_due(JobState(7, daily(), FRIDAY), {"work": every_day})
@@ -503,5 +493,5 @@ def test_a_job_whose_calendar_never_opens_is_asked_about_seldom() -> None:
     assert at > FRIDAY + 1_000 * DAY
 
 
-def test_a_calendar_that_is_gone_excludes_nothing() -> None:
+def test_a_deleted_calendar_excludes_no_slot() -> None:
     assert next_due(JobState(7, daily(), FRIDAY), {}) == FRIDAY + DAY

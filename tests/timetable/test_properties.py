@@ -9,9 +9,12 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from zato_lite.timetable.calendar import Calendar
+from zato_lite.timetable.due import end_pause, first_due
+from zato_lite.timetable.jitter import jitter
 from zato_lite.timetable.job import SECOND, Cron, Interval, Job, OneTime, Trigger
-from zato_lite.timetable.plan import JobPlan, JobState, first, jitter, plan, resumed
-from zato_lite.timetable.slots import next_slot, parts
+from zato_lite.timetable.job_plan import JobPlan, JobState
+from zato_lite.timetable.plan import plan
+from zato_lite.timetable.slots import next_slot, slot_ranges
 from zato_lite.timetable.trigger import (
     count_between,
     next_after,
@@ -169,7 +172,7 @@ def test_every_slot_is_accounted_for_exactly_once(
     job: Job, calendar: Calendar, moment: int, data: st.DataObject
 ) -> None:
     known = {"c": calendar}
-    cursor, next_at = first(job, moment, known)
+    cursor, next_at = first_due(job, moment, known)
     state = JobState(7, job, cursor)
     fates: list[tuple[int, str]] = []
     now = moment
@@ -177,7 +180,7 @@ def test_every_slot_is_accounted_for_exactly_once(
     for _ in range(data.draw(st.integers(1, 6))):
         now += data.draw(st.integers(0, DAY) | st.sampled_from([0, 1, SECOND]))
         if data.draw(st.integers(0, 5)) == 0:
-            planned = resumed(state, now, known, "paused by ann")
+            planned = end_pause(state, now, known, "paused by ann")
         else:
             busy = data.draw(st.integers(0, 2))
             state = msgspec.structs.replace(state, in_flight=busy, queued=busy // 2)
@@ -227,7 +230,7 @@ def test_every_slot_is_accounted_for_exactly_once(
         }
     ),
 )
-def test_planning_in_steps_is_planning_at_once(
+def test_planning_in_steps_equals_planning_in_one_step(
     trigger: Trigger, calendar: Calendar, moment: int, steps: list[int], policies: dict[str, Any]
 ) -> None:
     job = Job(
@@ -236,7 +239,7 @@ def test_planning_in_steps_is_planning_at_once(
     known = {"c": calendar}
 
     def planned_at(moments: list[int]) -> tuple[list[tuple[int, str]], int | None]:
-        state = JobState(7, job, first(job, moment, known)[0])
+        state = JobState(7, job, first_due(job, moment, known)[0])
         fates: list[tuple[int, str]] = []
         next_at = None
         for now in moments:
@@ -261,7 +264,7 @@ def test_planning_in_steps_is_planning_at_once(
 @pytest.mark.parametrize("policy", ["skip", "next_day", "previous_day"])
 @RULES
 @given(trigger=triggers, calendar=calendars, moment=moments)
-def test_no_slot_comes_on_an_excluded_day(
+def test_no_slot_runs_on_an_excluded_day(
     policy: Any, trigger: Trigger, calendar: Calendar, moment: int
 ) -> None:
     job = Job(name="j", service="s", trigger=trigger, calendar="c", on_excluded=policy)
@@ -275,7 +278,7 @@ def test_no_slot_comes_on_an_excluded_day(
 
 @RULES
 @given(job=jobs, calendar=calendars, moment=moments)
-def test_the_next_slot_is_the_first_part_that_may_run(
+def test_the_next_slot_is_the_first_range_that_may_run(
     job: Job, calendar: Calendar, moment: int
 ) -> None:
     own = calendar if job.calendar else None
@@ -283,5 +286,5 @@ def test_the_next_slot_is_the_first_part_that_may_run(
 
     slot = next_slot(job, own, moment)
 
-    runnable = [part.first for part in parts(job, own, moment, until) if part.reason is None]
+    runnable = [part.first for part in slot_ranges(job, own, moment, until) if part.reason is None]
     assert runnable[:1] == ([slot] if slot is not None and slot <= until else [])

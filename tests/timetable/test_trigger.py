@@ -101,7 +101,7 @@ def test_days_that_are_far_apart_are_found() -> None:
     assert previous_before(leap_monday, NOON + 30 * YEAR) == found[0]
 
 
-def test_h_is_spread_by_the_name_and_stays() -> None:
+def test_h_depends_on_the_name_only() -> None:
     def slot(expression: str, seed: str) -> int | None:
         return next_after(Cron(start=NOON, expression=expression, seed=seed), NOON)
 
@@ -133,15 +133,15 @@ def test_h_keeps_to_its_range_and_step() -> None:
         ("* * 0 * *", "`0` is out of range: day of month is 1-31"),
         ("* * * 13 *", "`13` is out of range: month is 1-12"),
         ("* * * * 8", "`8` is out of range: day of week is 0-7"),
-        ("* * * * funday", "`funday` is no day of week: 0-7 or sun-sat"),
-        ("fri * * * *", "`fri` is no minute: 0-59"),
+        ("* * * * funday", "`funday` is not a valid day of week: 0-7 or sun-sat"),
+        ("fri * * * *", "`fri` is not a valid minute: 0-59"),
         ("*/0 * * * *", "a step of minute is from 1 to 60"),
         ("*/x * * * *", "a step of minute is from 1 to 60"),
         ("*/61 * * * *", "a step of minute is from 1 to 60"),
-        ("1,,2 * * * *", "`` is no minute"),
-        ("-5 * * * *", "`` is no minute"),
-        ("1-2-3 * * * *", "`2-3` is no minute"),
-        ("? * * * *", "`?` is no minute"),
+        ("1,,2 * * * *", "`` is not a valid minute"),
+        ("-5 * * * *", "`` is not a valid minute"),
+        ("1-2-3 * * * *", "`2-3` is not a valid minute"),
+        ("? * * * *", "`?` is not a valid minute"),
         ("* * L-31 * *", "before the first day of every month"),
         ("* * 32W * *", "`32` is out of range: day of month is 1-31"),
         ("* * * * L", "`friL` is the last Friday"),
@@ -151,19 +151,19 @@ def test_h_keeps_to_its_range_and_step() -> None:
         ("0 0 0 1 1 ? H", "`H` cannot be spread over this year"),
         ("H(30-10) * * * *", "`H` cannot be spread over this minute"),
         ("@reboot", "let a service run at startup"),
-        ("@fortnightly", "there is no macro of this name, only @yearly"),
-        ("@every", "is no duration such as 90s"),
-        ("@every 0s", "is no duration such as 90s"),
-        ("@every five minutes", "is no duration such as 90s"),
-        ("\u0661 * * * *", "is no minute"),
-        ("0 0 31 2 *", "never comes"),
-        ("0 0 30 2 *", "never comes"),
-        ("0 0 31 4,6,9,11 *", "never comes"),
-        ("0 0 31W 2 *", "never comes"),
-        ("0 0 0 1 1 ? 2020", "never comes"),
+        ("@fortnightly", "unknown macro; use one of @yearly"),
+        ("@every", "is not a valid duration; examples: 90s"),
+        ("@every 0s", "is not a valid duration; examples: 90s"),
+        ("@every five minutes", "is not a valid duration; examples: 90s"),
+        ("\u0661 * * * *", "is not a valid minute"),
+        ("0 0 31 2 *", "never matches"),
+        ("0 0 30 2 *", "never matches"),
+        ("0 0 31 4,6,9,11 *", "never matches"),
+        ("0 0 31W 2 *", "never matches"),
+        ("0 0 0 1 1 ? 2020", "never matches"),
     ],
 )
-def test_what_cannot_be_is_refused_in_words(expression: str, words: str) -> None:
+def test_an_invalid_expression_is_refused_with_the_reason(expression: str, words: str) -> None:
     with pytest.raises(BadInputError) as caught:
         check(Cron(start=NOON, expression=expression), NOON)
 
@@ -185,7 +185,7 @@ def test_what_cannot_be_is_refused_in_words(expression: str, words: str) -> None
         (
             Cron(start=NOON, expression="0 0 1 * *", end=NOON + 24 * 60 * MINUTE),
             "end_date",
-            "It would never run: there is no slot from now until `end_date`",
+            "It would never run: no slot lies between now and `end_date`",
         ),
         (
             Cron(start=NOON, expression="@daily", timezone="Mars/Olympus"),
@@ -194,7 +194,7 @@ def test_what_cannot_be_is_refused_in_words(expression: str, words: str) -> None
         ),
     ],
 )
-def test_what_would_never_run_is_refused(trigger: Any, field: str, words: str) -> None:
+def test_a_trigger_without_a_future_slot_is_refused(trigger: Any, field: str, words: str) -> None:
     with pytest.raises(BadInputError) as caught:
         check(trigger, NOON)
 
@@ -224,7 +224,7 @@ def test_all_wrong_fields_are_named() -> None:
     ],
     ids=str,
 )
-def test_what_is_right_is_accepted(trigger: Any) -> None:
+def test_a_valid_trigger_is_accepted(trigger: Any) -> None:
     check(trigger, NOON)
 
 

@@ -1,8 +1,9 @@
 from itertools import islice
 
 from zato_lite.timetable.calendar import Calendar
+from zato_lite.timetable.jitter import jitter
 from zato_lite.timetable.job import SECOND, Cron, Interval, Job, OneTime
-from zato_lite.timetable.plan import JobState, jitter
+from zato_lite.timetable.job_plan import JobState
 from zato_lite.timetable.upcoming import simulate, upcoming
 from zato_lite.timetable.zone import parse_moment, to_text
 
@@ -10,7 +11,7 @@ NOON = parse_moment("2026-11-23T12:00:00Z")
 HOUR = 3_600 * SECOND
 
 
-def test_the_next_slots_come_with_what_a_clock_change_does_to_them() -> None:
+def test_upcoming_slots_have_remarks_on_clock_changes() -> None:
     trigger = Cron(start=0, expression="30 2 * * *", timezone="Europe/Warsaw")
     job = Job(name="j", service="s", trigger=trigger)
 
@@ -28,7 +29,7 @@ def test_the_next_slots_come_with_what_a_clock_change_does_to_them() -> None:
     ]
 
 
-def test_what_a_calendar_leaves_out_is_remarked() -> None:
+def test_upcoming_slots_have_remarks_on_excluded_slots() -> None:
     job = Job(
         name="j", service="s", trigger=Cron(start=0, expression="0 9 * * *"), calendar="work"
     )
@@ -43,7 +44,7 @@ def test_what_a_calendar_leaves_out_is_remarked() -> None:
     )
 
 
-def test_a_slot_that_was_moved_is_remarked() -> None:
+def test_a_moved_slot_has_a_remark() -> None:
     trigger = Cron(start=0, expression="0 9 28 11 *")
     job = Job(name="j", service="s", trigger=trigger, calendar="work", on_excluded="next_day")
 
@@ -53,7 +54,7 @@ def test_a_slot_that_was_moved_is_remarked() -> None:
     assert monday.remarks[-1] == "moved here from an excluded day"
 
 
-def test_repeats_skips_and_jitter_are_looked_at() -> None:
+def test_upcoming_respects_repeats_skips_and_jitter() -> None:
     job = Job(
         name="j",
         service="s",
@@ -72,13 +73,13 @@ def test_repeats_skips_and_jitter_are_looked_at() -> None:
     assert coming[0].remarks == ("the slots before it are skipped on request",)
 
 
-def test_a_one_time_job_comes_once() -> None:
+def test_a_one_time_job_has_one_upcoming_slot() -> None:
     job = Job(name="j", service="s", trigger=OneTime(start=NOON))
 
     assert [slot.slot for slot in upcoming(job, NOON - HOUR, 10)] == [NOON]
 
 
-def test_a_simulation_mixes_all_jobs_in_order_and_lazily() -> None:
+def test_a_simulation_merges_all_jobs_in_order_and_lazily() -> None:
     fast = Job(name="fast", service="s", trigger=Interval(start=NOON, milliseconds=1))
     slow = Job(name="slow", service="s", trigger=Interval(start=NOON, hours=1))
 
@@ -89,7 +90,7 @@ def test_a_simulation_mixes_all_jobs_in_order_and_lazily() -> None:
     assert [coming.slot for coming in some] == [NOON + n * HOUR for n in range(4)]
 
 
-def test_of_a_job_that_was_paused_long_ago_only_what_is_to_come_comes() -> None:
+def test_a_long_paused_job_has_only_future_upcoming_slots() -> None:
     job = Job(name="j", service="s", trigger=Interval(start=NOON, hours=1), is_active=False)
 
     (coming,) = upcoming(job, NOON + 99 * HOUR, 1, state=JobState(7, job, NOON))
@@ -97,7 +98,7 @@ def test_of_a_job_that_was_paused_long_ago_only_what_is_to_come_comes() -> None:
     assert coming.slot == NOON + 100 * HOUR
 
 
-def test_an_overdue_one_time_job_is_still_to_come() -> None:
+def test_an_overdue_one_time_job_is_upcoming() -> None:
     job = Job(name="j", service="s", trigger=OneTime(start=NOON))
 
     (coming,) = upcoming(job, NOON + HOUR, 3, state=JobState(7, job, NOON - 1))
@@ -105,7 +106,7 @@ def test_an_overdue_one_time_job_is_still_to_come() -> None:
     assert coming.slot == NOON
 
 
-def test_a_simulation_leaves_out_what_lies_before_it() -> None:
+def test_a_simulation_omits_slots_before_its_start() -> None:
     once = Job(name="once", service="s", trigger=OneTime(start=NOON))
 
     assert list(simulate([once], NOON, NOON + HOUR)) == []

@@ -19,7 +19,7 @@ from zato_lite.store.rows import JobRow, LedgerRow, RunRow
 from zato_lite.timetable.calendar import Calendar
 from zato_lite.timetable.describe import describe
 from zato_lite.timetable.job import Instant, Job, Trigger
-from zato_lite.timetable.plan import JobState
+from zato_lite.timetable.job_plan import JobState
 from zato_lite.timetable.trigger import next_after, previous_before
 from zato_lite.timetable.upcoming import Upcoming, simulate, upcoming
 from zato_lite.timetable.zone import to_datetime

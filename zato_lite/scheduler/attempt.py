@@ -17,7 +17,7 @@ from zato_lite.store.jobs import job_type
 from zato_lite.store.rows import LogLine
 from zato_lite.store.runs import AttemptResult, ClaimedAttempt
 from zato_lite.timetable.job import Instant
-from zato_lite.timetable.outcome import AttemptOutcome, cut_off, next_step
+from zato_lite.timetable.outcome import AttemptOutcome, after_shutdown, next_step
 from zato_lite.wire import encode
 
 DEFAULT_TIMEOUT_MS = 3_600_000
@@ -102,7 +102,7 @@ class RunningAttempt(msgspec.Struct, gc=False):
         word, error, result = self._told(outcome)
         if self.verdict == "stopped":
             attempt.shutdowns += 1
-            settled = cut_off(attempt.job, now)
+            settled = after_shutdown(attempt.job, now)
         else:
             settled = next_step(
                 attempt.job,

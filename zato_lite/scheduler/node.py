@@ -8,7 +8,7 @@ from zato_lite.store import nodes
 from zato_lite.store.nodes import NodeLocks
 from zato_lite.store.ports import Database
 from zato_lite.timetable.job import SECOND
-from zato_lite.timetable.plan import Downtime
+from zato_lite.timetable.job_plan import Downtime
 
 NODES_EVERY = 1 * SECOND
 """Other processes on the same database are looked at so often, when there are any."""

@@ -29,7 +29,7 @@ from zato_lite.store.recovery import RecoveryResult
 from zato_lite.store.rows import LogLine
 from zato_lite.store.runs import ClaimedAttempt
 from zato_lite.timetable.job import SECOND, Instant
-from zato_lite.timetable.plan import Downtime
+from zato_lite.timetable.job_plan import Downtime
 
 Result = TypeVar("Result")
 

@@ -18,7 +18,8 @@ from zato_lite.store.statements import (
 )
 from zato_lite.timetable.calendar import Calendar
 from zato_lite.timetable.job import Instant, Job
-from zato_lite.timetable.plan import Downtime, JobPlan, JobState, plan
+from zato_lite.timetable.job_plan import Downtime, JobPlan, JobState
+from zato_lite.timetable.plan import plan
 
 FIRST_POSITION: tuple[Instant, int] = (-(2**62), 0)
 """Before every due instant and every job."""
@@ -275,7 +276,7 @@ def _with_runs(connection: Connection, state: JobState) -> JobState:
         )
     )
     in_flight, queued, number = counts
-    return msgspec.structs.replace(state, in_flight=in_flight, queued=queued, run=number)
+    return msgspec.structs.replace(state, in_flight=in_flight, queued=queued, run_number=number)
 
 
 def next_due(connection: Connection, after: Instant) -> Instant | None:

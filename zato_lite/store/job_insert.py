@@ -10,7 +10,7 @@ from zato_lite.errors import BadInputError, ZatoLiteError
 from zato_lite.store import jobs
 from zato_lite.store.ports import Connection
 from zato_lite.store.statements import execute, next_numbers, write_rows
-from zato_lite.timetable import plan
+from zato_lite.timetable.due import first_due
 from zato_lite.timetable.job import Instant, Job
 
 BATCH_SIZE = 1_000
@@ -174,7 +174,7 @@ class _Batch:
             values = (connection.array(part.definitions), *_values(part.jobs[0]), now)
             execute(connection, _JOBS_ALIKE, (some[0] - 1, *values))
             if part.is_due_together:
-                cursor, next_at = plan.first(part.jobs[0], now)
+                cursor, next_at = first_due(part.jobs[0], now)
                 due.add(next_at)
                 execute(connection, _TIMERS_ALIKE, (some[0], some[-1], next_at, cursor))
             else:
@@ -205,7 +205,7 @@ def _timers(
     for place, job in zip(places, new, strict=True):
         # Jobs that were made together often have one trigger, and begin together then.
         if alike is None or job.trigger is not alike.trigger or not _is_timed_plainly(job):
-            cursor, next_at = plan.first(job, now, known, ids[place])
+            cursor, next_at = first_due(job, now, known, ids[place])
             alike = job if _is_timed_plainly(job) else None
         timers.append((ids[place], next_at, cursor, 0, 0, 0, None if job.is_active else now))
     return timers

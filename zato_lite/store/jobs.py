@@ -18,10 +18,10 @@ from zato_lite.store.statements import (
     json_list,
     write_rows,
 )
-from zato_lite.timetable import plan
+from zato_lite.timetable import due
 from zato_lite.timetable.calendar import Calendar
 from zato_lite.timetable.job import Cron, Instant, Interval, Job, OneTime, Trigger
-from zato_lite.timetable.plan import JobState
+from zato_lite.timetable.job_plan import JobState
 
 Change = Callable[[Job], Job]
 
@@ -115,17 +115,17 @@ def _moved(
     if not row.job.is_active:
         if job.is_active or is_new:
             paused = state_of(row, msgspec.structs.replace(row.job, repeats=job.repeats))
-            over = plan.resumed(paused, now, known)
+            over = due.end_pause(paused, now, known)
             ledger.write(connection, [(row.id, row.number, entry) for entry in over.entries])
             cursor = over.cursor
     elif row.next_at is None and not was_revoked:
         cursor = max(cursor, now)  # it was over: what lies between, nobody had asked for
     if is_new:
         started = 0
-        cursor, next_at = plan.first(job, now, known, row.id)
+        cursor, next_at = due.first_due(job, now, known, row.id)
     else:
         state = msgspec.structs.replace(state_of(row, job), cursor=cursor)
-        next_at = plan.next_due(state, known)
+        next_at = due.next_due(state, known)
     return msgspec.structs.replace(
         row,
         job=job,
@@ -200,7 +200,7 @@ def revoke_claims(connection: Connection, job_id: int, begun: StartedRuns) -> li
         connection,
         "UPDATE timer SET next_at = ?, cursor = ?, started = ?, number = ? WHERE job_id = ?",
         (
-            plan.next_due(state_of(row), get_calendars(connection)),
+            due.next_due(state_of(row), get_calendars(connection)),
             row.cursor,
             row.started,
             row.number,
@@ -384,7 +384,7 @@ def save_calendar(connection: Connection, calendar: Calendar) -> None:
         execute(
             connection,
             "UPDATE timer SET next_at = ? WHERE job_id = ?",
-            (plan.next_due(state_of(row), known), job_id),
+            (due.next_due(state_of(row), known), job_id),
         )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from zato_lite.store.ports import Connection
 from zato_lite.store.statements import execute
-from zato_lite.timetable.plan import Entry
+from zato_lite.timetable.job_plan import Entry
 
 Line = tuple[int, int, Entry]
 """A job's id, the number of its latest run, and the entry."""

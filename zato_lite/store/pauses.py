@@ -7,8 +7,9 @@ from zato_lite.store.jobs import StartedRuns
 from zato_lite.store.ports import Connection
 from zato_lite.store.rows import Pause
 from zato_lite.store.statements import execute, fetch_ids, fetch_value
+from zato_lite.timetable.due import end_pause
 from zato_lite.timetable.job import Instant
-from zato_lite.timetable.plan import Entry, resumed
+from zato_lite.timetable.job_plan import Entry
 
 NAME = "scheduler.pause"
 """Of the setting that says so."""
@@ -54,7 +55,7 @@ def resume_all(connection: Connection, now: Instant) -> None:
         row = jobs.get(connection, job_id)
         if not row.job.is_active:
             continue
-        over = resumed(jobs.state_of(row), now, known, words)
+        over = end_pause(jobs.state_of(row), now, known, words)
         lines: list[tuple[int, int, Entry]] = [(job_id, row.number, e) for e in over.entries]
         ledger.write(connection, lines)
         execute(

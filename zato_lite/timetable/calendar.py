@@ -1,4 +1,4 @@
-"""Named sets of days on which nothing runs, as data that the store keeps."""
+"""Calendars: named sets of days on which jobs do not run, as data that the store saves."""
 
 import re
 from calendar import monthrange
@@ -20,7 +20,7 @@ _NTH = re.compile(rf"({'|'.join(_WEEKDAYS)})(?:#([1-5])|l) ({'|'.join(_MONTHS)})
 
 
 class DateRange(msgspec.Struct, frozen=True, omit_defaults=True):
-    """All days from the first to the last, both included."""
+    """A period of excluded days, the first and the last included."""
 
     first: date
     last: date
@@ -28,16 +28,16 @@ class DateRange(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Calendar(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Days that are excluded, in the zone of the job that asks.
+    """A set of excluded days; a day is one in the job's time zone.
 
     Attributes:
-        name: how jobs call it.
+        name: the name by which jobs refer to it.
         dates: single days.
         weekdays: 0 is Monday and 6 is Sunday.
-        yearly: days that come each year: ``12-25``, ``easter``, ``easter+1``, ``thu#4 nov`` (the
-            fourth Thursday), ``monL may`` (the last Monday).
-        ranges: whole stretches of days, such as a freeze.
-        included: days that are not excluded, whatever the others say.
+        yearly: rules for a day of each year: ``12-25``, ``easter``, ``easter+1``, ``thu#4 nov``
+            (the fourth Thursday), ``monL may`` (the last Monday).
+        ranges: periods of days, such as a release freeze.
+        included: open days; they take precedence over all others.
     """
 
     name: str
@@ -49,27 +49,27 @@ class Calendar(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     included: tuple[date, ...] = ()
 
     def why_excluded(self, day: int) -> str | None:
-        """Why nothing runs on a day (counted from 1970-01-01); None when it may."""
-        there = date.fromordinal(day + _EPOCH)
-        if there in self.included:
+        """Return why a day (counted from 1970-01-01) is excluded; None if it is open."""
+        day_date = date.fromordinal(day + _EPOCH)
+        if day_date in self.included:
             return None
-        if there in self.dates:
-            return there.isoformat()
-        if there.weekday() in self.weekdays:
-            return _FULL[there.weekday()]
-        if self.yearly and (rule := _rules_of(self.yearly, there.year).get(there)):
+        if day_date in self.dates:
+            return day_date.isoformat()
+        if day_date.weekday() in self.weekdays:
+            return _FULL[day_date.weekday()]
+        if self.yearly and (rule := _rules_of(self.yearly, day_date.year).get(day_date)):
             return rule
         for span in self.ranges:
-            if span.first <= there <= span.last:
+            if span.first <= day_date <= span.last:
                 return span.reason or f"{span.first} to {span.last}"
         return None
 
 
 def check_calendar(calendar: Calendar) -> None:
-    """Make sure that the calendar says what it means, and leaves a day open.
+    """Check that the calendar's rules are valid and leave a weekday open.
 
     Raises:
-        BadInputError: every wrong field is named.
+        BadInputError: names every wrong field.
     """
     if errors := list(_mistakes(calendar)):
         raise BadInputError.of(errors)
@@ -80,13 +80,13 @@ def _mistakes(calendar: Calendar) -> Iterator[FieldError]:
         yield FieldError("name", calendar.name, "A calendar needs a name")
     for day in calendar.weekdays:
         if not 0 <= day < len(_WEEKDAYS):
-            message = f"`{day}` is no weekday: 0 is Monday and 6 is Sunday"
+            message = f"`{day}` is not a valid weekday; 0 is Monday and 6 is Sunday"
             yield FieldError("weekdays", day, message)
     if len(set(calendar.weekdays)) == len(_WEEKDAYS):
         yield FieldError("weekdays", calendar.weekdays, "At least one weekday must stay open")
     for rule in calendar.yearly:
         if not _is_rule(rule):
-            message = f"`{rule}` is no rule such as 12-25, easter+1, thu#4 nov or monL may"
+            message = f"`{rule}` is not a valid rule; use 12-25, easter+1, thu#4 nov or monL may"
             yield FieldError("yearly", rule, message)
     for span in calendar.ranges:
         if span.last < span.first:
@@ -95,7 +95,7 @@ def _mistakes(calendar: Calendar) -> Iterator[FieldError]:
 
 
 def _is_rule(rule: str) -> bool:
-    """Whether it names a day in some year; leap years have all days there are."""
+    """Return True if the text names a day in at least one year."""
     text = rule.strip().lower()
     known = any(form.fullmatch(text) for form in (_FIXED, _EASTER, _NTH))
     return known and any(_day_of(text, year) for year in range(2024, 2052))
@@ -103,13 +103,13 @@ def _is_rule(rule: str) -> bool:
 
 @lru_cache(maxsize=256)
 def _rules_of(rules: tuple[str, ...], year: int) -> dict[date, str]:
-    """The days of a year that the rules name, each with its rule."""
+    """Return the days of a year that the rules name, each with its rule."""
     found = {_day_of(rule.strip().lower(), year): rule for rule in reversed(rules)}
     return {day: rule for day, rule in found.items() if day is not None}
 
 
 def _day_of(rule: str, year: int) -> date | None:
-    """The day that a rule names in a year, or None when it has none."""
+    """Return the day that a rule names in a year, or None if that year lacks it."""
     if fixed := _FIXED.fullmatch(rule):
         month, day = int(fixed[1]), int(fixed[2])
         exists = 1 <= month <= len(_MONTHS) and 1 <= day <= monthrange(year, month)[1]
@@ -128,7 +128,7 @@ def _day_of(rule: str, year: int) -> date | None:
 
 
 def _easter(year: int) -> date:
-    """Easter Sunday of the western churches (Meeus, Jones and Butcher)."""
+    """Return Easter Sunday of the western churches (algorithm of Meeus, Jones and Butcher)."""
     a, (b, c) = year % 19, divmod(year, 100)
     d, e = divmod(b, 4)
     g = (8 * b + 13) // 25

@@ -1,4 +1,4 @@
-"""What a cron expression says: from its text to sets of numbers."""
+"""Cron parser: turns the text of an expression into sets of numbers."""
 
 import re
 from collections.abc import Iterator
@@ -20,18 +20,18 @@ MACROS = {
     "@minutely": "* * * * *",
 }
 
-_LONGEST = 1_000
+_MAX_LENGTH = 1_000
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _UNITS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _DURATION = re.compile(r"(\d{1,9})(ms|s|m|h|d|w)")
-_SPREAD = re.compile(r"h(?:\((\w+)-(\w+)\))?")
+_HASH = re.compile(r"h(?:\((\w+)-(\w+)\))?")
 _LAST_WEEKDAY = 7
 """Both 0 and 7 are Sunday."""
 
 
-class _Kind(NamedTuple):
-    """One of the seven fields: what it is called, and from where to where it counts."""
+class _Field(NamedTuple):
+    """One of the seven fields: its name, range of values and names of values."""
 
     name: str
     low: int
@@ -39,12 +39,14 @@ class _Kind(NamedTuple):
     names: tuple[str, ...] = ()
 
     def number(self, text: str) -> int:
-        """The value of one number or name."""
+        """Parse one number or name."""
         if text in self.names:
             return self.names.index(text) + self.low
         if not (text.isascii() and text.isdigit()):
             words = f" or {self.names[0]}-{self.names[-1]}" if self.names else ""
-            raise _Unreadable(f"`{text}` is no {self.name}: {self.low}-{self.high}{words}")
+            raise _Unreadable(
+                f"`{text}` is not a valid {self.name}: {self.low}-{self.high}{words}"
+            )
         value = int(text[:9])
         if not self.low <= value <= self.high:
             allowed = f"{self.low}-{self.high}"
@@ -52,25 +54,25 @@ class _Kind(NamedTuple):
         return value
 
 
-_SECOND = _Kind("second", 0, 59)
-_MINUTE = _Kind("minute", 0, 59)
-_HOUR = _Kind("hour", 0, 23)
-_DAY = _Kind("day of month", 1, 31)
-_MONTH = _Kind("month", 1, 12, _MONTHS)
-_WEEKDAY = _Kind("day of week", 0, _LAST_WEEKDAY, _WEEKDAYS)
-_YEAR = _Kind("year", FIRST_YEAR, 2099)
+_SECOND = _Field("second", 0, 59)
+_MINUTE = _Field("minute", 0, 59)
+_HOUR = _Field("hour", 0, 23)
+_DAY = _Field("day of month", 1, 31)
+_MONTH = _Field("month", 1, 12, _MONTHS)
+_WEEKDAY = _Field("day of week", 0, _LAST_WEEKDAY, _WEEKDAYS)
+_YEAR = _Field("year", FIRST_YEAR, 2099)
 
 
 class _Unreadable(Exception):  # noqa: N818 - never leaves this module
-    """Why a field cannot be read, in words."""
+    """A field cannot be parsed; the message says why."""
 
 
 @lru_cache(maxsize=4_096)
 def every(expression: str) -> int | None:
-    """Microseconds of ``@every 1h30m``; None when the expression is none of that kind.
+    """Return the microseconds of ``@every 1h30m``; None for any other expression.
 
     Raises:
-        BadInputError: it is one, and what follows is no duration of at least a millisecond.
+        BadInputError: ``@every`` is not followed by a duration of at least a millisecond.
     """
     words = expression.strip().lower().split(None, 1)
     if not words or words[0] != "@every":
@@ -79,50 +81,50 @@ def every(expression: str) -> int | None:
     parts = _DURATION.findall(text)
     milliseconds = sum(int(number) * _UNITS[unit] for number, unit in parts)
     if not milliseconds or "".join(number + unit for number, unit in parts) != text:
-        raise _refused(expression, f"`{text}` is no duration such as 90s, 5m or 1h30m")
+        raise _error(expression, f"`{text}` is not a valid duration; examples: 90s, 5m, 1h30m")
     return milliseconds * 1_000
 
 
 @lru_cache(maxsize=4_096)
-def read(expression: str, seed: str = "", day_and: bool = False) -> Expression:
-    """The expression that a text stands for; ``seed`` spreads its ``H``.
+def parse(expression: str, seed: str = "", day_and: bool = False) -> Expression:
+    """Parse an expression; ``seed`` is hashed for its ``H``.
 
     Raises:
-        BadInputError: it cannot be read; the words say which part and why.
+        BadInputError: the text is not valid; the message says which part and why.
     """
-    if len(expression) > _LONGEST:
-        raise _refused(f"{expression[:20]}…", f"it is longer than {_LONGEST} characters")
+    if len(expression) > _MAX_LENGTH:
+        raise _error(f"{expression[:20]}…", f"it is longer than {_MAX_LENGTH} characters")
     text = expression.strip().lower()
     if text.startswith("@"):
         text = _macro(expression, text)
     try:
         return _expression(_seven(text.split()), seed, day_and)
     except _Unreadable as why:
-        raise _refused(expression, str(why)) from None
+        raise _error(expression, str(why)) from None
 
 
 @lru_cache(maxsize=4_096)
-def is_spread(expression: str) -> bool:
-    """Whether what the expression says depends on the job's name."""
+def has_hash(expression: str) -> bool:
+    """Return True if the expression has an ``H``, whose value depends on the job's name."""
     return bool(re.search(r"(?<![a-z])h(?![a-z])", expression.lower()))
 
 
-def _refused(expression: str, why: str) -> BadInputError:
+def _error(expression: str, why: str) -> BadInputError:
     message = f"Cron definition `{expression}` cannot be read: {why}"
     return BadInputError.of([FieldError("cron_definition", expression, message)])
 
 
 def _macro(expression: str, text: str) -> str:
     if text == "@reboot":
-        raise _refused(expression, "@reboot is no time; let a service run at startup instead")
+        raise _error(expression, "@reboot is not supported; let a service run at startup instead")
     if text not in MACROS:
         known = " ".join([*MACROS, "@every 90s"])
-        raise _refused(expression, f"there is no macro of this name, only {known}")
+        raise _error(expression, f"unknown macro; use one of {known}")
     return MACROS[text]
 
 
 def _seven(fields: list[str]) -> tuple[str, ...]:
-    """All seven fields, from second to year."""
+    """Return all seven fields, from second to year, with defaults for missing ones."""
     match len(fields):
         case 5:
             return ("0", *fields, "*")
@@ -156,12 +158,12 @@ def _expression(fields: tuple[str, ...], seed: str, day_and: bool) -> Expression
 
 
 def _is_cadence(field: str) -> bool:
-    """Whether it is a rhythm rather than a time: then it goes on through a clock change."""
+    """Return True if the field repeats: a cadence continues through a clock change."""
     return any(mark in re.sub(r"\(.*?\)(?!/)", "", field) for mark in "*-/")
 
 
 def _days(field: str, seed: str) -> tuple[int, tuple[DayRule, ...]]:
-    """The days of a month as bits, and the rules for those that depend on the month."""
+    """Return the days of a month as bits, and the rules for days that depend on the month."""
     plain, rules = [], []
     for item in field.split(","):
         if rule := _day_rule(item):
@@ -186,7 +188,7 @@ def _day_rule(item: str) -> DayRule | None:
 
 
 def _weekdays(field: str, seed: str) -> tuple[tuple[int, ...], tuple[DayRule, ...]]:
-    """The weekdays from Sunday = 0, and the rules for those that depend on the month."""
+    """Return the weekdays from Sunday = 0, and the rules for days that depend on the month."""
     plain, rules = [], []
     for item in field.split(","):
         if rule := _weekday_rule(item):
@@ -210,20 +212,20 @@ def _weekday_rule(item: str) -> DayRule | None:
     return None
 
 
-def _values(kind: _Kind, field: str, seed: str) -> tuple[int, ...]:
-    """What the items of a field name, in order, each once."""
+def _values(kind: _Field, field: str, seed: str) -> tuple[int, ...]:
+    """Return the values of a field's items, sorted and without duplicates."""
     found: set[int] = set()
     for item in field.split(","):
         found.update(_item(kind, item, seed))
     return tuple(sorted(found))
 
 
-def _item(kind: _Kind, item: str, seed: str) -> Iterator[int]:
-    """The values of one of ``*``, ``7``, ``mon-fri``, ``*/5``, ``h`` and ``h(0-29)/10``."""
+def _item(kind: _Field, item: str, seed: str) -> Iterator[int]:
+    """Iterate over the values of ``*``, ``7``, ``mon-fri``, ``*/5``, ``h`` or ``h(0-29)/10``."""
     body, slash, text = item.partition("/")
     step = _step(kind, item, text) if slash else None
-    if spread := _SPREAD.fullmatch(body):
-        return _spread(kind, seed, spread[1], spread[2], step)
+    if hashed := _HASH.fullmatch(body):
+        return _hashed(kind, seed, hashed[1], hashed[2], step)
     high = 6 if kind is _WEEKDAY else kind.high
     if body == "*":
         return iter(range(kind.low, high + 1, step or 1))
@@ -234,15 +236,15 @@ def _item(kind: _Kind, item: str, seed: str) -> Iterator[int]:
     return iter(range(number, max(number, high) + 1, step)) if step else iter((number,))
 
 
-def _step(kind: _Kind, item: str, text: str) -> int:
+def _step(kind: _Field, item: str, text: str) -> int:
     size = kind.high - kind.low + 1
     if not (text.isascii() and text.isdigit()) or not 1 <= int(text[:9]) <= size:
         raise _Unreadable(f"`{item}`: a step of {kind.name} is from 1 to {size}")
     return int(text)
 
 
-def _range(kind: _Kind, first: int, last: int, step: int) -> Iterator[int]:
-    """From the first to the last, over the end when the last comes before the first."""
+def _range(kind: _Field, first: int, last: int, step: int) -> Iterator[int]:
+    """Iterate from the first to the last, wrapping around if the last is before the first."""
     if kind is _WEEKDAY and first == _LAST_WEEKDAY:
         first = 0
     if first <= last:
@@ -253,10 +255,13 @@ def _range(kind: _Kind, first: int, last: int, step: int) -> Iterator[int]:
     return ((value - kind.low) % size + kind.low for value in range(first, last + size + 1, step))
 
 
-def _spread(
-    kind: _Kind, seed: str, low: str | None, high: str | None, step: int | None
+def _hashed(
+    kind: _Field, seed: str, low: str | None, high: str | None, step: int | None
 ) -> Iterator[int]:
-    """``H``: one value for each name, or a step that begins at one; day 28 is the last for all."""
+    """Iterate over the values of ``H``: one by the seed's hash, or steps from there.
+
+    Days end at 28, which every month has.
+    """
     first = kind.low if low is None else kind.number(low)
     last = 28 if kind is _DAY else min(kind.high, 6) if kind is _WEEKDAY else kind.high
     last = last if high is None else kind.number(high)

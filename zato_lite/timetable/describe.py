@@ -1,4 +1,4 @@
-"""Schedules and durations in plain English."""
+"""Descriptions: schedules and durations in plain English."""
 
 from collections.abc import Callable, Sequence
 
@@ -12,7 +12,7 @@ _MONTHS = (
     "January", "February", "March", "April", "May", "June",
     "July", "August", "September", "October", "November", "December",
 )  # fmt: skip
-_TIMES_AT_MOST = 6
+_MAX_TIMES = 6
 _SIXTY, _HOURS, _LONGEST_MONTH = 60, 24, 31
 _RANGE = 3
 _SECOND_MS = 1_000
@@ -21,7 +21,7 @@ _WEEKEND = (0, 6)
 
 
 def describe(trigger: Trigger) -> str:
-    """The schedule as one would say it: ``every weekday at 02:00, Europe/Warsaw``."""
+    """Describe a schedule: ``every weekday at 02:00, Europe/Warsaw``."""
     match trigger:
         case OneTime():
             return f"once, at {to_text(trigger.start, trigger.timezone)}"
@@ -30,13 +30,13 @@ def describe(trigger: Trigger) -> str:
         case Cron():
             if period := cron.every(trigger.expression):
                 return f"every {_period(period)}"
-            seed = trigger.seed if cron.is_spread(trigger.expression) else ""
-            expression = cron.read(trigger.expression, seed, trigger.day_and)
+            seed = trigger.seed if cron.has_hash(trigger.expression) else ""
+            expression = cron.parse(trigger.expression, seed, trigger.day_and)
             return f"{_sentence(expression)}, {trigger.timezone or 'UTC'}"
 
 
 def duration(milliseconds: float) -> str:
-    """A duration in Zato's form: ``< 1ms``, ``35ms``, ``2.5s``."""
+    """Format a duration in Zato's form: ``< 1ms``, ``35ms``, ``2.5s``."""
     if milliseconds < 1:
         return "< 1ms"
     if milliseconds < _SECOND_MS:
@@ -45,7 +45,7 @@ def duration(milliseconds: float) -> str:
 
 
 def _period(microseconds: int) -> str:
-    """``90 seconds`` is ``1 minute 30 seconds``."""
+    """Format a period: 90 seconds as ``1 minute 30 seconds``."""
     units = (("week", 604_800_000), ("day", 86_400_000), ("hour", 3_600_000),
              ("minute", 60_000), ("second", 1_000), ("millisecond", 1))  # fmt: skip
     left, words = microseconds // 1_000, []
@@ -62,13 +62,13 @@ def _sentence(expression: Expression) -> str:
     times = (expression.hours, expression.minutes, expression.seconds)
     if clock := _clock_words(*times):
         return f"{days} at {clock}"
-    rhythm = _rhythm_words(*times)
-    return rhythm if days == "every day" else f"{rhythm}, {days}"
+    cadence = _cadence_words(*times)
+    return cadence if days == "every day" else f"{cadence}, {days}"
 
 
 def _clock_words(hours: Sequence[int], minutes: Sequence[int], seconds: Sequence[int]) -> str:
-    """``02:00 and 14:00``; nothing when there are too many to be listed."""
-    if len(hours) * len(minutes) * len(seconds) > _TIMES_AT_MOST:
+    """Describe times of day: ``02:00 and 14:00``; empty if there are too many to list."""
+    if len(hours) * len(minutes) * len(seconds) > _MAX_TIMES:
         return ""
     if list(minutes) == list(seconds) == [0] and _step(hours, _HOURS):
         return ""
@@ -80,19 +80,19 @@ def _clocks(hours: Sequence[int], minutes: Sequence[int]) -> list[str]:
     return [f"{hour:02}:{minute:02}" for hour in hours for minute in minutes]
 
 
-def _rhythm_words(hours: Sequence[int], minutes: Sequence[int], seconds: Sequence[int]) -> str:
-    """``every 5 minutes``, ``at minute 5 of every hour``, ``every second from 09:00 to 17:59``."""
+def _cadence_words(hours: Sequence[int], minutes: Sequence[int], seconds: Sequence[int]) -> str:
+    """Describe a cadence: ``every 5 minutes``, ``at minute 5 of every hour``."""
     if list(minutes) == list(seconds) == [0]:
         by_step = len(hours) == _HOURS or _step(hours, _HOURS)
-        return _rhythm(hours, _HOURS, "hour") if by_step else f"at {_hours(hours)}"
+        return _field_words(hours, _HOURS, "hour") if by_step else f"at {_hours(hours)}"
     if len(seconds) > 1:
-        words = _rhythm(seconds, _SIXTY, "second")
-        if len(hours) * len(minutes) <= _TIMES_AT_MOST:
+        words = _field_words(seconds, _SIXTY, "second")
+        if len(hours) * len(minutes) <= _MAX_TIMES:
             return f"{words} of {_listed(_clocks(hours, minutes))}"
         if len(minutes) < _SIXTY:
-            words += f", {_rhythm(minutes, _SIXTY, 'minute')}"
+            words += f", {_field_words(minutes, _SIXTY, 'minute')}"
     else:
-        words = _rhythm(minutes, _SIXTY, "minute")
+        words = _field_words(minutes, _SIXTY, "minute")
         words += f" at second {seconds[0]}" if any(seconds) else ""
     if len(hours) == _HOURS:
         return words if words.startswith("every") else f"{words} of every hour"
@@ -100,27 +100,27 @@ def _rhythm_words(hours: Sequence[int], minutes: Sequence[int], seconds: Sequenc
 
 
 def _hours(hours: Sequence[int]) -> str:
-    return f"{_spans(hours, lambda hour: f'{hour:02}:00')}"
+    return f"{_ranges(hours, lambda hour: f'{hour:02}:00')}"
 
 
 def _hour_words(hours: Sequence[int]) -> str:
     if step := _step(hours, 24):
         return f"of every {_ordinal(step)} hour"
-    return f"from {_spans(hours, lambda hour: f'{hour:02}:00', lambda hour: f'{hour:02}:59')}"
+    return f"from {_ranges(hours, lambda hour: f'{hour:02}:00', lambda hour: f'{hour:02}:59')}"
 
 
-def _rhythm(values: Sequence[int], size: int, unit: str) -> str:
-    """``every 5 minutes``, ``every minute from 0 to 29``, ``at minutes 0, 7 and 9``."""
+def _field_words(values: Sequence[int], size: int, unit: str) -> str:
+    """Describe one field: ``every 5 minutes``, ``at minutes 0, 7 and 9``."""
     if len(values) == size:
         return f"every {unit}"
     if step := _step(values, size):
         offset = f" from {unit} {values[0]}" if values[0] else ""
         return f"every {step} {unit}s{offset}"
-    return f"at {unit}{'s' * (len(values) > 1)} {_spans(values, str)}"
+    return f"at {unit}{'s' * (len(values) > 1)} {_ranges(values, str)}"
 
 
 def _step(values: Sequence[int], size: int) -> int:
-    """The step, when the values go around the whole of the field in equal ones, or 0."""
+    """Return the step if equal steps cover the whole field, or 0."""
     if len(values) <= 1:
         return 0
     step = values[1] - values[0]
@@ -138,9 +138,9 @@ def _day_words(expression: Expression) -> str:
         days = by_date or by_weekday or "every day"
     months = sorted(expression.months)
     if len(months) < len(_MONTHS):
-        days += f" in {_spans(months, lambda month: _MONTHS[month - 1])}"
+        days += f" in {_ranges(months, lambda month: _MONTHS[month - 1])}"
     if expression.years is not None:
-        days += f" in {_spans(sorted(expression.years), str)}"
+        days += f" in {_ranges(sorted(expression.years), str)}"
     return days
 
 
@@ -151,7 +151,7 @@ def _date_words(expression: Expression) -> str:
     step = days[1] - days[0] if len(days) > _RANGE else 0
     if step > 1 and days == list(range(1, _LONGEST_MONTH + 1, step)) and not expression.rules:
         return f"every {_ordinal(step)} day of the month"
-    words = [f"day{'s' * (len(days) > 1)} {_spans(days, str)}"] if days else []
+    words = [f"day{'s' * (len(days) > 1)} {_ranges(days, str)}"] if days else []
     words.extend(_rule_words(rule) for rule in expression.rules)
     return f"on {_listed(words)} of the month"
 
@@ -191,12 +191,12 @@ def _ordinal(number: int) -> str:
     return f"{number}{'th' if teens else {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th')}"
 
 
-def _spans(
+def _ranges(
     values: Sequence[int],
     name: Callable[[int], str],
     last_name: Callable[[int], str] | None = None,
 ) -> str:
-    """The values by name, three and more in a row as a range: ``1 to 5, 8 and 10``."""
+    """List values by name, three and more in a row as a range: ``1 to 5, 8 and 10``."""
     words: list[str] = []
     index = 0
     while index < len(values):

@@ -1,6 +1,6 @@
-"""From a wall time to the next one that matches: what a cron expression is when it was read.
+"""Parsed cron expression: finds and counts matching wall times.
 
-Wall times are whole seconds since 1970-01-01T00:00:00 on a clock that knows no zone.
+Wall times are whole seconds since 1970-01-01T00:00:00, without a zone.
 """
 
 from array import array
@@ -9,21 +9,20 @@ from datetime import date
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
-DAY = 86_400
-"""Seconds in a day."""
+from zato_lite.timetable.job import DAY_S
 
 FIRST_YEAR, LAST_YEAR = 1970, 2199
-_YEARS_WITHOUT = 41
-"""No day that exists at all stays away longer: 29 February on a given weekday, around 2100."""
+_MAX_YEARS_BETWEEN = 41
+"""Years between two matches at most: 29 February on a given weekday, around 2100."""
 
-_REMEMBERED = 1_200
-"""Months of which an expression remembers its days: a century's."""
+_MAX_CACHED_MONTHS = 1_200
+"""Months whose days an expression caches: a century's."""
 
 _ORDINAL_1970 = date(1970, 1, 1).toordinal()
 
 
 class DayRule(NamedTuple):
-    """A day of the month that depends on the month: ``L``, ``L-3``, ``LW``, ``15W``, ``fri#2``.
+    """Rule for a day that depends on the month: ``L``, ``L-3``, ``LW``, ``15W``, ``fri#2``.
 
     Attributes:
         kind: ``last`` (number = days before the last), ``last_workday``, ``workday`` (nearest to
@@ -36,11 +35,11 @@ class DayRule(NamedTuple):
 
 
 class DaySet(NamedTuple):
-    """Which days match.
+    """The matching days of an expression.
 
     Attributes:
-        days: days of the month, as bits; rules: those that depend on the month.
-        weekdays: from Sunday = 0; weekday_rules: those that depend on the month.
+        days: days of the month, as bits. rules: days that depend on the month.
+        weekdays: from Sunday = 0. weekday_rules: weekdays that depend on the month.
         both: a day must match by date and by weekday, instead of by either.
     """
 
@@ -52,17 +51,17 @@ class DaySet(NamedTuple):
 
 
 class Expression:
-    """A cron expression that was read. It has no memory but a memo of the months it was asked.
+    """A parsed cron expression; immutable but for a cache of the days of months.
 
     Attributes:
         fields: the seven fields as text, from second to year.
-        hours, minutes, seconds, months, years: the numbers that match; no years: all of them.
+        hours, minutes, seconds, months, years: the matching numbers; years is None for all.
         days, rules, weekdays, weekday_rules, both: see ``DaySet``.
-        cadence: it is a rhythm rather than a time, and goes on through a clock change.
+        cadence: it repeats within a day, so it continues through a clock change.
     """
 
     __slots__ = (
-        "_memo", "_next_hour", "_next_minute", "_next_second", "_previous_hour",
+        "_cached_days", "_next_hour", "_next_minute", "_next_second", "_previous_hour",
         "_previous_minute", "_previous_second", "both", "cadence", "days", "fields", "hours",
         "minutes", "months", "rules", "seconds", "weekday_rules", "weekdays", "years",
     )  # fmt: skip
@@ -81,47 +80,47 @@ class Expression:
         self.hours, self.minutes, self.seconds = times
         self.days, self.rules, self.weekdays, self.weekday_rules, self.both = days
         self.months, self.years = months, years
-        self._memo: dict[int, int] = {}
+        self._cached_days: dict[int, int] = {}
         self._next_second, self._previous_second = _neighbours(self.seconds, 60)
         self._next_minute, self._previous_minute = _neighbours(self.minutes, 60)
         self._next_hour, self._previous_hour = _neighbours(self.hours, 24)
 
     def matches(self, wall: int) -> bool:
-        """Whether the wall time is one of the expression's."""
+        """Return True if the wall time matches."""
         return self.next(wall) == wall
 
     def next(self, wall: int) -> int | None:
-        """The first match at or after ``wall``, or None when there is never one again."""
-        day, second = divmod(wall, DAY)
+        """Return the first match at or after ``wall``, or None if no match follows."""
+        day, second = divmod(wall, DAY_S)
         found = self._next_day(day)
         if found == day:
             time = self._next_time(second)
             if time >= 0:
-                return day * DAY + time
+                return day * DAY_S + time
             found = self._next_day(day + 1)
         if found is None:
             return None
-        return found * DAY + self._first_time
+        return found * DAY_S + self._first_time
 
     def previous(self, wall: int) -> int | None:
-        """The last match at or before ``wall``, or None when there was never one since 1970."""
-        day, second = divmod(wall, DAY)
+        """Return the last match at or before ``wall``, or None if there was none since 1970."""
+        day, second = divmod(wall, DAY_S)
         found = self._previous_day(day)
         if found == day:
             time = self._previous_time(second)
             if time >= 0:
-                return day * DAY + time
+                return day * DAY_S + time
             found = self._previous_day(day - 1)
         if found is None:
             return None
-        return found * DAY + self._last_time
+        return found * DAY_S + self._last_time
 
     def count(self, first: int, stop: int) -> int:
-        """How many matches there are in [first, stop), counted by whole months."""
+        """Count the matches in [first, stop), by whole months."""
         if stop <= first:
             return 0
-        first_day, first_second = divmod(first, DAY)
-        stop_day, stop_second = divmod(stop, DAY)
+        first_day, first_second = divmod(first, DAY_S)
+        stop_day, stop_second = divmod(stop, DAY_S)
         whole = self._count_days(first_day, stop_day) * self._per_day
         before = self._times_before(first_second) if self._is_day(first_day) else 0
         after = self._times_before(stop_second) if self._is_day(stop_day) else 0
@@ -172,21 +171,21 @@ class Expression:
         return count
 
     def _is_day(self, day: int) -> bool:
-        there = date.fromordinal(day + _ORDINAL_1970)
-        return bool(self._month(there.year * 12 + there.month - 1) >> there.day & 1)
+        current = date.fromordinal(day + _ORDINAL_1970)
+        return bool(self._month(current.year * 12 + current.month - 1) >> current.day & 1)
 
     def _next_day(self, day: int) -> int | None:
-        there = date.fromordinal(day + _ORDINAL_1970)
-        month = there.year * 12 + there.month - 1
-        if left := self._month(month) >> there.day:
+        current = date.fromordinal(day + _ORDINAL_1970)
+        month = current.year * 12 + current.month - 1
+        if left := self._month(month) >> current.day:
             return day + _lowest(left)
-        for later in range(month + 1, min(month + _YEARS_WITHOUT * 12, (LAST_YEAR + 1) * 12)):
+        for later in range(month + 1, min(month + _MAX_YEARS_BETWEEN * 12, (LAST_YEAR + 1) * 12)):
             if days := self._month(later):
                 return _ordinal(later) - 1 + _lowest(days)
         return None if self.years is None else self._next_far_day(month)
 
     def _next_far_day(self, month: int) -> int | None:
-        """The same among the years named, however far away they are."""
+        """Return the next day within the years that the expression names, however distant."""
         for year in sorted(self.years or ()):
             for later in range(max(year * 12, month + 1), year * 12 + 12):
                 if days := self._month(later):
@@ -194,17 +193,17 @@ class Expression:
         return None
 
     def _previous_day(self, day: int) -> int | None:
-        there = date.fromordinal(day + _ORDINAL_1970)
-        month = there.year * 12 + there.month - 1
-        if left := self._month(month) & ((2 << there.day) - 1):
-            return day - there.day + left.bit_length() - 1
+        current = date.fromordinal(day + _ORDINAL_1970)
+        month = current.year * 12 + current.month - 1
+        if left := self._month(month) & ((2 << current.day) - 1):
+            return day - current.day + left.bit_length() - 1
         for earlier in range(month - 1, FIRST_YEAR * 12 - 1, -1):
             if days := self._month(earlier):
                 return _ordinal(earlier) - 1 + days.bit_length() - 1
         return None
 
     def _count_days(self, first: int, stop: int) -> int:
-        """How many matching days there are from ``first`` up to and without ``stop``."""
+        """Count the matching days in [first, stop)."""
         start, end = (date.fromordinal(day + _ORDINAL_1970) for day in (first, stop))
         first_month, last_month = (day.year * 12 + day.month - 1 for day in (start, end))
         whole = sum(self._month(month).bit_count() for month in range(first_month, last_month))
@@ -213,12 +212,12 @@ class Expression:
         return whole - before.bit_count() + after.bit_count()
 
     def _month(self, month: int) -> int:
-        """The matching days of a month (year · 12 + month from 0), as bits 1 to 31."""
-        days = self._memo.get(month)
+        """Return the matching days of a month (year · 12 + month from 0), as bits 1 to 31."""
+        days = self._cached_days.get(month)
         if days is None:
-            if len(self._memo) >= _REMEMBERED:
-                self._memo.clear()
-            days = self._memo[month] = self._days_of(*divmod(month, 12))
+            if len(self._cached_days) >= _MAX_CACHED_MONTHS:
+                self._cached_days.clear()
+            days = self._cached_days[month] = self._days_of(*divmod(month, 12))
         return days
 
     def _days_of(self, year: int, month: int) -> int:
@@ -240,9 +239,9 @@ class Expression:
 
 
 def _neighbours(values: tuple[int, ...], size: int) -> tuple["array[int]", "array[int]"]:
-    """For each number the value at or after it, and the one at or before it; -1 for none.
+    """Return, for each number, the value at or after it and the value at or before it; -1 if none.
 
-    Both may be asked one past either end: the last place stands for ``size`` and for -1.
+    Both arrays have a place for one past either end: the last is index ``size`` as well as -1.
     """
     after, before = [-1] * (size + 1), [-1] * (size + 1)
     for number in range(size):
@@ -257,17 +256,17 @@ def _lowest(bits: int) -> int:
 
 @lru_cache(maxsize=4_096)
 def _ordinal(month: int) -> int:
-    """Days from 1970-01-01 to the first of a month (year · 12 + month from 0)."""
+    """Return the days from 1970-01-01 to the first of a month (year · 12 + month from 0)."""
     return date(month // 12, month % 12 + 1, 1).toordinal() - _ORDINAL_1970
 
 
 def _each_weekday(day: int, weekday: int, length: int) -> int:
-    """All days of a weekday, in a month whose first is ``weekday``, as bits."""
+    """Return all days of a weekday, in a month whose first day is ``weekday``, as bits."""
     return sum(1 << number for number in range((day - weekday) % 7 + 1, length + 1, 7))
 
 
 def _rule_days(rule: DayRule, weekday: int, length: int) -> int:
-    """The day that a rule names in a month, as a bit, or 0."""
+    """Return the day that a rule names in a month, as a bit, or 0."""
     day = 0
     match rule.kind:
         case "last":
@@ -284,7 +283,7 @@ def _rule_days(rule: DayRule, weekday: int, length: int) -> int:
 
 
 def _nearest_workday(day: int, weekday: int, length: int) -> int:
-    """The day from Monday to Friday that is nearest and in the same month; 0 if none is there."""
+    """Return the nearest day from Monday to Friday in the same month; 0 for no such day."""
     if day > length:
         return 0
     match (weekday + day - 1) % 7:

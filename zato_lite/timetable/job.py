@@ -1,7 +1,7 @@
-"""What a job is: a trigger that says when, and policies that say what if.
+"""Job definitions: triggers (when a job is due) and policies (what happens in each case).
 
-Instants are microseconds since 1970-01-01T00:00:00Z (``int``). Everything here is frozen, and is
-kept in the store as the JSON that msgspec makes of it.
+Instants are microseconds since 1970-01-01T00:00:00Z (``int``). Everything here is frozen; the
+store saves it as msgspec's JSON.
 """
 
 from typing import Literal
@@ -14,6 +14,12 @@ Instant = int
 SECOND = 1_000_000
 """Microseconds in a second."""
 
+DAY_S = 86_400
+"""Seconds in a day."""
+
+DAY = DAY_S * SECOND
+"""Microseconds in a day."""
+
 GapPolicy = Literal["run_after", "skip", "shift"]
 FoldPolicy = Literal["first", "last", "both"]
 MissedPolicy = Literal["run_once", "run_all", "skip"]
@@ -25,13 +31,12 @@ ExcludedPolicy = Literal["skip", "next_day", "previous_day"]
 class _Trigger(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag_field="kind"
 ):
-    """What all triggers have: they begin, may end, and may have a time zone.
+    """Base of all triggers: a start, an optional end and an optional time zone.
 
     Attributes:
-        start: no slot is before it; the anchor of an interval's grid; a one-time job's one slot.
+        start: no slot is before it; the anchor of an interval's grid; a one-time job's only slot.
         end: no slot is at or after it.
-        timezone: IANA name in which a naive ``start_date`` was read and cron is evaluated; None
-            means UTC.
+        timezone: IANA name of the zone of naive dates and cron expressions; None means UTC.
     """
 
     start: Instant
@@ -40,13 +45,13 @@ class _Trigger(
 
 
 class OneTime(_Trigger, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="one_time"):
-    """One slot: ``start``."""
+    """Trigger with one slot: ``start``."""
 
 
 class Interval(
     _Trigger, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="interval_based"
 ):
-    """Slots on the grid ``start`` + n · period, in elapsed time: no drift, whatever the zone does.
+    """Trigger with slots at ``start`` + n · period, in elapsed time: clock changes cause no drift.
 
     Attributes:
         weeks, days, hours, minutes, seconds, milliseconds: as given; their sum is the period.
@@ -68,14 +73,14 @@ class Interval(
 
 
 class Cron(_Trigger, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="cron_style"):
-    """Slots where wall time in the zone matches the expression.
+    """Trigger with a slot wherever wall time in the zone matches the expression.
 
     Attributes:
         expression: 5 fields; 6 with seconds first; 7 with a year last; or a macro.
         day_and: both day fields must match, instead of cron's either.
-        gap: what a fixed time does that a spring clock change leaves out.
-        fold: which of the two runs that an autumn clock change makes of a fixed time.
-        seed: what spreads ``H``: the name that the job was created with.
+        gap: how a fixed time is treated that a spring clock change leaves out.
+        fold: which occurrence of a fixed time counts that an autumn clock change repeats.
+        seed: the input of ``H``'s hash: the name that the job was created with.
     """
 
     expression: str
@@ -89,38 +94,38 @@ Trigger = OneTime | Interval | Cron
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A definition: which service runs, when, with what, and by which policies.
+    """A job's definition: service, trigger, input and policies.
 
     Attributes:
         name: unique among jobs.
-        service: name of the service that runs.
-        trigger: when.
-        extra: what the service receives, as the text that was given; None for nothing.
+        service: name of the service to invoke.
+        trigger: when the job is due.
+        extra: the service's input, as the text that was given; None for no input.
         is_active: False while paused.
-        repeats: how many scheduled runs there are; None for no bound.
-        on_missed: what slots get that passed while nobody could run them.
-        catch_up_window: older slots than this many seconds are missed; None for no bound.
-        catch_up_rate: runs a second at most while ``run_all`` catches up; None for no bound.
-        on_overlap: what a slot gets while an earlier run is in flight.
-        max_parallel: how many runs ``allow`` allows at once; None for no bound.
-        max_execution_time_ms: a run is cancelled when it takes longer; None for the default.
+        repeats: the maximum of scheduled runs; None for no limit.
+        on_missed: treatment of slots that passed while no node could run them.
+        catch_up_window: slots older than this many seconds are missed; None for no limit.
+        catch_up_rate: runs a second at most while ``run_all`` catches up; None for no limit.
+        on_overlap: treatment of a slot that comes while an earlier run is in flight.
+        max_parallel: runs in flight that ``allow`` permits; None for no limit.
+        max_execution_time_ms: a run that takes longer is cancelled; None for the default.
         max_retries: attempts after the first one.
         retry_delay_ms, retry_backoff, retry_max_delay_ms, retry_jitter: the wait before attempt
             n+1 is min(max, delay · backoff^(n-1)), spread by ±jitter (a share from 0 to 1).
-        on_crash: what becomes of a run whose process died.
-        max_crashes: after so many crashes of one run it is quarantined.
-        jitter_ms: a slot's run is delayed by up to this; a pure function of job id and slot.
-        priority: the higher goes first when more is due than can run.
-        max_concurrent: runs of this job's service at once on one node; None for no bound.
-        calendar: name of the calendar of excluded days; None for none.
-        on_excluded: what a slot on an excluded day gets.
+        on_crash: treatment of a run whose process died.
+        max_crashes: the number of crashes after which a run is quarantined.
+        jitter_ms: the maximum delay of a slot's run; a pure function of job id and slot.
+        priority: higher priorities start first when more runs are due than may start.
+        max_concurrent: runs of this job's service in flight on one node; None for no limit.
+        calendar: name of the calendar of excluded days; None for no calendar.
+        on_excluded: treatment of a slot on an excluded day.
         on_success_service, on_success_job, on_error_service, on_error_job: callbacks, by name.
-        pause_note: why it is paused. pause_until: when it resumes by itself.
-        pause_after_failures: it pauses itself after so many failed runs in a row.
-        skip_next: so many of the next slots are skipped.
-        keep_runs, keep_days: how much history is kept; None for the default.
-        alert_after_intervals: an alert is raised when so many slots in a row brought no success.
-        is_declared: its definition is on its service's class.
+        pause_note: the reason of a pause. pause_until: the instant at which it ends.
+        pause_after_failures: the number of failed runs in a row that pauses the job.
+        skip_next: the number of coming slots to skip.
+        keep_runs, keep_days: the history to keep; None for the default.
+        alert_after_intervals: the number of slots without a success that raises an alert.
+        is_declared: the definition is on its service's class.
     """
 
     name: str

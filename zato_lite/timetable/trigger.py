@@ -1,8 +1,11 @@
-"""From a trigger and a moment to the slots around it: the only module that knows croniter.
+"""Trigger evaluation: the slots before and after an instant. Only module that imports croniter.
 
-A question leaves no trace: the same trigger and moment always have the same answer. The slots of
-a cron expression lie in *spans*, between two clock changes; in each of them wall time and UTC run
-alike, and what a clock change leaves out or doubles is settled where two spans meet.
+croniter stays as the second reader of every cron expression at creation: an expression that two
+independent parsers read differently is refused, because its author may mean either.
+
+All functions are pure. The slots of a cron expression lie in *spans*, between two clock changes.
+Within a span, wall time and UTC run in parallel; where two spans meet, the policies ``gap`` and
+``fold`` decide about the wall times that the clock change leaves out or repeats.
 """
 
 import re
@@ -12,8 +15,10 @@ from typing import NamedTuple
 
 from zato_lite.errors import BadInputError, FieldError
 from zato_lite.timetable import cron
-from zato_lite.timetable.expression import DAY, Expression
+from zato_lite.timetable.expression import Expression
 from zato_lite.timetable.job import (
+    DAY,
+    DAY_S,
     SECOND,
     Cron,
     FoldPolicy,
@@ -25,26 +30,27 @@ from zato_lite.timetable.job import (
 )
 from zato_lite.timetable.zone import BLOCK, Stretch, check_zone, stretches, to_text
 
-_SHORTEST = 1_000
-_LONGEST = 36_525 * DAY * SECOND
-"""Microseconds: no interval is shorter than a millisecond or longer than a century."""
+_MIN_PERIOD = 1_000
+_MAX_PERIOD = 36_525 * DAY
+"""Limits of an interval in microseconds: a millisecond and a century."""
 
-_LAST = 221_845_392_000 * SECOND
-"""9000-01-01; no slot of any trigger is at or after it."""
+_END = 221_845_392_000 * SECOND
+"""9000-01-01 in microseconds: every trigger ends before it."""
 
-_FIRST = -62_135_596_800 * SECOND
+_START = -62_135_596_800 * SECOND
+"""0001-01-01 in microseconds: the first instant that a datetime can represent."""
 
-_LAST_SECOND = 7_258_118_400
-"""2200-01-01; no slot of a cron expression is at or after it, none is before 1970."""
+_CRON_END_S = 7_258_118_400
+"""2200-01-01 in seconds: slots of cron expressions lie between 1970 and this."""
 
 _RANGES = re.compile(r"(\w+)-(\w+)")
 
-_MARGIN = 2 * DAY
-"""Seconds between a wall time read as UTC and any slot that comes of it, at most."""
+_MARGIN = 2 * DAY_S
+"""Maximum of seconds between a wall time read as UTC and the slot that results from it."""
 
 
 class _Span(NamedTuple):
-    """Slots of one offset: matches of wall time in [first, stop), and ``extras`` from a gap."""
+    """Slots under one UTC offset: matches in [first, stop), and ``extras`` that a gap causes."""
 
     end: int
     first: int
@@ -54,15 +60,15 @@ class _Span(NamedTuple):
 
 
 def next_after(trigger: Trigger, moment: Instant) -> Instant | None:
-    """The first slot strictly after ``moment``, or None when there is none any more."""
+    """Return the first slot strictly after ``moment``, or None if no slot follows."""
     slot = _next_after(trigger, moment)
-    if slot is None or slot >= _LAST or (trigger.end is not None and slot >= trigger.end):
+    if slot is None or slot >= _END or (trigger.end is not None and slot >= trigger.end):
         return None
     return slot
 
 
 def previous_before(trigger: Trigger, moment: Instant) -> Instant | None:
-    """The last slot strictly before ``moment``, or None when there was none yet."""
+    """Return the last slot strictly before ``moment``, or None if no slot precedes it."""
     if trigger.end is not None and moment > trigger.end:
         moment = trigger.end
     match trigger:
@@ -78,7 +84,7 @@ def previous_before(trigger: Trigger, moment: Instant) -> Instant | None:
 
 
 def count_between(trigger: Trigger, after: Instant, until: Instant) -> int:
-    """How many slots lie in (after, until]: at once for a grid, by whole months for cron."""
+    """Count the slots in (after, until]: in O(1) for a grid, by whole months for cron."""
     after = max(after, trigger.start - 1)
     if trigger.end is not None:
         until = min(until, trigger.end - 1)
@@ -96,7 +102,7 @@ def count_between(trigger: Trigger, after: Instant, until: Instant) -> int:
 
 
 def slots_between(trigger: Trigger, after: Instant, until: Instant) -> Iterator[Instant]:
-    """The slots in (after, until], one by one, in order."""
+    """Iterate over the slots in (after, until], in order."""
     slot = next_after(trigger, after)
     while slot is not None and slot <= until:
         yield slot
@@ -104,10 +110,10 @@ def slots_between(trigger: Trigger, after: Instant, until: Instant) -> Iterator[
 
 
 def check(trigger: Trigger, now: Instant) -> None:
-    """Make sure that the trigger can be understood and will ever fire.
+    """Check that the trigger is valid and has at least one slot from ``now`` on.
 
     Raises:
-        BadInputError: it will not; every wrong field is named.
+        BadInputError: names every wrong field.
     """
     errors: list[FieldError] = []
     for part in (_check_timezone, _check_moments, _check_interval, _check_expression):
@@ -121,7 +127,10 @@ def check(trigger: Trigger, now: Instant) -> None:
 
 
 def clock_remarks(trigger: Trigger, after: Instant, until: Instant) -> Iterator[tuple[int, str]]:
-    """What clock changes in (after, until] do to a fixed time of day, each with its instant."""
+    """Iterate over the effects of clock changes in (after, until] on a fixed time of day.
+
+    Yields the instant of the affected slot and a sentence.
+    """
     if not isinstance(trigger, Cron) or trigger.timezone is None:
         return
     expression, zone, _, _ = _key(trigger)
@@ -133,8 +142,8 @@ def clock_remarks(trigger: Trigger, after: Instant, until: Instant) -> Iterator[
                 yield from _remarks_of(expression, trigger, stretch)
 
 
-def forget() -> None:
-    """Empty the memory of answers given: for measurements, as no answer depends on it."""
+def clear_cache() -> None:
+    """Clear the cache of next slots: for measurements, as no result depends on it."""
     _cron_after.cache_clear()
 
 
@@ -156,7 +165,7 @@ def _next_after(trigger: Trigger, moment: Instant) -> Instant | None:
                 return start if moment < start else moment + each - (moment - start) % each
             second = (moment if moment >= start else start - 1) // SECOND + 1
             return _cron_after(
-                _meaning(trigger), trigger.timezone, trigger.gap, trigger.fold, second
+                _parsed(trigger), trigger.timezone, trigger.gap, trigger.fold, second
             )
 
 
@@ -174,22 +183,22 @@ _Key = tuple[Expression, str | None, GapPolicy, FoldPolicy]
 
 
 def _key(trigger: Cron) -> _Key:
-    """All that the slots depend on, so that jobs that share it share the work."""
-    return _meaning(trigger), trigger.timezone, trigger.gap, trigger.fold
+    """Return all that the slots depend on: jobs with equal keys share cached spans."""
+    return _parsed(trigger), trigger.timezone, trigger.gap, trigger.fold
 
 
-def _meaning(trigger: Cron) -> Expression:
+def _parsed(trigger: Cron) -> Expression:
     text = trigger.expression
-    return cron.read(text, trigger.seed if cron.is_spread(text) else "", trigger.day_and)
+    return cron.parse(text, trigger.seed if cron.has_hash(text) else "", trigger.day_and)
 
 
 @lru_cache(maxsize=8_192)
 def _cron_after(
     expression: Expression, zone: str | None, gap: GapPolicy, fold: FoldPolicy, second: int
 ) -> Instant | None:
-    """The first slot at or after a second, in microseconds."""
+    """Return the first slot at or after a second, in microseconds."""
     second = max(second, 0)
-    while second < _LAST_SECOND:
+    while second < _CRON_END_S:
         block = second // BLOCK
         wall: int | None = second
         for span in _spans(expression, zone, gap, fold, block):
@@ -210,9 +219,9 @@ def _cron_after(
 
 
 def _cron_before(key: _Key, second: int) -> Instant | None:
-    """The last slot before a second, in microseconds."""
+    """Return the last slot before a second, in microseconds."""
     expression, zone, gap, fold = key
-    second = min(second, _LAST_SECOND)
+    second = min(second, _CRON_END_S)
     while second > 0:
         block = (second - 1) // BLOCK
         wall: int | None = second
@@ -232,9 +241,9 @@ def _cron_before(key: _Key, second: int) -> Instant | None:
 
 
 def _cron_count(key: _Key, first: int, stop: int) -> int:
-    """How many slots there are in the seconds [first, stop)."""
+    """Count the slots in the seconds [first, stop)."""
     expression, zone, gap, fold = key
-    first, stop = max(first, 0), min(stop, _LAST_SECOND)
+    first, stop = max(first, 0), min(stop, _CRON_END_S)
     count = 0
     for block in range(first // BLOCK, (stop - 1) // BLOCK + 1):
         for span in _spans(expression, zone, gap, fold, block):
@@ -248,7 +257,7 @@ def _cron_count(key: _Key, first: int, stop: int) -> int:
 def _spans(
     expression: Expression, zone: str | None, gap: GapPolicy, fold: FoldPolicy, block: int
 ) -> tuple[_Span, ...]:
-    """The spans of a block of time, in order, by the policies for clock changes."""
+    """Return the spans of a block, in order, under the policies for clock changes."""
     return tuple(
         _span(expression, gap, "both" if expression.cadence else fold, stretch)
         for stretch in stretches(zone, block)
@@ -270,7 +279,7 @@ def _span(expression: Expression, gap: GapPolicy, fold: FoldPolicy, stretch: Str
 
 
 def _gap_slots(expression: Expression, gap: GapPolicy, stretch: Stretch) -> Iterator[int]:
-    """What the wall times that a clock change leaves out at ``stretch.begin`` become."""
+    """Iterate over the slots that replace wall times left out at ``stretch.begin``."""
     wall = expression.next(stretch.begin + stretch.before)
     while gap != "skip" and wall is not None and wall < stretch.begin + stretch.offset:
         if gap == "run_after":
@@ -283,7 +292,7 @@ def _gap_slots(expression: Expression, gap: GapPolicy, stretch: Stretch) -> Iter
 def _remarks_of(
     expression: Expression, trigger: Cron, stretch: Stretch
 ) -> Iterator[tuple[int, str]]:
-    """What is worth saying of the clock change at ``stretch.begin``."""
+    """Iterate over the effects of the clock change at ``stretch.begin``."""
     begin, _, before, offset, _ = stretch
     low, high = sorted((begin + before, begin + offset))
     wall = expression.next(low)
@@ -311,12 +320,12 @@ def _check_timezone(trigger: Trigger) -> None:
 
 
 def _check_moments(trigger: Trigger) -> None:
-    """Slots are kept as 64 bits, and shown as dates."""
+    """Check the range of dates: slots are stored as 64 bits and shown as datetimes."""
     moments = {"start_date": trigger.start, "end_date": trigger.end}
     errors = [
         FieldError(field, moment, f"`{field}` must be from 0001 to 8999")
         for field, moment in moments.items()
-        if moment is not None and not _FIRST <= moment < _LAST
+        if moment is not None and not _START <= moment < _END
     ]
     if errors:
         raise BadInputError.of(errors)
@@ -331,28 +340,28 @@ def _check_interval(trigger: Trigger) -> None:
         for unit in units
         if getattr(trigger, unit) < 0
     ]
-    if not errors and trigger.period < _SHORTEST:
+    if not errors and trigger.period < _MIN_PERIOD:
         message = f"At least one of {list(units[:5])} must be given"
         errors = [FieldError("seconds", trigger.seconds, message)]
-    if not errors and trigger.period > _LONGEST:
+    if not errors and trigger.period > _MAX_PERIOD:
         errors = [FieldError("weeks", trigger.weeks, "An interval is at most a century")]
     if errors:
         raise BadInputError.of(errors)
 
 
 def _check_expression(trigger: Trigger) -> None:
-    """Read it twice: a definition on which two readers differ would surprise somebody."""
+    """Parse the expression with two parsers; refuse it if they disagree."""
     if not isinstance(trigger, Cron):
         return
     if each := cron.every(trigger.expression):
-        if each > _LONGEST:
+        if each > _MAX_PERIOD:
             message = f"`{trigger.expression}`: an interval is at most a century"
             raise BadInputError.of([FieldError("cron_definition", trigger.expression, message)])
         return
     expression = _key(trigger)[0]
-    theirs = _second_reading(expression.fields)
-    if theirs is not None and theirs != _first_reading(expression):
-        message = f"Cron definition `{trigger.expression}` can be read in two ways: write it out"
+    other = _second_reading(expression.fields)
+    if other is not None and other != _first_reading(expression):
+        message = f"Cron definition `{trigger.expression}` is ambiguous; write it out"
         raise BadInputError.of([FieldError("cron_definition", trigger.expression, message)])
 
 
@@ -364,17 +373,17 @@ def _first_reading(expression: Expression) -> tuple[frozenset[int], ...]:
 
 @lru_cache(maxsize=1_024)
 def _second_reading(fields: tuple[str, ...]) -> tuple[frozenset[int], ...] | None:
-    """What croniter makes of a plain expression; None when it says more than croniter can read.
+    """Parse a plain expression with croniter; None if it uses what croniter cannot parse.
 
-    That is ``L``, ``W``, ``#``, ``?`` and ``H``, and ranges that are over the end or of one value
-    (for croniter 7, ``5-5`` is everything and a step starts again after the end).
+    These are ``L``, ``W``, ``#``, ``?`` and ``H``, ranges that wrap around, and ranges of one
+    value (croniter 7 reads ``5-5`` as every value, and restarts a step after the wrap).
     """
     second, minute, hour, day, month, weekday, _ = fields
     plain = f"{minute} {hour} {day} {month} {weekday} {second}"
     special = any(mark in field for field in (day, weekday) for mark in "lw#?")
     if special or "h" in plain or not all(map(_rises, _RANGES.findall(plain))):
         return None
-    # Only who makes a job waits for the import; a server's start does not.
+    # Imported here to keep it out of the server's start-up time: only job creation needs it.
     from croniter.croniter import CroniterError, croniter  # noqa: PLC0415
 
     try:
@@ -389,25 +398,25 @@ def _second_reading(fields: tuple[str, ...]) -> tuple[frozenset[int], ...] | Non
 
 
 def _rises(ends: tuple[str, str]) -> bool:
-    """Whether a range of numbers goes up; one of names is taken as it may not."""
+    """Return True if a range is of numbers and ascends; ranges of names count as wrapping."""
     first, last = ends
     return first.isdigit() and last.isdigit() and int(first) < int(last)
 
 
 def _never(trigger: Trigger, now: Instant) -> Iterator[FieldError]:
-    """Why there will never be a slot, if so."""
+    """Yield the error of a trigger without any future slot."""
     if trigger.end is not None and trigger.end <= trigger.start:
         message = "`end_date` must be later than `start_date`"
         yield FieldError("end_date", to_text(trigger.end), message)
     elif isinstance(trigger, Cron) and _next_after(trigger, min(now, trigger.start) - 1) is None:
-        message = f"Cron definition `{trigger.expression}` never comes: no date is like that"
+        message = f"Cron definition `{trigger.expression}` never matches: no such date exists"
         yield FieldError("cron_definition", trigger.expression, message)
-    elif trigger.end is not None and next_after(trigger, _eve(trigger, now)) is None:
+    elif trigger.end is not None and next_after(trigger, _counted_after(trigger, now)) is None:
         text = to_text(trigger.end, trigger.timezone)
-        message = f"It would never run: there is no slot from now until `end_date`, {text}"
+        message = f"It would never run: no slot lies between now and `end_date`, {text}"
         yield FieldError("end_date", to_text(trigger.end), message)
 
 
-def _eve(trigger: Trigger, now: Instant) -> Instant:
-    """The moment after which slots count for a new job: a one-time job's may have passed."""
+def _counted_after(trigger: Trigger, now: Instant) -> Instant:
+    """Return the instant after which a new job's slots count; a one-time slot may be past."""
     return trigger.start - 1 if isinstance(trigger, OneTime) else max(trigger.start, now) - 1

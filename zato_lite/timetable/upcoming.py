@@ -1,4 +1,4 @@
-"""What is to come: the next slots of one job, or of a whole set between two instants."""
+"""Preview: the next slots of a job, or all slots of several jobs between two instants."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from heapq import merge
@@ -7,19 +7,21 @@ from itertools import islice, takewhile
 import msgspec
 
 from zato_lite.timetable.calendar import Calendar
+from zato_lite.timetable.due import first_due
+from zato_lite.timetable.jitter import jitter
 from zato_lite.timetable.job import Instant, Job, OneTime
-from zato_lite.timetable.plan import JobState, first, jitter
-from zato_lite.timetable.slots import next_slot, own_calendar, parts
+from zato_lite.timetable.job_plan import JobState
+from zato_lite.timetable.slots import calendar_of, next_slot, slot_ranges
 from zato_lite.timetable.trigger import clock_remarks
 
 
 class Upcoming(msgspec.Struct, frozen=True):
-    """A slot that is to come.
+    """A future slot.
 
     Attributes:
-        slot: the instant that the schedule names; at: the same with its jitter.
-        remarks: what is worth knowing of it, or of what was left out before it.
-        name: of the job.
+        slot: the trigger's instant. at: the same with its jitter.
+        remarks: notes on the slot, and on those left out before it.
+        name: the job's name.
     """
 
     slot: Instant
@@ -35,12 +37,12 @@ def upcoming(
     calendars: Mapping[str, Calendar] | None = None,
     state: JobState | None = None,
 ) -> list[Upcoming]:
-    """The next ``n`` slots after a moment that will run; of a paused job: as if it were not.
+    """Return the next ``n`` slots after an instant that will run; a pause is ignored.
 
-    Without ``state`` the job is taken for a new one. A one-time job that is overdue is to come.
+    Without ``state`` the job is treated as new. An overdue slot of a one-time job is included.
     """
     if state is None:
-        state = JobState(0, job, first(job, after)[0])
+        state = JobState(0, job, first_due(job, after)[0])
     elif not isinstance(job.trigger, OneTime):
         state = msgspec.structs.replace(state, cursor=max(state.cursor, after))
     return list(islice(_coming(job, calendars or {}, state), n))
@@ -52,7 +54,7 @@ def simulate(
     until: Instant,
     calendars: Mapping[str, Calendar] | None = None,
 ) -> Iterator[Upcoming]:
-    """Every slot in (start, until] of all the jobs, in order of time, one by one."""
+    """Iterate over the slots of all the jobs in (start, until], in order of time."""
     streams = (
         takewhile(
             lambda coming: coming.slot <= until,
@@ -66,7 +68,7 @@ def simulate(
 def _coming(job: Job, calendars: Mapping[str, Calendar], state: JobState) -> Iterator[Upcoming]:
     cursor = state.cursor
     left = None if job.repeats is None else job.repeats - state.started
-    calendar = own_calendar(job, calendars)
+    calendar = calendar_of(job, calendars)
     skips = job.skip_next
     skipped: list[str] = []
     while left is None or left > 0:
@@ -88,11 +90,11 @@ def _coming(job: Job, calendars: Mapping[str, Calendar], state: JobState) -> Ite
 def _remarks(
     job: Job, calendar: Calendar | None, cursor: Instant, slot: Instant
 ) -> tuple[str, ...]:
-    """What happens between the slot before and this one."""
+    """Return notes on clock changes and excluded slots between the slot before and this one."""
     remarks = [text for _, text in clock_remarks(job.trigger, cursor, slot)]
-    for part in parts(job, calendar, cursor, slot) if calendar is not None else ():
-        if part.is_moved:
+    for slots in slot_ranges(job, calendar, cursor, slot) if calendar is not None else ():
+        if slots.is_moved:
             remarks.append("moved here from an excluded day")
-        elif part.reason is not None:
-            remarks.append(f"{part.count} before it excluded by {part.reason}")
+        elif slots.reason is not None:
+            remarks.append(f"{slots.count} before it excluded by {slots.reason}")
     return tuple(remarks)

@@ -1,4 +1,4 @@
-"""Between wall time and instants: IANA zones, and what a clock change does to a time of day."""
+"""Time zones: conversion between wall time and instants, with the clock changes of IANA zones."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -8,25 +8,24 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo, available_timezones
 
 from zato_lite.errors import BadInputError, FieldError
-from zato_lite.timetable.job import SECOND, FoldPolicy, GapPolicy, Instant
+from zato_lite.timetable.job import DAY, DAY_S, SECOND, FoldPolicy, GapPolicy, Instant
 
-BLOCK = 366 * 86_400
-"""Seconds in one block of time; a zone is looked at one block at a time."""
+BLOCK = 366 * DAY_S
+"""Seconds in a block; the clock changes of a zone are computed and cached block by block."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NAIVE_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - wall time
 _MICROSECOND = timedelta(microseconds=1)
-_DAY = 86_400
 _LONGEST_NAME = 100
 
 
 class Stretch(NamedTuple):
-    """Time between two clock changes (or the ends of a block), in whole seconds since 1970.
+    """A period of one UTC offset: between clock changes or the ends of a block, in whole seconds.
 
     Attributes:
-        begin, end: UTC, the end not included.
-        offset: what is added to UTC for wall time.
-        before, after: the offsets next to it, before its begin and after its end.
+        begin, end: UTC seconds since 1970, the end not included.
+        offset: wall time minus UTC.
+        before, after: the offsets of the neighbouring periods.
     """
 
     begin: int
@@ -37,10 +36,10 @@ class Stretch(NamedTuple):
 
 
 def check_zone(name: str) -> None:
-    """Make sure that there is an IANA zone of this name.
+    """Check that an IANA zone of this name exists.
 
     Raises:
-        BadInputError: there is none; the words name the nearest.
+        BadInputError: it does not exist; the message suggests similar names.
     """
     name = name if len(name) <= _LONGEST_NAME else f"{name[:20]}…"
     try:
@@ -48,18 +47,18 @@ def check_zone(name: str) -> None:
     except (ValueError, OSError, KeyError, TypeError):
         known = False
     if not known or name in {"localtime", "posixrules", "Factory"}:
-        message = f"There is no time zone `{name}`{_nearest(str(name))}"
+        message = f"Unknown time zone `{name}`{_nearest(str(name))}"
         raise BadInputError.of([FieldError("timezone", name, message)])
 
 
 def to_datetime(instant: Instant, timezone: str | None = None) -> datetime:
-    """The aware datetime of an instant, in a zone."""
+    """Return the aware datetime of an instant, in a zone."""
     moment = _EPOCH + timedelta(microseconds=instant)
     return moment if timezone is None else moment.astimezone(_zone(timezone))
 
 
 def to_text(instant: Instant, timezone: str | None = None) -> str:
-    """The instant as people read it: ``2027-03-28 03:00:00 Europe/Warsaw``, no needless zeros."""
+    """Return the instant as text, such as ``2027-03-28 03:00:00 Europe/Warsaw``."""
     moment = to_datetime(instant, timezone)
     return f"{moment.replace(tzinfo=None).isoformat(' ')} {timezone or 'UTC'}"
 
@@ -71,14 +70,14 @@ def parse_moment(
     gap: GapPolicy = "run_after",
     fold: FoldPolicy = "first",
 ) -> Instant:
-    """The instant that a text names: ISO 8601, date only, compact, or with a blank for the ``T``.
+    """Parse an instant: ISO 8601, date only, compact, or with a blank for the ``T``.
 
-    A text without an offset is wall time in ``timezone``, or UTC. If that wall time is left out
-    by a clock change it is the first instant after (``run_after``), as much later (``shift``), or
-    refused (``skip``); if it comes twice it is the first or the last.
+    A text without an offset is wall time in ``timezone``, or UTC. A wall time that a clock change
+    leaves out becomes the first instant after the gap (``run_after``), is moved by the gap's
+    length (``shift``), or is refused (``skip``); one that comes twice is the first or the last.
 
     Raises:
-        BadInputError: the text is no such moment.
+        BadInputError: the text is not a valid date and time.
     """
     try:
         moment = datetime.fromisoformat(text.strip())
@@ -87,12 +86,12 @@ def parse_moment(
         wall = (moment - _NAIVE_EPOCH) // _MICROSECOND
         return wall if timezone is None else _from_wall(wall, timezone, gap, fold, text)
     except (ValueError, OverflowError, AttributeError, TypeError):
-        message = f"`{text}` is no moment such as 2027-07-29T11:35:49 or 2027-07-29 11:35:49"
+        message = f"`{text}` is not a valid date and time, such as 2027-07-29T11:35:49"
         raise BadInputError(message) from None
 
 
 def stretches(timezone: str | None, block: int) -> tuple[Stretch, ...]:
-    """The stretches of one offset that a block of time consists of, in order."""
+    """Return the stretches that make up a block, in order."""
     begin = block * BLOCK
     if timezone is None:
         return (Stretch(begin, begin + BLOCK, 0, 0, 0),)
@@ -100,24 +99,24 @@ def stretches(timezone: str | None, block: int) -> tuple[Stretch, ...]:
 
 
 def day_of(instant: Instant, timezone: str | None) -> int:
-    """The day on which an instant lies in a zone, counted from 1970-01-01."""
-    return to_wall(instant, timezone) // (_DAY * SECOND)
+    """Return an instant's day in a zone, counted from 1970-01-01."""
+    return to_wall(instant, timezone) // DAY
 
 
 def day_begins(day: int, timezone: str | None) -> Instant:
-    """The first instant of a day in a zone; of one that does not exist, what comes after it."""
-    return from_wall(day * _DAY * SECOND, timezone)
+    """Return the first instant of a day in a zone, or the first after it if the zone skips it."""
+    return from_wall(day * DAY, timezone)
 
 
 def to_wall(instant: Instant, timezone: str | None) -> int:
-    """What the clock on the wall shows, in microseconds since its own 1970."""
+    """Return the wall time of an instant, in microseconds since 1970 of that wall clock."""
     if timezone is None:
         return instant
     return instant + _offset(timezone, instant // SECOND) * SECOND
 
 
 def from_wall(wall: int, timezone: str | None) -> Instant:
-    """The first instant at which the clock on the wall shows this, or the first after a gap."""
+    """Return the first instant with this wall time, or the first after the gap it lies in."""
     if timezone is None:
         return wall
     return _from_wall(wall, timezone, "run_after", "first", "")
@@ -137,11 +136,14 @@ def _stretches(timezone: str, block: int) -> tuple[Stretch, ...]:
 
 
 def _changes(timezone: str, begin: int, end: int) -> Iterator[int]:
-    """The instants in (begin, end) at which the offset changes: a look each day, then halving."""
+    """Iterate over the instants in (begin, end) at which the offset changes.
+
+    zoneinfo does not expose its transitions: compare daily offsets, then bisect the day.
+    """
     offset = _offset(timezone, begin)
-    for day in range(begin + _DAY, end + 1, _DAY):
+    for day in range(begin + DAY_S, end + 1, DAY_S):
         if (later := _offset(timezone, day)) != offset:
-            low, high = day - _DAY, day
+            low, high = day - DAY_S, day
             while high - low > 1:
                 middle = (low + high) // 2
                 if _offset(timezone, middle) == offset:
@@ -164,9 +166,9 @@ def _offset(timezone: str, second: int) -> int:
 
 
 def _from_wall(wall: int, timezone: str, gap: GapPolicy, fold: FoldPolicy, text: str) -> Instant:
-    """The instant of a wall time in microseconds, by the offsets of a day before and after."""
+    """Return the instant of a wall time, from the offsets a day before and after it."""
     second = wall // SECOND
-    before, after = _offset(timezone, second - _DAY - 1), _offset(timezone, second + _DAY)
+    before, after = _offset(timezone, second - DAY_S - 1), _offset(timezone, second + DAY_S)
     found = [
         wall - offset * SECOND
         for offset in sorted({before, after}, reverse=True)
@@ -175,11 +177,11 @@ def _from_wall(wall: int, timezone: str, gap: GapPolicy, fold: FoldPolicy, text:
     if found:
         return found[0] if fold != "last" else found[-1]
     if gap == "skip":
-        raise BadInputError(f"`{text}` does not exist in {timezone}: the clock is put forward")
+        raise BadInputError(f"`{text}` does not exist in {timezone}; a clock change skips it")
     shifted = wall - before * SECOND
     if gap == "shift":
         return shifted
-    change = next(_changes(timezone, second - after - _DAY, second - before + _DAY), None)
+    change = next(_changes(timezone, second - after - DAY_S, second - before + DAY_S), None)
     return shifted if change is None else change * SECOND
 
 
