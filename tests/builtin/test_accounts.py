@@ -12,7 +12,7 @@ KEY = "zato.security.key"
 ANN: dict[str, Any] = {"name": "ann", "password": "long enough", "roles": ["editor"]}
 
 
-async def test_a_user_lives_from_create_to_delete(it: Sandbox) -> None:
+async def test_a_user_is_created_edited_and_deleted(it: Sandbox) -> None:
     await it.invoke(f"{USER}.create", ANN)
     with pytest.raises(ConflictError):
         await it.invoke(f"{USER}.create", ANN)
@@ -37,7 +37,7 @@ async def test_a_user_lives_from_create_to_delete(it: Sandbox) -> None:
             await it.invoke(f"{USER}.{service}", {"name": "ann"})
 
 
-async def test_the_first_admin_stays(it: Sandbox) -> None:
+async def test_the_first_admin_cannot_be_deleted_or_lose_its_role(it: Sandbox) -> None:
     await it.app.accounts.save(
         Credential("user", "admin.invoke", "h", frozenset({"admin"}), (), is_active=True)
     )
@@ -65,7 +65,7 @@ async def test_the_first_admin_stays(it: Sandbox) -> None:
         ("passphrase", "x"),
     ],
 )
-async def test_what_is_wrong_with_a_user_is_told_but_no_password(
+async def test_errors_name_the_wrong_field_of_a_user_but_never_show_a_password(
     it: Sandbox, field: str, value: Any
 ) -> None:
     with pytest.raises(BadInputError) as caught:
@@ -78,7 +78,7 @@ async def test_what_is_wrong_with_a_user_is_told_but_no_password(
     assert await it.invoke(f"{USER}.get-list") == []
 
 
-async def test_a_key_is_shown_once_and_kept_as_a_hash(it: Sandbox) -> None:
+async def test_a_key_is_shown_once_and_stored_as_a_hash(it: Sandbox) -> None:
     made = await it.invoke(f"{KEY}.create", {"patterns": ["crm.*"]})
 
     kept = await it.app.accounts.find("key", made["name"])
@@ -103,7 +103,9 @@ async def _refused(it: Sandbox, caller: Caller, service: str, payload: Any) -> s
     return str(caught.value)
 
 
-async def test_nobody_hands_out_what_they_have_not(it: Sandbox) -> None:
+async def test_a_caller_cannot_create_a_credential_with_more_rights_than_its_own(
+    it: Sandbox,
+) -> None:
     wide: dict[str, Any] = {**ANN, "patterns": ["billing.*"]}
 
     assert "`billing.*` is not within its own patterns (zato.security.*, crm.*)" in await _refused(
@@ -124,7 +126,9 @@ async def test_nobody_hands_out_what_they_have_not(it: Sandbox) -> None:
     assert made == {"name": "ann"}
 
 
-async def test_nobody_takes_over_who_may_do_more(it: Sandbox) -> None:
+async def test_a_caller_cannot_change_or_delete_a_credential_with_more_rights_than_its_own(
+    it: Sandbox,
+) -> None:
     await it.app.accounts.save(
         Credential("user", "admin.invoke", "h", frozenset({"admin"}), (), is_active=True)
     )

@@ -16,7 +16,7 @@ async def _as(it: Sandbox, caller: Caller, service: str, payload: Any = None) ->
     return await it.app.invoker.invoke(f"{JOB}.{service}", payload, caller=caller)
 
 
-async def test_who_changed_what_is_written_down_and_who_tried_to(it: Sandbox) -> None:
+async def test_changes_and_refused_attempts_are_recorded_with_their_caller(it: Sandbox) -> None:
     job_id = (await _as(it, ANN, "create", EVERY))["id"]
     with pytest.raises(JobExistsError):
         await _as(it, ANN, "create", EVERY)
@@ -45,7 +45,7 @@ async def test_who_changed_what_is_written_down_and_who_tried_to(it: Sandbox) ->
     ],
     ids=repr,
 )
-async def test_nobody_schedules_what_they_may_not_invoke(
+async def test_a_caller_cannot_schedule_a_service_that_it_may_not_invoke(
     it: Sandbox, fields: dict[str, str]
 ) -> None:
     job_id = (await _as(it, ROBOT, "create", EVERY))["id"]
@@ -63,7 +63,7 @@ async def test_nobody_schedules_what_they_may_not_invoke(
     assert len(await it.invoke(f"{JOB}.get-list")) == 1
 
 
-async def test_nobody_changes_what_a_job_does_that_they_could_not_have_made(it: Sandbox) -> None:
+async def test_a_caller_cannot_edit_a_job_that_it_could_not_have_created(it: Sandbox) -> None:
     job_id = (await it.invoke(f"{JOB}.create", {**EVERY, "service": "crm.fail"}))["id"]
 
     with pytest.raises(ForbiddenError):
@@ -71,7 +71,7 @@ async def test_nobody_changes_what_a_job_does_that_they_could_not_have_made(it: 
 
 
 @pytest.mark.parametrize("field", ["on_success_job", "on_error_job"])
-async def test_nobody_calls_back_a_job_of_what_they_may_not_invoke(
+async def test_a_caller_cannot_name_a_callback_job_whose_service_it_may_not_invoke(
     it: Sandbox, field: str
 ) -> None:
     await it.invoke(f"{JOB}.create", {**EVERY, "name": "payroll", "service": "crm.fail"})
@@ -92,7 +92,7 @@ async def test_nobody_calls_back_a_job_of_what_they_may_not_invoke(
     await _as(it, ANN, "create", {**wanted, "name": "hers"})
 
 
-async def test_a_job_that_is_called_back_is_there_before_or_comes_with_the_one_that_does(
+async def test_a_callback_job_exists_or_is_created_in_the_same_request(
     it: Sandbox,
 ) -> None:
     calls = {**EVERY, "on_success_job": "later"}
@@ -116,7 +116,7 @@ async def test_a_job_that_is_called_back_is_there_before_or_comes_with_the_one_t
         ("retry-run", {"job_id": 1, "current_run": 1}),
     ],
 )
-async def test_who_is_confined_to_some_services_has_no_other_one_run(
+async def test_a_caller_with_patterns_cannot_start_runs_of_other_services(
     it: Sandbox, service: str, more: dict[str, Any]
 ) -> None:
     job_id = (await it.invoke(f"{JOB}.create", {**EVERY, "service": "crm.fail"}))["id"]

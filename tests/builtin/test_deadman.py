@@ -19,16 +19,16 @@ class Flaky(Service):
             raise ValueError("no rows")
 
 
-class Told(Service):
-    name = "crm.told"
-    heard: list[Any] = []  # noqa: RUF012 - it is what this double is for
+class Callback(Service):
+    name = "crm.callback"
+    received: list[Any] = []  # noqa: RUF012 - it is what this double is for
 
     async def handle(self) -> None:
-        self.heard.append(self.request.payload)
+        self.received.append(self.request.payload)
 
 
 async def _silent_job(it: Sandbox, **fields: Any) -> int:
-    """A job that is watched; who looks after it is asked by the tests, not each minute."""
+    """Create a watched job; the tests invoke the check themselves, not every minute."""
     definition = {
         "name": "sync", "service": "crm.flaky", "job_type": "interval_based", "hours": 1,
         "start_date": "2027-01-15T08:00:00", "alert_after_intervals": 2, **fields,
@@ -42,14 +42,14 @@ async def _silent_job(it: Sandbox, **fields: Any) -> int:
 async def _alerts(it: Sandbox) -> list[dict[str, Any]]:
     await it.invoke(CHECK)
     await it.settle()
-    return [told for told in Told.heard if told["outcome"] == "silent"]
+    return [alert for alert in Callback.received if alert["outcome"] == "silent"]
 
 
-async def test_a_job_that_brings_no_success_raises_one_alert_a_silence() -> None:
-    Told.heard.clear()
+async def test_a_job_without_success_raises_one_alert_for_each_silence() -> None:
+    Callback.received.clear()
     Flaky.is_well = False
-    async with sandbox(Flaky, Told, clock=ManualClock(START)) as it:
-        await _silent_job(it, on_error_service="crm.told")
+    async with sandbox(Flaky, Callback, clock=ManualClock(START)) as it:
+        await _silent_job(it, on_error_service="crm.callback")
 
         await it.advance(hours=2, minutes=5)
         before = await _alerts(it)
@@ -64,14 +64,14 @@ async def test_a_job_that_brings_no_success_raises_one_alert_a_silence() -> None
         second = await _alerts(it)
 
         assert before == []
-        assert [(told["job_name"], told["slots_without_success"]) for told in first] == [
+        assert [(alert["job_name"], alert["slots_without_success"]) for alert in first] == [
             ("sync", 3)
         ]
         assert first == again == well
         assert len(second) == 2
 
 
-async def test_who_looks_after_such_jobs_is_a_job_like_any_other() -> None:
+async def test_the_check_for_silent_jobs_is_a_job_like_any_other() -> None:
     async with sandbox(Flaky, clock=ManualClock(START)) as it:
         none = await it.invoke(f"{JOB}.get-list", {"query": CHECK})
         await _silent_job(it)
@@ -84,11 +84,11 @@ async def test_who_looks_after_such_jobs_is_a_job_like_any_other() -> None:
         assert answer == {"silent": [], "alerted": []}
 
 
-async def test_a_pause_is_no_silence() -> None:
-    Told.heard.clear()
+async def test_slots_of_a_pause_do_not_count_as_silence() -> None:
+    Callback.received.clear()
     Flaky.is_well = True
-    async with sandbox(Flaky, Told, clock=ManualClock(START)) as it:
-        job_id = await _silent_job(it, on_error_service="crm.told")
+    async with sandbox(Flaky, Callback, clock=ManualClock(START)) as it:
+        job_id = await _silent_job(it, on_error_service="crm.callback")
         await it.invoke(f"{JOB}.pause", {"id": job_id, "note": "a long one"})
         it.clock.advance(hours=12)
         during = await _alerts(it)
@@ -99,11 +99,11 @@ async def test_a_pause_is_no_silence() -> None:
         assert during == await _alerts(it) == []
 
 
-async def test_an_alert_is_raised_once_though_the_success_is_forgotten() -> None:
-    Told.heard.clear()
+async def test_an_alert_is_raised_once_even_after_the_last_success_was_pruned() -> None:
+    Callback.received.clear()
     Flaky.is_well = True
-    async with sandbox(Flaky, Told, clock=ManualClock(START)) as it:
-        await _silent_job(it, on_error_service="crm.told", keep_runs=1)
+    async with sandbox(Flaky, Callback, clock=ManualClock(START)) as it:
+        await _silent_job(it, on_error_service="crm.callback", keep_runs=1)
         await it.advance(hours=1, minutes=5)
         await _alerts(it)
         Flaky.is_well = False

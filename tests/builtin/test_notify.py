@@ -14,7 +14,7 @@ from zato_lite.service.invoker import Invoker
 from zato_lite.service.registry import Registry
 from zato_lite.wire import decode
 
-TOLD = {"job_id": 1, "job_name": "nightly", "outcome": "error", "error_traceback": "no rows"}
+FIELDS = {"job_id": 1, "job_name": "nightly", "outcome": "error", "error_traceback": "no rows"}
 
 
 class Receiver(BaseHTTPRequestHandler):
@@ -78,20 +78,20 @@ def _invoker(settings: Notify) -> Invoker:
     return Invoker(registry, resources={Notify: settings})
 
 
-async def test_a_webhook_gets_what_a_callback_is_told(url: str) -> None:
+async def test_a_webhook_receives_the_fields_of_the_callback(url: str) -> None:
     invoker = _invoker(Notify(webhooks=(f"{url}/ok",)))
 
-    answer = await invoker.invoke("zato.notify.webhook", TOLD)
+    answer = await invoker.invoke("zato.notify.webhook", FIELDS)
 
     assert answer == {"sent": 1}
-    assert Receiver.received == [TOLD]
+    assert Receiver.received == [FIELDS]
 
 
-async def test_one_webhook_that_fails_keeps_no_other_from_being_told(url: str) -> None:
+async def test_a_failing_webhook_does_not_stop_the_others(url: str) -> None:
     invoker = _invoker(Notify(webhooks=(f"{url}/no", f"{url}/ok", "ftp://x")))
 
     with pytest.raises(UnavailableError, match=r"/no: HTTP Error 500.*ftp://x"):
-        await invoker.invoke("zato.notify.webhook", TOLD)
+        await invoker.invoke("zato.notify.webhook", FIELDS)
 
     assert len(Receiver.received) == 2
 
@@ -113,7 +113,7 @@ async def silent() -> AsyncIterator[tuple[str, asyncio.Semaphore]]:
     await server.wait_closed()
 
 
-async def test_webhooks_that_do_not_answer_hold_up_nothing_else_that_takes_a_thread(
+async def test_webhooks_that_do_not_answer_leave_the_threads_of_others_free(
     silent: tuple[str, asyncio.Semaphore],
 ) -> None:
     url, come = silent
@@ -121,48 +121,48 @@ async def test_webhooks_that_do_not_answer_hold_up_nothing_else_that_takes_a_thr
     asyncio.get_running_loop().set_default_executor(threads)
     invoker = _invoker(Notify(webhooks=(url,) * 3))
 
-    telling = asyncio.create_task(invoker.invoke("zato.notify.webhook", TOLD))
+    sending = asyncio.create_task(invoker.invoke("zato.notify.webhook", FIELDS))
     async with asyncio.timeout(10):
         for _ in range(3):
             await come.acquire()
         assert await asyncio.to_thread(len, "abc") == 3
 
-    telling.cancel()
+    sending.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await telling
+        await sending
 
 
-async def test_a_mail_says_which_job_and_what(mail: tuple[int, list[str]]) -> None:
+async def test_a_mail_names_the_job_and_its_outcome(mail: tuple[int, list[str]]) -> None:
     port, lines = mail
     settings = Notify(
         smtp_host="127.0.0.1", smtp_port=port, smtp_tls="none", mail_from="a@b.c",
         mail_to=("d@e.f", "g@h.i"),
     )  # fmt: skip
 
-    answer = await _invoker(settings).invoke("zato.notify.email", TOLD)
+    answer = await _invoker(settings).invoke("zato.notify.email", FIELDS)
 
     assert answer == {"sent": 2}
     assert "Subject: zato-lite: nightly: error" in lines
     assert "error_traceback: no rows" in lines
 
 
-async def test_nobody_to_tell_is_an_error_that_says_so() -> None:
+async def test_missing_receivers_are_an_error_that_names_the_setting() -> None:
     invoker = _invoker(Notify())
 
     with pytest.raises(BadInputError, match="webhooks: the list is empty"):
-        await invoker.invoke("zato.notify.webhook", TOLD)
+        await invoker.invoke("zato.notify.webhook", FIELDS)
     with pytest.raises(BadInputError, match="smtp_host"):
-        await invoker.invoke("zato.notify.email", TOLD)
+        await invoker.invoke("zato.notify.email", FIELDS)
 
 
-async def test_a_mail_server_that_is_away_is_told_as_such() -> None:
+async def test_an_unreachable_mail_server_is_named_in_the_error() -> None:
     settings = Notify(smtp_host="127.0.0.1", smtp_port=1, mail_from="a@b.c", mail_to=("d@e.f",))
 
     with pytest.raises(UnavailableError, match=r"127\.0\.0\.1"):
-        await _invoker(settings).invoke("zato.notify.email", TOLD)
+        await _invoker(settings).invoke("zato.notify.email", FIELDS)
 
 
-def test_what_is_told_may_come_as_an_object_or_a_text() -> None:
+def test_fields_come_from_an_object_or_its_text() -> None:
     assert fields_of('{"a": 1}') == {"a": 1}
     assert fields_of("plain") == {"message": "plain"}
     assert fields_of([1]) == {"message": [1]}

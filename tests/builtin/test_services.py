@@ -76,9 +76,7 @@ async def test_a_service_is_described(invoker: Invoker) -> None:
 
 
 @pytest.mark.parametrize(("name", "is_deployed"), [("demo.ping", True), ("nothing", False)])
-async def test_one_can_ask_whether_a_service_is_deployed(
-    invoker: Invoker, name: str, is_deployed: bool
-) -> None:
+async def test_is_deployed_answers_by_name(invoker: Invoker, name: str, is_deployed: bool) -> None:
     found = await invoker.invoke("zato.service.is-deployed", {"name": name})
 
     assert found.is_deployed is is_deployed
@@ -101,7 +99,7 @@ async def test_a_service_is_invoked_by_name_if_the_caller_may(invoker: Invoker) 
 
 
 @pytest.mark.parametrize("limit", [-1, -3.4e38, 1e9])
-async def test_a_time_limit_that_is_none_is_bad_input(invoker: Invoker, limit: float) -> None:
+async def test_a_timeout_that_is_not_a_duration_is_refused(invoker: Invoker, limit: float) -> None:
     with pytest.raises(BadInputError) as caught:
         await invoker.invoke("zato.service.invoke", {"name": "demo.echo", "timeout": limit})
 
@@ -137,7 +135,7 @@ async def test_an_upload_cannot_leave_the_folder(invoker: Invoker, name: str) ->
         await invoker.invoke("zato.hot-deploy.create", {"payload_name": name, "payload": ""})
 
 
-async def test_a_broken_upload_is_told(invoker: Invoker) -> None:
+async def test_a_broken_upload_is_refused_with_its_error(invoker: Invoker) -> None:
     data = base64.b64encode(b"class :").decode()
 
     asked = {"payload_name": "up_file.py", "payload": data}
@@ -149,7 +147,7 @@ async def test_a_broken_upload_is_told(invoker: Invoker) -> None:
 
 
 @pytest.mark.parametrize("name", ["zato.helpers.echo", "helpers.echo"])
-async def test_an_echo_answers_what_it_was_sent(invoker: Invoker, name: str) -> None:
+async def test_an_echo_returns_its_payload(invoker: Invoker, name: str) -> None:
     assert await invoker.invoke(name, {"a": 1}) == {"a": 1}
 
 
@@ -161,7 +159,7 @@ async def test_an_echo_answers_what_it_was_sent(invoker: Invoker, name: str) -> 
         ("zato.helpers.raw-request-logger", "Received request: `{'a': 1}`"),
     ],
 )
-async def test_loggers_log_what_they_were_sent(
+async def test_loggers_log_their_payload(
     invoker: Invoker, caplog: pytest.LogCaptureFixture, name: str, line: str
 ) -> None:
     caplog.set_level(logging.INFO)

@@ -38,12 +38,12 @@ async def test_a_backup_is_made_in_the_folder_of_the_project(
 
 
 @pytest.mark.parametrize("name", ["../up.db", "/etc/passwd", ".hidden", "a b", "n" * 200, 5])
-async def test_a_backup_has_no_place_but_its_folder(stored: Sandbox, name: object) -> None:
+async def test_a_backup_cannot_leave_its_folder(stored: Sandbox, name: object) -> None:
     with pytest.raises(BadInputError):
         await stored.invoke("zato.store.backup", {"name": name})
 
 
-async def test_a_backup_that_cannot_be_written_is_told_in_words(
+async def test_a_failed_backup_is_an_error_with_its_reason(
     stored: Sandbox, tmp_path: Path
 ) -> None:
     (tmp_path / "data" / "backups").write_text("no folder")
@@ -52,12 +52,12 @@ async def test_a_backup_that_cannot_be_written_is_told_in_words(
         await stored.invoke("zato.store.backup")
 
 
-async def test_without_a_project_there_is_no_place_for_a_backup() -> None:
+async def test_a_backup_needs_a_project() -> None:
     async with sandbox() as it:
         with pytest.raises(UnavailableError, match="without a project"):
             await it.invoke("zato.store.backup")
         assert (await it.invoke("zato.store.check"))["is_ok"]
 
 
-def test_only_an_admin_may() -> None:
+def test_only_admins_may_check_and_copy_the_store() -> None:
     assert {needed_role(f"zato.store.{name}") for name in ("check", "backup")} == {"admin"}

@@ -1,7 +1,7 @@
 """Delivery of notifications to URLs and mail servers, in threads of their own.
 
-Imported when the first notification is sent: its libraries take a while to import. The underscore
-tells the deployment that no services are here.
+Imported when the first notification is sent, since its libraries are slow to import. The
+underscore keeps it out of the search for built-in services, which would import it at the start.
 """
 
 import smtplib
