@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from zato_lite.http.metrics import LatencyRecorder
 from zato_lite.metrics import Exposition, Snapshot, Sources, WorkerFile, rendered, worker_file
-from zato_lite.scheduler.metrics import MOST_JOBS, OTHERS, RunMetrics
+from zato_lite.scheduler.metrics import MAX_COUNTED_JOBS, OTHERS, RunMetrics
 from zato_lite.service.base import Service
 from zato_lite.store.runs import AttemptResult, ClaimedAttempt
 from zato_lite.testing.app import Sandbox, sandbox
@@ -119,16 +119,16 @@ async def test_a_clock_that_is_set_is_counted_as_a_jump(opened: Sandbox) -> None
 
 def test_jobs_beyond_some_are_counted_together() -> None:
     runs = RunMetrics()
-    for number in range(MOST_JOBS + 2):
+    for number in range(MAX_COUNTED_JOBS + 2):
         trigger = OneTime(start=0)
         job = Job(name=f"job {number}", service="s", trigger=trigger)
         attempt = ClaimedAttempt(
             run_id=1, job_id=1, attempt_number=1, run_number=1, slot=0, start_at=0, token=1,
             job=job, started_at=1_000,
         )  # fmt: skip
-        runs.add([AttemptResult(attempt, NextStep("ok"), "ok", 61_001_000)])
+        runs.record([AttemptResult(attempt, NextStep("ok"), "ok", 61_001_000)])
 
-    assert len(runs.jobs) == MOST_JOBS + 1
+    assert len(runs.jobs) == MAX_COUNTED_JOBS + 1
     assert runs.jobs[OTHERS].outcomes == {"ok": 2}
     assert runs.jobs[OTHERS].below[-1] == 2
     assert runs.jobs[OTHERS].microseconds == 122_000_000

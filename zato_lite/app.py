@@ -36,7 +36,7 @@ from zato_lite.scheduler.scheduler import Scheduler
 from zato_lite.service.invoker import Invoker
 from zato_lite.service.ports import AsyncInvocations, Locks
 from zato_lite.service.registry import Entry, Registry
-from zato_lite.service.supervisor import unending
+from zato_lite.service.supervisor import Supervisor
 from zato_lite.store.accounts import Accounts, NewKey
 from zato_lite.store.audit import AuditLog
 from zato_lite.store.backup import Backups, name_at, stamp
@@ -389,7 +389,7 @@ async def _followed(app: App, deployer: Deployer) -> AsyncIterator[None]:
                 _log.exception("deployment not followed")
 
     deployer.on_change.append(tell)
-    async with unending(lambda: _keep_reconciled(app, deployer, changed)):
+    async with Supervisor("declared schedules", lambda: _keep_reconciled(app, deployer, changed)):
         yield
 
 

@@ -88,7 +88,7 @@ class Exposition:
         uptime = sources.clock.monotonic() - self._started_at
         return [
             *_of_scheduler(sources.scheduler, uptime, self._jumps.count()),
-            *_of_runs(sources.scheduler.tally),
+            *_of_runs(sources.scheduler.metrics),
             *_of_services(sources.invoker.registry),
             *of_http(latency),
             *_of_server(sources, self._restarts()),
@@ -274,7 +274,7 @@ def _of_scheduler(scheduler: Scheduler, uptime: float, jumps: int) -> Iterator[M
     yield gauge("zato_scheduler_uptime_seconds", "Seconds since the server started.", uptime)
     yield counter("zato_scheduler_ticks_total", "Searches for due slots.", scheduler.ticks)
     text = "Results refused because another node had taken the run over."
-    yield counter("zato_scheduler_late_results_refused_total", text, scheduler.refused)
+    yield counter("zato_scheduler_late_results_refused_total", text, scheduler.refused_results)
     text = "Times that the wall clock was found set by more than a second."
     yield counter("zato_scheduler_clock_jumps_total", text, jumps)
 

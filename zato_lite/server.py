@@ -22,7 +22,7 @@ from zato_lite.http.parser import Limits
 from zato_lite.http.passwords import first_admin
 from zato_lite.http.server import Server, Tls, serve
 from zato_lite.metrics import Exposition, Sources, worker_file
-from zato_lite.service.supervisor import unending
+from zato_lite.service.supervisor import Supervisor
 
 _OWN = frozenset({"zato", "docs", "metrics", "healthz", "readyz", "openapi.json", "dashboard"})
 """First pieces of the server's own paths."""
@@ -122,7 +122,7 @@ async def open_edge(
             [http.reload, lambda: app.events.publish("deployment", {}), collect_soon()]
         )
         if exposition.is_shared:
-            saving = unending(lambda: exposition.save_repeatedly(http.latency))
+            saving = Supervisor("worker metrics", lambda: exposition.save_repeatedly(http.latency))
             await stack.enter_async_context(saving)
         yield http
 

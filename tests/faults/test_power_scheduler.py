@@ -47,7 +47,7 @@ async def work_and_mark(path: Path, steps: int) -> Recorder:
                     await scheduler.tick()
                     later = job(f"later-{number}", clock.now() + 10_000 * SECOND)
                     recorder.mark(("created", *(await jobs.create([later]))))
-                    await scheduler.rest()
+                    await scheduler.wait_until_idle()
     finally:
         recorder.unregister()
     return recorder

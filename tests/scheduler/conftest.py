@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from zato_lite.scheduler import completer, scheduler
 from zato_lite.scheduler.commands import JobCommands
 from zato_lite.scheduler.scheduler import Scheduler
 from zato_lite.service.message import Invocation, Outcome
@@ -66,7 +67,7 @@ class World:
     async def calm(self) -> None:
         """Until only what waits for a gate is in flight."""
         for _ in range(4):
-            self.scheduler._settler.submit_done()
+            self.scheduler.save_results()
             await self.store.write(lambda c: None)
             await asyncio.sleep(0)
             await asyncio.sleep(0)
@@ -78,7 +79,7 @@ class World:
                 break
             await self.store.write(lambda c: None)
         if rest:
-            await self.scheduler.rest()
+            await self.scheduler.wait_until_idle()
 
     async def create(self, **fields: Any) -> int:
         return (await self.jobs.create([self.job(**fields)]))[0]
@@ -119,6 +120,13 @@ def clock() -> ManualClock:
 async def store(clock: ManualClock) -> AsyncIterator[SqliteStore]:
     async with open_store(":memory:", clock) as opened:
         yield opened
+
+
+@pytest.fixture
+def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retry after a millisecond; to be requested before ``world``."""
+    for module in (completer, scheduler):
+        monkeypatch.setattr(module, "RETRY_S", 0.001)
 
 
 @pytest.fixture

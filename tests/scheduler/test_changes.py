@@ -138,7 +138,7 @@ async def test_a_run_in_flight_is_cancelled(world: World) -> None:
     await world.go(1)
 
     was_cancelled = await world.jobs.cancel_run(job_id, 1)
-    await world.scheduler.rest()
+    await world.scheduler.wait_until_idle()
 
     assert was_cancelled
     assert await world.outcomes(job_id) == ["cancelled"]
@@ -153,7 +153,7 @@ async def test_a_run_in_waiting_is_cancelled_and_the_next_goes_on(world: World) 
 
     assert await world.jobs.cancel_run(job_id, 2)
     gate.set()
-    await world.scheduler.rest()
+    await world.scheduler.wait_until_idle()
     await world.calm()
 
     assert await world.outcomes(job_id) == ["ok", "cancelled", "ok"]
@@ -176,7 +176,7 @@ async def test_a_finished_run_is_run_again_as_a_new_one(world: World) -> None:
     await world.go(1)
 
     number = await world.jobs.retry_run(job_id, 1)
-    await world.scheduler.rest()
+    await world.scheduler.wait_until_idle()
 
     runs = await world.runs(job_id)
     assert number == 2
@@ -190,7 +190,7 @@ async def test_slots_of_the_past_are_run_one_after_another(world: World) -> None
     job_id = await world.create(trigger=trigger)
 
     numbers = await world.jobs.backfill(job_id, begin - 5 * 3600 * SECOND, begin - 3600 * SECOND)
-    await world.scheduler.rest()
+    await world.scheduler.wait_until_idle()
     await world.calm()
 
     assert numbers == [1, 2, 3, 4, 5]
@@ -264,7 +264,7 @@ async def test_a_service_is_invoked_later_without_a_job(world: World) -> None:
     run_id = await world.jobs.invoke_async(
         world.job(name="", service="mail", extra="hello", trigger=world.once(0)), "cid-1"
     )
-    await world.scheduler.rest()
+    await world.scheduler.wait_until_idle()
 
     row = await world.jobs.run_by_id(run_id)
     assert row is not None

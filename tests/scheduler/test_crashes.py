@@ -8,32 +8,12 @@ import pytest
 
 from tests.scheduler.conftest import World, record, world_on
 from zato_lite.errors import UnavailableError
-from zato_lite.scheduler import completer, scheduler
 from zato_lite.service.message import Invocation
 from zato_lite.store import claim, completion
 from zato_lite.store.sqlite import SqliteStore, open_store
 from zato_lite.store.statements import execute
 from zato_lite.testing.clock import ManualClock
 from zato_lite.timetable.job import SECOND
-
-
-async def died(world: World) -> None:
-    """Leave a scheduler as a kill leaves it: nothing is told to anybody."""
-    scheduler = world.scheduler
-    node, runway = scheduler._node, scheduler._runway
-    node.is_running = False
-    for task in scheduler._tasks:
-        task.cancel()
-    for flight in runway.flights.values():
-        flight.is_closed = True
-        if flight.timer is not None:
-            flight.timer.cancel()
-        if flight.task is not None:
-            flight.task.cancel()
-    runway.flights.clear()
-    runway.waiting.clear()
-    node._locks.release(node.id)
-    node.id = 0
 
 
 async def reborn(world: World, gated: str = "", failing: str = "") -> World:
@@ -51,10 +31,10 @@ async def test_a_run_whose_process_died_is_run_again_under_the_next_attempt(
     world.gate("s")
     job_id = await world.create(trigger=world.once(1))
     await world.go(1)
-    await died(world)
+    await world.scheduler.crash()
 
     async with (await reborn(world)).scheduler as scheduler:
-        await scheduler.rest()
+        await scheduler.wait_until_idle()
 
     run = (await world.runs(job_id))[0]
     assert (run.outcome, run.attempt, run.crashes) == ("ok", 2, 1)
@@ -66,11 +46,11 @@ async def test_a_run_that_is_not_to_be_run_again_is_lost(world: World) -> None:
     world.gate("s")
     job_id = await world.create(trigger=world.once(1), on_crash="fail", on_error_service="alarm")
     await world.go(1)
-    await died(world)
+    await world.scheduler.crash()
 
     there = await reborn(world)
     async with there.scheduler:
-        await there.scheduler.rest()
+        await there.scheduler.wait_until_idle()
 
     assert await world.outcomes(job_id) == ["lost"]
     assert [call.service for call in there.calls] == ["alarm"]
@@ -82,7 +62,7 @@ async def test_a_run_that_kills_its_process_is_put_in_quarantine(world: World) -
     there.gate("s")
     for _ in range(2):
         await there.go(1)
-        await died(there)
+        await there.scheduler.crash()
         there = await reborn(there, gated="s")
 
     async with there.scheduler:
@@ -95,12 +75,12 @@ async def test_a_run_that_kills_its_process_is_put_in_quarantine(world: World) -
 async def test_a_run_claimed_early_by_a_process_that_died_is_no_crash(world: World) -> None:
     job_id = await world.create(trigger=world.once(10))
     await world.go(9.8)
-    await died(world)
+    await world.scheduler.crash()
 
     there = await reborn(world)
     async with there.scheduler:
         await there.go(1)
-        await there.scheduler.rest()
+        await there.scheduler.wait_until_idle()
 
     run = (await there.runs(job_id))[0]
     assert (run.outcome, run.attempt, run.crashes) == ("ok", 1, 0)
@@ -111,11 +91,11 @@ async def test_runs_in_waiting_outlive_their_process(world: World) -> None:
     job_id = await world.create(on_overlap="queue_all", repeats=3)
     for _ in range(3):
         await world.go(1)
-    await died(world)
+    await world.scheduler.crash()
 
     there = await reborn(world)
     async with there.scheduler:
-        await there.scheduler.rest()
+        await there.scheduler.wait_until_idle()
         await there.calm()
 
     runs = await there.runs(job_id)
@@ -130,14 +110,14 @@ async def test_the_next_attempt_outlives_its_process(world: World) -> None:
     world.fails("s")
     job_id = await world.create(trigger=world.once(1), max_retries=1, retry_delay_ms=60_000)
     await world.go(1)
-    await died(world)
+    await world.scheduler.crash()
 
     there = await reborn(world)
     async with there.scheduler:
         await there.go(10)
         early = len(there.calls)
         await there.go(60)
-        await there.scheduler.rest()
+        await there.scheduler.wait_until_idle()
 
     run = (await there.runs(job_id))[0]
     assert early == 0
@@ -150,17 +130,17 @@ async def test_a_late_result_is_refused_and_noted(
     gate = world.gate("s")
     job_id = await world.create(trigger=world.once(1))
     await world.go(1)
-    world.scheduler._node._locks.release(world.scheduler.node_id)  # it is taken for dead
+    # Locks in memory know only their own node, so the other one takes this one for dead.
 
     other = World(store, clock, grace=0.0)
     async with other.scheduler:
-        await other.scheduler.rest()
+        await other.scheduler.wait_until_idle()
         gate.set()
-        await world.scheduler.rest()
+        await world.scheduler.wait_until_idle()
 
         run = (await other.runs(job_id))[0]
         assert (run.outcome, run.attempt, run.result) == ("ok", 2, None)
-        assert world.scheduler.refused == 1
+        assert world.scheduler.refused_results == 1
 
 
 async def test_a_late_results_lines_replace_no_others(
@@ -181,14 +161,14 @@ async def test_a_late_results_lines_replace_no_others(
     world.services["s"] = saying("late")
     job_id = await world.create(trigger=world.once(1))
     await world.go(1)
-    world.scheduler._node._locks.release(world.scheduler.node_id)  # it is taken for dead
+    # Locks in memory know only their own node, so the other one takes this one for dead.
     other = World(store, clock, grace=0.0)
     other.services["s"] = saying("in time")
 
     async with other.scheduler:
-        await other.scheduler.rest()
+        await other.scheduler.wait_until_idle()
         gate.set()
-        await world.scheduler.rest()
+        await world.scheduler.wait_until_idle()
         texts = [text for _, _, text in await other.jobs.log_entries(job_id, 1)]
 
     assert "in time" in texts
@@ -224,7 +204,7 @@ async def test_what_was_not_begun_is_handed_back_at_the_end(tmp_path: Path) -> N
 
     async with world_on(tmp_path / "z.db", clock) as two:
         await two.go(1)
-        await two.scheduler.rest()
+        await two.scheduler.wait_until_idle()
         run = (await two.runs(job_id))[0]
 
     assert (run.outcome, run.attempt, run.crashes) == ("ok", 1, 0)
@@ -239,7 +219,10 @@ async def test_what_is_in_flight_at_the_end_is_cancelled_after_the_grace(tmp_pat
 
     async with world_on(tmp_path / "z.db", clock) as two:
         run = (await two.runs(job_id))[0]
-        assert (run.outcome, run.error) == ("cancelled", "the server stopped before it had ended")
+        assert (run.outcome, run.error) == (
+            "cancelled",
+            "the server shut down before the run had ended",
+        )
         assert two.calls == []
 
 
@@ -261,7 +244,7 @@ async def test_what_the_end_cut_off_is_made_again_and_no_retry_is_taken_away(
         three.fails("s")
         await three.calm()
         await three.go(2)
-        await three.scheduler.rest()
+        await three.scheduler.wait_until_idle()
         run = (await three.runs(job_id))[0]
         attempts = await three.jobs.attempts(job_id, 1)
 
@@ -269,13 +252,10 @@ async def test_what_the_end_cut_off_is_made_again_and_no_retry_is_taken_away(
     assert [it.outcome for it in attempts] == ["cancelled", "cancelled", "error"]
 
 
-def cancel_all() -> None:
-    """As a service does that cancels all tasks, sparing the test's own."""
-    for task in asyncio.all_tasks():
-        if any(own in repr(task.get_coro()) for own in ("_fly", "_Host._go_on")) or (
-            task.get_name() == "scheduler"
-        ):
-            task.cancel()
+def cancel_all_tasks(spared: asyncio.Task[Any] | None) -> None:
+    """Cancel all tasks but the test's own, as a service may do."""
+    for task in asyncio.all_tasks() - {spared}:
+        task.cancel()
 
 
 async def test_what_a_service_cancels_that_cancels_all_tasks_is_made_again(world: World) -> None:
@@ -283,10 +263,10 @@ async def test_what_a_service_cancels_that_cancels_all_tasks_is_made_again(world
     job_id = await world.create(trigger=world.once(1))
     await world.go(1)
 
-    cancel_all()
+    cancel_all_tasks(asyncio.current_task())
     await world.until(lambda: len(world.calls) == 2, rest=False)
     gate.set()
-    await world.scheduler.rest()
+    await world.scheduler.wait_until_idle()
 
     run = (await world.runs(job_id))[0]
     assert (run.outcome, run.attempt, run.crashes) == ("ok", 2, 1)
@@ -294,27 +274,32 @@ async def test_what_a_service_cancels_that_cancels_all_tasks_is_made_again(world
 
 
 async def test_what_is_cancelled_before_its_first_step_is_made_again(world: World) -> None:
-    job_id = await world.create(trigger=world.once(100))
+    test, loop, gate = asyncio.current_task(), asyncio.get_running_loop(), asyncio.Event()
+
+    async def cancel_what_follows(invocation: Invocation) -> None:
+        await gate.wait()
+        if len(world.calls) == 1:  # the end of this run starts the next one, in a task
+            loop.call_soon(cancel_all_tasks, test)
+
+    world.services["s"] = cancel_what_follows
+    for name in ("first", "second"):
+        await world.create(name=name, trigger=world.once(1), max_concurrent=1)
     await world.go(1)
-    world.scheduler._runway._steps.stop()  # each run has a task of its own, as within other tasks
-    launch = world.scheduler._runway._launch
+    gate.set()
+    await world.until(lambda: len(world.calls) == 2)
 
-    def launch_and_cancel(attempt: Any) -> None:
-        world.scheduler._runway._launch = launch  # type: ignore[method-assign]
-        launch(attempt)
-        cancel_all()
-
-    world.scheduler._runway._launch = launch_and_cancel  # type: ignore[method-assign]
-    await world.jobs.execute(job_id)
-    await world.until(lambda: bool(world.calls))
-
-    run = (await world.runs(job_id))[0]
-    assert (run.outcome, run.attempt, run.crashes) == ("ok", 2, 1)
+    runs = await world.runs()
+    assert [(run.outcome, run.attempt, run.crashes) for run in runs] == [
+        ("ok", 1, 0),
+        ("ok", 2, 1),
+    ]
 
 
 async def test_a_run_that_cancels_all_tasks_is_put_in_quarantine_alone(world: World) -> None:
+    test = asyncio.current_task()
+
     async def rude(invocation: object) -> None:
-        cancel_all()
+        cancel_all_tasks(test)
         await asyncio.sleep(0)
 
     world.services["rude"] = rude
@@ -333,7 +318,7 @@ async def test_a_run_that_cancels_all_tasks_is_put_in_quarantine_alone(world: Wo
 
     run = (await world.runs(job_id))[0]
     assert (run.outcome, run.attempt, run.crashes) == ("lost", 3, 3)
-    assert (run.error or "").startswith("quarantined after 3 times: cut off")
+    assert (run.error or "").startswith("quarantined after 3 crashes: task was cancelled")
     assert [call.service for call in world.calls].count("alarm") == 1
     assert await world.outcomes(fine) == ["ok"]
 
@@ -345,7 +330,7 @@ async def test_a_run_that_is_not_to_be_made_again_is_lost_when_it_is_cut_off(
     job_id = await world.create(trigger=world.once(1), on_crash="fail", on_error_service="alarm")
     await world.go(1)
 
-    cancel_all()
+    cancel_all_tasks(asyncio.current_task())
     await world.until(lambda: len(world.calls) == 2)
 
     assert await world.outcomes(job_id) == ["lost"]
@@ -369,7 +354,7 @@ async def test_a_stop_that_is_cancelled_itself_leaves_its_runs_to_the_next(
         await asyncio.wait([stop])
 
         async with World(store, clock, locks=store.locks).scheduler as scheduler:
-            await scheduler.rest()
+            await scheduler.wait_until_idle()
             run = (await one.runs(job_id))[0]
             assert (run.outcome, run.attempt) == ("ok", 2)
 
@@ -384,7 +369,7 @@ async def test_downtime_gets_exactly_what_the_policy_says(tmp_path: Path) -> Non
 
     async with world_on(tmp_path / "z.db", clock) as two:
         await two.go(0)
-        await two.scheduler.rest()
+        await two.scheduler.wait_until_idle()
         runs = [run for run in await two.runs(job_id) if run.outcome == "ok"]
         entries, total = await two.jobs.ledger(job_id)
 
@@ -401,7 +386,7 @@ async def test_without_a_scheduler_runs_on_demand_wait_for_one(tmp_path: Path) -
         await still.jobs.execute(job_id)
 
     async with world_on(tmp_path / "z.db", clock) as two:
-        await two.scheduler.rest()
+        await two.scheduler.wait_until_idle()
         assert await two.outcomes(job_id) == ["ok"]
 
 
@@ -429,10 +414,10 @@ async def test_suspects_begin_one_after_another(world: World) -> None:
     for number in range(4):
         await world.create(name=f"j{number}", trigger=world.once(1), max_crashes=9)
     await world.go(1)
-    await died(world)
+    await world.scheduler.crash()
     again = await reborn(world, gated="s")
     await again.calm()
-    await died(again)
+    await again.scheduler.crash()
 
     there = await reborn(world)
     async with there.scheduler:
@@ -446,10 +431,10 @@ async def test_suspects_begin_one_after_another(world: World) -> None:
         assert {run.crashes for run in await there.runs()} == {2}
 
 
+@pytest.mark.usefixtures("quick_retries")
 async def test_a_store_that_fails_is_asked_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scheduler, "RETRY_S", 0.01)
     real_claim, failures = claim.claim, iter([ValueError("a defect"), UnavailableError("full")])
 
     def fragile(*values: Any, **options: Any) -> Any:
@@ -469,13 +454,13 @@ async def test_a_store_that_fails_is_asked_again(
 async def _ran(world: World) -> None:
     while not world.calls:
         await world.store.write(lambda c: None)
-    await world.scheduler.rest()
+    await world.scheduler.wait_until_idle()
 
 
+@pytest.mark.usefixtures("quick_retries")
 async def test_outcomes_wait_for_a_store_that_is_full(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(completer, "RETRY_S", 0.01)
     complete_attempts, failures = (
         completion.complete_attempts,
         iter([UnavailableError("full")] * 3),
@@ -500,13 +485,13 @@ async def test_a_crash_takes_no_retry_away(world: World) -> None:
     world.gate("s")
     job_id = await world.create(trigger=world.once(1), max_retries=1, retry_delay_ms=1_000)
     await world.go(1)
-    await died(world)
+    await world.scheduler.crash()
 
     there = await reborn(world, failing="s")
     async with there.scheduler:
         await there.calm()
         await there.go(2)
-        await there.scheduler.rest()
+        await there.scheduler.wait_until_idle()
 
     assert [(r.outcome, r.attempt) for r in await there.runs(job_id)] == [("error", 3)]
 
@@ -529,7 +514,7 @@ async def test_a_run_of_a_deleted_job_is_not_taken_over(world: World) -> None:
     job_id = await world.create(trigger=world.once(1))
     await world.go(1)
     await world.jobs.delete(job_id)
-    await died(world)
+    await world.scheduler.crash()
 
     there = await reborn(world)
     async with there.scheduler:

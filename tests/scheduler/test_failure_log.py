@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from tests.scheduler.conftest import World
-from zato_lite.scheduler import failure_log
+from zato_lite.scheduler import metrics
 
 
 def _told(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
@@ -52,7 +52,7 @@ async def test_a_job_that_goes_on_failing_is_told_of_ever_more_seldom_until_it_i
 async def test_very_many_jobs_that_fail_are_told_of_together(
     world: World, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(failure_log, "MOST_JOBS", 2)
+    monkeypatch.setattr(metrics, "MAX_FAILING_JOBS", 2)
     world.fails("s")
     for number in range(6):
         await world.create(name=f"j{number}", trigger=world.once(1))

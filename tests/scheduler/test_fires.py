@@ -6,7 +6,9 @@ import pytest
 
 from tests.scheduler.conftest import World
 from zato_lite.clock import to_datetime
-from zato_lite.scheduler import executor, scheduler
+from zato_lite.scheduler import dispatcher, executor
+from zato_lite.store.sqlite import SqliteStore
+from zato_lite.testing.clock import ManualClock
 from zato_lite.timetable.job import SECOND
 
 
@@ -64,7 +66,7 @@ async def test_a_slot_during_a_run_is_in_the_ledger(world: World) -> None:
     await world.go(1)
     await world.go(1)
     gate.set()
-    await world.scheduler.rest()
+    await world.scheduler.wait_until_idle()
 
     entries, total = await world.jobs.ledger(job_id)
     assert total == 1
@@ -82,7 +84,7 @@ async def test_a_queued_run_starts_when_the_one_before_has_ended(world: World) -
     assert len(world.calls) == 1
 
     gate.set()
-    await world.scheduler.rest()
+    await world.scheduler.wait_until_idle()
     await world.calm()
 
     assert [call.job.run for call in world.calls if call.job] == [1, 2, 3]
@@ -131,7 +133,7 @@ async def test_an_execution_on_demand_moves_no_slot(world: World) -> None:
     before = await world.jobs.get(job_id)
 
     number = await world.jobs.execute(job_id)
-    await world.scheduler.rest()
+    await world.scheduler.wait_until_idle()
 
     after = await world.jobs.get(job_id)
     assert number == 1
@@ -147,7 +149,7 @@ async def test_callbacks_are_runs_of_their_own(world: World) -> None:
     )
 
     await world.go(1)
-    await world.scheduler.rest()
+    await world.scheduler.wait_until_idle()
     await world.calm()
 
     told = next(call for call in world.calls if call.service == "alarm").payload
@@ -181,7 +183,7 @@ async def test_the_higher_priority_goes_first_when_there_is_room_for_one(
         await there.go(1)
 
         gate.set()
-        await there.scheduler.rest()
+        await there.scheduler.wait_until_idle()
 
         assert [call.service for call in there.calls] == ["first", "high", "low"]
 
@@ -196,7 +198,7 @@ async def test_a_service_has_no_more_runs_at_once_than_it_may(world: World) -> N
 
     assert len(world.calls) == 2
     gate.set()
-    await world.scheduler.rest()
+    await world.scheduler.wait_until_idle()
     assert len(world.calls) == 5
 
 
@@ -231,23 +233,24 @@ async def test_a_slot_of_the_future_stays_unknown_and_one_of_the_past_is_answere
 
 
 async def test_what_is_too_much_at_once_stays_in_the_store(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    store: SqliteStore, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(executor, "MOST_READY", 4)
-    monkeypatch.setattr(scheduler, "CLAIM_SIZE", 3)
-    monkeypatch.setattr(world.scheduler._runway, "_capacity", 2)
-    gate = world.gate("s")
-    trigger = world.once(1)
-    for number in range(20):
-        await world.create(name=f"j{number:02}", trigger=trigger)
-    await world.go(1)
-    claimed = len(await world.runs())
+    monkeypatch.setattr(executor, "MAX_READY", 4)
+    monkeypatch.setattr(dispatcher, "CLAIM_SIZE", 3)
+    world = World(store, clock, capacity=2)
+    async with world.scheduler:
+        gate = world.gate("s")
+        trigger = world.once(1)
+        for number in range(20):
+            await world.create(name=f"j{number:02}", trigger=trigger)
+        await world.go(1)
+        claimed = len(await world.runs())
 
-    gate.set()
-    await world.until(lambda: len(world.calls) == 20)
+        gate.set()
+        await world.until(lambda: len(world.calls) == 20)
 
-    assert claimed < 20
-    assert await world.outcomes() == ["ok"] * 20
+        assert claimed < 20
+        assert await world.outcomes() == ["ok"] * 20
 
 
 def test_a_fresh_clock_stands_at_its_start() -> None:

@@ -62,7 +62,7 @@ async def test_lines_of_a_run_in_flight_can_be_read(world: World) -> None:
 
     lines = await world.jobs.log_entries(job_id, 1)
     gate.set()
-    await world.scheduler.rest()
+    await world.scheduler.wait_until_idle()
 
     assert [text for _, _, text in lines] == ["Job started, delay: < 1ms", "%d"]
 
@@ -194,7 +194,7 @@ async def test_lines_of_an_attempt_in_flight_follow_those_of_the_ones_before(
 
     lines = await world.jobs.log_entries(job_id, 1, since=3)
     gate.set()
-    await world.scheduler.rest()
+    await world.scheduler.wait_until_idle()
 
     assert [text for _, _, text in lines] == ["Attempt 2 started", "at it for the 2. time"]
     again = await world.jobs.log_entries(job_id, 1, since=3)
@@ -230,7 +230,7 @@ async def test_no_secret_gets_into_what_is_kept_of_a_run(world: World) -> None:
     failed = await world.create(name="other", trigger=world.once(), extra="fail")
 
     await world.go(1)
-    await world.scheduler.rest()
+    await world.scheduler.wait_until_idle()
 
     for job_id in (ok, failed):
         (run,) = await world.runs(job_id)

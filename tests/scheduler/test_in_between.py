@@ -33,7 +33,7 @@ async def test_a_pre_claimed_run_respects_a_run_on_demand(world: World) -> None:
 
     in_flight = world.scheduler.in_flight
     gate.set()
-    await world.scheduler.rest()
+    await world.scheduler.wait_until_idle()
     assert in_flight == 1
 
 
@@ -162,7 +162,7 @@ async def test_a_step_back_and_an_edit_fire_no_slot_twice(world: World) -> None:
     world.clock.set(world.clock.now() - 5 * SECOND)
     await world.edit(job_id, extra="new")
     gate.set()
-    await world.scheduler.rest()
+    await world.scheduler.wait_until_idle()
     await world.go(5)
 
     slots = [call.job.slot for call in world.calls if call.job]

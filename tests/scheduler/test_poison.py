@@ -144,7 +144,7 @@ async def run_of(world: World, service: str, **fields: Any) -> Any:
     job_id = await world.create(service=service, trigger=world.once(1), **fields)
     fine = await world.create(name="fine", service="fine", trigger=world.once(1))
     await world.go(1)
-    await world.scheduler.rest()
+    await world.scheduler.wait_until_idle()
     assert await world.outcomes(fine) == ["ok"]
     return (await world.runs(job_id))[0]
 
@@ -157,8 +157,8 @@ async def run_of(world: World, service: str, **fields: Any) -> Any:
         ("exits", "SystemExit(3)"),
         ("interrupts", "KeyboardInterrupt"),
         ("recurses", "RecursionError"),
-        ("odd", "has no JSON form"),
-        ("huge", "are kept at most"),
+        ("odd", "result cannot be written as JSON"),
+        ("huge", "at most 1048576 are stored"),
         ("unspeakable", "Mute"),
         ("half", "name\\udce9.csv"),
         ("cancels", "CancelledError"),
@@ -205,11 +205,11 @@ async def test_half_a_character_in_a_line_is_kept_as_its_code(
 async def test_an_outcome_that_cannot_be_kept_holds_up_no_other(
     real: RealWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(attempt, "_sound", str)
+    monkeypatch.setattr(attempt, "_storable", str)
 
     run = await run_of(real, "half")
 
-    assert (run.outcome, run.error) == ("error", "the outcome could not be kept")
+    assert (run.outcome, run.error) == ("error", "the outcome could not be saved")
 
 
 async def test_a_line_with_the_wrong_arguments_is_kept_as_it_is(
@@ -249,6 +249,8 @@ async def test_a_service_that_swallows_its_cancellation_is_left_to_itself(
     run = await run_of(real, "stubborn", max_execution_time_ms=20)
 
     assert run.outcome == "timeout"
-    record = next(r for r in caplog.records if "goes on" in r.message)
+    record = next(
+        r for r in caplog.records if r.message == "service abandoned: cancellation ignored"
+    )
     assert getattr(record, "service", "") == "stubborn"
     Stubborn.is_let_go = True  # the loop cancels what is left when it is closed

@@ -8,7 +8,6 @@ import pytest
 
 from tests.checker import Due, Effect, Gap, Run, grid, violations
 from tests.scheduler.conftest import World
-from tests.scheduler.test_crashes import died
 from zato_lite.service.message import Invocation
 from zato_lite.store.sqlite import SqliteStore, open_store
 from zato_lite.testing.clock import ManualClock
@@ -75,7 +74,7 @@ class Life:
         jobs = self.world.jobs
         match self.random.randrange(16):
             case 0:
-                await died(self.world)
+                await self.world.scheduler.crash()
                 await self.begin()
             case 1:
                 await self.world.scheduler.drain()
@@ -106,7 +105,7 @@ class Life:
             await self.world.jobs.pause(job_id)
         for _ in range(12):
             await self.world.go(1)
-            await self.world.scheduler.rest()
+            await self.world.scheduler.wait_until_idle()
         await self.world.scheduler.drain()
 
     async def account(self) -> tuple[list[Due], list[Run], list[Gap]]:

@@ -14,7 +14,7 @@ DAY = 86_400
 
 
 async def tidy(world: World) -> None:
-    task = asyncio.ensure_future(pruner.tidy(world.store, world.clock))
+    task = asyncio.ensure_future(pruner.prune_history(world.store, world.clock))
     while not task.done():
         await world.calm()
         world.clock.advance(milliseconds=50)

@@ -11,7 +11,6 @@ from tests.scheduler.conftest import World, world_on
 from tests.store.damage import damage
 from zato_lite.errors import UnavailableError
 from zato_lite.monitoring import readiness
-from zato_lite.scheduler import completer, scheduler
 from zato_lite.store import claim, completion, sqlite
 from zato_lite.store.sqlite import open_store
 from zato_lite.testing.clock import ManualClock
@@ -22,10 +21,10 @@ async def failed_often(world: World, attempts: list[int], times: int) -> None:
         await world.store.write(lambda c: None)
 
 
+@pytest.mark.usefixtures("quick_retries")
 async def test_a_claim_that_fails_makes_not_ready_and_is_told_seldom(
     world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(scheduler, "RETRY_S", 0.001)
     real_claim, attempts, is_away = claim.claim, list[int](), True
 
     def fragile(*values: Any, **options: Any) -> Any:
@@ -44,26 +43,26 @@ async def test_a_claim_that_fails_makes_not_ready_and_is_told_seldom(
     is_away = False
     await asyncio.wait_for(_ran(world), 20)
 
-    words = "nothing is started: the store cannot do it: disk image is malformed"
+    words = "runs cannot be claimed: the store cannot do it: disk image is malformed"
     assert reasons == {"scheduler": words}
     assert await is_ready() == {}
     assert await world.outcomes(job_id) == ["ok"]
     told = [record for record in caplog.records if record.message == "work failed"]
     assert 6 <= len(told) <= 8
     assert [getattr(record, "so_far", 0) for record in told][:6] == [1, 2, 4, 8, 16, 32]
-    assert "work goes on" in {record.message for record in caplog.records}
+    assert "work resumed" in {record.message for record in caplog.records}
 
 
 async def _ran(world: World) -> None:
     while world.scheduler.trouble or not world.calls:
         await world.store.write(lambda c: None)
-    await world.scheduler.rest()
+    await world.scheduler.wait_until_idle()
 
 
+@pytest.mark.usefixtures("quick_retries")
 async def test_outcomes_that_cannot_be_kept_make_not_ready_and_are_told_seldom(
     world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(completer, "RETRY_S", 0.001)
     complete_attempts, attempts, is_away = completion.complete_attempts, list[int](), True
 
     def fragile(*values: Any) -> Any:
@@ -79,19 +78,19 @@ async def test_outcomes_that_cannot_be_kept_make_not_ready_and_are_told_seldom(
     await asyncio.wait_for(failed_often(world, attempts, 20), 20)
     trouble = world.scheduler.trouble
     is_away = False
-    await asyncio.wait_for(world.scheduler.rest(), 20)
+    await asyncio.wait_for(world.scheduler.wait_until_idle(), 20)
 
-    assert trouble == "no outcome is kept: full"
+    assert trouble == "outcomes cannot be saved: full"
     assert world.scheduler.trouble == ""
     assert await world.outcomes(job_id) == ["ok"]
-    told = [record for record in caplog.records if record.message == "settling failed"]
+    told = [record for record in caplog.records if record.message == "saving failed"]
     assert 5 <= len(told) <= 7
 
 
+@pytest.mark.usefixtures("quick_retries")
 async def test_an_index_that_breaks_while_all_goes_on_is_told_of_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(scheduler, "RETRY_S", 0.001)
     monkeypatch.setattr(sqlite, "AT_ONCE_BYTES", 0)
     monkeypatch.setattr(sqlite, "CHECK_DELAY_S", 3600.0)
     clock = ManualClock()

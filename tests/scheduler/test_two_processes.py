@@ -55,12 +55,12 @@ async def test_a_queued_run_waits_for_the_one_of_the_other_process(
         await one.calm()
         together = one.scheduler.in_flight + two.scheduler.in_flight
         gate.set()
-        await one.scheduler.rest()
+        await one.scheduler.wait_until_idle()
         await two.calm()  # what it asked meanwhile is answered: it asks again from then on
         clock.advance(seconds=1)
         for _ in range(50):  # the other process asks the store again, in turns of its own
             await two.calm()
-            await two.scheduler.rest()
+            await two.scheduler.wait_until_idle()
             if await one.outcomes(job_id) == ["ok", "ok"]:
                 break
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import watchfiles
 
 from zato_lite.deploy.deployer import Deployer
-from zato_lite.service.supervisor import unending
+from zato_lite.service.supervisor import Supervisor
 
 _DEBOUNCE_MS, _STEP_MS = 400, 200
 _PAUSE_S = 0.05
@@ -28,7 +28,7 @@ async def watching(deployer: Deployer) -> AsyncIterator[None]:
     Whatever goes wrong with that is logged, and it begins again: so it does when the folder is
     taken away and comes back, and when a service cancels all tasks that it finds.
     """
-    async with unending(lambda: _watch(deployer)):
+    async with Supervisor("file watcher", lambda: _watch(deployer)):
         yield
 
 

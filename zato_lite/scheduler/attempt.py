@@ -1,4 +1,4 @@
-"""One attempt in the air: its invocation, its lines, its deadline, and what came of it."""
+"""Running attempt: its invocation, captured log lines, deadline and result."""
 
 import logging
 import traceback
@@ -21,46 +21,49 @@ from zato_lite.timetable.outcome import AttemptOutcome, after_shutdown, next_ste
 from zato_lite.wire import encode
 
 DEFAULT_TIMEOUT_MS = 3_600_000
-MOST_LINES = 1_000
+MAX_LINES = 1_000
 FIRST_ATTEMPTS = 5
-FEWER_LINES = 100
-"""So many lines are kept of an attempt after the first ones: a run may have a thousand."""
+MAX_LINES_LATER = 100
+"""Log lines that are stored of an attempt after the first ones; a run may have 1,000 attempts."""
 
-LONGEST_LINE = 8_000
-LONGEST_ERROR = 20_000
-LARGEST_RESULT = 1_048_576
+MAX_LINE_LENGTH = 8_000
+MAX_ERROR_LENGTH = 20_000
+MAX_RESULT_BYTES = 1_048_576
 
-STOPPED = "the server stopped before it had ended"
-CUT_OFF = "cut off: its task was cancelled by nobody who may, as by a service that cancels all"
+SHUT_DOWN = "the server shut down before the run had ended"
+TASK_CANCELLED = "task was cancelled by other code in this process; the run counts as crashed"
 
-Verdict = Literal["timeout", "cancelled", "stopped"]
-"""Its time was up, somebody wanted it to end, or the scheduler stops."""
+CancelReason = Literal["timeout", "cancelled", "stopped"]
+"""Why an attempt was cancelled: timeout, request, shutdown."""
 
 
 class RunningAttempt(msgspec.Struct, gc=False):
-    """An attempt of a run, from its start until it is settled.
+    """An attempt from its start until its result exists.
 
     Attributes:
-        task: runs the service; None before and after, so that no circle is left behind.
-        timer: the deadline, and then the end of all patience.
-        verdict: why it was cancelled; None if it was not.
+        task: the task of the service once it is suspended; None afterwards, because a reference
+            from both sides would be a cycle for the garbage collector.
+        timer: the deadline of the attempt; after it, of its cancellation.
+        cancel_reason: None unless the attempt was cancelled.
+        is_closed: True once the result exists; a later one is ignored.
+        dropped: number of log lines beyond the limit.
     """
 
     attempt: ClaimedAttempt
     lines: list[LogLine] | None = None
     task: Task[None] | None = None
     timer: TimerHandle | None = None
-    verdict: Verdict | None = None
+    cancel_reason: CancelReason | None = None
     is_closed: bool = False
     dropped: int = 0
 
     @property
     def timeout_ms(self) -> int:
-        """Milliseconds that the attempt may take."""
+        """Maximum duration of the attempt in milliseconds."""
         return self.attempt.job.max_execution_time_ms or DEFAULT_TIMEOUT_MS
 
     def invocation(self) -> Invocation:
-        """What the service is to be invoked with."""
+        """Return the invocation of the job's service for this attempt."""
         attempt = self.attempt
         job = attempt.job
         extra = job.extra
@@ -70,41 +73,38 @@ class RunningAttempt(msgspec.Struct, gc=False):
             raw=extra,
             cid=attempt.cid,
             channel="async" if attempt.kind == "async" else "scheduler",
-            job=context_of(attempt) if attempt.job_id else None,
-            sink=self.keep,
+            job=_job_context(attempt) if attempt.job_id else None,
+            sink=self.capture,
             until=attempt.started_at + self.timeout_ms * 1000,
         )
 
-    def keep(self, record: logging.LogRecord) -> None:
-        """Keep a line that was logged, as long as there is room."""
+    def capture(self, record: logging.LogRecord) -> None:
+        """Store a log record of the service, up to the limit of lines."""
         if self.lines is None:
             self.lines = []
-        if len(self.lines) >= self._most_lines:
+        is_first = self.attempt.attempt_number <= FIRST_ATTEMPTS
+        if len(self.lines) >= (MAX_LINES if is_first else MAX_LINES_LATER):
             self.dropped += 1
             return
         line = (int(record.created * 1e6), record.levelname.lower(), _message(record))
         self.lines.append(line)
 
-    @property
-    def _most_lines(self) -> int:
-        return MOST_LINES if self.attempt.attempt_number <= FIRST_ATTEMPTS else FEWER_LINES
-
-    def stop(self, verdict: Verdict) -> None:
-        """Cancel the service; whatever it says from now on comes too late."""
-        if self.verdict is None:
-            self.verdict = verdict
+    def cancel(self, reason: CancelReason) -> None:
+        """Cancel the service; its result is ignored from now on."""
+        if self.cancel_reason is None:
+            self.cancel_reason = reason
             if self.task is not None:
                 self.task.cancel()
 
-    def ended(self, outcome: Outcome | None, now: int) -> AttemptResult:
-        """What came of the attempt; ``None`` is the outcome of one that was cut off."""
+    def result(self, outcome: Outcome | None, now: int) -> AttemptResult:
+        """Return the attempt's result; ``None`` stands for a service that was cancelled."""
         attempt = self.attempt
-        word, error, result = self._told(outcome)
-        if self.verdict == "stopped":
+        word, error, result = self._outcome_of(outcome)
+        if self.cancel_reason == "stopped":
             attempt.shutdowns += 1
-            settled = after_shutdown(attempt.job, now)
+            following = after_shutdown(attempt.job, now)
         else:
-            settled = next_step(
+            following = next_step(
                 attempt.job,
                 word,
                 attempt.counted_attempts,
@@ -114,45 +114,48 @@ class RunningAttempt(msgspec.Struct, gc=False):
                 job_id=attempt.job_id,
                 slot=attempt.slot,
             )
-        if settled.is_quarantined:
-            error = f"quarantined after {attempt.crashes} times: {error}"
+        if following.is_quarantined:
+            error = f"quarantined after {attempt.crashes} crashes: {error}"
         cid = attempt.cid if outcome is None else outcome.cid
-        return AttemptResult(
-            attempt, settled, word, now, error, result, self._kept_lines(now), cid
-        )
+        lines = None if self.lines is None else self._encoded_lines(self.lines, now)
+        return AttemptResult(attempt, following, word, now, error, result, lines, cid)
 
-    def _told(self, outcome: Outcome | None) -> tuple[AttemptOutcome, str | None, str | None]:
-        if self.verdict == "timeout":
+    def _outcome_of(
+        self, outcome: Outcome | None
+    ) -> tuple[AttemptOutcome, str | None, str | None]:
+        """Return the outcome, the error and the encoded result."""
+        if self.cancel_reason == "timeout":
             return "timeout", f"exceeded max_execution_time_ms={self.timeout_ms}", None
-        if self.verdict is not None:
-            return "cancelled", STOPPED if self.verdict == "stopped" else None, None
+        if self.cancel_reason is not None:
+            return "cancelled", SHUT_DOWN if self.cancel_reason == "stopped" else None, None
         if outcome is None:
             self.attempt.crashes += 1
-            return "lost", CUT_OFF, None
+            return "lost", TASK_CANCELLED, None
         if outcome.error is not None:
             word: AttemptOutcome = "timeout" if outcome.is_timeout else "error"
-            return word, _trace(outcome.error), None
+            return word, _traceback(outcome.error), None
         if outcome.payload is None:
             return "ok", None, None
-        return _kept(outcome.payload)
+        return _encoded_result(outcome.payload)
 
-    def _kept_lines(self, now: int) -> str | None:
-        if self.lines is None:
-            return None
+    def _encoded_lines(self, lines: list[LogLine], now: int) -> str:
         if self.dropped:
-            words = f"{self.dropped} more lines were left out"
-            self.lines.append((now, "system", words))
-        return msgspec.json.encode(self.lines).decode()
+            lines.append((now, "system", f"{self.dropped} more lines were left out"))
+        return msgspec.json.encode(lines).decode()
 
 
-def context_of(attempt: ClaimedAttempt) -> JobContext:
-    """What the service is told of the job and the run."""
+def may_pause_job(result: AttemptResult) -> bool:
+    """Return True if the job may have reached its ``pause_after_failures``."""
+    return result.outcome != "ok" and result.attempt.job.pause_after_failures is not None
+
+
+def _job_context(attempt: ClaimedAttempt) -> JobContext:
     return JobContext(
         attempt.job_id,
         attempt.job.name,
         attempt.run_number,
         attempt.run_id,
-        _moment(attempt.slot),
+        _slot_time(attempt.slot),
         attempt.attempt_number,
         attempt.token,
         job_type(attempt.job),
@@ -160,22 +163,19 @@ def context_of(attempt: ClaimedAttempt) -> JobContext:
 
 
 @lru_cache(maxsize=256)
-def _moment(slot: Instant) -> datetime:
-    """The same for all that are due together."""
+def _slot_time(slot: Instant) -> datetime:
+    """Return a slot as a datetime; cached, because many jobs share a slot."""
     return to_datetime(slot)
 
 
-def _kept(payload: Any) -> tuple[AttemptOutcome, str | None, str | None]:
-    """The result as it is kept, without secrets; one that has no JSON form is an error.
-
-    So is one of which there is too much.
-    """
+def _encoded_result(payload: Any) -> tuple[AttemptOutcome, str | None, str | None]:
+    """Return outcome, error and the result as JSON without secrets; too large is an error."""
     try:
         text = encode(payload, _plain)
-    except Exception as error:  # noqa: BLE001 - whatever a payload's own code may raise
-        return "error", _sound(f"the result has no JSON form: {error}"), None
-    if len(text) > LARGEST_RESULT:
-        words = f"the result is {len(text)} bytes, and {LARGEST_RESULT} are kept at most"
+    except Exception as error:  # noqa: BLE001 - a payload's own code may raise anything
+        return "error", _storable(f"result cannot be written as JSON: {error}"), None
+    if len(text) > MAX_RESULT_BYTES:
+        words = f"result too large: {len(text)} bytes; at most {MAX_RESULT_BYTES} are stored"
         return "error", words, None
     return "ok", None, redacted(text.decode())
 
@@ -189,22 +189,22 @@ def _plain(value: Any) -> Any:
 def _message(record: logging.LogRecord) -> str:
     try:
         text = record.getMessage()
-    except Exception:  # noqa: BLE001 - a line with the wrong arguments is the service's own
+    except Exception:  # noqa: BLE001 - the service gave arguments that do not fit its message
         text = str(record.msg)
     if record.exc_info:
         text += "\n" + "".join(traceback.format_exception(*record.exc_info))
-    return _sound(redacted(text)[:LONGEST_LINE])
+    return _storable(redacted(text)[:MAX_LINE_LENGTH])
 
 
-def _sound(text: str) -> str:
-    """Without halves of characters, which no file can hold: some names of files have them."""
+def _storable(text: str) -> str:
+    """Escape lone surrogates, which UTF-8 cannot encode; some file names contain them."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def _trace(error: BaseException) -> str:
+def _traceback(error: BaseException) -> str:
     try:
         text = "".join(traceback.format_exception(error))
-    except Exception:  # noqa: BLE001 - an exception may break its own words
+    except Exception:  # noqa: BLE001 - an exception's own __str__ may raise
         text = type(error).__name__
     text = redacted(text)
-    return _sound(text if len(text) <= LONGEST_ERROR else "…" + text[-LONGEST_ERROR:])
+    return _storable(text if len(text) <= MAX_ERROR_LENGTH else "…" + text[-MAX_ERROR_LENGTH:])

@@ -1,15 +1,14 @@
-"""Outcomes on their way to the store, in groups, and what the store makes of them."""
+"""Completer: saves attempt results in groups, and returns what follows from them."""
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterable
-from typing import Literal
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Literal, NamedTuple
 
 from zato_lite.clock import Clock
 from zato_lite.errors import UnavailableError
 from zato_lite.log import Repeats
-from zato_lite.scheduler.executor import Executor
-from zato_lite.scheduler.failure_log import FailureLog
+from zato_lite.scheduler.attempt import RunningAttempt, may_pause_job
 from zato_lite.scheduler.metrics import RunMetrics
 from zato_lite.scheduler.node import Node
 from zato_lite.store import completion, recovery
@@ -20,31 +19,53 @@ from zato_lite.store.runs import AttemptResult, ClaimedAttempt
 from zato_lite.timetable.outcome import NextStep
 
 LINGER_S = 0.45
-"""Outcomes that nobody waits for are kept back so long at most, and so long after the last ones.
+"""Seconds that results may wait for the next commit if no caller and no callback waits for them.
 
-The first after a quiet time is kept at once. Each commit costs as much as dozens of runs; and a
-claim takes along what there is. A little less than half a second, for what comes each half."""
+The first result after a quiet time is saved immediately. A commit costs as much as dozens of runs,
+so waiting results share one with the next claim. A little less than half a second, so that jobs
+with a period of half a second share each commit, too.
+"""
 
-MOST_LINGERING = 1_000
-"""So many outcomes are kept before their time."""
+MAX_PENDING = 1_000
+"""Number of pending results that are saved before ``LINGER_S`` has passed."""
 
 RETRY_S = 1.0
-NOT_KEPT = "the outcome could not be kept"
+"""Seconds between two attempts to save results in a store that is unavailable."""
+
+NOT_SAVED = "the outcome could not be saved"
 
 _log = logging.getLogger("zato_lite.scheduler")
 
 
-class Completer:
-    """Keeps how attempts ended.
+class FollowUps(NamedTuple):
+    """Consequences of saved results, for the executor.
 
     Attributes:
-        refused: how many results came too late.
-        tally: how attempts ended.
+        unfrozen: jobs that were frozen because a result might pause them.
+        revoked: runs that must not start, because their jobs were paused.
+        refused: attempts whose runs another node has taken over.
+        next_attempts: retries of runs that are open on this node.
+        callbacks: new runs that the results caused.
+    """
+
+    unfrozen: Sequence[int]
+    revoked: Sequence[int] = ()
+    refused: Sequence[ClaimedAttempt] = ()
+    next_attempts: Sequence[ClaimedAttempt] = ()
+    callbacks: Sequence[ClaimedAttempt] = ()
+
+
+class Completer:
+    """Results of attempts that are not saved yet.
 
     Args:
-        accept: takes new runs that follow from an outcome.
-        claim_along: claims what is due soon and takes along what there is to be kept; whether
-            there is anything to claim.
+        running: the running attempts by run id.
+        wake: called when results are due; ``save_due`` has to be called soon after.
+        on_saved: receives the follow-ups of saved results, if there are any.
+
+    Attributes:
+        refused_results: number of results that came after another node had taken the run over.
+        metrics: counters of saved attempts.
     """
 
     def __init__(
@@ -52,151 +73,141 @@ class Completer:
         database: Database,
         clock: Clock,
         node: Node,
-        runway: Executor,
+        running: Mapping[int, RunningAttempt],
         *,
-        accept: Callable[[Iterable[ClaimedAttempt]], None],
-        claim_along: Callable[[], bool],
+        wake: Callable[[], None],
+        on_saved: Callable[[FollowUps], None],
     ) -> None:
-        self._database, self._clock, self._node = database, clock, node
-        self._runway, self._accept, self._claim_along = runway, accept, claim_along
-        self.refused = 0
-        self._rest = asyncio.Event()
-        self.tally = RunMetrics()
-        self._failing = FailureLog()
-        self._done: list[AttemptResult] = []
-        self._unkept = 0
-        self._flush_is_due = self._is_awaited = False
-        self._flush_at = 0.0
-        self._latest: asyncio.TimerHandle | None = None
+        self._database, self._clock, self._node, self._running = database, clock, node, running
+        self._wake, self._on_saved = wake, on_saved
+        self.refused_results = 0
+        self.metrics = RunMetrics()
+        self._loop = asyncio.get_running_loop()
+        self._idle = asyncio.Event()
         self._failures = Repeats()
+        self._pending: list[AttemptResult] = []
+        self._saves_in_progress = 0
+        self._is_wake_requested = self._is_next_save_due = False
+        self._linger_until = 0.0
+        self._timer: asyncio.TimerHandle | None = None
 
     @property
     def trouble(self) -> str:
-        """Why outcomes cannot be kept; empty while they can."""
-        return f"no outcome is kept: {self._failures.words}" if self._failures.count else ""
+        """Reason for which results cannot be saved, or an empty text."""
+        failures = self._failures
+        return f"outcomes cannot be saved: {failures.words}" if failures.count else ""
 
-    def start(self) -> None:
-        """Use the loop that is running."""
-        self._loop = asyncio.get_running_loop()
-
-    def take(self, ended: AttemptResult) -> None:
-        """Keep it soon, or at once if anything waits for it."""
-        self._done.append(ended)
+    def add(self, result: AttemptResult) -> None:
+        """Save a result soon if anything waits for it, otherwise with the next commit."""
+        self._pending.append(result)
         if (
-            ended.outcome != "ok"  # somebody, or something else, waits for it
-            or ended.next_step.callbacks
-            or ended.attempt.kind != "scheduled"
-            or self._node.others  # they would take it to be in flight
-            or self._loop.time() >= self._flush_at
+            result.outcome != "ok"  # a retry or a caller waits for it
+            or result.next_step.callbacks
+            or result.attempt.kind != "scheduled"
+            or self._node.others  # other nodes would see the run as in flight
+            or self._loop.time() >= self._linger_until
         ):
-            self._flush_soon()
+            self._wake_soon()
+        elif self._timer is None:
+            self._timer = self._loop.call_later(LINGER_S, self._wake)
+        if len(self._pending) >= MAX_PENDING and not self._saves_in_progress:
+            self.save()
+
+    def _wake_soon(self) -> None:
+        if not self._is_wake_requested:
+            self._is_wake_requested = True
+            # All results of the same turn of the loop are saved together.
+            self._loop.call_soon(self._wake)
+
+    def save_due(self) -> None:
+        """Save pending results now; during another save, right after it, to group them."""
+        if self._saves_in_progress:
+            self._is_wake_requested = False
+            self._is_next_save_due = True
         else:
-            self._flush_later()
-        if len(self._done) >= MOST_LINGERING and not self._unkept:
-            self.submit_done()
-        if ended.next_step.outcome is not None:
-            self._runway.forget(ended.attempt)
+            self.save()
 
-    def _flush_soon(self) -> None:
-        """Together with all that ends in the same turn of the loop."""
-        if not self._flush_is_due:
-            self._flush_is_due = True
-            self._loop.call_soon(self._flush)
-
-    def _flush_later(self) -> None:
-        if self._latest is None:
-            self._latest = self._loop.call_later(LINGER_S, self._flush)
-
-    def _flush(self) -> None:
-        self._flush_is_due = False
-        self._disarm()
-        if self._unkept:
-            self._is_awaited = True
-        elif self._done and not self._claim_along():
-            self.submit_done()
-
-    def _disarm(self) -> None:
-        if self._latest is not None:
-            self._latest.cancel()
-            self._latest = None
-
-    def submit_done(self) -> None:
-        """Keep what there is."""
-        if not self._done:
-            return
-        batch, self._done = self._done, []
-        self._submit(batch)
+    def save(self) -> None:
+        """Submit all pending results to the store."""
+        self._is_wake_requested = False
+        if self._pending:
+            batch, self._pending = self._pending, []
+            self._submit(batch)
 
     def _submit(self, batch: list[AttemptResult]) -> None:
-        self._flush_at = self._loop.time() + LINGER_S
-        self._disarm()
+        self._linger_until = self._loop.time() + LINGER_S
+        self._cancel_timer()
         now, node = self._clock.now(), self._node.id
-        self._unkept += 1
-        held = [ended.attempt.job_id for ended in batch if _may_pause(ended)]
-        self._runway.hold(held)
-        begun = self.begun(held) if held else NO_STARTED_RUNS
-
-        def kept(settlement: CompletionResult | None, error: BaseException | None) -> None:
-            self._runway.release(held, set() if settlement is None else set(settlement.revoked))
-            self._kept(batch, settlement, error)
-
+        self._saves_in_progress += 1
+        frozen = [result.attempt.job_id for result in batch if may_pause_job(result)]
+        started = self.started_runs(frozen) if frozen else NO_STARTED_RUNS
         self._database.submit(
-            lambda c: completion.complete_attempts(c, batch, now, node, begun), kept
+            lambda c: completion.complete_attempts(c, batch, now, node, started),
+            lambda saved, error: self._saved(batch, frozen, saved, error),
         )
 
-    def _kept(
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _saved(
         self,
         batch: list[AttemptResult],
-        settlement: CompletionResult | None,
+        frozen: list[int],
+        saved: CompletionResult | None,
         error: BaseException | None,
     ) -> None:
-        self._unkept -= 1
-        if settlement is None:
-            if self._failures.again(str(error)):
-                fields = {"error": str(error), "runs": len(batch), "so_far": self._failures.count}
-                _log.error("settling failed", extra=fields)
-            self._settle_again(batch, error)
+        self._saves_in_progress -= 1
+        if saved is None:
+            self._retry(batch, frozen, error)
             return
         if self._failures.count:
-            _log.warning("settling goes on", extra={"failures": self._failures.over()})
-        late = settlement.refused
-        kept = [one for one in batch if one not in late] if late else batch
-        self.tally.add(kept)
-        self._failing.tell(kept)
-        for ended in late:
-            self.refused += 1
-            fields = {"job": ended.attempt.job.name, "run": ended.attempt.run_number}
+            _log.warning("saving resumed", extra={"failures": self._failures.over()})
+        refused = saved.refused
+        self.metrics.record([r for r in batch if r not in refused] if refused else batch)
+        for result in refused:
+            self.refused_results += 1
+            fields = {"job": result.attempt.job.name, "run": result.attempt.run_number}
             _log.warning("late result refused", extra=fields)
-            if ended.next_step.outcome is None:
-                self._runway.forget(ended.attempt)
-        self._runway.await_next(settlement.next_attempts)
-        self._accept(settlement.callbacks)
-        if self._is_awaited:
-            self._is_awaited = False
-            self._flush_soon()
-        elif self._done:
-            self._flush_later()
-        if not self._runway.flights and not self._done and not self._unkept:
-            self._rest.set()
-
-    def _settle_again(self, batch: list[AttemptResult], error: BaseException | None) -> None:
-        """The store is away, or one outcome cannot be kept, which holds up no other."""
-        if isinstance(error, UnavailableError):
-            self._done[:0] = batch
-            self._loop.call_later(RETRY_S, self._flush)
-        elif len(batch) > 1:
-            for ended in batch:
-                self._submit([ended])
-        elif batch[0].error != NOT_KEPT:
-            told = NextStep("error")
-            self._submit(
-                [AttemptResult(batch[0].attempt, told, "error", batch[0].finished_at, NOT_KEPT)]
+        if frozen or refused or saved.next_attempts or saved.callbacks:
+            # The executor has closed runs already whose result was final.
+            open_runs = [r.attempt for r in refused if r.next_step.outcome is None]
+            self._on_saved(
+                FollowUps(frozen, saved.revoked, open_runs, saved.next_attempts, saved.callbacks)
             )
+        if self._is_next_save_due:
+            self._is_next_save_due = False
+            self._wake_soon()
+        elif self._pending and self._timer is None:
+            self._timer = self._loop.call_later(LINGER_S, self._wake)
+        self._check_idle()
 
-    async def begins(self, attempt: ClaimedAttempt) -> Literal["start", "wait", "gone"]:
-        """Write down that what had to wait begins: a crash is one from now. Whether it may."""
+    def _retry(
+        self, batch: list[AttemptResult], frozen: list[int], error: BaseException | None
+    ) -> None:
+        """Save again later, or one by one, so that one unusable result delays no other."""
+        if self._failures.again(str(error)):
+            fields = {"error": str(error), "runs": len(batch), "so_far": self._failures.count}
+            _log.error("saving failed", extra=fields)
+        if isinstance(error, UnavailableError):
+            self._pending[:0] = batch
+            self._loop.call_later(RETRY_S, self._wake)
+        elif len(batch) > 1:
+            for result in batch:
+                self._submit([result])
+        elif batch[0].error != NOT_SAVED:
+            attempt, finished_at = batch[0].attempt, batch[0].finished_at
+            self._submit(
+                [AttemptResult(attempt, NextStep("error"), "error", finished_at, NOT_SAVED)]
+            )
+        else:
+            self._on_saved(FollowUps(frozen))
+
+    async def record_start(self, attempt: ClaimedAttempt) -> Literal["start", "wait", "gone"]:
+        """Write that an attempt which had to wait starts, so that a crash counts from now on."""
         while True:
-            self.submit_done()
+            self.save()  # the result that the attempt waited for is written first
             try:
                 return await self._database.write(
                     lambda c: recovery.record_start(c, attempt, alone=not self._node.others)
@@ -204,22 +215,25 @@ class Completer:
             except UnavailableError:
                 await asyncio.sleep(RETRY_S)
 
-    def begun(self, job_ids: Collection[int] | None) -> StartedRuns:
-        """Which runs of these jobs, or of all, have begun here; for as long as they are held."""
-        attempts = [flight.attempt for flight in self._runway.flights.values()]
-        attempts += [ended.attempt for ended in self._done]
-        begun = (
-            attempt.run_id for attempt in attempts if job_ids is None or attempt.job_id in job_ids
-        )
-        return StartedRuns(self._node.id, frozenset(begun))
+    def started_runs(self, job_ids: Collection[int] | None) -> StartedRuns:
+        """Return the runs of these jobs, or of all, that have started here and are not saved."""
+        attempts = [running.attempt for running in self._running.values()]
+        attempts += [result.attempt for result in self._pending]
+        run_ids = (a.run_id for a in attempts if job_ids is None or a.job_id in job_ids)
+        return StartedRuns(self._node.id, frozenset(run_ids))
 
-    async def rest(self) -> None:
-        """Wait until no run is in flight here, and all that ended is kept."""
-        while self._runway.flights or self._done or self._unkept:
-            self.submit_done()
-            self._rest.clear()
-            await self._rest.wait()
+    async def wait_until_idle(self) -> None:
+        """Wait until no run is in flight here and all results are saved."""
+        while self._running or self._pending or self._saves_in_progress:
+            self.save()
+            self._idle.clear()
+            await self._idle.wait()
 
+    def _check_idle(self) -> None:
+        if not self._running and not self._pending and not self._saves_in_progress:
+            self._idle.set()
 
-def _may_pause(ended: AttemptResult) -> bool:
-    return ended.attempt.job.pause_after_failures is not None and ended.outcome != "ok"
+    def crash(self) -> None:
+        """Drop all results, as when the process is killed."""
+        self._pending.clear()
+        self._cancel_timer()

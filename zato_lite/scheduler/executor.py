@@ -1,54 +1,55 @@
-"""What starts, in which order, and how much at once: attempts from acceptance to landing."""
+"""Executor: starts claimed attempts at their slots within limits, and tracks them to their end."""
 
 import asyncio
 import logging
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable
-from heapq import heappop, heappush
-from itertools import count
+from contextvars import copy_context
 from typing import Literal
 
 import msgspec
 
 from zato_lite.clock import Alarm, Clock
-from zato_lite.scheduler.attempt import RunningAttempt, Verdict
-from zato_lite.scheduler.node import NODES_EVERY, Node
+from zato_lite.scheduler.attempt import CancelReason, RunningAttempt, may_pause_job
+from zato_lite.scheduler.gate import Decision, decide
+from zato_lite.scheduler.node import CHECK_EVERY, Node
 from zato_lite.scheduler.queues import AttemptQueues
-from zato_lite.scheduler.steps import Steps
+from zato_lite.service.eager import EagerRunner, Suspended, Unstarted
 from zato_lite.service.message import Invocation, Outcome
 from zato_lite.store.recovery import APART, SUSPECT
 from zato_lite.store.runs import AttemptResult, ClaimedAttempt
 from zato_lite.timetable.job import Instant
 
 Run = Callable[[Invocation], Awaitable[Outcome]]
-"""The one door of services; raises nothing that a service raises."""
+"""Invokes a service; an error of the service is part of the outcome, never raised."""
 
 START_SIZE = 500
+"""Attempts that are started in one turn of the loop, so that other callbacks get their turn."""
 
-MOST_READY = 20_000
-"""So many runs at most are claimed and wait for room; the others stay in the store."""
+MAX_READY = 20_000
+"""Attempts that may wait for room on this node; beyond them, due slots are left in the store."""
 
 ABANDON_S = 5.0
-"""A service that goes on for so long after it was cancelled is left to itself."""
+"""Seconds after which a service that ignores its cancellation is no longer waited for."""
 
 _log = logging.getLogger("zato_lite.scheduler")
 
 
 class Executor:
-    """Attempts that are this process's to make, waiting or in flight.
-
-    Attributes:
-        settle: takes what has ended. begins: whether one that had to wait may begin now.
-        These two are given by who keeps the outcomes, before anything is accepted.
+    """Attempts of this node that wait or run.
 
     Args:
-        capacity: so many runs at once at most.
-        reconsider: takes the claim of a slot back that is not to start as things are now.
-        has_room: called when more may be claimed again.
-    """
+        run: invokes a service.
+        capacity: maximum number of running attempts.
+        running: the running attempts by run id; only the executor changes it.
+        on_result: receives the result of each attempt.
+        record_start: writes that an attempt which had to wait starts; says if it may.
+        revoke_claim: takes a claimed slot back, to have it decided again.
+        on_room: called when ``is_full`` becomes False.
 
-    settle: Callable[[AttemptResult], None]
-    begins: Callable[[ClaimedAttempt], Awaitable[Literal["start", "wait", "gone"]]]
+    Attributes:
+        is_full: True while so many attempts wait for room that none should be claimed.
+    """
 
     def __init__(
         self,
@@ -56,290 +57,321 @@ class Executor:
         clock: Clock,
         node: Node,
         capacity: int,
+        running: dict[int, RunningAttempt],
         *,
-        reconsider: Callable[[ClaimedAttempt], None],
-        has_room: Callable[[], None],
+        on_result: Callable[[AttemptResult], None],
+        record_start: Callable[[ClaimedAttempt], Awaitable[Literal["start", "wait", "gone"]]],
+        revoke_claim: Callable[[ClaimedAttempt], None],
+        on_room: Callable[[], None],
     ) -> None:
         self._run, self._clock, self._node, self._capacity = run, clock, node, capacity
-        self._reconsider, self._has_room = reconsider, has_room
-        self.waiting = AttemptQueues()
-        self.flights: dict[int, RunningAttempt] = {}
-        self._steps = Steps()
-        self._numbers = count()
-        self._alarm: Alarm | None = None
-        self._start_at: Instant | None = None
-        self._open: defaultdict[int, int] = defaultdict(int)
-        self._by_service: defaultdict[str, int] = defaultdict(int)
-        self._held: defaultdict[int, int] = defaultdict(int)
-        self._all_held = 0
-        self._is_full = False
-        self._unarmed: list[RunningAttempt] = []
-        self._suspect_at: Instant = 0
-
-    def start(self) -> None:
-        """Use the loop that is running."""
+        self._on_result, self._record_start = on_result, record_start
+        self._revoke_claim, self._on_room = revoke_claim, on_room
+        self.is_full = False
+        self._running = running
+        self._queues = AttemptQueues()
         self._loop = asyncio.get_running_loop()
-        self._steps.start()
+        self._eager = EagerRunner(self._loop, copy_context(), self._on_task_end)
+        self._alarm: Alarm | None = None
+        self._alarm_at: Instant | None = None
+        self._open_runs: defaultdict[int, int] = defaultdict(int)
+        self._service_runs: defaultdict[str, int] = defaultdict(int)
+        self._frozen: defaultdict[int | None, int] = defaultdict(int)
+        self._without_deadline: list[RunningAttempt] = []
+        self._next_suspect_at: Instant = 0
 
-    def stop(self) -> None:
-        """Start nothing more at its instant."""
-        self._steps.stop()
-        if self._alarm is not None:
-            self._alarm.cancel()
+    @property
+    def next_start(self) -> Instant | None:
+        """Instant of the first queued start, or None."""
+        return self._queues.start_times[0] if self._queues.start_times else None
 
-    async def clear(self, grace: float) -> None:
-        """Let what is in flight end within ``grace`` seconds, and cancel the rest."""
-        tasks = [flight.task for flight in self.flights.values() if flight.task is not None]
-        if tasks:
-            _, late = await asyncio.wait(tasks, timeout=grace)
-            for flight in self.flights.values():
-                if flight.task in late:
-                    flight.verdict = flight.verdict or "stopped"
-                    flight.task.cancel()
-            if late:
-                await asyncio.wait(late, timeout=ABANDON_S)
-        for flight in list(self.flights.values()):
-            self._land(flight, None)
-
-    def is_full(self) -> bool:
-        """Whether so much waits for room that nothing is to be claimed; told when it has gone."""
-        if len(self.waiting.ready) < MOST_READY:
-            return False
-        self._is_full = True
-        return True
+    # Starting
 
     def accept(self, attempts: Iterable[ClaimedAttempt]) -> None:
-        """Attempts that are this node's to make, each at its instant."""
+        """Start newly claimed attempts, each at its instant."""
         now = self._clock.now()
         due: list[ClaimedAttempt] = []
         for attempt in attempts:
             job_id = attempt.job_id
-            if job_id and attempt.queued and self._open[job_id]:
-                self.waiting.behind.setdefault(job_id, deque()).append(attempt)
+            if attempt.queued and job_id and self._decide(attempt, is_new=True) == "previous run":
+                self._queues.behind_run[job_id].append(attempt)
                 continue
             if job_id:
-                self._open[job_id] += 1
+                self._open_runs[job_id] += 1
             if attempt.start_at > now:
-                self.waiting.put_ahead(attempt)
+                self._queues.schedule(attempt)
             else:
                 due.append(attempt)
-        self._begin(due)
-        self._set_start_alarm()
+        self._start_all(due)
+        self._set_alarm()
 
-    def await_next(self, attempts: Iterable[ClaimedAttempt]) -> None:
-        """Attempts of runs that are open here; if it has stopped, they wait in the store."""
+    def schedule(self, attempts: Iterable[ClaimedAttempt]) -> None:
+        """Queue further attempts of open runs; a stopping node leaves them in the store."""
         if not self._node.is_running:
             return
         for attempt in attempts:
-            self.waiting.put_ahead(attempt)
-        self._set_start_alarm()
+            self._queues.schedule(attempt)
+        self._set_alarm()
 
-    def _set_start_alarm(self) -> None:
-        moment = self.waiting.moments[0] if self.waiting.moments else None
-        if moment == self._start_at:
+    def _set_alarm(self) -> None:
+        """Have the next queued start awaited by one alarm for all."""
+        instant = self.next_start
+        if instant == self._alarm_at:
             return
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
-        self._start_at = moment
-        if moment is not None:
-            self._alarm = self._clock.call_at(moment, self._start_due)
+        self._alarm_at = instant
+        if instant is not None:
+            self._alarm = self._clock.call_at(instant, self._start_due)
 
     def _start_due(self) -> None:
-        """Start what it is time for, a part at a time, so that others get their turn."""
-        self._start_at = None
-        self._begin(self.waiting.due(self._clock.now(), START_SIZE))
-        self._set_start_alarm()
+        self._alarm_at = None
+        self._start_all(self._queues.pop_due(self._clock.now(), START_SIZE))
+        self._set_alarm()
 
-    def _begin(self, attempts: Iterable[ClaimedAttempt]) -> None:
+    def _decide(self, attempt: ClaimedAttempt, *, is_new: bool = False) -> Decision:
+        job_id, frozen = attempt.job_id, self._frozen
+        return decide(
+            attempt,
+            not is_new,
+            self._open_runs.get(job_id, 0) - (not is_new),
+            bool(frozen) and (job_id in frozen or None in frozen),
+            self._capacity - len(self._running),
+            self._service_runs[attempt.job.service],
+        )
+
+    def _start_all(self, attempts: Iterable[ClaimedAttempt]) -> None:
         for attempt in attempts:
-            if attempt.job_id in self._held or self._all_held:
-                self.waiting.parked[attempt.job_id].append(attempt)
-            elif self._is_in_the_way(attempt):
-                self.waiting.parked[attempt.job_id].append(attempt)
-                attempt.needs_start_record = True  # if it cannot be taken back, it starts
-                self._reconsider(attempt)
-            elif len(self.flights) >= self._capacity:
-                entry = (-attempt.job.priority, attempt.slot, next(self._numbers), attempt)
-                heappush(self.waiting.ready, entry)
-            elif (most := attempt.job.max_concurrent) and self._by_service[
-                attempt.job.service
-            ] >= most:
-                self.waiting.crowded[attempt.job.service].append(attempt)
+            decision = self._decide(attempt)
+            if decision == "start":
+                self._start(attempt)
+            elif decision == "capacity":
+                self._queues.push_over_capacity(attempt)
+                self.is_full = self.is_full or len(self._queues.over_capacity) >= MAX_READY
+            elif decision == "service limit":
+                self._queues.over_service_limit[attempt.job.service].append(attempt)
             else:
-                self._launch(attempt)
+                self._queues.frozen.append(attempt)
+                if decision == "revoke":
+                    attempt.needs_start_record = True  # it starts if it cannot be revoked
+                    self._revoke_claim(attempt)
 
-    def _is_in_the_way(self, attempt: ClaimedAttempt) -> bool:
-        """Whether a run on demand came between the claim of this slot and the slot."""
-        if attempt.kind != "scheduled" or attempt.needs_start_record or attempt.attempt_number > 1:
-            return False
-        job = attempt.job
-        most = job.max_parallel or (None if job.on_overlap == "allow" else 1)
-        return most is not None and self._open.get(attempt.job_id, 0) > most
-
-    def _launch(self, attempt: ClaimedAttempt) -> None:
-        flight = RunningAttempt(attempt)
-        self.flights[attempt.run_id] = flight
-        self._by_service[attempt.job.service] += 1
-        task = self._steps.task()
-        if task is None:
-            flight.task = self._loop.create_task(self._fly(flight))
-        elif not self._goes_on(flight, task):
-            return
-        if not self._unarmed:
-            self._loop.call_soon(self._arm)
-        self._unarmed.append(flight)
-
-    def _goes_on(self, flight: RunningAttempt, task: asyncio.Task[None]) -> bool:
-        """Make the first step here and now; whether there are others."""
-        flight.task = task
+    def _start(self, attempt: ClaimedAttempt) -> None:
+        running = RunningAttempt(attempt)
+        self._running[attempt.run_id] = running
+        self._service_runs[attempt.job.service] += 1
         try:
-            return self._steps.begin(self._fly(flight))
-        except Exception:  # noqa: BLE001 - whatever it was, others are to be started yet
-            _log.exception("attempt broken off", extra={"job": flight.attempt.job.name})
-            return False
+            rest = self._eager.run(self._run_attempt, running)
+        except Exception:  # noqa: BLE001 - the other attempts must start
+            _log.exception("attempt broken off", extra={"job": attempt.job.name})
+            return
+        if type(rest) is Suspended or type(rest) is Unstarted:
+            task = running.task = self._eager.resume(rest).task
+            if running.cancel_reason is not None:  # during the first step
+                task.cancel()
+            if not self._without_deadline:
+                # Most services end within the turn of the loop, and need no deadline.
+                self._loop.call_soon(self._set_deadlines)
+            self._without_deadline.append(running)
 
-    def _arm(self) -> None:
-        """Set deadlines, except for services that have ended at once, as most do."""
-        unarmed, self._unarmed = self._unarmed, []
-        for flight in unarmed:
-            if not flight.is_closed:
-                seconds = flight.timeout_ms / 1000
-                flight.timer = self._loop.call_later(seconds, self._stop, flight, "timeout")
+    def _set_deadlines(self) -> None:
+        attempts, self._without_deadline = self._without_deadline, []
+        for running in attempts:
+            if not running.is_closed and running.timer is None:
+                seconds = running.timeout_ms / 1000
+                running.timer = self._loop.call_later(seconds, self._cancel, running, "timeout")
 
-    async def _fly(self, flight: RunningAttempt) -> None:
-        attempt = flight.attempt
+    async def _run_attempt(self, running: RunningAttempt) -> None:
+        attempt = running.attempt
         outcome: Outcome | None = None
         try:
-            if attempt.needs_start_record and (word := await self.begins(attempt)) != "start":
-                self._drop(flight, is_gone=word == "gone")
-                return
+            if attempt.needs_start_record:
+                answer = await self._record_start(attempt)
+                if answer != "start":
+                    self._put_back(running, is_gone=answer == "gone")
+                    return
             attempt.started_at = self._clock.now()
-            outcome = await self._run(flight.invocation())
+            outcome = await self._run(running.invocation())
         except asyncio.CancelledError:
-            pass
-        except Exception as error:  # noqa: BLE001 - the door raises nothing; if it does, tell
+            pass  # ``running.cancel_reason`` has the reason, if the executor cancelled it
+        except Exception as error:  # noqa: BLE001 - ``run`` should not raise; if so, record it
             outcome = Outcome(cid="", error=error)
-        self._land(flight, outcome)
+        self._finish(running, outcome)
 
-    def _drop(self, flight: RunningAttempt, *, is_gone: bool) -> None:
-        """Somebody else has closed the run meanwhile, or is at the one before it."""
-        flight.is_closed = True
-        flight.task = None
-        self._leave(flight)
+    def _put_back(self, running: RunningAttempt, *, is_gone: bool) -> None:
+        """Undo a start: the run was closed meanwhile, or another node has the one before it."""
+        running.is_closed = True
+        running.task = None
+        attempt = running.attempt
+        self._remove(running)
         if is_gone:
-            self.forget(flight.attempt)
+            self.close_run(attempt)
         else:
-            flight.attempt.start_at = self._clock.now() + NODES_EVERY
-            self.await_next([flight.attempt])
+            attempt.start_at = self._clock.now() + CHECK_EVERY
+            self.schedule([attempt])
 
-    def _stop(self, flight: RunningAttempt, verdict: Verdict) -> None:
-        if flight.is_closed:
+    # Ending
+
+    def _finish(self, running: RunningAttempt, outcome: Outcome | None) -> None:
+        if running.is_closed:
             return
-        flight.stop(verdict)
-        if flight.timer is not None:
-            flight.timer.cancel()
-        flight.timer = self._loop.call_later(ABANDON_S, self._abandon, flight)
+        running.is_closed = True
+        running.task = None
+        if running.timer is not None:
+            running.timer.cancel()
+            running.timer = None
+        result = running.result(outcome, self._clock.now())
+        if result.outcome == "lost":
+            result = self._delay_suspect(result)
+        self._remove(running)
+        self._emit(result)
 
-    def _abandon(self, flight: RunningAttempt) -> None:
-        if not flight.is_closed:
-            fields = {"service": flight.attempt.job.service, "job": flight.attempt.job.name}
-            _log.error("service goes on after it was cancelled", extra=fields)
-            self._land(flight, None)
+    def _emit(self, result: AttemptResult) -> None:
+        """Hand a result over to be saved; if it ends the run, let the job's next run start."""
+        attempt = result.attempt
+        if may_pause_job(result):
+            # Until the result is saved, nobody knows if it pauses the job; see ``FollowUps``.
+            self.freeze_jobs([attempt.job_id])
+        self._on_result(result)
+        if result.next_step.outcome is not None:
+            self.close_run(attempt)
 
-    def _land(self, flight: RunningAttempt, outcome: Outcome | None) -> None:
-        if flight.is_closed:
-            return
-        flight.is_closed = True
-        flight.task = None
-        if flight.timer is not None:
-            flight.timer.cancel()
-            flight.timer = None
-        ended = flight.ended(outcome, self._clock.now())
-        if ended.outcome == "lost":
-            ended = self._apart(ended)
-        self._leave(flight)
-        self.settle(ended)
+    def _delay_suspect(self, result: AttemptResult) -> AttemptResult:
+        """Start suspects one after another: each may cancel all that run beside it."""
+        if result.next_step.outcome is not None or result.attempt.crashes < SUSPECT:
+            return result
+        self._next_suspect_at = max(self._next_suspect_at, result.finished_at) + APART
+        following = msgspec.structs.replace(result.next_step, retry_at=self._next_suspect_at)
+        return msgspec.structs.replace(result, next_step=following)
 
-    def _apart(self, ended: AttemptResult) -> AttemptResult:
-        """What was cut off twice may be what cuts off all: it begins alone, as after a crash."""
-        if ended.next_step.outcome is not None or ended.attempt.crashes < SUSPECT:
-            return ended
-        self._suspect_at = max(self._suspect_at, ended.finished_at) + APART
-        settled = msgspec.structs.replace(ended.next_step, retry_at=self._suspect_at)
-        return msgspec.structs.replace(ended, next_step=settled)
+    def _remove(self, running: RunningAttempt) -> None:
+        """Give the attempt's place to the next ones that wait for room."""
+        attempt, queues = running.attempt, self._queues
+        service = attempt.job.service
+        del self._running[attempt.run_id]
+        self._service_runs[service] -= 1
+        if waiting := queues.over_service_limit.get(service):
+            self._start_all([waiting.popleft()])
+        while queues.over_capacity and len(self._running) < self._capacity:
+            self._start_all([queues.pop_over_capacity()])
+        if self.is_full and len(queues.over_capacity) < MAX_READY // 2:
+            self.is_full = False
+            self._on_room()
 
-    def prune(self) -> None:
-        """Land what was cut off before its first step, and so could not say so."""
-        for flight in list(self.flights.values()):
-            if flight.task is not None and flight.task.done():
-                self._land(flight, None)
-
-    def _leave(self, flight: RunningAttempt) -> None:
-        """Make room for the next one."""
-        service = flight.attempt.job.service
-        del self.flights[flight.attempt.run_id]
-        self._by_service[service] -= 1
-        if crowd := self.waiting.crowded.get(service):
-            self._begin([crowd.popleft()])
-        while self.waiting.ready and len(self.flights) < self._capacity:
-            self._begin([heappop(self.waiting.ready)[-1]])
-        if self._is_full and len(self.waiting.ready) < MOST_READY // 2:
-            self._is_full = False
-            self._has_room()
-
-    def forget(self, attempt: ClaimedAttempt) -> None:
-        """A run is over: the next one of its job may go."""
+    def close_run(self, attempt: ClaimedAttempt) -> None:
+        """Count a run as ended, and start the job's next queued one."""
         job_id = attempt.job_id
         if not job_id:
             return
-        left = self._open[job_id] - 1
+        left = self._open_runs[job_id] - 1
         if left > 0:
-            self._open[job_id] = left
+            self._open_runs[job_id] = left
             return
-        del self._open[job_id]
-        if waiting := self.waiting.behind.get(job_id):
-            following = waiting.popleft()
-            if not waiting:
-                del self.waiting.behind[job_id]
-            self._open[job_id] = 1
-            self._begin([following])
+        del self._open_runs[job_id]
+        if self._queues.behind_run and (following := self._queues.pop_behind_run(job_id)):
+            self._open_runs[job_id] = 1
+            self._start_all([following])
 
-    def hold(self, job_ids: Collection[int] | None) -> None:
-        """Start no run of these jobs, or of any, until they are released."""
-        self._all_held += job_ids is None
-        for job_id in job_ids or ():
-            self._held[job_id] += 1
-
-    def release(self, job_ids: Collection[int] | None, revoked: set[int]) -> None:
-        """Go on, but never start the runs that were revoked meanwhile."""
-        for attempt in self._withdraw(revoked):
-            self.forget(attempt)
-        self._all_held -= job_ids is None
-        for job_id in job_ids or ():
-            self._held[job_id] -= 1
-            if not self._held[job_id]:
-                del self._held[job_id]
-        parked = [attempt for attempts in self.waiting.parked.values() for attempt in attempts]
-        self.waiting.parked.clear()
-        self._begin(parked)
+    # Cancelling
 
     def cancel(self, run_id: int) -> bool:
-        """Cancel a run that is in flight or waits here; whether there was one."""
-        if (flight := self.flights.get(run_id)) is not None:
-            self._stop(flight, "cancelled")
+        """Cancel a run that is in flight or waits here; return False if there is none."""
+        if (running := self._running.get(run_id)) is not None:
+            self._cancel(running, "cancelled")
             return True
-        withdrawn = self._withdraw({run_id})
-        for attempt in withdrawn:
-            waiting = RunningAttempt(attempt)
-            waiting.verdict = "cancelled"
-            self.settle(waiting.ended(None, self._clock.now()))
-        return bool(withdrawn)
+        removed = self._remove_queued({run_id})
+        for attempt in removed:
+            waiting = RunningAttempt(attempt, cancel_reason="cancelled")
+            self._emit(waiting.result(None, self._clock.now()))
+        return bool(removed)
 
-    def _withdraw(self, run_ids: Collection[int]) -> list[ClaimedAttempt]:
-        """Take runs that were not begun out of everything that would begin them."""
+    def cancel_jobs(self, job_ids: Collection[int]) -> None:
+        """Cancel all runs of these jobs."""
+        attempts = [*self._queues.all(), *(running.attempt for running in self._running.values())]
+        for attempt in attempts:
+            if attempt.job_id in job_ids:
+                self.cancel(attempt.run_id)
+
+    def _cancel(self, running: RunningAttempt, reason: CancelReason) -> None:
+        if running.is_closed:
+            return
+        running.cancel(reason)
+        if running.timer is not None:
+            running.timer.cancel()
+        running.timer = self._loop.call_later(ABANDON_S, self._abandon, running)
+
+    def _abandon(self, running: RunningAttempt) -> None:
+        if not running.is_closed:
+            job = running.attempt.job
+            fields = {"service": job.service, "job": job.name}
+            _log.error("service abandoned: cancellation ignored", extra=fields)
+            self._finish(running, None)
+
+    def _on_task_end(self, task: "asyncio.Task[None]") -> None:
+        """Finish attempts whose task was cancelled before its first step."""
+        if task.cancelled():
+            for running in list(self._running.values()):
+                if running.task is not None and running.task.done():
+                    self._finish(running, None)
+
+    # Freezing
+
+    def freeze_jobs(self, job_ids: Collection[int] | None) -> None:
+        """Start no run of these jobs, or of any job, until they are unfrozen."""
+        for job_id in (None,) if job_ids is None else job_ids:
+            self._frozen[job_id] += 1
+
+    def unfreeze_jobs(
+        self, job_ids: Collection[int] | None, revoked: Collection[int] = ()
+    ) -> None:
+        """Start runs of these jobs again, except those that were revoked meanwhile."""
+        for attempt in self._remove_queued(revoked):
+            self.close_run(attempt)
+        for job_id in (None,) if job_ids is None else job_ids:
+            self._frozen[job_id] -= 1
+            if not self._frozen[job_id]:
+                del self._frozen[job_id]
+        self._start_all(self._queues.pop_frozen())
+
+    def _remove_queued(self, run_ids: Collection[int]) -> list[ClaimedAttempt]:
         if not run_ids:
             return []
-        for job_id, behind in self.waiting.behind.items():
-            self._open[job_id] += sum(attempt.run_id in run_ids for attempt in behind)
-        return self.waiting.remove(run_ids)
+        for job_id, waiting in self._queues.behind_run.items():
+            # Only admitted runs are counted as open, and each removed one is closed again.
+            self._open_runs[job_id] += sum(attempt.run_id in run_ids for attempt in waiting)
+        return self._queues.remove(run_ids)
+
+    # Stopping
+
+    def stop(self) -> list[ClaimedAttempt]:
+        """Start nothing more; return the attempts that have not started."""
+        self._eager.close()
+        if self._alarm is not None:
+            self._alarm.cancel()
+        return self._queues.clear()
+
+    async def finish_running(self, grace: float) -> None:
+        """Wait ``grace`` seconds for running attempts, then cancel the rest."""
+        tasks = [running.task for running in self._running.values() if running.task is not None]
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=grace)
+            for running in self._running.values():
+                if running.task in late:
+                    running.cancel_reason = running.cancel_reason or "stopped"
+                    running.task.cancel()
+            if late:
+                await asyncio.wait(late, timeout=ABANDON_S)
+        for running in list(self._running.values()):
+            self._finish(running, None)
+
+    def crash(self) -> None:
+        """Drop all attempts without results, as when the process is killed."""
+        self.stop()
+        for running in self._running.values():
+            running.is_closed = True
+            if running.timer is not None:
+                running.timer.cancel()
+            if running.task is not None:
+                running.task.cancel()
+        self._running.clear()

@@ -1,4 +1,4 @@
-"""This process, as one of those that run jobs on the same database."""
+"""Node: this process, as one of those that run jobs on the same store."""
 
 import os
 from collections.abc import Sequence
@@ -10,20 +10,20 @@ from zato_lite.store.ports import Database
 from zato_lite.timetable.job import SECOND
 from zato_lite.timetable.job_plan import Downtime
 
-NODES_EVERY = 1 * SECOND
-"""Other processes on the same database are looked at so often, when there are any."""
+CHECK_EVERY = 1 * SECOND
+"""Interval between two checks for dead nodes, while there are other nodes."""
 
-NODES_SELDOM = 10 * SECOND
-"""The same when there are none, so far as is known."""
+CHECK_EVERY_ALONE = 10 * SECOND
+"""Interval between two checks for other nodes, while none is known."""
 
 
 class Node:
     """A process that runs jobs.
 
     Attributes:
-        id: its number; 0 before and after.
-        is_running: it claims and starts runs.
-        others: how many other processes are known to live.
+        id: the node's number; 0 before it is registered and after it has left.
+        is_running: True while the node claims and starts runs.
+        others: number of other nodes that are known to be alive.
     """
 
     def __init__(self, database: Database, clock: Clock, name: str, locks: NodeLocks) -> None:
@@ -33,8 +33,13 @@ class Node:
         self.is_running = False
         self.others = 0
 
+    @property
+    def check_every(self) -> int:
+        """Microseconds until the next check of the other nodes."""
+        return CHECK_EVERY if self.others else CHECK_EVERY_ALONE
+
     async def enter(self) -> Downtime | None:
-        """Begin; since when no process has run jobs, if any ever did."""
+        """Register this node; return the time during which no node ran, if any ever did."""
         name, pid = self._name, os.getpid()
         self.id = await self._database.write(nodes.new_node_id)
         self._locks.acquire(self.id)
@@ -44,8 +49,8 @@ class Node:
         self.is_running = True
         return None if last_seen is None else Downtime(last_seen, now)
 
-    async def look_around(self) -> Sequence[int]:
-        """The processes that live; those that were found dead are struck off."""
+    async def find_alive(self) -> Sequence[int]:
+        """Return the ids of the nodes that are alive, and delete the records of dead ones."""
         known = await self._database.read(nodes.list_nodes)
         alive = self._locks.alive([node.id for node in known])
         self.others = len([node for node in alive if node != self.id])
@@ -55,10 +60,15 @@ class Node:
         return alive
 
     async def leave(self) -> None:
-        """End; whatever the store says, the process is not taken to be alive any more."""
+        """Unregister this node; its lock is released even if the store fails."""
         node, now = self.id, self._clock.now()
         try:
             await self._database.write(lambda c: nodes.unregister_node(c, node, now))
         finally:
-            self._locks.release(node)
-            self.id = 0
+            self.crash()
+
+    def crash(self) -> None:
+        """Release the lock without unregistering, as the kernel does for a killed process."""
+        self.is_running = False
+        self._locks.release(self.id)
+        self.id = 0

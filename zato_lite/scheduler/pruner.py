@@ -1,4 +1,4 @@
-"""From time to time what no job needs to keep any more is deleted."""
+"""Pruner: deletes history that no job has to keep any more."""
 
 import asyncio
 
@@ -7,31 +7,38 @@ from zato_lite.store.ports import Database
 from zato_lite.store.retention import PruneResult, prune
 from zato_lite.timetable.job import SECOND, Instant
 
-TIDY_EVERY = 600 * SECOND
-TIDY_PAUSE = SECOND // 20
+PRUNE_EVERY = 600 * SECOND
+PAUSE = SECOND // 20
+"""Pause between two batches of deletions, during which other writes may go first."""
 
 
-async def tidy(database: Database, clock: Clock) -> int:
-    """Delete what is too old, in parts that hold nobody up; how many runs went."""
-    gone, place = 0, -1
+async def prune_periodically(database: Database, clock: Clock) -> None:
+    """Wait for the interval between two prunings, then prune once."""
+    await sleep_until(clock, clock.now() + PRUNE_EVERY)
+    await prune_history(database, clock)
+
+
+async def prune_history(database: Database, clock: Clock) -> int:
+    """Delete expired history in batches, and return the number of deleted runs."""
+    deleted, job_id = 0, -1
     while True:
-        swept = await _sweep(database, clock, place)
-        gone += swept.deleted_runs
-        if swept.next_job_id is None:
-            return gone
-        place = swept.next_job_id
-        await until(clock, clock.now() + TIDY_PAUSE)
+        pruned = await _prune_batch(database, clock, job_id)
+        deleted += pruned.deleted_runs
+        if pruned.next_job_id is None:
+            return deleted
+        job_id = pruned.next_job_id
+        await sleep_until(clock, clock.now() + PAUSE)
 
 
-async def _sweep(database: Database, clock: Clock, place: int) -> PruneResult:
+async def _prune_batch(database: Database, clock: Clock, job_id: int) -> PruneResult:
     now = clock.now()
-    return await database.write(lambda c: prune(c, now, place))
+    return await database.write(lambda c: prune(c, now, job_id))
 
 
-async def until(clock: Clock, moment: Instant) -> None:
-    """Wait for a moment."""
+async def sleep_until(clock: Clock, instant: Instant) -> None:
+    """Wait until an instant by the given clock."""
     reached = asyncio.Event()
-    alarm = clock.call_at(moment, reached.set)
+    alarm = clock.call_at(instant, reached.set)
     try:
         await reached.wait()
     finally:

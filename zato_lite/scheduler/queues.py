@@ -1,83 +1,114 @@
-"""Attempts that have not begun, each where it waits for what it waits for."""
+"""Queues: claimed attempts that have not started, by the reason for which they wait."""
 
 from collections import defaultdict, deque
 from collections.abc import Collection, Iterator
 from heapq import heapify, heappop, heappush
+from itertools import count
 
 from zato_lite.store.runs import ClaimedAttempt
 from zato_lite.timetable.job import Instant
 
 
 class AttemptQueues:
-    """Everything that this process has claimed and not begun.
+    """All attempts that this node has claimed and not started.
 
     Attributes:
-        moments: a heap of the instants at which something in ``ahead`` starts.
-        ready: a heap of what waits for room among all, most urgent first.
-        crowded: waits for room among the runs of its service.
-        behind: waits for the run before it, of its job.
-        parked: of jobs that are just being changed.
+        start_times: a heap of the instants at which something in ``scheduled`` starts.
+        scheduled: attempts that wait for their instant.
+        over_capacity: a heap of those that wait for room on the node, highest priority first.
+        over_service_limit: those that wait for other runs of their service.
+        behind_run: those that wait for the previous run of their job.
+        frozen: those of jobs that are being changed.
     """
 
     def __init__(self) -> None:
-        self.ahead: dict[Instant, list[ClaimedAttempt]] = {}
-        self.moments: list[Instant] = []
-        self.ready: list[tuple[int, Instant, int, ClaimedAttempt]] = []
-        self.crowded: defaultdict[str, deque[ClaimedAttempt]] = defaultdict(deque)
-        self.behind: dict[int, deque[ClaimedAttempt]] = {}
-        self.parked: defaultdict[int, list[ClaimedAttempt]] = defaultdict(list)
+        self.scheduled: dict[Instant, list[ClaimedAttempt]] = {}
+        self.start_times: list[Instant] = []
+        self.over_capacity: list[tuple[int, Instant, int, ClaimedAttempt]] = []
+        self.over_service_limit: defaultdict[str, deque[ClaimedAttempt]] = defaultdict(deque)
+        self.behind_run: defaultdict[int, deque[ClaimedAttempt]] = defaultdict(deque)
+        self.frozen: list[ClaimedAttempt] = []
+        self._numbers = count()
 
-    def put_ahead(self, attempt: ClaimedAttempt) -> None:
-        """It starts at its instant; those of one instant lie together."""
-        together = self.ahead.get(attempt.start_at)
-        if together is None:
-            self.ahead[attempt.start_at] = [attempt]
-            heappush(self.moments, attempt.start_at)
+    def schedule(self, attempt: ClaimedAttempt) -> None:
+        """Queue an attempt until its instant; attempts of the same instant share an entry."""
+        attempts = self.scheduled.get(attempt.start_at)
+        if attempts is None:
+            self.scheduled[attempt.start_at] = [attempt]
+            heappush(self.start_times, attempt.start_at)
         else:
-            together.append(attempt)
+            attempts.append(attempt)
 
-    def due(self, now: Instant, most: int) -> list[ClaimedAttempt]:
-        """Take out what it is time for, but hardly more than ``most``."""
-        moments = self.moments
+    def pop_due(self, now: Instant, limit: int) -> list[ClaimedAttempt]:
+        """Remove and return attempts whose instant has come, about ``limit`` of them."""
+        start_times = self.start_times
         due: list[ClaimedAttempt] = []
-        while moments and moments[0] <= now and len(due) < most:
-            together = self.ahead.pop(moments[0])
-            due += together[:most]
-            if len(together) > most:
-                self.ahead[moments[0]] = together[most:]
+        while start_times and start_times[0] <= now and len(due) < limit:
+            attempts = self.scheduled.pop(start_times[0])
+            due += attempts[:limit]
+            if len(attempts) > limit:
+                self.scheduled[start_times[0]] = attempts[limit:]
             else:
-                heappop(moments)
+                heappop(start_times)
         return due
 
+    def push_over_capacity(self, attempt: ClaimedAttempt) -> None:
+        """Queue an attempt until the node has room; older slots first within a priority."""
+        entry = (-attempt.job.priority, attempt.slot, next(self._numbers), attempt)
+        heappush(self.over_capacity, entry)
+
+    def pop_over_capacity(self) -> ClaimedAttempt:
+        """Remove and return the attempt that is next when the node has room."""
+        return heappop(self.over_capacity)[-1]
+
+    def pop_behind_run(self, job_id: int) -> ClaimedAttempt | None:
+        """Remove and return the attempt that follows the job's previous run, if there is one."""
+        waiting = self.behind_run.get(job_id)
+        if not waiting:
+            return None
+        attempt = waiting.popleft()
+        if not waiting:
+            del self.behind_run[job_id]
+        return attempt
+
+    def pop_frozen(self) -> list[ClaimedAttempt]:
+        """Remove and return the attempts of frozen jobs."""
+        attempts, self.frozen = self.frozen, []
+        return attempts
+
     def all(self) -> Iterator[ClaimedAttempt]:
-        """Whatever it is that they wait for."""
-        yield from (entry[-1] for entry in self.ready)
-        for ahead in self.ahead.values():
-            yield from ahead
-        for waiting in (*self.behind.values(), *self.crowded.values()):
-            yield from waiting
-        for parked in self.parked.values():
-            yield from parked
+        """Yield every attempt in every queue."""
+        yield from (entry[-1] for entry in self.over_capacity)
+        for attempts in (
+            *self.scheduled.values(),
+            *self.behind_run.values(),
+            *self.over_service_limit.values(),
+        ):
+            yield from attempts
+        yield from self.frozen
 
     def clear(self) -> list[ClaimedAttempt]:
-        """Take out all."""
+        """Remove and return all attempts."""
         left = list(self.all())
-        for waiting in (self.ahead, self.behind, self.crowded, self.parked):
-            waiting.clear()
-        self.moments.clear()
-        self.ready.clear()
+        for queue in (self.scheduled, self.behind_run, self.over_service_limit):
+            queue.clear()
+        for heap in (self.start_times, self.over_capacity, self.frozen):
+            heap.clear()
         return left
 
     def remove(self, run_ids: Collection[int]) -> list[ClaimedAttempt]:
-        """Take out these runs, those of them that are here."""
+        """Remove and return the attempts of these runs."""
         found = [attempt for attempt in self.all() if attempt.run_id in run_ids]
         if not found:
             return found
-        self.ready = [entry for entry in self.ready if entry[-1].run_id not in run_ids]
-        heapify(self.ready)
-        for ahead in self.ahead.values():
-            ahead[:] = [attempt for attempt in ahead if attempt.run_id not in run_ids]
-        for waiting in (*self.behind.values(), *self.crowded.values(), *self.parked.values()):
-            for attempt in [attempt for attempt in waiting if attempt.run_id in run_ids]:
-                waiting.remove(attempt)
+        self.over_capacity = [e for e in self.over_capacity if e[-1].run_id not in run_ids]
+        heapify(self.over_capacity)
+        for attempts in (
+            *self.scheduled.values(),
+            *self.behind_run.values(),
+            *self.over_service_limit.values(),
+            self.frozen,
+        ):
+            for attempt in [attempt for attempt in attempts if attempt.run_id in run_ids]:
+                attempts.remove(attempt)
         return found

@@ -1,56 +1,102 @@
-"""Tasks of the server's own that no service can end."""
+"""Supervised background tasks, which neither an error nor a service can end."""
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Self
 
-_REST_S, _LONGEST_REST_S = 0.1, 30.0
+from zato_lite.log import Repeats
 
 _log = logging.getLogger(__name__)
 
 
-@asynccontextmanager
-async def unending(work: Callable[[], Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
-    """Do the work in a task for as long as the block lasts.
+class Supervisor:
+    """A task that repeats ``work`` until it is stopped.
 
-    Whatever it raises is logged, and it begins again, a little later each time; so it does at
-    once when somebody cancels all tasks that there are.
+    An error is logged, ever more seldom, and followed by a delay. If a service cancels all tasks
+    that it finds, a new task takes over immediately.
+
+    Args:
+        name: name of the task, and field of its log events.
+        work: called again and again.
+        min_delay_s: seconds before the first retry; doubled for each further one.
+        max_delay_s: maximum of that delay. Work that lasted longer before it failed begins with
+            the first delay again.
+        on_restart: called after each failure and cancellation.
+
+    Attributes:
+        failures: errors since the work succeeded last.
     """
-    is_over = False
 
-    async def go_on() -> None:
-        rest = _REST_S
+    def __init__(
+        self,
+        name: str,
+        work: Callable[[], Awaitable[object]],
+        *,
+        min_delay_s: float = 0.1,
+        max_delay_s: float = 30.0,
+        on_restart: Callable[[], object] | None = None,
+    ) -> None:
+        self.failures = Repeats()
+        self._name, self._work, self._on_restart = name, work, on_restart
+        self._min_delay_s, self._max_delay_s = min_delay_s, max_delay_s
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+    def start(self) -> None:
+        """Start the task."""
+        self._task = asyncio.create_task(self._repeat(), name=self._name)
+        # A task that is cancelled before its first step runs no line of its coroutine; only its
+        # callback learns of it.
+        self._task.add_done_callback(self._restart)
+
+    async def stop(self) -> None:
+        """Cancel the task, and wait until it has ended."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+
+    def _restart(self, task: "asyncio.Task[None]") -> None:
+        if task is not self._task:
+            return
+        _log.warning("task restarted after a service cancelled it", extra={"work": self._name})
+        self.start()
+        if self._on_restart is not None:
+            self._on_restart()
+
+    async def _repeat(self) -> None:
         loop = asyncio.get_running_loop()
+        failures = self.failures
+        delay = self._min_delay_s
         while True:
             began = loop.time()
             try:
-                await work()
-            except Exception:  # noqa: BLE001 - whatever it is, the work goes on
-                rest = _REST_S if loop.time() - began > _LONGEST_REST_S else rest
-                _log.exception("work failed; it begins again", extra={"rest_s": rest})
-                await asyncio.sleep(rest)
-                rest = min(rest * 2, _LONGEST_REST_S)
-
-    tasks: set[asyncio.Task[None]] = set()
-
-    def start() -> None:
-        task = asyncio.create_task(go_on())
-        tasks.add(task)
-        task.add_done_callback(ended)
-
-    def ended(task: "asyncio.Task[None]") -> None:
-        tasks.discard(task)
-        if not is_over:
-            _log.warning("a task of the server was cancelled by a service; it begins again")
-            start()
-
-    start()
-    try:
-        yield
-    finally:
-        is_over = True
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
+                await self._work()
+            except Exception as error:  # noqa: BLE001 - any error is retried
+                if loop.time() - began > self._max_delay_s:
+                    delay = self._min_delay_s
+                if failures.again(str(error)):
+                    fields = {"work": self._name, "so_far": failures.count}
+                    _log.exception("work failed", extra=fields)
+                if self._on_restart is not None:
+                    self._on_restart()
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, self._max_delay_s)
+            else:
+                if failures.count:
+                    fields = {"work": self._name, "failures": failures.over()}
+                    _log.warning("work resumed", extra=fields)
+                    delay = self._min_delay_s

@@ -43,7 +43,7 @@ class Sandbox:
         # has been answered too, and it has set its next alarm.
         for _ in range(_ROUNDS):
             await self.app.scheduler.tick()
-            await self.app.scheduler.rest()
+            await self.app.scheduler.wait_until_idle()
             await asyncio.sleep(0)
 
 

@@ -1,0 +1,245 @@
+"""Dispatcher: claims attempts that are due, or whose nodes are dead, for the executor.
+
+An attempt that is certain to run is claimed shortly before its slot, so that nothing lies between
+the slot and the start: see ``store.claim.claim``. All others are claimed at their slot.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar, cast
+
+from zato_lite.clock import Alarm, Clock
+from zato_lite.scheduler.completer import Completer
+from zato_lite.scheduler.executor import Executor
+from zato_lite.scheduler.node import CHECK_EVERY, Node
+from zato_lite.scheduler.pruner import sleep_until
+from zato_lite.store import claim, nodes, recovery
+from zato_lite.store.claim import ClaimResult
+from zato_lite.store.ports import Connection, Database
+from zato_lite.store.recovery import RecoveryResult
+from zato_lite.store.runs import ClaimedAttempt
+from zato_lite.timetable.job import SECOND, Instant
+from zato_lite.timetable.job_plan import Downtime
+
+Result = TypeVar("Result")
+
+LEAD = 3 * SECOND // 4
+"""Runs are claimed at most this long before their slot; a crash counts them as started."""
+
+MARGIN = SECOND // 4
+"""Runs are claimed at least this long before their slot, as a commit may take long."""
+
+CLAIM_SIZE = 1_000
+"""Maximum number of jobs in one claim."""
+
+MAX_SLEEP = 60 * SECOND
+"""Another process may create a job that is due sooner than any that this node knows."""
+
+_log = logging.getLogger("zato_lite.scheduler")
+
+
+class Dispatcher:
+    """Claims whenever something is due, and saves results in the same commits.
+
+    Args:
+        wake: set by anything that the dispatcher has to act on: due slots, due results, room.
+
+    Attributes:
+        claims: number of times that it searched for due slots.
+        downtime: time before the start during which no node ran; None if unknown.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        node: Node,
+        executor: Executor,
+        completer: Completer,
+        *,
+        wake: asyncio.Event,
+    ) -> None:
+        self._database, self._clock, self._node = database, clock, node
+        self._executor, self._completer, self._wake = executor, completer, wake
+        self.claims = 0
+        self.downtime: Downtime | None = None
+        self._is_claim_due = False
+        self._alarm: Alarm | None = None
+        self._claim_at: Instant | None = None
+        self._next_due: Instant | None = None
+
+    async def run_once(self) -> None:
+        """Wait until woken; then claim if anything can be claimed, and save due results."""
+        await self._wake.wait()
+        self._wake.clear()
+        if self._node.is_running and (self._is_claim_due or self._can_claim_ahead()):
+            await self.claim()
+        else:
+            self._completer.save_due()
+
+    def _can_claim_ahead(self) -> bool:
+        return self._next_due is not None and self._next_due <= self._clock.now() + LEAD
+
+    async def claim(self) -> None:
+        """Claim all that is due, in parts; results that wait are saved by the same commits."""
+        self.claims += 1
+        # Cleared first: a change during this claim may come too late for it.
+        self._is_claim_due, self._claim_at, self._next_due = False, None, None
+        position, claim_again_at = claim.FIRST_POSITION, None
+        while True:
+            self._completer.save()
+            if self._executor.is_full or not self._node.is_running:
+                self._is_claim_due = True  # the executor wakes the dispatcher when it has room
+                return
+            claimed = await self._claim_part(position)
+            if claimed.is_shared and not self._node.others:
+                await self.recover_runs()
+            claim_again_at = _earliest(claim_again_at, claimed.claim_again_at)
+            if not claimed.has_more:
+                break
+            position = claimed.position
+        self._schedule_next(claim_again_at, claimed.next_due)
+
+    async def _claim_part(self, position: tuple[Instant, int]) -> ClaimResult:
+        now, node, downtime = self._clock.now(), self._node.id, self.downtime
+        # Other nodes could change a job without this one's knowledge, so none is claimed ahead.
+        horizon = now if self._node.others else now + LEAD
+        return await write_and_deliver(
+            self._database,
+            lambda c: claim.claim(
+                c,
+                now,
+                horizon,
+                node,
+                limit=CLAIM_SIZE,
+                position=position,
+                margin=MARGIN,
+                downtime=downtime,
+            ),
+            self._deliver_claimed,
+        )
+
+    def _deliver_claimed(self, claimed: ClaimResult) -> None:
+        if claimed.jobs_to_cancel:
+            self._executor.cancel_jobs(claimed.jobs_to_cancel)
+        if claimed.attempts:
+            self.deliver(claimed.attempts)
+
+    def deliver(self, attempts: Iterable[ClaimedAttempt]) -> None:
+        """Hand claimed attempts to the executor; a node that has stopped releases them."""
+        if self._node.is_running:
+            self._executor.accept(attempts)
+        elif self._node.id and (released := list(attempts)):
+            started = self._completer.started_runs(None)
+            # If this fails, another node recovers the runs, as after a crash.
+            self._database.submit(
+                lambda c: recovery.release_claims(c, released, started), lambda *_: None
+            )
+
+    # When to claim next
+
+    def claim_now(self) -> None:
+        """Claim as soon as possible."""
+        self._is_claim_due = True
+        self._wake.set()
+
+    def claim_in_time_for(self, due: Instant | None = None) -> None:
+        """Claim in time for a slot that is due then; without an instant, now."""
+        now = self._clock.now()
+        instant = now if due is None else max(now, due - MARGIN)
+        if self._claim_at is None or instant < self._claim_at:
+            self._set_alarm(instant)
+
+    def _schedule_next(self, claim_again_at: Instant | None, next_due: Instant | None) -> None:
+        now, is_alone = self._clock.now(), not self._node.others
+        instants = [now + (MAX_SLEEP if is_alone else CHECK_EVERY)]
+        if claim_again_at is not None:
+            instants.append(claim_again_at)
+        if next_due is not None:
+            instants.append(next_due - (MARGIN if is_alone else 0))
+        if self._claim_at is not None:
+            instants.append(self._claim_at)
+        self._next_due = _earliest(claim_again_at, next_due) if is_alone else None
+        if not self._is_claim_due:
+            self._set_alarm(min(instants))
+
+    def _set_alarm(self, instant: Instant) -> None:
+        self.stop()
+        self._claim_at = instant
+        if instant <= self._clock.now():
+            self.claim_now()
+        else:
+            self._alarm = self._clock.call_at(instant, self.claim_now)
+
+    def stop(self) -> None:
+        """Cancel the alarm for the next claim."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+
+    # Recovery
+
+    async def recover_periodically(self) -> None:
+        """Wait for the interval between two checks, then recover runs of dead nodes."""
+        await sleep_until(self._clock, self._clock.now() + self._node.check_every)
+        before = self._node.others
+        await self.recover_runs()
+        if self._node.others != before:
+            self.claim_now()
+
+    async def recover_runs(self) -> None:
+        """Take over the runs of dead nodes, and those that other nodes have released."""
+        alive = await self._node.find_alive()
+        while await self._recover_part(alive):
+            pass
+
+    async def _recover_part(self, alive: Sequence[int]) -> bool:
+        now, node = self._clock.now(), self._node.id
+
+        def recover(connection: Connection) -> RecoveryResult:
+            nodes.record_seen(connection, node, now)
+            return recovery.recover_runs(connection, alive, node, now)
+
+        recovered = await write_and_deliver(
+            self._database, recover, lambda recovered: self.deliver(recovered.attempts)
+        )
+        if recovered.attempts or recovered.closed:
+            fields = {"again": len(recovered.attempts), "closed": recovered.closed}
+            _log.warning("runs recovered", extra=fields)
+        return recovered.has_more
+
+
+async def write_and_deliver(
+    database: Database,
+    operation: Callable[[Connection], Result],
+    deliver: Callable[[Result], object],
+) -> Result:
+    """Write, and deliver the result even if the task that waits for it is cancelled meanwhile.
+
+    Once committed, the claimed attempts are this node's to start.
+    """
+    future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+
+    def done(result: Result | None, error: BaseException | None) -> None:
+        if error is None:
+            deliver(cast("Result", result))
+        resolve(future, result, error)
+
+    database.submit(operation, done)
+    return await future
+
+
+def resolve(
+    future: "asyncio.Future[Result]", result: Result | None, error: BaseException | None
+) -> None:
+    """Set a future's result or exception, unless its task was cancelled."""
+    if future.done():
+        return
+    if error is None:
+        future.set_result(cast("Result", result))
+    else:
+        future.set_exception(error)
+
+
+def _earliest(*instants: Instant | None) -> Instant | None:
+    return min((instant for instant in instants if instant is not None), default=None)
