@@ -20,9 +20,10 @@ import msgspec
 from zato_lite.clock import SystemClock
 from zato_lite.log import invocation_context
 from zato_lite.service.base import Service
+from zato_lite.service.entry import Entry
 from zato_lite.service.invoker import Invoker
 from zato_lite.service.message import Invocation
-from zato_lite.service.registry import Entry, Registry
+from zato_lite.service.registry import Registry
 from zato_lite.service.request import Request, Response
 
 
@@ -82,7 +83,7 @@ class Bench(Service):
 
     async def handle(self) -> None:
         rounds, number = self.request.payload
-        invoker: Any = self._door
+        invoker: Any = self._invoker
         expressions = {
             "bare await": "bare()",
             "self.invoke, trivial": "self.invoke('trivial')",
@@ -135,7 +136,7 @@ def parts(rounds: int, number: int) -> None:
 
     def attributes() -> None:
         made = Trivial()
-        made._door = made._root = made._parent = made._payload = None  # type: ignore[assignment]
+        made._invoker = made._root = made._parent = made._payload = None  # type: ignore[assignment]
         made._deadline = made._request = made._response = None
         made._depth = 0
         made._in_thread = False

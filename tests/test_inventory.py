@@ -18,7 +18,7 @@ from zato_lite.http.message import Request
 from zato_lite.http.passwords import new_key
 from zato_lite.server import open_edge
 from zato_lite.service.base import Service
-from zato_lite.service.registry import Entry
+from zato_lite.service.entry import Entry
 from zato_lite.store.accounts import Credential
 from zato_lite.testing.app import sandbox
 

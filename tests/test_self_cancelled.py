@@ -11,7 +11,7 @@ from zato_lite.http.message import Request, Response
 from zato_lite.http.responses import error_response
 from zato_lite.http.server import serve
 from zato_lite.service.base import Service
-from zato_lite.service.containment import contain
+from zato_lite.service.containment import contain_tasks
 from zato_lite.service.invoker import Invoker
 from zato_lite.service.message import Invocation, Outcome
 from zato_lite.service.registry import Registry
@@ -184,7 +184,7 @@ def run_contained(talk: Callable[[Invoker, int], Any]) -> None:
             await talk(invoker, server.port)
 
     loop = asyncio.new_event_loop()
-    contain(loop)
+    contain_tasks(loop)
     try:
         loop.run_until_complete(main())
     finally:

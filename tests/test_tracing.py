@@ -20,7 +20,8 @@ from zato_lite.clock import SystemClock
 from zato_lite.config import Observe, Server, Settings, Store
 from zato_lite.errors import BadInputError, ConfigError
 from zato_lite.server import open_server
-from zato_lite.service.base import BlockingService, Service
+from zato_lite.service.base import Service
+from zato_lite.service.blocking import BlockingService
 from zato_lite.service.invoker import Invoker
 from zato_lite.testing.app import Sandbox, sandbox
 from zato_lite.tracing import TracedInvoker, _provider, tracing

@@ -33,9 +33,10 @@ from zato_lite.scheduler.calendars import Calendars
 from zato_lite.scheduler.commands import JobCommands
 from zato_lite.scheduler.history import RunHistory
 from zato_lite.scheduler.scheduler import Scheduler
+from zato_lite.service.entry import Entry
 from zato_lite.service.invoker import Invoker
-from zato_lite.service.ports import AsyncInvocations, Locks
-from zato_lite.service.registry import Entry, Registry
+from zato_lite.service.needs import AsyncInvocations, Locks
+from zato_lite.service.registry import Registry
 from zato_lite.service.supervisor import Supervisor
 from zato_lite.store.accounts import Accounts, NewKey
 from zato_lite.store.audit import AuditLog

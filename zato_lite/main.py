@@ -21,7 +21,7 @@ from zato_lite import config, log
 from zato_lite.app import open_app
 from zato_lite.http.server import must_be_free
 from zato_lite.server import open_server
-from zato_lite.service.containment import contain
+from zato_lite.service.containment import contain_tasks
 from zato_lite.service.watchdog import Watchdog
 
 _LAST_WORDS_S = 5.0
@@ -64,7 +64,7 @@ def _run(main: Coroutine[Any, Any, int]) -> int:
     A loop that was stopped under it has everything that was in it still, and goes on.
     """
     loop = uvloop.new_event_loop()
-    contain(loop)
+    contain_tasks(loop)
     stops = log.Repeats()
     task = loop.create_task(main)
     try:

@@ -8,7 +8,7 @@ from msgspec import Meta
 from zato_lite.builtin import input as parsers
 from zato_lite.builtin.input import Input, JobRef, Moment, Name, Page, RunRef, Zone
 from zato_lite.errors import BadInputError
-from zato_lite.service.schema import schema_of
+from zato_lite.service.typed import schema_of
 
 
 class Example(Input, forbid_unknown_fields=True):

@@ -233,8 +233,8 @@ async def test_a_list_comes_in_pages_with_zatos_headers(it: Sandbox) -> None:
     )
 
     assert [job["name"] for job in outcome.payload] == [f"job-{n}" for n in range(20, 40)]
-    assert outcome.manner is not None
-    assert outcome.manner.sent_headers == {
+    assert outcome.overrides is not None
+    assert outcome.overrides.sent_headers == {
         "X-Zato-Page-Current": "2",
         "X-Zato-Page-Size": "20",
         "X-Zato-Page-Total": "3",

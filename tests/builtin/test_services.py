@@ -18,8 +18,8 @@ from zato_lite.errors import (
 )
 from zato_lite.service.invoker import Invoker
 from zato_lite.service.message import Caller
+from zato_lite.service.payload import plain
 from zato_lite.service.registry import Registry
-from zato_lite.service.schema import plain
 
 FILE = "from zato_lite import Service\nclass A(Service):\n    async def handle(self): return 1\n"
 

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from zato_lite.deploy.deployer import Deployer
 from zato_lite.deploy.discovery import Failure
-from zato_lite.service.registry import Entry, Registry
+from zato_lite.service.entry import Entry
+from zato_lite.service.registry import Registry
 
 
 class Deployed(NamedTuple):

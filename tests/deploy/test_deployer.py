@@ -12,9 +12,10 @@ from zato_lite.deploy.ownership import Claim
 from zato_lite.deploy.watcher import watching
 from zato_lite.errors import ConfigError
 from zato_lite.service.base import Service
+from zato_lite.service.entry import Entry
 from zato_lite.service.invoker import Invoker
 from zato_lite.service.message import Invocation
-from zato_lite.service.registry import Entry, Registry
+from zato_lite.service.registry import Registry
 
 SERVICE = """
 from zato_lite import Service

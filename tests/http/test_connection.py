@@ -19,7 +19,7 @@ from zato_lite.http.parser import Limits
 from zato_lite.http.responses import response_of
 from zato_lite.http.server import Server
 from zato_lite.service.base import Service
-from zato_lite.service.containment import contain
+from zato_lite.service.containment import contain_tasks
 from zato_lite.service.invoker import Invoker
 from zato_lite.service.message import Invocation, Outcome
 from zato_lite.service.registry import Registry
@@ -229,7 +229,7 @@ def talk(
             await server.close(0)
 
     with asyncio.Runner(loop_factory=loop_factory) as runner:
-        contain(runner.get_loop())
+        contain_tasks(runner.get_loop())
         runner.run(main())
 
 

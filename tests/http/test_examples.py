@@ -12,7 +12,7 @@ from zato_lite.http.app import HttpApp
 from zato_lite.http.auth import Authenticator
 from zato_lite.http.endpoints.examples import NoExampleError, example_of
 from zato_lite.http.endpoints.openapi import ServiceDescription, openapi_document
-from zato_lite.service.schema import schema_of
+from zato_lite.service.typed import schema_of
 
 
 class Circle(msgspec.Struct, tag="circle"):

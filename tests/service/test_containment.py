@@ -6,7 +6,7 @@ import pytest
 
 from zato_lite import Service
 from zato_lite.errors import InvocationError
-from zato_lite.service.containment import contain
+from zato_lite.service.containment import contain_tasks
 from zato_lite.service.invoker import Invoker
 from zato_lite.service.message import Invocation
 from zato_lite.service.registry import Registry
@@ -31,7 +31,7 @@ class Leaves(Service):
 @pytest.fixture
 def contained() -> Iterator[asyncio.AbstractEventLoop]:
     loop = asyncio.new_event_loop()
-    contain(loop)
+    contain_tasks(loop)
     yield loop
     loop.close()
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from zato_lite.log import invocation_context
-from zato_lite.service.containment import contain
+from zato_lite.service.containment import contain_tasks
 from zato_lite.service.eager import EagerRunner, Stepper, Unstarted
 
 VARIABLE = ContextVar("VARIABLE", default="clean")
@@ -232,7 +232,7 @@ async def test_a_call_that_cancels_itself_and_ends_cancels_no_other(
 
 async def test_a_service_that_cancels_itself_and_ends_cancels_no_call_in_the_same_turn() -> None:
     loop, received = asyncio.get_running_loop(), []
-    contain(loop)
+    contain_tasks(loop)
     runner = EagerRunner(loop, copy_context())
     await make_idle(runner)
 

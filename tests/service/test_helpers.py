@@ -9,14 +9,15 @@ from typing import Any
 import pytest
 
 from zato_lite.errors import ServiceMissingError, UnavailableError
-from zato_lite.service.base import BlockingService, Service
-from zato_lite.service.bunch import Config, MissingSettingError
+from zato_lite.service.attribute_dict import Config, MissingSettingError
+from zato_lite.service.base import Service
+from zato_lite.service.blocking import BlockingService
 from zato_lite.service.cache import Cache
 from zato_lite.service.invoker import Invoker
 from zato_lite.service.locks import LocalLocks, LockTakenError
 from zato_lite.service.message import Invocation
+from zato_lite.service.needs import AsyncInvocations, Locks
 from zato_lite.service.payload import payload_of
-from zato_lite.service.ports import AsyncInvocations, Locks
 from zato_lite.service.registry import Registry
 from zato_lite.timetable.job import Job
 
@@ -386,7 +387,7 @@ async def test_a_setting_that_is_not_there_is_the_server_s_error() -> None:
     with pytest.raises(MissingSettingError) as caught:
         await inside(lambda self: self.config.crm.nope, config={"crm": {"url": "http://crm"}})
 
-    assert str(caught.value) == "[user.crm] nope is not set; there are: url"
+    assert str(caught.value) == "[user.crm] nope is not set; available: url"
     assert caught.value.status == 500
     assert not hasattr(Config({}), "nope")
 
@@ -529,9 +530,9 @@ async def test_keyword_arguments_are_the_payload_whatever_their_names(
 
     assert await run(lambda self: self.invoke("echo", **sent), Echo) == sent
     assert await run(lambda self: self.server.invoke("echo", "", **sent), Echo) == sent
-    with pytest.raises(TypeError, match="not both: channel, to"):
+    with pytest.raises(TypeError, match="not both allowed: channel"):
         await run(lambda self: self.invoke("echo", {"a": 1}, channel="sms", to=1), Echo)
-    with pytest.raises(TypeError, match="not both: channels"):
+    with pytest.raises(TypeError, match="not both allowed: channel"):
         await run(lambda self: self.invoke_async("echo", {"a": 1}, channels="sms"), Echo)
 
 

@@ -4,9 +4,10 @@ import pytest
 
 from zato_lite.errors import BadInputError, MethodNotAllowedError
 from zato_lite.service.base import Service
+from zato_lite.service.entry import HOOKS
 from zato_lite.service.invoker import Invoker
 from zato_lite.service.message import HttpContext, Invocation, JobContext, Outcome
-from zato_lite.service.registry import HOOKS, Registry
+from zato_lite.service.registry import Registry
 
 called: list[str] = []
 

@@ -17,7 +17,8 @@ from zato_lite.errors import (
     ServiceMissingError,
 )
 from zato_lite.log import invocation_context
-from zato_lite.service.base import BlockingService, Service
+from zato_lite.service.base import Service
+from zato_lite.service.blocking import BlockingService
 from zato_lite.service.invoker import Invoker
 from zato_lite.service.message import Caller, HttpContext, Invocation, JobContext
 from zato_lite.service.needs import needs
@@ -369,7 +370,7 @@ async def test_headers_and_status_reach_the_outcome() -> None:
 
     outcome = await invoker_of(answering(answer)).run(Invocation("it"))
 
-    manner = outcome.manner
+    manner = outcome.overrides
     assert manner is not None
     assert (manner.status_code, manner.content_type) == (201, "text/plain")
     assert manner.sent_headers == {"X-A": "1"}

@@ -6,8 +6,9 @@ from pydantic import BaseModel
 from zato_lite.errors import BadInputError, InvocationError
 from zato_lite.service.base import Service
 from zato_lite.service.invoker import Invoker
+from zato_lite.service.payload import plain
 from zato_lite.service.registry import Registry
-from zato_lite.service.schema import plain, schema_of
+from zato_lite.service.typed import schema_of
 
 
 class Item(BaseModel):
@@ -57,7 +58,7 @@ async def test_every_wrong_field_is_named_with_its_path(invoker: Invoker) -> Non
 
 
 async def test_a_wrong_answer_is_the_service_s_error(invoker: Invoker) -> None:
-    with pytest.raises(InvocationError, match="the answer is not what is declared"):
+    with pytest.raises(InvocationError, match="answer does not match the declared output"):
         await invoker.invoke("takes", {"name": "wrong", "items": []})
 
 

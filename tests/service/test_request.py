@@ -1,6 +1,6 @@
 import pytest
 
-from zato_lite.service.bunch import Bunch, MissingInputError
+from zato_lite.service.attribute_dict import AttributeDict, MissingInputError
 from zato_lite.service.message import HttpContext, Invocation
 from zato_lite.service.request import Request, Response
 
@@ -26,7 +26,7 @@ def test_a_missing_element_is_the_caller_s_error_and_an_attribute_error() -> Non
 
 
 def test_what_is_set_by_attribute_is_kept() -> None:
-    bunch = Bunch()
+    bunch = AttributeDict()
 
     bunch.a = {"b": 1}
     bunch.a.b = 2

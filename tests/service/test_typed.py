@@ -5,14 +5,20 @@ import msgspec
 import pytest
 
 from zato_lite.errors import BadInputError, InvocationError
+from zato_lite.service.attribute_dict import AttributeDict
 from zato_lite.service.base import Service
-from zato_lite.service.bunch import Bunch
-from zato_lite.service.elements import Bool, Float, Int, List
 from zato_lite.service.invoker import Invoker
 from zato_lite.service.message import HttpContext, Invocation
-from zato_lite.service.model import Model
+from zato_lite.service.payload import plain
 from zato_lite.service.registry import Registry
-from zato_lite.service.schema import plain, schema_of
+from zato_lite.service.typed import schema_of
+from zato_lite.zato.elements import (
+    Bool,
+    Float,
+    Int,
+    List,
+)
+from zato_lite.zato.model import Model
 
 
 class Item(msgspec.Struct):
@@ -239,7 +245,7 @@ async def test_text_of_a_query_string_stands_for_numbers() -> None:
 
 async def test_an_answer_that_is_not_as_declared_is_the_service_s_error() -> None:
     assert await run(giving(Total, {"total": 1})) == Total(1)
-    with pytest.raises(InvocationError, match="the answer is not what is declared: total"):
+    with pytest.raises(InvocationError, match="answer does not match the declared output: total"):
         await run(giving(Total, {"total": "1"}))
 
 
@@ -337,7 +343,7 @@ async def test_a_repeated_output_is_a_list() -> None:
         async def handle(self) -> None:
             self.response.payload[:] = [{"id": 1, "hidden": 2}]
             self.response.payload.append({"id": 2, "name": "b"})
-            self.response.payload.extend([Bunch(id=3)])
+            self.response.payload.extend([AttributeDict(id=3)])
 
     found = await run(Rows)
 
@@ -385,9 +391,9 @@ async def test_the_answer_may_be_a_list_of_the_declared_model() -> None:
         {"sku": "a", "count": 1, "tags": []},
         {"sku": "b", "count": 1, "tags": []},
     ]
-    with pytest.raises(InvocationError, match="the answer is not what is declared: Element miss"):
+    with pytest.raises(InvocationError, match="the declared output: Element miss"):
         await run(giving(ModelItem, [{}]))
-    with pytest.raises(InvocationError, match="the answer is not what is declared"):
+    with pytest.raises(InvocationError, match="answer does not match the declared output"):
         await run(giving(Total, [Total(1)]))
 
 

@@ -17,10 +17,9 @@ from zato_lite.http.responses import status_of
 from zato_lite.service.base import Service
 from zato_lite.service.invoker import Invoker
 from zato_lite.service.message import HttpContext, Invocation, JobContext, Outcome
-from zato_lite.service.payload import payload_of
-from zato_lite.service.ports import AsyncInvocations
+from zato_lite.service.needs import AsyncInvocations
+from zato_lite.service.payload import payload_of, plain
 from zato_lite.service.registry import Registry
-from zato_lite.service.schema import plain
 from zato_lite.timetable.job import Job
 from zato_lite.zato import typing_
 from zato_lite.zato.finder import ZatoFinder, install, uninstall
@@ -222,9 +221,9 @@ async def test_http_methods_have_their_handlers(invoker: Invoker) -> None:
 
     assert got.payload == {"id": "7", "page": "2", "agent": "curl"}
     assert posted.payload == '{"a":1}'
-    assert posted.manner is not None
-    assert posted.manner.status_code == 201
-    assert posted.manner.sent_headers == {"Location": "/customer/1"}
+    assert posted.overrides is not None
+    assert posted.overrides.status_code == 201
+    assert posted.overrides.sent_headers == {"Location": "/customer/1"}
 
 
 @pytest.mark.parametrize(
@@ -407,18 +406,21 @@ print([*deployer.failures], [entry.name for entry in registry])
 def test_type_checkers_know_the_names_that_there_are(module: str) -> None:
     place = Path(__file__).parents[2].joinpath("zato-stubs", *module.split(".")[1:])
     stub = place / "__init__.pyi" if place.is_dir() else place.with_suffix(".pyi")
+    imported: dict[str, Any] = {}
     known: dict[str, Any] = {}
     for line in ast.parse(stub.read_text()).body:
         match line:
             case ast.ImportFrom(module=str(home), names=names):
-                there = importlib.import_module(home)
-                every = there.__all__ if names[0].name == "*" else [it.name for it in names]
-                known |= {name: getattr(there, name) for name in every}
+                source = importlib.import_module(home)
+                if names[0].name == "*":
+                    known |= {name: getattr(source, name) for name in source.__all__}
+                else:
+                    imported |= {name.name: getattr(source, name.name) for name in names}
+                    known |= {n.asname: imported[n.name] for n in names if n.asname}
             case ast.Assign(targets=[ast.Name(id=alias)], value=ast.Name(id=name)):
-                known[alias] = known[name]
+                known[alias] = imported[name]
             case other:
                 pytest.fail(f"unexpected: {ast.dump(other)}")
-    known.pop("as_bunch", None)
 
     assert known == MODULES[module]
 

@@ -8,8 +8,7 @@ from zato_lite.service.base import Service
 from zato_lite.service.message import SYSTEM
 from zato_lite.service.needs import needs
 from zato_lite.service.request import In, Out
-from zato_lite.service.schema import is_custom
-from zato_lite.service.typed import declared
+from zato_lite.service.typed import declared, is_custom
 from zato_lite.store.audit import AuditLog, AuditRecord
 
 _MAX_TEXT = 200

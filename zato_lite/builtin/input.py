@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Meta
 
 from zato_lite.errors import BadInputError, FieldError
-from zato_lite.service.schema import CustomInput
+from zato_lite.service.typed import CustomInput
 from zato_lite.timetable.job import SECOND, Instant
 from zato_lite.timetable.zone import check_zone, parse_moment
 

@@ -9,8 +9,8 @@ from zato_lite.builtin.definition import read
 from zato_lite.builtin.enmasse import difference
 from zato_lite.deploy.ownership import Claim
 from zato_lite.errors import BadInputError
-from zato_lite.service.registry import Entry
-from zato_lite.service.schedule_decl import Declared
+from zato_lite.service.entry import Entry
+from zato_lite.service.schedule import DeclaredSchedule
 from zato_lite.store.rows import JobRow
 from zato_lite.timetable.job import Instant, Job
 
@@ -63,7 +63,7 @@ def definitions(entries: Iterable[Entry]) -> list[Definition]:
     found = []
     for entry in entries:
         declared = vars(entry.cls).get("schedule")
-        if isinstance(declared, Declared):
+        if isinstance(declared, DeclaredSchedule):
             fields = {"name": entry.name, **declared.fields, "service": entry.name}
             found.append(Definition(entry.source, fields))
     return found

@@ -10,9 +10,10 @@ from zato_lite.deploy.deployer import Deployer
 from zato_lite.errors import BadInputError, ForbiddenError
 from zato_lite.service.access import may_invoke
 from zato_lite.service.base import Service
+from zato_lite.service.entry import Entry
 from zato_lite.service.needs import needs
-from zato_lite.service.registry import Entry, Registry
-from zato_lite.service.schema import schema_of
+from zato_lite.service.registry import Registry
+from zato_lite.service.typed import schema_of
 
 
 class ListRequest(msgspec.Struct):

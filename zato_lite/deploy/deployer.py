@@ -22,8 +22,8 @@ from zato_lite.deploy.files import (
 from zato_lite.deploy.loader import Arrival, Review, Rules
 from zato_lite.deploy.ownership import SERVICE, Claim, refusals
 from zato_lite.errors import BadInputError, ForbiddenError, UnavailableError
-from zato_lite.service.blocking import WorkerPool
 from zato_lite.service.registry import Registry
+from zato_lite.service.threads import WorkerPool
 
 _log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from types import CodeType, ModuleType
 from typing import Any, NamedTuple
 
 from zato_lite.service.base import Service
-from zato_lite.service.logger import service_logger
+from zato_lite.service.context import service_logger
 
 
 class Failure(NamedTuple):

@@ -9,9 +9,10 @@ from zato_lite.deploy.discovery import Failure, Loading, failure, services_in
 from zato_lite.deploy.files import FileStamp, look, shown
 from zato_lite.deploy.ownership import SERVICE, Claim, unique
 from zato_lite.service.base import Service
-from zato_lite.service.blocking import WorkerPool
-from zato_lite.service.logger import service_logger
-from zato_lite.service.registry import Entry, Registry
+from zato_lite.service.context import service_logger
+from zato_lite.service.entry import Entry
+from zato_lite.service.registry import Registry
+from zato_lite.service.threads import WorkerPool
 
 T = TypeVar("T")
 
@@ -128,7 +129,7 @@ class Arrival:
         self._loading = loading = Loading(path, self._name)
         try:
             loading.run()
-            entries = rules.registry.offered(source, services_in(loading.module))
+            entries = rules.registry.make_entries(source, services_in(loading.module))
             claims = [claim for entry in entries for claim in self._claims_of(entry)]
             self.claims = unique(claims, source)
             self.entries = entries

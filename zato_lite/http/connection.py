@@ -40,7 +40,7 @@ from zato_lite.http.writer import (
     chunk,
     rest,
 )
-from zato_lite.service.containment import noted
+from zato_lite.service.containment import self_cancelled
 from zato_lite.service.eager import Begun
 from zato_lite.wire import encode
 
@@ -292,7 +292,7 @@ class Connection(asyncio.Protocol):
             _log.exception("request failed", extra={"request": repr(request)})
         finally:
             _leave_task(loop, task)
-        if context != server.context or (noted and task in noted):
+        if context != server.context or (self_cancelled and task in self_cancelled):
             self._hire()
         return answer
 
@@ -404,7 +404,7 @@ class Connection(asyncio.Protocol):
         """Whether a request has left something behind in the worker: variables, a cancellation."""
         worker = self._worker
         return worker is not None and (
-            worker.context != self._server.context or worker.task in noted
+            worker.context != self._server.context or worker.task in self_cancelled
         )
 
     async def _answer(self, asked: ParsedRequest, answer: Awaitable[Response] | Response) -> bool:

@@ -50,8 +50,8 @@ def response_of(outcome: Outcome) -> Response:
         _log.exception("response not serialised", extra={"cid": outcome.cid})
         return error_response(error, outcome.cid)
     response = Response(200, body, kind, (), outcome.cid)
-    if outcome.manner is not None:
-        _apply(outcome.manner, response)
+    if outcome.overrides is not None:
+        _apply(outcome.overrides, response)
     return response
 
 
@@ -73,7 +73,7 @@ def status_of(outcome: Outcome) -> int:
     """Return the status of the response to an outcome, provided that it can be serialised."""
     if outcome.error is not None:
         return _status_of_error(outcome.error, is_cancelled=outcome.is_cancelled)
-    return (outcome.manner.status_code if outcome.manner is not None else None) or 200
+    return (outcome.overrides.status_code if outcome.overrides is not None else None) or 200
 
 
 def to_plain(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What services do with tasks, their own or the one they run in, stays in their invocation."""
+"""Containment: keeps cancellations and exits of services within their own invocations."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -9,15 +9,15 @@ from zato_lite.log import LogContext, invocation_context
 
 
 class ContainedTask(asyncio.Task[Any]):
-    """A task that knows which of its cancellations a service in it has brought about itself.
+    """Task that knows which of its cancellations a service in it has requested.
 
-    Those are an outcome of that invocation. All others are its owner's, and go through.
+    Such a cancellation is an outcome of the invocation; all others are the owner's and pass.
     """
 
-    _from_within: list["_Cancelled"] | None = None
+    _requested: list["_Cancellation"] | None = None
 
     def cancel(self, msg: Any | None = None) -> bool:
-        """Cancel it, and note if it is a service that does."""
+        """Cancel the task, and record a cancellation that a service requests."""
         invocation = invocation_context.get()
         if invocation is None or self.done():
             return super().cancel(msg)
@@ -25,73 +25,79 @@ class ContainedTask(asyncio.Task[Any]):
         was_itself = asyncio.current_task(loop) is self
         later = None
         if was_itself and not getattr(self.get_coro(), "cr_running", True):
-            # The service's first step is made by hand: the task itself is elsewhere, and gets to
-            # the service in the loop's next turn, if there is anything left of it to cancel.
+            # The service runs in an eager start, so the task itself awaits something else. It
+            # reaches the service in the loop's next turn, if the service has not ended by then.
             later = loop.call_soon(super().cancel, msg)
-        if self._from_within is None:
-            self._from_within = []
-            self.add_done_callback(noted.discard)
-        self._from_within.append(_Cancelled(invocation, was_itself, later))
-        noted.add(self)
+        if self._requested is None:
+            self._requested = []
+            self.add_done_callback(self_cancelled.discard)
+        self._requested.append(_Cancellation(invocation, was_itself, later))
+        self_cancelled.add(self)
         return later is not None or super().cancel(msg)
 
     def uncancel(self) -> int:
-        """Take one back; which one it is makes no difference."""
-        if self._from_within and (later := self._from_within.pop().later) is not None:
+        """Take one cancellation back; which one does not matter."""
+        if self._requested and (later := self._requested.pop().later) is not None:
             later.cancel()
         return super().uncancel()
 
-    def forgive(self, invocation: LogContext) -> None:
-        """Take back what a service in this invocation did, or one before it in this task."""
-        found, self._from_within = self._from_within or (), []
-        noted.discard(self)
-        for one in found:
-            if one.was_itself or one.by is invocation:
+    def withdraw_cancellations(self, invocation: LogContext) -> None:
+        """Take back the cancellations that this invocation requested, or one before it."""
+        requested, self._requested = self._requested or (), []
+        self_cancelled.discard(self)
+        for cancellation in requested:
+            if cancellation.was_itself or cancellation.by is invocation:
                 super().uncancel()
 
 
-class _Cancelled(NamedTuple):
-    """A cancellation from within: by which invocation, in that very task, and when in the loop."""
+class _Cancellation(NamedTuple):
+    """A cancellation that a service requested.
+
+    Attributes:
+        by: the invocation that requested it.
+        was_itself: the invocation ran in the cancelled task.
+        later: the scheduled call that cancels the task, after an eager start.
+    """
 
     by: LogContext
     was_itself: bool
     later: asyncio.Handle | None
 
 
-noted: set[asyncio.Task[Any]] = set()
-"""Tasks that services have cancelled; nearly always there are none."""
+self_cancelled: set[asyncio.Task[Any]] = set()
+"""Tasks that services have cancelled; nearly always empty, so the check is cheap."""
 
 
-def is_cancelled_by_others(invocation: LogContext | None) -> bool:
-    """Whether it is the owner of the present task who cancels it, not this invocation itself."""
+def is_cancelled_by_owner(invocation: LogContext | None) -> bool:
+    """Return True if the owner of the current task has cancelled it, not this invocation."""
     task = asyncio.current_task()
     if task is None or not task.cancelling():
         return False
     if invocation is not None and isinstance(task, ContainedTask):
-        task.forgive(invocation)
+        task.withdraw_cancellations(invocation)
     return task.cancelling() > 0
 
 
-async def settle(invocation: LogContext) -> None:
-    """At the end of an invocation: what it cancelled in passing does not hit what comes next."""
+async def absorb_cancellations(invocation: LogContext) -> None:
+    """Absorb cancellations that an invocation requested, so that they reach no later one."""
     task = asyncio.current_task()
     if (
-        task in noted
+        task in self_cancelled
         and isinstance(task, ContainedTask)
-        and not is_cancelled_by_others(invocation)
+        and not is_cancelled_by_owner(invocation)
     ):
         try:
             await asyncio.sleep(0)
         except asyncio.CancelledError:
-            if is_cancelled_by_others(invocation):
+            if is_cancelled_by_owner(invocation):
                 raise
 
 
-def contain(loop: asyncio.AbstractEventLoop) -> None:
-    """From now on what a service's own task raises stays in it, ``SystemExit`` included.
+def contain_tasks(loop: asyncio.AbstractEventLoop) -> None:
+    """Make the loop create tasks that contain their services.
 
-    The loop would otherwise end with it, and with the loop whatever else runs. A service that
-    cancels the task it runs in, which may be that of a connection, cancels its invocation only.
+    A ``SystemExit`` in a task of a service would otherwise end the loop and all other work. A
+    service that cancels its own task, possibly a connection's, cancels only its invocation.
     """
     loop.set_task_factory(_make_task)
 

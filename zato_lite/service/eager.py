@@ -11,7 +11,7 @@ from contextvars import Context
 from types import CoroutineType, GeneratorType, coroutine
 from typing import Any, Generic, TypeVar
 
-from zato_lite.service.containment import noted
+from zato_lite.service.containment import self_cancelled
 
 
 class Suspended:
@@ -126,7 +126,11 @@ class EagerRunner:
             raise
         finally:
             _leave_task(loop, host.task)
-        if context != self.context or (noted and host.task in noted) or self._is_closed:
+        if (
+            context != self.context
+            or (self_cancelled and host.task in self_cancelled)
+            or self._is_closed
+        ):
             host.end()
         else:
             self._idle = host
@@ -190,7 +194,9 @@ class HostTask:
     def is_clean(self) -> bool:
         """Return False if a call has left a context variable or a cancellation behind."""
         task = self.task
-        return self.context == self._runner.context and not (task in noted or task.cancelling())
+        return self.context == self._runner.context and not (
+            task in self_cancelled or task.cancelling()
+        )
 
     def accept(self, rest: Any, work: Callable[[Any], Awaitable[Any]] | None) -> None:
         """Wake the task for this work."""

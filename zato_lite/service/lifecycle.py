@@ -1,8 +1,8 @@
-"""What happens in an invocation besides ``handle``: the hooks, in their order.
+"""The course of an invocation: reading the input, hooks, ``handle``, checking the answer.
 
-``accept``, reading the input, ``before_job``, ``before_…_job``, ``before_handle``,
+The order: ``accept``, reading the input, ``before_job``, ``before_…_job``, ``before_handle``,
 ``validate_input``, ``handle``, ``validate_output``, ``after_handle``, ``after_…_job``,
-``after_job``, checking the answer, and in any case ``finalize_handle``. Whatever raises ends it.
+``after_job``, checking the answer. An exception ends it. ``finalize_handle`` is always called.
 """
 
 import inspect
@@ -12,88 +12,90 @@ from typing import Any
 from msgspec import ValidationError, convert
 
 from zato_lite.errors import BadInputError, MethodNotAllowedError
+from zato_lite.service.attribute_dict import Message
 from zato_lite.service.base import Service
-from zato_lite.service.bunch import Message
-from zato_lite.service.elements import Answer
+from zato_lite.service.entry import Entry
 from zato_lite.service.message import Invocation
-from zato_lite.service.registry import Entry
-from zato_lite.service.request import Request, Response, input_of
+from zato_lite.service.request import PayloadBuilder, Request, Response, input_of
 from zato_lite.service.typed import Convert
 
 Steps = Generator[Any, Any, Any]
-"""Yields what each step came to, awaitable or not, and is sent what that came to."""
+"""Yields the return value of each step, awaitable or not, and is sent its final result."""
 
 
-async def live(
+async def run_lifecycle(
     service: Service[Any, Any], entry: Entry, wait: Callable[[Any], Any] | None = None
 ) -> Any:
-    """The whole invocation of a service with hooks; its payload.
+    """Run the whole invocation of a service with hooks and return its payload.
 
-    With ``wait`` it does not await: that is how it goes through in one step in a worker thread.
+    With ``wait``, which awaits in the loop, the coroutine ends in its first step: a worker thread
+    runs it so.
     """
-    steps = _lifetime(service, entry)
+    steps = _lifecycle(service, entry)
     try:
-        found = next(steps)
+        result = next(steps)
         while True:
             try:
-                if inspect.isawaitable(found):
-                    found = await found if wait is None else wait(found)
-            except BaseException as error:  # noqa: BLE001 - it is raised in the steps
-                found = steps.throw(error)
+                if inspect.isawaitable(result):
+                    result = await result if wait is None else wait(result)
+            except BaseException as error:  # noqa: BLE001 - raised in the steps, for finalize_handle
+                result = steps.throw(error)
             else:
-                found = steps.send(found)
+                result = steps.send(result)
     except StopIteration as stop:
         return stop.value
 
 
-def live_in_thread(service: Service[Any, Any], entry: Entry, wait: Callable[[Any], Any]) -> Any:
-    """The whole invocation in a worker thread; its payload."""
+def run_lifecycle_in_thread(
+    service: Service[Any, Any], entry: Entry, wait: Callable[[Any], Any]
+) -> Any:
+    """Run the whole invocation in a worker thread and return its payload."""
     try:
-        live(service, entry, wait).send(None)
+        run_lifecycle(service, entry, wait).send(None)
     except StopIteration as stop:
         return stop.value
-    raise RuntimeError("a blocking service awaited")
+    raise RuntimeError("lifecycle of a blocking service suspended")
 
 
 def read_input(service: Service[Any, Any], entry: Entry) -> None:
-    """Make ``request.input`` of the payload, and make room for an answer set bit by bit."""
+    """Create ``request.input`` of the payload, and the payload that the response starts with."""
     payload = service._payload
     if service._parent is None:
-        read_first_input(service, entry, service._root)
+        read_outer_input(service, entry, service._root)
         return
     if entry.read is not None:
         if payload is None or not entry.is_native:
-            found = _read(entry, entry.read, Message() if payload is None else payload)
-        else:  # as ``_read`` does, without a call
+            value = _read(entry, entry.read, Message() if payload is None else payload)
+        else:  # the same as ``_read``, without the call
             try:
-                found = convert(payload, entry.input)
+                value = convert(payload, entry.input)
             except ValidationError:
-                found = entry.read(payload)
-        service._request = Request(found, payload, None)
-    if entry.has_elements:
-        service._response = Response(Answer())
+                value = entry.read(payload)
+        service._request = Request(value, payload, None)
+    if entry.new_payload is not None:
+        service._response = Response(entry.new_payload())
 
 
-def read_first_input(service: Service[Any, Any], entry: Entry, invocation: Invocation) -> None:
-    """The same for what came from outside; in a query string everything is text."""
+def read_outer_input(service: Service[Any, Any], entry: Entry, invocation: Invocation) -> None:
+    """Do the same for an invocation from outside; in a query string all values are text."""
     payload, read, http = invocation.payload, entry.read, invocation.http
     if read is not None:
         if payload is None or not entry.is_native or (http is not None and http.method == "GET"):
             if http is not None and http.method == "GET" and entry.read_text is not None:
                 read = entry.read_text
-            found = _read(entry, read, input_of(None, invocation) if payload is None else payload)
-        else:  # as ``_read`` does, without a call
+            value = _read(entry, read, input_of(None, invocation) if payload is None else payload)
+        else:  # the same as ``_read``, without the call
             try:
-                found = convert(payload, entry.input)
+                value = convert(payload, entry.input)
             except ValidationError:
-                found = read(payload)
-        service._request = Request(found, payload, invocation)
-    if entry.has_elements:
-        service._response = Response(Answer())
+                value = read(payload)
+        service._request = Request(value, payload, invocation)
+    if entry.new_payload is not None:
+        service._response = Response(entry.new_payload())
 
 
 def _read(entry: Entry, read: Convert, payload: Any) -> Any:
-    """The declared input; msgspec is asked first, and ``read`` knows all that is wrong."""
+    """Return the declared input; ``read`` is slower than msgspec and finds all errors."""
     if entry.is_native:
         try:
             return convert(payload, entry.input)
@@ -103,7 +105,7 @@ def _read(entry: Entry, read: Convert, payload: Any) -> Any:
 
 
 def answer_of(service: Service[Any, Any], entry: Entry, returned: Any) -> Any:
-    """The payload: what was set on the response, or else what ``handle`` returned; checked."""
+    """Return the checked payload: that of the response, or else the result of ``handle``."""
     response = service._response
     payload = returned
     if response is not None and (returned is None or not _is_untouched(response.payload)):
@@ -114,13 +116,13 @@ def answer_of(service: Service[Any, Any], entry: Entry, returned: Any) -> Any:
 
 
 def _is_untouched(payload: Any) -> bool:
-    return payload is None or (isinstance(payload, Answer) and payload.value() is None)
+    return payload is None or (isinstance(payload, PayloadBuilder) and payload.value() is None)
 
 
-def _lifetime(service: Service[Any, Any], entry: Entry) -> Steps:
+def _lifecycle(service: Service[Any, Any], entry: Entry) -> Steps:
     hooks = entry.hooks
     if "accept" in hooks and (yield service.accept()) is False:
-        raise BadInputError(f"Service `{entry.name}` does not accept this")
+        raise BadInputError(f"Service `{entry.name}` refused the invocation")
     try:
         read_input(service, entry)
         for name in _before(service.job_type):
@@ -139,13 +141,13 @@ def _lifetime(service: Service[Any, Any], entry: Entry) -> Steps:
 
 
 def _before(job_type: str) -> tuple[str, ...]:
-    always = ("before_handle", "validate_input")
-    return ("before_job", f"before_{job_type}_job", *always) if job_type else always
+    names = ("before_handle", "validate_input")
+    return ("before_job", f"before_{job_type}_job", *names) if job_type else names
 
 
 def _after(job_type: str) -> tuple[str, ...]:
-    always = ("validate_output", "after_handle")
-    return (*always, f"after_{job_type}_job", "after_job") if job_type else always
+    names = ("validate_output", "after_handle")
+    return (*names, f"after_{job_type}_job", "after_job") if job_type else names
 
 
 def _handle(service: Service[Any, Any], entry: Entry) -> Any:
@@ -153,11 +155,11 @@ def _handle(service: Service[Any, Any], entry: Entry) -> Any:
     if http is not None and entry.verbs:
         method = http.method
         if method == "HEAD" and "HEAD" not in entry.verbs:
-            method = "GET"  # whose answer it is, less the body
+            method = "GET"  # HTTP sends its answer without the body
         if method in entry.verbs:
             return getattr(service, f"handle_{method}")()
         if not entry.has_handle:
             allow = {*entry.verbs, *(("HEAD",) if "GET" in entry.verbs else ())}
-            text = f"Service `{entry.name}` does not answer {http.method}"
+            text = f"Service `{entry.name}` does not handle {http.method}"
             raise MethodNotAllowedError(text, sorted(allow))
     return service.handle()

@@ -8,7 +8,7 @@ from typing import Any, Protocol, Self, TypeVar
 
 from zato_lite.clock import Clock
 from zato_lite.errors import UnavailableError
-from zato_lite.service.ports import Locks
+from zato_lite.service.needs import Locks
 
 T = TypeVar("T")
 

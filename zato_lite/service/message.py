@@ -12,12 +12,12 @@ ChannelType = Literal["invoke", "async", "scheduler", "http", "cli", "startup"]
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """Who asks. Inner calls carry the outer caller on.
+    """The user, key or job on whose behalf an invocation is made; inner invocations share it.
 
     Attributes:
         name: the user or key.
         roles: viewer, operator, editor, admin.
-        patterns: which services it may invoke (fnmatch patterns); empty means all.
+        patterns: fnmatch patterns of the services that it may invoke; empty means all.
     """
 
     name: str
@@ -26,15 +26,15 @@ class Caller(msgspec.Struct, frozen=True):
 
 
 SYSTEM = Caller("system", frozenset({"admin"}))
-"""The scheduler and the server themselves."""
+"""The caller for the scheduler and the server."""
 
 
 class HttpContext(msgspec.Struct, frozen=True):
     """The HTTP request behind an invocation; header names are lower-case.
 
     Attributes:
-        route: the path as it was declared, with ``{…}`` where it varies; empty if it is the path.
-        is_secure: it came over TLS.
+        route: the declared path with its ``{…}`` parameters; empty if it has none.
+        is_secure: the request came over TLS.
     """
 
     method: str
@@ -53,9 +53,8 @@ class JobContext(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         run: the run's number within its job, from 1.
         run_id: the run's id, unique among all runs.
-        slot: the instant at which it was due, aware, in UTC; not the time at which it started.
-        attempt: 1 for the first try. token: grows with each attempt that is handed out; a guard
-            for what the service does outside (a fencing token).
+        slot: the instant at which the run was due, aware, in UTC; not its start.
+        attempt: 1 for the first attempt. token: the fencing token, which grows with each attempt.
         job_type: ``one_time``, ``interval_based`` or ``cron_style``.
     """
 
@@ -73,15 +72,15 @@ class Invocation(msgspec.Struct):
     """One request to one service.
 
     Attributes:
-        service: its name.
-        payload: what the service receives, as values (dict, list, str, bytes, None …).
-        raw: the untouched text or bytes behind the payload; None when there is none, and then
-            ``request.raw_request`` is the payload itself.
-        cid: correlation id; travels along inner calls. Empty: a new one is made.
+        service: the service's name.
+        payload: the payload as values (dict, list, str, bytes, None …).
+        raw: the original text or bytes of the payload; None if it has none, and then
+            ``request.raw_request`` is the payload.
+        cid: correlation id, shared with inner invocations; a new one is created if it is empty.
         timeout: seconds that it may take, or None.
-        until: the instant at which whoever invokes it will cut it off by itself, or None.
-        path: names of the invocations it is nested in already, outermost first.
-        sink: where the lines go that are logged in it, besides the log; None for nowhere.
+        until: the instant at which its owner will cancel it, or None.
+        path: names of the invocations in which it is nested, outermost first.
+        sink: a second destination for its log lines, or None.
     """
 
     service: str
@@ -99,38 +98,38 @@ class Invocation(msgspec.Struct):
 
 
 class ResponseOverrides(Protocol):
-    """How an answer is to be given over HTTP, as far as the service has a say in it."""
+    """The parts of an HTTP response that a service may set."""
 
     @property
     def status_code(self) -> int | None:
-        """None for the usual one."""
+        """Return the status, or None for the default."""
         ...
 
     @property
     def content_type(self) -> str | None:
-        """None for what the payload is."""
+        """Return the content type, or None for that of the payload."""
         ...
 
     @property
     def sent_headers(self) -> Mapping[str, str] | None:
-        """Further headers; None for none."""
+        """Return additional headers, or None."""
         ...
 
 
 class Outcome(msgspec.Struct):
-    """What came of it: a payload or an error, never both.
+    """The result of an invocation: a payload or an error, never both.
 
     Attributes:
         payload: the service's ``response.payload`` (JSON-able values, str, bytes, or a model).
-        manner: what the service said of its answer; None if nothing.
-        seconds: from the door to the outcome.
-        error: what it raised, or what the invoker raised for it.
-        is_timeout: the time was up; is_cancelled: it was cancelled from outside.
+        overrides: HTTP settings of the response; None for the defaults.
+        seconds: the duration.
+        error: the exception that the service or the invoker raised.
+        is_timeout: its deadline passed; is_cancelled: it was cancelled.
     """
 
     cid: str
     payload: Any = None
-    manner: ResponseOverrides | None = None
+    overrides: ResponseOverrides | None = None
     seconds: float = 0.0
     error: BaseException | None = None
     is_timeout: bool = False
@@ -138,14 +137,14 @@ class Outcome(msgspec.Struct):
 
 
 FastOutcome = tuple[Any, ResponseOverrides | None, float]
-"""What came of it when it went well, for whoever needs no more: payload, manner and seconds.
+"""Success without an Outcome object: (payload, overrides, seconds).
 
-``outcome_of`` makes the outcome of it.
+``outcome_of`` converts it.
 """
 
 
 async def outcome_of(cid: str, answer: FastOutcome | Outcome | Awaitable[Outcome]) -> Outcome:
-    """What came of the invocation of this cid, at once or later, as an outcome."""
+    """Return the outcome of an invocation that ``Invoker.begin`` has begun."""
     if isinstance(answer, tuple):
         return Outcome(cid, *answer)
     return answer if isinstance(answer, Outcome) else await answer

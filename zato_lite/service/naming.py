@@ -1,14 +1,22 @@
-"""What a service is called when it does not say so itself: Zato's rule."""
+"""Default names of services, by Zato's rule."""
 
 import re
+import sys
 from pathlib import PurePath
 
 _NEW_WORD = re.compile(r"((?<=[a-z])[A-Z]|(?<!\A)(?<!_)[A-Z](?=[a-z]))")
 _SOURCE_ROOTS = ("src", "source")
 
 
+def default_name(cls: type) -> str:
+    """Return the name of a service class that declares none."""
+    module = sys.modules.get(cls.__module__)
+    path = getattr(module, "__file__", None) or cls.__module__.replace(".", "/") + ".py"
+    return service_name(PurePath(path), cls.__name__)
+
+
 def service_name(path: PurePath, class_name: str) -> str:
-    """``services/my_service.py`` and ``GetSAPData`` are ``my-service.get-sap-data``."""
+    """Return ``my-service.get-sap-data`` for ``services/my_service.py`` and ``GetSAPData``."""
     words = _NEW_WORD.sub(r"-\1", class_name)
     return f"{_module_part(path)}.{words.lower()}"
 

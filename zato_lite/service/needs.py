@@ -1,20 +1,49 @@
-"""How a service says what it needs of the application: by a protocol, not by an import."""
+"""Resources that services need: declared by a protocol, provided by the application."""
 
 from typing import Any, Generic, Protocol, TypeVar, overload
+
+from zato_lite.timetable.job import Job
 
 T = TypeVar("T")
 
 
+class AsyncInvocations(Protocol):
+    """Durable invocations: each is kept until a node has made it."""
+
+    async def invoke_async(self, job: Job, cid: str = "") -> int:
+        """Save a single run of a service and return the run's id.
+
+        Once this returns, the run survives a crash.
+        """
+        ...
+
+
+class Locks(Protocol):
+    """Locks that all nodes share, each held for a limited time."""
+
+    async def acquire(self, name: str, owner: str, ttl: float) -> int | None:
+        """Acquire a lock for ``ttl`` seconds; return a token greater than any before, or None."""
+        ...
+
+    async def renew(self, name: str, token: int, ttl: float) -> bool:
+        """Hold the lock for ``ttl`` seconds from now; return False if it has lapsed."""
+        ...
+
+    async def release(self, name: str, token: int) -> None:
+        """Release the lock; do nothing if it has lapsed."""
+        ...
+
+
 class Provider(Protocol):
-    """Whoever can hand out the application's resources."""
+    """Access to the application's resources."""
 
     def resource(self, protocol: type[T]) -> T:
-        """What fulfils the protocol."""
+        """Return the object that fulfils the protocol."""
         ...
 
 
 class Needs(Generic[T]):
-    """A descriptor: ``jobs = needs(JobCommands)`` gives services the application's instance."""
+    """Descriptor: ``jobs = needs(JobCommands)`` gives services the application's instance."""
 
     def __init__(self, protocol: type[T]) -> None:
         self.protocol = protocol
@@ -31,12 +60,12 @@ class Needs(Generic[T]):
 
 
 def needs(protocol: type[T]) -> Needs[T]:
-    """Something that the application must provide; checked when the service is registered."""
+    """Declare a resource that the application must provide; registration checks it."""
     return Needs(protocol)
 
 
 def needs_of(cls: type) -> dict[str, type]:
-    """What a class needs, its bases included: attribute and protocol."""
+    """Return the declared needs of a class and its bases, by attribute."""
     return {
         name: value.protocol
         for base in reversed(cls.__mro__)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from typing import Any, Protocol
 
-from zato_lite.service.both import blocking
+from zato_lite.service.sync_aware import blocking
 
 Calls = Mapping[Any, Any] | Iterable[tuple[Any, Any]]
 """Services and what each receives; pairs if one service is to be invoked more than once."""

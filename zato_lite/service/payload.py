@@ -1,23 +1,25 @@
-"""From the text that a job carries to what its service receives."""
+"""Payloads: parses the text of a job, and converts answers to JSON values."""
 
 import ast
 import re
 from typing import Any
 
+import msgspec
+
 from zato_lite.errors import BadInputError
 from zato_lite.wire import decode
 
 EMBEDDED = "zato_embedded"
-"""The key that marks data put into a job by ``self.schedule``."""
+"""Key that marks data put into a job by ``self.schedule``."""
 
 _PAIR = re.compile(r"\s*([A-Za-z_][\w.-]*)\s*=\s*(.*?)\s*")
-_WORDS = {"true": True, "false": False, "none": None, "null": None}
+_CONSTANTS = {"true": True, "false": False, "none": None, "null": None}
 
 
 def payload_of(extra: str | None) -> Any:
-    """The value behind a job's extra data: parsed JSON, a dictionary of its lines, or its text.
+    """Return the value of a job's extra data: parsed JSON, a dictionary of its lines, or its text.
 
-    What ``self.schedule`` wrapped is unwrapped: the target gets the data itself.
+    Data that ``self.schedule`` has embedded is returned without its envelope.
     """
     if not extra:
         return None
@@ -31,12 +33,25 @@ def payload_of(extra: str | None) -> Any:
 
 
 def embed(data: Any) -> dict[str, Any]:
-    """The envelope in which ``self.schedule`` sends data to a job's service."""
+    """Return the envelope in which ``self.schedule`` sends data to a job's service."""
     return {EMBEDDED: True, "data": data}
 
 
+def plain(value: Any) -> Any:
+    """Convert a value that JSON does not know (a model, a set, bytes) to one that it knows."""
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json")
+    return msgspec.to_builtins(value, enc_hook=_plain_model)
+
+
+def _plain_model(value: Any) -> Any:
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json")
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
 def _pairs(text: str) -> Any:
-    """``key=value`` lines, or pairs between semicolons, as a dictionary; else the text."""
+    """Return ``key=value`` lines, or pairs between semicolons, as a dictionary; else the text."""
     lines = [line.strip() for line in re.split(r"[\n;]", text)]
     lines = [line for line in lines if line and not line.startswith("#")]
     pairs = [_PAIR.fullmatch(line) for line in lines]
@@ -46,8 +61,8 @@ def _pairs(text: str) -> Any:
 
 
 def _literal(text: str) -> Any:
-    if text.lower() in _WORDS:
-        return _WORDS[text.lower()]
+    if text.lower() in _CONSTANTS:
+        return _CONSTANTS[text.lower()]
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError, MemoryError, RecursionError):

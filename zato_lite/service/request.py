@@ -1,4 +1,4 @@
-"""What a service receives and what it answers: ``self.request`` and ``self.response``."""
+"""``self.request`` and ``self.response`` of a service."""
 
 from collections.abc import Mapping
 from typing import Any, Generic, cast
@@ -6,7 +6,7 @@ from typing import Any, Generic, cast
 import msgspec
 from typing_extensions import TypeVar
 
-from zato_lite.service.bunch import Message, as_message
+from zato_lite.service.attribute_dict import Message, as_message
 from zato_lite.service.message import HttpContext, Invocation
 
 In = TypeVar("In", default=Any)
@@ -30,50 +30,50 @@ class Http:
 
     @property
     def GET(self) -> Message:  # noqa: N802 - Zato's name
-        """The query string's parameters."""
+        """Return the query string's parameters."""
         return Message(self._context.query) if self._context else Message()
 
     @property
     def POST(self) -> Message:  # noqa: N802 - Zato's name
-        """The fields of a form that was posted; empty if the body is none."""
+        """Return the fields of a posted form; empty for any other body."""
         payload = self._request.payload
         is_form = self.headers.get("content-type", "").partition(";")[0].strip().lower() == _FORM
         return Message(payload) if is_form and isinstance(payload, dict) else Message()
 
     @property
     def user_agent(self) -> str:
-        """What the client says it is."""
+        """Return the ``User-Agent`` header."""
         return self.headers.get("user-agent", "")
 
     @property
     def remote_address(self) -> str:
-        """Where the request came from."""
+        """Return the client's address."""
         return self._context.remote_address if self._context else ""
 
 
 class Request(msgspec.Struct, Generic[In]):
-    """What the service was invoked with.
+    """The message that a service was invoked with.
 
     Attributes:
         input: the message as the declared type; without one, with attribute access.
         payload: the message as values: a dictionary, a list, text, bytes, or None.
-        invocation: the one from outside that it came with, or None.
-        known_http: ``http``, once it was asked for.
+        invocation: the invocation from outside that it belongs to, or None.
+        cached_http: ``http`` after its first use.
     """
 
     input: In
     payload: Any
     invocation: Invocation | None
-    known_http: Http | None = None
+    cached_http: Http | None = None
 
     @classmethod
     def of(cls, payload: Any, invocation: Invocation | None) -> "Request[Any]":
-        """The request of a service that declares no input."""
+        """Create the request of a service that declares no input."""
         return Request(input_of(payload, invocation), payload, invocation)
 
     @property
     def raw_request(self) -> Any:
-        """The untouched text or bytes behind the message, or the message if there is none."""
+        """Return the original text or bytes of the message, or the message if it has none."""
         if self.invocation is None or self.invocation.raw is None:
             return self.payload
         return self.invocation.raw
@@ -83,32 +83,32 @@ class Request(msgspec.Struct, Generic[In]):
 
     @property
     def http(self) -> Http:
-        """The HTTP request behind it."""
-        if self.known_http is None:
-            self.known_http = Http(self.invocation.http if self.invocation else None, self)
-        return self.known_http
+        """Return the HTTP request behind the message."""
+        if self.cached_http is None:
+            self.cached_http = Http(self.invocation.http if self.invocation else None, self)
+        return self.cached_http
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """The HTTP request's headers; names in lower case."""
+        """Return the HTTP request's headers; names are in lower case."""
         return self.http.headers
 
     @property
     def params(self) -> Message:
-        """What the path of a REST channel captured."""
+        """Return the parameters in the path of a REST channel."""
         return self.http.params
 
     channel_params = params
 
     def to_bunch(self) -> Any:
-        """The message with attribute access."""
+        """Return the message with attribute access."""
         return as_message(self.payload)
 
     bunchified = to_bunch
 
 
 def input_of(payload: Any, invocation: Invocation | None) -> Any:
-    """The message with attribute access; without one, what the HTTP request's URL says."""
+    """Return the message with attribute access; if it is empty, the parameters of the URL."""
     if payload is None or payload == "":
         http = invocation.http if invocation is not None else None
         if http is not None and (http.params or http.query):
@@ -117,14 +117,24 @@ def input_of(payload: Any, invocation: Invocation | None) -> Any:
     return as_message(payload)
 
 
+class PayloadBuilder:
+    """Base of response payloads that a service sets part by part."""
+
+    __slots__ = ()
+
+    def value(self) -> Any:
+        """Return the payload that was set, or None."""
+        raise NotImplementedError
+
+
 class Response(msgspec.Struct, Generic[Out]):
-    """What the service answers.
+    """The answer of a service.
 
     Attributes:
-        payload: what the caller receives.
-        status_code, content_type: for HTTP; None leaves them to the edge.
-        sent_headers: the headers that were set, or None if none was.
-        result, result_details, status_message, data_format: Zato's, kept for its services.
+        payload: the payload for the caller.
+        status_code, content_type: for HTTP; None for the default.
+        sent_headers: the headers that were set, or None.
+        result, result_details, status_message, data_format: for Zato's services.
     """
 
     payload: Out = cast("Out", None)
@@ -138,7 +148,7 @@ class Response(msgspec.Struct, Generic[Out]):
 
     @property
     def headers(self) -> dict[str, str]:
-        """Headers to send besides the usual ones."""
+        """Return the additional HTTP headers."""
         if self.sent_headers is None:
             self.sent_headers = {}
         return self.sent_headers

@@ -1,41 +1,47 @@
-"""``self.schedule``: from Python to jobs, through the scheduler's services."""
+"""Schedules of services: ``self.schedule``, and ``schedule = every(…)`` on a class.
+
+Only module that imports dateutil.
+"""
 
 from collections.abc import Callable, Coroutine
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from itertools import product
 from typing import Any, Protocol, TypeVar
 
-from zato_lite.service.both import blocking
-from zato_lite.service.moments import read_moment
+from dateutil import parser
+
 from zato_lite.service.payload import embed
+from zato_lite.service.sync_aware import SyncAwareMethod, blocking
 from zato_lite.wire import encode
 
 T = TypeVar("T")
+
+_DEFAULTS = (datetime(2000, 1, 1), datetime(2001, 2, 2))  # noqa: DTZ001 - for omitted parts of a date
 
 
 class Named(Protocol):
     """A service or its class."""
 
     def get_name(self) -> str:
-        """What it is invoked by."""
+        """Return the name of the service."""
         ...
 
 
 class Invoke(Protocol):
-    """Invokes a service and picks something from its answer.
+    """Invocation of a service whose answer is converted.
 
-    What comes back is awaited by services with an async ``handle``, and is the thing itself in
-    those with a plain one.
+    Services with an async ``handle`` await the result; those with a plain one receive it.
     """
 
     def __call__(
-        self, service: str, payload: Any, pick: Callable[[Any], T]
+        self, service: str, payload: Any, convert: Callable[[Any], T]
     ) -> Coroutine[Any, Any, T]:
-        """Invoke it."""
+        """Invoke the service and convert its answer."""
         ...
 
 
 class Scheduling:
-    """What both kinds of ``self.schedule`` are made of."""
+    """Common part of ``Schedule`` and ``BlockingSchedule``."""
 
     def __init__(self, invoke: Invoke, cid: str, now: Callable[[], datetime]) -> None:
         self._invoke = invoke
@@ -46,7 +52,7 @@ class Scheduling:
         request = {"cluster_id": 1, "is_active": True, **definition}
         if data or data in (0, False):
             request["extra"] = encode(embed(data)).decode()
-        return self._invoke("zato.scheduler.job.create", request, _id)
+        return self._invoke("zato.scheduler.job.create", request, _id_of)
 
 
 class Schedule(Scheduling):
@@ -64,11 +70,11 @@ class Schedule(Scheduling):
         after_minutes: float = 0,
         data: Any = "",
     ) -> Coroutine[Any, Any, int]:
-        """Run a service once: at ``start_date`` (UTC), or so long after now. Returns the job's id.
+        """Create a job that runs a service once, and return the job's id.
 
-        A date in words will do, such as ``July 29 2027 11:35``, as long as it has but one reading.
-
-        ``data`` is what the target finds in ``request.input``; ``prefix`` begins the job's name.
+        It runs at ``start_date`` (UTC), or after the given seconds and minutes. The date may be
+        in words, such as ``July 29 2027 11:35``, if it is not ambiguous. ``data`` becomes the
+        target's ``request.input``; ``prefix`` is the start of the job's name.
         """
         target = _name_of(target_service)
         now = self._now()
@@ -76,7 +82,7 @@ class Schedule(Scheduling):
             before = f"{prefix} " if prefix else ""
             source = _name_of(invoking_service)
             name = f"{before}{source} -> {target} {now.isoformat()} {self._cid}"
-        start = _start(_in_words(start_date), now, after_seconds + 60 * after_minutes)
+        start = _start(_from_words(start_date), now, after_seconds + 60 * after_minutes)
         request = {"name": name, "job_type": "one_time", "service": target, "start_date": start}
         return self._create(request, data)
 
@@ -95,9 +101,9 @@ class Schedule(Scheduling):
         data: Any = "",
         **more: Any,
     ) -> Coroutine[Any, Any, int]:
-        """Run a service over and over, so far apart. Returns the job's id.
+        """Create a job that runs a service at an interval, and return the job's id.
 
-        ``more`` is anything else that ``zato.scheduler.job.create`` takes: repeats, timezone, …
+        ``more`` is any other field of ``zato.scheduler.job.create``: repeats, timezone, …
         """
         request = {
             "name": name,
@@ -124,9 +130,9 @@ class Schedule(Scheduling):
         data: Any = "",
         **more: Any,
     ) -> Coroutine[Any, Any, int]:
-        """Run a service when a cron expression says so. Returns the job's id.
+        """Create a job that runs a service by a cron expression, and return the job's id.
 
-        ``more`` is anything else that ``zato.scheduler.job.create`` takes: timezone, repeats, …
+        ``more`` is any other field of ``zato.scheduler.job.create``: timezone, repeats, …
         """
         request = {
             "name": name,
@@ -139,25 +145,27 @@ class Schedule(Scheduling):
         return self._create(request, data)
 
     def get(self, job: int | str) -> Coroutine[Any, Any, dict[str, Any]]:
-        """A job's definition, by its id or its name."""
+        """Return a job's definition, by its id or its name."""
         if isinstance(job, str):
-            request = {"cluster_id": 1, "name": job}
-            return self._invoke("zato.scheduler.job.get-by-name", request, _itself)
-        return self._invoke("zato.scheduler.job.get-by-id", {"cluster_id": 1, "id": job}, _itself)
+            by_name = {"cluster_id": 1, "name": job}
+            return self._invoke("zato.scheduler.job.get-by-name", by_name, _unchanged)
+        return self._invoke(
+            "zato.scheduler.job.get-by-id", {"cluster_id": 1, "id": job}, _unchanged
+        )
 
     def cancel(self, job: int) -> Coroutine[Any, Any, None]:
         """Delete a job, by its id."""
-        return self._invoke("zato.scheduler.job.delete", {"id": job}, _nothing)
+        return self._invoke("zato.scheduler.job.delete", {"id": job}, _none)
 
-    # The last one: after it, ``list`` has another meaning in this class.
+    # Last in the class: after this method, ``list`` is no longer the type.
     def list(self, /, query: str = "", **more: Any) -> Coroutine[Any, Any, list[dict[str, Any]]]:
-        """Jobs by name; ``query`` is words that the name must have."""
+        """Return jobs by name; ``query`` holds words that the name must contain."""
         request = {"cluster_id": 1, "query": query, **more}
-        return self._invoke("zato.scheduler.job.get-list", request, _itself)
+        return self._invoke("zato.scheduler.job.get-list", request, _unchanged)
 
 
 class BlockingSchedule(Scheduling):
-    """The same in blocking services: what is to be awaited elsewhere is here the thing itself."""
+    """``Schedule`` for blocking services: methods return results, not coroutines."""
 
     onetime = blocking(Schedule.onetime)
     interval = blocking(Schedule.interval)
@@ -167,16 +175,16 @@ class BlockingSchedule(Scheduling):
     cancel = blocking(Schedule.cancel)
 
 
-def _id(response: Any) -> int:
+def _id_of(response: Any) -> int:
     found: int = response["id"]
     return found
 
 
-def _itself(response: Any) -> Any:
+def _unchanged(response: Any) -> Any:
     return response
 
 
-def _nothing(response: Any) -> None:
+def _none(response: Any) -> None:
     return None
 
 
@@ -185,7 +193,7 @@ def _name_of(service: str | Named) -> str:
 
 
 def _start(start: str | datetime, now: datetime, after_seconds: float) -> str:
-    """The instant as ISO 8601 in UTC; text is left to the scheduler, which says what is wrong."""
+    """Return the instant as ISO 8601 in UTC; text is unchanged, as the scheduler checks it."""
     if isinstance(start, datetime):
         aware = start if start.tzinfo else start.replace(tzinfo=UTC)
         return aware.astimezone(UTC).isoformat()
@@ -194,8 +202,8 @@ def _start(start: str | datetime, now: datetime, after_seconds: float) -> str:
     return datetime.fromtimestamp(now.timestamp() + after_seconds, UTC).isoformat()
 
 
-def _in_words(start: str | datetime) -> str | datetime:
-    """The moment that a text means which is not ISO 8601, if it is clear; else the text."""
+def _from_words(start: str | datetime) -> str | datetime:
+    """Return the moment that a date in words means, if it is unambiguous; else the text."""
     if isinstance(start, datetime) or not start:
         return start
     try:
@@ -203,3 +211,79 @@ def _in_words(start: str | datetime) -> str | datetime:
     except ValueError:
         return read_moment(start) or start
     return start
+
+
+class DeclaredSchedule(SyncAwareMethod[Schedule, BlockingSchedule]):
+    """A schedule on a service's class; on an instance, ``self.schedule`` is a ``Schedule``.
+
+    Attributes:
+        fields: the fields of the job's definition.
+    """
+
+    def __init__(self, fields: dict[str, Any]) -> None:
+        super().__init__(_inherited_schedule)
+        self.fields = fields
+
+
+def _inherited_schedule(service: Any) -> Any:
+    for base in type(service).__mro__:
+        inherited = vars(base).get("schedule")
+        if inherited is not None and not isinstance(inherited, DeclaredSchedule):
+            return inherited.__get__(service, type(service))
+    raise AttributeError("schedule")
+
+
+def cron(expression: str, /, **fields: Any) -> DeclaredSchedule:
+    """Declare a schedule by a cron expression.
+
+    ``schedule = cron("0 6 * * mon-fri", timezone="Europe/Warsaw")`` in the body of a class.
+
+    Args:
+        expression: 5 fields, or 6 with seconds first, or a macro such as ``@daily``.
+        fields: any other field of a job: ``timezone``, ``extra``, ``on_overlap`` …
+    """
+    return DeclaredSchedule({"job_type": "cron_style", "cron_definition": expression, **fields})
+
+
+def every(**fields: Any) -> DeclaredSchedule:
+    """Declare a schedule at an interval.
+
+    ``schedule = every(minutes=5)`` in the body of a class.
+
+    Args:
+        fields: ``weeks``, ``days``, ``hours``, ``minutes``, ``seconds``, ``milliseconds``, and any
+            other field of a job.
+    """
+    return DeclaredSchedule({"job_type": "interval_based", **fields})
+
+
+def read_moment(text: str) -> datetime | None:
+    """Return the moment that a text such as ``July 29 2027 11:35`` means, or None if ambiguous.
+
+    The date must be complete and have a single reading, whichever of day, month and year comes
+    first: ``29/07/2027`` is accepted, ``01/02/2027`` is not.
+    """
+    found: set[datetime] = set()
+    try:
+        for default, day_first, year_first in product(_DEFAULTS, (True, False), (True, False)):
+            found.add(
+                parser.parse(
+                    text,
+                    default=default,
+                    dayfirst=day_first,
+                    yearfirst=year_first,
+                    tzinfos=_zone,
+                )
+            )
+    except (ValueError, OverflowError, TypeError):
+        return None
+    return found.pop() if len(found) == 1 else None
+
+
+def _zone(name: str | None, offset: int | None) -> tzinfo | None:
+    """Return the zone of an offset; a name such as EST alone is ambiguous."""
+    if offset is not None:
+        return timezone(timedelta(seconds=offset))
+    if name is not None:
+        raise ValueError(f"not a UTC offset: {name}")
+    return None

@@ -1,99 +1,131 @@
-"""From a service's declared input and output to what reads the one and writes the other."""
+"""Declared inputs and outputs of services: how payloads are read, checked and described."""
 
-import dataclasses
-import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable
 from functools import partial
-from itertools import repeat
-from types import UnionType
-from typing import (
-    Any,
-    NamedTuple,
-    TypeVar,
-    Union,
-    get_args,
-    get_origin,
-    get_type_hints,
-    is_typeddict,
-)
+from typing import Any, Self, TypeVar, get_args, get_origin
 
 import msgspec
 from msgspec import inspect
 
 from zato_lite.errors import BadInputError, FieldError, InvocationError
 from zato_lite.service.base import Service
-from zato_lite.service.elements import Answer, Elements, elements_of, simple_io
-from zato_lite.service.model import Model
-from zato_lite.service.schema import is_custom
+from zato_lite.service.field_errors import below, wrong_fields
+from zato_lite.service.request import PayloadBuilder
 
 Convert = Callable[[Any], Any]
 
+ANYTHING: dict[str, Any] = {}
+"""JSON Schema of an undeclared input or output."""
 
-class Declared(NamedTuple):
-    """What a service takes or gives: a type, or Zato's list of elements.
+
+class CustomInput(msgspec.Struct):
+    """Base of declared inputs that parse their payload and describe themselves."""
+
+    @classmethod
+    def from_payload(cls, payload: Any) -> Self:
+        """Return the input that a payload holds, or raise BadInputError with all mistakes."""
+        raise NotImplementedError
+
+    @classmethod
+    def json_schema(cls) -> dict[str, Any]:
+        """Return the JSON Schema of the payloads that ``from_payload`` accepts."""
+        raise NotImplementedError
+
+
+class Declared:
+    """A declared input or output: a type.
 
     Attributes:
-        is_repeated: there is a list of it.
+        type: the declared type.
+        is_native: msgspec converts to the type.
+        new_payload: creates the payload that a response starts with; None for no payload.
     """
 
-    type: Any
-    is_repeated: bool = False
+    new_payload: Callable[[], PayloadBuilder] | None = None
+
+    def __init__(self, declared_type: Any) -> None:
+        self.type = declared_type
+        self.is_native = not (is_custom(declared_type) or _is_pydantic(declared_type))
 
     def reader(self, *, is_strict: bool = True) -> Convert:
-        """Makes the declared input of a payload, or raises BadInputError with all that is wrong.
+        """Return the function that makes the declared input of a payload.
 
-        One that is not strict takes text for numbers, as a query string has them.
+        It raises BadInputError with all wrong fields. If it is not strict, it accepts text for
+        numbers, as in a query string.
         """
-        if isinstance(self.type, Elements):
-            return self.type.read
         if _is_pydantic(self.type):
             return partial(_read_pydantic, self.type)
         if is_custom(self.type):
             custom: Convert = self.type.from_payload
             return custom
-        inspect.type_info(self.type)  # raises what is wrong with it now, not at the first call
+        inspect.type_info(self.type)  # raises errors of the type now, not at the first call
         convert = partial(msgspec.convert, type=self.type, strict=is_strict)
         return _reader(self.type, convert, is_strict=is_strict)
 
-    @property
-    def is_native(self) -> bool:
-        """Whether it is a type that msgspec knows itself."""
-        is_foreign = isinstance(self.type, Elements) or _is_pydantic(self.type)
-        return not (is_foreign or is_custom(self.type))
-
-    @property
-    def is_set_bit_by_bit(self) -> bool:
-        """Whether an answer may be set attribute by attribute, as Zato's services do it."""
-        return isinstance(self.type, Elements) or _is_model(self.type) or self.is_repeated
-
     def writer(self) -> Convert:
-        """Checks what a service answers against what it declared; of models, there may be many."""
-        if isinstance(self.type, Elements):
-            return partial(_write, None, self.type.write)
-        return partial(_write_models if _is_model(self.type) else _write, self.type, self.reader())
+        """Return the function that checks an answer against the declared output."""
+        return partial(checked_answer, self.type, self.reader())
+
+
+Kind = Callable[[type[Service[Any, Any]], str, Any], Declared | None]
+"""Returns the declaration of a class for a side and its value, if it is of this kind."""
+
+_kinds: list[Kind] = []
+
+
+def register_kind(kind: Kind) -> None:
+    """Accept another kind of declaration than types."""
+    if kind not in _kinds:
+        _kinds.append(kind)
 
 
 def declared(cls: type[Service[Any, Any]], side: str) -> Declared | None:
-    """What a class declares as its ``input`` or ``output``; None when it declares nothing."""
+    """Return the declaration of a class for its ``input`` or ``output``, or None."""
     value = getattr(cls, side, None)
     if value is None:
         value = _type_argument(cls, 0 if side == "input" else 1)
-    simple = getattr(cls, "SimpleIO", None)
-    if value is None and simple is not None:
-        value = simple_io(simple, side)
-        if value is None:
-            value = getattr(simple, side, None)
-    if value is None:
-        return None
-    elements = value if isinstance(value, Elements) else elements_of(value)
-    if elements is None and side == "output" and getattr(simple, "output_repeated", False):
-        return Declared(list.__class_getitem__(value), is_repeated=True)
-    return Declared(elements or value)
+    for kind in _kinds:
+        if (found := kind(cls, side, value)) is not None:
+            return found
+    return None if value is None else Declared(value)
+
+
+def schema_of(declared_type: Any, ref_template: str = "#/$defs/{name}") -> dict[str, Any]:
+    """Return the JSON Schema of a declared type; ``ANYTHING`` if it has none."""
+    found: dict[str, Any]
+    if declared_type is None:
+        return ANYTHING
+    describe: Callable[[], dict[str, Any]] | None = getattr(declared_type, "json_schema", None)
+    if callable(describe):
+        return describe()
+    if hasattr(declared_type, "model_json_schema"):
+        template = ref_template.replace("{name}", "{model}")  # pydantic's placeholder
+        found = declared_type.model_json_schema(ref_template=template)
+        return found
+    try:
+        return msgspec.json.schema(declared_type, ref_template=ref_template)
+    except (TypeError, NotImplementedError):
+        return ANYTHING
+
+
+def is_custom(declared_type: Any) -> bool:
+    """Return True if the declared type parses its payload by its own rules."""
+    return isinstance(declared_type, type) and issubclass(declared_type, CustomInput)
+
+
+def checked_answer(wanted: Any, read: Convert, payload: Any) -> Any:
+    """Return the answer as the declared type, or raise InvocationError."""
+    if type(payload) is wanted:
+        return payload
+    try:
+        return read(payload.value() if isinstance(payload, PayloadBuilder) else payload)
+    except BadInputError as error:
+        raise InvocationError(f"answer does not match the declared output: {error}") from error
 
 
 def _type_argument(cls: type, index: int) -> Any:
-    """``In`` or ``Out`` of ``class X(Service[In, Out])``."""
+    """Return ``In`` or ``Out`` of ``class X(Service[In, Out])``."""
     for base in cls.__mro__:
         for generic in base.__dict__.get("__orig_bases__", ()):
             origin = get_origin(generic)
@@ -122,151 +154,15 @@ def _read_pydantic(wanted: Any, payload: Any) -> Any:
     try:
         return wanted.model_validate({} if payload is None else payload)
     except ValueError as error:
-        found: list[dict[str, Any]] = getattr(error, "errors", list)()
+        details: list[dict[str, Any]] = getattr(error, "errors", list)()
         raise BadInputError.of(
-            FieldError(_pydantic_path(one["loc"]), one.get("input"), one["msg"]) for one in found
+            FieldError(_pydantic_path(detail["loc"]), detail.get("input"), detail["msg"])
+            for detail in details
         ) from error
 
 
-def _write_models(wanted: Any, read: Convert, payload: Any) -> Any:
-    if isinstance(payload, Answer):
-        payload = payload.value()
-    if isinstance(payload, (list, tuple)):
-        return [_write(wanted, read, item) for item in payload]
-    return _write(wanted, read, payload)
-
-
-def _write(wanted: Any, read: Convert, payload: Any) -> Any:
-    if type(payload) is wanted:
-        return payload
-    try:
-        return read(payload.value() if isinstance(payload, Answer) else payload)
-    except BadInputError as error:
-        raise InvocationError(f"the answer is not what is declared: {error}") from error
-
-
-def wrong_fields(
-    payload: Any, wanted: Any, is_strict: bool, error: msgspec.ValidationError
-) -> list[FieldError]:
-    """Every field of the payload that is not as wanted; msgspec itself stops at the first."""
-    convert = partial(msgspec.convert, strict=is_strict)
-    found = list(_wrong(convert, payload, wanted, ""))
-    return found or [_told(payload, "", error)]
-
-
-def _wrong(
-    convert: Callable[..., Any], value: Any, wanted: Any, path: str
-) -> Iterator[FieldError]:
-    try:
-        convert(value, wanted)
-    except msgspec.ValidationError as error:
-        inner = list(_wrong_inside(convert, value, wanted, path))
-        yield from inner or [_told(value, path, error)]
-
-
-def _told(value: Any, path: str, error: msgspec.ValidationError) -> FieldError:
-    """The one wrong field that msgspec names, by a path that begins at ``path``."""
-    message, _, place = str(error).partition(" - at `")
-    below = place.rpartition("$")[2].rstrip("`")
-    for key, index in _STEP.findall(below):
-        if index.isdigit() and isinstance(value, (list, tuple)):
-            value = value[int(index)]
-        elif isinstance(value, Mapping):
-            value = value.get(key)
-        else:  # a key of a dictionary, which msgspec does not tell
-            value = None
-    path = (path + below).removeprefix(".")
-    return FieldError(path, value, f"{path}: {message}" if path else message)
-
-
-_STEP = re.compile(r"\.([^.\[]+)|\[([^\]]+)\]")
-
-
-def _wrong_inside(
-    convert: Callable[..., Any], value: Any, wanted: Any, path: str
-) -> Iterator[FieldError]:
-    """What is wrong below a structure; nothing when the structure itself is."""
-    arms = [arm for arm in get_args(wanted) if arm is not type(None)]
-    origin = get_origin(wanted)
-    if origin in (Union, UnionType):
-        if (arm := arms[0] if len(arms) == 1 else _tagged(value, arms)) is not None:
-            yield from _wrong_inside(convert, value, arm, path)
-    elif isinstance(value, (list, tuple)):
-        for index, (item, item_type) in enumerate(zip(value, _items(wanted), strict=False)):
-            yield from _wrong(convert, item, item_type, f"{path}[{index}]")
-    elif isinstance(value, Mapping) and origin is dict:
-        for key, item in value.items():
-            yield from _wrong(convert, item, arms[1], _below(path, str(key)))
-    elif isinstance(value, Mapping):
-        yield from _wrong_fields(convert, value, wanted, path)
-
-
-def _tagged(value: Any, arms: Iterable[Any]) -> Any:
-    """The struct of a union that the value says it is."""
-    for arm in arms:
-        config = getattr(arm, "__struct_config__", None)
-        if config is None or config.tag_field is None or not isinstance(value, Mapping):
-            continue
-        if value.get(config.tag_field) == config.tag:
-            return arm
-    return None
-
-
-def _items(wanted: Any) -> Iterable[Any]:
-    """The types of the items of a list or tuple, in order."""
-    arms = get_args(wanted)
-    if get_origin(wanted) is tuple and arms[-1] is not Ellipsis:
-        return arms
-    if isinstance(wanted, type) and issubclass(wanted, tuple) and hasattr(wanted, "_fields"):
-        return get_type_hints(wanted, include_extras=True).values()
-    return repeat(arms[0]) if arms else ()
-
-
-def _wrong_fields(
-    convert: Callable[..., Any], value: Mapping[str, Any], wanted: Any, path: str
-) -> Iterator[FieldError]:
-    for name, field_type, is_required in _fields(wanted):
-        below = _below(path, name)
-        if name in value:
-            yield from _wrong(convert, value[name], field_type, below)
-        elif is_required:
-            yield FieldError(below, None, _missing(wanted, below))
-
-
-def _fields(wanted: Any) -> Iterator[tuple[str, Any, bool]]:
-    """Names as they are sent, types, and whether they must be there."""
-    if isinstance(wanted, type) and issubclass(wanted, msgspec.Struct):
-        for field in msgspec.structs.fields(wanted):
-            yield field.encode_name, field.type, field.required
-    elif is_typeddict(wanted):
-        required: frozenset[str] = wanted.__required_keys__
-        for name, hint in get_type_hints(wanted).items():
-            yield name, hint, name in required
-    elif dataclasses.is_dataclass(wanted) and isinstance(wanted, type):
-        hints = get_type_hints(wanted, include_extras=True)
-        for member in dataclasses.fields(wanted):
-            missing = dataclasses.MISSING
-            is_required = member.default is missing and member.default_factory is missing
-            yield member.name, hints[member.name], is_required
-
-
-def _missing(wanted: Any, path: str) -> str:
-    if isinstance(wanted, type) and issubclass(wanted, Model):
-        pointer = path.replace("[", "/").replace("]", "").replace(".", "/")
-        return f"Element missing: /{pointer}"
-    return f"Missing required input element: {path}"
-
-
-def _below(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else name
-
-
-def _is_model(wanted: Any) -> bool:
-    return isinstance(wanted, type) and issubclass(wanted, Model)
-
-
 def _is_pydantic(wanted: Any) -> bool:
-    """Whether it is a pydantic model; pydantic is not imported for the question."""
+    """Return True for a pydantic model, without importing pydantic."""
     pydantic = sys.modules.get("pydantic")
     return (
         pydantic is not None
@@ -278,5 +174,5 @@ def _is_pydantic(wanted: Any) -> bool:
 def _pydantic_path(location: tuple[str | int, ...]) -> str:
     path = ""
     for part in location:
-        path = f"{path}[{part}]" if isinstance(part, int) else _below(path, part)
+        path = f"{path}[{part}]" if isinstance(part, int) else below(path, part)
     return path

@@ -4,11 +4,10 @@ import dataclasses
 import json
 from typing import Any
 
-from zato_lite.service import elements
-from zato_lite.service.bunch import Bunch, as_bunch
-from zato_lite.service.model import Model
+from zato_lite.service.attribute_dict import AttributeDict, with_attributes
 from zato_lite.service.request import Request, Response
-from zato_lite.zato import api, exceptions, typing_
+from zato_lite.zato import api, elements, exceptions, typing_
+from zato_lite.zato.model import Model
 from zato_lite.zato.service import AdminService, Service
 
 _ELEMENTS: dict[str, Any] = {
@@ -44,7 +43,7 @@ MODULES: dict[str, dict[str, Any]] = {
     "zato.common.api": {name: getattr(api, name) for name in api.__all__},
     "zato.common.exception": _EXCEPTIONS,
     "zato.common.ext": {},
-    "zato.common.ext.bunch": {"Bunch": Bunch, "bunchify": as_bunch},
+    "zato.common.ext.bunch": {"Bunch": AttributeDict, "bunchify": with_attributes},
     "zato.common.ext.dataclasses": {
         "dataclass": dataclasses.dataclass,
         "field": dataclasses.field,

@@ -8,11 +8,12 @@ from typing import Any, ClassVar, cast
 
 from zato_lite.clock import SystemClock
 from zato_lite.errors import DeadlineError, NotOfferedError
-from zato_lite.service.base import BlockingService, payload_or
+from zato_lite.service.attribute_dict import AttributeDict, with_attributes
 from zato_lite.service.base import Service as AnyService
-from zato_lite.service.bunch import Bunch, as_bunch
+from zato_lite.service.base import payload_or
+from zato_lite.service.blocking import BlockingService
 from zato_lite.service.message import HttpContext
-from zato_lite.service.schema import plain
+from zato_lite.service.payload import plain
 from zato_lite.wire import encode
 
 _CLOCK = SystemClock()
@@ -134,15 +135,15 @@ class Service(BlockingService[Any, Any]):
         """
         if kwargs and (payload is None or payload == ""):
             payload = kwargs
-        answer = self._door.call(self, name, _given(payload), timeout or None)
+        answer = self._invoker.call(self, name, _given(payload), timeout or None)
         if serialize or as_bunch or skip_response_elem or not raise_timeout:
             asked = (serialize, as_bunch, skip_response_elem, raise_timeout)
             answer = _as_asked(answer, *asked)
-        return self._give(answer)
+        return self._resolve(answer)
 
     def invoke_by_id(self, service_id: int, *args: Any, **kwargs: Any) -> Any:
         """Invoke another service by the id that ``zato.service.get-list`` tells."""
-        found: Any = self._door.known_by_id(service_id)
+        found: Any = self._invoker.find_service_by_id(service_id)
         return self.invoke(found.name, *args, **kwargs)
 
     def invoke_async(  # type: ignore[override] # Zato's signature
@@ -183,17 +184,17 @@ class Service(BlockingService[Any, Any]):
 
     def spawn(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Spawned:
         """Call a function in another worker thread; nobody has to wait for it."""
-        future = self._door.spawn(lambda: function(*args, **kwargs))
+        future = self._invoker.spawn(lambda: function(*args, **kwargs))
         future.add_done_callback(_tell_of_failure)
         return Spawned(future)
 
     def run_in_thread(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call a function in another worker thread, and have what it returns."""
-        return self._give(self._door.run_in_thread(lambda: function(*args, **kwargs)))
+        return self._resolve(self._invoker.run_in_thread(lambda: function(*args, **kwargs)))
 
     def new_instance(self, service_name: str) -> AnyService[Any, Any]:
         """An instance of another service, in this one's invocation, that was not invoked."""
-        return self._door.new_instance(self, service_name)
+        return self._invoker.new_instance(self, service_name)
 
     def log_input(self, user_msg: str = "") -> None:
         """Log what the service was invoked with."""
@@ -210,10 +211,10 @@ class Service(BlockingService[Any, Any]):
         return self.get_impl_name()
 
     @property
-    def environ(self) -> Bunch:
+    def environ(self) -> AttributeDict:
         """A place for what the invocation's own parts have to tell each other."""
-        found = vars(self).setdefault("_environ", Bunch())
-        return cast("Bunch", found)
+        found = vars(self).setdefault("_environ", AttributeDict())
+        return cast("AttributeDict", found)
 
     @property
     def wsgi_environ(self) -> dict[str, Any]:
@@ -224,12 +225,12 @@ class Service(BlockingService[Any, Any]):
     def invocation_time(self) -> datetime:
         """When it was invoked: UTC, naive as in Zato."""
         passed = timedelta(seconds=_CLOCK.monotonic() - self._made_at)
-        return (self._door.now() - passed).replace(tzinfo=None)
+        return (self._invoker.now() - passed).replace(tzinfo=None)
 
     @property
     def usage(self) -> int:
         """How many times the service has been invoked, since it was deployed first."""
-        known = self._door.known(self.get_name())
+        known = self._invoker.find_service(self.get_name())
         return known.calls if known is not None else 0
 
     def _called_back(self, callback: Any) -> Any:
@@ -242,7 +243,7 @@ class Service(BlockingService[Any, Any]):
         if callback:
             return callback.get_name() if isinstance(callback, AnyService) else callback
         name = self.get_name() + _CALLBACK
-        return name if self._door.known(name) is not None else None
+        return name if self._invoker.find_service(name) is not None else None
 
 
 class AdminService(Service):
@@ -275,7 +276,7 @@ async def _as_asked(
     if serialize:
         return encode(payload, plain).decode()
     if wants_bunch:
-        return as_bunch(payload if isinstance(payload, (dict, list)) else plain(payload))
+        return with_attributes(payload if isinstance(payload, (dict, list)) else plain(payload))
     return payload
 
 

@@ -36,7 +36,7 @@ from typing import cast as cast_
 
 from msgspec import convert
 
-from zato_lite.service.model import Model
+from zato_lite.zato.model import Model
 
 __all__ = [
     "MISSING",

@@ -1,4 +1,4 @@
-from zato_lite.service.bunch import Bunch as Bunch
-from zato_lite.service.bunch import as_bunch
+from zato_lite.service.attribute_dict import AttributeDict, with_attributes
 
-bunchify = as_bunch
+Bunch = AttributeDict
+bunchify = with_attributes

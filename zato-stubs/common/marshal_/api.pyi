@@ -1,1 +1,1 @@
-from zato_lite.service.model import Model as Model
+from zato_lite.zato.model import Model as Model

@@ -12,7 +12,7 @@ from zato_lite.http.message import Request, Response
 from zato_lite.http.router import Router
 from zato_lite.http.routes import Channel, Entry, Route, Services
 from zato_lite.service.message import Caller
-from zato_lite.service.schema import schema_of
+from zato_lite.service.typed import schema_of
 from zato_lite.wire import encode
 
 _ERROR = {

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from zato_lite.service import elements
+from zato_lite.zato import elements
 
 MOMENT = dt.datetime(2026, 12, 1, 10, 0)  # noqa: DTZ001 - as it is sent
 ID = uuid.UUID(int=7)
@@ -67,34 +67,8 @@ def test_a_value_that_has_no_such_form_is_refused(element: elements.Element, val
         ("name", "12", "12"),
     ],
 )
-def test_a_name_says_what_its_value_is(name: str, value: str, converted: Any) -> None:
+def test_a_name_implies_the_type_of_its_value(name: str, value: str, converted: Any) -> None:
     assert elements.element(name).convert(value) == converted
-
-
-def test_an_answer_can_be_set_and_read_bit_by_bit() -> None:
-    answer = elements.Answer()
-    assert answer.value() is None
-
-    answer.a = 1
-    answer["b"] = 2
-    assert (answer.a, answer["b"], answer.value()) == (1, 2, {"a": 1, "b": 2})
-
-    answer.append(1)
-    answer[0] = 2
-    assert (answer[0], answer.value()) == (2, [2])
-
-
-def test_a_payload_that_is_no_dictionary_has_no_elements() -> None:
-    declared = elements.elements_of("a")
-    assert declared is not None
-
-    with pytest.raises(Exception, match="Expected a dictionary, got `list`"):
-        declared.read([1])
-
-
-@pytest.mark.parametrize("declared", [dict, (), (1, 2), 5])
-def test_what_lists_no_elements_is_none(declared: Any) -> None:
-    assert elements.elements_of(declared) is None
 
 
 def test_an_element_shows_its_name() -> None:

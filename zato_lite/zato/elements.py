@@ -1,13 +1,13 @@
-"""Zato's element lists: ``input = "name", "-age", Int("count")`` and ``class SimpleIO``."""
+"""Elements: Zato's typed names of ``input = "name", "-age", Int("count")``."""
 
 import datetime as dt
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal as _Decimal
 from typing import Any, ClassVar, NamedTuple
 
 from zato_lite.errors import BadInputError, FieldError
-from zato_lite.service.bunch import Bunch, Message
+from zato_lite.service.attribute_dict import Message
 
 _TRUE = frozenset(("true", "1", "yes", "on", "y", "t"))
 _FALSE = frozenset(("false", "0", "no", "off", "n", "f", ""))
@@ -30,20 +30,20 @@ class Element:
         return f"{type(self).__name__}({self.name!r})"
 
     def convert(self, value: Any) -> Any:
-        """The value as this element's type.
+        """Convert the value to this element's type.
 
         Raises:
-            ValueError, TypeError: it has none.
+            ValueError, TypeError: the value is not valid.
         """
         return value
 
 
 class AsIs(Element):
-    """Whatever it is."""
+    """Any value, unchanged."""
 
 
 class Opaque(Element):
-    """Whatever it is."""
+    """Any value, unchanged."""
 
 
 class Text(Element):
@@ -52,19 +52,19 @@ class Text(Element):
     json_type: ClassVar[dict[str, Any]] = {"type": "string"}
 
     def convert(self, value: Any) -> str:
-        """The value as text."""
+        """Return the value as text."""
         if isinstance(value, (dict, list)):
             raise TypeError("Expected text")
         return value if isinstance(value, str) else str(value)
 
 
 class CSV(Element):
-    """Text with commas, as a list."""
+    """Comma-separated text, converted to a list."""
 
     json_type: ClassVar[dict[str, Any]] = {"type": "string"}
 
     def convert(self, value: Any) -> list[str]:
-        """The parts."""
+        """Return the parts."""
         return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
 
 
@@ -74,7 +74,7 @@ class Int(Element):
     json_type: ClassVar[dict[str, Any]] = {"type": "integer"}
 
     def convert(self, value: Any) -> int:
-        """The number."""
+        """Return the number."""
         number = int(value)
         if number != value and not isinstance(value, str):
             raise ValueError("Expected a whole number")
@@ -87,7 +87,7 @@ class Float(Element):
     json_type: ClassVar[dict[str, Any]] = {"type": "number"}
 
     def convert(self, value: Any) -> float:
-        """The number."""
+        """Return the number."""
         return float(value)
 
 
@@ -97,7 +97,7 @@ class Decimal(Element):
     json_type: ClassVar[dict[str, Any]] = {"type": "string", "format": "decimal"}
 
     def convert(self, value: Any) -> _Decimal:
-        """The number."""
+        """Return the number."""
         try:
             return _Decimal(str(value))
         except ArithmeticError as error:
@@ -105,12 +105,12 @@ class Decimal(Element):
 
 
 class Bool(Element):
-    """True or false, or words for it."""
+    """True or false, or a word for it."""
 
     json_type: ClassVar[dict[str, Any]] = {"type": "boolean"}
 
     def convert(self, value: Any) -> bool:
-        """The truth."""
+        """Return the boolean."""
         if isinstance(value, bool):
             return value
         text = str(value).strip().lower()
@@ -125,7 +125,7 @@ class Date(Element):
     json_type: ClassVar[dict[str, Any]] = {"type": "string", "format": "date"}
 
     def convert(self, value: Any) -> dt.date:
-        """The date."""
+        """Return the date."""
         return value if isinstance(value, dt.date) else dt.date.fromisoformat(value)
 
 
@@ -135,7 +135,7 @@ class DateTime(Element):
     json_type: ClassVar[dict[str, Any]] = {"type": "string", "format": "date-time"}
 
     def convert(self, value: Any) -> dt.datetime:
-        """The moment."""
+        """Return the date and time."""
         return value if isinstance(value, dt.datetime) else dt.datetime.fromisoformat(value)
 
 
@@ -148,7 +148,7 @@ class UUID(Element):
     json_type: ClassVar[dict[str, Any]] = {"type": "string", "format": "uuid"}
 
     def convert(self, value: Any) -> uuid.UUID:
-        """The UUID."""
+        """Return the UUID."""
         return value if isinstance(value, uuid.UUID) else uuid.UUID(value)
 
 
@@ -158,19 +158,19 @@ class Dict(Element):
     json_type: ClassVar[dict[str, Any]] = {"type": "object"}
 
     def convert(self, value: Any) -> Message:
-        """The dictionary, with attribute access."""
+        """Return the dictionary, with attribute access."""
         if not isinstance(value, Mapping):
             raise TypeError("Expected a dictionary")
         return Message(value)
 
 
 class List(Element):
-    """A list; a single value is a list of one."""
+    """A list; a single value becomes a list with one item."""
 
     json_type: ClassVar[dict[str, Any]] = {"type": "array"}
 
     def convert(self, value: Any) -> list[Any]:
-        """The list."""
+        """Return the list."""
         return list(value) if isinstance(value, (list, tuple, set)) else [value]
 
 
@@ -180,14 +180,14 @@ class DictList(Element):
     json_type: ClassVar[dict[str, Any]] = {"type": "array", "items": {"type": "object"}}
 
     def convert(self, value: Any) -> list[Message]:
-        """The dictionaries, with attribute access."""
+        """Return the dictionaries, with attribute access."""
         if not isinstance(value, (list, tuple)) or any(not isinstance(v, Mapping) for v in value):
             raise TypeError("Expected a list of dictionaries")
         return [Message(item) for item in value]
 
 
 def element(declared: "str | Element") -> Element:
-    """The element itself, or one inferred from its name, as Zato does it."""
+    """Return the element, or infer one from its name, as Zato does."""
     if isinstance(declared, Element):
         return declared
     name = declared.lstrip("-")
@@ -199,7 +199,7 @@ def element(declared: "str | Element") -> Element:
 
 
 class _Number(Int):
-    """A whole number by its name; what is none stays what it is: names may mislead."""
+    """A whole number by its name; other values stay unchanged, as names may mislead."""
 
     json_type: ClassVar[dict[str, Any]] = {}
 
@@ -217,10 +217,10 @@ class Elements(NamedTuple):
     is_repeated: bool = False
 
     def read(self, payload: Any) -> Message:
-        """The declared elements of a payload; those left out are their defaults.
+        """Return the declared elements of a payload, with defaults for those not sent.
 
         Raises:
-            BadInputError: names every element that is missing or wrong.
+            BadInputError: elements are missing or wrong; it names all of them.
         """
         if payload is None or payload == "":
             payload = {}
@@ -232,10 +232,10 @@ class Elements(NamedTuple):
         return found
 
     def write(self, payload: Any) -> Any:
-        """The declared elements of an answer.
+        """Return the declared elements of an answer.
 
         Raises:
-            BadInputError: names every element that is missing or wrong.
+            BadInputError: elements are missing or wrong; it names all of them.
         """
         if payload is None and not any(item.is_required for item in self.items):
             return None
@@ -264,90 +264,11 @@ class Elements(NamedTuple):
                 errors.append(FieldError(item.name, value, f"{item.name}: {error}"))
         return found, errors
 
-    def schema(self) -> dict[str, Any]:
-        """What JSON Schema says of it."""
-        one = {
+    def json_schema(self) -> dict[str, Any]:
+        """Return the JSON Schema of the elements."""
+        item_schema = {
             "type": "object",
             "properties": {item.name: dict(item.json_type) for item in self.items},
             "required": [item.name for item in self.items if item.is_required],
         }
-        return {"type": "array", "items": one} if self.is_repeated else one
-
-
-class Answer:
-    """A response's payload that is set attribute by attribute, or item by item of a list."""
-
-    __slots__ = ("_fields", "_rows")
-
-    def __init__(self) -> None:
-        object.__setattr__(self, "_fields", Bunch())
-        object.__setattr__(self, "_rows", None)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        self._fields[name] = value
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._fields, name)
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        if isinstance(key, str):
-            self._fields[key] = value
-        else:
-            self.rows()[key] = value
-
-    def __getitem__(self, key: Any) -> Any:
-        return self._fields[key] if isinstance(key, str) else self.rows()[key]
-
-    def rows(self) -> list[Any]:
-        """The answer as a list, from now on."""
-        if self._rows is None:
-            object.__setattr__(self, "_rows", [])
-        rows: list[Any] = self._rows
-        return rows
-
-    def append(self, row: Any) -> None:
-        """Add to the list."""
-        self.rows().append(row)
-
-    def extend(self, rows: Iterable[Any]) -> None:
-        """Add all to the list."""
-        self.rows().extend(rows)
-
-    def value(self) -> Any:
-        """What was set: a list, a dictionary, or None if nothing was."""
-        if self._rows is not None:
-            return self._rows
-        return self._fields or None
-
-
-def elements_of(declared: Any) -> Elements | None:
-    """The elements of ``input = …``: a name, an element, or several in a tuple or list."""
-    if isinstance(declared, (str, Element)):
-        declared = (declared,)
-    if not isinstance(declared, (tuple, list)) or not declared:
-        return None
-    if not all(isinstance(item, (str, Element)) for item in declared):
-        return None
-    return Elements(tuple(element(item) for item in declared))
-
-
-def simple_io(declaration: type, side: str) -> Elements | None:
-    """The elements that an inner ``class SimpleIO`` declares for ``input`` or ``output``."""
-
-    def listed(name: str) -> Iterable[Any]:
-        value = getattr(declaration, name, ())
-        if isinstance(value, (str, Element)):
-            return (value,)
-        return value if isinstance(value, (tuple, list)) else ()
-
-    default = getattr(declaration, "default_value", None)
-    required = [element(item) for item in listed(f"{side}_required")]
-    optional = [element(item) for item in listed(f"{side}_optional")]
-    for item in listed(side):
-        (required if element(item).is_required else optional).append(element(item))
-    for item in optional:
-        item.is_required = False
-        item.default = default if item.default is None else item.default
-    items = (*required, *optional)
-    is_repeated = side == "output" and bool(getattr(declaration, "output_repeated", False))
-    return Elements(items, is_repeated) if items else None
+        return {"type": "array", "items": item_schema} if self.is_repeated else item_schema

@@ -1,4 +1,4 @@
-"""Dictionaries with attribute access: anybody's, a caller's, and the configuration's."""
+"""Dictionaries with attribute access: plain, of a caller's message, of the configuration."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,21 +7,21 @@ from zato_lite.errors import BadInputError, ConfigError, FieldError
 
 
 class MissingInputError(BadInputError, AttributeError):
-    """The service asked for an element of its input that the caller did not send."""
+    """An element of its input that a service asked for and the caller did not send."""
 
     @classmethod
     def named(cls, element: str) -> "MissingInputError":
-        """The error for one element."""
+        """Return the error for one element."""
         message = f"Missing required input element: {element}"
         return cls(message, [FieldError(element, None, message)])
 
 
 class MissingSettingError(ConfigError, AttributeError):
-    """A service asked for a setting that the configuration does not have."""
+    """A setting that a service asked for and the configuration does not have."""
 
 
-class Bunch(dict[str, Any]):
-    """A dictionary whose keys can be read and set as attributes, all the way down."""
+class AttributeDict(dict[str, Any]):
+    """A dictionary whose keys can be read and set as attributes, at every level."""
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -43,14 +43,14 @@ class Bunch(dict[str, Any]):
             raise self._missing(name) from None
 
     def _missing(self, name: str) -> AttributeError:
-        return AttributeError(f"there is no key {name!r}; there are: {_listed(self)}")
+        return AttributeError(f"unknown key {name!r}; available: {_listed(self)}")
 
     def _wrapped(self, name: str, value: Any) -> Any:
-        return as_bunch(value)
+        return with_attributes(value)
 
 
-class Message(Bunch):
-    """What a caller sent: what is missing in it is the caller's error."""
+class Message(AttributeDict):
+    """A caller's message; a missing key is the caller's error."""
 
     def _missing(self, name: str) -> AttributeError:
         return MissingInputError.named(name)
@@ -59,11 +59,11 @@ class Message(Bunch):
         return as_message(value)
 
 
-class Config(Bunch):
-    """The user's part of the configuration: what is missing in it is the server's error.
+class Config(AttributeDict):
+    """The user's part of the configuration; a missing key is the server's error.
 
     Args:
-        settings: what there is. path: where it is, for messages.
+        settings: the settings. path: their section, for messages.
     """
 
     def __init__(self, settings: Mapping[str, Any], path: str = "user") -> None:
@@ -72,28 +72,24 @@ class Config(Bunch):
 
     def _missing(self, name: str) -> AttributeError:
         path = vars(self)["path"]
-        return MissingSettingError(f"[{path}] {name} is not set; there are: {_listed(self)}")
+        return MissingSettingError(f"[{path}] {name} is not set; available: {_listed(self)}")
 
     def _wrapped(self, name: str, value: Any) -> Any:
         return Config(value, f"{vars(self)['path']}.{name}") if type(value) is dict else value
 
 
-def as_bunch(value: Any) -> Any:
-    """The value with attribute access where it is a dictionary or a list of them."""
+def with_attributes(value: Any, kind: type[AttributeDict] = AttributeDict) -> Any:
+    """Return a dictionary, or a list of dictionaries, with attribute access; else the value."""
     if type(value) is dict:
-        return Bunch(value)
+        return kind(value)
     if type(value) is list and any(type(item) is dict for item in value):
-        return [as_bunch(item) for item in value]
+        return [with_attributes(item, kind) for item in value]
     return value
 
 
 def as_message(value: Any) -> Any:
-    """The same for what a caller sent."""
-    if type(value) is dict:
-        return Message(value)
-    if type(value) is list and any(type(item) is dict for item in value):
-        return [as_message(item) for item in value]
-    return value
+    """Return a caller's value with attribute access to its dictionaries."""
+    return with_attributes(value, Message)
 
 
 def _listed(keys: Mapping[str, Any]) -> str:

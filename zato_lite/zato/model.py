@@ -1,4 +1,4 @@
-"""``Model``: Zato's base for dataclasses that describe what services take and give."""
+"""``Model``: Zato's base class of dataclasses that describe input and output."""
 
 import dataclasses
 import inspect
@@ -13,7 +13,7 @@ M = TypeVar("M", bound="Model")
 
 
 class Model:
-    """A dataclass of a service's input or output: ``@dataclass(init=False) class X(Model): …``.
+    """Base of a service's input or output: ``@dataclass(init=False) class X(Model): …``.
 
     A field whose type allows None may be left out, as in Zato.
     """
@@ -21,13 +21,13 @@ class Model:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if not cls.__dict__.get("__doc__"):
-            cls.__doc__ = cls.__name__  # or else dataclass puts the signature there
+            cls.__doc__ = cls.__name__  # otherwise dataclass uses the signature
         for name, annotation in inspect.get_annotations(cls).items():
             if name not in cls.__dict__ and _allows_none(annotation):
                 setattr(cls, name, None)
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        """A model with its defaults set: serialisers look at what the instance itself has."""
+        """Create a model with its defaults set on the instance, where serializers look."""
         self = super().__new__(cls)
         self.__post_init__()
         return self
@@ -42,17 +42,23 @@ class Model:
             elif field.default_factory is not dataclasses.MISSING:
                 own[field.name] = field.default_factory()
 
+    @staticmethod
+    def missing_message(path: str) -> str:
+        """Return Zato's error text for a missing field."""
+        pointer = path.replace("[", "/").replace("]", "").replace(".", "/")
+        return f"Element missing: /{pointer}"
+
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """The model that the dictionary describes.
+        """Create the model that the dictionary describes.
 
         Raises:
-            msgspec.ValidationError: it does not describe one.
+            msgspec.ValidationError: the dictionary does not match.
         """
         return msgspec.convert(data, cls)
 
     def to_dict(self) -> dict[str, Any]:
-        """The model as a dictionary, nested ones included."""
+        """Return the model as a dictionary, nested models included."""
         return {
             field.name: msgspec.to_builtins(getattr(self, field.name))
             for field in dataclasses.fields(cast("Any", self))
@@ -60,7 +66,7 @@ class Model:
         }
 
     def to_json(self) -> str:
-        """The model as JSON."""
+        """Return the model as JSON."""
         return encode(self.to_dict()).decode()
 
 

@@ -1,0 +1,154 @@
+"""Entries of the registry: a service class with everything decided at its registration."""
+
+import asyncio
+import inspect
+from collections.abc import Coroutine
+from typing import Any, Protocol
+from zlib import crc32
+
+from zato_lite.errors import InvocationError
+from zato_lite.service.base import Service
+from zato_lite.service.message import FastOutcome, Invocation, Outcome
+from zato_lite.service.needs import needs_of
+from zato_lite.service.typed import declared
+
+AnyService = Service[Any, Any]
+
+HOOKS = (
+    "accept",
+    "before_job",
+    "before_one_time_job",
+    "before_interval_based_job",
+    "before_cron_style_job",
+    "before_handle",
+    "validate_input",
+    "validate_output",
+    "after_handle",
+    "after_one_time_job",
+    "after_interval_based_job",
+    "after_cron_style_job",
+    "after_job",
+    "finalize_handle",
+)
+"""Hooks of a service, in the order in which they are called."""
+
+VERBS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
+"""HTTP methods for which a service may define ``handle_…``."""
+
+
+class Strategy(Protocol):
+    """The way in which the invoker runs a service, chosen at its registration."""
+
+    def start(
+        self, invoker: Any, invocation: Invocation, now: float
+    ) -> FastOutcome | Outcome | Coroutine[Any, Any, Outcome]:
+        """Run an invocation from outside as far as possible without waiting."""
+        ...
+
+    def perform(self, invoker: Any, service: AnyService) -> Coroutine[Any, Any, Any]:
+        """Run an invocation on behalf of another service and return its payload."""
+        ...
+
+
+class Entry:
+    """A deployed service.
+
+    Attributes:
+        name: its name.
+        cls: its class.
+        source: path of its file; empty if it was not deployed from a file.
+        is_internal: the service is part of the framework.
+        is_active: False refuses invocations.
+        is_blocking: its ``handle`` is a plain function, run in a worker thread.
+        input, output: declared types, or None.
+        read, write: functions that make the input of a payload and check an answer, or None.
+        read_text: the same as ``read``, for a query string.
+        is_native: msgspec converts to the declared input.
+        new_payload: creates the payload that a response starts with, or None.
+        hooks, verbs: its hooks, and the HTTP methods that it handles separately.
+        has_handle: it defines ``handle``.
+        needs: resources that the application must provide: attribute and protocol.
+        strategy: the way in which the invoker runs it.
+        calls, ended, errors, seconds: counters; only strategies change them.
+    """
+
+    __slots__ = (
+        "calls",
+        "cls",
+        "ended",
+        "errors",
+        "has_handle",
+        "hooks",
+        "input",
+        "is_active",
+        "is_blocking",
+        "is_internal",
+        "is_native",
+        "name",
+        "needs",
+        "new_payload",
+        "output",
+        "read",
+        "read_text",
+        "seconds",
+        "source",
+        "strategy",
+        "verbs",
+        "write",
+    )
+
+    strategy: Strategy
+
+    def __init__(self, cls: type[AnyService], *, source: str, is_internal: bool) -> None:
+        self.name = cls.get_name()
+        self.cls = cls
+        self.source = source
+        self.is_internal = is_internal
+        self.is_active = True
+        self.hooks = frozenset(name for name in HOOKS if _overrides(cls, name))
+        self.verbs = frozenset(verb for verb in VERBS if hasattr(cls, f"handle_{verb}"))
+        self.has_handle = _overrides(cls, "handle")
+        handles = [f"handle_{verb}" for verb in self.verbs] + ["handle"] * self.has_handle
+        self.is_blocking = bool(handles) and not any(
+            inspect.iscoroutinefunction(getattr(cls, name)) for name in handles
+        )
+        declared_input, declared_output = declared(cls, "input"), declared(cls, "output")
+        self.input = declared_input.type if declared_input else None
+        self.output = declared_output.type if declared_output else None
+        self.read = declared_input.reader() if declared_input and cls.reads_input else None
+        self.is_native = declared_input.is_native if declared_input else False
+        self.read_text = declared_input.reader(is_strict=False) if declared_input else None
+        # The types of the framework's own answers are checked by mypy and by tests.
+        self.write = declared_output.writer() if declared_output and not is_internal else None
+        self.new_payload = declared_output.new_payload if declared_output else None
+        self.needs = needs_of(cls)
+        self.calls = 0
+        self.errors = 0
+        self.ended = 0
+        self.seconds = 0.0
+
+    @property
+    def id(self) -> int:
+        """Return a number derived from the name, the same on every node."""
+        return crc32(self.name.encode())
+
+    def count_error(self, error: BaseException) -> BaseException:
+        """Count an error and return it, as an ordinary one if it would end the process."""
+        self.errors += 1
+        if isinstance(error, (Exception, asyncio.CancelledError)):
+            return error
+        contained = InvocationError(f"Service `{self.name}` raised {error!r}")
+        contained.__cause__ = error
+        return contained
+
+    @property
+    def in_flight(self) -> int:
+        """Return the number of invocations that run now."""
+        return self.calls - self.ended
+
+    def __repr__(self) -> str:
+        return f"<Entry {self.name}>"
+
+
+def _overrides(cls: type[AnyService], name: str) -> bool:
+    return getattr(cls, name) is not getattr(Service, name)

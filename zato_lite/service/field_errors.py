@@ -1,0 +1,128 @@
+"""Field errors: finds every wrong field of a payload, as msgspec reports only the first."""
+
+import dataclasses
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from itertools import repeat
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints, is_typeddict
+
+import msgspec
+
+from zato_lite.errors import FieldError
+
+
+def wrong_fields(
+    payload: Any, wanted: Any, is_strict: bool, error: msgspec.ValidationError
+) -> list[FieldError]:
+    """Return an error for each wrong field of the payload; msgspec stops at the first."""
+    convert = partial(msgspec.convert, strict=is_strict)
+    found = list(_wrong(convert, payload, wanted, ""))
+    return found or [_field_error(payload, "", error)]
+
+
+def _wrong(
+    convert: Callable[..., Any], value: Any, wanted: Any, path: str
+) -> Iterator[FieldError]:
+    try:
+        convert(value, wanted)
+    except msgspec.ValidationError as error:
+        inner = list(_wrong_inside(convert, value, wanted, path))
+        yield from inner or [_field_error(value, path, error)]
+
+
+def _field_error(value: Any, path: str, error: msgspec.ValidationError) -> FieldError:
+    """Return the wrong field that msgspec names, by a path that begins at ``path``."""
+    message, _, place = str(error).partition(" - at `")
+    inner = place.rpartition("$")[2].rstrip("`")
+    for key, index in _STEP.findall(inner):
+        if index.isdigit() and isinstance(value, (list, tuple)):
+            value = value[int(index)]
+        elif isinstance(value, Mapping):
+            value = value.get(key)
+        else:  # a key of a dictionary, which msgspec does not name
+            value = None
+    path = (path + inner).removeprefix(".")
+    return FieldError(path, value, f"{path}: {message}" if path else message)
+
+
+_STEP = re.compile(r"\.([^.\[]+)|\[([^\]]+)\]")
+
+
+def _wrong_inside(
+    convert: Callable[..., Any], value: Any, wanted: Any, path: str
+) -> Iterator[FieldError]:
+    """Yield the errors below a structure; none if the structure itself is wrong."""
+    arms = [arm for arm in get_args(wanted) if arm is not type(None)]
+    origin = get_origin(wanted)
+    if origin in (Union, UnionType):
+        if (arm := arms[0] if len(arms) == 1 else _tagged(value, arms)) is not None:
+            yield from _wrong_inside(convert, value, arm, path)
+    elif isinstance(value, (list, tuple)):
+        for index, (item, item_type) in enumerate(zip(value, _items(wanted), strict=False)):
+            yield from _wrong(convert, item, item_type, f"{path}[{index}]")
+    elif isinstance(value, Mapping) and origin is dict:
+        for key, item in value.items():
+            yield from _wrong(convert, item, arms[1], below(path, str(key)))
+    elif isinstance(value, Mapping):
+        yield from _wrong_fields(convert, value, wanted, path)
+
+
+def _tagged(value: Any, arms: Iterable[Any]) -> Any:
+    """Return the struct of a union that the value's tag names."""
+    for arm in arms:
+        config = getattr(arm, "__struct_config__", None)
+        if config is None or config.tag_field is None or not isinstance(value, Mapping):
+            continue
+        if value.get(config.tag_field) == config.tag:
+            return arm
+    return None
+
+
+def _items(wanted: Any) -> Iterable[Any]:
+    """Return the types of the items of a list or tuple, in order."""
+    arms = get_args(wanted)
+    if get_origin(wanted) is tuple and arms[-1] is not Ellipsis:
+        return arms
+    if isinstance(wanted, type) and issubclass(wanted, tuple) and hasattr(wanted, "_fields"):
+        return get_type_hints(wanted, include_extras=True).values()
+    return repeat(arms[0]) if arms else ()
+
+
+def _wrong_fields(
+    convert: Callable[..., Any], value: Mapping[str, Any], wanted: Any, path: str
+) -> Iterator[FieldError]:
+    for name, field_type, is_required in _fields(wanted):
+        inner = below(path, name)
+        if name in value:
+            yield from _wrong(convert, value[name], field_type, inner)
+        elif is_required:
+            yield FieldError(inner, None, _missing(wanted, inner))
+
+
+def _fields(wanted: Any) -> Iterator[tuple[str, Any, bool]]:
+    """Yield each field's name as it is sent, its type, and whether it is required."""
+    if isinstance(wanted, type) and issubclass(wanted, msgspec.Struct):
+        for field in msgspec.structs.fields(wanted):
+            yield field.encode_name, field.type, field.required
+    elif is_typeddict(wanted):
+        required: frozenset[str] = wanted.__required_keys__
+        for name, hint in get_type_hints(wanted).items():
+            yield name, hint, name in required
+    elif dataclasses.is_dataclass(wanted) and isinstance(wanted, type):
+        hints = get_type_hints(wanted, include_extras=True)
+        for member in dataclasses.fields(wanted):
+            missing = dataclasses.MISSING
+            is_required = member.default is missing and member.default_factory is missing
+            yield member.name, hints[member.name], is_required
+
+
+def _missing(wanted: Any, path: str) -> str:
+    message: Callable[[str], str] | None = getattr(wanted, "missing_message", None)
+    return message(path) if message else f"Missing required input element: {path}"
+
+
+def below(path: str, name: str) -> str:
+    """Return the path of a field inside the structure at ``path``."""
+    return f"{path}.{name}" if path else name

@@ -1,0 +1,358 @@
+"""Strategies: the ways in which the invoker runs a service, chosen at its registration.
+
+Only module that changes the counters of entries. ``Plain.start`` and ``Plain.perform`` are
+written for speed: they repeat a few lines rather than calling functions for them.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Protocol, cast
+
+from zato_lite.errors import DeadlineError, InvocationError, ServiceInactiveError
+from zato_lite.log import invocation_context
+from zato_lite.service.base import InvokerPort, bind
+from zato_lite.service.containment import (
+    absorb_cancellations,
+    is_cancelled_by_owner,
+    self_cancelled,
+)
+from zato_lite.service.eager import Stepper, Suspended
+from zato_lite.service.entry import AnyService, Entry, Strategy
+from zato_lite.service.lifecycle import (
+    answer_of,
+    read_input,
+    read_outer_input,
+    run_lifecycle,
+    run_lifecycle_in_thread,
+)
+from zato_lite.service.message import FastOutcome, Invocation, Outcome, ResponseOverrides
+from zato_lite.service.threads import WorkerPool
+
+_CONTEXT = invocation_context
+
+MAX_DEPTH = 64
+"""Invocations that may be nested in one another; a deeper one is refused."""
+
+
+class Runtime(InvokerPort, Protocol):
+    """The invoker, as strategies use it.
+
+    Attributes:
+        monotonic: the clock for deadlines and durations.
+        stepper: the stepper for the next eager start; None while a service uses it.
+    """
+
+    monotonic: Callable[[], float]
+    stepper: Stepper | None
+    pool: WorkerPool
+
+
+class _Counted:
+    """Common part of the strategies that run the whole lifecycle of a service."""
+
+    def __init__(self, entry: Entry) -> None:
+        self.entry = entry
+
+    def start(
+        self, invoker: Runtime, invocation: Invocation, now: float
+    ) -> Coroutine[Any, Any, Outcome]:
+        """Return the coroutine that runs the invocation."""
+        return self._run(invoker, invocation, now)
+
+    async def perform(self, invoker: Runtime, service: AnyService) -> Any:
+        """Run the service and return its payload."""
+        entry = self.entry
+        entry.calls += 1
+        started = invoker.monotonic()
+        try:
+            return await self._work(invoker, service)
+        except BaseException as error:
+            if (contained := entry.count_error(error)) is error:
+                raise
+            raise contained from error
+        finally:
+            entry.ended += 1
+            entry.seconds += invoker.monotonic() - started
+
+    async def _run(self, invoker: Runtime, invocation: Invocation, started: float) -> Outcome:
+        service = token = None
+        try:
+            service = new_service(invoker, self.entry, invocation)
+            token = _CONTEXT.set(invocation)
+            if invocation.timeout is None:
+                payload = await self.perform(invoker, service)
+            else:
+                payload = await perform_within(invocation.timeout, invoker, service, self)
+        except BaseException as error:  # noqa: BLE001 - the outcome holds it
+            seconds = invoker.monotonic() - started
+            failed = failed_outcome(error, service, invocation, seconds)
+            return await _absorbed(invocation, failed) if self_cancelled and service else failed
+        finally:
+            if token is not None:
+                _CONTEXT.reset(token)
+        if self_cancelled:
+            await absorb_cancellations(invocation)
+        seconds = invoker.monotonic() - started
+        return Outcome(invocation.cid, payload, service._response, seconds)
+
+    def _work(self, invoker: Runtime, service: AnyService) -> Awaitable[Any]:
+        raise NotImplementedError
+
+
+class Hooked(_Counted):
+    """Strategy for an async ``handle`` with hooks or separate HTTP methods."""
+
+    def _work(self, invoker: Runtime, service: AnyService) -> Awaitable[Any]:
+        return run_lifecycle(service, self.entry)
+
+
+class Threaded(_Counted):
+    """Strategy for a plain ``handle``, which runs in a worker thread."""
+
+    def _work(self, invoker: Runtime, service: AnyService) -> Awaitable[Any]:
+        service._in_thread = True
+        entry, wait = self.entry, invoker.wait
+        return invoker.pool.run(lambda: run_lifecycle_in_thread(service, entry, wait))
+
+
+class Plain:
+    """Strategy for an async ``handle`` without hooks: it starts eagerly, in the caller's task."""
+
+    is_typed = False
+
+    def __init__(self, entry: Entry) -> None:
+        self.entry = entry
+
+    def start(
+        self, invoker: Runtime, invocation: Invocation, now: float
+    ) -> FastOutcome | Outcome | Coroutine[Any, Any, Outcome]:
+        """Run ``handle`` until it ends or has to wait; a service that waits returns the rest."""
+        entry, monotonic, timeout = self.entry, invoker.monotonic, invocation.timeout
+        entry.calls += 1
+        has_ended, seconds = True, 0.0
+        service = token = overrides = None
+        try:
+            if invocation.path or not entry.is_active:
+                _check(entry, invocation.path)
+            path, payload = invocation.path, invocation.payload
+            service = bind(entry.cls(), invoker, invocation, None, payload, len(path))
+            token = _CONTEXT.set(invocation)
+            if timeout is not None:
+                now = monotonic()  # the caller's reading may be older than its timeout allows
+                service._deadline = now + timeout
+            if self.is_typed:
+                read_outer_input(service, entry, invocation)
+            stepper, invoker.stepper = invoker.stepper or Stepper(), None
+            awaited = stepper.send(service.handle())
+            if awaited is not stepper:
+                has_ended = False
+                return self._finish(invoker, service, now, stepper.suspended(awaited))
+            payload, stepper.returned = stepper.returned, None
+            invoker.stepper = stepper
+            if service._response is not None or entry.write is not None:
+                payload, overrides = _answer(service, entry, payload)
+            if timeout is not None and monotonic() - now > timeout:
+                raise TooLateError(service, timeout)  # noqa: TRY301 - counted as any error
+        except BaseException as error:  # noqa: BLE001 - the outcome holds it
+            return self._failed(error, service, invocation, monotonic() - now)
+        finally:
+            if token is not None:
+                _CONTEXT.reset(token)
+            if has_ended:
+                entry.ended += 1
+                seconds = monotonic() - now
+                entry.seconds += seconds
+        done = payload, overrides, seconds
+        return _absorbed(invocation, Outcome(invocation.cid, *done)) if self_cancelled else done
+
+    async def perform(self, invoker: Runtime, service: AnyService) -> Any:
+        """Run the service and return its payload."""
+        entry, monotonic = self.entry, invoker.monotonic
+        entry.calls += 1
+        started = monotonic()
+        try:
+            if self.is_typed:
+                read_input(service, entry)
+            returned = await service.handle()
+            response = service._response
+            if response is None:
+                if entry.write is None:
+                    return returned
+            elif returned is None and type(response.payload) is entry.output:
+                return response.payload
+            return answer_of(service, entry, returned)
+        except BaseException as error:
+            if (contained := entry.count_error(error)) is error:
+                raise
+            raise contained from error
+        finally:
+            entry.ended += 1
+            entry.seconds += monotonic() - started
+
+    def _failed(
+        self,
+        error: BaseException,
+        service: AnyService | None,
+        invocation: Invocation,
+        seconds: float,
+    ) -> Outcome | Coroutine[Any, Any, Outcome]:
+        counted = self.entry.count_error(error)
+        failed = failed_outcome(counted, service, invocation, seconds)
+        return _absorbed(invocation, failed) if self_cancelled and service else failed
+
+    async def _finish(
+        self, invoker: Runtime, service: AnyService, started: float, rest: Suspended
+    ) -> Outcome:
+        """Run the rest of a service that has suspended."""
+        entry, invocation, monotonic = self.entry, service._root, invoker.monotonic
+        timeout = invocation.timeout
+        token = _CONTEXT.set(invocation)
+        seconds = 0.0
+        try:
+            if timeout is None:
+                returned = await rest
+            else:
+                left = timeout - (monotonic() - started)
+                returned = await _in_time(service, timeout, left, rest)
+            payload = answer_of(service, entry, returned)
+        except BaseException as error:  # noqa: BLE001 - the outcome holds it
+            counted = entry.count_error(error)
+            failed = failed_outcome(counted, service, invocation, monotonic() - started)
+            return await _absorbed(invocation, failed) if self_cancelled else failed
+        finally:
+            entry.ended += 1
+            seconds = monotonic() - started
+            entry.seconds += seconds
+            _CONTEXT.reset(token)
+        if self_cancelled:
+            await absorb_cancellations(invocation)
+        return Outcome(invocation.cid, payload, service._response, seconds)
+
+
+class Typed(Plain):
+    """Strategy for a plain service that declares its input, or an output built part by part."""
+
+    is_typed = True
+
+
+class TooLateError(DeadlineError):
+    """The deadline of a service passed before it ended."""
+
+    def __init__(self, service: AnyService, seconds: float) -> None:
+        super().__init__(f"Service `{service.name}` took longer than {seconds:g} s")
+        self.service = service
+
+
+def choose_strategy(entry: Entry) -> Strategy:
+    """Return the strategy that runs a service."""
+    if entry.is_blocking:
+        return Threaded(entry)
+    if entry.hooks or entry.verbs:
+        return Hooked(entry)
+    is_typed = entry.read is not None or entry.new_payload is not None
+    return Typed(entry) if is_typed else Plain(entry)
+
+
+def new_service(invoker: InvokerPort, entry: Entry, invocation: Invocation) -> AnyService:
+    """Create the service of an invocation from outside."""
+    path = invocation.path
+    _check(entry, path)
+    return bind(entry.cls(), invoker, invocation, None, invocation.payload, len(path))
+
+
+def _check(entry: Entry, path: tuple[str, ...]) -> None:
+    if len(path) > MAX_DEPTH or not entry.is_active:
+        raise refusal(entry, len(path), path)
+
+
+def refusal(entry: Entry, depth: int, path: tuple[str, ...]) -> Exception:
+    """Return the error of an invocation that is inactive, too deep, or of itself."""
+    if not entry.is_active:
+        return ServiceInactiveError(f"`{entry.name}` is inactive")
+    if depth > MAX_DEPTH:
+        way = " → ".join((*path[:6], "…", *path[-1:], entry.name))
+        return InvocationError(f"Services are nested more than {MAX_DEPTH} deep: {way}")
+    return InvocationError(f"A service cannot invoke itself, name:[{entry.name}]")
+
+
+def failed_outcome(
+    error: BaseException, service: AnyService | None, invocation: Invocation, seconds: float
+) -> Outcome:
+    """Return the outcome of an error; raise a cancellation by the owner of the task."""
+    is_cancelled = isinstance(error, asyncio.CancelledError)
+    if is_cancelled and is_cancelled_by_owner(invocation if service else None):
+        raise error
+    return Outcome(
+        invocation.cid,
+        seconds=seconds,
+        error=error,
+        is_timeout=isinstance(error, TooLateError) and error.service is service,
+        is_cancelled=is_cancelled,
+    )
+
+
+async def perform_within(
+    seconds: float, invoker: Runtime, service: AnyService, strategy: Strategy
+) -> Any:
+    """Run a service with a deadline and return its payload; the nearer deadline counts."""
+    deadline = invoker.monotonic() + seconds
+    inherited = deadline_of(service._parent)
+    if inherited is not None and inherited <= deadline:
+        return await strategy.perform(invoker, service)
+    service._deadline = deadline
+    return await _in_time(service, seconds, seconds, strategy.perform(invoker, service))
+
+
+def deadline_of(service: AnyService | None) -> float | None:
+    """Return the deadline of a service: that of the innermost service above it that has one."""
+    while service is not None:
+        if service._deadline is not None:
+            return service._deadline
+        service = service._parent
+    return None
+
+
+def _answer(
+    service: AnyService, entry: Entry, returned: Any
+) -> tuple[Any, ResponseOverrides | None]:
+    """Return the checked payload, and the response if it has settings for HTTP."""
+    payload = answer_of(service, entry, returned)
+    response: Any = service._response
+    if response is None or (
+        response.status_code is None
+        and response.content_type is None
+        and response.sent_headers is None
+    ):
+        return payload, None
+    return payload, response
+
+
+async def _in_time(service: AnyService, seconds: float, left: float, work: Awaitable[Any]) -> Any:
+    """Return the result of the work; raise TooLateError if it does not end within ``left``."""
+    task = cast("asyncio.Task[Any]", asyncio.current_task())
+    is_expired = False
+
+    def expire() -> None:
+        nonlocal is_expired
+        is_expired = True
+        task.cancel()
+
+    cancelled_before = task.cancelling()
+    timer = task.get_loop().call_later(max(0.0, left), expire)
+    try:
+        result = await work
+    except BaseException as error:
+        if is_expired and task.uncancel() <= cancelled_before:
+            raise TooLateError(service, seconds) from error
+        raise
+    finally:
+        timer.cancel()
+    if is_expired:  # the service ignored the cancellation; its result comes too late
+        task.uncancel()
+        raise TooLateError(service, seconds)
+    return result
+
+
+async def _absorbed(invocation: Invocation, outcome: Outcome) -> Outcome:
+    await absorb_cancellations(invocation)
+    return outcome
