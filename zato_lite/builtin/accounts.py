@@ -10,7 +10,7 @@ import msgspec
 
 from zato_lite.builtin.audited import AuditedService
 from zato_lite.builtin.input import Input, Name, NameRef, ParsedBy
-from zato_lite.builtin.output import Empty, Named
+from zato_lite.builtin.output import Empty, Named, build
 from zato_lite.errors import (
     BadInputError,
     ConflictError,
@@ -22,6 +22,7 @@ from zato_lite.service.access import ROLES, beyond
 from zato_lite.service.base import Service
 from zato_lite.service.message import SYSTEM, Caller
 from zato_lite.service.needs import needs
+from zato_lite.service.request import In, Out
 from zato_lite.store.accounts import ADMIN, Accounts, Credential, Kind, NewKey
 
 _MIN_PASSWORD, _MAX_PASSWORD = 8, 1_000
@@ -147,13 +148,19 @@ class GetKeys(GetUsers):
     kind = "key"
 
 
-class CreateUser(AuditedService[NewUser, Named]):
+class AccountService(AuditedService[In, Out]):
+    """Base of the services that change credentials."""
+
+    role = "admin"
+    kind: ClassVar[Kind] = "user"
+    accounts = needs(Accounts)
+    issuer = needs(CredentialIssuer)
+
+
+class CreateUser(AccountService[NewUser, Named]):
     """Create a user with ``roles``, for the services that ``patterns`` match."""
 
     name = "zato.security.user.create"
-    role = "admin"
-    accounts = needs(Accounts)
-    issuer = needs(CredentialIssuer)
 
     async def change(self, params: NewUser) -> str:
         user = params.of(Credential("user", params.name, "", frozenset({"viewer"})))
@@ -166,13 +173,10 @@ class CreateUser(AuditedService[NewUser, Named]):
         return user.name
 
 
-class EditUser(AuditedService[ChangedUser, Named]):
+class EditUser(AccountService[ChangedUser, Named]):
     """Change the fields that are sent of a user; the user's sessions end."""
 
     name = "zato.security.user.edit"
-    role = "admin"
-    accounts = needs(Accounts)
-    issuer = needs(CredentialIssuer)
 
     async def change(self, params: ChangedUser) -> str:
         before = await _find(self.accounts, "user", params.name)
@@ -191,14 +195,10 @@ class EditUser(AuditedService[ChangedUser, Named]):
         return user.name
 
 
-class DeleteUser(AuditedService[NameRef, Empty]):
+class DeleteUser(AccountService[NameRef, Empty]):
     """Delete a user; the user's sessions end."""
 
     name = "zato.security.user.delete"
-    role = "admin"
-    kind: ClassVar[Kind] = "user"
-    accounts = needs(Accounts)
-    issuer = needs(CredentialIssuer)
 
     async def change(self, params: NameRef) -> str:
         if (self.kind, params.name) == ("user", ADMIN):
@@ -218,13 +218,10 @@ class DeleteKey(DeleteUser):
     kind = "key"
 
 
-class CreateKey(AuditedService[Rights, NewKeyItem]):
+class CreateKey(AccountService[Rights, NewKeyItem]):
     """Create an API key, shown only in this response; for ``X-API-Key`` or a bearer token."""
 
     name = "zato.security.key.create"
-    role = "admin"
-    accounts = needs(Accounts)
-    issuer = needs(CredentialIssuer)
 
     async def change(self, params: Rights) -> str:
         new = self.issuer.new_key()
@@ -254,9 +251,5 @@ async def _find(accounts: Accounts, kind: Kind, name: str) -> Credential:
 
 
 def _item(credential: Credential) -> CredentialItem:
-    return {
-        "name": credential.name,
-        "roles": sorted(credential.roles),
-        "patterns": list(credential.patterns),
-        "is_active": credential.is_active,
-    }
+    roles, patterns = sorted(credential.roles), list(credential.patterns)
+    return build(CredentialItem, credential, roles=roles, patterns=patterns)

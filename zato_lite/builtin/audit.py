@@ -5,7 +5,7 @@ from typing import Annotated, TypedDict
 from msgspec import Meta
 
 from zato_lite.builtin.input import Input, Page
-from zato_lite.builtin.output import iso
+from zato_lite.builtin.output import build, iso
 from zato_lite.service.base import Service
 from zato_lite.service.needs import needs
 from zato_lite.store.audit import AuditLog
@@ -40,14 +40,6 @@ class GetList(Service[AuditPage, list[AuditItem]]):
     async def handle(self) -> None:
         page, size = self.request.input.page, self.request.input.page_size
         self.response.payload = [
-            {
-                "time": iso(record.at),
-                "who": record.who,
-                "action": record.action,
-                "subject": record.subject,
-                "outcome": record.outcome,
-                "cid": record.cid,
-                "remote_address": record.remote_address,
-            }
+            build(AuditItem, record, time=iso(record.at))
             for record in await self.audit_log.list(size, (page - 1) * size)
         ]

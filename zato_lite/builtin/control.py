@@ -15,7 +15,7 @@ from zato_lite.builtin.input import (
     read_local,
 )
 from zato_lite.builtin.jobs import item
-from zato_lite.builtin.output import Empty, JobItem, iso
+from zato_lite.builtin.output import Empty, JobItem, build, iso
 from zato_lite.builtin.permissions import must_be_theirs_to_run
 from zato_lite.clock import Clock
 from zato_lite.errors import BadInputError, FieldError, NotFoundError
@@ -23,6 +23,7 @@ from zato_lite.scheduler.commands import JobCommands
 from zato_lite.scheduler.history import RunHistory
 from zato_lite.service.base import Service
 from zato_lite.service.needs import needs
+from zato_lite.service.request import In, Out
 
 
 class PauseInput(JobRef, forbid_unknown_fields=True):
@@ -100,12 +101,17 @@ class SchedulerStatus(TypedDict):
     nodes: list[NodeItem]
 
 
-class Pause(AuditedService[PauseInput, JobItem]):
+class JobService(AuditedService[In, Out]):
+    """Base of the services that operate a job."""
+
+    role = "operator"
+    jobs = needs(JobCommands)
+
+
+class Pause(JobService[PauseInput, JobItem]):
     """Pause a job: start none of its slots until it is resumed, or until ``until``."""
 
     name = "zato.scheduler.job.pause"
-    role = "operator"
-    jobs = needs(JobCommands)
 
     async def change(self, params: PauseInput) -> str:
         row = await self.jobs.pause(params.id, params.note, params.until)
@@ -113,12 +119,10 @@ class Pause(AuditedService[PauseInput, JobItem]):
         return str(params.id)
 
 
-class Resume(AuditedService[JobRef, JobItem]):
+class Resume(JobService[JobRef, JobItem]):
     """Resume a job; slots that passed during the pause are in its ledger."""
 
     name = "zato.scheduler.job.resume"
-    role = "operator"
-    jobs = needs(JobCommands)
 
     async def change(self, params: JobRef) -> str:
         await must_be_theirs_to_run(params.id, self.jobs, self.caller)
@@ -127,24 +131,20 @@ class Resume(AuditedService[JobRef, JobItem]):
         return f"{row.id} {row.job.name}"
 
 
-class SkipNext(AuditedService[SkipInput, JobItem]):
+class SkipNext(JobService[SkipInput, JobItem]):
     """Skip the next ``count`` slots of a job (1 by default); 0 skips none."""
 
     name = "zato.scheduler.job.skip-next"
-    role = "operator"
-    jobs = needs(JobCommands)
 
     async def change(self, params: SkipInput) -> str:
         self.response.payload = item(await self.jobs.skip_next(params.id, params.count), None)
         return str(params.id)
 
 
-class CancelRun(AuditedService[RunRef, Cancelled]):
+class CancelRun(JobService[RunRef, Cancelled]):
     """Cancel a run that has not ended."""
 
     name = "zato.scheduler.job.cancel-run"
-    role = "operator"
-    jobs = needs(JobCommands)
     history = needs(RunHistory)
 
     async def change(self, params: RunRef) -> str:
@@ -155,12 +155,10 @@ class CancelRun(AuditedService[RunRef, Cancelled]):
         return f"{job_id}, run {number}"
 
 
-class RetryRun(AuditedService[RunRef, NewRun]):
+class RetryRun(JobService[RunRef, NewRun]):
     """Run the slot of a finished run again, as a new run."""
 
     name = "zato.scheduler.job.retry-run"
-    role = "operator"
-    jobs = needs(JobCommands)
 
     async def change(self, params: RunRef) -> str:
         job_id, number = params.id, params.current_run
@@ -169,12 +167,10 @@ class RetryRun(AuditedService[RunRef, NewRun]):
         return f"{job_id}, run {number}"
 
 
-class Backfill(AuditedService[BackfillInput, NewRuns]):
+class Backfill(JobService[BackfillInput, NewRuns]):
     """Run each slot of a job from ``first`` to ``last``, both included, one after another."""
 
     name = "zato.scheduler.job.backfill"
-    role = "operator"
-    jobs = needs(JobCommands)
 
     async def change(self, params: BackfillInput) -> str:
         await must_be_theirs_to_run(params.id, self.jobs, self.caller)
@@ -196,7 +192,7 @@ class PauseScheduler(AuditedService[NoteInput, PauseItem]):
 
     async def change(self, params: NoteInput) -> str:
         pause = await self.jobs.pause_all(params.note, self.caller.name)
-        self.response.payload = {"since": iso(pause.since), "note": pause.note, "by": pause.by}
+        self.response.payload = build(PauseItem, pause, since=iso(pause.since))
         return "scheduler"
 
 
@@ -224,23 +220,17 @@ class Status(Service[Any, SchedulerStatus]):
 
     async def handle(self) -> None:
         pause = await self.jobs.paused()
-        summary = await self.history.summary(buckets=1, recent_limit=0)
-        self.response.payload = {
-            "is_paused": pause is not None,
-            "paused_since": iso(pause.since) if pause is not None else None,
-            "pause_note": pause.note if pause is not None else "",
-            "paused_by": pause.by if pause is not None else "",
-            "total_jobs": summary.total_jobs,
-            "active_jobs": summary.active_jobs,
-            "now": iso(self.clock.now()),
-            "nodes": [
-                {
-                    "id": node.id,
-                    "name": node.name,
-                    "pid": node.pid,
-                    "started": iso(node.started_at),
-                    "seen": iso(node.seen_at),
-                }
-                for node in await self.jobs.nodes()
-            ],
-        }
+        nodes = [
+            build(NodeItem, node, started=iso(node.started_at), seen=iso(node.seen_at))
+            for node in await self.jobs.nodes()
+        ]
+        self.response.payload = build(
+            SchedulerStatus,
+            await self.history.summary(buckets=1, recent_limit=0),
+            is_paused=pause is not None,
+            paused_since=iso(pause.since) if pause is not None else None,
+            pause_note=pause.note if pause is not None else "",
+            paused_by=pause.by if pause is not None else "",
+            now=iso(self.clock.now()),
+            nodes=nodes,
+        )

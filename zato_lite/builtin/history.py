@@ -16,12 +16,13 @@ from zato_lite.builtin.input import (
     in_calendar,
     parse_instant,
 )
-from zato_lite.builtin.output import LedgerItem, RunItem, duration_ms, iso
+from zato_lite.builtin.output import LedgerItem, RunItem, build, duration_ms, iso, iso_or_none
 from zato_lite.clock import Clock
 from zato_lite.scheduler.commands import JobCommands
 from zato_lite.scheduler.history import RunHistory
 from zato_lite.service.base import Service
 from zato_lite.service.needs import needs
+from zato_lite.service.request import In, Out
 from zato_lite.store.rows import AttemptRow, JobRow, LedgerRow, LogLine, RunRow, Summary
 from zato_lite.timetable.job import SECOND, Instant
 
@@ -237,12 +238,17 @@ class SchedulerState(TypedDict):
     recent_last_hour: int
 
 
-class GetHistory(Service[HistoryQuery, HistoryPage]):
+class HistoryService(Service[In, Out]):
+    """Base of the services that read the history."""
+
+    role = "viewer"
+    history = needs(RunHistory)
+
+
+class GetHistory(HistoryService[HistoryQuery, HistoryPage]):
     """Return runs of a job, newest first: a page, or all since an instant."""
 
     name = "zato.scheduler.job.get-history"
-    role = "viewer"
-    history = needs(RunHistory)
 
     async def handle(self) -> None:
         query = self.request.input
@@ -266,12 +272,10 @@ class GetHistory(Service[HistoryQuery, HistoryPage]):
         self.response.payload = page
 
 
-class GetLedger(Service[LedgerQuery, LedgerPage]):
+class GetLedger(HistoryService[LedgerQuery, LedgerPage]):
     """Return slots without a run, of one job or of all, with the reason."""
 
     name = "zato.scheduler.job.get-ledger"
-    role = "viewer"
-    history = needs(RunHistory)
 
     async def handle(self) -> None:
         query = self.request.input
@@ -286,12 +290,10 @@ class GetLedger(Service[LedgerQuery, LedgerPage]):
         }
 
 
-class GetRunDetail(Service[RunRef, RunDetail]):
+class GetRunDetail(HistoryService[RunRef, RunDetail]):
     """Return a run of a job, and the numbers of the runs before and after it."""
 
     name = "zato.scheduler.job.get-run-detail"
-    role = "viewer"
-    history = needs(RunHistory)
 
     async def handle(self) -> None:
         job_id, number = self.request.input.id, self.request.input.current_run
@@ -312,12 +314,10 @@ class GetRunDetail(Service[RunRef, RunDetail]):
         }
 
 
-class GetLogEntries(Service[LogQuery, LogEntries]):
+class GetLogEntries(HistoryService[LogQuery, LogEntries]):
     """Return the log lines of a run, from the line ``since_idx`` on."""
 
     name = "zato.scheduler.job.get-log-entries"
-    role = "viewer"
-    history = needs(RunHistory)
 
     async def handle(self) -> None:
         query = self.request.input
@@ -330,12 +330,10 @@ class GetLogEntries(Service[LogQuery, LogEntries]):
         }
 
 
-class GetLastRunList(Service[JobIds, LastRuns]):
+class GetLastRunList(HistoryService[JobIds, LastRuns]):
     """Return the start and the duration of each job's last run."""
 
     name = "zato.scheduler.job.get-last-run-list"
-    role = "viewer"
-    history = needs(RunHistory)
 
     async def handle(self) -> None:
         ids = self.request.input.id_list
@@ -343,13 +341,11 @@ class GetLastRunList(Service[JobIds, LastRuns]):
         self.response.payload = {"items": [_last_run(job_id, last.get(job_id)) for job_id in ids]}
 
 
-class GetCurrentState(Service[StateQuery, SchedulerState]):
+class GetCurrentState(HistoryService[StateQuery, SchedulerState]):
     """Return the state of the whole scheduler, as an overview page shows it."""
 
     name = "zato.scheduler.job.get-current-state"
-    role = "viewer"
     jobs = needs(JobCommands)
-    history = needs(RunHistory)
     clock = needs(Clock)
 
     async def handle(self) -> None:
@@ -367,18 +363,17 @@ class GetCurrentState(Service[StateQuery, SchedulerState]):
         recent = await self.history.recent_outcomes(ids)
         ended = summary.last_hour
         failed = ended.get("error", 0) + ended.get("timeout", 0)
-        self.response.payload = {
-            "total_jobs": summary.total_jobs,
-            "active_jobs": summary.active_jobs,
-            "paused_jobs": summary.paused_jobs,
-            "total_executions": summary.total_runs,
-            "outcome_counts": {name: summary.outcomes.get(name, 0) for name in OUTCOMES},
-            "jobs": [_job_state(row, last.get(row.id), recent.get(row.id, ())) for row in rows],
-            "chart_buckets": _chart(summary),
-            "recent_events": [run_item(row) for row in summary.recent],
-            "runs_last_hour": ended.get("ok", 0) + failed,
-            "recent_last_hour": failed,
-        }
+        self.response.payload = build(
+            SchedulerState,
+            summary,
+            total_executions=summary.total_runs,
+            outcome_counts={name: summary.outcomes.get(name, 0) for name in OUTCOMES},
+            jobs=[_job_state(row, last.get(row.id), recent.get(row.id, ())) for row in rows],
+            chart_buckets=_chart(summary),
+            recent_events=[run_item(row) for row in summary.recent],
+            runs_last_hour=ended.get("ok", 0) + failed,
+            recent_last_hour=failed,
+        )
 
 
 def log_summary(lines: Iterable[LogLine]) -> LogSummary:
@@ -395,55 +390,33 @@ def log_summary(lines: Iterable[LogLine]) -> LogSummary:
 def run_item(row: RunRow) -> RunItem:
     """Return a run as the history shows it."""
     delay = row.delay_us
-    return {
-        "job_id": row.job_id,
-        "job_name": row.job_name,
-        "planned_fire_time_iso": iso(row.slot),
-        "actual_fire_time_iso": iso(row.started_at) if row.started_at is not None else None,
-        "delay_ms": delay / 1000 if delay is not None else None,
-        "outcome": row.outcome,
-        "current_run": row.number,
-        "duration_ms": duration_ms(row),
-        "error": row.error,
-        "outcome_ctx": None,
-        "run_id": row.id,
-        "kind": row.kind,
-        "state": row.state,
-        "attempt": row.attempt,
-        "token": row.token,
-        "crashes": row.crashes,
-    }
+    return build(
+        RunItem,
+        row,
+        planned_fire_time_iso=iso(row.slot),
+        actual_fire_time_iso=iso_or_none(row.started_at),
+        delay_ms=delay / 1000 if delay is not None else None,
+        current_run=row.number,
+        duration_ms=duration_ms(row),
+        outcome_ctx=None,
+        run_id=row.id,
+    )
 
 
 def ledger_item(row: LedgerRow) -> LedgerItem:
     """Return adjacent slots without a run as the ledger shows them."""
-    return {
-        "job_id": row.job_id,
-        "job_name": row.job_name,
-        "outcome": row.outcome,
-        "reason": row.reason,
-        "first_iso": iso(row.first),
-        "last_iso": iso(row.last),
-        "count": row.count,
-    }
+    return build(LedgerItem, row, first_iso=iso(row.first), last_iso=iso(row.last))
 
 
 def _attempt_item(row: AttemptRow) -> AttemptItem:
-    return {
-        "attempt": row.attempt,
-        "token": row.token,
-        "started_iso": iso(row.started_at) if row.started_at else None,
-        "finished_iso": iso(row.finished_at) if row.finished_at else None,
-        "outcome": row.outcome,
-        "error": row.error,
-    }
+    started, finished = iso_or_none(row.started_at), iso_or_none(row.finished_at)
+    return build(AttemptItem, row, started_iso=started, finished_iso=finished)
 
 
 def _last_run(job_id: int, run: RunRow | None) -> LastRun:
-    started_at = run.started_at if run is not None else None
     return {
         "id": job_id,
-        "last_run_utc": iso(started_at) if started_at is not None else "",
+        "last_run_utc": (iso_or_none(run.started_at) if run is not None else None) or "",
         "last_duration_ms": duration_ms(run),
     }
 
@@ -466,17 +439,16 @@ def _chart(summary: Summary) -> Chart:
 
 def _job_state(row: JobRow, last: RunRow | None, recent: Sequence[str]) -> JobState:
     trigger = row.job.trigger
-    return {
-        "id": row.id,
-        "name": row.job.name,
-        "is_active": row.job.is_active,
-        "job_type": str(trigger.__struct_config__.tag),
-        "service": row.job.service,
-        "next_fire_utc": iso(row.next_at) if row.next_at is not None else None,
-        "is_running": row.in_flight > 0,
-        "current_run": row.number,
-        "interval_ms": getattr(trigger, "period", 0) // 1000,
-        "last_outcome": last.outcome if last is not None else None,
-        "last_duration_ms": duration_ms(last),
-        "recent_outcomes": list(recent),
-    }
+    return build(
+        JobState,
+        row.job,
+        id=row.id,
+        job_type=trigger.__struct_config__.tag,
+        next_fire_utc=iso_or_none(row.next_at),
+        is_running=row.in_flight > 0,
+        current_run=row.number,
+        interval_ms=getattr(trigger, "period", 0) // 1000,
+        last_outcome=last.outcome if last is not None else None,
+        last_duration_ms=duration_ms(last),
+        recent_outcomes=list(recent),
+    )

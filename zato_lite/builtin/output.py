@@ -4,7 +4,7 @@ They are typed dictionaries: callers within the process receive plain dictionari
 be missing are ``NotRequired``; keys that may be null allow None.
 """
 
-from typing import Any, TypedDict
+from typing import Any, TypedDict, TypeVar, cast
 
 from zato_lite.clock import to_datetime
 from zato_lite.store.rows import RunRow
@@ -20,6 +20,8 @@ class Named(TypedDict):
 
     name: str
 
+
+Output = TypeVar("Output")
 
 JobItem = dict[str, Any]
 """A job: its definition, its last run and its next slot."""
@@ -58,6 +60,14 @@ class LedgerItem(TypedDict):
     count: int
 
 
+def build(output: type[Output], row: Any, **values: Any) -> Output:
+    """Return an output: each declared key from ``values``, or else from the row's attributes."""
+    keys = output.__annotations__  # in the order of their declaration, inherited ones first
+    return cast(
+        "Output", {key: values[key] if key in values else getattr(row, key) for key in keys}
+    )
+
+
 def iso(instant: Instant) -> str:
     """Return the instant as ISO 8601 in UTC, with the offset."""
     return to_datetime(instant).isoformat()
@@ -66,6 +76,11 @@ def iso(instant: Instant) -> str:
 def naive_iso(instant: Instant) -> str:
     """Return the instant as ISO 8601 in UTC without an offset, as Zato writes it."""
     return to_datetime(instant).replace(tzinfo=None).isoformat()
+
+
+def iso_or_none(instant: Instant | None) -> str | None:
+    """Return the instant as ``iso`` does; None for none."""
+    return iso(instant) if instant is not None else None
 
 
 def duration_ms(run: RunRow | None) -> float | None:

@@ -13,6 +13,7 @@ from zato_lite.service.base import Service
 from zato_lite.service.entry import Entry
 from zato_lite.service.needs import needs
 from zato_lite.service.registry import Registry
+from zato_lite.service.request import In, Out
 from zato_lite.service.typed import schema_of
 
 
@@ -58,12 +59,17 @@ class ServiceRef(msgspec.Struct):
     cluster_id: Any = 1
 
 
-class GetList(Service[ListRequest, list[ServiceItem]]):
+class RegistryService(Service[In, Out]):
+    """Base of the services that read the registry."""
+
+    role = "viewer"
+    registry = needs(Registry)
+
+
+class GetList(RegistryService[ListRequest, list[ServiceItem]]):
     """Return the deployed services, by name."""
 
     name = "zato.service.get-list"
-    role = "viewer"
-    registry = needs(Registry)
 
     async def handle(self) -> None:
         query = self.request.input
@@ -76,12 +82,10 @@ class GetList(Service[ListRequest, list[ServiceItem]]):
         ]
 
 
-class GetByName(Service[ServiceRef, ServiceDetail]):
+class GetByName(RegistryService[ServiceRef, ServiceDetail]):
     """Return a service with the JSON Schemas of its input and output."""
 
     name = "zato.service.get-by-name"
-    role = "viewer"
-    registry = needs(Registry)
 
     async def handle(self) -> None:
         entry = find(self.registry, self.request.input)
@@ -99,12 +103,10 @@ class Deployed(msgspec.Struct):
     is_deployed: bool
 
 
-class IsDeployed(Service[ServiceRef, Deployed]):
+class IsDeployed(RegistryService[ServiceRef, Deployed]):
     """Return True if a service of this name is deployed."""
 
     name = "zato.service.is-deployed"
-    role = "viewer"
-    registry = needs(Registry)
 
     async def handle(self) -> None:
         self.response.payload = Deployed(self.request.input.name in self.registry)
@@ -116,12 +118,11 @@ class EditRequest(ServiceRef):
     is_active: bool = True
 
 
-class Edit(Service[EditRequest, ServiceItem]):
+class Edit(RegistryService[EditRequest, ServiceItem]):
     """Make a service active or inactive, until the server's next start."""
 
     name = "zato.service.edit"
     role = "admin"
-    registry = needs(Registry)
 
     async def handle(self) -> None:
         entry = find(self.registry, self.request.input)
@@ -141,12 +142,11 @@ class InvokeRequest(ServiceRef):
     is_async: bool = False
 
 
-class Invoke(Service[InvokeRequest]):
+class Invoke(RegistryService[InvokeRequest]):
     """Invoke a service; with ``is_async`` only enqueue it, and return the id of its run."""
 
     name = "zato.service.invoke"
     role = "operator"
-    registry = needs(Registry)
 
     async def handle(self) -> None:
         query = self.request.input
