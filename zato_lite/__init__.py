@@ -7,54 +7,28 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-# Imported when they are asked for: `zato-lite --help` wants none of them. Type checkers read
-# __init__.pyi, and a test holds the two together.
-_HOMES = {
-    "BadInputError": "zato_lite.errors",
-    "BlockingService": "zato_lite.service.blocking",
-    "Bool": "zato_lite.zato.elements",
-    "ConflictError": "zato_lite.errors",
-    "DeadlineError": "zato_lite.errors",
-    "Dict": "zato_lite.zato.elements",
-    "DictList": "zato_lite.zato.elements",
-    "FieldError": "zato_lite.errors",
-    "Float": "zato_lite.zato.elements",
-    "ForbiddenError": "zato_lite.errors",
-    "Int": "zato_lite.zato.elements",
-    "List": "zato_lite.zato.elements",
-    "Model": "zato_lite.zato.model",
-    "NotFoundError": "zato_lite.errors",
-    "Service": "zato_lite.service.base",
-    "Text": "zato_lite.zato.elements",
-    "ZatoLiteError": "zato_lite.errors",
-    "cron": "zato_lite.service.schedule",
-    "every": "zato_lite.service.schedule",
-    "needs": "zato_lite.service.needs",
+# Public names by the module that defines them; imported on first use, as `zato-lite --help` would
+# take twice as long otherwise. Type checkers read __init__.pyi, which a test derives from this.
+_MODULES = {
+    "zato_lite.errors": (
+        "BadInputError",
+        "ConflictError",
+        "DeadlineError",
+        "FieldError",
+        "ForbiddenError",
+        "NotFoundError",
+        "ZatoLiteError",
+    ),
+    "zato_lite.service.base": ("Service",),
+    "zato_lite.service.blocking": ("BlockingService",),
+    "zato_lite.service.needs": ("needs",),
+    "zato_lite.service.schedule": ("cron", "every"),
+    "zato_lite.zato.elements": ("Bool", "Dict", "DictList", "Float", "Int", "List", "Text"),
+    "zato_lite.zato.model": ("Model",),
 }
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
-__all__ = [
-    "BadInputError",
-    "BlockingService",
-    "Bool",
-    "ConflictError",
-    "DeadlineError",
-    "Dict",
-    "DictList",
-    "FieldError",
-    "Float",
-    "ForbiddenError",
-    "Int",
-    "List",
-    "Model",
-    "NotFoundError",
-    "Service",
-    "Text",
-    "ZatoLiteError",
-    "__version__",
-    "cron",
-    "every",
-    "needs",
-]
+__all__ = [*_HOMES, "__version__"]  # noqa: PLE0604 - texts, all of them
 
 
 def __getattr__(name: str) -> Any:

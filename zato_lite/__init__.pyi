@@ -20,26 +20,3 @@ from zato_lite.zato.elements import Text as Text
 from zato_lite.zato.model import Model as Model
 
 __version__: str
-__all__ = [
-    "BadInputError",
-    "BlockingService",
-    "Bool",
-    "ConflictError",
-    "DeadlineError",
-    "Dict",
-    "DictList",
-    "FieldError",
-    "Float",
-    "ForbiddenError",
-    "Int",
-    "List",
-    "Model",
-    "NotFoundError",
-    "Service",
-    "Text",
-    "ZatoLiteError",
-    "__version__",
-    "cron",
-    "every",
-    "needs",
-]
