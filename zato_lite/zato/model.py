@@ -3,13 +3,11 @@
 import dataclasses
 import inspect
 from collections.abc import Mapping
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Self, cast
 
 import msgspec
 
 from zato_lite.wire import encode
-
-M = TypeVar("M", bound="Model")
 
 
 class Model:
