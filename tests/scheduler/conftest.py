@@ -20,7 +20,7 @@ from zato_lite.timetable.job import SECOND, Interval, Job, OneTime
 Service = Callable[[Invocation], Awaitable[Any]]
 
 
-class World:
+class Harness:
     """A scheduler over a store, with services that are functions, and time that stands still."""
 
     def __init__(self, store: SqliteStore, clock: ManualClock, **options: Any) -> None:
@@ -41,7 +41,7 @@ class World:
         except BaseException as error:  # noqa: BLE001 - as the one door does
             return Outcome(cid="c", error=error)
 
-    def gate(self, service: str) -> asyncio.Event:
+    def block(self, service: str) -> asyncio.Event:
         """A service that waits until the event is set."""
         event = asyncio.Event()
 
@@ -52,19 +52,19 @@ class World:
         self.services[service] = wait
         return event
 
-    def fails(self, service: str, words: str = "broken") -> None:
+    def fail(self, service: str, words: str = "broken") -> None:
         async def fail(invocation: Invocation) -> None:
             raise ValueError(words)
 
         self.services[service] = fail
 
-    async def go(self, seconds: float = 0) -> None:
+    async def advance(self, seconds: float = 0) -> None:
         """Let time pass, and all that comes of it that does not wait for a gate."""
         self.clock.advance(seconds=seconds)
         await self.scheduler.tick()
-        await self.calm()
+        await self.settle()
 
-    async def calm(self) -> None:
+    async def settle(self) -> None:
         """Until only what waits for a gate is in flight."""
         for _ in range(4):
             self.scheduler.save_results()
@@ -72,7 +72,7 @@ class World:
             await asyncio.sleep(0)
             await asyncio.sleep(0)
 
-    async def until(self, is_so: Callable[[], bool], *, rest: bool = True) -> None:
+    async def wait_for(self, is_so: Callable[[], bool], *, rest: bool = True) -> None:
         """Until it is so, and then at rest; one that waits in vain fails by its assertions."""
         for _ in range(2_000):
             if is_so():
@@ -124,23 +124,23 @@ async def store(clock: ManualClock) -> AsyncIterator[SqliteStore]:
 
 @pytest.fixture
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Retry after a millisecond; to be requested before ``world``."""
+    """Retry after a millisecond; to be requested before ``harness``."""
     for module in (completer, scheduler):
         monkeypatch.setattr(module, "RETRY_S", 0.001)
 
 
 @pytest.fixture
-async def world(store: SqliteStore, clock: ManualClock) -> AsyncIterator[World]:
-    there = World(store, clock, grace=0.0)
+async def harness(store: SqliteStore, clock: ManualClock) -> AsyncIterator[Harness]:
+    there = Harness(store, clock, grace=0.0)
     async with there.scheduler:
         yield there
 
 
 @asynccontextmanager
-async def world_on(path: Path, clock: ManualClock, **options: Any) -> AsyncIterator[World]:
-    """A world over a file, as a process would have it."""
+async def open_harness(path: Path, clock: ManualClock, **options: Any) -> AsyncIterator[Harness]:
+    """A harness over a file, as a process would have it."""
     async with open_store(path, clock) as store:
-        there = World(store, clock, grace=0.0, locks=store.locks, **options)
+        there = Harness(store, clock, grace=0.0, locks=store.locks, **options)
         async with there.scheduler:
             yield there
 

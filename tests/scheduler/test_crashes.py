@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.scheduler.conftest import World, record, world_on
+from tests.scheduler.conftest import Harness, open_harness, record
 from zato_lite.errors import UnavailableError
 from zato_lite.service.message import Invocation
 from zato_lite.store import claim, completion
@@ -16,54 +16,56 @@ from zato_lite.testing.clock import ManualClock
 from zato_lite.timetable.job import SECOND
 
 
-async def reborn(world: World, gated: str = "", failing: str = "") -> World:
+async def restart(harness: Harness, gated: str = "", failing: str = "") -> Harness:
     """The next process on the same store."""
-    there = World(world.store, world.clock, grace=0.0)
-    there.gate(gated)
-    there.fails(failing)
+    there = Harness(harness.store, harness.clock, grace=0.0)
+    there.block(gated)
+    there.fail(failing)
     await there.scheduler.__aenter__()
     return there
 
 
 async def test_a_run_whose_process_died_is_run_again_under_the_next_attempt(
-    world: World,
+    harness: Harness,
 ) -> None:
-    world.gate("s")
-    job_id = await world.create(trigger=world.once(1))
-    await world.go(1)
-    await world.scheduler.crash()
+    harness.block("s")
+    job_id = await harness.create(trigger=harness.once(1))
+    await harness.advance(1)
+    await harness.scheduler.crash()
 
-    async with (await reborn(world)).scheduler as scheduler:
+    async with (await restart(harness)).scheduler as scheduler:
         await scheduler.wait_until_idle()
 
-    run = (await world.runs(job_id))[0]
+    run = (await harness.runs(job_id))[0]
     assert (run.outcome, run.attempt, run.crashes) == ("ok", 2, 1)
-    attempts = await world.jobs.attempts(job_id, 1)
+    attempts = await harness.jobs.attempts(job_id, 1)
     assert [attempt.outcome for attempt in attempts] == ["lost"]
 
 
-async def test_a_run_that_is_not_to_be_run_again_is_lost(world: World) -> None:
-    world.gate("s")
-    job_id = await world.create(trigger=world.once(1), on_crash="fail", on_error_service="alarm")
-    await world.go(1)
-    await world.scheduler.crash()
+async def test_a_run_of_a_job_that_fails_on_a_crash_is_lost(harness: Harness) -> None:
+    harness.block("s")
+    job_id = await harness.create(
+        trigger=harness.once(1), on_crash="fail", on_error_service="alarm"
+    )
+    await harness.advance(1)
+    await harness.scheduler.crash()
 
-    there = await reborn(world)
+    there = await restart(harness)
     async with there.scheduler:
         await there.scheduler.wait_until_idle()
 
-    assert await world.outcomes(job_id) == ["lost"]
+    assert await harness.outcomes(job_id) == ["lost"]
     assert [call.service for call in there.calls] == ["alarm"]
 
 
-async def test_a_run_that_kills_its_process_is_put_in_quarantine(world: World) -> None:
-    job_id = await world.create(trigger=world.once(1), max_crashes=2)
-    there = world
-    there.gate("s")
+async def test_a_run_that_kills_its_process_is_put_in_quarantine(harness: Harness) -> None:
+    job_id = await harness.create(trigger=harness.once(1), max_crashes=2)
+    there = harness
+    there.block("s")
     for _ in range(2):
-        await there.go(1)
+        await there.advance(1)
         await there.scheduler.crash()
-        there = await reborn(there, gated="s")
+        there = await restart(there, gated="s")
 
     async with there.scheduler:
         run = (await there.runs(job_id))[0]
@@ -72,31 +74,33 @@ async def test_a_run_that_kills_its_process_is_put_in_quarantine(world: World) -
     assert "quarantined" in (run.error or "")
 
 
-async def test_a_run_claimed_early_by_a_process_that_died_is_no_crash(world: World) -> None:
-    job_id = await world.create(trigger=world.once(10))
-    await world.go(9.8)
-    await world.scheduler.crash()
+async def test_a_run_that_a_killed_process_had_claimed_early_has_not_crashed(
+    harness: Harness,
+) -> None:
+    job_id = await harness.create(trigger=harness.once(10))
+    await harness.advance(9.8)
+    await harness.scheduler.crash()
 
-    there = await reborn(world)
+    there = await restart(harness)
     async with there.scheduler:
-        await there.go(1)
+        await there.advance(1)
         await there.scheduler.wait_until_idle()
 
     run = (await there.runs(job_id))[0]
     assert (run.outcome, run.attempt, run.crashes) == ("ok", 1, 0)
 
 
-async def test_runs_in_waiting_outlive_their_process(world: World) -> None:
-    world.gate("s")
-    job_id = await world.create(on_overlap="queue_all", repeats=3)
+async def test_runs_in_waiting_outlive_their_process(harness: Harness) -> None:
+    harness.block("s")
+    job_id = await harness.create(on_overlap="queue_all", repeats=3)
     for _ in range(3):
-        await world.go(1)
-    await world.scheduler.crash()
+        await harness.advance(1)
+    await harness.scheduler.crash()
 
-    there = await reborn(world)
+    there = await restart(harness)
     async with there.scheduler:
         await there.scheduler.wait_until_idle()
-        await there.calm()
+        await there.settle()
 
     runs = await there.runs(job_id)
     assert [(run.number, run.outcome, run.attempt) for run in runs] == [
@@ -106,17 +110,17 @@ async def test_runs_in_waiting_outlive_their_process(world: World) -> None:
     ]
 
 
-async def test_the_next_attempt_outlives_its_process(world: World) -> None:
-    world.fails("s")
-    job_id = await world.create(trigger=world.once(1), max_retries=1, retry_delay_ms=60_000)
-    await world.go(1)
-    await world.scheduler.crash()
+async def test_the_next_attempt_outlives_its_process(harness: Harness) -> None:
+    harness.fail("s")
+    job_id = await harness.create(trigger=harness.once(1), max_retries=1, retry_delay_ms=60_000)
+    await harness.advance(1)
+    await harness.scheduler.crash()
 
-    there = await reborn(world)
+    there = await restart(harness)
     async with there.scheduler:
-        await there.go(10)
+        await there.advance(10)
         early = len(there.calls)
-        await there.go(60)
+        await there.advance(60)
         await there.scheduler.wait_until_idle()
 
     run = (await there.runs(job_id))[0]
@@ -125,29 +129,29 @@ async def test_the_next_attempt_outlives_its_process(world: World) -> None:
 
 
 async def test_a_late_result_is_refused_and_noted(
-    world: World, store: SqliteStore, clock: ManualClock
+    harness: Harness, store: SqliteStore, clock: ManualClock
 ) -> None:
-    gate = world.gate("s")
-    job_id = await world.create(trigger=world.once(1))
-    await world.go(1)
+    gate = harness.block("s")
+    job_id = await harness.create(trigger=harness.once(1))
+    await harness.advance(1)
     # Locks in memory know only their own node, so the other one takes this one for dead.
 
-    other = World(store, clock, grace=0.0)
+    other = Harness(store, clock, grace=0.0)
     async with other.scheduler:
         await other.scheduler.wait_until_idle()
         gate.set()
-        await world.scheduler.wait_until_idle()
+        await harness.scheduler.wait_until_idle()
 
         run = (await other.runs(job_id))[0]
         assert (run.outcome, run.attempt, run.result) == ("ok", 2, None)
-        assert world.scheduler.refused_results == 1
+        assert harness.scheduler.refused_results == 1
 
 
-async def test_a_late_results_lines_replace_no_others(
-    world: World, store: SqliteStore, clock: ManualClock
+async def test_the_log_lines_of_a_refused_result_are_dropped(
+    harness: Harness, store: SqliteStore, clock: ManualClock
 ) -> None:
-    gate = world.gate("s")
-    waiting = world.services["s"]
+    gate = harness.block("s")
+    waiting = harness.services["s"]
 
     def saying(words: str) -> Any:
         async def say(invocation: Invocation) -> None:
@@ -158,17 +162,17 @@ async def test_a_late_results_lines_replace_no_others(
 
         return say
 
-    world.services["s"] = saying("late")
-    job_id = await world.create(trigger=world.once(1))
-    await world.go(1)
+    harness.services["s"] = saying("late")
+    job_id = await harness.create(trigger=harness.once(1))
+    await harness.advance(1)
     # Locks in memory know only their own node, so the other one takes this one for dead.
-    other = World(store, clock, grace=0.0)
+    other = Harness(store, clock, grace=0.0)
     other.services["s"] = saying("in time")
 
     async with other.scheduler:
         await other.scheduler.wait_until_idle()
         gate.set()
-        await world.scheduler.wait_until_idle()
+        await harness.scheduler.wait_until_idle()
         texts = [text for _, _, text in await other.jobs.log_entries(job_id, 1)]
 
     assert "in time" in texts
@@ -178,8 +182,8 @@ async def test_a_late_results_lines_replace_no_others(
 async def test_two_processes_on_one_file_run_each_slot_once(tmp_path: Path) -> None:
     clock = ManualClock()
     async with (
-        world_on(tmp_path / "z.db", clock) as one,
-        world_on(tmp_path / "z.db", clock) as two,
+        open_harness(tmp_path / "z.db", clock) as one,
+        open_harness(tmp_path / "z.db", clock) as two,
     ):
         for number in range(20):
             await one.create(name=f"j{number}")
@@ -188,7 +192,7 @@ async def test_two_processes_on_one_file_run_each_slot_once(tmp_path: Path) -> N
             for each in (one, two):
                 await each.scheduler.tick()
             for each in (one, two):
-                await each.calm()
+                await each.settle()
 
         runs = await one.runs()
         assert len({(run.job_id, run.slot) for run in runs}) == len(runs) == 100
@@ -196,28 +200,28 @@ async def test_two_processes_on_one_file_run_each_slot_once(tmp_path: Path) -> N
         assert len(one.calls) + len(two.calls) == 100
 
 
-async def test_what_was_not_begun_is_handed_back_at_the_end(tmp_path: Path) -> None:
+async def test_attempts_that_have_not_started_are_released_at_shutdown(tmp_path: Path) -> None:
     clock = ManualClock()
-    async with world_on(tmp_path / "z.db", clock) as one:
+    async with open_harness(tmp_path / "z.db", clock) as one:
         job_id = await one.create(trigger=one.once(10))
-        await one.go(9.8)
+        await one.advance(9.8)
 
-    async with world_on(tmp_path / "z.db", clock) as two:
-        await two.go(1)
+    async with open_harness(tmp_path / "z.db", clock) as two:
+        await two.advance(1)
         await two.scheduler.wait_until_idle()
         run = (await two.runs(job_id))[0]
 
     assert (run.outcome, run.attempt, run.crashes) == ("ok", 1, 0)
 
 
-async def test_what_is_in_flight_at_the_end_is_cancelled_after_the_grace(tmp_path: Path) -> None:
+async def test_runs_in_flight_at_shutdown_are_cancelled_after_the_grace(tmp_path: Path) -> None:
     clock = ManualClock()
-    async with world_on(tmp_path / "z.db", clock) as one:
-        one.gate("s")
+    async with open_harness(tmp_path / "z.db", clock) as one:
+        one.block("s")
         job_id = await one.create(trigger=one.once(1), on_crash="fail")
-        await one.go(1)
+        await one.advance(1)
 
-    async with world_on(tmp_path / "z.db", clock) as two:
+    async with open_harness(tmp_path / "z.db", clock) as two:
         run = (await two.runs(job_id))[0]
         assert (run.outcome, run.error) == (
             "cancelled",
@@ -226,24 +230,24 @@ async def test_what_is_in_flight_at_the_end_is_cancelled_after_the_grace(tmp_pat
         assert two.calls == []
 
 
-async def test_what_the_end_cut_off_is_made_again_and_no_retry_is_taken_away(
+async def test_a_run_cut_off_by_shutdown_gets_another_attempt_without_losing_a_retry(
     tmp_path: Path,
 ) -> None:
     clock = ManualClock()
-    async with world_on(tmp_path / "z.db", clock) as one:
-        one.gate("s")
+    async with open_harness(tmp_path / "z.db", clock) as one:
+        one.block("s")
         job_id = await one.create(
             trigger=one.once(1), max_retries=1, retry_delay_ms=1_000, max_crashes=1
         )
-        await one.go(1)
-    async with world_on(tmp_path / "z.db", clock) as two:
-        two.gate("s")
-        await two.calm()
+        await one.advance(1)
+    async with open_harness(tmp_path / "z.db", clock) as two:
+        two.block("s")
+        await two.settle()
 
-    async with world_on(tmp_path / "z.db", clock) as three:
-        three.fails("s")
-        await three.calm()
-        await three.go(2)
+    async with open_harness(tmp_path / "z.db", clock) as three:
+        three.fail("s")
+        await three.settle()
+        await three.advance(2)
         await three.scheduler.wait_until_idle()
         run = (await three.runs(job_id))[0]
         attempts = await three.jobs.attempts(job_id, 1)
@@ -258,102 +262,108 @@ def cancel_all_tasks(spared: asyncio.Task[Any] | None) -> None:
         task.cancel()
 
 
-async def test_what_a_service_cancels_that_cancels_all_tasks_is_made_again(world: World) -> None:
-    gate = world.gate("s")
-    job_id = await world.create(trigger=world.once(1))
-    await world.go(1)
+async def test_runs_cut_off_by_a_service_that_cancels_all_tasks_get_another_attempt(
+    harness: Harness,
+) -> None:
+    gate = harness.block("s")
+    job_id = await harness.create(trigger=harness.once(1))
+    await harness.advance(1)
 
     cancel_all_tasks(asyncio.current_task())
-    await world.until(lambda: len(world.calls) == 2, rest=False)
+    await harness.wait_for(lambda: len(harness.calls) == 2, rest=False)
     gate.set()
-    await world.scheduler.wait_until_idle()
+    await harness.scheduler.wait_until_idle()
 
-    run = (await world.runs(job_id))[0]
+    run = (await harness.runs(job_id))[0]
     assert (run.outcome, run.attempt, run.crashes) == ("ok", 2, 1)
-    assert [it.outcome for it in await world.jobs.attempts(job_id, 1)] == ["lost"]
+    assert [it.outcome for it in await harness.jobs.attempts(job_id, 1)] == ["lost"]
 
 
-async def test_what_is_cancelled_before_its_first_step_is_made_again(world: World) -> None:
+async def test_an_attempt_cancelled_before_its_first_step_is_followed_by_another(
+    harness: Harness,
+) -> None:
     test, loop, gate = asyncio.current_task(), asyncio.get_running_loop(), asyncio.Event()
 
     async def cancel_what_follows(invocation: Invocation) -> None:
         await gate.wait()
-        if len(world.calls) == 1:  # the end of this run starts the next one, in a task
+        if len(harness.calls) == 1:  # the end of this run starts the next one, in a task
             loop.call_soon(cancel_all_tasks, test)
 
-    world.services["s"] = cancel_what_follows
+    harness.services["s"] = cancel_what_follows
     for name in ("first", "second"):
-        await world.create(name=name, trigger=world.once(1), max_concurrent=1)
-    await world.go(1)
+        await harness.create(name=name, trigger=harness.once(1), max_concurrent=1)
+    await harness.advance(1)
     gate.set()
-    await world.until(lambda: len(world.calls) == 2)
+    await harness.wait_for(lambda: len(harness.calls) == 2)
 
-    runs = await world.runs()
+    runs = await harness.runs()
     assert [(run.outcome, run.attempt, run.crashes) for run in runs] == [
         ("ok", 1, 0),
         ("ok", 2, 1),
     ]
 
 
-async def test_a_run_that_cancels_all_tasks_is_put_in_quarantine_alone(world: World) -> None:
+async def test_a_run_that_cancels_all_tasks_is_put_in_quarantine_alone(harness: Harness) -> None:
     test = asyncio.current_task()
 
     async def rude(invocation: object) -> None:
         cancel_all_tasks(test)
         await asyncio.sleep(0)
 
-    world.services["rude"] = rude
-    job_id = await world.create(
-        name="rude", service="rude", trigger=world.once(1), on_error_service="alarm"
+    harness.services["rude"] = rude
+    job_id = await harness.create(
+        name="rude", service="rude", trigger=harness.once(1), on_error_service="alarm"
     )
-    fine = await world.create(trigger=world.once(1), service="gated")
-    gate = world.gate("gated")
-    await world.go(1)
-    await world.calm()
+    fine = await harness.create(trigger=harness.once(1), service="gated")
+    gate = harness.block("gated")
+    await harness.advance(1)
+    await harness.settle()
     gate.set()
 
     for _ in range(5):
-        await world.go(1)
-        await world.calm()
+        await harness.advance(1)
+        await harness.settle()
 
-    run = (await world.runs(job_id))[0]
+    run = (await harness.runs(job_id))[0]
     assert (run.outcome, run.attempt, run.crashes) == ("lost", 3, 3)
     assert (run.error or "").startswith("quarantined after 3 crashes: task was cancelled")
-    assert [call.service for call in world.calls].count("alarm") == 1
-    assert await world.outcomes(fine) == ["ok"]
+    assert [call.service for call in harness.calls].count("alarm") == 1
+    assert await harness.outcomes(fine) == ["ok"]
 
 
-async def test_a_run_that_is_not_to_be_made_again_is_lost_when_it_is_cut_off(
-    world: World,
+async def test_a_run_that_fails_on_a_crash_is_lost_when_it_is_cut_off(
+    harness: Harness,
 ) -> None:
-    world.gate("s")
-    job_id = await world.create(trigger=world.once(1), on_crash="fail", on_error_service="alarm")
-    await world.go(1)
+    harness.block("s")
+    job_id = await harness.create(
+        trigger=harness.once(1), on_crash="fail", on_error_service="alarm"
+    )
+    await harness.advance(1)
 
     cancel_all_tasks(asyncio.current_task())
-    await world.until(lambda: len(world.calls) == 2)
+    await harness.wait_for(lambda: len(harness.calls) == 2)
 
-    assert await world.outcomes(job_id) == ["lost"]
-    assert world.calls[1].service == "alarm"
+    assert await harness.outcomes(job_id) == ["lost"]
+    assert harness.calls[1].service == "alarm"
 
 
-async def test_a_stop_that_is_cancelled_itself_leaves_its_runs_to_the_next(
+async def test_a_cancelled_shutdown_leaves_its_runs_to_the_next_node(
     tmp_path: Path,
 ) -> None:
     clock = ManualClock()
     async with open_store(tmp_path / "z.db", clock) as store:
-        one = World(store, clock, locks=store.locks)
+        one = Harness(store, clock, locks=store.locks)
         await one.scheduler.__aenter__()
-        one.gate("s")
+        one.block("s")
         job_id = await one.create(trigger=one.once(1))
-        await one.go(1)
+        await one.advance(1)
 
         stop = asyncio.create_task(one.scheduler.drain())
-        await one.calm()
+        await one.settle()
         stop.cancel()
         await asyncio.wait([stop])
 
-        async with World(store, clock, locks=store.locks).scheduler as scheduler:
+        async with Harness(store, clock, locks=store.locks).scheduler as scheduler:
             await scheduler.wait_until_idle()
             run = (await one.runs(job_id))[0]
             assert (run.outcome, run.attempt) == ("ok", 2)
@@ -361,14 +371,14 @@ async def test_a_stop_that_is_cancelled_itself_leaves_its_runs_to_the_next(
 
 async def test_downtime_gets_exactly_what_the_policy_says(tmp_path: Path) -> None:
     clock = ManualClock()
-    async with world_on(tmp_path / "z.db", clock) as one:
+    async with open_harness(tmp_path / "z.db", clock) as one:
         begin = clock.now()
         job_id = await one.create(trigger=one.every(1))
-        await one.go(1)
+        await one.advance(1)
     clock.advance(seconds=3600)
 
-    async with world_on(tmp_path / "z.db", clock) as two:
-        await two.go(0)
+    async with open_harness(tmp_path / "z.db", clock) as two:
+        await two.advance(0)
         await two.scheduler.wait_until_idle()
         runs = [run for run in await two.runs(job_id) if run.outcome == "ok"]
         entries, total = await two.jobs.ledger(job_id)
@@ -381,59 +391,59 @@ async def test_downtime_gets_exactly_what_the_policy_says(tmp_path: Path) -> Non
 async def test_without_a_scheduler_runs_on_demand_wait_for_one(tmp_path: Path) -> None:
     clock = ManualClock()
     async with open_store(tmp_path / "z.db", clock) as store:
-        still = World(store, clock)
+        still = Harness(store, clock)
         job_id = await still.create(trigger=still.once(100))
         await still.jobs.execute(job_id)
 
-    async with world_on(tmp_path / "z.db", clock) as two:
+    async with open_harness(tmp_path / "z.db", clock) as two:
         await two.scheduler.wait_until_idle()
         assert await two.outcomes(job_id) == ["ok"]
 
 
-async def test_a_service_that_cancels_all_tasks_loses_nothing(world: World) -> None:
+async def test_a_service_that_cancels_all_tasks_loses_nothing(harness: Harness) -> None:
     async def rude(invocation: object) -> None:
         mine = asyncio.current_task()
         for task in asyncio.all_tasks():
             if task is not mine and task.get_name() == "scheduler":
                 task.cancel()
 
-    world.services["rude"] = rude
-    await world.create(name="rude", service="rude", trigger=world.once(1))
-    job_id = await world.create(trigger=world.once(5))
-    await world.go(1)
-    await world.calm()
+    harness.services["rude"] = rude
+    await harness.create(name="rude", service="rude", trigger=harness.once(1))
+    job_id = await harness.create(trigger=harness.once(5))
+    await harness.advance(1)
+    await harness.settle()
 
-    world.clock.advance(seconds=5)
-    await world.until(lambda: len(world.calls) == 2)
+    harness.clock.advance(seconds=5)
+    await harness.wait_for(lambda: len(harness.calls) == 2)
 
-    assert await world.outcomes(job_id) == ["ok"]
+    assert await harness.outcomes(job_id) == ["ok"]
 
 
-async def test_suspects_begin_one_after_another(world: World) -> None:
-    world.gate("s")
+async def test_suspects_begin_one_after_another(harness: Harness) -> None:
+    harness.block("s")
     for number in range(4):
-        await world.create(name=f"j{number}", trigger=world.once(1), max_crashes=9)
-    await world.go(1)
-    await world.scheduler.crash()
-    again = await reborn(world, gated="s")
-    await again.calm()
+        await harness.create(name=f"j{number}", trigger=harness.once(1), max_crashes=9)
+    await harness.advance(1)
+    await harness.scheduler.crash()
+    again = await restart(harness, gated="s")
+    await again.settle()
     await again.scheduler.crash()
 
-    there = await reborn(world)
+    there = await restart(harness)
     async with there.scheduler:
         begun = []
         for _ in range(6):
-            await there.until(lambda: True)
+            await there.wait_for(lambda: True)
             begun.append(len(there.calls))
-            await there.go(1)
+            await there.advance(1)
 
         assert begun == [0, 1, 2, 3, 4, 4]
         assert {run.crashes for run in await there.runs()} == {2}
 
 
 @pytest.mark.usefixtures("quick_retries")
-async def test_a_store_that_fails_is_asked_again(
-    world: World, monkeypatch: pytest.MonkeyPatch
+async def test_a_claim_is_retried_after_an_error_of_the_store(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real_claim, failures = claim.claim, iter([ValueError("a defect"), UnavailableError("full")])
 
@@ -443,23 +453,23 @@ async def test_a_store_that_fails_is_asked_again(
         return real_claim(*values, **options)
 
     monkeypatch.setattr(claim, "claim", fragile)
-    job_id = await world.create(trigger=world.once(1))
+    job_id = await harness.create(trigger=harness.once(1))
 
-    world.clock.advance(seconds=1)
-    await asyncio.wait_for(_ran(world), 10)
+    harness.clock.advance(seconds=1)
+    await asyncio.wait_for(_ran(harness), 10)
 
-    assert await world.outcomes(job_id) == ["ok"]
+    assert await harness.outcomes(job_id) == ["ok"]
 
 
-async def _ran(world: World) -> None:
-    while not world.calls:
-        await world.store.write(lambda c: None)
-    await world.scheduler.wait_until_idle()
+async def _ran(harness: Harness) -> None:
+    while not harness.calls:
+        await harness.store.write(lambda c: None)
+    await harness.scheduler.wait_until_idle()
 
 
 @pytest.mark.usefixtures("quick_retries")
 async def test_outcomes_wait_for_a_store_that_is_full(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     complete_attempts, failures = (
         completion.complete_attempts,
@@ -472,53 +482,53 @@ async def test_outcomes_wait_for_a_store_that_is_full(
         return complete_attempts(*values)
 
     monkeypatch.setattr(completion, "complete_attempts", fragile)
-    job_id = await world.create(trigger=world.once(1))
+    job_id = await harness.create(trigger=harness.once(1))
 
-    await world.go(1)
-    while next(iter(await world.outcomes(job_id)), "running") == "running":
-        await world.calm()
+    await harness.advance(1)
+    while next(iter(await harness.outcomes(job_id)), "running") == "running":
+        await harness.settle()
 
-    assert await world.outcomes(job_id) == ["ok"]
+    assert await harness.outcomes(job_id) == ["ok"]
 
 
-async def test_a_crash_takes_no_retry_away(world: World) -> None:
-    world.gate("s")
-    job_id = await world.create(trigger=world.once(1), max_retries=1, retry_delay_ms=1_000)
-    await world.go(1)
-    await world.scheduler.crash()
+async def test_a_crash_takes_no_retry_away(harness: Harness) -> None:
+    harness.block("s")
+    job_id = await harness.create(trigger=harness.once(1), max_retries=1, retry_delay_ms=1_000)
+    await harness.advance(1)
+    await harness.scheduler.crash()
 
-    there = await reborn(world, failing="s")
+    there = await restart(harness, failing="s")
     async with there.scheduler:
-        await there.calm()
-        await there.go(2)
+        await there.settle()
+        await there.advance(2)
         await there.scheduler.wait_until_idle()
 
     assert [(r.outcome, r.attempt) for r in await there.runs(job_id)] == [("error", 3)]
 
 
-async def test_a_slot_that_has_had_its_run_gets_no_other(world: World) -> None:
-    job_id = await world.create(trigger=world.every(10))
-    await world.go(10)
-    await world.store.write(
+async def test_a_slot_gets_one_run_even_if_the_cursor_moves_back(harness: Harness) -> None:
+    job_id = await harness.create(trigger=harness.every(10))
+    await harness.advance(10)
+    await harness.store.write(
         lambda c: execute(c, "UPDATE timer SET cursor = cursor - 1, next_at = cursor")
     )
 
-    await world.go(1)
+    await harness.advance(1)
 
-    assert len(world.calls) == 1
-    assert len(await world.runs(job_id)) == 1
+    assert len(harness.calls) == 1
+    assert len(await harness.runs(job_id)) == 1
 
 
-async def test_a_run_of_a_deleted_job_is_not_taken_over(world: World) -> None:
-    world.gate("s")
-    job_id = await world.create(trigger=world.once(1))
-    await world.go(1)
-    await world.jobs.delete(job_id)
-    await world.scheduler.crash()
+async def test_a_run_of_a_deleted_job_is_not_recovered(harness: Harness) -> None:
+    harness.block("s")
+    job_id = await harness.create(trigger=harness.once(1))
+    await harness.advance(1)
+    await harness.jobs.delete(job_id)
+    await harness.scheduler.crash()
 
-    there = await reborn(world)
+    there = await restart(harness)
     async with there.scheduler:
-        await there.calm()
+        await there.settle()
 
     assert there.calls == []
     assert await there.outcomes(job_id) == ["cancelled"]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.checker import Due, Effect, Gap, Run, grid, violations
-from tests.scheduler.conftest import World
+from tests.scheduler.conftest import Harness
 from zato_lite.service.message import Invocation
 from zato_lite.store.sqlite import SqliteStore, open_store
 from zato_lite.testing.clock import ManualClock
@@ -27,22 +27,22 @@ POLICIES: list[dict[str, Any]] = [
 
 
 class Life:
-    """A world in which anything may happen next."""
+    """A harness in which anything may happen next."""
 
     def __init__(self, store: SqliteStore, clock: ManualClock, seed: int) -> None:
         self.random = random.Random(seed)
         self.store, self.clock = store, clock
         self.effects: list[Effect] = []
         self.periods: dict[int, tuple[int, int]] = {}
-        self.world = World(store, clock, grace=0.0)
+        self.harness = Harness(store, clock, grace=0.0)
         self.gate = asyncio.Event()
 
     async def begin(self) -> None:
-        self.world = World(self.store, self.clock, grace=0.0)
+        self.harness = Harness(self.store, self.clock, grace=0.0)
         self.gate = asyncio.Event()
         self.gate.set()
-        self.world.services["s"] = self.service
-        await self.world.scheduler.__aenter__()
+        self.harness.services["s"] = self.service
+        await self.harness.scheduler.__aenter__()
 
     async def service(self, invocation: Invocation) -> None:
         job = invocation.job
@@ -56,28 +56,28 @@ class Life:
             raise ValueError("bad luck")
 
     async def is_scheduled(self, run_id: int) -> bool:
-        row = await self.world.jobs.run_by_id(run_id)
+        row = await self.harness.jobs.run_by_id(run_id)
         return row is not None and row.kind == "scheduled"
 
     async def create(self, number: int) -> None:
         period = self.random.choice([1, 1, 2, 3, 5]) * SECOND
         start = self.clock.now() + self.random.randrange(1, 3 * SECOND)
-        job_id = await self.world.create(
+        job_id = await self.harness.create(
             name=f"j{number}",
-            trigger=self.world.every(period // SECOND, start),
+            trigger=self.harness.every(period // SECOND, start),
             **POLICIES[number % len(POLICIES)],
         )
         self.periods[job_id] = (start, period)
 
     async def step(self) -> None:  # noqa: C901 - one case for each thing that may happen
         job_id = self.random.choice(list(self.periods))
-        jobs = self.world.jobs
+        jobs = self.harness.jobs
         match self.random.randrange(16):
             case 0:
-                await self.world.scheduler.crash()
+                await self.harness.scheduler.crash()
                 await self.begin()
             case 1:
-                await self.world.scheduler.drain()
+                await self.harness.scheduler.drain()
                 self.clock.advance(seconds=self.random.choice([0, 1, 7, 40]))
                 await self.begin()
             case 2:
@@ -91,25 +91,25 @@ class Life:
             case 8:
                 await jobs.execute(job_id)
             case 9:
-                await self.world.edit(job_id, extra=str(self.random.random()))
+                await self.harness.edit(job_id, extra=str(self.random.random()))
             case 10:
                 rows, _ = await jobs.history(job_id, limit=1)
                 if rows:
                     await jobs.cancel_run(job_id, rows[0].number)
             case _:
-                await self.world.go(self.random.choice([0.1, 0.45, 0.55, 1.0, 2.5]))
+                await self.harness.advance(self.random.choice([0.1, 0.45, 0.55, 1.0, 2.5]))
 
     async def end(self) -> None:
         self.gate.set()
         for job_id in self.periods:
-            await self.world.jobs.pause(job_id)
+            await self.harness.jobs.pause(job_id)
         for _ in range(12):
-            await self.world.go(1)
-            await self.world.scheduler.wait_until_idle()
-        await self.world.scheduler.drain()
+            await self.harness.advance(1)
+            await self.harness.scheduler.wait_until_idle()
+        await self.harness.scheduler.drain()
 
     async def account(self) -> tuple[list[Due], list[Run], list[Gap]]:
-        rows, _ = await self.world.jobs.history(limit=100_000)
+        rows, _ = await self.harness.jobs.history(limit=100_000)
         runs = [
             Run(
                 row.job_id,
@@ -122,11 +122,11 @@ class Life:
             for row in rows
             if row.kind == "scheduled"
         ]
-        entries, _ = await self.world.jobs.ledger(limit=100_000)
+        entries, _ = await self.harness.jobs.ledger(limit=100_000)
         gaps = [Gap(e.job_id, e.first, e.last, e.count, e.outcome) for e in entries]
         due = []
         for job_id, (start, period) in self.periods.items():
-            row = await self.world.jobs.get(job_id)
+            row = await self.harness.jobs.get(job_id)
             until = row.cursor
             if row.job.repeats is not None and row.started >= row.job.repeats:
                 until = max((r.slot for r in runs if r.job == job_id), default=0)

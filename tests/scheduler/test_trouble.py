@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.scheduler.conftest import World, world_on
+from tests.scheduler.conftest import Harness, open_harness
 from tests.store.damage import damage
 from zato_lite.errors import UnavailableError
 from zato_lite.monitoring import readiness
@@ -16,14 +16,14 @@ from zato_lite.store.sqlite import open_store
 from zato_lite.testing.clock import ManualClock
 
 
-async def failed_often(world: World, attempts: list[int], times: int) -> None:
+async def failed_often(harness: Harness, attempts: list[int], times: int) -> None:
     while len(attempts) < times:
-        await world.store.write(lambda c: None)
+        await harness.store.write(lambda c: None)
 
 
 @pytest.mark.usefixtures("quick_retries")
-async def test_a_claim_that_fails_makes_not_ready_and_is_told_seldom(
-    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+async def test_a_claim_that_fails_makes_the_server_not_ready_and_is_logged_seldom(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     real_claim, attempts, is_away = claim.claim, list[int](), True
 
@@ -34,34 +34,34 @@ async def test_a_claim_that_fails_makes_not_ready_and_is_told_seldom(
         return real_claim(*values, **options)
 
     monkeypatch.setattr(claim, "claim", fragile)
-    is_ready = readiness(world.scheduler, lambda: "", wanted=True)
-    job_id = await world.create(trigger=world.once(1))
-    world.clock.advance(seconds=1)
+    is_ready = readiness(harness.scheduler, lambda: "", wanted=True)
+    job_id = await harness.create(trigger=harness.once(1))
+    harness.clock.advance(seconds=1)
 
-    await asyncio.wait_for(failed_often(world, attempts, 40), 20)
+    await asyncio.wait_for(failed_often(harness, attempts, 40), 20)
     reasons = await is_ready()
     is_away = False
-    await asyncio.wait_for(_ran(world), 20)
+    await asyncio.wait_for(_ran(harness), 20)
 
     words = "runs cannot be claimed: the store cannot do it: disk image is malformed"
     assert reasons == {"scheduler": words}
     assert await is_ready() == {}
-    assert await world.outcomes(job_id) == ["ok"]
+    assert await harness.outcomes(job_id) == ["ok"]
     told = [record for record in caplog.records if record.message == "work failed"]
     assert 6 <= len(told) <= 8
     assert [getattr(record, "so_far", 0) for record in told][:6] == [1, 2, 4, 8, 16, 32]
     assert "work resumed" in {record.message for record in caplog.records}
 
 
-async def _ran(world: World) -> None:
-    while world.scheduler.trouble or not world.calls:
-        await world.store.write(lambda c: None)
-    await world.scheduler.wait_until_idle()
+async def _ran(harness: Harness) -> None:
+    while harness.scheduler.trouble or not harness.calls:
+        await harness.store.write(lambda c: None)
+    await harness.scheduler.wait_until_idle()
 
 
 @pytest.mark.usefixtures("quick_retries")
-async def test_outcomes_that_cannot_be_kept_make_not_ready_and_are_told_seldom(
-    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+async def test_outcomes_that_cannot_be_saved_are_a_trouble_and_logged_seldom(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     complete_attempts, attempts, is_away = completion.complete_attempts, list[int](), True
 
@@ -72,23 +72,23 @@ async def test_outcomes_that_cannot_be_kept_make_not_ready_and_are_told_seldom(
         return complete_attempts(*values)
 
     monkeypatch.setattr(completion, "complete_attempts", fragile)
-    job_id = await world.create(trigger=world.once(1))
-    await world.go(1)
+    job_id = await harness.create(trigger=harness.once(1))
+    await harness.advance(1)
 
-    await asyncio.wait_for(failed_often(world, attempts, 20), 20)
-    trouble = world.scheduler.trouble
+    await asyncio.wait_for(failed_often(harness, attempts, 20), 20)
+    trouble = harness.scheduler.trouble
     is_away = False
-    await asyncio.wait_for(world.scheduler.wait_until_idle(), 20)
+    await asyncio.wait_for(harness.scheduler.wait_until_idle(), 20)
 
     assert trouble == "outcomes cannot be saved: full"
-    assert world.scheduler.trouble == ""
-    assert await world.outcomes(job_id) == ["ok"]
+    assert harness.scheduler.trouble == ""
+    assert await harness.outcomes(job_id) == ["ok"]
     told = [record for record in caplog.records if record.message == "saving failed"]
     assert 5 <= len(told) <= 7
 
 
 @pytest.mark.usefixtures("quick_retries")
-async def test_an_index_that_breaks_while_all_goes_on_is_told_of_once(
+async def test_an_index_that_breaks_during_operation_is_logged_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(sqlite, "AT_ONCE_BYTES", 0)
@@ -98,10 +98,10 @@ async def test_an_index_that_breaks_while_all_goes_on_is_told_of_once(
         pass
     damage(tmp_path / "z.db", "timer_next")
 
-    async with world_on(tmp_path / "z.db", clock) as world:
-        while not world.scheduler.trouble:
-            await world.store.read(lambda c: None)
-        is_ready = readiness(world.scheduler, lambda: world.store.trouble, wanted=True)
+    async with open_harness(tmp_path / "z.db", clock) as harness:
+        while not harness.scheduler.trouble:
+            await harness.store.read(lambda c: None)
+        is_ready = readiness(harness.scheduler, lambda: harness.store.trouble, wanted=True)
         reasons = await is_ready()
 
     assert set(reasons) == {"store", "scheduler"}

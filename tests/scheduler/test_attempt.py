@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.scheduler.conftest import World
+from tests.scheduler.conftest import Harness
 from zato_lite.log import RunCapture
 from zato_lite.scheduler import attempt, executor
 from zato_lite.scheduler.commands import JobCommands
@@ -118,8 +118,8 @@ ALL: list[type[Service]] = [
 ]  # fmt: skip
 
 
-class RealWorld(World):
-    """A world whose services are services."""
+class InvokerHarness(Harness):
+    """A harness whose services are services."""
 
     def __init__(self, store: SqliteStore, clock: ManualClock) -> None:
         super().__init__(store, clock, grace=0.0)
@@ -133,20 +133,20 @@ class RealWorld(World):
 
 
 @pytest.fixture
-async def real(store: SqliteStore, clock: ManualClock) -> AsyncIterator[RealWorld]:
-    there = RealWorld(store, clock)
+async def real(store: SqliteStore, clock: ManualClock) -> AsyncIterator[InvokerHarness]:
+    there = InvokerHarness(store, clock)
     async with there.scheduler:
         yield there
 
 
-async def run_of(world: World, service: str, **fields: Any) -> Any:
+async def run_of(harness: Harness, service: str, **fields: Any) -> Any:
     """The poison's run, with a healthy job beside it that must not be harmed."""
-    job_id = await world.create(service=service, trigger=world.once(1), **fields)
-    fine = await world.create(name="fine", service="fine", trigger=world.once(1))
-    await world.go(1)
-    await world.scheduler.wait_until_idle()
-    assert await world.outcomes(fine) == ["ok"]
-    return (await world.runs(job_id))[0]
+    job_id = await harness.create(service=service, trigger=harness.once(1), **fields)
+    fine = await harness.create(name="fine", service="fine", trigger=harness.once(1))
+    await harness.advance(1)
+    await harness.scheduler.wait_until_idle()
+    assert await harness.outcomes(fine) == ["ok"]
+    return (await harness.runs(job_id))[0]
 
 
 @pytest.mark.parametrize(
@@ -164,8 +164,8 @@ async def run_of(world: World, service: str, **fields: Any) -> Any:
         ("cancels", "CancelledError"),
     ],
 )
-async def test_what_a_service_raises_is_an_error_of_its_run(
-    real: RealWorld, service: str, words: str
+async def test_an_exception_of_a_service_is_the_error_of_its_run(
+    real: InvokerHarness, service: str, words: str
 ) -> None:
     run = await run_of(real, service)
 
@@ -184,7 +184,7 @@ def capture() -> Iterator[None]:
     logging.getLogger().setLevel(level)
 
 
-async def test_lines_without_end_come_to_an_end(real: RealWorld, capture: None) -> None:
+async def test_log_lines_beyond_the_limit_are_counted(real: InvokerHarness, capture: None) -> None:
     run = await run_of(real, "loud")
 
     lines = await real.jobs.log_entries(run.job_id, run.number)
@@ -194,7 +194,7 @@ async def test_lines_without_end_come_to_an_end(real: RealWorld, capture: None) 
 
 
 async def test_half_a_character_in_a_line_is_kept_as_its_code(
-    real: RealWorld, capture: None
+    real: InvokerHarness, capture: None
 ) -> None:
     run = await run_of(real, "half")
 
@@ -202,8 +202,8 @@ async def test_half_a_character_in_a_line_is_kept_as_its_code(
     assert lines[1][2] == "no such file: name\\udce9.csv"
 
 
-async def test_an_outcome_that_cannot_be_kept_holds_up_no_other(
-    real: RealWorld, monkeypatch: pytest.MonkeyPatch
+async def test_an_outcome_that_cannot_be_saved_delays_no_other(
+    real: InvokerHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(attempt, "_storable", str)
 
@@ -213,7 +213,7 @@ async def test_an_outcome_that_cannot_be_kept_holds_up_no_other(
 
 
 async def test_a_line_with_the_wrong_arguments_is_kept_as_it_is(
-    real: RealWorld, capture: None, caplog: pytest.LogCaptureFixture
+    real: InvokerHarness, capture: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     logging.raiseExceptions = False
     caplog.handler.setLevel(logging.CRITICAL)  # it would fail the test
@@ -227,22 +227,22 @@ async def test_a_line_with_the_wrong_arguments_is_kept_as_it_is(
     assert lines[1][2] == "%d apples"
 
 
-async def test_a_service_that_takes_too_long_is_cancelled(real: RealWorld) -> None:
+async def test_a_service_that_takes_too_long_is_cancelled(real: InvokerHarness) -> None:
     run = await run_of(real, "forever", max_execution_time_ms=20)
 
     assert (run.outcome, run.error) == ("timeout", "exceeded max_execution_time_ms=20")
 
 
-async def test_a_service_that_goes_on_after_its_time_cannot_make_it_good(
-    real: RealWorld,
+async def test_a_result_after_the_deadline_does_not_undo_the_timeout(
+    real: InvokerHarness,
 ) -> None:
     run = await run_of(real, "stubborn", max_execution_time_ms=20, extra="yields")
 
     assert (run.outcome, run.result) == ("timeout", None)
 
 
-async def test_a_service_that_swallows_its_cancellation_is_left_to_itself(
-    real: RealWorld, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+async def test_a_service_that_ignores_its_cancellation_is_abandoned(
+    real: InvokerHarness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(executor, "ABANDON_S", 0.05)
 

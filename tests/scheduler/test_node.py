@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 
-from tests.scheduler.conftest import World, world_on
+from tests.scheduler.conftest import Harness, open_harness
 from zato_lite.errors import BadInputError
 from zato_lite.testing.clock import ManualClock
 from zato_lite.timetable.calendar import Calendar
@@ -13,14 +13,14 @@ async def test_an_edit_by_the_other_process_makes_no_slot_run_twice(
     tmp_path: Path, clock: ManualClock
 ) -> None:
     path = tmp_path / "z.db"
-    async with world_on(path, clock) as one, world_on(path, clock) as two:
+    async with open_harness(path, clock) as one, open_harness(path, clock) as two:
         job_id = await one.create(trigger=one.every(5))
-        await one.go(4.7)
+        await one.advance(4.7)
         await two.edit(job_id, extra="new")
         clock.advance(seconds=0.3)
         await two.scheduler.tick()
-        await two.calm()
-        await one.calm()
+        await two.settle()
+        await one.settle()
 
         slots = [call.job.slot for call in (*one.calls, *two.calls) if call.job]
         assert len(slots) == len(set(slots)) == 1
@@ -30,12 +30,12 @@ async def test_nothing_is_claimed_early_as_soon_as_there_are_two(
     tmp_path: Path, clock: ManualClock
 ) -> None:
     path = tmp_path / "z.db"
-    async with world_on(path, clock) as one, world_on(path, clock) as two:
+    async with open_harness(path, clock) as one, open_harness(path, clock) as two:
         job_id = await one.create(trigger=one.every(5))
-        await one.go(4.7)
+        await one.advance(4.7)
         await two.jobs.delete(job_id)
         clock.advance(seconds=0.3)
-        await one.calm()
+        await one.settle()
 
         assert one.calls == []
 
@@ -44,22 +44,22 @@ async def test_a_queued_run_waits_for_the_one_of_the_other_process(
     tmp_path: Path, clock: ManualClock
 ) -> None:
     path = tmp_path / "z.db"
-    async with world_on(path, clock) as one, world_on(path, clock) as two:
-        gate = one.gate("s")
+    async with open_harness(path, clock) as one, open_harness(path, clock) as two:
+        gate = one.block("s")
         two.services["s"] = one.services["s"]
         job_id = await one.create(trigger=one.every(5), on_overlap="queue_one")
-        await one.go(5)
+        await one.advance(5)
         clock.advance(seconds=5)
         await two.scheduler.tick()
-        await two.calm()
-        await one.calm()
+        await two.settle()
+        await one.settle()
         together = one.scheduler.in_flight + two.scheduler.in_flight
         gate.set()
         await one.scheduler.wait_until_idle()
-        await two.calm()  # what it asked meanwhile is answered: it asks again from then on
+        await two.settle()  # what it asked meanwhile is answered: it asks again from then on
         clock.advance(seconds=1)
         for _ in range(50):  # the other process asks the store again, in turns of its own
-            await two.calm()
+            await two.settle()
             await two.scheduler.wait_until_idle()
             if await one.outcomes(job_id) == ["ok", "ok"]:
                 break
@@ -69,11 +69,11 @@ async def test_a_queued_run_waits_for_the_one_of_the_other_process(
 
 
 async def test_a_definition_that_cannot_be_kept_harms_no_other_of_the_same_turn(
-    world: World,
+    harness: Harness,
 ) -> None:
     good, bad = await asyncio.gather(
-        world.jobs.create([world.job(name="good")]),
-        world.jobs.create([world.job(name="bad", extra="\udce9")]),
+        harness.jobs.create([harness.job(name="good")]),
+        harness.jobs.create([harness.job(name="bad", extra="\udce9")]),
         return_exceptions=True,
     )
 
@@ -81,27 +81,27 @@ async def test_a_definition_that_cannot_be_kept_harms_no_other_of_the_same_turn(
     assert isinstance(bad, BadInputError)
 
 
-async def test_two_may_run_at_once_where_two_are_allowed(world: World) -> None:
-    gate = world.gate("s")
-    await world.create(trigger=world.every(10), max_parallel=2)
-    await world.go(10)
-    await world.go(10)
-    calls = len(world.calls)
+async def test_two_runs_are_in_flight_where_two_are_allowed(harness: Harness) -> None:
+    gate = harness.block("s")
+    await harness.create(trigger=harness.every(10), max_parallel=2)
+    await harness.advance(10)
+    await harness.advance(10)
+    calls = len(harness.calls)
     gate.set()
 
     assert calls == 2
 
 
-async def test_a_row_of_the_ledger_spans_no_run(world: World) -> None:
+async def test_a_row_of_the_ledger_spans_no_run(harness: Harness) -> None:
     calendar = Calendar(name="weekend", weekdays=(6,))
-    await world.jobs.save_calendar(calendar)
-    job_id = await world.create(
-        trigger=world.every(86_400), calendar="weekend", on_missed="run_all", on_overlap="allow"
+    await harness.jobs.save_calendar(calendar)
+    job_id = await harness.create(
+        trigger=harness.every(86_400), calendar="weekend", on_missed="run_all", on_overlap="allow"
     )
-    await world.go(86_400 * 20)
-    await world.go(1)
+    await harness.advance(86_400 * 20)
+    await harness.advance(1)
 
-    entries, _ = await world.jobs.ledger(job_id)
-    slots = [run.slot for run in await world.runs(job_id)]
+    entries, _ = await harness.jobs.ledger(job_id)
+    slots = [run.slot for run in await harness.runs(job_id)]
     assert entries
     assert not [slot for slot in slots for e in entries if e.first <= slot <= e.last]
