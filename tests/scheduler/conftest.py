@@ -21,7 +21,7 @@ Service = Callable[[Invocation], Awaitable[Any]]
 
 
 class Harness:
-    """A scheduler over a store, with services that are functions, and time that stands still."""
+    """A scheduler over a store; its services are functions, its clock is moved by the test."""
 
     def __init__(self, store: SqliteStore, clock: ManualClock, **options: Any) -> None:
         self.store, self.clock = store, clock
@@ -38,11 +38,11 @@ class Harness:
             return Outcome(cid="c", payload=await service(invocation))
         except asyncio.CancelledError:
             raise
-        except BaseException as error:  # noqa: BLE001 - as the one door does
+        except BaseException as error:  # noqa: BLE001 - as the invoker does
             return Outcome(cid="c", error=error)
 
     def block(self, service: str) -> asyncio.Event:
-        """A service that waits until the event is set."""
+        """Make a service wait until the returned event is set."""
         event = asyncio.Event()
 
         async def wait(invocation: Invocation) -> str:
@@ -59,23 +59,23 @@ class Harness:
         self.services[service] = fail
 
     async def advance(self, seconds: float = 0) -> None:
-        """Let time pass, and all that comes of it that does not wait for a gate."""
+        """Let time pass, and everything happen that waits for nothing else."""
         self.clock.advance(seconds=seconds)
         await self.scheduler.tick()
         await self.settle()
 
     async def settle(self) -> None:
-        """Until only what waits for a gate is in flight."""
+        """Wait until only blocked runs are in flight, and all other results are saved."""
         for _ in range(4):
             self.scheduler.save_results()
             await self.store.write(lambda c: None)
             await asyncio.sleep(0)
             await asyncio.sleep(0)
 
-    async def wait_for(self, is_so: Callable[[], bool], *, rest: bool = True) -> None:
-        """Until it is so, and then at rest; one that waits in vain fails by its assertions."""
+    async def wait_for(self, condition: Callable[[], bool], *, rest: bool = True) -> None:
+        """Wait until a condition holds, then until idle; give up after a while."""
         for _ in range(2_000):
-            if is_so():
+            if condition():
                 break
             await self.store.write(lambda c: None)
         if rest:
@@ -131,18 +131,18 @@ def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def harness(store: SqliteStore, clock: ManualClock) -> AsyncIterator[Harness]:
-    there = Harness(store, clock, grace=0.0)
-    async with there.scheduler:
-        yield there
+    harness = Harness(store, clock, grace=0.0)
+    async with harness.scheduler:
+        yield harness
 
 
 @asynccontextmanager
 async def open_harness(path: Path, clock: ManualClock, **options: Any) -> AsyncIterator[Harness]:
     """A harness over a file, as a process would have it."""
     async with open_store(path, clock) as store:
-        there = Harness(store, clock, grace=0.0, locks=store.locks, **options)
-        async with there.scheduler:
-            yield there
+        harness = Harness(store, clock, grace=0.0, locks=store.locks, **options)
+        async with harness.scheduler:
+            yield harness
 
 
 def record(message: str, *values: object) -> logging.LogRecord:

@@ -1,4 +1,4 @@
-"""Services that break what they can: each breaks its own run, and nothing else."""
+"""Services that misbehave: each harms its own run, and nothing else."""
 
 import asyncio
 import logging
@@ -119,7 +119,7 @@ ALL: list[type[Service]] = [
 
 
 class InvokerHarness(Harness):
-    """A harness whose services are services."""
+    """A harness with real services behind a real invoker."""
 
     def __init__(self, store: SqliteStore, clock: ManualClock) -> None:
         super().__init__(store, clock, grace=0.0)
@@ -134,13 +134,13 @@ class InvokerHarness(Harness):
 
 @pytest.fixture
 async def real(store: SqliteStore, clock: ManualClock) -> AsyncIterator[InvokerHarness]:
-    there = InvokerHarness(store, clock)
-    async with there.scheduler:
-        yield there
+    harness = InvokerHarness(store, clock)
+    async with harness.scheduler:
+        yield harness
 
 
 async def run_of(harness: Harness, service: str, **fields: Any) -> Any:
-    """The poison's run, with a healthy job beside it that must not be harmed."""
+    """Run a misbehaving service beside a healthy job, which must succeed; return its run."""
     job_id = await harness.create(service=service, trigger=harness.once(1), **fields)
     fine = await harness.create(name="fine", service="fine", trigger=harness.once(1))
     await harness.advance(1)

@@ -1,4 +1,4 @@
-"""Edits, pauses and deletions: what was claimed early is taken back exactly."""
+"""Edits, pauses and deletions: claims made ahead are revoked exactly."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""How little is done for a run: few commits, few wake-ups, and nothing late for it."""
+"""Cost of a run: few commits and few wake-ups, and no start is late for it."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from zato_lite.timetable.job import SECOND, Interval, OneTime
 
 @pytest.fixture
 def commits(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many claims and settlements each commit had that had any."""
+    """Record the number of claims and saves in each commit that had any."""
     commit, submit = harness.store._commit, harness.store.submit
     submitted: list[Any] = []
     sizes: list[int] = []
@@ -33,7 +33,7 @@ def commits(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 async def outcome_is(harness: Harness, job_id: int, wanted: str) -> bool:
-    """Whether it is so after a while, with nothing done for it but what happens by itself."""
+    """Return True once the latest run has this outcome; the scheduler alone acts meanwhile."""
     for _ in range(2_000):
         if (await harness.outcomes(job_id))[:1] == [wanted]:
             return True
@@ -42,7 +42,7 @@ async def outcome_is(harness: Harness, job_id: int, wanted: str) -> bool:
 
 
 async def turns(harness: Harness) -> None:
-    """Let the loop do what it has to do by itself."""
+    """Let the loop run without moving the clock."""
     for _ in range(20):
         await harness.store.read(lambda c: None)
 

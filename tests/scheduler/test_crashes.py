@@ -1,4 +1,4 @@
-"""What was in flight when a process died, in every state that a run may be in."""
+"""Runs in every state when their process is killed, shut down, or loses its tasks."""
 
 import asyncio
 from pathlib import Path
@@ -17,12 +17,12 @@ from zato_lite.timetable.job import SECOND
 
 
 async def restart(harness: Harness, gated: str = "", failing: str = "") -> Harness:
-    """The next process on the same store."""
-    there = Harness(harness.store, harness.clock, grace=0.0)
-    there.block(gated)
-    there.fail(failing)
-    await there.scheduler.__aenter__()
-    return there
+    """Start the next process on the same store."""
+    restarted = Harness(harness.store, harness.clock, grace=0.0)
+    restarted.block(gated)
+    restarted.fail(failing)
+    await restarted.scheduler.__aenter__()
+    return restarted
 
 
 async def test_a_run_whose_process_died_is_run_again_under_the_next_attempt(
@@ -50,25 +50,25 @@ async def test_a_run_of_a_job_that_fails_on_a_crash_is_lost(harness: Harness) ->
     await harness.advance(1)
     await harness.scheduler.crash()
 
-    there = await restart(harness)
-    async with there.scheduler:
-        await there.scheduler.wait_until_idle()
+    restarted = await restart(harness)
+    async with restarted.scheduler:
+        await restarted.scheduler.wait_until_idle()
 
     assert await harness.outcomes(job_id) == ["lost"]
-    assert [call.service for call in there.calls] == ["alarm"]
+    assert [call.service for call in restarted.calls] == ["alarm"]
 
 
 async def test_a_run_that_kills_its_process_is_put_in_quarantine(harness: Harness) -> None:
     job_id = await harness.create(trigger=harness.once(1), max_crashes=2)
-    there = harness
-    there.block("s")
+    restarted = harness
+    restarted.block("s")
     for _ in range(2):
-        await there.advance(1)
-        await there.scheduler.crash()
-        there = await restart(there, gated="s")
+        await restarted.advance(1)
+        await restarted.scheduler.crash()
+        restarted = await restart(restarted, gated="s")
 
-    async with there.scheduler:
-        run = (await there.runs(job_id))[0]
+    async with restarted.scheduler:
+        run = (await restarted.runs(job_id))[0]
 
     assert (run.outcome, run.attempt, run.crashes) == ("lost", 2, 2)
     assert "quarantined" in (run.error or "")
@@ -81,12 +81,12 @@ async def test_a_run_that_a_killed_process_had_claimed_early_has_not_crashed(
     await harness.advance(9.8)
     await harness.scheduler.crash()
 
-    there = await restart(harness)
-    async with there.scheduler:
-        await there.advance(1)
-        await there.scheduler.wait_until_idle()
+    restarted = await restart(harness)
+    async with restarted.scheduler:
+        await restarted.advance(1)
+        await restarted.scheduler.wait_until_idle()
 
-    run = (await there.runs(job_id))[0]
+    run = (await restarted.runs(job_id))[0]
     assert (run.outcome, run.attempt, run.crashes) == ("ok", 1, 0)
 
 
@@ -97,12 +97,12 @@ async def test_runs_in_waiting_outlive_their_process(harness: Harness) -> None:
         await harness.advance(1)
     await harness.scheduler.crash()
 
-    there = await restart(harness)
-    async with there.scheduler:
-        await there.scheduler.wait_until_idle()
-        await there.settle()
+    restarted = await restart(harness)
+    async with restarted.scheduler:
+        await restarted.scheduler.wait_until_idle()
+        await restarted.settle()
 
-    runs = await there.runs(job_id)
+    runs = await restarted.runs(job_id)
     assert [(run.number, run.outcome, run.attempt) for run in runs] == [
         (1, "ok", 2),
         (2, "ok", 1),
@@ -116,14 +116,14 @@ async def test_the_next_attempt_outlives_its_process(harness: Harness) -> None:
     await harness.advance(1)
     await harness.scheduler.crash()
 
-    there = await restart(harness)
-    async with there.scheduler:
-        await there.advance(10)
-        early = len(there.calls)
-        await there.advance(60)
-        await there.scheduler.wait_until_idle()
+    restarted = await restart(harness)
+    async with restarted.scheduler:
+        await restarted.advance(10)
+        early = len(restarted.calls)
+        await restarted.advance(60)
+        await restarted.scheduler.wait_until_idle()
 
-    run = (await there.runs(job_id))[0]
+    run = (await restarted.runs(job_id))[0]
     assert early == 0
     assert (run.outcome, run.attempt, run.crashes) == ("ok", 2, 0)
 
@@ -182,78 +182,78 @@ async def test_the_log_lines_of_a_refused_result_are_dropped(
 async def test_two_processes_on_one_file_run_each_slot_once(tmp_path: Path) -> None:
     clock = ManualClock()
     async with (
-        open_harness(tmp_path / "z.db", clock) as one,
-        open_harness(tmp_path / "z.db", clock) as two,
+        open_harness(tmp_path / "z.db", clock) as first,
+        open_harness(tmp_path / "z.db", clock) as second,
     ):
         for number in range(20):
-            await one.create(name=f"j{number}")
+            await first.create(name=f"j{number}")
         for _ in range(5):
             clock.advance(seconds=1)
-            for each in (one, two):
+            for each in (first, second):
                 await each.scheduler.tick()
-            for each in (one, two):
+            for each in (first, second):
                 await each.settle()
 
-        runs = await one.runs()
+        runs = await first.runs()
         assert len({(run.job_id, run.slot) for run in runs}) == len(runs) == 100
         assert {run.outcome for run in runs} == {"ok"}
-        assert len(one.calls) + len(two.calls) == 100
+        assert len(first.calls) + len(second.calls) == 100
 
 
 async def test_attempts_that_have_not_started_are_released_at_shutdown(tmp_path: Path) -> None:
     clock = ManualClock()
-    async with open_harness(tmp_path / "z.db", clock) as one:
-        job_id = await one.create(trigger=one.once(10))
-        await one.advance(9.8)
+    async with open_harness(tmp_path / "z.db", clock) as first:
+        job_id = await first.create(trigger=first.once(10))
+        await first.advance(9.8)
 
-    async with open_harness(tmp_path / "z.db", clock) as two:
-        await two.advance(1)
-        await two.scheduler.wait_until_idle()
-        run = (await two.runs(job_id))[0]
+    async with open_harness(tmp_path / "z.db", clock) as second:
+        await second.advance(1)
+        await second.scheduler.wait_until_idle()
+        run = (await second.runs(job_id))[0]
 
     assert (run.outcome, run.attempt, run.crashes) == ("ok", 1, 0)
 
 
 async def test_runs_in_flight_at_shutdown_are_cancelled_after_the_grace(tmp_path: Path) -> None:
     clock = ManualClock()
-    async with open_harness(tmp_path / "z.db", clock) as one:
-        one.block("s")
-        job_id = await one.create(trigger=one.once(1), on_crash="fail")
-        await one.advance(1)
+    async with open_harness(tmp_path / "z.db", clock) as first:
+        first.block("s")
+        job_id = await first.create(trigger=first.once(1), on_crash="fail")
+        await first.advance(1)
 
-    async with open_harness(tmp_path / "z.db", clock) as two:
-        run = (await two.runs(job_id))[0]
+    async with open_harness(tmp_path / "z.db", clock) as second:
+        run = (await second.runs(job_id))[0]
         assert (run.outcome, run.error) == (
             "cancelled",
             "the server shut down before the run had ended",
         )
-        assert two.calls == []
+        assert second.calls == []
 
 
 async def test_a_run_cut_off_by_shutdown_gets_another_attempt_without_losing_a_retry(
     tmp_path: Path,
 ) -> None:
     clock = ManualClock()
-    async with open_harness(tmp_path / "z.db", clock) as one:
-        one.block("s")
-        job_id = await one.create(
-            trigger=one.once(1), max_retries=1, retry_delay_ms=1_000, max_crashes=1
+    async with open_harness(tmp_path / "z.db", clock) as first:
+        first.block("s")
+        job_id = await first.create(
+            trigger=first.once(1), max_retries=1, retry_delay_ms=1_000, max_crashes=1
         )
-        await one.advance(1)
-    async with open_harness(tmp_path / "z.db", clock) as two:
-        two.block("s")
-        await two.settle()
+        await first.advance(1)
+    async with open_harness(tmp_path / "z.db", clock) as second:
+        second.block("s")
+        await second.settle()
 
-    async with open_harness(tmp_path / "z.db", clock) as three:
-        three.fail("s")
-        await three.settle()
-        await three.advance(2)
-        await three.scheduler.wait_until_idle()
-        run = (await three.runs(job_id))[0]
-        attempts = await three.jobs.attempts(job_id, 1)
+    async with open_harness(tmp_path / "z.db", clock) as third:
+        third.fail("s")
+        await third.settle()
+        await third.advance(2)
+        await third.scheduler.wait_until_idle()
+        run = (await third.runs(job_id))[0]
+        attempts = await third.jobs.attempts(job_id, 1)
 
     assert (run.outcome, run.attempt, run.crashes) == ("error", 4, 0)
-    assert [it.outcome for it in attempts] == ["cancelled", "cancelled", "error"]
+    assert [record.outcome for record in attempts] == ["cancelled", "cancelled", "error"]
 
 
 def cancel_all_tasks(spared: asyncio.Task[Any] | None) -> None:
@@ -276,7 +276,7 @@ async def test_runs_cut_off_by_a_service_that_cancels_all_tasks_get_another_atte
 
     run = (await harness.runs(job_id))[0]
     assert (run.outcome, run.attempt, run.crashes) == ("ok", 2, 1)
-    assert [it.outcome for it in await harness.jobs.attempts(job_id, 1)] == ["lost"]
+    assert [record.outcome for record in await harness.jobs.attempts(job_id, 1)] == ["lost"]
 
 
 async def test_an_attempt_cancelled_before_its_first_step_is_followed_by_another(
@@ -352,36 +352,36 @@ async def test_a_cancelled_shutdown_leaves_its_runs_to_the_next_node(
 ) -> None:
     clock = ManualClock()
     async with open_store(tmp_path / "z.db", clock) as store:
-        one = Harness(store, clock, locks=store.locks)
-        await one.scheduler.__aenter__()
-        one.block("s")
-        job_id = await one.create(trigger=one.once(1))
-        await one.advance(1)
+        first = Harness(store, clock, locks=store.locks)
+        await first.scheduler.__aenter__()
+        first.block("s")
+        job_id = await first.create(trigger=first.once(1))
+        await first.advance(1)
 
-        stop = asyncio.create_task(one.scheduler.drain())
-        await one.settle()
+        stop = asyncio.create_task(first.scheduler.drain())
+        await first.settle()
         stop.cancel()
         await asyncio.wait([stop])
 
         async with Harness(store, clock, locks=store.locks).scheduler as scheduler:
             await scheduler.wait_until_idle()
-            run = (await one.runs(job_id))[0]
+            run = (await first.runs(job_id))[0]
             assert (run.outcome, run.attempt) == ("ok", 2)
 
 
 async def test_downtime_gets_exactly_what_the_policy_says(tmp_path: Path) -> None:
     clock = ManualClock()
-    async with open_harness(tmp_path / "z.db", clock) as one:
+    async with open_harness(tmp_path / "z.db", clock) as first:
         begin = clock.now()
-        job_id = await one.create(trigger=one.every(1))
-        await one.advance(1)
+        job_id = await first.create(trigger=first.every(1))
+        await first.advance(1)
     clock.advance(seconds=3600)
 
-    async with open_harness(tmp_path / "z.db", clock) as two:
-        await two.advance(0)
-        await two.scheduler.wait_until_idle()
-        runs = [run for run in await two.runs(job_id) if run.outcome == "ok"]
-        entries, total = await two.jobs.ledger(job_id)
+    async with open_harness(tmp_path / "z.db", clock) as second:
+        await second.advance(0)
+        await second.scheduler.wait_until_idle()
+        runs = [run for run in await second.runs(job_id) if run.outcome == "ok"]
+        entries, total = await second.jobs.ledger(job_id)
 
     assert [run.slot for run in runs] == [begin + SECOND, begin + 3601 * SECOND]
     assert (total, entries[0].outcome, entries[0].count) == (1, "missed", 3599)
@@ -395,9 +395,9 @@ async def test_without_a_scheduler_runs_on_demand_wait_for_one(tmp_path: Path) -
         job_id = await still.create(trigger=still.once(100))
         await still.jobs.execute(job_id)
 
-    async with open_harness(tmp_path / "z.db", clock) as two:
-        await two.scheduler.wait_until_idle()
-        assert await two.outcomes(job_id) == ["ok"]
+    async with open_harness(tmp_path / "z.db", clock) as second:
+        await second.scheduler.wait_until_idle()
+        assert await second.outcomes(job_id) == ["ok"]
 
 
 async def test_a_service_that_cancels_all_tasks_loses_nothing(harness: Harness) -> None:
@@ -429,16 +429,16 @@ async def test_suspects_begin_one_after_another(harness: Harness) -> None:
     await again.settle()
     await again.scheduler.crash()
 
-    there = await restart(harness)
-    async with there.scheduler:
+    restarted = await restart(harness)
+    async with restarted.scheduler:
         begun = []
         for _ in range(6):
-            await there.wait_for(lambda: True)
-            begun.append(len(there.calls))
-            await there.advance(1)
+            await restarted.wait_for(lambda: True)
+            begun.append(len(restarted.calls))
+            await restarted.advance(1)
 
         assert begun == [0, 1, 2, 3, 4, 4]
-        assert {run.crashes for run in await there.runs()} == {2}
+        assert {run.crashes for run in await restarted.runs()} == {2}
 
 
 @pytest.mark.usefixtures("quick_retries")
@@ -497,13 +497,13 @@ async def test_a_crash_takes_no_retry_away(harness: Harness) -> None:
     await harness.advance(1)
     await harness.scheduler.crash()
 
-    there = await restart(harness, failing="s")
-    async with there.scheduler:
-        await there.settle()
-        await there.advance(2)
-        await there.scheduler.wait_until_idle()
+    restarted = await restart(harness, failing="s")
+    async with restarted.scheduler:
+        await restarted.settle()
+        await restarted.advance(2)
+        await restarted.scheduler.wait_until_idle()
 
-    assert [(r.outcome, r.attempt) for r in await there.runs(job_id)] == [("error", 3)]
+    assert [(r.outcome, r.attempt) for r in await restarted.runs(job_id)] == [("error", 3)]
 
 
 async def test_a_slot_gets_one_run_even_if_the_cursor_moves_back(harness: Harness) -> None:
@@ -526,9 +526,9 @@ async def test_a_run_of_a_deleted_job_is_not_recovered(harness: Harness) -> None
     await harness.jobs.delete(job_id)
     await harness.scheduler.crash()
 
-    there = await restart(harness)
-    async with there.scheduler:
-        await there.settle()
+    restarted = await restart(harness)
+    async with restarted.scheduler:
+        await restarted.settle()
 
-    assert there.calls == []
-    assert await there.outcomes(job_id) == ["cancelled"]
+    assert restarted.calls == []
+    assert await restarted.outcomes(job_id) == ["cancelled"]

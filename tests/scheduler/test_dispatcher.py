@@ -1,4 +1,4 @@
-"""What runs when, what does not, and what is written down of it."""
+"""Slots: when each runs, which ones do not, and the records of both."""
 
 from datetime import UTC, datetime
 
@@ -173,19 +173,19 @@ async def test_a_job_is_paused_after_its_maximum_of_failures(harness: Harness) -
 async def test_the_higher_priority_goes_first_when_there_is_room_for_one(
     store: object, clock: object
 ) -> None:
-    there = Harness(store, clock, capacity=1, grace=0.0)  # type: ignore[arg-type]
-    async with there.scheduler:
-        gate = there.block("first")
-        trigger = there.once(1)
-        await there.create(name="a", service="first", trigger=trigger)
-        await there.create(name="b", service="low", trigger=trigger)
-        await there.create(name="c", service="high", trigger=trigger, priority=5)
-        await there.advance(1)
+    harness = Harness(store, clock, capacity=1, grace=0.0)  # type: ignore[arg-type]
+    async with harness.scheduler:
+        gate = harness.block("first")
+        trigger = harness.once(1)
+        await harness.create(name="a", service="first", trigger=trigger)
+        await harness.create(name="b", service="low", trigger=trigger)
+        await harness.create(name="c", service="high", trigger=trigger, priority=5)
+        await harness.advance(1)
 
         gate.set()
-        await there.scheduler.wait_until_idle()
+        await harness.scheduler.wait_until_idle()
 
-        assert [call.service for call in there.calls] == ["first", "high", "low"]
+        assert [call.service for call in harness.calls] == ["first", "high", "low"]
 
 
 async def test_a_service_has_no_more_runs_at_a_time_than_its_limit(harness: Harness) -> None:

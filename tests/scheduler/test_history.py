@@ -1,4 +1,4 @@
-"""What can be asked about runs that have passed."""
+"""Queries about past and present runs."""
 
 import logging
 from typing import Any
@@ -139,7 +139,7 @@ async def test_the_process_itself_is_a_node(harness: Harness) -> None:
 
 
 def failing(harness: Harness, times: int, lines: int = 1) -> None:
-    """A service that logs in each attempt, and works after so many that did not."""
+    """Make a service that logs in each attempt and succeeds after a number of failures."""
 
     async def fail(invocation: Invocation) -> None:
         assert invocation.sink is not None

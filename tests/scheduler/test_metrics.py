@@ -8,7 +8,7 @@ from zato_lite.scheduler import metrics
 
 
 def failures_logged(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
-    return [vars(it) for it in caplog.records if it.message == "run failed"]
+    return [vars(record) for record in caplog.records if record.message == "run failed"]
 
 
 async def test_a_failed_run_is_logged_with_all_that_helps(
@@ -38,7 +38,7 @@ async def test_a_job_that_keeps_failing_is_logged_ever_more_seldom_until_it_succ
         await harness.advance(1)
     harness.fail("s", "in other words")
     await harness.advance(1)
-    before = [it["so_far"] for it in failures_logged(caplog)]
+    before = [record["so_far"] for record in failures_logged(caplog)]
 
     del harness.services["s"]
     await harness.advance(1)
@@ -46,7 +46,7 @@ async def test_a_job_that_keeps_failing_is_logged_ever_more_seldom_until_it_succ
     await harness.advance(1)
 
     assert before == [1, 2, 4, 8, 10]
-    assert [it["so_far"] for it in failures_logged(caplog)][len(before) :] == [1]
+    assert [record["so_far"] for record in failures_logged(caplog)][len(before) :] == [1]
 
 
 async def test_failures_of_very_many_jobs_are_counted_together(
@@ -59,7 +59,7 @@ async def test_failures_of_very_many_jobs_are_counted_together(
 
     await harness.advance(1)
 
-    assert sorted(it["so_far"] for it in failures_logged(caplog)) == [1, 1, 1, 2, 4]
+    assert sorted(record["so_far"] for record in failures_logged(caplog)) == [1, 1, 1, 2, 4]
 
 
 async def test_a_run_that_is_cancelled_has_not_failed(

@@ -1,4 +1,4 @@
-"""Two processes on one store, each of which knows only half."""
+"""Two nodes on one store, each of which knows only its own runs."""
 
 import asyncio
 from pathlib import Path
@@ -13,16 +13,16 @@ async def test_an_edit_by_the_other_process_makes_no_slot_run_twice(
     tmp_path: Path, clock: ManualClock
 ) -> None:
     path = tmp_path / "z.db"
-    async with open_harness(path, clock) as one, open_harness(path, clock) as two:
-        job_id = await one.create(trigger=one.every(5))
-        await one.advance(4.7)
-        await two.edit(job_id, extra="new")
+    async with open_harness(path, clock) as first, open_harness(path, clock) as second:
+        job_id = await first.create(trigger=first.every(5))
+        await first.advance(4.7)
+        await second.edit(job_id, extra="new")
         clock.advance(seconds=0.3)
-        await two.scheduler.tick()
-        await two.settle()
-        await one.settle()
+        await second.scheduler.tick()
+        await second.settle()
+        await first.settle()
 
-        slots = [call.job.slot for call in (*one.calls, *two.calls) if call.job]
+        slots = [call.job.slot for call in (*first.calls, *second.calls) if call.job]
         assert len(slots) == len(set(slots)) == 1
 
 
@@ -30,42 +30,42 @@ async def test_nothing_is_claimed_early_as_soon_as_there_are_two(
     tmp_path: Path, clock: ManualClock
 ) -> None:
     path = tmp_path / "z.db"
-    async with open_harness(path, clock) as one, open_harness(path, clock) as two:
-        job_id = await one.create(trigger=one.every(5))
-        await one.advance(4.7)
-        await two.jobs.delete(job_id)
+    async with open_harness(path, clock) as first, open_harness(path, clock) as second:
+        job_id = await first.create(trigger=first.every(5))
+        await first.advance(4.7)
+        await second.jobs.delete(job_id)
         clock.advance(seconds=0.3)
-        await one.settle()
+        await first.settle()
 
-        assert one.calls == []
+        assert first.calls == []
 
 
 async def test_a_queued_run_waits_for_the_one_of_the_other_process(
     tmp_path: Path, clock: ManualClock
 ) -> None:
     path = tmp_path / "z.db"
-    async with open_harness(path, clock) as one, open_harness(path, clock) as two:
-        gate = one.block("s")
-        two.services["s"] = one.services["s"]
-        job_id = await one.create(trigger=one.every(5), on_overlap="queue_one")
-        await one.advance(5)
+    async with open_harness(path, clock) as first, open_harness(path, clock) as second:
+        gate = first.block("s")
+        second.services["s"] = first.services["s"]
+        job_id = await first.create(trigger=first.every(5), on_overlap="queue_one")
+        await first.advance(5)
         clock.advance(seconds=5)
-        await two.scheduler.tick()
-        await two.settle()
-        await one.settle()
-        together = one.scheduler.in_flight + two.scheduler.in_flight
+        await second.scheduler.tick()
+        await second.settle()
+        await first.settle()
+        together = first.scheduler.in_flight + second.scheduler.in_flight
         gate.set()
-        await one.scheduler.wait_until_idle()
-        await two.settle()  # what it asked meanwhile is answered: it asks again from then on
+        await first.scheduler.wait_until_idle()
+        await second.settle()  # what it asked meanwhile is answered: it asks again from then on
         clock.advance(seconds=1)
         for _ in range(50):  # the other process asks the store again, in turns of its own
-            await two.settle()
-            await two.scheduler.wait_until_idle()
-            if await one.outcomes(job_id) == ["ok", "ok"]:
+            await second.settle()
+            await second.scheduler.wait_until_idle()
+            if await first.outcomes(job_id) == ["ok", "ok"]:
                 break
 
         assert together == 1
-        assert [run.outcome for run in await one.runs(job_id)] == ["ok", "ok"]
+        assert [run.outcome for run in await first.runs(job_id)] == ["ok", "ok"]
 
 
 async def test_a_definition_that_cannot_be_kept_harms_no_other_of_the_same_turn(

@@ -94,7 +94,7 @@ async def test_the_lines_of_all_attempts_go_with_their_run(harness: Harness) -> 
 
 
 def _kept(connection: Connection) -> tuple[int, int]:
-    """How many attempts before the latest have lines, and how many runs."""
+    """Return the numbers of earlier attempts and of runs that have log lines."""
     return (
         fetch_value(connection, "SELECT count(lines) FROM attempt"),
         fetch_value(connection, "SELECT count(*) FROM run_log"),

@@ -1,4 +1,4 @@
-"""Random lives of a scheduler: whatever happens, each slot is answered for exactly once."""
+"""Random lives of a scheduler: each slot has exactly one run or ledger entry, always."""
 
 import asyncio
 import random
@@ -27,7 +27,7 @@ POLICIES: list[dict[str, Any]] = [
 
 
 class Life:
-    """A harness in which anything may happen next."""
+    """A harness in which each step is drawn at random."""
 
     def __init__(self, store: SqliteStore, clock: ManualClock, seed: int) -> None:
         self.random = random.Random(seed)

@@ -1,4 +1,4 @@
-"""What comes between a claim and its slot, between two edits, between one life and the next."""
+"""Changes and crashes between a claim and its slot, and between two changes."""
 
 import asyncio
 from pathlib import Path
@@ -216,14 +216,14 @@ async def test_a_slot_that_was_handed_back_is_not_run_late_when_it_is_to_be_skip
     tmp_path: Path, clock: ManualClock
 ) -> None:
     path = tmp_path / "a.db"
-    async with open_harness(path, clock) as w:
-        await w.create(trigger=w.every(10), on_missed="skip")
-        await w.advance(9.7)
+    async with open_harness(path, clock) as harness:
+        await harness.create(trigger=harness.every(10), on_missed="skip")
+        await harness.advance(9.7)
     clock.advance(hours=2)
-    async with open_harness(path, clock) as w:
-        await w.settle()
-        await w.advance(0)
-        calls = list(w.calls)
+    async with open_harness(path, clock) as harness:
+        await harness.settle()
+        await harness.advance(0)
+        calls = list(harness.calls)
     assert calls == []
 
 

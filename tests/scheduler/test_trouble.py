@@ -1,4 +1,4 @@
-"""A store that does not do what it is asked: what is told, where, and how often."""
+"""A store that fails: effect on readiness, and the log events."""
 
 import asyncio
 import logging
@@ -106,5 +106,5 @@ async def test_an_index_that_breaks_during_operation_is_logged_once(
 
     assert set(reasons) == {"store", "scheduler"}
     assert "restore a backup" in reasons["store"]
-    critical = [it for it in caplog.records if it.levelno == logging.CRITICAL]
+    critical = [record for record in caplog.records if record.levelno == logging.CRITICAL]
     assert [record.message for record in critical] == ["store is damaged"]

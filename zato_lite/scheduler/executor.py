@@ -30,7 +30,7 @@ MAX_READY = 20_000
 """Attempts that may wait for room on this node; beyond them, due slots are left in the store."""
 
 ABANDON_S = 5.0
-"""Seconds after which a service that ignores its cancellation is no longer waited for."""
+"""Seconds after which a service that ignores its cancellation stops being waited for."""
 
 _log = logging.getLogger("zato_lite.scheduler")
 
@@ -48,7 +48,7 @@ class Executor:
         on_room: called when ``is_full`` becomes False.
 
     Attributes:
-        is_full: True while so many attempts wait for room that none should be claimed.
+        is_full: True while the queue of attempts that wait for room is too long to claim more.
     """
 
     def __init__(
