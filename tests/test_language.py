@@ -13,7 +13,6 @@ PENDING = {
     "zato_lite/deploy",
     "zato_lite/http",
     "zato_lite/service",
-    "zato_lite/store",
     "zato_lite/testing",
     "zato_lite/zato",
     "zato_lite/*.py",
@@ -23,7 +22,6 @@ PENDING = {
     "tests/faults",
     "tests/http",
     "tests/service",
-    "tests/store",
     "tests/zato",
     "tests/*.py",
 }

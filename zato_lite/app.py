@@ -40,10 +40,16 @@ from zato_lite.service.registry import Registry
 from zato_lite.service.supervisor import Supervisor
 from zato_lite.store.accounts import Accounts, NewKey
 from zato_lite.store.audit import AuditLog
-from zato_lite.store.backup import Backups, name_at, stamp
+from zato_lite.store.backup import (
+    Backups,
+    backup_name,
+    check_file,
+    copy_file,
+    restore_file,
+    timestamp,
+)
 from zato_lite.store.locks import Locks as StoredLocks
 from zato_lite.store.sqlite import open_store
-from zato_lite.store.upkeep import check_file, copy_file, restore_file
 from zato_lite.zato.finder import install
 
 _NOWHERE = Path("no-project")
@@ -267,7 +273,7 @@ def back_up(project: Path, settings: config.Settings, target: Path | None, clock
         ConfigError, StoreError: there is no store, or the copy cannot be written.
     """
     path = _stored(project, settings)
-    made = target or project / settings.store.backups / name_at(clock.now())
+    made = target or project / settings.store.backups / backup_name(clock.now())
     copy_file(path, made)
     return made
 
@@ -280,7 +286,7 @@ def restore(project: Path, settings: config.Settings, backup: Path, clock: Clock
     """
     path = _file_of(project, settings)
     was_there = path.exists()
-    aside = path.with_name(f"{path.name}.before-{stamp(clock.now())}")
+    aside = path.with_name(f"{path.name}.before-{timestamp(clock.now())}")
     restore_file(path, backup, aside)
     return aside if was_there else None
 

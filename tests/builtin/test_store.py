@@ -6,7 +6,7 @@ import pytest
 from zato_lite.config import Server, Settings, Store
 from zato_lite.errors import BadInputError, ConflictError, UnavailableError
 from zato_lite.service.access import needed_role
-from zato_lite.store.upkeep import check_file
+from zato_lite.store.backup import check_file
 from zato_lite.testing.app import Sandbox, sandbox
 
 

@@ -55,7 +55,7 @@ async def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Pa
 
     words = await refusal(path)
 
-    assert "damaged, or no zato-lite store" in words
+    assert "damaged or not a zato-lite store" in words
     assert path.read_bytes() == b"my diary, by no means a database" * 200
 
 

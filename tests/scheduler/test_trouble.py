@@ -30,7 +30,7 @@ async def test_a_claim_that_fails_makes_the_server_not_ready_and_is_logged_seldo
     def fragile(*values: Any, **options: Any) -> Any:
         if is_away:
             attempts.append(1)
-            raise UnavailableError("the store cannot do it: disk image is malformed")
+            raise UnavailableError("store operation failed: disk image is malformed")
         return real_claim(*values, **options)
 
     monkeypatch.setattr(claim, "claim", fragile)
@@ -43,7 +43,7 @@ async def test_a_claim_that_fails_makes_the_server_not_ready_and_is_logged_seldo
     is_away = False
     await asyncio.wait_for(_ran(harness), 20)
 
-    words = "runs cannot be claimed: the store cannot do it: disk image is malformed"
+    words = "runs cannot be claimed: store operation failed: disk image is malformed"
     assert reasons == {"scheduler": words}
     assert await is_ready() == {}
     assert await harness.outcomes(job_id) == ["ok"]
@@ -91,7 +91,7 @@ async def test_outcomes_that_cannot_be_saved_are_a_trouble_and_logged_seldom(
 async def test_an_index_that_breaks_during_operation_is_logged_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(sqlite, "AT_ONCE_BYTES", 0)
+    monkeypatch.setattr(sqlite, "STARTUP_CHECK_BYTES", 0)
     monkeypatch.setattr(sqlite, "CHECK_DELAY_S", 3600.0)
     clock = ManualClock()
     async with open_store(tmp_path / "z.db", clock):

@@ -2,9 +2,7 @@ import msgspec
 import pytest
 
 from zato_lite.store.accounts import Accounts, Credential
-from zato_lite.store.locks import Locks
 from zato_lite.store.ports import Database
-from zato_lite.testing.clock import ManualClock
 
 ANN = Credential("user", "ann", "hash-1", frozenset({"editor", "viewer"}), ("crm.*",))
 
@@ -46,24 +44,3 @@ async def test_keys_are_apart_from_users(accounts: Accounts) -> None:
 async def test_a_setting_keeps_its_first_value(accounts: Accounts) -> None:
     assert await accounts.claim_setting("key", "one") == "one"
     assert await accounts.claim_setting("key", "two") == "one"
-
-
-async def test_a_lock_is_held_by_one_until_it_lapses_or_is_given_back(database: Database) -> None:
-    clock = ManualClock()
-    locks = Locks(database, clock)
-
-    first = await locks.acquire("crm", "a", 10)
-    assert first is not None
-    assert await locks.acquire("crm", "b", 10) is None
-    clock.advance(seconds=9)
-    assert await locks.renew("crm", first, 10)
-    clock.advance(seconds=11)
-    second = await locks.acquire("crm", "b", 10)
-
-    assert second is not None
-    assert second > first
-    assert not await locks.renew("crm", first, 10)
-    await locks.release("crm", first)
-    assert await locks.acquire("crm", "c", 10) is None
-    await locks.release("crm", second)
-    assert await locks.acquire("crm", "c", 10) is not None

@@ -40,7 +40,7 @@ NAMES = {
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", NAMES)
-async def test_many_are_kept_as_each_would_be_alone(
+async def test_bulk_insertion_equals_single_insertions(
     database: Database, kind: str, name: str
 ) -> None:
     named = [(NAMES[name].format(n), f"{name} {n}") for n in range(COUNT)]
@@ -56,7 +56,7 @@ async def test_many_are_kept_as_each_would_be_alone(
     assert _but_for_ids(await kept(database)) == _but_for_ids(together)
 
 
-async def test_many_of_which_each_is_different_are_kept(database: Database) -> None:
+async def test_many_different_jobs_are_inserted(database: Database) -> None:
     triggers: list[Trigger] = [
         HOURLY,
         OneTime(start=NOW + SECOND),
@@ -73,7 +73,9 @@ async def test_many_of_which_each_is_different_are_kept(database: Database) -> N
     assert [row.job for row in rows] == many
 
 
-async def test_jobs_with_times_of_their_own_are_due_at_them(database: Database) -> None:
+async def test_uniform_jobs_with_different_triggers_have_different_due_times(
+    database: Database,
+) -> None:
     many = [job(f"n{n}", trigger=OneTime(start=NOW + n * SECOND)) for n in range(COUNT)]
 
     group = job_insert.JobGroup(many, [job_insert.prepare(many)])
@@ -85,7 +87,7 @@ async def test_jobs_with_times_of_their_own_are_due_at_them(database: Database) 
 
 
 @pytest.mark.parametrize("place", [0, 40, COUNT - 1])
-async def test_many_are_kept_all_or_none(database: Database, place: int) -> None:
+async def test_a_group_is_inserted_all_or_none(database: Database, place: int) -> None:
     await keep(database, [[job("there")]])
     many = [job(f"n{n}") for n in range(COUNT)]
     many[place] = job("there")
@@ -96,7 +98,7 @@ async def test_many_are_kept_all_or_none(database: Database, place: int) -> None
     assert [row["name"] for row in await kept(database)] == ["there"]
 
 
-async def test_groups_of_one_turn_stand_and_fall_alone(database: Database) -> None:
+async def test_groups_of_one_transaction_fail_independently(database: Database) -> None:
     first, second = ([job(f"{name}{n}") for n in range(COUNT)] for name in "ab")
 
     answers = await _answers(database, [first, [*second, job("a7")], [job("b7")], second])
@@ -105,7 +107,7 @@ async def test_groups_of_one_turn_stand_and_fall_alone(database: Database) -> No
     assert len(await kept(database)) == COUNT + 1
 
 
-async def test_a_name_twice_among_many_is_refused(database: Database) -> None:
+async def test_a_duplicate_name_within_a_group_is_refused(database: Database) -> None:
     many = [job(f"n{n}") for n in range(COUNT)]
 
     [refused] = await _answers(database, [[*many, job("n40"), job("n3")]])
@@ -113,14 +115,14 @@ async def test_a_name_twice_among_many_is_refused(database: Database) -> None:
     assert str(refused) == "Job `n40` already exists"
 
 
-def test_what_no_file_can_hold_is_refused_before_it_is_written() -> None:
+def test_text_that_is_not_valid_unicode_is_refused_before_the_write() -> None:
     many = [job(f"n{n}", extra="\udce9" if n == COUNT // 2 else None) for n in range(COUNT)]
 
-    with pytest.raises(BadInputError, match="half a character"):
+    with pytest.raises(BadInputError, match="unpaired surrogate"):
         job_insert.prepare(many)
 
 
-async def test_a_store_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) -> None:
+async def test_jobs_of_the_first_schema_get_the_new_columns(tmp_path: Path) -> None:
     path = tmp_path / "old.db"
     written = [
         job("plain", extra='"is_declared":true, "alert_after_intervals":3'),
@@ -137,7 +139,7 @@ async def test_a_store_of_the_first_schema_is_brought_up_to_date(tmp_path: Path)
     assert [each.row.job.name for each in watched] == ["watched"]
 
 
-async def test_an_edit_makes_a_job_watched_and_unwatched(database: Database) -> None:
+async def test_an_edit_updates_the_is_watched_column(database: Database) -> None:
     await keep(database, [[job("x")]])
 
     await database.write(

@@ -1,12 +1,19 @@
+"""Schema migrations: older stores are migrated with their data, newer ones refused."""
+
 import json
 from pathlib import Path
 
 import apsw
+import pytest
 
 from zato_lite.clock import SystemClock
+from zato_lite.errors import StoreError
+from zato_lite.store import history
 from zato_lite.store.accounts import Accounts, Credential
 from zato_lite.store.migrate import migrations
+from zato_lite.store.rows import EarlierLines
 from zato_lite.store.sqlite import open_store
+from zato_lite.store.statements import execute
 
 ANN = Credential("user", "ann", "hash-1", frozenset({"editor", "viewer"}), ("crm.*", "erp.*"))
 BOB = Credential("user", "bob", "hash-2", frozenset({"admin"}), (), is_active=False)
@@ -53,3 +60,38 @@ async def test_users_and_keys_of_an_older_store_become_credentials(tmp_path: Pat
     check.close()
     assert "credential" in tables
     assert not tables & {"user", "api_key"}
+
+
+async def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
+    async with open_store(tmp_path / "z.db", SystemClock()) as store:
+        await store.write(lambda c: execute(c, "INSERT INTO migration VALUES (9999, 'x', 'x', 0)"))
+
+    with pytest.raises(StoreError, match="schema 9999"):
+        async with open_store(tmp_path / "z.db", SystemClock()):
+            pass
+
+
+async def test_a_schema_with_another_checksum_is_refused(tmp_path: Path) -> None:
+    async with open_store(tmp_path / "z.db", SystemClock()) as store:
+        await store.write(lambda c: execute(c, "UPDATE migration SET checksum = 'x'"))
+
+    with pytest.raises(StoreError, match="was made with a different"):
+        async with open_store(tmp_path / "z.db", SystemClock()):
+            pass
+
+
+async def test_attempts_of_the_first_schema_survive_its_migration(
+    tmp_path: Path,
+) -> None:
+    first = migrations()[0]
+    old = apsw.Connection(str(tmp_path / "z.db"))
+    old.execute("CREATE TABLE migration (number INTEGER PRIMARY KEY, name, checksum, taken_at)")
+    old.execute("INSERT INTO migration VALUES (1, ?, ?, 0)", (first.name, first.checksum))
+    old.execute(first.sql)
+    old.execute("INSERT INTO attempt VALUES (7, 1, 7, 10, 20, 'error', 'no')")
+    old.close()
+
+    async with open_store(tmp_path / "z.db", SystemClock()) as store:
+        earlier = await store.read(lambda c: history.earlier_lines(c, [7]))
+
+    assert earlier == {7: [EarlierLines(7, 1, 10, 20, "error", ())]}

@@ -210,7 +210,7 @@ class Completer:
             self.save()  # the result that the attempt waited for is written first
             try:
                 return await self._database.write(
-                    lambda c: recovery.record_start(c, attempt, alone=not self._node.others)
+                    lambda c: recovery.record_start(c, attempt, is_exclusive=not self._node.others)
                 )
             except UnavailableError:
                 await asyncio.sleep(RETRY_S)

@@ -24,9 +24,9 @@ async def prune_history(database: Database, clock: Clock) -> int:
     while True:
         pruned = await _prune_batch(database, clock, job_id)
         deleted += pruned.deleted_runs
-        if pruned.next_job_id is None:
+        if pruned.continue_after is None:
             return deleted
-        job_id = pruned.next_job_id
+        job_id = pruned.continue_after
         await sleep_until(clock, clock.now() + PAUSE)
 
 

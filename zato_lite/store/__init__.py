@@ -1,1 +1,1 @@
-"""KEEPING: jobs, runs and the ledger in SQLite."""
+"""Storage: jobs, runs, ledger, accounts and audit log in SQLite."""

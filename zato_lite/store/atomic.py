@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, whatever ends the process."""
+"""Atomic files: each is complete or absent, even if the process or the machine stops."""
 
 import os
 from collections.abc import Iterator
@@ -10,21 +10,23 @@ from zato_lite.errors import StoreError
 
 @contextmanager
 def new_file(target: Path) -> Iterator[Path]:
-    """An empty file to write to; what it holds in the end, and on the disk, is the target.
+    """Yield an empty temporary file; on success, sync it and give it the target's name.
 
     Raises:
-        StoreError: the target is there already, or cannot be written.
+        StoreError: the target exists or cannot be written.
     """
     if target.exists():
-        raise StoreError(f"{target} is there already")
+        raise StoreError(f"{target} already exists")
     part = target.with_name(f".{target.name}.part")
     try:
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         part.unlink(missing_ok=True)
-        os.close(os.open(part, os.O_CREAT | os.O_EXCL, 0o600))  # it may hold hashes of passwords
+        # Readable by the owner only: a backup holds hashes of passwords.
+        os.close(os.open(part, os.O_CREAT | os.O_EXCL, 0o600))
         yield part
+        # Content first, name second: a power cut between them leaves no partial target.
         sync(part)
-        os.link(part, target)  # unlike a renaming, it replaces no other file
+        os.link(part, target)  # unlike a rename, fails if the target exists by now
         sync(target.parent)
     except OSError as error:
         raise StoreError(f"{target} cannot be written ({error})") from error
@@ -33,42 +35,42 @@ def new_file(target: Path) -> Iterator[Path]:
             part.unlink(missing_ok=True)
 
 
-def replace(path: Path, part: Path, aside: Path) -> None:
-    """Put ``part`` in the place of a database file, which stays as ``aside``.
+def replace_database(path: Path, part: Path, aside: Path) -> None:
+    """Put ``part`` in the place of a database file, which stays available as ``aside``.
 
-    Its log, which is kept by now, goes: it belongs to no other file. At any moment the one or the
-    other is at ``path``.
+    ``path`` is one of the two files at any moment. The old file's log is deleted, because SQLite
+    would apply it to the new file; ``link_log`` has preserved it.
 
     Raises:
-        OSError: it cannot be done.
+        OSError: a file cannot be linked, renamed or synced.
     """
     if path.exists():
-        there = path.stat()
-        part.chmod(there.st_mode & 0o777)
-        with suppress(PermissionError):  # who could use the one is to be able to use the other
-            os.chown(part, there.st_uid, there.st_gid)
+        status = path.stat()
+        part.chmod(status.st_mode & 0o777)
+        with suppress(PermissionError):  # only root may give a file to another owner
+            os.chown(part, status.st_uid, status.st_gid)
         os.link(path, aside)
-    for end in ("-wal", "-shm"):
-        Path(f"{path}{end}").unlink(missing_ok=True)
+    for suffix in ("-wal", "-shm"):
+        Path(f"{path}{suffix}").unlink(missing_ok=True)
     part.replace(path)
     sync(path.parent)
 
 
-def keep_log(path: Path, aside: Path) -> None:
-    """Give a database file's log, if there is one, a second name."""
+def link_log(path: Path, aside: Path) -> None:
+    """Give a database file's log, if it exists, the name of the log of ``aside``."""
     with suppress(FileNotFoundError):
         os.link(f"{path}-wal", f"{aside}-wal")
 
 
-def forget_log(aside: Path) -> None:
-    """What it holds is in the file."""
+def unlink_log(aside: Path) -> None:
+    """Delete the log of ``aside``, whose content is in the database file."""
     Path(f"{aside}-wal").unlink(missing_ok=True)
 
 
 def sync(path: Path) -> None:
-    """See that a file's bytes, or a folder's names, are on the disk."""
-    opened = os.open(path, os.O_RDONLY)
+    """Force a file's bytes, or a folder's names, to the disk."""
+    file = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(opened)
+        os.fsync(file)
     finally:
-        os.close(opened)
+        os.close(file)

@@ -1,4 +1,4 @@
-"""Copies of a running store, in one folder and nowhere else."""
+"""Backup: copies of a running store, and check, copy and restore of a database file."""
 
 import asyncio
 import re
@@ -9,27 +9,32 @@ from typing import NamedTuple, Protocol
 
 from zato_lite.clock import Clock, to_datetime
 from zato_lite.errors import BadInputError, ConflictError, StoreError, UnavailableError
+from zato_lite.store.atomic import link_log, replace_database, unlink_log
+from zato_lite.store.connection import checkpoint_alone, copy, find_problems, open_file
+from zato_lite.store.file_lock import exclusive_lock, shared_lock
+from zato_lite.store.migrate import refuse_foreign
+from zato_lite.store.ports import Connection
 from zato_lite.timetable.job import Instant
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_OWN = re.compile(r"zato-lite-\d{8}T\d{6}Z\.db")
-"""Names that are made up here: copies that may be deleted when there are newer ones."""
+_GENERATED_NAME = re.compile(r"zato-lite-\d{8}T\d{6}Z\.db")
+"""Names that ``backup_name`` makes: only these backups are deleted when newer ones exist."""
 
 
-class BackupResult(Protocol):
-    """A store that can be copied and checked while all goes on."""
+class BackupSource(Protocol):
+    """Store that can be copied and checked while it is in use."""
 
     async def backup(self, target: str | Path) -> None:
         """Write a consistent copy to a new file."""
         ...
 
     async def check(self, *, is_full: bool = False) -> Sequence[str]:
-        """What is wrong with the file; nothing, if all is well."""
+        """Return the problems of the database file."""
         ...
 
 
 class Backup(NamedTuple):
-    """A copy: its name, where it is, how many bytes it has."""
+    """A backup: its name, its path and its size in bytes."""
 
     name: str
     path: Path
@@ -37,29 +42,29 @@ class Backup(NamedTuple):
 
 
 class Backups:
-    """Makes copies of a store, each complete or not there at all."""
+    """Backup folder: makes copies of a store, each complete or absent."""
 
-    def __init__(self, store: BackupResult, folder: Path | None, clock: Clock) -> None:
+    def __init__(self, store: BackupSource, folder: Path | None, clock: Clock) -> None:
         self._store, self._folder, self._clock = store, folder, clock
 
     async def make(self, name: str = "", keep: int | None = None) -> Backup:
-        """Copy the store; of the copies that were named here, the newest ``keep`` stay.
+        """Copy the store; then delete all but the newest ``keep`` backups with generated names.
 
         Args:
-            name: of the file in the folder; without one it is named by the time.
+            name: of the file in the folder; empty for a name made from the time.
             keep: None for all.
 
         Raises:
-            BadInputError: the name is none for a file in the folder.
-            ConflictError: there is such a backup already.
-            UnavailableError: it cannot be written, or there is no project for it to be in.
+            BadInputError: the name is not valid.
+            ConflictError: a backup of this name exists.
+            UnavailableError: the file cannot be written, or no project folder is configured.
         """
         if name and not _NAME.fullmatch(name):
-            words = "letters, digits, dots, dashes and underscores, at most 100"
-            raise BadInputError(f"name: {name!r} is no name of a backup: {words}")
+            allowed = "letters, digits, dots, dashes and underscores, at most 100"
+            raise BadInputError(f"name: {name!r} is not a valid backup name; use {allowed}")
         if self._folder is None:
-            raise UnavailableError("without a project there is no folder for backups")
-        path = self._folder / (name or name_at(self._clock.now()))
+            raise UnavailableError("backups need a project folder; none is configured")
+        path = self._folder / (name or backup_name(self._clock.now()))
         if path.exists():
             raise ConflictError(f"Backup `{path.name}` already exists")
         try:
@@ -67,25 +72,94 @@ class Backups:
         except StoreError as error:
             raise UnavailableError(str(error)) from error
         if keep is not None:
-            await asyncio.to_thread(_thin_out, self._folder, keep)
+            await asyncio.to_thread(_delete_old, self._folder, keep)
         return Backup(path.name, path, path.stat().st_size)
 
     async def check(self, *, is_full: bool = False) -> Sequence[str]:
-        """What is wrong with the store's file."""
+        """Return the problems of the store's file."""
         return await self._store.check(is_full=is_full)
 
 
-def name_at(now: Instant) -> str:
-    """The name of a copy that is made at this instant."""
-    return f"zato-lite-{stamp(now)}.db"
+def backup_name(now: Instant) -> str:
+    """Return the file name of a backup made at this instant."""
+    return f"zato-lite-{timestamp(now)}.db"
 
 
-def stamp(now: Instant) -> str:
-    """An instant as part of a file's name."""
+def timestamp(now: Instant) -> str:
+    """Format an instant for a file name."""
     return to_datetime(now).astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
 
 
-def _thin_out(folder: Path, keep: int) -> None:
-    own = sorted(path for path in folder.iterdir() if _OWN.fullmatch(path.name))
-    for path in own[: max(0, len(own) - keep)]:
+def _delete_old(folder: Path, keep: int) -> None:
+    generated = sorted(p for p in folder.iterdir() if _GENERATED_NAME.fullmatch(p.name))
+    for path in generated[: max(0, len(generated) - keep)]:
         path.unlink(missing_ok=True)
+
+
+# Files, whether a server has them open or not
+
+
+def check_file(path: Path, *, is_full: bool = False) -> Sequence[str]:
+    """Return the problems of a database file, even while a server has it open.
+
+    Raises:
+        StoreError: it cannot be opened.
+    """
+    with shared_lock(path), open_file(path) as connection:
+        return find_problems(connection, is_full=is_full)
+
+
+def copy_file(path: Path, target: Path) -> None:
+    """Write a consistent copy of a database file, even while a server has it open.
+
+    Raises:
+        StoreError: the target exists, or one of the files cannot be used.
+    """
+    with shared_lock(path), open_file(path) as source:
+        copy(source, target)
+
+
+def restore_file(path: Path, backup: Path, aside: Path) -> None:
+    """Put a copy of ``backup`` in the place of a database file, which stays as ``aside``.
+
+    Raises:
+        StoreError: a process has the file open; or the backup is damaged, from a newer version
+            or not a store. Nothing was changed.
+    """
+    part = path.with_name(f"{path.name}.restoring")
+    with exclusive_lock(path):
+        try:
+            part.unlink(missing_ok=True)
+            with open_file(backup, read_only=True) as source:
+                if found := find_problems(source, is_full=True):
+                    raise StoreError(f"{backup} is damaged: {found[0]}")
+                _check_origin(source, backup)
+                copy(source, part)
+            _merge_log(path, aside)
+            replace_database(path, part, aside)
+        except OSError as error:
+            raise StoreError(f"{path} cannot be replaced ({error})") from error
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def _merge_log(path: Path, aside: Path) -> None:
+    """Write a file's log into it; keep a link to the log if the file is too damaged for that.
+
+    The link comes first: SQLite may delete the log of a file that it cannot read.
+    """
+    link_log(path, aside)
+    try:
+        is_merged = path.exists() and checkpoint_alone(path)
+    except StoreError:
+        unlink_log(aside)
+        raise
+    if is_merged:
+        unlink_log(aside)
+
+
+def _check_origin(source: Connection, backup: Path) -> None:
+    try:
+        refuse_foreign(source)
+    except StoreError as error:
+        raise StoreError(f"{backup} cannot be restored: {error}") from error

@@ -1,13 +1,15 @@
-"""What is due is claimed: jobs planned, their timers moved on, and their runs written."""
+"""Claiming: plans the jobs that are due, advances their timers and inserts their runs."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
 
-from zato_lite.store import jobs, ledger, pauses
+from zato_lite.store import jobs
+from zato_lite.store.ledger import LedgerEntry, record_entries
+from zato_lite.store.pauses import PAUSE_SETTING
 from zato_lite.store.ports import Connection, Row
-from zato_lite.store.runs import INSERT, ClaimedAttempt
+from zato_lite.store.runs import INSERT_RUNS, ClaimedAttempt
 from zato_lite.store.statements import (
     fetch_ids,
     fetch_row,
@@ -21,38 +23,46 @@ from zato_lite.timetable.job import Instant, Job
 from zato_lite.timetable.job_plan import Downtime, JobPlan, JobState
 from zato_lite.timetable.plan import plan
 
-FIRST_POSITION: tuple[Instant, int] = (-(2**62), 0)
+Position = tuple[Instant, int]
+"""A place in the order of due jobs: the due instant and the job's id."""
+
+FIRST_POSITION: Position = (-(2**62), 0)
 """Before every due instant and every job."""
 
 
 class ClaimResult(NamedTuple):
-    """What a claim found.
+    """The result of a claim.
 
     Attributes:
-        attempts: this node's alone. cancel: jobs whose runs in flight are to be cancelled.
-        position: from here on, when there is ``more``.
-        exact: the first instant up to the horizon at which to claim again: something is to be
-            decided then, or can be that could not now.
-        following: the first due instant beyond the horizon.
-        is_shared: other processes are on the same database, or were when they died.
+        attempts: claimed for this node alone.
+        jobs_to_cancel: jobs whose runs in flight must be cancelled.
+        position: where the next claim continues if ``has_more``.
+        claim_again_at: the first instant up to the horizon at which another claim is needed, for
+            jobs that could not be decided yet.
+        next_due: the first due instant beyond the horizon.
+        is_shared: the store has rows of other nodes, alive or not yet known to be dead.
     """
 
     attempts: Sequence[ClaimedAttempt]
     jobs_to_cancel: Sequence[int]
-    position: tuple[Instant, int]
+    position: Position
     has_more: bool
     claim_again_at: Instant | None = None
     next_due: Instant | None = None
     is_shared: bool = False
 
 
-_Due = tuple[int, Instant, Instant, int, int, int, Job]
+_DueJob = tuple[int, Instant, Instant, int, int, int, Job]
+"""Job id, next_at, cursor, started, number, runs without an outcome, definition."""
 
-_STATE = """SELECT EXISTS (SELECT 1 FROM setting WHERE name = ?),
+# Is the scheduler paused? How many nodes are there?
+_PAUSED_AND_NODES = """SELECT EXISTS (SELECT 1 FROM setting WHERE name = ?),
     (SELECT count(*) FROM node)"""
 
-_DUE = """SELECT '[' || group_concat('[' || t.job_id || ',' || t.next_at || ',' || t.cursor || ','
-        || t.started || ',' || t.number || ','
+# Up to ?4 jobs due by ?1, from position (?2, ?3) on, as one JSON list of ``_DueJob``; and the
+# first due instant after ?1. Concatenated by hand: json_array would parse each definition.
+_DUE_JOBS = """SELECT '[' || group_concat('[' || t.job_id || ',' || t.next_at || ',' || t.cursor
+        || ',' || t.started || ',' || t.number || ','
         || (SELECT count(*) FROM run r WHERE r.job_id = t.job_id AND r.outcome IS NULL)
         || ',' || j.definition || ']') || ']',
         (SELECT min(next_at) FROM timer WHERE next_at > ?1)
@@ -60,7 +70,19 @@ _DUE = """SELECT '[' || group_concat('[' || t.job_id || ',' || t.next_at || ',' 
           AND (next_at > ?2 OR job_id > ?3)
           ORDER BY next_at, job_id LIMIT ?4) t JOIN job j ON j.id = t.job_id"""
 
-_decode_due = msgspec.json.Decoder(list[_Due]).decode
+# Advance the timers of planned jobs. An upsert of rows that all exist costs half of
+# UPDATE … FROM.
+_ADVANCE_TIMERS = """INSERT INTO timer (job_id, next_at, cursor, started, number) VALUES {rows}
+    ON CONFLICT (job_id) DO UPDATE SET next_at = excluded.next_at, cursor = excluded.cursor,
+    started = excluded.started, number = excluded.number"""
+
+# Open runs of a job by state, and the number of the latest that is not queued.
+_OPEN_RUNS = """SELECT count(*) FILTER (WHERE state <> 'queued'),
+    count(*) FILTER (WHERE state = 'queued'),
+    coalesce(max(number) FILTER (WHERE state <> 'queued'), 0)
+    FROM run WHERE job_id = ? AND outcome IS NULL"""
+
+_decode_due_jobs = msgspec.json.Decoder(list[_DueJob]).decode
 
 
 def claim(
@@ -70,57 +92,51 @@ def claim(
     node: int,
     *,
     limit: int,
-    position: tuple[Instant, int] = FIRST_POSITION,
+    position: Position = FIRST_POSITION,
     margin: Instant = 0,
     downtime: Downtime | None = None,
 ) -> ClaimResult:
-    """Decide what is due, and what will be by ``horizon`` if nothing can come between.
+    """Claim the runs that are due, and those that will certainly be due by ``horizon``.
 
-    A run that is claimed before its instant is one that is sure to be: its job has nothing in
-    flight, and one slot alone. All others are decided at their own instant, or, when the run
-    before may have ended by then, up to ``margin`` before it.
+    A run is certain before its slot if its job has no run in flight and only one slot is due. All
+    others are decided at their slot, or up to ``margin`` before it, if the run before them may
+    have ended by then.
     """
-    is_paused, processes = fetch_row(connection, _STATE, (pauses.NAME,))
+    is_paused, nodes = fetch_row(connection, _PAUSED_AND_NODES, (PAUSE_SETTING,))
     if is_paused:
         return ClaimResult((), (), position, has_more=False)
-    shared = processes > 1
-    if shared:
-        horizon = now  # nobody can hold what another process has claimed
-    text, following = fetch_row(connection, _DUE, (horizon, *position, limit))
-    due = _decode_due(text) if text else []
+    is_shared = nodes > 1
+    if is_shared:
+        horizon = now  # a job change made on another node could not revoke an early claim
+    text, next_due_at = fetch_row(connection, _DUE_JOBS, (horizon, *position, limit))
+    due_jobs = _decode_due_jobs(text) if text else []
     batch = _Batch(connection, now, node, (horizon, margin), downtime)
-    for line in due:
-        batch.take(line)
+    for due in due_jobs:
+        batch.plan(due)
     batch.write()
-    exact = min(batch.later, default=None)
-    if len(due) == limit:
-        position = max((line[1], line[0]) for line in due)
-        return ClaimResult(
-            batch.attempts,
-            batch.cancel,
-            position,
-            has_more=True,
-            claim_again_at=exact,
-            is_shared=shared,
-        )
+    has_more = len(due_jobs) == limit
+    if has_more:
+        position = max((due[1], due[0]) for due in due_jobs)
+    elif next_due_at is not None:
+        batch.beyond.append(next_due_at)
     return ClaimResult(
         batch.attempts,
-        batch.cancel,
+        batch.jobs_to_cancel,
         position,
-        has_more=False,
-        claim_again_at=exact,
-        next_due=min((*batch.beyond, *(() if following is None else (following,))), default=None),
-        is_shared=shared,
+        has_more,
+        claim_again_at=min(batch.later, default=None),
+        next_due=None if has_more else min(batch.beyond, default=None),
+        is_shared=is_shared,
     )
 
 
 class _Batch:
-    """The plans of many jobs in the making, written together.
+    """Collects the plans of many jobs and writes them together.
 
     Attributes:
-        attempts, cancel: see ``ClaimResult``.
-        later: when to claim again for jobs that are due by the horizon.
-        beyond: when jobs that were moved on are due, beyond the horizon.
+        attempts, jobs_to_cancel: see ``ClaimResult``.
+        later: instants up to the horizon at which jobs need another claim.
+        beyond: due instants of planned jobs beyond the horizon.
     """
 
     def __init__(
@@ -128,70 +144,71 @@ class _Batch:
         connection: Connection,
         now: Instant,
         node: int,
-        ahead: tuple[Instant, Instant],
+        horizon_and_margin: tuple[Instant, Instant],
         downtime: Downtime | None,
     ) -> None:
         self._connection, self._now, self._node = connection, now, node
-        (self._horizon, self._margin), self._downtime = ahead, downtime
+        (self._horizon, self._margin), self._downtime = horizon_and_margin, downtime
         self._calendars: dict[str, Calendar] | None = None
         self._timers: list[Row] = []
-        self._entries: list[ledger.Line] = []
+        self._entries: list[LedgerEntry] = []
         self._starts: list[tuple[int, Job, int, Instant, Instant, bool]] = []
         self.attempts: list[ClaimedAttempt] = []
-        self.cancel: list[int] = []
+        self.jobs_to_cancel: list[int] = []
         self.later: list[Instant] = []
         self.beyond: list[Instant] = []
 
-    def take(self, due: _Due) -> None:
-        """Plan one job, at its own instant if that is still to come."""
-        job_id, next_at, cursor, started, number, in_flight, job = due
-        at = next_at
+    def plan(self, due: _DueJob) -> None:
+        """Plan a job at its due instant, if that is still to come, or now."""
+        job_id, next_at, cursor, started, number, open_runs, job = due
+        plan_at = next_at
         if next_at <= self._now:
-            at = self._now
+            plan_at = self._now
         elif job.on_crash != "rerun" or not job.is_active:
-            self.later.append(next_at)
+            self.later.append(next_at)  # a crash before the slot would count as one of its run
             return
-        elif in_flight:
-            self._look_again(next_at, cursor)
+        elif open_runs:
+            self._claim_again_before(next_at, cursor)
             return
         state = JobState(job_id, job, cursor, started)
-        if in_flight:
-            state = _with_runs(self._connection, state)
-        down = self._downtime
-        if down is not None and next_at > down.last:
-            down = None
-        planned = plan(state, at, self._known(job), down)
-        if next_at > self._now and not _is_sure(planned):
+        if open_runs:
+            in_flight, queued, run_number = fetch_row(self._connection, _OPEN_RUNS, (job_id,))
+            state = JobState(job_id, job, cursor, started, in_flight, queued, run_number)
+        downtime = self._downtime
+        if downtime is not None and next_at > downtime.last:
+            downtime = None
+        planned = plan(state, plan_at, self._calendars_for(job), downtime)
+        if next_at > self._now and not _is_certain(planned):
             self.later.append(next_at)
             return
-        self._keep(planned, job_id, job, number, at)
+        self._add(planned, job_id, job, number, plan_at)
 
-    def _known(self, job: Job) -> dict[str, Calendar]:
+    def _calendars_for(self, job: Job) -> dict[str, Calendar]:
         if job.calendar is None:
             return {}
         if self._calendars is None:
             self._calendars = jobs.get_calendars(self._connection)
         return self._calendars
 
-    def _keep(self, planned: JobPlan, job_id: int, job: Job, number: int, at: Instant) -> None:
+    def _add(self, planned: JobPlan, job_id: int, job: Job, number: int, at: Instant) -> None:
         if planned.entries:
-            # The number of the run before it: entries with a run between them are two rows.
+            # Entries with a run between them get different run numbers, so they stay two rows.
             slots = [start.slot for start in planned.starts]
             self._entries.extend(
                 (job_id, number + sum(slot < entry.first for slot in slots), entry)
                 for entry in planned.entries
             )
         if planned.cancel_running:
-            self.cancel.append(job_id)
+            self.jobs_to_cancel.append(job_id)
         if planned.job is not None:
             if planned.job.is_active and not job.is_active:
-                jobs.unpause(self._connection, job_id)
+                jobs.clear_pause(self._connection, job_id)
             job = planned.job
             jobs.write_definition(self._connection, job_id, job)
         for start in planned.starts:
             number += 1
-            behind = start.queued or planned.cancel_running
-            self._starts.append((job_id, job, number, start.slot, at, behind))
+            is_queued = start.queued or planned.cancel_running
+            self._starts.append((job_id, job, number, start.slot, at, is_queued))
         next_at = planned.next_at
         self._timers.append((job_id, next_at, planned.cursor, planned.started, number))
         if next_at is None:
@@ -199,29 +216,23 @@ class _Batch:
         if next_at > self._horizon:
             self.beyond.append(next_at)
         else:
-            self._look_again(next_at, planned.cursor)
+            self._claim_again_before(next_at, planned.cursor)
 
-    def _look_again(self, next_at: Instant, cursor: Instant) -> None:
-        """In time to claim a slot ahead: the run of the one before may have ended by then."""
+    def _claim_again_before(self, next_at: Instant, cursor: Instant) -> None:
+        """Claim again before the slot: by then, the run in flight may have ended."""
         moment = next_at - min(self._margin, (next_at - cursor) // 4)
         self.later.append(moment if moment > self._now else next_at)
 
     def write(self) -> None:
-        """Move the jobs on, and write down what runs and what does not."""
+        """Write timers, ledger entries and runs."""
         if self._timers:
-            write_rows(
-                self._connection,
-                # Half the price of UPDATE … FROM; the rows are there.
-                "INSERT INTO timer (job_id, next_at, cursor, started, number) VALUES {rows}"
-                " ON CONFLICT (job_id) DO UPDATE SET next_at = excluded.next_at,"
-                " cursor = excluded.cursor, started = excluded.started,"
-                " number = excluded.number",
-                self._timers,
-            )
+            write_rows(self._connection, _ADVANCE_TIMERS, self._timers)
         if self._entries:
-            ledger.write(self._connection, self._entries)
-        if not self._starts:
-            return
+            record_entries(self._connection, self._entries)
+        if self._starts:
+            self._write_runs()
+
+    def _write_runs(self) -> None:
         now, node = self._now, self._node
         tokens = next_numbers(self._connection, "token", len(self._starts))
         rows: list[Row] = []
@@ -244,19 +255,18 @@ class _Batch:
                     needs_start_record=queued,
                 )
             )
-        written = write_rows(self._connection, f"{INSERT} ON CONFLICT DO NOTHING", rows)
-        if written < len(rows):  # these slots have had their run
-            ids = json_list(tokens)
-            kept = fetch_ids(
+        inserted = write_rows(self._connection, f"{INSERT_RUNS} ON CONFLICT DO NOTHING", rows)
+        if inserted < len(rows):  # the other slots already have a run
+            ids = fetch_ids(
                 self._connection,
                 "SELECT id FROM run WHERE id IN (SELECT value FROM json_each(?))",
-                (ids,),
+                (json_list(tokens),),
             )
-            there = set(kept)
-            attempts[:] = [attempt for attempt in attempts if attempt.run_id in there]
+            new_ids = set(ids)
+            attempts[:] = [attempt for attempt in attempts if attempt.run_id in new_ids]
 
 
-def _is_sure(planned: JobPlan) -> bool:
+def _is_certain(planned: JobPlan) -> bool:
     return (
         len(planned.starts) == 1
         and not planned.entries
@@ -265,23 +275,9 @@ def _is_sure(planned: JobPlan) -> bool:
     )
 
 
-def _with_runs(connection: Connection, state: JobState) -> JobState:
-    counts = next(
-        connection.execute(
-            "SELECT count(*) FILTER (WHERE state <> 'queued'),"
-            " count(*) FILTER (WHERE state = 'queued'),"
-            " coalesce(max(number) FILTER (WHERE state <> 'queued'), 0)"
-            " FROM run WHERE job_id = ? AND outcome IS NULL",
-            (state.id,),
-        )
-    )
-    in_flight, queued, number = counts
-    return msgspec.structs.replace(state, in_flight=in_flight, queued=queued, run_number=number)
-
-
 def next_due(connection: Connection, after: Instant) -> Instant | None:
-    """The first instant after a moment at which a job is to be looked at."""
-    found: Instant | None = fetch_value(
+    """Return the first instant after ``after`` at which a job must be planned."""
+    instant: Instant | None = fetch_value(
         connection, "SELECT min(next_at) FROM timer WHERE next_at > ?", (after,)
     )
-    return found
+    return instant

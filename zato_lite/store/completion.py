@@ -1,4 +1,4 @@
-"""How attempts ended is written down, with all that follows from it."""
+"""Completion: saves attempt results with everything that follows from them."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -6,7 +6,7 @@ from typing import NamedTuple
 import msgspec
 
 from zato_lite.store import enqueue, jobs
-from zato_lite.store.jobs import StartedRuns
+from zato_lite.store.jobs import NO_STARTED_RUNS, StartedRuns
 from zato_lite.store.ports import Connection
 from zato_lite.store.runs import AttemptResult, ClaimedAttempt
 from zato_lite.store.statements import execute, fetch_value, next_numbers, write_rows
@@ -15,7 +15,14 @@ from zato_lite.timetable.outcome import Callback, NextStep, next_step
 
 
 class CompletionResult(NamedTuple):
-    """What was made of a batch: results refused, next attempts, new runs, runs not to start."""
+    """The consequences of a batch of results.
+
+    Attributes:
+        refused: stale results; nothing of them was saved.
+        next_attempts: of runs that are not done.
+        callbacks: attempts of new runs that the results cause.
+        revoked: ids of runs whose claims were revoked, because their job was paused.
+    """
 
     refused: Sequence[AttemptResult]
     next_attempts: Sequence[ClaimedAttempt]
@@ -23,141 +30,153 @@ class CompletionResult(NamedTuple):
     revoked: Sequence[int]
 
 
+# Close runs, unless their token is stale or they are closed already.
+_CLOSE_RUNS = """WITH v (id, token, outcome, started_at, finished_at, error, result)
+    AS (VALUES {rows})
+    UPDATE run SET outcome = v.outcome, started_at = v.started_at, state = 'done',
+    finished_at = v.finished_at, error = v.error, result = v.result
+    FROM v WHERE run.id = v.id AND run.token = v.token AND run.outcome IS NULL"""
+
+# Prepare a run for its next attempt, unless the token is stale or the run is closed.
+_AWAIT_NEXT_ATTEMPT = """UPDATE run SET state = 'waiting', retry_at = ?, token = ?, attempt = ?,
+    crashes = ?, started_at = ?, error = ? WHERE id = ? AND token = ? AND outcome IS NULL"""
+
+
 def complete_attempts(
     connection: Connection,
-    batch: Sequence[AttemptResult],
+    results: Sequence[AttemptResult],
     now: Instant,
     node: int,
-    begun: StartedRuns = jobs.NO_STARTED_RUNS,
+    started: StartedRuns = NO_STARTED_RUNS,
 ) -> CompletionResult:
-    """Write down how attempts ended, and all that follows from it; stale results are refused."""
-    batch = [_for_good(connection, ended) for ended in batch]
-    finals = [ended for ended in batch if ended.next_step.outcome is not None]
-    kept = _finish(connection, finals)
-    _keep_crashes(connection, finals)
-    again: list[ClaimedAttempt] = []
-    attempts: list[ClaimedAttempt] = []
+    """Save results with everything that follows from them; refuse stale results."""
+    results = [_without_deleted_job(connection, result) for result in results]
+    final = [result for result in results if result.next_step.outcome is not None]
+    closed = _close_runs(connection, final)
+    refused = [] if closed == len(final) else _find_stale(connection, final)
+    stale_tokens = {result.attempt.token for result in refused}
+    _save_logs(connection, final, stale_tokens)
+    next_attempts: list[ClaimedAttempt] = []
+    callbacks: list[ClaimedAttempt] = []
     revoked: list[int] = []
-    refused = [] if kept == len(finals) else _refused(connection, finals)
-    gone = {ended.attempt.token for ended in refused}
-    lines = [
-        (ended.attempt.run_id, ended.lines)
-        for ended in finals
-        if ended.lines is not None and ended.attempt.token not in gone
-    ]
-    write_rows(connection, "INSERT OR REPLACE INTO run_log VALUES {rows}", lines)
-    for ended in batch:
-        if ended.next_step.outcome is None:
-            following = _again(connection, ended, now)
-            if following is None:
-                refused.append(ended)
+    for result in results:
+        if result.next_step.outcome is None:
+            attempt = _prepare_next_attempt(connection, result, now)
+            if attempt is None:
+                refused.append(result)
             else:
-                again.append(following)
-        elif ended.attempt.token not in gone:
-            if ended.next_step.callbacks:
-                attempts.extend(_called_back(connection, ended, now, node))
-            if ended.attempt.job.pause_after_failures is not None:
-                revoked.extend(_count_failures(connection, ended, now, begun))
-    return CompletionResult(refused, again, attempts, revoked)
+                next_attempts.append(attempt)
+        elif result.attempt.token not in stale_tokens:
+            if result.next_step.callbacks:
+                callbacks.extend(_enqueue_callbacks(connection, result, now, node))
+            if result.attempt.job.pause_after_failures is not None:
+                revoked.extend(_count_failures(connection, result, now, started))
+    return CompletionResult(refused, next_attempts, callbacks, revoked)
 
 
-def _for_good(connection: Connection, ended: AttemptResult) -> AttemptResult:
-    """There is no next attempt for a job that was deleted."""
-    if ended.next_step.outcome is not None or not ended.attempt.job_id:
-        return ended
-    alive = "SELECT 1 FROM timer WHERE job_id = ?"
-    if fetch_value(connection, alive, (ended.attempt.job_id,)) is not None:
-        return ended
-    return msgspec.structs.replace(ended, next_step=NextStep(ended.outcome))
+def _without_deleted_job(connection: Connection, result: AttemptResult) -> AttemptResult:
+    """Make the result of a deleted job's run final: it gets no further attempt."""
+    if result.next_step.outcome is not None or not result.attempt.job_id:
+        return result
+    exists = "SELECT 1 FROM timer WHERE job_id = ?"
+    if fetch_value(connection, exists, (result.attempt.job_id,)) is not None:
+        return result
+    return msgspec.structs.replace(result, next_step=NextStep(result.outcome))
 
 
-def _finish(connection: Connection, finals: Sequence[AttemptResult]) -> int:
+def _close_runs(connection: Connection, final: Sequence[AttemptResult]) -> int:
+    """Save outcomes and return the number of runs that are closed by them."""
     rows = [
         (
-            ended.attempt.run_id,
-            ended.attempt.token,
-            ended.next_step.outcome,
-            ended.attempt.started_at or None,
-            ended.finished_at,
-            ended.error,
-            ended.result,
+            result.attempt.run_id,
+            result.attempt.token,
+            result.next_step.outcome,
+            result.attempt.started_at or None,
+            result.finished_at,
+            result.error,
+            result.result,
         )
-        for ended in finals
+        for result in final
     ]
-    return write_rows(
-        connection,
-        "WITH v (id, token, outcome, started_at, finished_at, error, result) AS (VALUES {rows})"
-        " UPDATE run SET outcome = v.outcome, started_at = v.started_at, state = 'done',"
-        " finished_at = v.finished_at, error = v.error, result = v.result"
-        " FROM v WHERE run.id = v.id AND run.token = v.token AND run.outcome IS NULL",
-        rows,
-    )
-
-
-def _keep_crashes(connection: Connection, finals: Sequence[AttemptResult]) -> None:
-    for ended in finals:
-        if ended.outcome == "lost":
+    closed = write_rows(connection, _CLOSE_RUNS, rows)
+    for result in final:
+        if result.outcome == "lost":
             execute(
                 connection,
                 "UPDATE run SET crashes = ? WHERE id = ? AND token = ?",
-                (ended.attempt.crashes, ended.attempt.run_id, ended.attempt.token),
+                (result.attempt.crashes, result.attempt.run_id, result.attempt.token),
             )
+    return closed
 
 
-def _refused(connection: Connection, finals: Sequence[AttemptResult]) -> list[AttemptResult]:
-    """Those whose run has another token or another end by now."""
-    refused = []
-    for ended in finals:
-        found = fetch_value(
+def _find_stale(connection: Connection, final: Sequence[AttemptResult]) -> list[AttemptResult]:
+    """Return the results whose run has a newer token or another outcome."""
+    saved = "SELECT 1 FROM run WHERE id = ? AND token = ? AND outcome = ? AND finished_at = ?"
+    return [
+        result
+        for result in final
+        if fetch_value(
             connection,
-            "SELECT 1 FROM run WHERE id = ? AND token = ? AND outcome = ? AND finished_at = ?",
+            saved,
             (
-                ended.attempt.run_id,
-                ended.attempt.token,
-                ended.next_step.outcome,
-                ended.finished_at,
+                result.attempt.run_id,
+                result.attempt.token,
+                result.next_step.outcome,
+                result.finished_at,
             ),
         )
-        if found is None:
-            refused.append(ended)
-    return refused
+        is None
+    ]
 
 
-def _again(connection: Connection, ended: AttemptResult, now: Instant) -> ClaimedAttempt | None:
-    """The next attempt, or None when this one is not the latest any more."""
-    attempt = ended.attempt
+def _save_logs(
+    connection: Connection, final: Sequence[AttemptResult], stale_tokens: set[int]
+) -> None:
+    rows = [
+        (result.attempt.run_id, result.lines)
+        for result in final
+        if result.lines is not None and result.attempt.token not in stale_tokens
+    ]
+    write_rows(connection, "INSERT OR REPLACE INTO run_log VALUES {rows}", rows)
+
+
+def _prepare_next_attempt(
+    connection: Connection, result: AttemptResult, now: Instant
+) -> ClaimedAttempt | None:
+    """Save a result and claim the next attempt of its run; None if the result is stale."""
+    attempt = result.attempt
     token = next_numbers(connection, "token", 1)[0]
     changed = execute(
         connection,
-        "UPDATE run SET state = 'waiting', retry_at = ?, token = ?, attempt = ?, crashes = ?,"
-        " started_at = ?, error = ? WHERE id = ? AND token = ? AND outcome IS NULL",
+        _AWAIT_NEXT_ATTEMPT,
         (
-            ended.next_step.retry_at,
+            result.next_step.retry_at,
             token,
             attempt.attempt_number + 1,
             attempt.crashes,
             attempt.started_at or None,
-            ended.error,
+            result.error,
             attempt.run_id,
             attempt.token,
         ),
     )
     if not changed:
         return None
-    save_attempt(connection, ended)
+    save_attempt(connection, result)
     return msgspec.structs.replace(
         attempt,
         token=token,
         attempt_number=attempt.attempt_number + 1,
-        start_at=ended.next_step.retry_at or now,
+        start_at=result.next_step.retry_at or now,
         started_at=0,
         queued=False,
         needs_start_record=True,
     )
 
 
-def save_attempt(connection: Connection, ended: AttemptResult) -> None:
-    attempt = ended.attempt
+def save_attempt(connection: Connection, result: AttemptResult) -> None:
+    """Save the result of an attempt that another attempt follows."""
+    attempt = result.attempt
     execute(
         connection,
         "INSERT OR REPLACE INTO attempt (run_id, attempt, token, started_at, finished_at, outcome,"
@@ -167,101 +186,93 @@ def save_attempt(connection: Connection, ended: AttemptResult) -> None:
             attempt.attempt_number,
             attempt.token,
             attempt.started_at or None,
-            ended.finished_at,
-            ended.outcome,
-            ended.error,
-            ended.lines,
+            result.finished_at,
+            result.outcome,
+            result.error,
+            result.lines,
         ),
     )
 
 
-def _called_back(
-    connection: Connection, ended: AttemptResult, now: Instant, node: int
+def _enqueue_callbacks(
+    connection: Connection, result: AttemptResult, now: Instant, node: int
 ) -> list[ClaimedAttempt]:
-    told = _told(ended)
-    found: list[ClaimedAttempt] = []
-    for callback in ended.next_step.callbacks:
-        found.extend(_call_back(connection, callback, told, now, node))
-    return found
+    payload = _callback_payload(result)
+    return [
+        attempt
+        for callback in result.next_step.callbacks
+        for attempt in _enqueue_callback(connection, callback, payload, now, node)
+    ]
 
 
-def _call_back(
-    connection: Connection, callback: Callback, told: str, now: Instant, node: int
+def _enqueue_callback(
+    connection: Connection, callback: Callback, payload: str, now: Instant, node: int
 ) -> list[ClaimedAttempt]:
     if callback.kind == "service":
-        job = Job(name="", service=callback.name, trigger=OneTime(start=now), extra=told)
+        job = Job(name="", service=callback.name, trigger=OneTime(start=now), extra=payload)
         return [enqueue.enqueue_call(connection, job, now, node, kind="callback")]
-    found = fetch_value(
+    job_id = fetch_value(
         connection,
         "SELECT id FROM job WHERE name = ? AND deleted_at IS NULL AND is_active",
         (callback.name,),
     )
-    if found is None:
+    if job_id is None:
         return []
-    job = jobs.get(connection, found).job
-    return enqueue.enqueue_runs(connection, found, job, now, node, kind="callback")
+    job = jobs.get(connection, job_id).job
+    return enqueue.enqueue_runs(connection, job_id, job, now, node, kind="callback")
 
 
-def _told(ended: AttemptResult) -> str:
-    """What a callback service receives, in Zato's words."""
-    attempt = ended.attempt
-    started = attempt.started_at or ended.finished_at
-    told = {
+def _callback_payload(result: AttemptResult) -> str:
+    """Return the input of a callback service, with the field names that Zato uses."""
+    attempt = result.attempt
+    started_at = attempt.started_at or result.finished_at
+    payload = {
         "job_id": attempt.job_id,
         "job_name": attempt.job.name,
-        "outcome": ended.next_step.outcome,
-        "duration_ms": (ended.finished_at - started) // 1000,
-        "error_traceback": ended.error,
+        "outcome": result.next_step.outcome,
+        "duration_ms": (result.finished_at - started_at) // 1000,
+        "error_traceback": result.error,
         "current_run": attempt.run_number,
         "audit_event_id": attempt.run_id,
     }
-    return msgspec.json.encode(told).decode()
+    return msgspec.json.encode(payload).decode()
 
 
 def _count_failures(
-    connection: Connection, ended: AttemptResult, now: Instant, begun: StartedRuns
+    connection: Connection, result: AttemptResult, now: Instant, started: StartedRuns
 ) -> Sequence[int]:
-    """How many runs failed in a row; the job is paused when that is too many."""
-    attempt = ended.attempt
-    if ended.next_step.outcome == "ok":
+    """Update the job's failures in a row; pause it at its limit and return revoked runs."""
+    attempt = result.attempt
+    job_id = attempt.job_id
+    if result.next_step.outcome == "ok":
         execute(
             connection,
             "UPDATE timer SET failures = 0 WHERE job_id = ? AND failures > 0",
-            (attempt.job_id,),
+            (job_id,),
         )
         return ()
-    failures = fetch_value(
-        connection, "SELECT failures FROM timer WHERE job_id = ?", (attempt.job_id,)
-    )
-    if failures is None:
+    failures = fetch_value(connection, "SELECT failures FROM timer WHERE job_id = ?", (job_id,))
+    if failures is None:  # the job was deleted
         return ()
-    settled = _as_known(ended, failures, now)
-    execute(
-        connection,
-        "UPDATE timer SET failures = ? WHERE job_id = ?",
-        (settled.failures, attempt.job_id),
-    )
-    if settled.pause_note is None:
-        return ()
-    note = settled.pause_note
-    return jobs.edit(
-        connection,
-        attempt.job_id,
-        lambda job: msgspec.structs.replace(job, is_active=False, pause_note=note),
-        now,
-        begun,
-    ).revoked
-
-
-def _as_known(ended: AttemptResult, failures: int, now: Instant) -> NextStep:
-    attempt = ended.attempt
-    return next_step(
+    # Decided again, because only the store knows the number of failures in a row.
+    decided = next_step(
         attempt.job,
-        ended.next_step.outcome or "error",
+        result.next_step.outcome or "error",
         attempt.counted_attempts,
         attempt.crashes,
         failures,
         now,
-        job_id=attempt.job_id,
+        job_id=job_id,
         slot=attempt.slot,
     )
+    execute(
+        connection, "UPDATE timer SET failures = ? WHERE job_id = ?", (decided.failures, job_id)
+    )
+    note = decided.pause_note
+    if note is None:
+        return ()
+
+    def pause(job: Job) -> Job:
+        return msgspec.structs.replace(job, is_active=False, pause_note=note)
+
+    return jobs.edit(connection, job_id, pause, now, started).revoked

@@ -1,6 +1,6 @@
-"""A connection to an SQLite file: opened, checked, copied; the only module that knows apsw.
+"""SQLite connections: open, check and copy a database file. Only module that imports apsw.
 
-What goes wrong is told in words that say what to do.
+Its errors become ``StoreError`` or ``UnavailableError``, with the remedy in the message.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -20,65 +20,65 @@ SqliteError = apsw.Error
 InterruptedCheckError = apsw.InterruptError
 
 BUSY_MS = 10_000
+"""Milliseconds that a statement waits for another process's lock before it fails."""
 
 CHECK_STEPS = 10_000
-"""Of SQLite's, between two looks whether a check is to go on: each look takes Python's lock."""
+"""SQLite instructions between two calls of a check's progress handler, each of which needs the
+GIL."""
 
 _HEADING = "*** in database main ***"
 
 
 class SqliteConnection(apsw.Connection):
-    """A ``Connection``: apsw's, and its way to hand over many texts at once."""
+    """``Connection`` over SQLite, with apsw's way to bind many texts as one array."""
 
     def array(self, texts: Sequence[str]) -> Any:
         return apsw.carray(tuple(texts))
 
     def pages_written(self) -> int:
-        """How many pages it wrote since it was asked last."""
+        """Return the number of pages written since the last call."""
         written, _ = self.status(apsw.SQLITE_DBSTATUS_CACHE_WRITE, True)
         return int(written)
 
     def checkpoint(self) -> None:
-        """Bring the log into the file, as far as nobody reads it."""
+        """Write the log into the file, as far as no reader needs it."""
         self.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
 
 
 def connect(path: str) -> SqliteConnection:
-    """A connection for a store, to a file that is made if there is none, or in memory.
+    """Open a connection for a store, to a file (created if absent) or in memory.
 
     Raises:
-        StoreError: it cannot be opened.
+        StoreError: the file cannot be opened.
     """
-    try:
+    with store_errors(path):
         connection = SqliteConnection(path, statementcachesize=200)
+        # Another process may hold the write lock: wait in SQLite, not in a loop of our own.
         connection.set_busy_timeout(BUSY_MS)
-        # One plan for all values: a bound LIMIT would have its statement prepared each time.
+        # One query plan for all values: otherwise a bound LIMIT re-prepares its statement.
         connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
         if path != ":memory:":
             _pragma(connection, "journal_mode = wal")
+        # Full: a commit is acknowledged only after its fsync, so that a power cut loses none.
         _pragma(connection, "synchronous = full")
         _pragma(connection, "cache_size = -16000")
-        _pragma(connection, "wal_autocheckpoint = 0")  # the store sees to that
+        _pragma(connection, "wal_autocheckpoint = 0")  # the store checkpoints between commits
         _pragma(connection, "temp_store = memory")
-    except apsw.Error as error:
-        raise _store_error(path, error) from error
     return connection
 
 
 def in_one_transaction(
     path: str, connection: Connection, operation: Callable[[Connection], Result]
 ) -> Result:
-    """What the operation gives, once it is committed.
+    """Run an operation in a transaction and return its result after the commit.
 
     Raises:
-        StoreError: it is not.
+        StoreError: the transaction failed.
     """
-    try:
+    with store_errors(path):
         connection.execute("BEGIN IMMEDIATE")
         result = operation(connection)
         connection.execute("COMMIT")
-    except apsw.Error as error:
-        raise _store_error(path, error) from error
     return result
 
 
@@ -87,25 +87,27 @@ def _pragma(connection: apsw.Connection, setting: str) -> None:
 
 
 def copy(source: SqliteConnection, target: Path) -> None:
-    """Write what a database holds to a new file, in one read, which no commit makes begin again.
+    """Write the content of a database to a new file, and check the file.
+
+    VACUUM INTO reads in one transaction; SQLite's backup API would restart at each commit.
 
     Raises:
-        StoreError: the file is there already, or cannot be written.
+        StoreError: the file exists, cannot be written or is damaged.
     """
-    with new_file(target) as part, in_our_words(str(target)):
+    with new_file(target) as part, store_errors(str(target)):
         source.execute("VACUUM INTO ?", (str(part),))
         with open_file(part) as made:
-            if found := problems(made):
+            if found := find_problems(made):
                 raise StoreError(f"{target} is damaged: {found[0]}")
 
 
-def let_go(path: Path) -> bool:
-    """See that no other program has a file, and put into it what its log holds; whether it is.
+def checkpoint_alone(path: Path) -> bool:
+    """Write a file's log into it while no other program has it open; False if it is damaged.
 
     Raises:
         StoreError: another program has it open.
     """
-    with suppress(apsw.CorruptError, apsw.NotADBError):  # it stays as it is
+    with suppress(apsw.CorruptError, apsw.NotADBError):  # the damaged file stays as it is
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
         try:
             _pragma(connection, "locking_mode = exclusive")
@@ -113,21 +115,21 @@ def let_go(path: Path) -> bool:
             connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
             return True  # noqa: TRY300 - the only way to the end
         except (apsw.BusyError, apsw.LockedError) as error:
-            raise StoreError(f"{path} is open in another program: end it first") from error
+            raise StoreError(f"{path} is open in another program; end it first") from error
         finally:
             connection.close(force=True)
     return False
 
 
 @contextmanager
-def open_file(path: str | Path, *, to_read: bool = False) -> Iterator[SqliteConnection]:
-    """A connection to a file that is there, and that is left as it is.
+def open_file(path: str | Path, *, read_only: bool = False) -> Iterator[SqliteConnection]:
+    """Open a connection to an existing file, without any change of its settings.
 
     Raises:
         StoreError: it cannot be opened.
     """
-    flags = apsw.SQLITE_OPEN_READONLY if to_read else apsw.SQLITE_OPEN_READWRITE
-    with in_our_words(str(path)):
+    flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE
+    with store_errors(str(path)):
         connection = SqliteConnection(str(path), flags=flags)
         connection.set_busy_timeout(BUSY_MS)
     try:
@@ -136,8 +138,8 @@ def open_file(path: str | Path, *, to_read: bool = False) -> Iterator[SqliteConn
         connection.close(force=True)
 
 
-def problems(connection: Connection, *, is_full: bool = False) -> list[str]:
-    """What is wrong with a database; a full check compares indexes with their tables too."""
+def find_problems(connection: Connection, *, is_full: bool = False) -> list[str]:
+    """Return a database's problems; a full check also compares indexes with their tables."""
     check = "integrity_check" if is_full else "quick_check"
     try:
         rows = connection.execute(f"PRAGMA {check}(10)")
@@ -148,8 +150,8 @@ def problems(connection: Connection, *, is_full: bool = False) -> list[str]:
 
 
 @contextmanager
-def in_our_words(path: str) -> Iterator[None]:
-    """What goes wrong with a file is a ``StoreError`` that names it."""
+def store_errors(path: str) -> Iterator[None]:
+    """Turn SQLite's errors into a ``StoreError`` that names the file."""
     try:
         yield
     except apsw.Error as error:
@@ -157,9 +159,9 @@ def in_our_words(path: str) -> Iterator[None]:
 
 
 @contextmanager
-def stoppable(connection: apsw.Connection, is_enough: Callable[[], bool]) -> Iterator[None]:
-    """What is executed ends with ``InterruptError`` when it is enough."""
-    connection.set_progress_handler(is_enough, CHECK_STEPS)
+def interruptible(connection: apsw.Connection, is_over: Callable[[], bool]) -> Iterator[None]:
+    """Interrupt statements with ``InterruptedCheckError`` as soon as ``is_over`` is true."""
+    connection.set_progress_handler(is_over, CHECK_STEPS)
     try:
         yield
     finally:
@@ -167,31 +169,31 @@ def stoppable(connection: apsw.Connection, is_enough: Callable[[], bool]) -> Ite
 
 
 def is_damage(error: BaseException) -> bool:
-    """Whether an operation came upon something in the file that cannot be."""
+    """Return True if the error means that the file is damaged."""
     return isinstance(error, apsw.CorruptError | apsw.NotADBError)
 
 
-def may_pass(error: BaseException) -> bool:
-    """Whether the file is as it was: there is no room, or it is another's turn."""
+def is_transient(error: BaseException) -> bool:
+    """Return True if the file is intact: the disk is full, or another process has the lock."""
     return isinstance(error, apsw.FullError | apsw.BusyError)
 
 
-def damage(path: str, problem: str) -> str:
-    """What is said of a file that is damaged."""
+def damage_message(path: str, problem: str) -> str:
+    """Describe a damaged file and the remedy."""
     return f"{path} is damaged: {problem}; restore a backup: zato-lite db restore"
 
 
-def translated(error: Exception) -> Exception:
-    """What an operation raised, as its asker is told it."""
+def to_public_error(error: Exception) -> Exception:
+    """Return the error that the caller of an operation gets: SQLite's are wrapped."""
     if isinstance(error, ZatoLiteError) or not isinstance(error, apsw.Error):
         return error
-    return UnavailableError(f"the store cannot do it: {error}")
+    return UnavailableError(f"store operation failed: {error}")
 
 
 def _store_error(path: str, error: Exception) -> StoreError:
     match error:
         case apsw.NotADBError() | apsw.CorruptError():
-            words = "is damaged, or no zato-lite store at all: restore a backup"
+            words = "is damaged or not a zato-lite store; restore a backup"
         case apsw.CantOpenError():
             words = "cannot be opened: does its folder exist, and may this user write there?"
         case apsw.ReadOnlyError() | apsw.PermissionsError():

@@ -1,15 +1,21 @@
-"""Runs that no slot asked for: on demand, once more, called back; and closed while they wait."""
+"""Enqueueing: inserts runs on request (manual, retry, backfill, callback, async)."""
 
 from collections.abc import Sequence
 
-import msgspec
-
 from zato_lite.errors import ConflictError, NotFoundError
 from zato_lite.store import jobs
+from zato_lite.store.jobs import encode_job
 from zato_lite.store.ports import Connection
 from zato_lite.store.rows import RunKind
-from zato_lite.store.runs import INSERT, ClaimedAttempt
-from zato_lite.store.statements import execute, fetch_ids, fetch_value, next_numbers, write_rows
+from zato_lite.store.runs import INSERT_RUNS, ClaimedAttempt
+from zato_lite.store.statements import (
+    execute,
+    fetch_ids,
+    fetch_value,
+    json_list,
+    next_numbers,
+    write_rows,
+)
 from zato_lite.timetable.job import Instant, Job
 
 
@@ -24,20 +30,20 @@ def enqueue_runs(
     slots: Sequence[Instant] = (),
     one_by_one: bool = False,
 ) -> list[ClaimedAttempt]:
-    """New runs of a job for this node, for now or for the slots given; its cursor stays."""
+    """Insert runs of a job for this node, for now or for the given slots; the cursor stays."""
     slots = slots or (now,)
-    number = int(fetch_value(connection, "SELECT number FROM timer WHERE job_id = ?", (job_id,)))
-    execute(
+    last_number = fetch_value(
         connection,
-        "UPDATE timer SET number = ? WHERE job_id = ?",
-        (number + len(slots), job_id),
+        "UPDATE timer SET number = number + ? WHERE job_id = ? RETURNING number",
+        (len(slots), job_id),
     )
     tokens = next_numbers(connection, "token", len(slots))
+    numbers = range(last_number - len(slots) + 1, last_number + 1)
     attempts = [
         ClaimedAttempt(
             run_id=token,
             job_id=job_id,
-            run_number=number + place,
+            run_number=number,
             slot=slot,
             start_at=now,
             token=token,
@@ -46,7 +52,7 @@ def enqueue_runs(
             queued=one_by_one,
             needs_start_record=one_by_one,
         )
-        for place, (token, slot) in enumerate(zip(tokens, slots, strict=True), start=1)
+        for token, number, slot in zip(tokens, numbers, slots, strict=True)
     ]
     _insert(connection, attempts, now, node)
     return attempts
@@ -61,63 +67,59 @@ def enqueue_call(
     kind: RunKind = "async",
     cid: str = "",
 ) -> ClaimedAttempt:
-    """A run of a definition that is no job's."""
+    """Insert a run without a job: ``job`` is the definition of this run alone."""
     token = next_numbers(connection, "token", 1)[0]
-    at = max(now, job.trigger.start)
+    start_at = max(now, job.trigger.start)
     attempt = ClaimedAttempt(
         run_id=token,
         job_id=0,
         run_number=token,
-        slot=at,
-        start_at=at,
+        slot=start_at,
+        start_at=start_at,
         token=token,
         job=job,
         kind=kind,
         cid=cid,
     )
     _insert(connection, [attempt], now, node)
-    execute(
-        connection,
-        "INSERT INTO call VALUES (?, ?, ?)",
-        (token, msgspec.json.encode(job).decode(), cid),
-    )
+    execute(connection, "INSERT INTO call VALUES (?, ?, ?)", (token, encode_job(job), cid))
     return attempt
 
 
 def enqueue_retry(
     connection: Connection, job_id: int, number: int, now: Instant, node: int
 ) -> list[ClaimedAttempt]:
-    """A finished run's slot once more, as a new run."""
+    """Insert a new run for the slot of a finished run."""
     row = jobs.get(connection, job_id)
-    found = list(
+    runs = list(
         connection.execute(
             "SELECT slot, outcome FROM run WHERE job_id = ? AND number = ? ORDER BY id DESC",
             (job_id, number),
         )
     )
-    if not found:
+    if not runs:
         raise NotFoundError(f"Run {number} not found")
-    slot, outcome = found[0]
+    slot, outcome = runs[0]
     if outcome is None:
         raise ConflictError(f"Run {number} is in flight")
     return enqueue_runs(connection, job_id, row.job, now, node, kind="retry", slots=(slot,))
 
 
 def cancel_unstarted(connection: Connection, job_id: int, number: int, now: Instant) -> list[int]:
-    """Close a run that nobody is busy with; its id."""
-    found = fetch_ids(
+    """Close a run of which no node executes an attempt; return its id."""
+    run_ids = fetch_ids(
         connection,
         "SELECT id FROM run WHERE job_id = ? AND number = ? AND outcome IS NULL"
         " AND (state IN ('queued', 'waiting') OR node = 0)",
         (job_id, number),
     )
-    for run_id in found:
-        execute(
-            connection,
-            "UPDATE run SET outcome = 'cancelled', state = 'done', finished_at = ? WHERE id = ?",
-            (now, run_id),
-        )
-    return found
+    execute(
+        connection,
+        "UPDATE run SET outcome = 'cancelled', state = 'done', finished_at = ?"
+        " WHERE id IN (SELECT value FROM json_each(?))",
+        (now, json_list(run_ids)),
+    )
+    return run_ids
 
 
 def _insert(
@@ -139,4 +141,4 @@ def _insert(
         )
         for attempt in attempts
     ]
-    write_rows(connection, INSERT, rows)
+    write_rows(connection, INSERT_RUNS, rows)

@@ -1,4 +1,4 @@
-"""A lock beside a database file: shared by all who have it open, alone for who replaces it."""
+"""File lock beside a database file: shared by its users, exclusive for its replacement."""
 
 import fcntl
 import os
@@ -10,69 +10,69 @@ from zato_lite.errors import StoreError
 
 
 @contextmanager
-def alone_with(database: Path) -> Iterator[None]:
-    """Nobody has the file open, and nobody can open it.
+def exclusive_lock(database: Path) -> Iterator[None]:
+    """Keep all other processes from having or opening the database file.
 
     Raises:
-        StoreError: somebody has it open.
+        StoreError: another process has it open.
     """
     lock = FileLock(str(database))
-    lock.take(fcntl.LOCK_EX, "is open in another process: stop the server first")
+    lock.acquire(fcntl.LOCK_EX, "is open in another process; stop the server first")
     try:
         yield
     finally:
-        lock.leave()
+        lock.release()
 
 
 @contextmanager
-def present_at(database: Path) -> Iterator[None]:
-    """The file is not replaced meanwhile.
+def shared_lock(database: Path) -> Iterator[None]:
+    """Keep the database file from being replaced.
 
     Raises:
-        StoreError: it is just being replaced.
+        StoreError: it is being replaced.
     """
     lock = FileLock(str(database))
-    lock.enter()
+    lock.acquire_shared()
     try:
         yield
     finally:
-        lock.leave()
+        lock.release()
 
 
 class FileLock:
-    """That this process has a database file open; the kernel forgets it when the process ends.
+    """Proof that this process has a database file open; the kernel releases it at process end.
 
-    SQLite's own locks do not say it: between two transactions there may be none.
+    SQLite's own locks do not prove it: between two transactions a connection may hold none.
     """
 
     def __init__(self, database: str) -> None:
         self._database = database
-        self._opened = -1
+        self._file = -1
 
-    def enter(self) -> None:
-        """Say so.
+    def acquire_shared(self) -> None:
+        """Acquire the lock that all users of the file share.
 
         Raises:
-            StoreError: the file is just being replaced, or there is no place for the lock.
+            StoreError: the file is being replaced, or the lock file cannot be opened.
         """
-        self.take(fcntl.LOCK_SH, "is just being restored: start again when that is done")
+        self.acquire(fcntl.LOCK_SH, "is being restored; start again when that is done")
 
-    def take(self, kind: int, refusal: str) -> None:
-        """Hold a lock of this kind (``fcntl.LOCK_…``), or refuse in these words."""
+    def acquire(self, kind: int, refusal: str) -> None:
+        """Acquire a lock of this kind (``fcntl.LOCK_…``), or raise an error with ``refusal``."""
         try:
-            opened = os.open(f"{self._database}-open", os.O_RDWR | os.O_CREAT, 0o600)
+            file = os.open(f"{self._database}-open", os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             words = "cannot be opened: does its folder exist, and may this user write there?"
             raise StoreError(f"{self._database} {words} ({error})") from error
         try:
-            fcntl.flock(opened, kind | fcntl.LOCK_NB)
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            os.close(opened)
+            os.close(file)
             raise StoreError(f"{self._database} {refusal}") from error
-        self._opened = opened
+        self._file = file
 
-    def leave(self) -> None:
-        """Say so no more."""
-        if self._opened >= 0:
-            os.close(self._opened)
-            self._opened = -1
+    def release(self) -> None:
+        """Release the lock."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1

@@ -1,9 +1,7 @@
-"""Questions about runs and slots that have passed."""
+"""History queries: past runs, attempts and log lines, the ledger, and summaries."""
 
 from collections.abc import Collection
 from typing import Any, NamedTuple
-
-import msgspec
 
 from zato_lite.store.ports import Connection
 from zato_lite.store.rows import (
@@ -18,21 +16,24 @@ from zato_lite.store.rows import (
 from zato_lite.store.statements import fetch_all, fetch_value, json_list
 from zato_lite.timetable.job import SECOND, Instant
 
-_RUN = """json_object('id', r.id, 'job_id', r.job_id, 'job_name', coalesce(j.name, ''),
+# A ``RunRow``, from a run ``r`` with its job ``j`` or call ``c``.
+_RUN_ROW = """json_object('id', r.id, 'job_id', r.job_id, 'job_name', coalesce(j.name, ''),
     'service', coalesce(j.service, c.definition ->> 'service', ''), 'number', r.number,
     'kind', r.kind, 'slot', r.slot, 'state', r.state, 'node', r.node, 'token', r.token,
     'attempt', r.attempt, 'crashes', r.crashes, 'claimed_at', r.claimed_at,
     'started_at', r.started_at, 'finished_at', r.finished_at, 'retry_at', r.retry_at,
     'outcome', coalesce(r.outcome, 'running'), 'error', r.error, 'result', r.result) AS line"""
 _JOINS = "LEFT JOIN job j ON j.id = r.job_id LEFT JOIN call c ON c.run_id = r.id"
-_LEDGER = """json_object('id', l.id, 'job_id', l.job_id, 'job_name', coalesce(j.name, ''),
+
+# A ``LedgerRow``, from a ledger row ``l`` with its job ``j``.
+_LEDGER_ROW = """json_object('id', l.id, 'job_id', l.job_id, 'job_name', coalesce(j.name, ''),
     'outcome', l.outcome, 'first', l.first, 'last', l.last, 'count', l.count,
     'reason', l.reason) AS line"""
 _HOUR = 3600 * SECOND
 
 
 class HistoryQuery(NamedTuple):
-    """Which runs are asked for; see ``JobCommands.history``."""
+    """Filters and page of a query for runs; see ``RunHistory.history``."""
 
     job_id: int | None = None
     limit: int = 50
@@ -42,14 +43,14 @@ class HistoryQuery(NamedTuple):
     numbers: Collection[int] = ()
 
 
-def history(connection: Connection, wanted: HistoryQuery) -> tuple[list[RunRow], int]:
-    """Runs, newest first, and how many finished ones there are."""
-    where, values = _conditions(wanted)
+def history(connection: Connection, query: HistoryQuery) -> tuple[list[RunRow], int]:
+    """Return a page of runs, newest first, and the number of all finished ones."""
+    where, values = _conditions(query)
     rows = fetch_all(
         connection,
-        f"SELECT {_RUN} FROM (SELECT * FROM run WHERE {where} ORDER BY id DESC"
+        f"SELECT {_RUN_ROW} FROM (SELECT * FROM run WHERE {where} ORDER BY id DESC"
         f" LIMIT ? OFFSET ?) r {_JOINS} ORDER BY r.id DESC",
-        [*values, wanted.limit, wanted.offset],
+        [*values, query.limit, query.offset],
         RunRow,
     )
     total = fetch_value(
@@ -58,38 +59,38 @@ def history(connection: Connection, wanted: HistoryQuery) -> tuple[list[RunRow],
     return rows, total
 
 
-def _conditions(wanted: HistoryQuery) -> tuple[str, list[Any]]:
+def _conditions(query: HistoryQuery) -> tuple[str, list[Any]]:
     where, values = "1", list[Any]()
-    if wanted.outcomes:
+    if query.outcomes:
         where += " AND (outcome IS NULL OR outcome IN (SELECT value FROM json_each(?)))"
-        values.append(_texts(wanted.outcomes))
-    if wanted.since is not None:
+        values.append(json_list(query.outcomes))
+    if query.since is not None:
         where += " AND (claimed_at >= ? OR finished_at >= ?"
-        values += [wanted.since, wanted.since]
-        if wanted.numbers:
+        values += [query.since, query.since]
+        if query.numbers:
             where += " OR number IN (SELECT value FROM json_each(?))"
-            values.append(json_list(wanted.numbers))
+            values.append(json_list(query.numbers))
         where += ")"
-    if wanted.job_id is not None:
+    if query.job_id is not None:
         where += " AND job_id = ?"
-        values.append(wanted.job_id)
+        values.append(query.job_id)
     return where, values
 
 
 def run(connection: Connection, job_id: int, number: int) -> RunRow | None:
-    """One run of a job."""
-    return _only(connection, "r.job_id = ? AND r.number = ?", (job_id, number))
+    """Return a job's run by its number."""
+    return _find_run(connection, "r.job_id = ? AND r.number = ?", (job_id, number))
 
 
 def run_by_id(connection: Connection, run_id: int) -> RunRow | None:
-    """The run with this id."""
-    return _only(connection, "r.id = ?", (run_id,))
+    """Return a run by its id."""
+    return _find_run(connection, "r.id = ?", (run_id,))
 
 
-def _only(connection: Connection, where: str, values: tuple[Any, ...]) -> RunRow | None:
+def _find_run(connection: Connection, where: str, values: tuple[Any, ...]) -> RunRow | None:
     rows = fetch_all(
         connection,
-        f"SELECT {_RUN} FROM run r {_JOINS} WHERE {where} ORDER BY r.id DESC LIMIT 1",
+        f"SELECT {_RUN_ROW} FROM run r {_JOINS} WHERE {where} ORDER BY r.id DESC LIMIT 1",
         values,
         RunRow,
     )
@@ -97,7 +98,7 @@ def _only(connection: Connection, where: str, values: tuple[Any, ...]) -> RunRow
 
 
 def neighbours(connection: Connection, job_id: int, number: int) -> tuple[int | None, int | None]:
-    """Numbers of the runs before and after."""
+    """Return the numbers of the runs before and after a run."""
     previous = fetch_value(
         connection,
         "SELECT max(number) FROM run WHERE job_id = ? AND number < ?",
@@ -112,7 +113,7 @@ def neighbours(connection: Connection, job_id: int, number: int) -> tuple[int | 
 
 
 def attempts(connection: Connection, job_id: int, number: int) -> list[AttemptRow]:
-    """The attempts of a run before its latest, oldest first."""
+    """Return the attempts of a run before its latest, oldest first."""
     return fetch_all(
         connection,
         "SELECT json_object('attempt', a.attempt, 'token', a.token, 'started_at', a.started_at,"
@@ -125,7 +126,7 @@ def attempts(connection: Connection, job_id: int, number: int) -> list[AttemptRo
 
 
 def lines(connection: Connection, run_ids: Collection[int]) -> dict[int, list[LogLine]]:
-    """What was logged during each of these runs that logged anything."""
+    """Return the log lines of these runs' latest attempts, without runs that have none."""
     pairs = fetch_all(
         connection,
         "SELECT json_array(run_id, json(lines)) AS line FROM run_log"
@@ -139,7 +140,7 @@ def lines(connection: Connection, run_ids: Collection[int]) -> dict[int, list[Lo
 def earlier_lines(
     connection: Connection, run_ids: Collection[int]
 ) -> dict[int, list[EarlierLines]]:
-    """What was logged during the attempts of each of these runs before its latest, in order."""
+    """Return the log lines of these runs' earlier attempts, in order."""
     found: dict[int, list[EarlierLines]] = {}
     rows = fetch_all(
         connection,
@@ -155,10 +156,10 @@ def earlier_lines(
 
 
 def last_runs(connection: Connection, job_ids: Collection[int]) -> dict[int, RunRow]:
-    """The latest run of each job that was started."""
+    """Return the latest started run of each job."""
     rows = fetch_all(
         connection,
-        f"SELECT {_RUN} FROM run r {_JOINS} WHERE r.id IN (SELECT"
+        f"SELECT {_RUN_ROW} FROM run r {_JOINS} WHERE r.id IN (SELECT"
         " (SELECT max(id) FROM run WHERE job_id = wanted.value AND started_at IS NOT NULL)"
         " FROM json_each(?) wanted)",
         (json_list(job_ids),),
@@ -170,7 +171,7 @@ def last_runs(connection: Connection, job_ids: Collection[int]) -> dict[int, Run
 def recent_outcomes(
     connection: Connection, job_ids: Collection[int], count: int
 ) -> dict[int, list[str]]:
-    """Outcomes of the latest runs of each job, oldest first."""
+    """Return the outcomes of the latest runs of each job, oldest first."""
     found: dict[int, list[str]] = {}
     pairs = fetch_all(
         connection,
@@ -187,15 +188,15 @@ def recent_outcomes(
 
 
 def slot(connection: Connection, job_id: int, instant: Instant) -> RunRow | LedgerRow | None:
-    """What became of a slot."""
+    """Return the run or the ledger row of a slot; None if it is in neither."""
     of_slot = "r.job_id = ? AND r.slot = ? AND r.kind"
     for kinds in ("= 'scheduled'", "IN ('retry', 'backfill')"):
-        found = _only(connection, f"{of_slot} {kinds}", (job_id, instant))
+        found = _find_run(connection, f"{of_slot} {kinds}", (job_id, instant))
         if found is not None:
             return found
     rows = fetch_all(
         connection,
-        f"SELECT {_LEDGER} FROM ledger l LEFT JOIN job j ON j.id = l.job_id"
+        f"SELECT {_LEDGER_ROW} FROM ledger l LEFT JOIN job j ON j.id = l.job_id"
         " WHERE l.job_id = ? AND l.first <= ? AND l.last >= ? ORDER BY l.first DESC LIMIT 1",
         (job_id, instant, instant),
         LedgerRow,
@@ -206,7 +207,7 @@ def slot(connection: Connection, job_id: int, instant: Instant) -> RunRow | Ledg
 def ledger(
     connection: Connection, job_id: int | None, limit: int, offset: int, since: Instant | None
 ) -> tuple[list[LedgerRow], int]:
-    """Slots without a run, newest first, and how many rows there are."""
+    """Return a page of ledger rows, newest first, and the number of all of them."""
     where, values = "1", list[Any]()
     if job_id is not None:
         where += " AND job_id = ?"
@@ -216,8 +217,9 @@ def ledger(
         values.append(since)
     rows = fetch_all(
         connection,
-        f"SELECT {_LEDGER} FROM (SELECT * FROM ledger WHERE {where} ORDER BY first DESC, id DESC"
-        " LIMIT ? OFFSET ?) l LEFT JOIN job j ON j.id = l.job_id ORDER BY l.first DESC, l.id DESC",
+        f"SELECT {_LEDGER_ROW} FROM (SELECT * FROM ledger WHERE {where}"
+        " ORDER BY first DESC, id DESC LIMIT ? OFFSET ?) l"
+        " LEFT JOIN job j ON j.id = l.job_id ORDER BY l.first DESC, l.id DESC",
         [*values, limit, offset],
         LedgerRow,
     )
@@ -225,7 +227,7 @@ def ledger(
 
 
 class SummaryQuery(NamedTuple):
-    """What a summary is asked to look at; see ``JobCommands.summary``."""
+    """Period and sizes of a summary; see ``RunHistory.summary``."""
 
     since: Instant | None
     until: Instant
@@ -234,8 +236,8 @@ class SummaryQuery(NamedTuple):
     recent_limit: int
 
 
-def summary(connection: Connection, span: SummaryQuery, now: Instant) -> Summary:
-    """How things stand."""
+def summary(connection: Connection, query: SummaryQuery, now: Instant) -> Summary:
+    """Return numbers of jobs and runs by outcome and time, and the latest runs."""
     total, active = next(
         iter(
             connection.execute(
@@ -249,7 +251,7 @@ def summary(connection: Connection, span: SummaryQuery, now: Instant) -> Summary
     hour = _counts(
         connection, "SELECT outcome o, 1 n FROM run WHERE finished_at >= ?", (now - _HOUR,)
     )
-    recent, _ = history(connection, HistoryQuery(None, span.recent_limit, 0, span.recent_since))
+    recent, _ = history(connection, HistoryQuery(None, query.recent_limit, 0, query.recent_since))
     return Summary(
         total_jobs=total,
         active_jobs=active,
@@ -257,7 +259,7 @@ def summary(connection: Connection, span: SummaryQuery, now: Instant) -> Summary
         total_runs=total_runs,
         outcomes=outcomes,
         last_hour=hour,
-        buckets=_buckets(connection, span),
+        buckets=_buckets(connection, query),
         recent=tuple(recent),
     )
 
@@ -272,9 +274,9 @@ def _counts(connection: Connection, select: str, values: tuple[Any, ...] = ()) -
     return dict(pairs)
 
 
-def _buckets(connection: Connection, span: SummaryQuery) -> tuple[Bucket, ...]:
-    """Runs by their slot, and slots without one by their first, in equal parts of the time."""
-    since, until, number = span.since, span.until, span.buckets
+def _buckets(connection: Connection, query: SummaryQuery) -> tuple[Bucket, ...]:
+    """Count runs by slot, and ledger rows by their first slot, in equal parts of the period."""
+    since, until, number = query.since, query.until, query.buckets
     if since is None:
         since = fetch_value(connection, "SELECT min(slot) FROM run")
     if since is None or since >= until or number < 1:
@@ -297,7 +299,3 @@ def _buckets(connection: Connection, span: SummaryQuery) -> tuple[Bucket, ...]:
         Bucket(since + place * width, since + (place + 1) * width, there)
         for place, there in enumerate(counts)
     )
-
-
-def _texts(values: Collection[str]) -> str:
-    return msgspec.json.encode(list(values)).decode()

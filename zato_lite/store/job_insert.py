@@ -1,4 +1,4 @@
-"""New jobs: made ready by who asks, away from the writer, and kept in a few big statements."""
+"""Job insertion: prepares new jobs outside the writer thread, inserts them in few statements."""
 
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
@@ -14,119 +14,123 @@ from zato_lite.timetable.due import first_due
 from zato_lite.timetable.job import Instant, Job
 
 BATCH_SIZE = 1_000
-"""So many jobs are made ready, and written, in one go: about a millisecond of each thread."""
+"""Jobs that are prepared and inserted in one step: about a millisecond of each thread."""
 
-_HALF = "a text of the definition is no text: it has half a character"
 _encode = msgspec.json.Encoder().encode
-_shape = attrgetter(
+_columns_of = attrgetter(
     "service", "is_active", "is_declared", "alert_after_intervals",
     "jitter_ms", "calendar", "repeats",
 )  # fmt: skip
 
 _INTO_JOB = """INSERT INTO job (id, name, service, is_active, is_declared, is_watched, definition,
     version, created_at)"""
-_JOBS = f"{_INTO_JOB} VALUES {{rows}}"
+_INSERT_JOBS = f"{_INTO_JOB} VALUES {{rows}}"
+_INSERT_TIMERS = "INSERT INTO timer VALUES {rows}"
 
-# Both leave Python alone while they run: no row is bound, and none is stepped over. The name is
-# cut out of the definition's text: reading the JSON would take half as long as all the rest.
-_BEFORE_NAME = '{"name":"'
-_JOBS_ALIKE = f"""{_INTO_JOB}
-SELECT ?1 + rowid, substr(value, {len(_BEFORE_NAME) + 1},
-        instr(substr(value, {len(_BEFORE_NAME) + 1}), '"') - 1),
+# Uniform jobs and their timers. Each statement binds one array and returns no row, so it does not
+# take the GIL while it runs. The name is cut out of the definition's text: parsing the JSON would
+# take half as long as everything else.
+_NAME_PREFIX = '{"name":"'
+_INSERT_UNIFORM_JOBS = f"""{_INTO_JOB}
+SELECT ?1 + rowid, substr(value, {len(_NAME_PREFIX) + 1},
+        instr(substr(value, {len(_NAME_PREFIX) + 1}), '"') - 1),
     ?3, ?4, ?5, ?6, value, 1, ?7 FROM carray(?2)"""
-_TIMERS_ALIKE = """INSERT INTO timer (job_id, next_at, cursor, started, number)
+_INSERT_UNIFORM_TIMERS = """INSERT INTO timer (job_id, next_at, cursor, started, number)
 SELECT id, ?3, ?4, 0, 0 FROM job WHERE id BETWEEN ?1 AND ?2"""
 
 
 class JobBatch(NamedTuple):
-    """Some jobs of many, made ready to be kept.
+    """Jobs that are prepared for insertion.
 
     Attributes:
-        definitions: their texts.
-        is_alike: they have all columns in common but name and definition, and their names stand
-            in the definitions as they are.
-        is_due_together: and one trigger says for all when they are due first.
+        definitions: their JSON texts.
+        is_uniform: all columns but name and definition are equal, and the names need no
+            unescaping in the definitions.
+        has_one_due_time: also, one trigger decides when all of them are due first.
     """
 
     jobs: Sequence[Job]
     definitions: Sequence[str]
-    is_alike: bool = False
-    is_due_together: bool = False
+    is_uniform: bool = False
+    has_one_due_time: bool = False
 
 
 class JobGroup(msgspec.Struct, frozen=True, gc=False):
-    """Jobs that are kept all or none; in parts if they are many, and else without any.
+    """Jobs that are inserted all or none; prepared in ``batches`` if they are many.
 
-    There may be one for each of ten thousand calls: the garbage collector is not to walk them.
+    Ten thousand concurrent requests make as many groups, which the garbage collector should not
+    have to traverse.
     """
 
     jobs: Sequence[Job]
-    parts: Sequence[JobBatch] = ()
+    batches: Sequence[JobBatch] = ()
 
 
 class InsertResult(NamedTuple):
-    """What came of each group: ids in order, or why it was refused; and when one is due first."""
+    """The ids of each group in order, or its error; and the first due instant of all."""
 
     results: list[list[int] | ZatoLiteError]
     next_due: Instant | None
 
 
 def prepare(new: Sequence[Job]) -> JobBatch:
-    """At most ``BATCH_SIZE`` jobs as they will be kept.
+    """Encode at most ``BATCH_SIZE`` jobs.
 
     Raises:
-        BadInputError: a text has half a character; JSON can say that, and no file can hold it.
+        BadInputError: a text has an unpaired surrogate, which JSON allows and UTF-8 does not.
     """
-    definitions = _written(new)
-    if len(set(map(_shape, new))) > 1 or not _are_plain(new, definitions):
+    definitions = _encode_all(new)
+    if len(set(map(_columns_of, new))) > 1 or not _have_plain_names(new, definitions):
         return JobBatch(new, definitions)
-    is_due_together = _is_timed_plainly(new[0]) and len({id(job.trigger) for job in new}) == 1
-    return JobBatch(new, definitions, is_alike=True, is_due_together=is_due_together)
+    has_one_trigger = len({id(job.trigger) for job in new}) == 1
+    return JobBatch(new, definitions, True, _is_due_by_trigger(new[0]) and has_one_trigger)
 
 
-def _written(new: Sequence[Job]) -> list[str]:
+def _encode_all(new: Sequence[Job]) -> list[str]:
     try:
         return [_encode(job).decode() for job in new]
     except UnicodeEncodeError:
-        raise BadInputError(_HALF) from None
+        message = "a text of the definition is not valid Unicode; it has an unpaired surrogate"
+        raise BadInputError(message) from None
 
 
-def _are_plain(new: Sequence[Job], definitions: Sequence[str]) -> bool:
-    """Whether each name stands in its definition as it is: JSON escapes nothing of it."""
+def _have_plain_names(new: Sequence[Job], definitions: Sequence[str]) -> bool:
+    """Return True if JSON escapes no character of the jobs' names."""
     names = "".join([job.name for job in new])
-    is_first = definitions[0].startswith(_BEFORE_NAME)
+    is_first = definitions[0].startswith(_NAME_PREFIX)
     return is_first and names.isprintable() and '"' not in names and "\\" not in names
 
 
-def insert_jobs(connection: Connection, wanted: Sequence[JobGroup], now: Instant) -> InsertResult:
-    """Keep each of the groups of jobs, if none of its names is taken; all in few steps."""
-    taken = jobs.existing_names(connection, [job.name for group in wanted for job in group.jobs])
-    batch = _Batch()
+def insert_jobs(connection: Connection, groups: Sequence[JobGroup], now: Instant) -> InsertResult:
+    """Insert each group whose names are all free, in few statements."""
+    taken = jobs.existing_names(connection, [job.name for group in groups for job in group.jobs])
+    insertion = _Insertion()
     places: list[range | ZatoLiteError] = []
-    for group in wanted:
+    for group in groups:
         names = [job.name for job in group.jobs]
-        if clash := _first(names, taken) or _twice(names):
+        if clash := _first_taken(names, taken) or _first_duplicate(names):
             places.append(jobs.job_exists_error(clash))
             continue
         try:
-            places.append(batch.add(group))
+            places.append(insertion.add(group))
         except BadInputError as error:
             places.append(error)
             continue
-        if len(wanted) > 1:
+        if len(groups) > 1:
             taken.update(names)
-    ids, soonest = batch.write(connection, now)
-    return InsertResult(
-        [it if isinstance(it, ZatoLiteError) else list(ids[it.start : it.stop]) for it in places],
-        soonest,
-    )
+    ids, next_due = insertion.write(connection, now)
+    results = [
+        place if isinstance(place, ZatoLiteError) else list(ids[place.start : place.stop])
+        for place in places
+    ]
+    return InsertResult(results, next_due)
 
 
-def _first(names: Iterable[str], taken: set[str]) -> str | None:
+def _first_taken(names: Iterable[str], taken: set[str]) -> str | None:
     return next((name for name in names if name in taken), None) if taken else None
 
 
-def _twice(names: Sequence[str]) -> str | None:
+def _first_duplicate(names: Sequence[str]) -> str | None:
     if len(set(names)) == len(names):
         return None
     seen: set[str] = set()
@@ -137,80 +141,85 @@ def _twice(names: Sequence[str]) -> str | None:
     return None
 
 
-class _Batch:
-    """All that is to be written: parts whose jobs are alike by themselves, the others together."""
+class _Insertion:
+    """Collects groups: uniform batches for one statement each, all other jobs as rows."""
 
     def __init__(self) -> None:
         self._count = 0
-        self._alike: list[tuple[int, JobBatch]] = []
+        self._uniform: list[tuple[int, JobBatch]] = []
         self._jobs: list[Job] = []
-        self._texts: list[str] = []
+        self._definitions: list[str] = []
         self._places: list[int] = []
 
     def add(self, group: JobGroup) -> range:
-        """Take the group in; its places among all.
+        """Add a group and return its places among all jobs.
 
         Raises:
-            BadInputError: as ``ready`` does; the group is left out.
+            BadInputError: as ``prepare``; the group is not added.
         """
         begin = self._count
-        for part in group.parts or (JobBatch(group.jobs, _written(group.jobs)),):
-            if part.is_alike:
-                self._alike.append((self._count, part))
+        for batch in group.batches or (JobBatch(group.jobs, _encode_all(group.jobs)),):
+            if batch.is_uniform:
+                self._uniform.append((self._count, batch))
             else:
-                self._jobs += part.jobs
-                self._texts += part.definitions
-                self._places += range(self._count, self._count + len(part.jobs))
-            self._count += len(part.jobs)
+                self._jobs += batch.jobs
+                self._definitions += batch.definitions
+                self._places += range(self._count, self._count + len(batch.jobs))
+            self._count += len(batch.jobs)
         return range(begin, self._count)
 
     def write(self, connection: Connection, now: Instant) -> tuple[range, Instant | None]:
-        """Write it all; the ids, and the first moment at which one is to be looked at."""
+        """Insert all; return the ids and the first due instant."""
         ids = next_numbers(connection, "job", self._count) if self._count else range(0)
         places, timed = [*self._places], [*self._jobs]
         due: set[Instant | None] = set()
-        for place, part in self._alike:
-            some = ids[place : place + len(part.jobs)]
-            values = (connection.array(part.definitions), *_values(part.jobs[0]), now)
-            execute(connection, _JOBS_ALIKE, (some[0] - 1, *values))
-            if part.is_due_together:
-                cursor, next_at = first_due(part.jobs[0], now)
+        for place, batch in self._uniform:
+            batch_ids = ids[place : place + len(batch.jobs)]
+            values = (connection.array(batch.definitions), *_columns(batch.jobs[0]), now)
+            execute(connection, _INSERT_UNIFORM_JOBS, (batch_ids[0] - 1, *values))
+            if batch.has_one_due_time:
+                cursor, next_at = first_due(batch.jobs[0], now)
                 due.add(next_at)
-                execute(connection, _TIMERS_ALIKE, (some[0], some[-1], next_at, cursor))
+                timer = (batch_ids[0], batch_ids[-1], next_at, cursor)
+                execute(connection, _INSERT_UNIFORM_TIMERS, timer)
             else:
-                timed += part.jobs
-                places += range(place, place + len(some))
-        each = zip(self._places, self._jobs, self._texts, strict=True)
-        rows = [(ids[at], job.name, *_values(job), text, 1, now) for at, job, text in each]
-        write_rows(connection, _JOBS, rows)
+                timed += batch.jobs
+                places += range(place, place + len(batch_ids))
+        rows = [
+            (ids[place], job.name, *_columns(job), definition, 1, now)
+            for place, job, definition in zip(
+                self._places, self._jobs, self._definitions, strict=True
+            )
+        ]
+        write_rows(connection, _INSERT_JOBS, rows)
         timers = _timers(connection, places, timed, ids, now)
-        write_rows(connection, "INSERT INTO timer VALUES {rows}", timers)
+        write_rows(connection, _INSERT_TIMERS, timers)
         due.update(timer[1] for timer in timers)
         return ids, min((at for at in due if at is not None), default=None)
 
 
-def _values(job: Job) -> tuple[Any, ...]:
-    """What the definition says and has columns of its own."""
+def _columns(job: Job) -> tuple[Any, ...]:
+    """Return the parts of a definition that have a column."""
     return job.service, job.is_active, job.is_declared, job.alert_after_intervals is not None
 
 
 def _timers(
     connection: Connection, places: Sequence[int], new: Sequence[Job], ids: range, now: Instant
 ) -> list[tuple[Any, ...]]:
-    """The jobs' timers; a trigger is asked once for all jobs in a row that have it."""
-    known = jobs.get_calendars(connection) if any(job.calendar is not None for job in new) else {}
+    """Return the jobs' timers; consecutive jobs with one trigger share its evaluation."""
+    has_calendars = any(job.calendar is not None for job in new)
+    calendars = jobs.get_calendars(connection) if has_calendars else {}
     timers = []
-    alike: Job | None = None
+    shared: Job | None = None
     cursor, next_at = 0, None
     for place, job in zip(places, new, strict=True):
-        # Jobs that were made together often have one trigger, and begin together then.
-        if alike is None or job.trigger is not alike.trigger or not _is_timed_plainly(job):
-            cursor, next_at = first_due(job, now, known, ids[place])
-            alike = job if _is_timed_plainly(job) else None
+        if shared is None or job.trigger is not shared.trigger or not _is_due_by_trigger(job):
+            cursor, next_at = first_due(job, now, calendars, ids[place])
+            shared = job if _is_due_by_trigger(job) else None
         timers.append((ids[place], next_at, cursor, 0, 0, 0, None if job.is_active else now))
     return timers
 
 
-def _is_timed_plainly(job: Job) -> bool:
-    """Whether its trigger alone says when it is due first."""
+def _is_due_by_trigger(job: Job) -> bool:
+    """Return True if the trigger alone decides when the job is due first."""
     return job.is_active and not job.jitter_ms and job.calendar is None and job.repeats is None

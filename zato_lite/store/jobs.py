@@ -1,4 +1,4 @@
-"""Jobs and their timers: what is edited, deleted, and looked up."""
+"""Jobs: edits, deletes and looks up definitions with their timers, and calendars."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
@@ -7,7 +7,7 @@ import msgspec
 from msgspec.structs import replace
 
 from zato_lite.errors import ConflictError, JobExistsError, JobNotFoundError, NotFoundError
-from zato_lite.store import ledger
+from zato_lite.store.ledger import record_entries
 from zato_lite.store.ports import Connection
 from zato_lite.store.rows import JobRow, SilenceMark, WatchedRow
 from zato_lite.store.statements import (
@@ -25,21 +25,32 @@ from zato_lite.timetable.job_plan import JobState
 
 Change = Callable[[Job], Job]
 
-_COLUMNS = """json_object('id', j.id, 'job', json(j.definition), 'version', j.version,
+# A ``JobRow``, from a job ``j`` and its timer ``t``.
+_JOB_ROW = """json_object('id', j.id, 'job', json(j.definition), 'version', j.version,
     'created_at', j.created_at, 'cursor', t.cursor, 'started', t.started, 'number', t.number,
     'next_at', t.next_at, 'failures', t.failures, 'paused_since', t.paused_since,
     'in_flight', (SELECT count(*) FROM run r
                   WHERE r.job_id = j.id AND r.outcome IS NULL AND r.state <> 'queued'),
     'queued', (SELECT count(*) FROM run r
                WHERE r.job_id = j.id AND r.outcome IS NULL AND r.state = 'queued')) AS line"""
-_ALIVE = "FROM job j JOIN timer t ON t.job_id = j.id WHERE j.deleted_at IS NULL"
+_FROM_JOBS = "FROM job j JOIN timer t ON t.job_id = j.id WHERE j.deleted_at IS NULL"
+
+# Scheduled runs of job ? that node ? has claimed and not started; ? lists the started ones.
+_UNSTARTED = """SELECT id FROM run WHERE job_id = ? AND outcome IS NULL AND state = 'claimed'
+    AND kind = 'scheduled' AND attempt = 1 AND node = ?
+    AND id NOT IN (SELECT value FROM json_each(?)) ORDER BY id"""
+
+# Is a slot of job ?1 from ?2 on accounted for, other than by the runs ?3?
+_HAS_LATER_SLOTS = """SELECT EXISTS (SELECT 1 FROM run WHERE job_id = ?1 AND slot >= ?2
+        AND kind = 'scheduled' AND id NOT IN (SELECT value FROM json_each(?3)))
+    OR EXISTS (SELECT 1 FROM ledger WHERE job_id = ?1 AND last >= ?2)"""
 
 
 class StartedRuns(NamedTuple):
-    """What a process knows and the database does not: which of its runs have begun.
+    """The runs that a node has started: only the node knows that, not the database.
 
     Attributes:
-        node: the process. run_ids: its runs that have begun, of the jobs in question.
+        node: the node's id. run_ids: its started runs, of the jobs in question.
     """
 
     node: int
@@ -47,31 +58,17 @@ class StartedRuns(NamedTuple):
 
 
 NO_STARTED_RUNS = StartedRuns(0, frozenset())
+"""For callers that are not a node: no claim is revoked."""
 
 
 class EditResult(NamedTuple):
-    """A job after a change, and the runs that are not to start, as they were claimed early."""
+    """A job after a change, and the ids of runs whose claims the change revoked."""
 
     row: JobRow
     revoked: Sequence[int]
 
 
-def existing_names(connection: Connection, names: Sequence[str]) -> set[str]:
-    """Which of these names jobs have."""
-    if not names:
-        return set()
-    if len(names) == 1:
-        found = fetch_value(
-            connection, "SELECT name FROM job WHERE name = ? AND deleted_at IS NULL", names
-        )
-        return set() if found is None else {found}
-    text = fetch_value(
-        connection,
-        "SELECT json_group_array(name) FROM carray(?) CROSS JOIN job"
-        " ON name = value AND deleted_at IS NULL",
-        (connection.array(names),),
-    )
-    return set(msgspec.json.decode(text, type=list[str]))
+# Changes
 
 
 def edit(
@@ -79,54 +76,40 @@ def edit(
     job_id: int,
     change: Change,
     now: Instant,
-    begun: StartedRuns = NO_STARTED_RUNS,
+    started: StartedRuns = NO_STARTED_RUNS,
 ) -> EditResult:
-    """Replace the definition, and look anew when the job is due."""
-    row, revoked = _revoke(connection, get(connection, job_id), begun)
+    """Replace a job's definition and compute its next due instant."""
+    row, revoked = _revoke(connection, get(connection, job_id), started)
     job = change(row.job)
     if job.name != row.job.name and existing_names(connection, [job.name]):
         raise job_exists_error(job.name)
-    moved = _moved(connection, row, job, now, was_revoked=bool(revoked))
-    write_definition(connection, job_id, moved.job)
-    execute(
-        connection,
-        "UPDATE timer SET next_at = ?, cursor = ?, started = ?, number = ?, failures = ?,"
-        " paused_since = ? WHERE job_id = ?",
-        (
-            moved.next_at,
-            moved.cursor,
-            moved.started,
-            moved.number,
-            moved.failures,
-            moved.paused_since,
-            job_id,
-        ),
-    )
-    return EditResult(msgspec.structs.replace(moved, version=row.version + 1), revoked)
+    row = _rescheduled(connection, row, job, now, was_revoked=bool(revoked))
+    write_definition(connection, job_id, row.job)
+    _write_timer(connection, row)
+    return EditResult(replace(row, version=row.version + 1), revoked)
 
 
-def _moved(
+def _rescheduled(
     connection: Connection, row: JobRow, job: Job, now: Instant, *, was_revoked: bool
 ) -> JobRow:
-    """The row with the new definition, and with the cursor and the due instant that it has."""
-    known = get_calendars(connection)
+    """Return the row with the new definition, and the cursor and due instant that follow."""
+    calendars = get_calendars(connection)
     cursor, started = row.cursor, row.started
-    is_new = not _is_alike(job.trigger, row.job.trigger)
+    has_new_trigger = not _have_same_slots(job.trigger, row.job.trigger)
     if not row.job.is_active:
-        if job.is_active or is_new:
-            paused = state_of(row, msgspec.structs.replace(row.job, repeats=job.repeats))
-            over = due.end_pause(paused, now, known)
-            ledger.write(connection, [(row.id, row.number, entry) for entry in over.entries])
-            cursor = over.cursor
+        if job.is_active or has_new_trigger:
+            paused = state_of(row, replace(row.job, repeats=job.repeats))
+            resumed = due.end_pause(paused, now, calendars)
+            record_entries(connection, [(row.id, row.number, e) for e in resumed.entries])
+            cursor = resumed.cursor
     elif row.next_at is None and not was_revoked:
-        cursor = max(cursor, now)  # it was over: what lies between, nobody had asked for
-    if is_new:
+        cursor = max(cursor, now)  # the job had ended: no slot since then was requested
+    if has_new_trigger:
         started = 0
-        cursor, next_at = due.first_due(job, now, known, row.id)
+        cursor, next_at = due.first_due(job, now, calendars, row.id)
     else:
-        state = msgspec.structs.replace(state_of(row, job), cursor=cursor)
-        next_at = due.next_due(state, known)
-    return msgspec.structs.replace(
+        next_at = due.next_due(replace(state_of(row, job), cursor=cursor), calendars)
+    return replace(
         row,
         job=job,
         cursor=cursor,
@@ -137,90 +120,87 @@ def _moved(
     )
 
 
-def _is_alike(one_trigger: Trigger, other: Trigger) -> bool:
-    """Whether both have the same slots, but for the end."""
-    return replace(one_trigger, end=None) == replace(other, end=None)
+def _have_same_slots(trigger: Trigger, other: Trigger) -> bool:
+    """Return True if the triggers differ in their ends at most."""
+    return replace(trigger, end=None) == replace(other, end=None)
 
 
-def _unbegun(connection: Connection, job_id: int, begun: StartedRuns) -> list[int]:
-    """Runs of the job that the process has and has not begun."""
-    if not begun.node:
-        return []
-    return fetch_ids(
-        connection,
-        "SELECT id FROM run WHERE job_id = ? AND outcome IS NULL AND state = 'claimed'"
-        " AND kind = 'scheduled' AND attempt = 1 AND node = ?"
-        " AND id NOT IN (SELECT value FROM json_each(?)) ORDER BY id",
-        (job_id, begun.node, json_list(begun.run_ids)),
-    )
+def revoke_claims(connection: Connection, job_id: int, started: StartedRuns) -> list[int]:
+    """Revoke a job's claims whose runs were not started; return these runs' ids."""
+    row, revoked = _revoke(connection, get(connection, job_id), started)
+    if revoked:
+        next_at = due.next_due(state_of(row), get_calendars(connection))
+        _write_timer(connection, replace(row, next_at=next_at))
+    return revoked
 
 
-def _revoke(connection: Connection, row: JobRow, begun: StartedRuns) -> tuple[JobRow, list[int]]:
-    """Take back runs that were claimed and not begun, as if they never had been.
+def _revoke(connection: Connection, row: JobRow, started: StartedRuns) -> tuple[JobRow, list[int]]:
+    """Delete runs that were not started, and move the row's cursor back before their slots.
 
-    Only if nothing else has happened since to their slots or later ones: the cursor goes back.
+    Nothing is revoked if a slot from the first of theirs on is accounted for otherwise: the
+    cursor could not go back without deciding that slot twice.
     """
-    early = _unbegun(connection, row.id, begun)
-    if not early:
-        return row, early
-    ids = json_list(early)
+    unstarted = _unstarted_runs(connection, row.id, started)
+    if not unstarted:
+        return row, []
+    ids = json_list(unstarted)
     slot = fetch_value(
         connection,
         "SELECT min(slot) FROM run WHERE id IN (SELECT value FROM json_each(?))",
         (ids,),
     )
-    is_past = fetch_value(
-        connection,
-        "SELECT EXISTS (SELECT 1 FROM run WHERE job_id = ?1 AND slot >= ?2 AND kind = 'scheduled'"
-        " AND id NOT IN (SELECT value FROM json_each(?3)))"
-        " OR EXISTS (SELECT 1 FROM ledger WHERE job_id = ?1 AND last >= ?2)",
-        (row.id, slot, ids),
-    )
-    if is_past:
+    if fetch_value(connection, _HAS_LATER_SLOTS, (row.id, slot, ids)):
         return row, []
     execute(connection, "DELETE FROM run WHERE id IN (SELECT value FROM json_each(?))", (ids,))
     number = fetch_value(
         connection, "SELECT coalesce(max(number), 0) FROM run WHERE job_id = ?", (row.id,)
     )
-    return msgspec.structs.replace(
+    count = len(unstarted)
+    row = replace(
         row,
         cursor=min(row.cursor, slot - 1),
-        started=row.started - len(early),
-        number=max(number, row.number - len(early)),
-        in_flight=row.in_flight - len(early),
-    ), early
+        started=row.started - count,
+        number=max(number, row.number - count),
+        in_flight=row.in_flight - count,
+    )
+    return row, unstarted
 
 
-def revoke_claims(connection: Connection, job_id: int, begun: StartedRuns) -> list[int]:
-    """Take back what was claimed and not begun; the ids of these runs."""
-    row, early = _revoke(connection, get(connection, job_id), begun)
-    if not early:
-        return early
+def _unstarted_runs(connection: Connection, job_id: int, started: StartedRuns) -> list[int]:
+    if not started.node:
+        return []
+    values = (job_id, started.node, json_list(started.run_ids))
+    return fetch_ids(connection, _UNSTARTED, values)
+
+
+def _write_timer(connection: Connection, row: JobRow) -> None:
     execute(
         connection,
-        "UPDATE timer SET next_at = ?, cursor = ?, started = ?, number = ? WHERE job_id = ?",
+        "UPDATE timer SET next_at = ?, cursor = ?, started = ?, number = ?, failures = ?,"
+        " paused_since = ? WHERE job_id = ?",
         (
-            due.next_due(state_of(row), get_calendars(connection)),
+            row.next_at,
             row.cursor,
             row.started,
             row.number,
-            job_id,
+            row.failures,
+            row.paused_since,
+            row.id,
         ),
     )
-    return early
 
 
-def unpause(connection: Connection, job_id: int) -> None:
-    """A pause has ended by itself."""
+def clear_pause(connection: Connection, job_id: int) -> None:
+    """Record that a job's pause has ended at its ``pause_until``."""
     execute(connection, "UPDATE timer SET paused_since = NULL WHERE job_id = ?", (job_id,))
 
 
 def delete(
-    connection: Connection, job_id: int, now: Instant, begun: StartedRuns = NO_STARTED_RUNS
+    connection: Connection, job_id: int, now: Instant, started: StartedRuns = NO_STARTED_RUNS
 ) -> list[int]:
-    """Forget a job; the runs that are not to start any more."""
-    row, revoked = _revoke(connection, get(connection, job_id), begun)
-    waiting = _unbegun(connection, job_id, begun) + fetch_ids(
+    """Delete a job, cancel its runs that were not started, and return their ids."""
+    row, revoked = _revoke(connection, get(connection, job_id), started)
+    cancelled = _unstarted_runs(connection, job_id, started) + fetch_ids(
         connection,
         "SELECT id FROM run WHERE job_id = ? AND outcome IS NULL"
         " AND (state IN ('queued', 'waiting') OR node = 0)",
@@ -230,15 +210,15 @@ def delete(
         connection,
         "UPDATE run SET outcome = 'cancelled', state = 'done', finished_at = ?,"
         " error = 'the job was deleted' WHERE id IN (SELECT value FROM json_each(?))",
-        (now, json_list(waiting)),
+        (now, json_list(cancelled)),
     )
     execute(connection, "UPDATE job SET deleted_at = ? WHERE id = ?", (now, job_id))
     execute(connection, "DELETE FROM timer WHERE job_id = ?", (job_id,))
-    return revoked + waiting
+    return revoked + cancelled
 
 
 def write_definition(connection: Connection, job_id: int, job: Job) -> None:
-    """Keep a definition in place of the one before."""
+    """Save a definition in place of the one before."""
     execute(
         connection,
         "UPDATE job SET name = ?, service = ?, is_active = ?, definition = ?, is_declared = ?,"
@@ -247,7 +227,7 @@ def write_definition(connection: Connection, job_id: int, job: Job) -> None:
             job.name,
             job.service,
             job.is_active,
-            msgspec.json.encode(job).decode(),
+            encode_job(job),
             job.is_declared,
             job.alert_after_intervals is not None,
             job_id,
@@ -255,81 +235,109 @@ def write_definition(connection: Connection, job_id: int, job: Job) -> None:
     )
 
 
+def encode_job(job: Job) -> str:
+    """Encode a definition as the JSON that is stored."""
+    return msgspec.json.encode(job).decode()
+
+
 def state_of(row: JobRow, job: Job | None = None) -> JobState:
-    """What the timetable is told of a job, with another definition if one is given."""
+    """Return the state that planning needs, with another definition if one is given."""
     return JobState(
         row.id, job or row.job, row.cursor, row.started, row.in_flight, row.queued, row.number
     )
 
 
-# Looking up
+# Queries
 
 
 def get(connection: Connection, job_id: int) -> JobRow:
-    rows = fetch_all(connection, f"SELECT {_COLUMNS} {_ALIVE} AND j.id = ?", (job_id,), JobRow)
+    rows = fetch_all(connection, f"SELECT {_JOB_ROW} {_FROM_JOBS} AND j.id = ?", (job_id,), JobRow)
     if not rows:
         raise job_not_found_error()
     return rows[0]
 
 
 def get_by_name(connection: Connection, name: str) -> JobRow:
-    found = fetch_value(
-        connection, "SELECT id FROM job WHERE name = ? AND deleted_at IS NULL", (name,)
-    )
-    if found is None:
+    rows = get_by_names(connection, [name])
+    if not rows:
         raise job_not_found_error()
-    return get(connection, found)
+    return rows[0]
 
 
 def get_by_names(connection: Connection, names: Collection[str]) -> list[JobRow]:
-    """The jobs there are of these names."""
+    """Return the jobs that have these names."""
     return fetch_all(
         connection,
-        f"SELECT {_COLUMNS} {_ALIVE} AND j.name IN (SELECT value FROM json_each(?))",
-        (msgspec.json.encode(list(names)).decode(),),
+        f"SELECT {_JOB_ROW} {_FROM_JOBS} AND j.name IN (SELECT value FROM json_each(?))",
+        (json_list(names),),
         JobRow,
     )
 
 
+def existing_names(connection: Connection, names: Sequence[str]) -> set[str]:
+    """Return those of the names that jobs have."""
+    if not names:
+        return set()
+    if len(names) == 1:  # the usual case, without an array
+        name = fetch_value(
+            connection, "SELECT name FROM job WHERE name = ? AND deleted_at IS NULL", names
+        )
+        return set() if name is None else {name}
+    text = fetch_value(
+        connection,
+        "SELECT json_group_array(name) FROM carray(?) CROSS JOIN job"
+        " ON name = value AND deleted_at IS NULL",
+        (connection.array(names),),
+    )
+    return set(msgspec.json.decode(text, type=list[str]))
+
+
 def list_declared(connection: Connection) -> list[JobRow]:
-    """The jobs that classes declare, or did."""
-    return fetch_all(connection, f"SELECT {_COLUMNS} {_ALIVE} AND j.is_declared", (), JobRow)
+    """Return the jobs whose schedule a service's class declares, or declared before."""
+    return fetch_all(connection, f"SELECT {_JOB_ROW} {_FROM_JOBS} AND j.is_declared", (), JobRow)
 
 
 def list_watched(connection: Connection) -> list[WatchedRow]:
-    """The jobs that raise an alert when they are silent."""
-    rows = fetch_all(connection, f"SELECT {_COLUMNS} {_ALIVE} AND j.is_watched", (), JobRow)
-    latest = (
-        "SELECT finished_at FROM run WHERE job_id = ? AND outcome = 'ok' ORDER BY id DESC LIMIT 1"
-    )
-    kept = "SELECT value FROM setting WHERE name = ?"
+    """Return the jobs with ``alert_after_intervals``."""
+    rows = fetch_all(connection, f"SELECT {_JOB_ROW} {_FROM_JOBS} AND j.is_watched", (), JobRow)
     return [
-        WatchedRow(
-            row,
-            fetch_value(connection, latest, (row.id,)),
-            None if (mark := fetch_value(connection, kept, (_mark_of(row.id),))) is None
-            else msgspec.json.decode(mark, type=SilenceMark),
-        )
+        WatchedRow(row, _last_success(connection, row.id), _silence_mark(connection, row.id))
         for row in rows
-    ]  # fmt: skip
+    ]
+
+
+def _last_success(connection: Connection, job_id: int) -> Instant | None:
+    instant: Instant | None = fetch_value(
+        connection,
+        "SELECT finished_at FROM run WHERE job_id = ? AND outcome = 'ok' ORDER BY id DESC LIMIT 1",
+        (job_id,),
+    )
+    return instant
+
+
+def _silence_mark(connection: Connection, job_id: int) -> SilenceMark | None:
+    text = fetch_value(
+        connection, "SELECT value FROM setting WHERE name = ?", (_mark_name(job_id),)
+    )
+    return None if text is None else msgspec.json.decode(text, type=SilenceMark)
 
 
 def save_silence_marks(connection: Connection, marks: Mapping[int, SilenceMark]) -> None:
-    """Remember how far jobs' silences have been looked at."""
+    """Save the monitoring state of watched jobs."""
     rows = [
-        (_mark_of(job_id), msgspec.json.encode(mark).decode()) for job_id, mark in marks.items()
+        (_mark_name(job_id), msgspec.json.encode(mark).decode()) for job_id, mark in marks.items()
     ]
     write_rows(connection, "INSERT OR REPLACE INTO setting (name, value) VALUES {rows}", rows)
 
 
-def _mark_of(job_id: int) -> str:
+def _mark_name(job_id: int) -> str:
     return f"silence.{job_id}"
 
 
 def find(
     connection: Connection, query: str, service: str, limit: int | None, offset: int
 ) -> tuple[list[JobRow], int]:
-    """Jobs by name, a page of them, and how many there are."""
+    """Return a page of the jobs whose names contain all words, and the number of all of them."""
     words = query.split()
     where = "j.deleted_at IS NULL" + " AND j.name LIKE ? ESCAPE '\\'" * len(words)
     values: list[str | int] = [f"%{_escaped(word)}%" for word in words]
@@ -339,7 +347,7 @@ def find(
     total = fetch_value(connection, f"SELECT count(*) FROM job j WHERE {where}", values)
     rows = fetch_all(
         connection,
-        f"SELECT {_COLUMNS} FROM (SELECT * FROM job j WHERE {where} ORDER BY name"
+        f"SELECT {_JOB_ROW} FROM (SELECT * FROM job j WHERE {where} ORDER BY name"
         " LIMIT ? OFFSET ?) j JOIN timer t ON t.job_id = j.id ORDER BY j.name",
         [*values, -1 if limit is None else limit, offset],
         JobRow,
@@ -352,7 +360,7 @@ def _escaped(word: str) -> str:
 
 
 def job_type(job: Job) -> str:
-    """The job's type, in the words of the surface."""
+    """Return the job's type as Zato names it."""
     match job.trigger:
         case OneTime():
             return "one_time"
@@ -366,37 +374,33 @@ def job_type(job: Job) -> str:
 
 
 def get_calendars(connection: Connection) -> dict[str, Calendar]:
-    """All calendars by name."""
-    found = fetch_all(connection, "SELECT definition AS line FROM calendar", (), Calendar)
-    return {calendar.name: calendar for calendar in found}
+    """Return all calendars by name."""
+    calendars = fetch_all(connection, "SELECT definition AS line FROM calendar", (), Calendar)
+    return {calendar.name: calendar for calendar in calendars}
 
 
 def save_calendar(connection: Connection, calendar: Calendar) -> None:
-    """Keep a calendar, and look anew when the jobs that use it are due."""
+    """Save a calendar and compute the next due instants of the jobs that use it."""
     execute(
         connection,
         "INSERT OR REPLACE INTO calendar VALUES (?, ?)",
         (calendar.name, msgspec.json.encode(calendar).decode()),
     )
-    known = get_calendars(connection)
-    for job_id in _users_of(connection, calendar.name):
+    calendars = get_calendars(connection)
+    for job_id in _jobs_with_calendar(connection, calendar.name):
         row = get(connection, job_id)
-        execute(
-            connection,
-            "UPDATE timer SET next_at = ? WHERE job_id = ?",
-            (due.next_due(state_of(row), known), job_id),
-        )
+        _write_timer(connection, replace(row, next_at=due.next_due(state_of(row), calendars)))
 
 
 def delete_calendar(connection: Connection, name: str) -> None:
-    if users := _users_of(connection, name):
-        names = [get(connection, job_id).job.name for job_id in users[:5]]
+    if job_ids := _jobs_with_calendar(connection, name):
+        names = [get(connection, job_id).job.name for job_id in job_ids[:5]]
         raise ConflictError(f"calendar `{name}` is used by {', '.join(names)}")
     if not execute(connection, "DELETE FROM calendar WHERE name = ?", (name,)):
         raise NotFoundError(f"Calendar `{name}` not found")
 
 
-def _users_of(connection: Connection, name: str) -> list[int]:
+def _jobs_with_calendar(connection: Connection, name: str) -> list[int]:
     return fetch_ids(
         connection,
         "SELECT id FROM job WHERE deleted_at IS NULL AND definition ->> 'calendar' = ?",

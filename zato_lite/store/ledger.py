@@ -1,4 +1,4 @@
-"""The ledger: slots that got no run, and why; adjacent ones with one reason are one row."""
+"""Ledger: records slots that got no run; equal neighbours share a row."""
 
 from collections.abc import Iterable
 
@@ -6,21 +6,24 @@ from zato_lite.store.ports import Connection
 from zato_lite.store.statements import execute
 from zato_lite.timetable.job_plan import Entry
 
-Line = tuple[int, int, Entry]
-"""A job's id, the number of its latest run, and the entry."""
+LedgerEntry = tuple[int, int, Entry]
+"""A job's id, the number of its latest run at that time, and the entry."""
 
 
-def write(connection: Connection, lines: Iterable[Line]) -> None:
-    """Add entries, oldest first, each to the row before it if that says the same."""
-    for job_id, number, entry in lines:
-        grown = execute(
+def record_entries(connection: Connection, entries: Iterable[LedgerEntry]) -> None:
+    """Append entries, oldest first; extend the latest row instead if it is equal.
+
+    Rows with different run numbers are not equal: there was a run between them.
+    """
+    for job_id, number, entry in entries:
+        extended = execute(
             connection,
             "UPDATE ledger SET last = ?, count = count + ? WHERE outcome = ? AND reason = ?"
             " AND number = ? AND id = (SELECT id FROM ledger WHERE job_id = ?"
             " ORDER BY first DESC LIMIT 1)",
             (entry.last, entry.count, entry.outcome, entry.reason, number, job_id),
         )
-        if not grown:
+        if not extended:
             execute(
                 connection,
                 "INSERT INTO ledger (job_id, outcome, first, last, count, reason, number)"

@@ -1,4 +1,4 @@
-"""Brings a database's schema to what this program knows, one numbered step after another."""
+"""Schema migration: applies the numbered SQL files that a database lacks, in order."""
 
 import hashlib
 from importlib.resources import files
@@ -9,7 +9,7 @@ from zato_lite.store.ports import Connection
 
 
 class Migration(NamedTuple):
-    """One step: its number, its file's name, and the SQL in it."""
+    """One migration: its number, its file's name and its SQL."""
 
     number: int
     name: str
@@ -17,12 +17,12 @@ class Migration(NamedTuple):
 
     @property
     def checksum(self) -> str:
-        """Tells whether a step that was taken is the one that is here."""
+        """Return a hash of the SQL, which detects migrations of other versions."""
         return hashlib.sha256(self.sql.encode()).hexdigest()
 
 
 def migrations() -> list[Migration]:
-    """All steps that this program knows, in order."""
+    """Return all migrations of this program, in order."""
     folder = files("zato_lite.store") / "migrations"
     found = (entry for entry in folder.iterdir() if entry.name.endswith(".sql"))
     steps = (Migration(int(e.name[:4]), e.name, e.read_text(encoding="utf-8")) for e in found)
@@ -30,10 +30,10 @@ def migrations() -> list[Migration]:
 
 
 def migrate(connection: Connection, now: int) -> list[Migration]:
-    """Take the steps that were not taken yet; these.
+    """Apply the migrations that the database lacks, and return them.
 
     Raises:
-        StoreError: the schema is newer than this program, or was made by other steps.
+        StoreError: the schema is newer than this program, or a migration's content differs.
     """
     create = (
         "CREATE TABLE IF NOT EXISTS migration "
@@ -42,39 +42,39 @@ def migrate(connection: Connection, now: int) -> list[Migration]:
     for _ in connection.execute(create):
         pass
     rows = connection.execute("SELECT number, checksum FROM migration")
-    taken: dict[int, str] = dict(rows)
+    applied: dict[int, str] = dict(rows)
     known = migrations()
-    _check(taken, known)
-    missing = [step for step in known if step.number not in taken]
-    for step in missing:
-        for _ in connection.execute(step.sql):
+    _check(applied, known)
+    missing = [migration for migration in known if migration.number not in applied]
+    for migration in missing:
+        for _ in connection.execute(migration.sql):
             pass
         connection.execute(
             "INSERT INTO migration VALUES (?, ?, ?, ?)",
-            (step.number, step.name, step.checksum, now),
+            (migration.number, migration.name, migration.checksum, now),
         )
     return missing
 
 
 def refuse_foreign(connection: Connection) -> None:
-    """Look whether this program can work with the database, and change nothing.
+    """Check that this program can use the database, without any change to it.
 
     Raises:
-        StoreError: the schema is newer than this program, or was made by other steps or programs.
+        StoreError: the schema is newer or differs, or the file is not a zato-lite store.
     """
     tables = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'migration'"
     if not list(connection.execute(tables)):
-        raise StoreError("it is no zato-lite store")
+        raise StoreError("not a zato-lite store")
     _check(dict(connection.execute("SELECT number, checksum FROM migration")), migrations())
 
 
-def _check(taken: dict[int, str], known: list[Migration]) -> None:
+def _check(applied: dict[int, str], known: list[Migration]) -> None:
     newest = known[-1].number
-    if taken and max(taken) > newest:
+    if applied and max(applied) > newest:
         raise StoreError(
-            f"the store has schema {max(taken)}, and this zato-lite knows {newest} at most: "
+            f"the store has schema {max(applied)}, but this zato-lite knows only {newest}; "
             "use a newer zato-lite, or restore a backup made before the upgrade"
         )
-    for step in known:
-        if taken.get(step.number, step.checksum) != step.checksum:
-            raise StoreError(f"the store was made by another {step.name} than this zato-lite has")
+    for migration in known:
+        if applied.get(migration.number, migration.checksum) != migration.checksum:
+            raise StoreError(f"the store was made with a different {migration.name}")

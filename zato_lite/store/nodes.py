@@ -1,4 +1,4 @@
-"""Processes that run jobs: their rows, and locks that tell which of them are alive."""
+"""Nodes: their rows, and the lock files that prove which of them are alive."""
 
 import fcntl
 import os
@@ -14,23 +14,23 @@ _LEFT_AT = "scheduler.left_at"
 
 
 def new_node_id(connection: Connection) -> int:
-    """A number for a process that is to run jobs."""
+    """Return an unused id for a node."""
     return next_numbers(connection, "node", 1)[0]
 
 
 def register_node(connection: Connection, node: int, name: str, pid: int, now: Instant) -> None:
-    """A process begins to run jobs."""
+    """Record that a node has started."""
     execute(connection, "INSERT INTO node VALUES (?, ?, ?, ?, ?)", (node, name, pid, now, now))
 
 
 def unregister_node(connection: Connection, node: int, now: Instant) -> None:
-    """A process runs no more jobs."""
+    """Record that a node has stopped."""
     execute(connection, "DELETE FROM node WHERE id = ?", (node,))
     execute(connection, "INSERT OR REPLACE INTO setting VALUES (?, ?)", (_LEFT_AT, str(now)))
 
 
 def last_seen(connection: Connection) -> Instant | None:
-    """The last moment at which any process is known to have run jobs; None: there was none."""
+    """Return the last instant at which any node is known to have been alive, or None."""
     found = fetch_value(
         connection,
         "SELECT max(at) FROM (SELECT CAST(value AS INTEGER) AS at FROM setting WHERE name = ?"
@@ -43,18 +43,18 @@ def last_seen(connection: Connection) -> Instant | None:
 
 
 def record_seen(connection: Connection, node: int, now: Instant) -> None:
-    """The process is there."""
+    """Record that a node is alive."""
     execute(connection, "UPDATE node SET seen_at = ? WHERE id = ?", (now, node))
 
 
 def delete_nodes(connection: Connection, nodes: Sequence[int]) -> None:
-    """Processes were found dead."""
+    """Delete nodes that were found dead."""
     for node in nodes:
         execute(connection, "DELETE FROM node WHERE id = ?", (node,))
 
 
 def list_nodes(connection: Connection) -> list[NodeRow]:
-    """The processes that run jobs, or did when they died."""
+    """Return the live nodes, and dead ones that are not yet deleted."""
     return fetch_all(
         connection,
         "SELECT json_object('id', id, 'name', name, 'pid', pid, 'started_at', started_at,"
@@ -65,10 +65,10 @@ def list_nodes(connection: Connection) -> list[NodeRow]:
 
 
 class NodeLocks:
-    """Lock files beside a database file; without one, this process is alone.
+    """Lock files beside a database file; a database in memory has only one node.
 
-    A lock is freed at the very end of a process, however it ends, and never before; so a dead
-    node is known at once, and a slow one is not taken for dead.
+    The kernel releases a lock exactly when its process ends, however it ends: a dead node is
+    known immediately, and a slow one is never mistaken for a dead one.
     """
 
     def __init__(self, database: str) -> None:
@@ -76,41 +76,41 @@ class NodeLocks:
         self._held: dict[int, int] = {}
 
     def acquire(self, node: int) -> None:
-        """Hold the node's lock until it is released or the process ends."""
+        """Lock the node's file until it is released or the process ends."""
         if self._database is None:
             self._held[node] = -1
             return
-        opened = os.open(self._path(node), os.O_RDWR | os.O_CREAT, 0o600)
-        fcntl.flock(opened, fcntl.LOCK_EX)
-        self._held[node] = opened
+        file = os.open(self._path(node), os.O_RDWR | os.O_CREAT, 0o600)
+        fcntl.flock(file, fcntl.LOCK_EX)
+        self._held[node] = file
 
     def release(self, node: int) -> None:
-        """Give the lock up, and take its file away."""
-        opened = self._held.pop(node, -1)
-        if opened >= 0:
+        """Release the node's lock and delete its file."""
+        file = self._held.pop(node, -1)
+        if file >= 0:
             self._path(node).unlink(missing_ok=True)
-            os.close(opened)
+            os.close(file)
 
     def alive(self, nodes: Iterable[int]) -> list[int]:
-        """Those of the nodes whose processes live."""
+        """Return the nodes whose processes are alive."""
         return [node for node in nodes if node in self._held or self._is_held(node)]
 
     def _is_held(self, node: int) -> bool:
         if self._database is None:
             return False
         try:
-            opened = os.open(self._path(node), os.O_RDWR)
+            file = os.open(self._path(node), os.O_RDWR)
         except FileNotFoundError:
             return False
         try:
-            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
         else:
             self._path(node).unlink(missing_ok=True)
             return False
         finally:
-            os.close(opened)
+            os.close(file)
 
     def _path(self, node: int) -> Path:
         return Path(f"{self._database}-node-{node}")

@@ -1,65 +1,65 @@
-"""The pause of the whole scheduler."""
+"""Pause of the whole scheduler: stored as a setting that ``claim`` reads."""
 
 import msgspec
 
-from zato_lite.store import jobs, ledger
+from zato_lite.store import jobs
 from zato_lite.store.jobs import StartedRuns
+from zato_lite.store.ledger import record_entries
 from zato_lite.store.ports import Connection
 from zato_lite.store.rows import Pause
 from zato_lite.store.statements import execute, fetch_ids, fetch_value
 from zato_lite.timetable.due import end_pause
 from zato_lite.timetable.job import Instant
-from zato_lite.timetable.job_plan import Entry
 
-NAME = "scheduler.pause"
-"""Of the setting that says so."""
+PAUSE_SETTING = "scheduler.pause"
 
 
 def get_pause(connection: Connection) -> Pause | None:
-    """The pause of the whole scheduler, if there is one."""
-    text = fetch_value(connection, "SELECT value FROM setting WHERE name = ?", (NAME,))
+    """Return the pause of the whole scheduler, or None."""
+    text = fetch_value(connection, "SELECT value FROM setting WHERE name = ?", (PAUSE_SETTING,))
     return None if text is None else msgspec.json.decode(text, type=Pause)
 
 
-def pause_all(connection: Connection, pause: Pause, begun: StartedRuns) -> tuple[Pause, list[int]]:
-    """Stand still, unless it does already; and the runs that are not to start."""
-    if (there := get_pause(connection)) is not None:
-        return there, []
+def pause_all(
+    connection: Connection, pause: Pause, started: StartedRuns
+) -> tuple[Pause, list[int]]:
+    """Pause the scheduler unless it is paused; return the pause and the runs revoked by it."""
+    if (current := get_pause(connection)) is not None:
+        return current, []
     execute(
         connection,
         "INSERT INTO setting VALUES (?, ?)",
-        (NAME, msgspec.json.encode(pause).decode()),
+        (PAUSE_SETTING, msgspec.json.encode(pause).decode()),
     )
-    early = fetch_ids(
+    job_ids = fetch_ids(
         connection,
         "SELECT DISTINCT job_id AS id FROM run WHERE outcome IS NULL AND state = 'claimed'"
         " AND kind = 'scheduled' AND node = ? AND job_id IN (SELECT job_id FROM timer)",
-        (begun.node,),
+        (started.node,),
     )
     revoked = [
-        run_id for job_id in early for run_id in jobs.revoke_claims(connection, job_id, begun)
+        run_id for job_id in job_ids for run_id in jobs.revoke_claims(connection, job_id, started)
     ]
     return pause, revoked
 
 
 def resume_all(connection: Connection, now: Instant) -> None:
-    """Go on; what was due meanwhile is in the ledger as paused."""
+    """End the pause; record the slots that were due meanwhile as paused."""
     pause = get_pause(connection)
     if pause is None:
         return
-    execute(connection, "DELETE FROM setting WHERE name = ?", (NAME,))
-    words = "the scheduler was paused" + (f": {pause.note}" if pause.note else "")
+    execute(connection, "DELETE FROM setting WHERE name = ?", (PAUSE_SETTING,))
+    reason = "the scheduler was paused" + (f": {pause.note}" if pause.note else "")
     due = fetch_ids(connection, "SELECT job_id AS id FROM timer WHERE next_at <= ?", (now,))
-    known = jobs.get_calendars(connection)
+    calendars = jobs.get_calendars(connection)
     for job_id in due:
         row = jobs.get(connection, job_id)
         if not row.job.is_active:
             continue
-        over = end_pause(jobs.state_of(row), now, known, words)
-        lines: list[tuple[int, int, Entry]] = [(job_id, row.number, e) for e in over.entries]
-        ledger.write(connection, lines)
+        resumed = end_pause(jobs.state_of(row), now, calendars, reason)
+        record_entries(connection, [(job_id, row.number, entry) for entry in resumed.entries])
         execute(
             connection,
             "UPDATE timer SET cursor = ?, next_at = ? WHERE job_id = ?",
-            (over.cursor, over.next_at, job_id),
+            (resumed.cursor, resumed.next_at, job_id),
         )

@@ -1,4 +1,4 @@
-"""What a database is to the rest of the store: connections that execute, writes and reads."""
+"""Database protocols: everything that the rest of the store requires of a database."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar
@@ -8,29 +8,32 @@ Row = tuple[Any, ...]
 
 
 class Connection(Protocol):
-    """Executes SQL in the transaction that it is in."""
+    """Connection: executes SQL within the current transaction."""
 
     def execute(self, sql: str, values: Sequence[Any] = ..., /) -> Iterator[Row]:
-        """Run a statement; the rows that it yields."""
+        """Execute a statement and return its rows."""
         ...
 
     def changes(self) -> int:
-        """How many rows the latest statement changed."""
+        """Return the number of rows that the latest statement changed."""
         ...
 
     def array(self, texts: Sequence[str], /) -> Any:
-        """One or more texts as the value that a statement reads as rows of ``carray(?)``."""
+        """Bind one or more texts as a value that a statement reads as rows of ``carray(?)``."""
         ...
 
 
 class Database(Protocol):
-    """Runs functions over connections; a function is all or nothing, and asks nothing else."""
+    """Database: runs functions over a connection, each in full or without any effect.
+
+    An operation must not call the database itself: it runs in the database's thread.
+    """
 
     async def write(self, operation: Callable[[Connection], Result]) -> Result:
-        """Run it in a transaction of its own or in one shared with others; return after commit.
+        """Run an operation in a transaction, which others may share; return after the commit.
 
-        Operations take effect in the order in which they were given. One that raises leaves no
-        trace, and keeps no other from its effect.
+        Operations take effect in the order of their submission. An operation that raises is
+        undone alone; the others of the transaction are committed.
 
         Raises:
             UnavailableError: the database is closed, full or broken. Nothing was changed.
@@ -38,7 +41,7 @@ class Database(Protocol):
         ...
 
     async def read(self, operation: Callable[[Connection], Result]) -> Result:
-        """Run it over one consistent state of the database, which has all that was committed."""
+        """Run an operation over one consistent snapshot that includes every earlier commit."""
         ...
 
     def submit(
@@ -46,5 +49,5 @@ class Database(Protocol):
         operation: Callable[[Connection], Result],
         done: Callable[[Result | None, BaseException | None], None],
     ) -> None:
-        """Like ``write``, for those who do not wait: ``done`` is called in the loop."""
+        """Write without waiting: call ``done`` in the event loop after the commit or error."""
         ...

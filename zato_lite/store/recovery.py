@@ -1,4 +1,4 @@
-"""Runs that change hands: taken over from the dead, handed back, begun when others let them."""
+"""Recovery: hands the runs of dead nodes on, releases claims, and records deferred starts."""
 
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
@@ -23,14 +23,20 @@ from zato_lite.timetable.job import SECOND, Instant, Job
 from zato_lite.timetable.outcome import NextStep, next_step
 
 SUSPECT = 2
-"""A run during which so many processes died may be what kills them."""
+"""Processes that must have died during a run to make it a suspect: it may be the cause."""
 
 APART = SECOND
-"""Suspects begin so long after one another: who kills the process then is alone with it."""
+"""Microseconds between the starts of two suspects, so that a crash has one possible cause."""
 
 
 class RecoveryResult(NamedTuple):
-    """What was taken over: attempts to make, and how many runs were closed for good."""
+    """The result of a recovery.
+
+    Attributes:
+        attempts: claimed for this node, callbacks included.
+        closed: the number of runs that get no further attempt.
+        has_more: the limit was reached.
+    """
 
     attempts: Sequence[ClaimedAttempt]
     closed: int
@@ -40,58 +46,66 @@ class RecoveryResult(NamedTuple):
 def recover_runs(
     connection: Connection, alive: Sequence[int], node: int, now: Instant, limit: int = 1000
 ) -> RecoveryResult:
-    """Take over runs of nodes that are not alive, as their jobs say for a crash."""
-    found = fetch_all(connection, _OPEN, (json_list(alive), limit), _Open)
+    """Claim the next attempts of runs whose node is not alive, as ``on_crash`` says.
+
+    Runs that their node had not started are claimed as they are.
+    """
+    open_runs = fetch_all(connection, _OPEN_RUNS, (json_list(alive), limit), _OpenRun)
     attempts: list[ClaimedAttempt] = []
     closed: list[AttemptResult] = []
     suspects = 0
-    for open_run in found:
-        attempt = _fire_of(open_run, now)
-        if open_run.is_deleted:
-            words = "the job was deleted"
-            closed.append(AttemptResult(attempt, NextStep("cancelled"), "cancelled", now, words))
+    for run in open_runs:
+        attempt = _attempt_of(run, now)
+        if run.is_deleted:
+            reason = "the job was deleted"
+            closed.append(AttemptResult(attempt, NextStep("cancelled"), "cancelled", now, reason))
             continue
-        if open_run.node == 0 or open_run.state != "claimed" or open_run.slot > now:
-            attempts.append(_moved_to(connection, attempt, node))
+        if run.node == 0 or run.state != "claimed" or run.slot > now:
+            attempts.append(_move_to_node(connection, attempt, node))
             continue
-        attempt.crashes += 1
-        settled = next_step(
-            attempt.job,
-            "lost",
-            attempt.attempt_number,
-            attempt.crashes,
-            0,
-            now,
-            job_id=attempt.job_id,
-        )
-        words = "the process died during the run"
-        if settled.is_quarantined:
-            words = f"quarantined: {attempt.crashes} processes died during this run"
-        ended = AttemptResult(attempt, settled, "lost", now, words)
-        if settled.outcome is None:
+        result = _crash_result(attempt, now)
+        if result.next_step.outcome is None:
             suspects += attempt.crashes >= SUSPECT
-            attempts.append(_after_crash(connection, ended, node, now + suspects * APART))
+            attempts.append(_rerun(connection, result, node, now + suspects * APART))
         else:
-            closed.append(ended)
+            closed.append(result)
     attempts.extend(complete_attempts(connection, closed, now, node).callbacks)
-    return RecoveryResult(attempts, len(closed), len(found) == limit)
+    return RecoveryResult(attempts, len(closed), len(open_runs) == limit)
+
+
+def _crash_result(attempt: ClaimedAttempt, now: Instant) -> AttemptResult:
+    attempt.crashes += 1
+    step = next_step(
+        attempt.job,
+        "lost",
+        attempt.attempt_number,
+        attempt.crashes,
+        0,
+        now,
+        job_id=attempt.job_id,
+    )
+    reason = "the process died during the run"
+    if step.is_quarantined:
+        reason = f"quarantined: {attempt.crashes} processes died during this run"
+    return AttemptResult(attempt, step, "lost", now, reason)
 
 
 def record_start(
-    connection: Connection, attempt: ClaimedAttempt, *, alone: bool
+    connection: Connection, attempt: ClaimedAttempt, *, is_exclusive: bool
 ) -> Literal["start", "wait", "gone"]:
-    """An attempt that was waited for begins: if the process dies now, it is a crash.
+    """Record the start of an attempt that the store has as waiting: a crash counts from now on.
 
-    It is gone when somebody has closed the run, and has to wait as long as another process is at
-    the run that it is queued behind.
+    Returns:
+        ``wait`` if another node still executes the run before it; ``gone`` if another node has
+        closed or claimed the run. ``is_exclusive``: this node is the only one alive.
     """
-    if attempt.queued and not alone:
-        busy = fetch_value(
+    if attempt.queued and not is_exclusive:
+        predecessor = fetch_value(
             connection,
             "SELECT 1 FROM run WHERE job_id = ? AND outcome IS NULL AND state = 'claimed'",
             (attempt.job_id,),
         )
-        if busy is not None:
+        if predecessor is not None:
             return "wait"
     changed = execute(
         connection,
@@ -102,22 +116,22 @@ def record_start(
 
 
 def release_claims(
-    connection: Connection, attempts: Sequence[ClaimedAttempt], begun: StartedRuns
+    connection: Connection, attempts: Sequence[ClaimedAttempt], started: StartedRuns
 ) -> None:
-    """What was not begun is as if it had never been claimed, or else anybody's again."""
-    slots = {
+    """Release attempts that were not started: revoke their claims, or leave them to any node."""
+    scheduled = {
         attempt.job_id
         for attempt in attempts
         if attempt.kind == "scheduled" and attempt.attempt_number == 1
     }
-    revoked: set[int] = set()
-    alive = fetch_ids(
+    job_ids = fetch_ids(
         connection,
         "SELECT job_id AS id FROM timer WHERE job_id IN (SELECT value FROM json_each(?))",
-        (json_list(slots),),
+        (json_list(scheduled),),
     )
-    for job_id in alive:
-        revoked.update(jobs.revoke_claims(connection, job_id, begun))
+    revoked: set[int] = set()
+    for job_id in job_ids:
+        revoked.update(jobs.revoke_claims(connection, job_id, started))
     for attempt in attempts:
         if attempt.run_id not in revoked:
             execute(
@@ -127,8 +141,8 @@ def release_claims(
             )
 
 
-class _Open(msgspec.Struct, frozen=True, kw_only=True):
-    """A run without an outcome, as far as taking over needs it."""
+class _OpenRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A run without an outcome, with the columns that recovery needs."""
 
     id: int
     job_id: int
@@ -147,8 +161,10 @@ class _Open(msgspec.Struct, frozen=True, kw_only=True):
     is_deleted: int
 
 
-_OPEN = """SELECT json_object('id', r.id, 'job_id', r.job_id, 'number', r.number, 'slot', r.slot,
-        'kind', r.kind, 'state', r.state, 'node', r.node, 'token', r.token, 'attempt', r.attempt,
+# Up to ? runs without an outcome, with a job or on request, that no live node holds.
+_OPEN_RUNS = """SELECT json_object('id', r.id, 'job_id', r.job_id, 'number', r.number,
+        'slot', r.slot, 'kind', r.kind, 'state', r.state, 'node', r.node, 'token', r.token,
+        'attempt', r.attempt,
         'crashes', r.crashes, 'shutdowns', (SELECT count(*) FROM attempt a
             WHERE a.run_id = r.id AND a.outcome = 'cancelled'),
         'retry_at', r.retry_at, 'cid', coalesce(c.cid, ''), 'is_deleted', j.deleted_at IS NOT NULL,
@@ -159,7 +175,7 @@ _OPEN = """SELECT json_object('id', r.id, 'job_id', r.job_id, 'number', r.number
     LEFT JOIN job j ON j.id = r.job_id LEFT JOIN call c ON c.run_id = r.id"""
 
 
-def _fire_of(run: _Open, now: Instant) -> ClaimedAttempt:
+def _attempt_of(run: _OpenRun, now: Instant) -> ClaimedAttempt:
     return ClaimedAttempt(
         run_id=run.id,
         job_id=run.job_id,
@@ -178,8 +194,8 @@ def _fire_of(run: _Open, now: Instant) -> ClaimedAttempt:
     )
 
 
-def _moved_to(connection: Connection, attempt: ClaimedAttempt, node: int) -> ClaimedAttempt:
-    """The same attempt on another node, with a token of its own: it was never begun."""
+def _move_to_node(connection: Connection, attempt: ClaimedAttempt, node: int) -> ClaimedAttempt:
+    """Claim an attempt that was not started for this node, with a new token."""
     token = next_numbers(connection, "token", 1)[0]
     execute(
         connection,
@@ -190,14 +206,18 @@ def _moved_to(connection: Connection, attempt: ClaimedAttempt, node: int) -> Cla
     return attempt
 
 
-def _after_crash(
-    connection: Connection, ended: AttemptResult, node: int, now: Instant
+def _rerun(
+    connection: Connection, result: AttemptResult, node: int, start_at: Instant
 ) -> ClaimedAttempt:
-    """The next attempt; that of a suspect has its own moment, so that it takes no other along."""
-    attempt = ended.attempt
+    """Save a crashed attempt and claim the next one.
+
+    A suspect's start is recorded only when it comes: if it kills this process too, only the
+    suspects that have started by then count one more crash.
+    """
+    attempt = result.attempt
     is_suspect = attempt.crashes >= SUSPECT
     token = next_numbers(connection, "token", 1)[0]
-    save_attempt(connection, ended)
+    save_attempt(connection, result)
     execute(
         connection,
         "UPDATE run SET node = ?, token = ?, attempt = ?, crashes = ?, state = ?, retry_at = ?"
@@ -208,7 +228,7 @@ def _after_crash(
             attempt.attempt_number + 1,
             attempt.crashes,
             "waiting" if is_suspect else "claimed",
-            now if is_suspect else None,
+            start_at if is_suspect else None,
             attempt.run_id,
         ),
     )
@@ -216,6 +236,6 @@ def _after_crash(
         attempt,
         token=token,
         attempt_number=attempt.attempt_number + 1,
-        start_at=now,
+        start_at=start_at,
         needs_start_record=is_suspect,
     )

@@ -1,4 +1,4 @@
-"""What is kept of the past, and for how long; the rest goes in small parts."""
+"""Retention: deletes history that no job has to keep, in short transactions."""
 
 from typing import NamedTuple
 
@@ -6,71 +6,72 @@ import msgspec
 
 from zato_lite.store.ports import Connection
 from zato_lite.store.statements import execute, fetch_ids, fetch_value, json_list
-from zato_lite.timetable.job import SECOND, Instant, Job, OneTime
+from zato_lite.timetable.job import DAY, Instant, Job, OneTime
 
 KEEP_DAYS = 30.0
 KEEP_RUNS = 10_000
 KEEP_ONE_TIME_DAYS = 7.0
-"""For jobs that do not say it themselves."""
+"""Limits of history for jobs without ``keep_days`` or ``keep_runs``."""
 
 KEEP_AUDIT = 1_000_000
-"""Lines of the audit log."""
+"""Rows that the audit log keeps."""
 
-AT_ONCE = 500
-JOBS_AT_ONCE = 50
-_DAY = 86_400 * SECOND
+MAX_RUNS = 500
+MAX_JOBS = 50
+"""Runs and jobs that one transaction deletes or examines at most: others wait for it."""
 
 
 class PruneResult(NamedTuple):
-    """How many runs went, and after which job to go on; None: all jobs were seen."""
+    """The number of deleted runs, and the job after which to continue; None at the end."""
 
     deleted_runs: int
-    next_job_id: int | None
+    continue_after: int | None
 
 
-def prune(connection: Connection, now: Instant, place: int) -> PruneResult:
-    """Delete what some jobs after ``place`` need no more, at most ``AT_ONCE`` runs."""
-    gone = 0
-    for _ in range(JOBS_AT_ONCE):
-        job_id = fetch_value(connection, "SELECT min(job_id) FROM run WHERE job_id > ?", (place,))
+def prune(connection: Connection, now: Instant, after_job: int) -> PruneResult:
+    """Delete expired history of the next jobs after ``after_job``, at most ``MAX_RUNS`` runs."""
+    deleted = 0
+    for _ in range(MAX_JOBS):
+        job_id = fetch_value(
+            connection, "SELECT min(job_id) FROM run WHERE job_id > ?", (after_job,)
+        )
         if job_id is None:
-            _purge(connection)
+            _delete_empty_jobs(connection)
             execute(
                 connection,
                 "DELETE FROM audit WHERE id <= (SELECT max(id) FROM audit) - ?",
                 (KEEP_AUDIT,),
             )
-            return PruneResult(gone, None)
-        found = _sweep_job(connection, job_id, now, AT_ONCE - gone)
-        gone += found
-        if gone >= AT_ONCE:
-            return PruneResult(gone, place)
-        place = job_id
-    return PruneResult(gone, place)
+            return PruneResult(deleted, None)
+        deleted += _prune_job(connection, job_id, now, MAX_RUNS - deleted)
+        if deleted >= MAX_RUNS:
+            return PruneResult(deleted, after_job)
+        after_job = job_id
+    return PruneResult(deleted, after_job)
 
 
-def _sweep_job(connection: Connection, job_id: int, now: Instant, most: int) -> int:
+def _prune_job(connection: Connection, job_id: int, now: Instant, limit: int) -> int:
     job = _definition(connection, job_id)
-    oldest = now - int(_days(job) * _DAY)
+    oldest = now - int(_days(job) * DAY)
     keep = KEEP_RUNS if job is None or job.keep_runs is None else job.keep_runs
     newest = fetch_value(connection, "SELECT max(number) FROM run WHERE job_id = ?", (job_id,))
-    last = 0 if job_id == 0 else newest - keep  # numbers of calls are their ids
+    last = 0 if job_id == 0 else newest - keep  # the number of a run without a job is its id
     old = fetch_ids(
         connection,
         "SELECT id FROM run WHERE job_id = ? AND outcome IS NOT NULL"
         " AND (finished_at < ? OR number <= ?) AND id <> ? ORDER BY id LIMIT ?",
-        (job_id, oldest, last, _last_success(connection, job_id, job), most),
+        (job_id, oldest, last, _last_success(connection, job_id, job), limit),
     )
     if old:
         _delete_runs(connection, json_list(old))
     execute(connection, "DELETE FROM ledger WHERE job_id = ? AND last < ?", (job_id, oldest))
     if job is not None and isinstance(job.trigger, OneTime) and old:
-        _forget_finished(connection, job_id, now)
+        _delete_finished(connection, job_id, now)
     return len(old)
 
 
 def _last_success(connection: Connection, job_id: int, job: Job | None) -> int:
-    """The run that says when a job has last worked, which is asked for all its life."""
+    """Return the job's last successful run, which is kept as long as the job exists, or 0."""
     if job is None or isinstance(job.trigger, OneTime):
         return 0
     found = fetch_value(
@@ -106,8 +107,8 @@ def _delete_runs(connection: Connection, ids: str) -> None:
     )
 
 
-def _forget_finished(connection: Connection, job_id: int, now: Instant) -> None:
-    """A one-time job that has run goes with its last run."""
+def _delete_finished(connection: Connection, job_id: int, now: Instant) -> None:
+    """Delete a one-time job that has ended and has no run left."""
     is_over = fetch_value(
         connection,
         "SELECT 1 FROM timer WHERE job_id = ?1 AND next_at IS NULL AND paused_since IS NULL"
@@ -119,13 +120,13 @@ def _forget_finished(connection: Connection, job_id: int, now: Instant) -> None:
         execute(connection, "DELETE FROM timer WHERE job_id = ?", (job_id,))
 
 
-def _purge(connection: Connection) -> None:
-    """Deleted jobs go when nothing is left of them."""
+def _delete_empty_jobs(connection: Connection) -> None:
+    """Delete the rows of deleted jobs that have no run left."""
     empty = fetch_ids(
         connection,
         "SELECT id FROM job WHERE deleted_at IS NOT NULL"
         " AND NOT EXISTS (SELECT 1 FROM run WHERE job_id = job.id) LIMIT ?",
-        (AT_ONCE,),
+        (MAX_RUNS,),
     )
     ids = json_list(empty)
     execute(connection, "DELETE FROM job WHERE id IN (SELECT value FROM json_each(?))", (ids,))

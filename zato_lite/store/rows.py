@@ -1,7 +1,4 @@
-"""What is kept, as the values that come back when it is asked for.
-
-Instants are microseconds since 1970 in UTC, everywhere.
-"""
+"""Row types: the values that queries return. Instants are microseconds since 1970 in UTC."""
 
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
@@ -11,26 +8,26 @@ import msgspec
 from zato_lite.timetable.job import Instant, Job
 
 RunKind = Literal["scheduled", "manual", "retry", "backfill", "callback", "async"]
-"""Why there is a run: its slot came, or somebody or something asked for it."""
+"""Cause of a run: its slot, or a request of a caller or a callback."""
 
 RunState = Literal["claimed", "queued", "waiting", "done"]
-"""Of a run: a node has it (or it is due to start), it waits behind another run of its job, it
-waits for its next attempt, or it has an outcome."""
+"""State of a run: claimed by a node or ready to start; queued behind another run of its job;
+waiting for its next attempt; done, with an outcome."""
 
 LogLine = tuple[Instant, str, str]
-"""When a line was logged, its level in lower case, and its text."""
+"""Instant of a log line, its level in lower case, and its text."""
 
 
 class JobRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A job as it is kept.
+    """A stored job with its timer.
 
     Attributes:
         version: grows with each change of the definition.
         cursor: every slot at or before it is accounted for. started: scheduled runs so far.
-        number: of its latest run. next_at: when it is looked at next; None for never.
-        in_flight: runs that have no outcome yet, without the ``queued`` ones.
-        failures: how many runs failed in a row; counted only where the job asks for it.
-        paused_since: when it was paused; None while it is active.
+        number: of the latest run. next_at: the next planning time; None if never.
+        in_flight: runs without an outcome, except the ``queued`` ones.
+        failures: failed runs in a row; counted only for jobs with ``pause_after_failures``.
+        paused_since: the start of the pause; None while the job is active.
     """
 
     id: int
@@ -48,10 +45,10 @@ class JobRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SilenceMark(msgspec.Struct, frozen=True):
-    """What is remembered of a job that is watched.
+    """The monitoring state of a job with ``alert_after_intervals``.
 
     Attributes:
-        since: its last success that was seen, or the latest moment at which it was paused.
+        since: the last success that was seen, or the latest instant at which it was paused.
         is_told: an alert has been raised for the silence since then.
     """
 
@@ -60,7 +57,7 @@ class SilenceMark(msgspec.Struct, frozen=True):
 
 
 class WatchedRow(NamedTuple):
-    """A job with ``alert_after_intervals``, its last success that is kept, and its mark."""
+    """A job with ``alert_after_intervals``, its last success in history, and its mark."""
 
     row: JobRow
     succeeded_at: Instant | None
@@ -68,18 +65,17 @@ class WatchedRow(NamedTuple):
 
 
 class RunRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A run as it is kept, with its latest attempt.
+    """A stored run with its latest attempt.
 
     Attributes:
-        job_id: 0 for a run that belongs to no job.
-        number: within its job, from 1. slot: when it was due.
-        node: who has it, or had it; 0 for nobody.
-        token: grows with each attempt that is handed out to anybody; results with an older one
-            are refused.
-        crashes: how many processes died during this run.
-        retry_at: when its next attempt is due, while it waits for one.
-        outcome: ``running`` until it has another one.
-        result: what the service answered, as JSON.
+        job_id: 0 for a run without a job.
+        number: within its job, from 1. slot: the instant at which it was due.
+        node: the node that claimed it; 0 if none holds it.
+        token: the fencing token; it grows with each claimed attempt.
+        crashes: the number of processes that died during this run.
+        retry_at: the instant of the next attempt, while the run waits for it.
+        outcome: ``running`` until the run is done.
+        result: the service's response as JSON.
     """
 
     id: int
@@ -104,19 +100,19 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def delay_us(self) -> int | None:
-        """Microseconds between the slot and the start."""
+        """Return the microseconds between the slot and the start."""
         return None if self.started_at is None else self.started_at - self.slot
 
     @property
     def duration_us(self) -> int | None:
-        """Microseconds between start and end of the latest attempt."""
+        """Return the microseconds between start and end of the latest attempt."""
         if self.started_at is None or self.finished_at is None:
             return None
         return self.finished_at - self.started_at
 
 
 class AttemptRow(msgspec.Struct, frozen=True):
-    """An attempt of a run that was followed by another one."""
+    """An earlier attempt of a run: another one followed it."""
 
     attempt: int
     token: int
@@ -127,7 +123,7 @@ class AttemptRow(msgspec.Struct, frozen=True):
 
 
 class EarlierLines(NamedTuple):
-    """What was logged during an attempt that was followed by another one."""
+    """The log lines of an earlier attempt of a run."""
 
     run_id: int
     attempt: int
@@ -138,7 +134,7 @@ class EarlierLines(NamedTuple):
 
 
 class LedgerRow(msgspec.Struct, frozen=True, kw_only=True):
-    """Adjacent slots of a job that got no run, and why."""
+    """Adjacent slots of a job that got no run, and the reason."""
 
     id: int
     job_id: int
@@ -151,7 +147,7 @@ class LedgerRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Bucket(msgspec.Struct, frozen=True):
-    """How many runs, and slots without one, had which outcome in [start, end)."""
+    """The number of runs, and of slots without a run, by outcome in [start, end)."""
 
     start: Instant
     end: Instant
@@ -159,14 +155,13 @@ class Bucket(msgspec.Struct, frozen=True):
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """How things stand, for a page that shows all at once.
+    """A summary of all jobs and runs, for an overview page.
 
     Attributes:
-        outcomes: how many runs there are of each outcome, ``running`` among them, and how many
-            slots without a run.
-        buckets: the same by time, over what was asked for.
+        outcomes: the number of runs and of slots without a run, by outcome, with ``running``.
+        buckets: the same by time, over the requested period.
         recent: the latest runs, newest first.
-        last_hour: outcomes of runs that ended within the last hour.
+        last_hour: the number of runs that ended within the last hour, by outcome.
     """
 
     total_jobs: int
@@ -180,7 +175,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NodeRow(msgspec.Struct, frozen=True):
-    """A process that runs jobs, or did."""
+    """A node: a process that runs jobs, or a dead one whose runs are not yet recovered."""
 
     id: int
     name: str
@@ -190,7 +185,7 @@ class NodeRow(msgspec.Struct, frozen=True):
 
 
 class Pause(msgspec.Struct, frozen=True):
-    """The whole scheduler stands still: since when, why, and by whom."""
+    """A pause of the whole scheduler: its start, the reason and the user."""
 
     since: Instant
     note: str = ""

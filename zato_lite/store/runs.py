@@ -1,4 +1,4 @@
-"""Runs: an attempt that is to be made, and one that has come to its end."""
+"""Attempt values that store and scheduler exchange: claimed before, a result after."""
 
 import msgspec
 
@@ -6,21 +6,22 @@ from zato_lite.store.rows import RunKind
 from zato_lite.timetable.job import Instant, Job
 from zato_lite.timetable.outcome import AttemptOutcome, NextStep
 
-INSERT = (
+INSERT_RUNS = (
     "INSERT INTO run (id, job_id, number, slot, kind, state, node, token, attempt, crashes,"
     " claimed_at) VALUES {rows}"
 )
 
 
 class ClaimedAttempt(msgspec.Struct, kw_only=True, gc=False):
-    """An attempt of a run that is this node's to make.
+    """An attempt that this node has claimed. The garbage collector does not track it.
 
     Attributes:
-        start_at: when it may start, at the earliest.
+        start_at: the earliest instant of its start.
         queued: it waits until no other run of its job is in flight.
-        needs_start_record: it is kept as one that was not begun, until it is.
-        shutdowns: how many attempts of the run a stop of the server cut off.
-        started_at: when its service was called; 0 before.
+        needs_start_record: the store has it as not started, so that its start must be saved
+            before its service is invoked; otherwise a crash would not be counted.
+        shutdowns: the number of the run's attempts that a shutdown ended.
+        started_at: the instant at which its service was invoked; 0 before.
     """
 
     run_id: int
@@ -41,17 +42,17 @@ class ClaimedAttempt(msgspec.Struct, kw_only=True, gc=False):
 
     @property
     def counted_attempts(self) -> int:
-        """How many attempts count against the job's retries: crashes and stops take none away."""
+        """Return the number of attempts that count as retries: without crashes and shutdowns."""
         return self.attempt_number - self.crashes - self.shutdowns
 
 
 class AttemptResult(msgspec.Struct, frozen=True, gc=False):
-    """An attempt that has come to its end, or has come to nothing.
+    """The result of an attempt that has ended or was withdrawn before its start.
 
     Attributes:
-        next_step: what the timetable makes of it.
-        lines: what was logged, as JSON; None for nothing.
-        cid: of its invocation, if it came to one.
+        next_step: its consequences.
+        lines: the log lines as JSON; None if there are none.
+        cid: the invocation's correlation id; empty if the service was not invoked.
     """
 
     attempt: ClaimedAttempt

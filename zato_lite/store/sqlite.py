@@ -1,7 +1,7 @@
-"""SQLite: one thread that writes in group commits, and one that reads.
+"""SQLite store: one thread that writes in group commits, and one that reads.
 
-Whatever is given to the writer while a commit runs shares the next commit. A lone operation is
-its transaction; several have a savepoint each, so that one that fails leaves no trace.
+Operations that are submitted while a commit runs share the next commit. A single operation is
+the whole transaction; several have a savepoint each, so that a failed one is undone alone.
 """
 
 import asyncio
@@ -22,15 +22,15 @@ from zato_lite.store.connection import (
     SqliteError,
     connect,
     copy,
-    damage,
+    damage_message,
+    find_problems,
     in_one_transaction,
-    in_our_words,
+    interruptible,
     is_damage,
-    may_pass,
+    is_transient,
     open_file,
-    problems,
-    stoppable,
-    translated,
+    store_errors,
+    to_public_error,
 )
 from zato_lite.store.file_lock import FileLock
 from zato_lite.store.migrate import migrate
@@ -43,27 +43,32 @@ Done = Callable[[Any, BaseException | None], None]
 Task = tuple[Operation, Done]
 Answer = tuple[Done, Any, BaseException | None]
 
-MOST_IN_A_COMMIT = 4096
-CHECKPOINT_PAGES = 4000
-IDLE_CHECKPOINT_S = 1.0
+MAX_GROUP = 4096
+"""Operations that share one commit at most."""
 
-AT_ONCE_BYTES = 8 * 1024 * 1024
-AT_ONCE_S = 0.025
-"""A file that is no bigger, and takes no longer to check, is checked before anything else; others
-are checked when all is under way. A megabyte takes a millisecond, if the kernel has it at hand."""
+CHECKPOINT_PAGES = 4000
+"""Pages in the log after which the writer checkpoints between two commits."""
+
+IDLE_CHECKPOINT_S = 1.0
+"""Seconds without a write after which the writer checkpoints."""
+
+STARTUP_CHECK_BYTES = 8 * 1024 * 1024
+STARTUP_CHECK_S = 0.025
+"""Size in bytes, and duration in seconds, up to which a file is checked before it is used; a
+larger one is checked in the background. A cached megabyte takes about a millisecond."""
 
 CHECK_DELAY_S = 1.0
-"""So long after the start the check of a big file begins: what is due comes first."""
+"""Seconds between the start and the background check: runs that are due come first."""
 
 _log = logging.getLogger("zato_lite.store")
 
 
 @asynccontextmanager
 async def open_store(path: str | Path, clock: Clock) -> AsyncIterator["SqliteStore"]:
-    """Open the database file, or one in memory for ``:memory:``; made and migrated as needed.
+    """Open the database file, or one in memory for ``:memory:``; create and migrate it as needed.
 
     Raises:
-        StoreError: the file is damaged, newer than this program, or cannot be written to.
+        StoreError: the file is damaged, newer than this program or not writable.
     """
     store = SqliteStore(str(path), clock)
     await asyncio.to_thread(store.open, clock.now())
@@ -75,11 +80,11 @@ async def open_store(path: str | Path, clock: Clock) -> AsyncIterator["SqliteSto
 
 
 class SqliteStore:
-    """A ``Database`` in a file of its own.
+    """``Database`` over an SQLite file or over memory.
 
     Attributes:
-        is_broken: a commit failed, and the file has not been opened anew since.
-        damage: what was found to be wrong with the file; empty while nothing was.
+        is_broken: a commit failed, and the file has not been reopened since.
+        damage: a description of damage found in the file; empty without any.
     """
 
     def __init__(self, path: str, clock: Clock | None = None) -> None:
@@ -88,7 +93,7 @@ class SqliteStore:
         self.is_broken = False
         self.damage = ""
         self._monotonic = (clock or SystemClock()).monotonic
-        self._presence = FileLock(path)
+        self._file_lock = FileLock(path)
         self._is_unchecked = False
         self._stopping = Event()
         self._failures = Repeats()
@@ -100,13 +105,13 @@ class SqliteStore:
         self._closed = False
         self._pages = 0
 
-    # For everybody
+    # Operations
 
     async def write(self, operation: Callable[[Connection], Result]) -> Result:
-        return await self._ask(self._writes, operation)
+        return await self._run(self._writes, operation)
 
     async def read(self, operation: Callable[[Connection], Result]) -> Result:
-        return await self._ask(self._writes if self.is_in_memory else self._reads, operation)
+        return await self._run(self._writes if self.is_in_memory else self._reads, operation)
 
     def submit(
         self,
@@ -119,57 +124,57 @@ class SqliteStore:
             self._writes.put((operation, done))
 
     async def backup(self, target: str | Path) -> None:
-        """Write a consistent copy of the whole database to a new file, while all goes on.
+        """Write a consistent copy of the database to a new file; reads and writes continue.
 
         Raises:
-            StoreError: the file is there already, or cannot be written.
+            StoreError: the file exists or cannot be written.
         """
         await asyncio.to_thread(self._backup, Path(target))
 
     async def check(self, *, is_full: bool = False) -> Sequence[str]:
-        """What is wrong with the database file; nothing, if all is well.
+        """Return the problems of the database file; reads and writes continue.
 
-        Reads and writes go on meanwhile. A full check also compares indexes with their tables.
+        A full check also compares indexes with their tables.
         """
         if self.is_in_memory:
-            return await self.read(lambda connection: problems(connection, is_full=is_full))
+            return await self.read(lambda connection: find_problems(connection, is_full=is_full))
         return await asyncio.to_thread(self._check, is_full=is_full)
 
     @property
     def trouble(self) -> str:
-        """Why the store cannot be relied upon; empty while it can."""
+        """Return why the store is not usable; empty while it is."""
         if self.is_broken and not self.damage:
             return "the last commit failed; nothing is acknowledged until it is reopened"
         return self.damage
 
     @property
     def queued(self) -> tuple[int, int]:
-        """How many writes and reads wait for their thread."""
+        """Return the numbers of waiting writes and reads."""
         return self._writes.qsize(), self._reads.qsize()
 
-    # Life
+    # Lifecycle
 
     def open(self, now: int) -> None:
-        """Open or make the file and bring its schema up to date."""
+        """Open or create the file, check it and migrate its schema."""
         try:
             if not self.is_in_memory:
                 Path(self.path).parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(
-                f"{self.path} has no folder, and none can be made ({error})"
+                f"{self.path} has no folder, and it cannot be created ({error})"
             ) from error
         if not self.is_in_memory:
-            self._presence.enter()
+            self._file_lock.acquire_shared()
         try:
             self._open(now)
         except StoreError:
-            self._presence.leave()
+            self._file_lock.release()
             raise
 
     def _open(self, now: int) -> None:
         self._writer = connect(self.path)
         try:
-            self._check_at_once()
+            self._check_at_startup()
             in_one_transaction(
                 self.path, self._writer, lambda connection: migrate(connection, now)
             )
@@ -179,18 +184,20 @@ class SqliteStore:
             raise
 
     def start(self) -> None:
-        """Begin to work for the running loop."""
+        """Start the threads; answers go to the running event loop."""
         self._loop = asyncio.get_running_loop()
-        self._threads = [Thread(target=self._write_on, name="store-writer", daemon=True)]
+        self._threads = [Thread(target=self._write_loop, name="store-writer", daemon=True)]
         if not self.is_in_memory:
-            self._threads.append(Thread(target=self._read_on, name="store-reader", daemon=True))
+            self._threads.append(Thread(target=self._read_loop, name="store-reader", daemon=True))
         if self._is_unchecked:
-            self._threads.append(Thread(target=self._check_late, name="store-check", daemon=True))
+            self._threads.append(
+                Thread(target=self._check_in_background, name="store-check", daemon=True)
+            )
         for thread in self._threads:
             thread.start()
 
     def close(self) -> None:
-        """Do what was given, and close the file; what comes later is refused."""
+        """Complete the submitted operations and close the file; refuse later ones."""
         self._closed = True
         self._stopping.set()
         self._writes.put(None)
@@ -200,55 +207,55 @@ class SqliteStore:
         if self._reader is not self._writer:
             self._reader.close()
         self._writer.close()
-        self._presence.leave()
+        self._file_lock.release()
 
-    # Whether the file is sound
+    # Checks and backups
 
-    def _check_at_once(self) -> None:
-        """Look at a small file whole before anything is read from it.
+    def _check_at_startup(self) -> None:
+        """Check a small file before its first use; leave a large one to the background.
 
         Raises:
             StoreError: it is damaged.
         """
         if self.is_in_memory:
             return
-        if Path(self.path).stat().st_size > AT_ONCE_BYTES:
+        if Path(self.path).stat().st_size > STARTUP_CHECK_BYTES:
             self._is_unchecked = True
             return
-        until = self._monotonic() + AT_ONCE_S
+        until = self._monotonic() + STARTUP_CHECK_S
         try:
-            with stoppable(self._writer, lambda: self._monotonic() > until):
-                found = problems(self._writer)
+            with interruptible(self._writer, lambda: self._monotonic() > until):
+                found = find_problems(self._writer)
         except InterruptedCheckError:
             self._is_unchecked = True
             return
         if found:
-            raise StoreError(damage(self.path, found[0]))
+            raise StoreError(damage_message(self.path, found[0]))
 
-    def _check_late(self) -> None:
+    def _check_in_background(self) -> None:
         if not self._stopping.wait(CHECK_DELAY_S):
-            with suppress(UnavailableError):  # it is being closed
+            with suppress(UnavailableError):  # the store is being closed
                 self._check(is_full=False)
 
     def _check(self, *, is_full: bool) -> Sequence[str]:
-        """Look at the file by a connection of its own, in whatever thread this is."""
+        """Check the file through a separate connection, in the calling thread."""
         try:
             with (
                 open_file(self.path) as connection,
-                stoppable(connection, self._stopping.is_set),
+                interruptible(connection, self._stopping.is_set),
             ):
-                found = problems(connection, is_full=is_full)
+                found = find_problems(connection, is_full=is_full)
         except InterruptedCheckError as error:
             raise UnavailableError("the store is closed") from error
-        self.damage = damage(self.path, found[0]) if found else ""
+        self.damage = damage_message(self.path, found[0]) if found else ""
         if found:
             _log.critical("store is damaged", extra={"path": self.path, "problems": found})
         return found
 
-    def _notice(self, error: BaseException) -> None:
-        """An operation came upon damage: it is known from now on."""
+    def _record_damage(self, error: BaseException) -> None:
+        """Remember and log the damage that an operation's error reveals, if any."""
         if is_damage(error) and not self.damage:
-            self.damage = damage(self.path, str(error))
+            self.damage = damage_message(self.path, str(error))
             _log.critical("store is damaged", extra={"path": self.path, "problems": [str(error)]})
 
     def _backup(self, target: Path) -> None:
@@ -258,14 +265,14 @@ class SqliteStore:
             return
         with (
             new_file(target) as part,
-            in_our_words(str(target)),
+            store_errors(str(target)),
             open_file(part) as made,
             made.backup("main", self._reader, "main") as backup,
         ):
             while not backup.done:
                 backup.step(1000)
 
-    async def _ask(
+    async def _run(
         self, queue: "SimpleQueue[Task | None]", operation: Callable[[Connection], Result]
     ) -> Result:
         if self._closed:
@@ -283,22 +290,22 @@ class SqliteStore:
         queue.put((operation, done))
         return await future
 
-    # The writer's thread
+    # Writer thread
 
-    def _write_on(self) -> None:
-        dirty = False
+    def _write_loop(self) -> None:
+        has_written = False
         while True:
             try:
-                task = self._writes.get(timeout=IDLE_CHECKPOINT_S if dirty else None)
+                task = self._writes.get(timeout=IDLE_CHECKPOINT_S if has_written else None)
             except Empty:
-                dirty = False
+                has_written = False
                 self._checkpoint()
                 continue
-            tasks, is_last = _gather(task, self._writes)
+            tasks, is_last = _collect(task, self._writes)
             if tasks:
                 self._deliver(self._commit(tasks))
-                dirty = True
-                if self._has_grown():
+                has_written = True
+                if self._needs_checkpoint():
                     self._checkpoint()
             if is_last:
                 return
@@ -308,45 +315,50 @@ class SqliteStore:
             if self.is_broken:
                 self._reopen()
             self._writer.execute("BEGIN IMMEDIATE")
-            answers = self._run_all(tasks)
+            answers = self._run_group(tasks)
             self._writer.execute("COMMIT")
         except (SqliteError, StoreError) as error:
-            return self._failed(tasks, error)
+            return self._fail_all(tasks, error)
         if self._failures.count:
             _log.warning("commits succeed again", extra={"failures": self._failures.over()})
         return answers
 
-    def _run_all(self, tasks: Sequence[Task]) -> list[Answer]:
+    def _run_group(self, tasks: Sequence[Task]) -> list[Answer]:
         connection = self._writer
         if len(tasks) == 1:
             operation, done = tasks[0]
             try:
                 return [(done, operation(connection), None)]
             except Exception as error:
-                if not connection.in_transaction:
+                if not connection.in_transaction:  # SQLite has rolled back: disk full, I/O error
                     raise
-                self._notice(error)
+                self._record_damage(error)
                 connection.execute("ROLLBACK; BEGIN IMMEDIATE")
-                return [(done, None, translated(error))]
-        return [self._run_apart(operation, done) for operation, done in tasks]
+                return [(done, None, to_public_error(error))]
+        return [self._run_in_savepoint(operation, done) for operation, done in tasks]
 
-    def _run_apart(self, operation: Operation, done: Done) -> Answer:
+    def _run_in_savepoint(self, operation: Operation, done: Done) -> Answer:
         connection = self._writer
-        connection.execute("SAVEPOINT apart")
+        # Others share the transaction: if this operation fails, only its changes are undone.
+        connection.execute("SAVEPOINT operation")
         try:
             answer = (done, operation(connection), None)
         except Exception as error:
-            if not connection.in_transaction:
+            if not connection.in_transaction:  # SQLite has rolled back the whole group
                 raise
-            self._notice(error)
-            connection.execute("ROLLBACK TO apart; RELEASE apart")
-            return (done, None, translated(error))
-        connection.execute("RELEASE apart")
+            self._record_damage(error)
+            connection.execute("ROLLBACK TO operation; RELEASE operation")
+            return (done, None, to_public_error(error))
+        connection.execute("RELEASE operation")
         return answer
 
-    def _failed(self, tasks: Sequence[Task], error: Exception) -> list[Answer]:
-        """Nothing of it is there: after a failed fsync nobody knows, so the file is reopened."""
-        self._notice(error)
+    def _fail_all(self, tasks: Sequence[Task], error: Exception) -> list[Answer]:
+        """Roll back and refuse all operations of a failed transaction.
+
+        After a failed fsync it is unknown which pages have reached the disk, and a second fsync
+        may succeed without writing them: the file is reopened before the next transaction.
+        """
+        self._record_damage(error)
         if self._failures.again(str(error)):
             fields = {
                 "error": str(error),
@@ -359,25 +371,25 @@ class SqliteStore:
                 self._writer.execute("ROLLBACK")
         except SqliteError:
             self.is_broken = True
-        if not may_pass(error):
+        if not is_transient(error):
             self.is_broken = not self.is_in_memory
-        told = UnavailableError(f"the store cannot be written to: {error}")
-        return [(done, None, told) for _, done in tasks]
+        refusal = UnavailableError(f"the store cannot be written to: {error}")
+        return [(done, None, refusal) for _, done in tasks]
 
     def _reopen(self) -> None:
         self._writer.close(force=True)
         self._writer = connect(self.path)
-        if found := problems(self._writer):
-            self.damage = damage(self.path, found[0])
+        if found := find_problems(self._writer):
+            self.damage = damage_message(self.path, found[0])
             raise StoreError(self.damage)
         self.is_broken, self.damage = False, ""
         _log.warning("store reopened", extra={"path": self.path})
 
-    def _has_grown(self) -> bool:
-        """Whether the log has so many pages that it is time for a checkpoint.
+    def _needs_checkpoint(self) -> bool:
+        """Return True if the log has ``CHECKPOINT_PAGES`` pages.
 
-        SQLite's own would be part of the commit, whose answers wait for it; and a hook at each
-        commit would wait for Python's lock.
+        SQLite's automatic checkpoint would be part of the commit and delay its answers, and a
+        hook at each commit would have to wait for the GIL.
         """
         self._pages += self._writer.pages_written()
         return self._pages >= CHECKPOINT_PAGES
@@ -390,32 +402,33 @@ class SqliteStore:
         except SqliteError as error:
             _log.warning("checkpoint failed", extra={"error": str(error)})
 
-    # The reader's thread
+    # Reader thread
 
-    def _read_on(self) -> None:
+    def _read_loop(self) -> None:
         while (task := self._reads.get()) is not None:
             operation, done = task
             try:
                 self._reader.execute("BEGIN")
                 answer: Answer = (done, operation(self._reader), None)
-            except Exception as error:  # noqa: BLE001 - it is the asker's
-                self._notice(error)
-                answer = (done, None, translated(error))
+            except Exception as error:  # noqa: BLE001 - passed on to the caller
+                self._record_damage(error)
+                answer = (done, None, to_public_error(error))
             if self._reader.in_transaction:
                 self._reader.execute("ROLLBACK")
             self._deliver([answer])
 
     def _deliver(self, answers: list[Answer]) -> None:
         if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(_hand_out, answers)
+            # One wake-up of the loop for the whole group, from the writer's or reader's thread.
+            self._loop.call_soon_threadsafe(_call_back, answers)
 
 
-def _gather(first: Task | None, queue: "SimpleQueue[Task | None]") -> tuple[list[Task], bool]:
-    """Everything that waits, and whether nothing more will come."""
+def _collect(first: Task | None, queue: "SimpleQueue[Task | None]") -> tuple[list[Task], bool]:
+    """Return all waiting operations, and True if the store is closing."""
     if first is None:
         return [], True
     tasks = [first]
-    while len(tasks) < MOST_IN_A_COMMIT and not queue.empty():
+    while len(tasks) < MAX_GROUP and not queue.empty():
         task = queue.get()
         if task is None:
             return tasks, True
@@ -423,9 +436,9 @@ def _gather(first: Task | None, queue: "SimpleQueue[Task | None]") -> tuple[list
     return tasks, False
 
 
-def _hand_out(answers: list[Answer]) -> None:
+def _call_back(answers: list[Answer]) -> None:
     for done, result, error in answers:
         try:
             done(result, error)
-        except Exception:  # noqa: BLE001 - the others are to have their answers
-            _log.exception("answer not taken")
+        except Exception:  # noqa: BLE001 - the other callers still need their answers
+            _log.exception("completion callback failed")

@@ -1,7 +1,9 @@
-"""Few big steps instead of many small ones: each step gives the GIL away and waits for it.
+"""SQL helpers: bulk writes and bulk reads in few statement steps.
 
-So what is written in bulk is bound as hundreds of rows at once, and what is read in bulk comes
-back as one JSON text. Texts of statements are few, so that each is prepared once.
+Each step of a statement releases the GIL and then waits to get it back, which under load costs
+more than the step itself. Bulk writes therefore bind hundreds of rows in one statement, and bulk
+reads return one JSON text. The number of different statement texts stays small, so that each is
+prepared once and then found in the statement cache.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,18 +16,20 @@ import msgspec
 from zato_lite.store.ports import Connection, Row
 
 Value = TypeVar("Value")
-SIZES = (256, 32, 4, 1)
+
+_BATCH_SIZES = (256, 32, 4, 1)
+"""Numbers of rows that one statement binds: few sizes, to keep the statement cache effective."""
 
 
 def write_rows(connection: Connection, statement: str, rows: Sequence[Row]) -> int:
-    """Execute ``statement``, whose ``{rows}`` stands for many; how many rows it changed."""
+    """Execute ``statement`` with ``rows`` in place of ``{rows}``; return the rows changed."""
     changed = position = 0
     while position < len(rows):
-        left = len(rows) - position
-        size = next(size for size in SIZES if size <= left)
-        some = rows[position : position + size]
-        values = list(chain.from_iterable(some))
-        for _ in connection.execute(_with_rows(statement, size, len(some[0])), values):
+        remaining = len(rows) - position
+        size = next(size for size in _BATCH_SIZES if size <= remaining)
+        batch = rows[position : position + size]
+        values = list(chain.from_iterable(batch))
+        for _ in connection.execute(_with_rows(statement, size, len(batch[0])), values):
             pass
         changed += connection.changes()
         position += size
@@ -41,37 +45,37 @@ def _with_rows(statement: str, size: int, width: int) -> str:
 def fetch_all(
     connection: Connection, statement: str, values: Sequence[Any], kind: type[Value]
 ) -> list[Value]:
-    """What the statement yields, whose one column is JSON, as values of ``kind``."""
+    """Decode all rows of a statement whose one column, ``line``, is JSON."""
     text = fetch_value(
         connection, f"SELECT json_group_array(json(line)) FROM ({statement})", values
     )
-    many: Any = list.__class_getitem__(kind)
-    found: list[Value] = msgspec.json.decode(text, type=many)
-    return found
+    list_type: Any = list.__class_getitem__(kind)
+    rows: list[Value] = msgspec.json.decode(text, type=list_type)
+    return rows
 
 
 def fetch_value(connection: Connection, statement: str, values: Sequence[Any] = ()) -> Any:
-    """The first column of the one row that there is, or None."""
-    found = None
+    """Return the first column of the only row, or None without a row."""
+    value = None
     for row in connection.execute(statement, values):
-        found = row[0]
-    return found
+        value = row[0]
+    return value
 
 
 def fetch_row(connection: Connection, statement: str, values: Sequence[Any] = ()) -> Sequence[Any]:
-    """The one row that there is."""
-    (found,) = connection.execute(statement, values)
-    return found
+    """Return the only row."""
+    (row,) = connection.execute(statement, values)
+    return row
 
 
 def fetch_ids(connection: Connection, statement: str, values: Sequence[Any] = ()) -> list[int]:
-    """The statement's one column, which is whole numbers, in one step."""
+    """Return the whole numbers of a statement's one column, ``id``."""
     text = fetch_value(connection, f"SELECT json_group_array(id) FROM ({statement})", values)
     return msgspec.json.decode(text, type=list[int])
 
 
 def next_numbers(connection: Connection, sequence: str, count: int) -> range:
-    """So many numbers that nobody had before."""
+    """Take ``count`` unused numbers from a sequence."""
     last: int = fetch_value(
         connection,
         "UPDATE sequence SET value = value + ? WHERE name = ? RETURNING value",
@@ -81,18 +85,18 @@ def next_numbers(connection: Connection, sequence: str, count: int) -> range:
 
 
 def execute(connection: Connection, statement: str, values: Sequence[Any] = ()) -> int:
-    """Execute a statement that yields nothing; how many rows it changed."""
+    """Execute a statement that returns no rows; return the number of rows changed."""
     for _ in connection.execute(statement, values):
         pass
     return connection.changes()
 
 
-def json_list(numbers: Iterable[int]) -> str:
-    """Whole numbers as the JSON list that ``json_each`` reads."""
-    return msgspec.json.encode(list(numbers)).decode()
+def json_list(items: Iterable[int | str]) -> str:
+    """Encode numbers or texts as the JSON list that ``json_each`` reads."""
+    return msgspec.json.encode(list(items)).decode()
 
 
 def batches(values: Sequence[Value], size: int) -> Iterator[Sequence[Value]]:
-    """One after another, at most ``size`` of them."""
+    """Iterate over slices of at most ``size`` values."""
     for position in range(0, len(values), size):
         yield values[position : position + size]
