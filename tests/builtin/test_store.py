@@ -54,7 +54,7 @@ async def test_a_failed_backup_is_an_error_with_its_reason(
 
 async def test_a_backup_needs_a_project() -> None:
     async with sandbox() as it:
-        with pytest.raises(UnavailableError, match="without a project"):
+        with pytest.raises(UnavailableError, match="backups need a project folder"):
             await it.invoke("zato.store.backup")
         assert (await it.invoke("zato.store.check"))["is_ok"]
 
