@@ -19,7 +19,7 @@ import uvloop
 
 from zato_lite import config, log
 from zato_lite.app import open_app
-from zato_lite.http.server import must_be_free
+from zato_lite.http.server import check_address_free
 from zato_lite.server import open_server
 from zato_lite.service.containment import contain_tasks
 from zato_lite.service.watchdog import Watchdog
@@ -90,7 +90,7 @@ async def _serve(
     project: Path, settings: config.Settings, ending: "Ending", restarts: "Restarts"
 ) -> int:
     server = settings.server
-    must_be_free(
+    check_address_free(
         server.host,
         server.port,
         unix=Path(server.unix_socket) if server.unix_socket else None,

@@ -10,10 +10,10 @@ from zato_lite.clock import Alarm, SystemClock
 from zato_lite.errors import BadInputError, FieldError, JobExistsError
 from zato_lite.http.app import HttpApp
 from zato_lite.http.auth import Authenticator
-from zato_lite.http.connection import App
 from zato_lite.http.message import Request
 from zato_lite.http.parser import Limits
 from zato_lite.http.passwords import Passwords, first_admin
+from zato_lite.http.pipeline import App
 from zato_lite.http.server import Server, serve
 from zato_lite.service.message import Invocation, Outcome, ResponseOverrides
 from zato_lite.service.request import Response as ServiceResponse

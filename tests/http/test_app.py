@@ -239,9 +239,11 @@ async def test_no_other_site_speaks_for_who_looks_at_it(
 @pytest.mark.parametrize("status", [204, 304])
 def test_a_status_without_a_body_is_sent_without_one(status: int) -> None:
     renderer = Renderer()
-    renderer.date(0)
+    renderer.set_time(0)
 
-    assert renderer.plain(Response(status, b"{}", cid="K1")).endswith(b"X-Zato-CID: K1\r\n\r\n")
+    assert renderer.render_plain(Response(status, b"{}", cid="K1")).endswith(
+        b"X-Zato-CID: K1\r\n\r\n"
+    )
 
 
 async def test_what_a_service_does_to_its_message_is_not_in_the_next_one(

@@ -519,6 +519,6 @@ def test_memory_and_tasks_are_as_many_after_many_requests() -> None:
             line.wire.written = b""
         await asyncio.sleep(0.001)
 
-        assert len(asyncio.all_tasks()) == 2
+        assert len(asyncio.all_tasks()) <= 2
 
     talk(asyncio.new_event_loop, conversation)

@@ -7,6 +7,7 @@ import pytest
 
 from tests.http.conftest import BASIC, Client, Invoker, MovedClock, Running, running
 from zato_lite.http.app import HttpApp
+from zato_lite.http.connection import Connection
 from zato_lite.http.message import Request, Response
 from zato_lite.http.parser import Limits
 
@@ -24,6 +25,10 @@ def clock() -> MovedClock:
 async def timed(app: HttpApp, clock: MovedClock) -> AsyncIterator[Running]:
     async with running(app, clock=clock) as run:
         yield run
+
+
+def is_stalled(connection: Connection) -> bool:
+    return connection.state().stalled_since is not None
 
 
 def open_files() -> int:
@@ -122,7 +127,7 @@ async def test_who_does_not_read_is_closed(clock: MovedClock) -> None:
     async with running(much, clock=clock) as run:
         client = socket.create_connection(("127.0.0.1", run.server.port))
         client.sendall(PING)
-        while not any(c.has_unread for c in run.server.connections):  # noqa: ASYNC110
+        while not any(map(is_stalled, run.server.connections)):  # noqa: ASYNC110
             await asyncio.sleep(0)
 
         run.server.sweep()
@@ -174,8 +179,8 @@ async def test_a_client_that_asks_faster_than_it_is_answered_is_not_read_from(
         await invoker.was_called.wait()
         await arrived(run, client)
 
-        (connection,) = (c for c in run.server.connections if c.is_busy)
-        assert connection.waiting < 500
+        (connection,) = (c for c in run.server.connections if c.state().is_busy)
+        assert len(connection._parser.requests) < 500
         invoker.may_go_on.set()
         for _ in range(20_000):
             assert (await client.answer())[0] == 200
@@ -199,7 +204,9 @@ async def test_what_the_kernel_holds_for_who_does_not_read_is_bounded() -> None:
         client.connect(("127.0.0.1", run.server.port))
         client.sendall(PING)
         before = -1
-        while written != before or not any(c.has_unread for c in run.server.connections):
+        while written != before or not any(
+            c.state().stalled_since is not None for c in run.server.connections
+        ):
             before = written
             await asyncio.sleep(0.05)
         client.close()

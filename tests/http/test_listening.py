@@ -11,7 +11,7 @@ from tests.http.conftest import Client, running
 from zato_lite.errors import ConfigError
 from zato_lite.http.app import HttpApp
 from zato_lite.http.message import Request, Response
-from zato_lite.http.server import Tls, must_be_free
+from zato_lite.http.server import Tls, check_address_free
 
 HERE = Path(__file__).parent
 PING = b"GET /zato/ping HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
@@ -87,29 +87,29 @@ async def test_a_port_that_another_server_has_is_refused(app: HttpApp, host: str
     async with running(app, host=host) as run:
         port = run.server.port
         with pytest.raises(ConfigError, match=f"cannot listen on {host}:{port}: "):
-            must_be_free(host, port)
+            check_address_free(host, port)
 
-    must_be_free(host, port)
-    must_be_free(host, 0)
+    check_address_free(host, port)
+    check_address_free(host, 0)
 
 
 async def test_workers_share_their_port(app: HttpApp) -> None:
     async with running(app, reuse_port=True) as run:
-        must_be_free("127.0.0.1", run.server.port, reuse_port=True)
+        check_address_free("127.0.0.1", run.server.port, reuse_port=True)
 
 
 async def test_a_unix_socket_is_refused_while_a_server_answers_there(
     app: HttpApp, tmp_path: Path
 ) -> None:
     path = tmp_path / "s"
-    must_be_free("", 0, unix=path)
+    check_address_free("", 0, unix=path)
     async with running(app, unix=path):
         with pytest.raises(ConfigError, match=r"cannot listen on .*/s: Address already in use"):
-            must_be_free("", 0, unix=path)
+            check_address_free("", 0, unix=path)
 
     with socket.socket(socket.AF_UNIX) as left_behind:
         left_behind.bind(str(path))
-    must_be_free("", 0, unix=path)
+    check_address_free("", 0, unix=path)
 
 
 async def test_it_says_where_it_is_reached(app: HttpApp, tls: Tls) -> None:

@@ -5,11 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zato_lite.http.head import RefusedError
-from zato_lite.http.parser import Incoming, Limits, ParsedRequest
+from zato_lite.http.parser import Limits, ParsedRequest, RequestParser
 
 
-class Around:
-    """What connections have in common."""
+class Context:
+    """State that connections share."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -19,25 +19,25 @@ class Around:
         self.trusted: tuple[IPv4Network | IPv6Network, ...] = ()
 
 
-def incoming() -> Incoming:
-    return Incoming(Around(), "127.0.0.1", False)
+def new_parser() -> RequestParser:
+    return RequestParser(Context(), "127.0.0.1", False)
 
 
-def take(parsed: Incoming, data: bytes) -> None:
-    """As a connection does."""
-    same = parsed.same
-    if same is not None and data.startswith(same.head) and len(data) == same.size:
-        same.request.body = data[same.length :]
-        parsed.asked.append(ParsedRequest(same.request, True, False))
+def feed(parser: RequestParser, data: bytes) -> None:
+    """Feed the bytes as a connection does."""
+    cached = parser.cached
+    if cached is not None and data.startswith(cached.head) and len(data) == cached.size:
+        cached.request.body = data[cached.length :]
+        parser.requests.append(ParsedRequest(cached.request, True, False))
     else:
-        parsed.feed(data)
+        parser.feed(data)
 
 
-def asked(parsed: Incoming) -> list[tuple[str, str, bytes, bytes] | int]:
-    """All that was asked, taken from the queue."""
+def pop_all(parser: RequestParser) -> list[tuple[str, str, bytes, bytes] | int]:
+    """Return the requests that wait, and remove them."""
     found: list[tuple[str, str, bytes, bytes] | int] = []
-    while parsed.asked:
-        request = parsed.asked.popleft().request
+    while parser.requests:
+        request = parser.requests.popleft().request
         if isinstance(request, RefusedError):
             found.append(request.status)
         else:
@@ -70,32 +70,32 @@ REQUESTS = {
 def test_however_the_bytes_are_cut_the_requests_are_the_same(
     sent: list[bytes], data: st.DataObject
 ) -> None:
-    parsed, found, stream = incoming(), [], b"".join(sent)
+    parser, found, stream = new_parser(), [], b"".join(sent)
     cuts = data.draw(st.lists(st.integers(0, len(stream)), max_size=20))
     whole = [sum(map(len, sent[:n])) for n in range(len(sent))]
 
     edges = sorted({0, len(stream), *cuts, *(whole if data.draw(st.booleans()) else ())})
     for start, end in pairwise(edges):
-        take(parsed, stream[start:end])
-        found += asked(parsed)
-        parsed.feed_more()
-        found += asked(parsed)
+        feed(parser, stream[start:end])
+        found += pop_all(parser)
+        parser.feed_more()
+        found += pop_all(parser)
 
     assert found == [REQUESTS[request] for request in sent]
 
 
 def test_the_same_head_again_brings_its_memo_along_and_another_does_not() -> None:
-    parsed = incoming()
+    parser = new_parser()
     first, other = list(REQUESTS)[2:4]
 
-    take(parsed, first)
-    one = parsed.asked.popleft().request
+    feed(parser, first)
+    one = parser.requests.popleft().request
     assert not isinstance(one, RefusedError)
     one.memo = "found out"
-    take(parsed, other)
-    two = parsed.asked.popleft().request
-    take(parsed, first.replace(b"Host: a", b"Host: b"))
-    three = parsed.asked.popleft().request
+    feed(parser, other)
+    two = parser.requests.popleft().request
+    feed(parser, first.replace(b"Host: a", b"Host: b"))
+    three = parser.requests.popleft().request
 
     assert not isinstance(two, RefusedError)
     assert not isinstance(three, RefusedError)
@@ -104,23 +104,23 @@ def test_the_same_head_again_brings_its_memo_along_and_another_does_not() -> Non
 
 
 def test_the_rest_of_a_request_is_never_taken_for_the_one_before() -> None:
-    parsed = incoming()
+    parser = new_parser()
     get = next(iter(REQUESTS))
 
-    take(parsed, get)
-    take(parsed, b"POST /p HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(get))
-    take(parsed, get)
-    take(parsed, b"G")
-    take(parsed, get)
+    feed(parser, get)
+    feed(parser, b"POST /p HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(get))
+    feed(parser, get)
+    feed(parser, b"G")
+    feed(parser, get)
 
-    assert asked(parsed) == [REQUESTS[get], ("POST", "/p", b"", get), 501]
+    assert pop_all(parser) == [REQUESTS[get], ("POST", "/p", b"", get), 501]
 
 
 def test_what_follows_a_refusal_is_not_looked_at() -> None:
-    parsed = incoming()
+    parser = new_parser()
 
-    take(parsed, b"NONSENSE\r\n\r\n")
-    take(parsed, next(iter(REQUESTS)))
+    feed(parser, b"NONSENSE\r\n\r\n")
+    feed(parser, next(iter(REQUESTS)))
 
-    assert asked(parsed) == [400]
-    assert parsed.is_last
+    assert pop_all(parser) == [400]
+    assert parser.is_ended

@@ -10,7 +10,7 @@ from tests.http.conftest import BASIC, Running, running
 from zato_lite.http.app import HttpApp
 from zato_lite.http.auth import Authenticator
 from zato_lite.http.message import LARGE, TEXT
-from zato_lite.http.writer import FEW
+from zato_lite.http.writer import SHORT
 from zato_lite.metrics import of_http
 from zato_lite.service.base import Service
 from zato_lite.service.invoker import Invoker
@@ -33,8 +33,8 @@ ANSWERS: dict[str, tuple[Callable[[Service], Any], int, bytes]] = {
     "nothing": (lambda self: None, OK, b"{}"),
     "list": (lambda self: [1, 2], OK, b"[1,2]"),
     "text": (lambda self: "text", OK, b"text"),
-    "few": (lambda self: {"a": "x" * (FEW - 9)}, OK, b'{"a":"' + b"x" * (FEW - 9) + b'"}'),
-    "more": (lambda self: {"a": "x" * (FEW - 8)}, OK, b'{"a":"' + b"x" * (FEW - 8) + b'"}'),
+    "few": (lambda self: {"a": "x" * (SHORT - 9)}, OK, b'{"a":"' + b"x" * (SHORT - 9) + b'"}'),
+    "more": (lambda self: {"a": "x" * (SHORT - 8)}, OK, b'{"a":"' + b"x" * (SHORT - 8) + b'"}'),
     "large": (lambda self: {"a": "x" * LARGE}, OK, b'{"a":"' + b"x" * LARGE + b'"}'),
     "created": (lambda self: _with_status(self, CREATED), CREATED, b'{"a":1}'),
     "unknown": (lambda self: {"a": Unknown}, BROKEN, b"An error has occurred"),

@@ -16,7 +16,7 @@ from zato_lite.http.endpoints.pages import DOCS, page_routes
 from zato_lite.http.endpoints.session import session_routes
 from zato_lite.http.events import EventLog
 from zato_lite.http.fastpath import Answer, Begin, FastPath
-from zato_lite.http.message import Request, Response, answer_of
+from zato_lite.http.message import Request, Response, await_response
 from zato_lite.http.metrics import LatencyRecorder
 from zato_lite.http.payloads import payload_of
 from zato_lite.http.request_invoker import RequestInvoker
@@ -108,7 +108,7 @@ class HttpApp:
 
     async def __call__(self, request: Request) -> Response:
         """Answer the request, with an error response if need be."""
-        return await answer_of(self.begin(request))
+        return await await_response(self.begin(request))
 
     def _all_channels(self) -> Iterator[tuple[Channel, str]]:
         for text, service in self._channels.items():

@@ -14,9 +14,9 @@ from typing import Any
 from urllib.parse import quote
 
 from zato_lite.errors import ConfigError, ForbiddenError, TooLargeError
-from zato_lite.http.connection import App
 from zato_lite.http.head import RefusedError, check_host, split_target
-from zato_lite.http.message import TEXT, Request, Response, answer_of
+from zato_lite.http.message import TEXT, Request, Response, await_response
+from zato_lite.http.pipeline import App
 from zato_lite.http.routes import Route
 from zato_lite.service.access import fits
 from zato_lite.service.message import Caller
@@ -65,7 +65,7 @@ def opening(
             raise ValueError(f"{scope['type']} is not spoken here")
         app = opened or await enter()
         try:
-            response = await answer_of(app(await _request(scope, receive, most_body)))
+            response = await await_response(app(await _request(scope, receive, most_body)))
         except (RefusedError, TooLargeError) as refused:
             response = Response(refused.status, str(refused).encode(), TEXT)
         await _send(response, send, is_head=scope["method"] == "HEAD")

@@ -1,4 +1,4 @@
-"""What a request's head must be like beyond what the parser sees to: pure."""
+"""Request heads: the checks beyond the parser's, and the client behind proxies. Pure."""
 
 import re
 from collections.abc import Iterable
@@ -9,15 +9,7 @@ from zato_lite.http.message import Request
 
 Network = IPv4Network | IPv6Network
 
-_MOST_DIGITS = 100
-
-_BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
-_HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=-]+)(:[0-9]{0,5})?\Z")
-_ABSOLUTE = re.compile(rb"(?i:https?)://([^/?#@]+)([/?].*)?\Z", re.DOTALL)
-_KNOWN_VERBS = re.compile(rb"[A-Z]{3,20} [^ \r\n]+ HTTP/1\.[01]\r\n")
-_OTHER_VERSION = re.compile(rb"[A-Z]{1,20} [^ \r\n]+ HTTP/(?!1\.[01]\r?\n)[0-9.]+\r?\n")
-
-ALONE = frozenset(
+SINGLE_FIELDS = frozenset(
     {
         b"authorization",
         b"content-length",
@@ -30,11 +22,18 @@ ALONE = frozenset(
         b"x-api-key",
     }
 )
-"""Fields that are there once or not at all: two of them, and whose turn is it to choose?"""
+"""Fields that must not be repeated: two programs could each use a different one."""
+
+_MAX_DIGITS = 100
+_BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=-]+)(:[0-9]{0,5})?\Z")
+_ABSOLUTE = re.compile(rb"(?i:https?)://([^/?#@]+)([/?].*)?\Z", re.DOTALL)
+_REQUEST_LINE = re.compile(rb"[A-Z]{3,20} [^ \r\n]+ HTTP/1\.[01]\r\n")
+_OTHER_VERSION = re.compile(rb"[A-Z]{1,20} [^ \r\n]+ HTTP/(?!1\.[01]\r?\n)[0-9.]+\r?\n")
 
 
 class RefusedError(Exception):
-    """The bytes cannot be taken further; the answer is this status, and the end."""
+    """A request that is refused with this status before it reaches the application."""
 
     def __init__(self, status: int, details: str) -> None:
         super().__init__(details)
@@ -42,88 +41,87 @@ class RefusedError(Exception):
 
 
 def check_host(host: bytes | None, is_old: bool) -> None:
-    """Host is there, unless in HTTP/1.0, and is one."""
+    """Require a valid Host; HTTP/1.0 may leave it out."""
     if host is None:
         if not is_old:
-            raise RefusedError(400, "There is no Host")
+            raise RefusedError(400, "Host is missing")
     elif not _HOST.match(host):
-        raise RefusedError(400, "The Host is not valid")
+        raise RefusedError(400, "Host is not valid")
 
 
 def check_body(headers: dict[bytes, bytes], is_old: bool, limit: int) -> bool:
-    """The body's length is given in one way that nobody can read differently.
-
-    Whether the client waits to be told to go on.
-    """
+    """Require one unambiguous length; return True if the client waits for ``100 Continue``."""
     coding, length = headers.get(b"transfer-encoding"), headers.get(b"content-length")
     if coding is not None:
         if length is not None:
-            raise RefusedError(400, "There are a length and a transfer coding")
+            raise RefusedError(400, "Content-Length and Transfer-Encoding exclude each other")
         if is_old:
-            raise RefusedError(400, "HTTP/1.0 has no transfer codings")
+            raise RefusedError(400, "HTTP/1.0 has no Transfer-Encoding")
         if coding.lower() != b"chunked":
-            raise RefusedError(501, "The only transfer coding is chunked")
+            raise RefusedError(501, "Transfer-Encoding is not supported; only chunked is")
     elif length is None or not length.isdigit():
-        raise RefusedError(400, "The length is not a number")
-    elif len(length) > _MOST_DIGITS or int(length) > limit:
-        raise RefusedError(413, "The body is too large")
+        raise RefusedError(400, "Content-Length is not a number")
+    elif len(length) > _MAX_DIGITS or int(length) > limit:
+        raise RefusedError(413, "body is too large")
     if b"content-encoding" in headers:
         raise RefusedError(415, "Content-Encoding is not supported")
     expect = headers.get(b"expect")
     if expect is not None and expect.lower() != b"100-continue":
-        raise RefusedError(417, "Only 100-continue can be expected")
+        raise RefusedError(417, "Expect is not supported; only 100-continue is")
     return expect is not None
 
 
 def split_target(
     method: str, target: bytes, headers: dict[bytes, bytes]
 ) -> tuple[str, str, bytes]:
-    """The path decoded, the path as it was sent, and the query.
+    """Return the decoded path, the path as it was sent, and the query.
 
-    An absolute target's host goes before the Host field (RFC 9112, 3.2.2).
+    The host of an absolute target replaces the Host field (RFC 9112, 3.2.2).
     """
     raw_path, _, query = target.partition(b"?")
     if raw_path[:1] != b"/":
-        raw_path, query = _other_form(method, target, headers)
+        raw_path, query = _split_other_form(method, target, headers)
     try:
         path = text = raw_path.decode("ascii")
         if query and not query.isascii():
-            raise RefusedError(400, "The target is not ASCII")
+            raise RefusedError(400, "target is not ASCII")
         if b"%" in target:
             if _BAD_ESCAPE.search(target):
-                raise RefusedError(400, "The target has a bad escape")
+                raise RefusedError(400, "target has an invalid escape")
             path = unquote_to_bytes(raw_path).decode()
     except UnicodeDecodeError:
-        raise RefusedError(400, "The target is not UTF-8") from None
+        raise RefusedError(400, "target is not UTF-8") from None
     if "\0" in path or b"#" in target:
-        raise RefusedError(400, "The target is not valid")
+        raise RefusedError(400, "target is not valid")
     return path, text, query
 
 
-def refusal(is_method: bool, data: bytes) -> RefusedError:
-    """Why the parser could not go on, in a status."""
-    if is_method and _KNOWN_VERBS.match(data):
-        return RefusedError(501, "The method is not known")
+def parse_error(is_method: bool, data: bytes) -> RefusedError:
+    """Return the refusal of a request that the parser could not parse."""
+    if is_method and _REQUEST_LINE.match(data):
+        return RefusedError(501, "method is unknown")
     if _OTHER_VERSION.match(data):
-        return RefusedError(505, "The server speaks HTTP/1.1")
-    return RefusedError(400, "The request is malformed")
+        return RefusedError(505, "HTTP version is not supported; use HTTP/1.1")
+    return RefusedError(400, "request is malformed")
 
 
-def see_through(request: Request, trusted: Iterable[Network]) -> None:
-    """Take a trusted proxy's word for whom it speaks: the last address that is not a proxy's."""
+def trust_proxies(request: Request, trusted: Iterable[Network]) -> None:
+    """Replace a trusted proxy's address by the last forwarded one that is not a proxy's."""
     forwarded = request.headers.get(b"x-forwarded-for", b"").decode("latin-1")
     addresses = [address.strip() for address in forwarded.split(",")]
-    seen = request.remote_address
-    while _is_in(seen, trusted) and addresses and addresses[-1]:
-        seen = addresses.pop()
-    if seen != request.remote_address:
-        request.remote_address = seen
+    client = request.remote_address
+    while _is_in(client, trusted) and addresses and addresses[-1]:
+        client = addresses.pop()
+    if client != request.remote_address:
+        request.remote_address = client
         proto = request.headers.get(b"x-forwarded-proto", b"")
         request.is_secure = proto.strip().lower() == b"https"
 
 
-def _other_form(method: str, target: bytes, headers: dict[bytes, bytes]) -> tuple[bytes, bytes]:
-    """The path and the query of a target that does not begin with a slash."""
+def _split_other_form(
+    method: str, target: bytes, headers: dict[bytes, bytes]
+) -> tuple[bytes, bytes]:
+    """Return the path and the query of a target that does not begin with a slash."""
     if match := _ABSOLUTE.match(target):
         check_host(match[1], is_old=False)
         headers[b"host"] = match[1]
@@ -132,8 +130,8 @@ def _other_form(method: str, target: bytes, headers: dict[bytes, bytes]) -> tupl
     if target == b"*" and method == "OPTIONS":
         return b"*", b""
     if method == "CONNECT":
-        raise RefusedError(501, "This is no proxy")
-    raise RefusedError(400, "The target is not valid")
+        raise RefusedError(501, "proxying is not supported")
+    raise RefusedError(400, "target is not valid")
 
 
 def _is_in(address: str, networks: Iterable[Network]) -> bool:

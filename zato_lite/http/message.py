@@ -1,4 +1,4 @@
-"""A request and a response as plain values, whoever reads and writes their bytes."""
+"""Requests and responses as plain values, independent of their bytes."""
 
 from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
 from typing import Any
@@ -9,11 +9,11 @@ JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
 
 LARGE = 65_536
-"""A body beyond this many bytes is sent by itself: joining it to its head would copy it."""
+"""A body beyond this many bytes is sent apart from its head, since joining would copy it."""
 
 
 class Headers(Mapping[str, str]):
-    """Header fields by lower-case name, made into text when they are looked at."""
+    """Header fields by lower-case name, decoded when they are read."""
 
     __slots__ = ("_fields",)
 
@@ -34,18 +34,17 @@ class Headers(Mapping[str, str]):
 
 
 class Request(msgspec.Struct, eq=False):
-    """One request, complete.
+    """A complete request.
 
     Attributes:
         method: in upper case.
         path: percent-decoded, from the first slash to the question mark.
-        query: what follows the question mark, as it was sent.
+        query: the text after the question mark, as it was sent.
         headers: fields by lower-case name.
-        remote_address: the client's, seen through trusted proxies.
+        remote_address: address of the client, or of the one behind trusted proxies.
         raw_path: the path as it was sent.
-        is_secure: it came over TLS.
-        memo: what the application found out about this head; the next request of the connection
-            that has the very same head brings it along.
+        is_secure: the request came over TLS.
+        memo: a value that the application keeps for the next request with an equal head.
     """
 
     method: str
@@ -63,13 +62,13 @@ class Request(msgspec.Struct, eq=False):
 
 
 class Response(msgspec.Struct, eq=False):
-    """What is answered.
+    """A response.
 
     Attributes:
         content_type: None for a response without a body.
-        headers: further fields, names as they are sent.
+        headers: further fields; names as they are sent.
         cid: sent as ``X-Zato-CID``.
-        stream: instead of ``body``, pieces that are sent as they come.
+        stream: pieces that are sent as they come, in place of ``body``.
     """
 
     status: int = 200
@@ -81,17 +80,19 @@ class Response(msgspec.Struct, eq=False):
 
 
 FastResponse = tuple[bytes, str]
-"""The body and the cid of a usual answer: 200, with JSON, and nothing besides."""
+"""Body and correlation id of an ordinary response: 200, JSON, without further fields."""
 
 
-def response_of_usual(usual: FastResponse) -> Response:
-    """The same as a response."""
-    body, cid = usual
+def to_response(fast: FastResponse) -> Response:
+    """Return a fast response as a response."""
+    body, cid = fast
     return Response(200, body, JSON, (), cid)
 
 
-async def answer_of(answer: FastResponse | Response | Coroutine[Any, Any, Response]) -> Response:
-    """What is answered at once or later, usual or not, as a response."""
+async def await_response(
+    answer: FastResponse | Response | Coroutine[Any, Any, Response],
+) -> Response:
+    """Return any kind of answer as a response."""
     if isinstance(answer, tuple):
-        return response_of_usual(answer)
+        return to_response(answer)
     return answer if isinstance(answer, Response) else await answer

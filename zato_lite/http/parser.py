@@ -1,4 +1,4 @@
-"""Bytes to requests, without any I/O: the only module that knows httptools."""
+"""Request parser: bytes to requests, without I/O. Only module that imports httptools."""
 
 from collections import deque
 from ipaddress import IPv4Network, IPv6Network
@@ -8,38 +8,48 @@ import httptools
 import msgspec
 
 from zato_lite.http.head import (
-    ALONE,
+    SINGLE_FIELDS,
     RefusedError,
     check_body,
     check_host,
-    refusal,
-    see_through,
+    parse_error,
     split_target,
+    trust_proxies,
 )
 from zato_lite.http.message import Request
 
 _SLICE = 16_384
-"""Bytes that are parsed at a time: what one read brings may hold thousands of requests."""
+"""Bytes that are parsed at a time: one read may bring thousands of requests."""
 
-_PIPELINED = 16
-"""Requests that wait on one connection before what follows them is looked at."""
+_MAX_PIPELINED = 16
+"""Requests of one connection that wait for an answer; no more are parsed."""
 
-_MOST_TARGETS = 2000
-_END = b"\r\n\r\n"
-_NOT_KEPT = frozenset({b"expect", b"transfer-encoding", b"upgrade"})
+_MAX_TARGETS = 2000
+_HEAD_END = b"\r\n\r\n"
+_UNCACHEABLE_FIELDS = frozenset({b"expect", b"transfer-encoding", b"upgrade"})
+_METHODS = {
+    name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+}
 
 State = Literal["idle", "head", "body"]
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """What a client may take.
+    """Limits of a client, a request and a connection.
 
     Attributes:
-        header_seconds: from a request's first byte, or the connection's start, to the end of its
-            header block. body_rate: bytes a second a body must come with, on the average, once
-            body_grace_seconds have passed; the same for how fast an answer is read.
-        keep_alive_seconds: between two requests.
-        connections, per_address: at once.
+        target: maximum length of a request target in bytes.
+        headers: maximum number of header fields.
+        header_block: maximum size of the header block in bytes.
+        body: maximum size of a body in bytes.
+        header_seconds: seconds from a request's first byte, or the connection's start, to the end
+            of its header block.
+        body_rate: minimum bytes a second of a body, on average, after body_grace_seconds; the
+            same for reading a response.
+        body_grace_seconds: seconds before body_rate applies.
+        keep_alive_seconds: maximum seconds between two requests.
+        connections: maximum number of open connections.
+        per_address: maximum number of open connections of one address.
     """
 
     target: int = 8 * 1024
@@ -55,12 +65,13 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 class ServerContext(Protocol):
-    """What all connections of a server have in common.
+    """State that all connections of a server share.
 
     Attributes:
-        now: monotonic seconds, of the last look at the clock.
-        targets: targets without a query that were split before.
-        trusted: networks of proxies whose word is taken.
+        now: monotonic seconds, updated once a second.
+        targets: earlier targets without a query, with their parts.
+        hosts: earlier valid Host fields.
+        trusted: networks of trusted proxies.
     """
 
     now: float
@@ -71,7 +82,11 @@ class ServerContext(Protocol):
 
 
 class ParsedRequest(NamedTuple):
-    """What came: a request or why there is none, and how the connection goes on after it."""
+    """A request, or the reason for its refusal, and how the connection continues after it.
+
+    Attributes:
+        is_old: the client speaks HTTP/1.0.
+    """
 
     request: Request | RefusedError
     keep_alive: bool
@@ -79,11 +94,11 @@ class ParsedRequest(NamedTuple):
 
 
 class CachedHead:
-    """The last request: its head, its length, the size of it all, and what it was parsed to.
+    """The last request with the bytes of its head, their length, and the size of the whole.
 
-    Clients mostly send the same head again, and what was found out about it holds again. If the
-    next one has, byte by byte, this head, the parser can be left out, as it stands between two
-    requests before and after, and the request be the same object, since it has been answered.
+    Clients mostly send the same head again. If the next request has the same bytes, the parser is
+    skipped, which is safe because it is idle between two requests. The request object is used
+    again, since it has been answered.
     """
 
     __slots__ = ("head", "length", "request", "size")
@@ -92,22 +107,23 @@ class CachedHead:
         self.head, self.length, self.size, self.request = head, len(head), size, request
 
 
-class Incoming:
-    """Parses what comes on one connection, within its limits.
+class RequestParser:
+    """Parses the bytes of one connection, within its limits.
 
     Attributes:
-        asked: complete requests that wait to be answered.
-        state: whether a request has begun. since: from when on its time counts.
+        requests: complete requests that wait for an answer.
+        state: the part of a request that is being received.
+        since: monotonic seconds when that part began.
         received: bytes of its body so far.
-        is_last: nothing more will be taken.
-        waits: the client waits to be told to send the body.
-        same: what the next request may be the same as; None unless a request has come alone and
-            whole, and nothing since.
+        is_ended: no further bytes are parsed.
+        is_new: no request has begun yet.
+        expects_continue: the client waits for ``100 Continue`` before it sends the body.
+        cached: the last request; None unless it came alone and whole, and nothing since.
     """
 
     __slots__ = (
-        "_around",
         "_body",
+        "_context",
         "_fed",
         "_headers",
         "_is_secure",
@@ -116,28 +132,28 @@ class Incoming:
         "_repeated",
         "_size",
         "_target",
-        "_unfed",
-        "asked",
-        "is_last",
+        "_unparsed",
+        "cached",
+        "expects_continue",
+        "is_ended",
         "is_new",
         "received",
-        "same",
+        "requests",
         "since",
         "state",
-        "waits",
     )
 
-    def __init__(self, around: ServerContext, peer: str, is_secure: bool) -> None:
-        self._around, self._peer, self._is_secure = around, peer, is_secure
-        self.asked: deque[ParsedRequest] = deque()
+    def __init__(self, context: ServerContext, peer: str, is_secure: bool) -> None:
+        self._context, self._peer, self._is_secure = context, peer, is_secure
+        self.requests: deque[ParsedRequest] = deque()
         self.state: State = "idle"
-        self.since = around.now
+        self.since = context.now
         self.received = 0
-        self.is_last = False
+        self.is_ended = False
         self.is_new = True
-        self.waits = False
-        self._unfed: deque[memoryview] = deque()
-        self.same: CachedHead | None = None
+        self.expects_continue = False
+        self._unparsed: deque[memoryview] = deque()
+        self.cached: CachedHead | None = None
         self._target = b""
         self._headers: dict[bytes, bytes] = {}
         self._repeated = self._size = self._fed = 0
@@ -146,70 +162,71 @@ class Incoming:
 
     @property
     def is_full(self) -> bool:
-        """Whether nothing more should be read for the moment."""
-        return bool(self._unfed) or len(self.asked) >= _PIPELINED
+        """Return True while no more bytes should be read."""
+        return bool(self._unparsed) or len(self.requests) >= _MAX_PIPELINED
 
     @property
-    def is_over(self) -> bool:
-        """Whether nothing more will be taken, and nothing waits of what was."""
-        return self.is_last and not self.asked and not self._unfed
+    def is_exhausted(self) -> bool:
+        """Return True if no further request can come."""
+        return self.is_ended and not self.requests and not self._unparsed
 
     def feed(self, data: bytes) -> None:
-        """Take what came, which may be anything."""
-        self.same = None
-        if self.is_last:
+        """Parse bytes from the client, which may be anything."""
+        self.cached = None
+        if self.is_ended:
             return
-        if len(data) <= _SLICE and not self._unfed:
-            is_alone = self.state == "idle" and not self.asked
-            self._feed(data)
-            if is_alone and len(self.asked) == 1 and self.state == "idle" and not self.is_last:
-                self._keep_head(data)
+        if len(data) <= _SLICE and not self._unparsed:
+            is_alone = self.state == "idle" and not self.requests
+            self._parse(data)
+            is_whole = len(self.requests) == 1 and self.state == "idle"
+            if is_alone and is_whole and not self.is_ended:
+                self._cache_head(data)
         else:
             view = memoryview(data)
-            self._unfed.extend(view[at : at + _SLICE] for at in range(0, len(data), _SLICE))
+            self._unparsed.extend(view[i : i + _SLICE] for i in range(0, len(data), _SLICE))
             self.feed_more()
 
     def feed_more(self) -> None:
-        """Take what is left of what came, as far as there is room for its requests."""
-        while self._unfed and len(self.asked) < _PIPELINED:
-            self._feed(self._unfed.popleft())
+        """Parse earlier bytes, as long as there is room for their requests."""
+        while self._unparsed and len(self.requests) < _MAX_PIPELINED:
+            self._parse(self._unparsed.popleft())
 
     def refuse(self, refused: RefusedError) -> None:
-        """Take nothing more; say why after what was asked before."""
+        """Parse no more; have the refusal sent after the answers to earlier requests."""
         self.end()
-        self.asked.append(ParsedRequest(refused, False, False))
+        self.requests.append(ParsedRequest(refused, False, False))
 
     def end(self) -> None:
-        """Take nothing more; what was asked is still to be answered."""
-        self.is_last, self.same = True, None
-        self._unfed.clear()
+        """Parse no more; complete requests are still to be answered."""
+        self.is_ended, self.cached = True, None
+        self._unparsed.clear()
 
     def stop(self) -> None:
-        """Take nothing more, and forget what was not answered."""
+        """Parse no more, and drop the requests without an answer."""
         self.end()
-        self.asked.clear()
+        self.requests.clear()
 
-    # What the parser calls
+    # Callbacks of httptools
 
     def on_message_begin(self) -> None:
-        """A request's first byte."""
+        """Start a request."""
         self.state = "head"
         self.is_new = False
-        self.since = self._around.now
+        self.since = self._context.now
         self._headers = {}
         self._target = b""
 
     def on_url(self, url: bytes) -> None:
-        """The target, or a part of it."""
+        """Add to the target."""
         self._target += url
-        if len(self._target) > self._around.limits.target:
-            raise RefusedError(414, "The target is too long")
+        if len(self._target) > self._context.limits.target:
+            raise RefusedError(414, "target is too long")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header field."""
+        """Add a header field."""
         self._size += len(name) + len(value) + 4
-        if self._size > self._around.limits.header_block:
-            raise RefusedError(431, "The header block is too large")
+        if self._size > self._context.limits.header_block:
+            raise RefusedError(431, "header block is too large")
         name = name.lower()
         headers = self._headers
         if name in headers:
@@ -218,18 +235,18 @@ class Incoming:
             headers[name] = value
 
     def on_headers_complete(self) -> None:
-        """All but the body is there."""
+        """Check the fields that describe the body."""
         headers = self._headers
-        if len(headers) + self._repeated > self._around.limits.headers:
-            raise RefusedError(431, "The header block is too large")
+        if len(headers) + self._repeated > self._context.limits.headers:
+            raise RefusedError(431, "header block has too many fields")
         if b"content-length" in headers or b"transfer-encoding" in headers:
             self.state = "body"
-            self.since = self._around.now
+            self.since = self._context.now
             is_old = self._parser.get_http_version() == "1.0"
-            self.waits = check_body(headers, is_old, self._around.limits.body)
+            self.expects_continue = check_body(headers, is_old, self._context.limits.body)
 
     def on_body(self, body: bytes) -> None:
-        """A part of the body."""
+        """Add to the body."""
         if not self._body:
             self._body = body
         else:
@@ -237,29 +254,23 @@ class Incoming:
                 self._body = bytearray(self._body)
             self._body += body
         self.received += len(body)
-        if self.received > self._around.limits.body:
-            raise RefusedError(413, "The body is too large")
+        if self.received > self._context.limits.body:
+            raise RefusedError(413, "body is too large")
 
     def on_message_complete(self) -> None:
-        """A request is there."""
-        around, parser, headers, target = self._around, self._parser, self._headers, self._target
+        """Make a request of the parts."""
+        context, parser, headers = self._context, self._parser, self._headers
         keep_alive = parser.should_keep_alive()
         is_old = False
-        if not keep_alive or b"connection" in headers:  # else it can only be 1.1
+        if not keep_alive or b"connection" in headers:  # otherwise it can only be 1.1
             is_old = _is_old(parser.get_http_version())
         host = headers.get(b"host")
-        if host not in around.hosts:
+        if host not in context.hosts:
             check_host(host, is_old)
-            _remember(around.hosts, host)
+            if host is not None and len(context.hosts) < _MAX_TARGETS:
+                context.hosts.add(host)
         method = _METHODS.get(parser.get_method()) or parser.get_method().decode()
-        split = around.targets.get(target)
-        if split is None:
-            split = split_target(method, target, headers)
-            if not split[2] and target[:1] == b"/":
-                if len(around.targets) >= _MOST_TARGETS:
-                    around.targets.clear()
-                around.targets[target] = split
-        path, raw_path, query = split
+        path, raw_path, query = context.targets.get(self._target) or self._split_target(method)
         body = self._body
         request = Request(
             method,
@@ -271,73 +282,72 @@ class Incoming:
             raw_path,
             self._is_secure,
         )
-        if around.trusted:
-            see_through(request, around.trusted)
+        if context.trusted:
+            trust_proxies(request, context.trusted)
         if b"upgrade" in headers:
             keep_alive = False
         self.state = "idle"
-        self.since = around.now
+        self.since = context.now
         self._body = b""
         self._repeated = self._size = self._fed = self.received = 0
-        self.waits = False
-        self.asked.append(ParsedRequest(request, keep_alive, is_old))
+        self.expects_continue = False
+        self.requests.append(ParsedRequest(request, keep_alive, is_old))
         if not keep_alive:
             self.end()
 
-    # In the order in which they are called
-
-    def _keep_head(self, data: bytes) -> None:
-        """Keep the head of a request that came alone and whole, and is not out of the ordinary."""
-        request, keep_alive, is_old = self.asked[0]
+    def _cache_head(self, data: bytes) -> None:
+        """Cache the head of an ordinary request that came alone and whole."""
+        request, keep_alive, is_old = self.requests[0]
         if isinstance(request, RefusedError) or not keep_alive or is_old:
             return
         length = len(data) - len(request.body)
-        is_plain = request.headers.keys().isdisjoint(_NOT_KEPT) and request.method != "HEAD"
-        if is_plain and data.find(_END) == length - len(_END):
-            self.same = CachedHead(data[:length], len(data), request)
+        is_plain = request.headers.keys().isdisjoint(_UNCACHEABLE_FIELDS)
+        is_plain = is_plain and request.method != "HEAD"
+        if is_plain and data.find(_HEAD_END) == length - len(_HEAD_END):
+            self.cached = CachedHead(data[:length], len(data), request)
 
-    def _feed(self, data: bytes | memoryview) -> None:
+    def _parse(self, data: bytes | memoryview) -> None:
         try:
             if self.state == "head":
-                self._check_fed(len(data))
+                self._check_unfinished_head(len(data))
             self._parser.feed_data(data)
         except RefusedError as refused:
             self.refuse(refused)
         except httptools.HttpParserUpgrade:
-            self.end()  # we speak HTTP/1.1 only: answered, and then closed
+            self.end()  # only HTTP/1.1 is supported: the request is answered, then closed
         except httptools.HttpParserError as error:
-            cause = error.__context__
-            if isinstance(cause, RefusedError):
+            # httptools chains the exception that a callback has raised
+            if isinstance(cause := error.__context__, RefusedError):
                 self.refuse(cause)
             else:
                 is_method = isinstance(error, httptools.HttpParserInvalidMethodError)
-                self.refuse(refusal(is_method, bytes(data[:256])))
+                self.refuse(parse_error(is_method, bytes(data[:256])))
 
-    def _check_fed(self, length: int) -> None:
-        """Bound what the parser holds of a field that does not end."""
+    def _check_unfinished_head(self, length: int) -> None:
+        """Limit the bytes that the parser buffers of a field without an end."""
         self._fed += length
-        limits = self._around.limits
+        limits = self._context.limits
         if self._fed > limits.header_block + limits.target + _SLICE:
-            raise RefusedError(431, "The header block is too large")
+            raise RefusedError(431, "header block is too large")
 
     def _repeat(self, name: bytes, value: bytes) -> None:
-        if name in ALONE:
-            raise RefusedError(400, f"There are two {name.decode('latin-1')} fields")
+        if name in SINGLE_FIELDS:
+            raise RefusedError(400, f"header field is repeated: {name.decode('latin-1')}")
         self._repeated += 1
         self._headers[name] += (b"; " if name == b"cookie" else b", ") + value
 
-
-_METHODS = {
-    name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-}
+    def _split_target(self, method: str) -> tuple[str, str, bytes]:
+        """Split the target, and remember the parts if it has no query."""
+        target, targets = self._target, self._context.targets
+        parts = split_target(method, target, self._headers)
+        if not parts[2] and target[:1] == b"/":
+            if len(targets) >= _MAX_TARGETS:
+                targets.clear()
+            targets[target] = parts
+        return parts
 
 
 def _is_old(version: str) -> bool:
     if version not in {"1.1", "1.0"}:
-        raise RefusedError(505, "The server speaks HTTP/1.1")
+        raise RefusedError(505, "HTTP version is not supported; use HTTP/1.1")
     return version == "1.0"
-
-
-def _remember(hosts: set[bytes], host: bytes | None) -> None:
-    if host is not None and len(hosts) < _MOST_TARGETS:
-        hosts.add(host)

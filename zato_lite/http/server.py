@@ -1,4 +1,4 @@
-"""Listens, keeps the connections, and looks after what they may take."""
+"""HTTP server: listens, counts the connections, and checks their timeouts once a second."""
 
 import asyncio
 import errno
@@ -18,28 +18,35 @@ import msgspec
 
 from zato_lite.clock import Clock
 from zato_lite.errors import ConfigError
-from zato_lite.http.connection import App, Connection
+from zato_lite.http.connection import Connection
 from zato_lite.http.parser import Limits
+from zato_lite.http.pipeline import App
 from zato_lite.http.writer import Renderer
 
 _UNSENT = 65_536
-"""Bytes of an answer that the kernel holds before the client's window has room for them.
+"""Bytes of a response that the kernel buffers beyond the client's window.
 
-Without a bound these are megabytes for each client that reads slowly, copied while others wait."""
+Without a limit these are megabytes for each client that reads slowly, copied while others wait."""
 
 _log = logging.getLogger(__name__)
 _MAIN = threading.main_thread()
 
 
 class Tls(msgspec.Struct, frozen=True):
-    """The certificate chain and its key, as PEM files."""
+    """A certificate chain and its key, as PEM files."""
 
     certificate: Path
     key: Path
 
 
 class Server:
-    """The connections of one process, and what bounds them all."""
+    """The connections of one process, and the state that they share.
+
+    Attributes:
+        now: monotonic seconds, updated once a second while there are connections.
+        context: the context variables that each request begins with.
+        refused: number of connections refused so far because there were too many.
+    """
 
     def __init__(
         self,
@@ -60,7 +67,7 @@ class Server:
         self.hosts: set[bytes] = set()
         self.is_stopping = False
         self.renderer = Renderer()
-        self._look_at_clock()
+        self._update_time()
         self.sockets: tuple[socket.socket, ...] = ()
         self.refused = 0
         self._listener: asyncio.Server | None = None
@@ -70,7 +77,7 @@ class Server:
 
     @property
     def url(self) -> str:
-        """Where it is reached: an address, or a socket's path."""
+        """The URL of the server, or the path of its socket."""
         if self._unix is not None:
             return f"unix:{self._unix}"
         host = self.sockets[0].getsockname()[0]
@@ -79,7 +86,7 @@ class Server:
 
     @property
     def port(self) -> int:
-        """The port that it listens on; 0 for a unix socket."""
+        """The port of the server; 0 for a unix socket."""
         name = self.sockets[0].getsockname()
         return int(name[1]) if isinstance(name, tuple) else 0
 
@@ -92,10 +99,10 @@ class Server:
         reuse_port: bool = False,
         backlog: int = 2048,
     ) -> None:
-        """Answer from now on.
+        """Listen at an address or a unix socket.
 
         Raises:
-            ConfigError: the address is taken, or not to be had.
+            ConfigError: the address is in use or not available.
         """
         try:
             if unix is not None:
@@ -116,15 +123,15 @@ class Server:
             raise _cannot_listen(host, port, unix, error) from error
         self.sockets = tuple(self._listener.sockets)
         if unix is None:
-            for plug in self.sockets:  # what is accepted from it has the same
-                plug.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT)
+            for listening in self.sockets:  # accepted sockets inherit the option
+                listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT)
 
     def connect(self) -> Connection:
-        """The protocol of a new connection."""
+        """Return the protocol of a new connection."""
         return Connection(self)
 
     async def close(self, grace: float = 30.0) -> None:
-        """Accept nothing more; let what runs finish within ``grace`` seconds, then cancel it."""
+        """Stop listening; cancel the requests that have not ended after ``grace`` seconds."""
         self.is_stopping = True
         if self._listener is not None:
             self._listener.close()
@@ -139,8 +146,8 @@ class Server:
         if self._sweep is not None:
             self._sweep.cancel()
 
-    def joined(self, connection: Connection) -> bool:
-        """Count the connection in; False if there are too many."""
+    def add(self, connection: Connection) -> bool:
+        """Count the connection in; return False if there are too many."""
         limits, address = self.limits, connection.peer
         count = self.addresses.get(address, 0)
         if len(self.connections) >= limits.connections or count >= limits.per_address:
@@ -149,11 +156,11 @@ class Server:
         self.addresses[address] = count + 1
         self.connections.add(connection)
         if self._sweep is None:
-            self._look_at_clock()
+            self._update_time()
             self._sweep = self.loop.call_later(1.0, self.sweep)
         return True
 
-    def left(self, connection: Connection) -> None:
+    def remove(self, connection: Connection) -> None:
         """Count the connection out."""
         if connection not in self.connections:
             return
@@ -167,17 +174,17 @@ class Server:
             self._gone.set_result(None)
 
     def sweep(self) -> None:
-        """Close what has waited too long; stop looking when there is nothing to look at."""
+        """Check the timeouts of all connections; stop when there are none."""
         self._sweep = None
-        self._look_at_clock()
+        self._update_time()
         for connection in tuple(self.connections):
-            connection.look(self.now)
+            connection.check_timeouts(self.now)
         if self.connections:
             self._sweep = self.loop.call_later(1.0, self.sweep)
 
-    def _look_at_clock(self) -> None:
+    def _update_time(self) -> None:
         self.now = self.clock.monotonic()
-        self.renderer.date(self.clock.now() // 1_000_000)
+        self.renderer.set_time(self.clock.now() // 1_000_000)
 
     async def _all_gone(self, seconds: float) -> bool:
         if self.connections:
@@ -187,7 +194,7 @@ class Server:
 
 
 def tls_context(tls: Tls) -> ssl.SSLContext:
-    """A context for TLS 1.2 and later; load the files again into it to renew the certificate."""
+    """Return a context for TLS 1.2 and later; loading the files again renews the certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
@@ -209,7 +216,7 @@ async def serve(
     reuse_port: bool = False,
     trusted_proxies: Iterable[str] = (),
 ) -> AsyncIterator[Server]:
-    """Answer at the address as long as the block lasts; then finish within ``grace`` seconds."""
+    """Serve at the address for as long as the block lasts; then stop within ``grace`` seconds."""
     context = tls_context(tls) if tls is not None else None
     server = Server(app, clock, limits or Limits(), trusted_proxies, context)
     await server.listen(host, port, unix=unix, reuse_port=reuse_port)
@@ -224,7 +231,7 @@ async def serve(
 
 
 def _renew(context: ssl.SSLContext, tls: Tls) -> None:
-    """Take the certificate anew; connections that are open keep the one they have."""
+    """Load the certificate again; open connections keep the present one."""
     try:
         context.load_cert_chain(tls.certificate, tls.key)
     except (OSError, ssl.SSLError):
@@ -233,37 +240,37 @@ def _renew(context: ssl.SSLContext, tls: Tls) -> None:
         _log.info("certificate renewed", extra={"path": str(tls.certificate)})
 
 
-def must_be_free(
+def check_address_free(
     host: str, port: int, *, unix: Path | None = None, reuse_port: bool = False
 ) -> None:
-    """Refuse an address that another server has, before anything is begun that is of no use then.
+    """Refuse an address in use before the rest of the server starts.
 
     Raises:
-        ConfigError: it is taken.
+        ConfigError: the address is in use.
     """
     try:
         if unix is not None:
-            _must_be_silent(unix)
+            _check_socket_free(unix)
             return
         for family, kind, protocol, _, address in socket.getaddrinfo(
             host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         ):
-            with socket.socket(family, kind, protocol) as plug:
-                plug.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with socket.socket(family, kind, protocol) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 if reuse_port:
-                    plug.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
                 if family == socket.AF_INET6:
-                    plug.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-                plug.bind(address)
+                    probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                probe.bind(address)
     except OSError as error:
-        if error.errno == errno.EADDRINUSE:  # all else is told by who listens
+        if error.errno == errno.EADDRINUSE:  # listen() reports the other errors
             raise _cannot_listen(host, port, unix, error) from error
 
 
-def _must_be_silent(unix: Path) -> None:
-    """Raise if a server answers there; what is left of one that has died is taken away later."""
-    with socket.socket(socket.AF_UNIX) as plug, suppress(FileNotFoundError, ConnectionError):
-        plug.connect(str(unix))
+def _check_socket_free(unix: Path) -> None:
+    """Raise if a server answers at the socket; listen() replaces the socket of a dead one."""
+    with socket.socket(socket.AF_UNIX) as probe, suppress(FileNotFoundError, ConnectionError):
+        probe.connect(str(unix))
         raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
 
 

@@ -1,25 +1,30 @@
-"""Responses to bytes: pure."""
+"""Response writer: renders responses and sends them at the pace of the client."""
 
+import asyncio
+import logging
+from collections.abc import AsyncIterator
 from email.utils import formatdate
 
 from zato_lite.http.head import RefusedError
 from zato_lite.http.message import JSON, LARGE, Request, Response
+from zato_lite.http.parser import ParsedRequest
+from zato_lite.wire import encode
 
-_MOST_HEADS = 1000
+_MAX_HEADS = 1000
 _SAFE = "X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n"
 _SAFE_DATA = (
     "Cache-Control: no-store\r\n"
     "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n"
 )
 _PAGES = ("text/html", "text/css", "text/javascript", "image/", "font/")
-"""What is shown by a browser says itself how long it may be kept and what it may load."""
+"""Types that a browser shows: their routes set caching and content policy themselves."""
 
 _BODILESS = frozenset({204, 304})
 
-CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-CLOSE = b"Connection: close\r\n"
-CHUNKED = b"Transfer-Encoding: chunked\r\n"
-LAST_CHUNK = b"0\r\n\r\n"
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_CLOSE = b"Connection: close\r\n"
+_CHUNKED = b"Transfer-Encoding: chunked\r\n"
+_LAST_CHUNK = b"0\r\n\r\n"
 
 _REASONS = {
     100: "Continue",
@@ -61,61 +66,53 @@ _REASONS = {
     505: "HTTP Version Not Supported",
 }
 
-CONNECTION = {
+_CONNECTION = {
     (True, False): b"",  # keep alive, HTTP/1.0
     (True, True): b"Connection: keep-alive\r\n",
-    (False, False): b"Connection: close\r\n",
-    (False, True): b"Connection: close\r\n",
+    (False, False): _CLOSE,
+    (False, True): _CLOSE,
 }
-
 
 _OK = 200
 _CID = b"X-Zato-CID: "
-FEW = 2_000
-LENGTHS = tuple(b"\r\nContent-Length: %d\r\n\r\n" % length for length in range(FEW))
-"""What stands between a cid and a body, for all lengths below ``FEW``."""
 
+SHORT = 2_000
+LENGTH_FIELDS = tuple(b"\r\nContent-Length: %d\r\n\r\n" % length for length in range(SHORT))
+"""The bytes between a correlation id and a body, for each length below ``SHORT``."""
 
-def rest(response: Response, request: Request | RefusedError) -> bytes:
-    """What is still to be sent after ``render``: a large body."""
-    body = response.body
-    if len(body) <= LARGE or response.status in _BODILESS:
-        return b""
-    return b"" if isinstance(request, Request) and request.method == "HEAD" else body
+_log = logging.getLogger(__name__)
 
 
 class Renderer:
-    """Renders the responses of one second: what is the same in all of them is joined once.
+    """Renders the responses of one second; the parts that are equal in all are joined once.
 
     Attributes:
-        usual: the head of a usual answer, up to the cid.
+        fast_head: the head of a fast response, up to the correlation id.
     """
 
     def __init__(self) -> None:
         self._date = b""
         self._heads: dict[tuple[int, str | None], bytes] = {}
-        self.usual = b""
+        self.fast_head = b""
 
-    def date(self, second: int) -> None:
-        """From now on it is this second since 1970."""
+    def set_time(self, second: int) -> None:
+        """Set the time of the following responses, in seconds since 1970."""
         self._date = b"Date: " + formatdate(second, usegmt=True).encode() + b"\r\n"
         self._heads.clear()
-        self.usual = self._head(Response(_OK, content_type=JSON)) + _CID
+        self.fast_head = self._head(Response(_OK, content_type=JSON)) + _CID
 
-    def plain(self, response: Response) -> bytes:
-        """The bytes of a response with nothing out of the ordinary."""
+    def render_plain(self, response: Response) -> bytes:
+        """Return the bytes of a response on a connection that stays open."""
         body = response.body
         length = len(body)
-        if response.headers or not 0 < length <= LARGE:
-            return self.render(response, False, b"")
-        if response.status in _BODILESS:
+        if response.headers or not 0 < length <= LARGE or response.status in _BODILESS:
             return self.render(response, False, b"")
         head = self._heads.get((response.status, response.content_type)) or self._head(response)
-        end = LENGTHS[length] if length < FEW else b"\r\nContent-Length: %d\r\n\r\n" % length
+        end = LENGTH_FIELDS[length] if length < SHORT else _length_field(length)
         return b"".join((head, _CID, response.cid.encode(), end, body))
 
     def render(self, response: Response, is_head: bool, connection: bytes) -> bytes:
-        """The bytes of a response, or of its head alone if it is a stream or large."""
+        """Return the bytes of a response; only those of its head if it is a stream or large."""
         more = connection
         if response.headers:
             lines = (f"{name}: {value}\r\n" for name, value in response.headers)
@@ -139,11 +136,139 @@ class Renderer:
         if content_type is None or not content_type.startswith(_PAGES):
             text += _SAFE_DATA
         head = (text + _SAFE).encode("latin-1") + self._date
-        if len(self._heads) < _MOST_HEADS:
+        if len(self._heads) < _MAX_HEADS:
             self._heads[status, content_type] = head
         return head
 
 
-def chunk(piece: bytes) -> bytes:
-    """A piece of a stream, with its size before it."""
-    return b"%x\r\n%b\r\n" % (len(piece), piece)
+class ResponseWriter:
+    """Sends the responses of one connection, and waits for a client that reads slowly.
+
+    Attributes:
+        drained: a future that is done when the client has caught up; None if it keeps pace.
+        is_streaming: a stream is being sent.
+        stalled_since: monotonic seconds when the client stopped reading, or last made progress.
+    """
+
+    __slots__ = (
+        "_loop",
+        "_renderer",
+        "_transport",
+        "_unsent",
+        "drained",
+        "is_streaming",
+        "stalled_since",
+    )
+
+    def __init__(
+        self, transport: asyncio.Transport, renderer: Renderer, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self._transport, self._renderer, self._loop = transport, renderer, loop
+        self.drained: asyncio.Future[None] | None = None
+        self.is_streaming = False
+        self.stalled_since = 0.0
+        self._unsent = 0
+
+    @property
+    def sent(self) -> int:
+        """Bytes that the client has read since ``stalled_since``."""
+        return self._unsent - self._transport.get_write_buffer_size()
+
+    def pause(self, now: float) -> None:
+        """Send no more until the client has caught up."""
+        self.drained = self._loop.create_future()
+        self.restart_clock(now)
+
+    def restart_clock(self, now: float) -> None:
+        """Measure the client's progress from now on."""
+        self.stalled_since = now
+        self._unsent = self._transport.get_write_buffer_size()
+
+    def resume(self) -> None:
+        """Continue sending."""
+        drained, self.drained = self.drained, None
+        if drained is not None and not drained.done():
+            drained.set_result(None)
+
+    def send_continue(self) -> None:
+        """Ask the client for the body that it holds back."""
+        self._transport.write(_CONTINUE)
+
+    def refuse(self, refused: RefusedError) -> None:
+        """Send a refusal."""
+        body = encode({"result": "Error", "cid": "", "details": refused.details})
+        response = Response(refused.status, body)
+        self._transport.write(self._renderer.render(response, False, _CLOSE))
+
+    def send(self, parsed: ParsedRequest, response: Response, keep_alive: bool) -> None:
+        """Send a response; of a large one only the head, before ``send_large_body``."""
+        is_old, is_head = parsed.is_old, _is_head(parsed)
+        if keep_alive and not is_old and not is_head:
+            data = self._renderer.render_plain(response)
+        else:
+            data = self._renderer.render(response, is_head, _CONNECTION[keep_alive, is_old])
+        self._transport.write(data)
+
+    async def send_large_body(self, parsed: ParsedRequest, response: Response) -> None:
+        """Send a large body in slices, so that other connections get their turns in between."""
+        body = response.body
+        if len(body) <= LARGE or response.status in _BODILESS or _is_head(parsed):
+            return
+        view = memoryview(body)
+        for start in range(0, len(view), LARGE):
+            if self.drained is not None:
+                await self.drained
+            if self._transport.is_closing():
+                return
+            self._transport.write(view[start : start + LARGE])
+            await asyncio.sleep(0)
+
+    async def send_stream(
+        self,
+        parsed: ParsedRequest,
+        response: Response,
+        stream: AsyncIterator[bytes],
+        keep_alive: bool,
+    ) -> bool:
+        """Send the pieces of a stream; return True if the connection stays open."""
+        request, _, is_old = parsed
+        if self._transport.is_closing():
+            return False
+        keep_alive = keep_alive and not is_old
+        is_head = _is_head(parsed)
+        connection = _CONNECTION[keep_alive, is_old] + (b"" if is_old else _CHUNKED)
+        self._transport.write(self._renderer.render(response, is_head, connection))
+        self.is_streaming = True
+        try:
+            if not is_head:
+                await self._send_pieces(stream, is_old)
+        except asyncio.CancelledError:
+            keep_alive = False  # the client has left, or the server shuts down
+        except Exception:  # noqa: BLE001 - the last resort; the log has the error
+            _log.exception("stream failed", extra={"request": repr(request)})
+            self._transport.abort()
+            return False
+        finally:
+            self.is_streaming = False
+            if (close := getattr(stream, "aclose", None)) is not None:
+                await close()
+        if not is_old and not is_head:
+            self._transport.write(_LAST_CHUNK)
+        return keep_alive
+
+    async def _send_pieces(self, stream: AsyncIterator[bytes], is_old: bool) -> None:
+        write = self._transport.write
+        async for piece in stream:
+            if piece:
+                write(piece if is_old else b"%x\r\n%b\r\n" % (len(piece), piece))
+            if self.drained is not None:
+                await self.drained
+
+
+def _length_field(length: int) -> bytes:
+    return b"\r\nContent-Length: %d\r\n\r\n" % length
+
+
+def _is_head(parsed: ParsedRequest) -> bool:
+    request = parsed.request
+    return isinstance(request, Request) and request.method == "HEAD"
