@@ -9,7 +9,7 @@ from asyncio.tasks import _enter_task, _leave_task  # documented under «Extendi
 from collections.abc import Awaitable, Callable, Generator
 from contextvars import Context
 from types import CoroutineType, GeneratorType, coroutine
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from zato_lite.service.containment import self_cancelled
 
@@ -48,13 +48,6 @@ class Suspended:
                     return (yield from coroutine.__await__())
         except StopIteration as stop:
             return stop.value
-
-
-T = TypeVar("T")
-
-
-class Begun(Suspended, Generic[T]):
-    """Old name of ``Suspended``, until the scheduler and HTTP use ``EagerRunner``."""
 
 
 class Unstarted:
