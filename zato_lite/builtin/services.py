@@ -203,7 +203,7 @@ class UploadRequest(msgspec.Struct):
     cluster_id: Any = 1
 
 
-class HotDeploy(Service[UploadRequest]):
+class HotDeploy(Service[UploadRequest, dict[str, bool]]):
     """Save a file in the folder of services and deploy it, if the server accepts uploads."""
 
     name = "zato.hot-deploy.create"

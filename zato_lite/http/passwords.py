@@ -1,7 +1,4 @@
-"""What callers prove themselves with, and what is kept of it; the only module that knows argon2.
-
-A password or a key is never kept, only its hash.
-"""
+"""Passwords and API keys, stored as hashes only. The only module that imports argon2."""
 
 import asyncio
 import hashlib
@@ -29,33 +26,36 @@ def new_key() -> NewKey:
 
 
 def hash_key(secret: str) -> str:
-    """What is kept of an API key: it is random, so that a slow hash would add nothing."""
+    """Return the hash of an API key; a key is random, so a slow hash would add no protection."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
 class Passwords:
-    """Makes and checks argon2id hashes in threads of its own, a few at a time."""
+    """Argon2id hashes, made and checked in a few threads of their own."""
 
     def __init__(self, hasher: PasswordHasher | None = None, threads: int = 2) -> None:
         self._hasher = hasher or PasswordHasher()
         self._threads = ThreadPoolExecutor(threads, "argon2")
-        self._nobody = stand_in(self._hasher)
+        self._stand_in = stand_in(self._hasher)
 
     async def hash(self, password: str) -> str:
-        """The hash to keep."""
+        """Return the hash of a password."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, self._hasher.hash, password)
 
     async def matches(self, hashed: str | None, password: str) -> bool:
-        """Whether it is the password; takes as long when there is no such user (None)."""
+        """Return True if the hash is the password's.
+
+        Without a hash (no such user) it takes as long: the time does not reveal who exists.
+        """
         loop = asyncio.get_running_loop()
         right = await loop.run_in_executor(
-            self._threads, self._verify, hashed or self._nobody, password
+            self._threads, self._verify, hashed or self._stand_in, password
         )
         return right and hashed is not None
 
     def close(self) -> None:
-        """End the threads."""
+        """Stop the threads."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _verify(self, hashed: str, password: str) -> bool:
@@ -66,9 +66,9 @@ class Passwords:
 
 
 def stand_in(hasher: PasswordHasher) -> str:
-    """A hash that no known password has; checking one against it takes as long as any other.
+    """Return a hash that matches no password, and takes as long to check as any other.
 
-    It is written rather than computed: a hash takes 64 MB and a tenth of a second of each start.
+    It is composed of random bytes: computing one would take 64 MB and 0.1 s of every start.
     """
     cost = f"m={hasher.memory_cost},t={hasher.time_cost},p={hasher.parallelism}"
     salt, digest = (
@@ -81,16 +81,16 @@ def stand_in(hasher: PasswordHasher) -> str:
 async def first_admin(
     accounts: Accounts, passwords: Passwords, environ: Mapping[str, str]
 ) -> str | None:
-    """See to it that there is an admin; the password to print if one was made up.
+    """Create the admin, or set its password; return the password if it was generated.
 
     ``ZATO_LITE_ADMIN_PASSWORD``, or the file that ``ZATO_LITE_ADMIN_PASSWORD_FILE`` names, sets
-    it, also later on; without them a random one is made at the first start.
+    it at every start; without them a random one is generated at the first start.
     """
     given = password_of(environ)
-    known = await accounts.find("user", ADMIN)
-    if given is None and known is not None:
+    admin = await accounts.find("user", ADMIN)
+    if given is None and admin is not None:
         return None
-    if given is not None and known is not None and await passwords.matches(known.hash, given):
+    if given is not None and admin is not None and await passwords.matches(admin.hash, given):
         return None
     password = given or secrets.token_urlsafe(18)
     hashed = await passwords.hash(password)
@@ -99,7 +99,7 @@ async def first_admin(
 
 
 def password_of(environ: Mapping[str, str]) -> str | None:
-    """The admin's password that the environment gives, if it does."""
+    """Return the admin's password from the environment, or None."""
     if password := environ.get(PASSWORD_VARIABLE):
         return password
     if not (name := environ.get(PASSWORD_VARIABLE + "_FILE")):
