@@ -81,7 +81,7 @@ WRONG = {
     "app_c": ("rest = 5", "rest must be a text or a list of texts: 5"),
     "app_d": ("rest = 'GET /s/{b}'", "Channel `GET /s/{}` already exists, in "),
     "app_e": ("rest = 'GET /ours'", "already exists, in [server] channels"),
-    "app_f": ("rest = ['/x/{a}', '/x/{b}']", "Channel `* /x/{}` is twice in "),
+    "app_f": ("rest = ['/x/{a}', '/x/{b}']", "Channel `* /x/{}` is declared twice in "),
     "app_g": ("schedule = every(minutes=5, timezone='X/Y')", "X/Y"),
     "app_h": ("schedule = cron('0 99 * * *')", "99"),
     "app_i": ("schedule = every(minutes=1, name='good')", "Job `good` already exists, in "),

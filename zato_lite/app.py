@@ -18,8 +18,8 @@ from zato_lite.builtin.enmasse import parse
 from zato_lite.builtin.reconcile import Known, Mistake, claims_of, definitions, reconciled
 from zato_lite.clock import Clock, SystemClock
 from zato_lite.deploy.deployer import Deployer
-from zato_lite.deploy.discovery import Failure
 from zato_lite.deploy.files import shown
+from zato_lite.deploy.loader import Failure
 from zato_lite.deploy.ownership import Claim
 from zato_lite.deploy.watcher import watching
 from zato_lite.errors import ConfigError, ZatoLiteError

@@ -118,7 +118,7 @@ async def test_a_file_can_be_uploaded(invoker: Invoker, deployer: Deployer) -> N
     assert [(item.services, item.is_ok) for item in files] == [(("up-file.a",), True)]
 
     for name in ("x" * 300 + ".py", "a\0.py", "a\udcff.py"):
-        with pytest.raises(BadInputError, match="no name for a file"):
+        with pytest.raises(BadInputError, match="not a valid file name"):
             await deployer.upload(name, b"x = 1")
     (deployer.folder / "folder.py").mkdir()
     with pytest.raises(UnavailableError, match=r"folder\.py cannot be written"):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from zato_lite.deploy.deployer import Deployer
-from zato_lite.deploy.discovery import Failure
+from zato_lite.deploy.loader import Failure
 from zato_lite.service.entry import Entry
 from zato_lite.service.registry import Registry
 
@@ -19,12 +19,12 @@ class Deployed(NamedTuple):
 
     @property
     def names(self) -> list[str]:
-        """What the services are called."""
+        """Names of the services."""
         return [entry.name for entry in self.services]
 
 
 def deployed(folder: Path) -> Deployed:
-    """What comes of the files below a folder."""
+    """Deploy the files below a folder and return the result."""
     registry = Registry()
     deployer = Deployer(registry, folder)
     asyncio.run(deployer.deploy())

@@ -92,7 +92,7 @@ async def test_a_new_version_replaces_the_old_one(
         assert await answer("dep-a.answer") == version
 
 
-async def test_what_is_in_flight_finishes_with_the_old_version(
+async def test_invocations_in_flight_finish_with_the_old_version(
     deployer: Deployer, write: Write, registry: Registry
 ) -> None:
     text = (
@@ -214,7 +214,7 @@ async def test_a_deleted_file_is_undeployed(
     assert await deployer.refresh([path]) == Changes()
 
 
-async def test_folders_come_and_go_without_a_word(
+async def test_moved_folders_are_noticed_without_being_named(
     deployer: Deployer, write: Write, registry: Registry, folder: Path
 ) -> None:
     path = write("dep_sub/dep_a.py", SERVICE.format(1))
@@ -228,7 +228,7 @@ async def test_folders_come_and_go_without_a_word(
     assert registry.names() == []
 
 
-async def test_a_service_that_is_no_longer_in_its_file_is_undeployed(
+async def test_a_service_that_was_deleted_from_its_file_is_undeployed(
     deployer: Deployer, write: Write, registry: Registry
 ) -> None:
     path = write("dep_a.py", SERVICE.format(1) + "\nclass More(Answer): pass\n")
@@ -241,7 +241,7 @@ async def test_a_service_that_is_no_longer_in_its_file_is_undeployed(
     assert registry.names() == ["dep-a.answer"]
 
 
-async def test_files_that_import_a_changed_one_are_deployed_anew(
+async def test_files_that_import_a_changed_one_are_deployed_again(
     deployer: Deployer, write: Write, answer: Any
 ) -> None:
     model = write("dep_z_model.py", "VALUE = 1")
@@ -288,7 +288,7 @@ async def test_a_circle_of_imports_is_deployed(
     assert registry.names() == ["dep-a.answer", "dep-b.answer"]
 
 
-async def test_what_leads_out_of_the_folder_is_not_deployed(
+async def test_links_out_of_the_folder_are_not_deployed(
     deployer: Deployer, folder: Path, registry: Registry
 ) -> None:
     outside = folder.parent / "dep_outside.py"
@@ -303,7 +303,7 @@ async def test_what_leads_out_of_the_folder_is_not_deployed(
     assert await deployer.refresh([outside]) == Changes()
 
 
-async def test_hostile_names_do_no_harm(
+async def test_hostile_file_names_are_harmless(
     deployer: Deployer, write: Write, registry: Registry
 ) -> None:
     for name in ("dep_a b.py", "dep_;exit().py", "dep_ünï.py", "dep_\n.py", "dep_..py", "-.py"):
@@ -315,7 +315,7 @@ async def test_hostile_names_do_no_harm(
     assert len(registry) == 6
 
 
-async def test_a_new_version_goes_on_counting_and_stays_inactive(
+async def test_a_new_version_keeps_the_counters_and_stays_inactive(
     deployer: Deployer, write: Write, registry: Registry, answer: Any
 ) -> None:
     path = write("dep_a.py", SERVICE.format(1))
@@ -329,13 +329,13 @@ async def test_a_new_version_goes_on_counting_and_stays_inactive(
     assert (entry.calls, entry.is_active) == (1, False)
 
 
-async def test_a_service_is_told_that_it_was_deployed(deployer: Deployer, write: Write) -> None:
-    more = "    @classmethod\n    def after_add_to_store(cls, logger):\n        cls.told = True\n"
+async def test_the_hook_of_a_deployed_service_is_called(deployer: Deployer, write: Write) -> None:
+    more = HOOK.format("cls.is_deployed = True")
     write("dep_a.py", SERVICE.format(1) + more)
 
     await deployer.deploy()
 
-    assert sys.modules["dep_a"].Answer.told
+    assert sys.modules["dep_a"].Answer.is_deployed
 
 
 async def test_a_file_s_service_cannot_replace_a_built_in_one(
@@ -373,14 +373,14 @@ async def test_changes_of_the_folder_are_noticed(
 async def _until_noticed(
     changed: asyncio.Queue[Changes], touch: Callable[[int], object]
 ) -> Changes:
-    """Touch again until the watcher, which needs a moment to begin, has seen it."""
+    """Write again and again until the watcher, which starts in a thread, has noticed."""
     for n in range(300):
         touch(n)
         try:
             return await asyncio.wait_for(changed.get(), 0.3)
         except TimeoutError:
             continue
-    raise AssertionError("nothing was noticed")
+    raise AssertionError("the watcher noticed no change")
 
 
 HANGS = "import threading\nthreading.Event().wait(60)\n"
@@ -391,7 +391,7 @@ def _failed(deployer: Deployer) -> dict[str, str]:
     return {path.name: found.message for path, found in deployer.failures.items()}
 
 
-async def test_imports_that_hang_hold_nothing_up_however_many_and_however_often(
+async def test_imports_that_hang_do_not_delay_other_files(
     registry: Registry, folder: Path, write: Write, answer: Any
 ) -> None:
     deployer = Deployer(registry, folder, patience=1.0, aside=0.2)
@@ -409,7 +409,7 @@ async def test_imports_that_hang_hold_nothing_up_however_many_and_however_often(
         assert await deployer.refresh(hanging[:1]) == Changes()
         other = write("dep_z.py", SERVICE.format(version))
         await deployer.refresh([other])
-        await deployer._arrived(other)
+        await deployer.settled(other)
         assert await answer("dep-z.answer") == version
     write("dep_hang_0.py", SERVICE.format(5))
     await deployer.refresh(hanging[:1])
@@ -417,7 +417,7 @@ async def test_imports_that_hang_hold_nothing_up_however_many_and_however_often(
     assert sorted(_failed(deployer)) == [path.name for path in hanging[1:]]
 
 
-async def test_what_takes_long_comes_later_and_what_imports_it_waits_for_it(
+async def test_a_slow_import_is_deployed_later_together_with_its_importers(
     registry: Registry, folder: Path, write: Write, answer: Any
 ) -> None:
     deployer = Deployer(registry, folder, aside=0.3)
@@ -441,7 +441,7 @@ async def test_what_takes_long_comes_later_and_what_imports_it_waits_for_it(
     assert await answer("dep-uses.answer") == 7
 
 
-async def test_a_circle_that_waits_for_what_takes_long_comes_with_it(
+async def test_a_circle_that_imports_a_slow_file_is_deployed_with_it(
     registry: Registry, folder: Path, write: Write
 ) -> None:
     deployer = Deployer(registry, folder, aside=0.01)
@@ -462,10 +462,10 @@ async def test_a_circle_that_waits_for_what_takes_long_comes_with_it(
     await deployer.deploy()
 
     assert deployer.failures == {}
-    assert registry.names() == [f"dep-{it}.answer" for it in ("a", "b", "slow", "x", "y")]
+    assert registry.names() == [f"dep-{name}.answer" for name in ("a", "b", "slow", "x", "y")]
 
 
-async def test_what_imports_a_file_that_hangs_says_so_and_does_not_hang_too(
+async def test_importers_of_a_file_that_hangs_are_refused_without_being_imported(
     registry: Registry, folder: Path, write: Write
 ) -> None:
     deployer = Deployer(registry, folder, patience=0.1, aside=0.01)
@@ -484,19 +484,19 @@ async def test_what_imports_a_file_that_hangs_says_so_and_does_not_hang_too(
     [
         ("raise ValueError('no')", "ValueError: no"),
         ("raise SystemExit(3)", "SystemExit"),
-        ("import threading; threading.Event().wait(60)", "was not told of its deployment"),
+        ("import threading; threading.Event().wait(60)", "did not end its hooks"),
     ],
 )
 async def test_a_hook_that_fails_leaves_the_old_version_in_place(
-    deployer: Deployer, write: Write, answer: Any, hook: str, words: str
+    registry: Registry, folder: Path, write: Write, hook: str, words: str
 ) -> None:
+    deployer = Deployer(registry, folder, patience=1.5)
+    answer = Invoker(registry).invoke
     path = write("dep_a.py", SERVICE.format(1))
     uses = write("dep_b.py", "import dep_a\n" + SERVICE.format("b"))
     await deployer.deploy()
     before = sys.modules["dep_a"]
 
-    if "wait" in hook:
-        deployer._rules.patience = 1.5
     write("dep_a.py", SERVICE.format(2) + HOOK.format(hook))
     write("dep_b.py", "import dep_a\n" + SERVICE.format("B"))
     changes = await deployer.deploy()
@@ -509,7 +509,7 @@ async def test_a_hook_that_fails_leaves_the_old_version_in_place(
     assert uses not in deployer.failures
 
 
-async def test_a_hook_that_takes_long_holds_nothing_up(
+async def test_a_slow_hook_does_not_delay_other_files(
     registry: Registry, folder: Path, write: Write, answer: Any
 ) -> None:
     deployer = Deployer(registry, folder, aside=0.3)
@@ -541,19 +541,19 @@ async def test_a_service_moves_from_one_file_to_another_without_a_gap(
     await deployer.deploy()
     gaps = []
 
-    async def look() -> None:
+    async def poll() -> None:
         while True:
             gaps.append("dep.moved" not in registry)
             await asyncio.sleep(0)
 
-    looking = asyncio.create_task(look())
+    polling = asyncio.create_task(poll())
     for here, there in ((first, second), (second, first)):
         write(here.name, NAMED.format(here.name))
         write(there.name, "x = 2")
         changes = await deployer.refresh([first, second], pause=0.001)
         assert changes == Changes(deployed=(first, second))
         assert await answer("dep.moved") == here.name
-    looking.cancel()
+    polling.cancel()
 
     assert not any(gaps)
 
@@ -578,7 +578,7 @@ async def test_a_file_that_was_refused_gets_the_name_when_it_is_free(
     assert await answer("dep.moved") == "a"
 
 
-async def test_what_imports_a_refused_file_goes_on_with_its_old_version(
+async def test_importers_of_a_refused_file_are_served_with_its_old_version(
     deployer: Deployer, write: Write, answer: Any
 ) -> None:
     write("dep_taken.py", NAMED.format(0))
@@ -596,7 +596,7 @@ async def test_what_imports_a_refused_file_goes_on_with_its_old_version(
     assert await answer("dep-uses.answer") == 1
 
 
-async def test_what_imports_a_deleted_file_is_reported_and_served_on(
+async def test_importers_of_a_deleted_file_are_reported_and_stay_served(
     deployer: Deployer, write: Write, answer: Any
 ) -> None:
     model = write("dep_model.py", "VALUE = 1")
@@ -616,7 +616,7 @@ async def test_what_imports_a_deleted_file_is_reported_and_served_on(
     assert await answer("dep-uses.answer") == 2
 
 
-async def test_an_empty_file_that_had_services_is_waited_for_and_then_believed(
+async def test_a_version_that_has_lost_services_is_held_back_and_then_accepted(
     registry: Registry, folder: Path, write: Write
 ) -> None:
     deployer = Deployer(registry, folder, doubt=5.0)
@@ -641,7 +641,7 @@ async def test_an_empty_file_that_had_services_is_waited_for_and_then_believed(
     assert registry.names() == []
 
 
-async def test_a_name_that_is_no_text_is_reported_and_does_no_harm(
+async def test_a_file_name_that_is_not_utf8_is_reported_and_harmless(
     deployer: Deployer, folder: Path, write: Write, registry: Registry
 ) -> None:
     path = folder / os.fsdecode(b"dep_bad\xff.py")
@@ -660,7 +660,7 @@ async def test_a_name_that_is_no_text_is_reported_and_does_no_harm(
         assert it.failure is None or (it.failure.message + it.failure.details).encode()
 
 
-async def test_an_error_that_cannot_be_said_is_reported_by_its_class(
+async def test_an_error_whose_text_cannot_be_read_is_reported_by_its_class(
     deployer: Deployer, write: Write
 ) -> None:
     write(
@@ -683,7 +683,7 @@ async def test_an_error_that_cannot_be_said_is_reported_by_its_class(
     }
 
 
-async def test_a_review_refuses_a_file_whole(
+async def test_a_review_that_fails_refuses_the_whole_file(
     registry: Registry, folder: Path, write: Write
 ) -> None:
     def review(entry: Entry) -> Iterator[Claim]:
@@ -710,19 +710,19 @@ async def test_a_review_refuses_a_file_whole(
     assert failed["dep_d.py"].endswith("in the settings")
 
 
-async def test_who_listens_and_fails_keeps_nobody_from_listening(
+async def test_a_listener_that_fails_does_not_stop_the_others(
     deployer: Deployer, write: Write
 ) -> None:
-    heard: list[Changes] = []
-    deployer.on_change += [lambda _: 1 / 0, heard.append]
+    received: list[Changes] = []
+    deployer.on_change += [lambda _: 1 / 0, received.append]
 
     path = write("dep_a.py", SERVICE.format(1))
     await deployer.refresh()
 
-    assert heard == [Changes(deployed=(path,))]
+    assert received == [Changes(deployed=(path,))]
 
 
-async def test_a_service_that_cancels_all_tasks_ends_no_deployment(
+async def test_deployment_survives_a_service_that_cancels_all_tasks(
     registry: Registry, folder: Path, write: Write
 ) -> None:
     deployer = Deployer(registry, folder, aside=0.01)
@@ -744,13 +744,13 @@ async def test_a_service_that_cancels_all_tasks_ends_no_deployment(
 
 
 class Watched:
-    """A deployer whose folder is watched; ``until`` waits for what it comes to."""
+    """A watched folder: waits until given services are served."""
 
     def __init__(self, deployer: Deployer, registry: Registry) -> None:
         self.registry, self._changed = registry, asyncio.Event()
         deployer.on_change.append(lambda _: self._changed.set())
 
-    async def until(self, *names: str) -> None:
+    async def until_served(self, *names: str) -> None:
         async with asyncio.timeout(20):
             while self.registry.names() != list(names):
                 await self._changed.wait()
@@ -767,12 +767,12 @@ async def watched(deployer: Deployer, registry: Registry, write: Write) -> Async
     watched = Watched(deployer, registry)
     async with watching(deployer):
         write("dep_a.py", SERVICE.format(1))
-        await watched.until("dep-a.answer")
+        await watched.until_served("dep-a.answer")
         yield watched
     deployer.close()
 
 
-async def test_watching_survives_a_name_that_is_no_text(
+async def test_watching_survives_a_file_name_that_is_not_utf8(
     watched: Watched, folder: Path, write: Write
 ) -> None:
     for n in range(3):
@@ -781,7 +781,7 @@ async def test_watching_survives_a_name_that_is_no_text(
 
     write("dep_b.py", SERVICE.format(2))
 
-    await watched.until("dep-a.answer", "dep-b.answer")
+    await watched.until_served("dep-a.answer", "dep-b.answer")
 
 
 async def test_watching_survives_a_service_that_cancels_all_tasks(
@@ -793,32 +793,32 @@ async def test_watching_survives_a_service_that_cancels_all_tasks(
 
     write("dep_b.py", SERVICE.format(2))
 
-    await watched.until("dep-a.answer", "dep-b.answer")
+    await watched.until_served("dep-a.answer", "dep-b.answer")
 
 
-async def test_a_folder_that_takes_the_place_of_the_old_one_is_watched(
+async def test_a_folder_that_replaces_the_watched_one_is_watched(
     watched: Watched, folder: Path, write: Write
 ) -> None:
     other = write(str(folder.with_name("other") / "dep_b.py"), SERVICE.format(2)).parent
     move(folder, folder.with_name("old"))
     move(other, folder)
-    await watched.until("dep-b.answer")
+    await watched.until_served("dep-b.answer")
 
     write("dep_c.py", SERVICE.format(3))
 
-    await watched.until("dep-b.answer", "dep-c.answer")
+    await watched.until_served("dep-b.answer", "dep-c.answer")
 
 
-async def test_services_of_a_folder_that_is_taken_away_go_and_come_back_with_it(
+async def test_services_disappear_with_their_folder_and_return_with_it(
     watched: Watched, folder: Path
 ) -> None:
     away = folder.with_name("away")
     move(folder, away)
-    await watched.until()
+    await watched.until_served()
 
     move(away, folder)
 
-    await watched.until("dep-a.answer")
+    await watched.until_served("dep-a.answer")
 
 
 async def test_a_folder_with_a_dot_in_its_name_comes_and_goes(
@@ -827,7 +827,7 @@ async def test_a_folder_with_a_dot_in_its_name_comes_and_goes(
     outside = write(str(folder.with_name("v1.2") / "dep_b.py"), SERVICE.format(1)).parent
 
     move(outside, folder / "v1.2")
-    await watched.until("dep-a.answer", "dep-b.answer")
+    await watched.until_served("dep-a.answer", "dep-b.answer")
 
     move(folder / "v1.2", outside)
-    await watched.until("dep-a.answer")
+    await watched.until_served("dep-a.answer")

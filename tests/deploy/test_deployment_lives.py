@@ -1,4 +1,4 @@
-"""Random lives of a folder: whatever is written, moved and deleted, it is served as it is."""
+"""Random edits of a folder: after each, the services served are those of the files."""
 
 import random
 import sys
@@ -11,12 +11,12 @@ import pytest
 from zato_lite.deploy.deployer import Deployer
 from zato_lite.service.registry import Registry
 
-FILES = [f"life_{it}" for it in "abcdef"]
+FILES = [f"life_{letter}" for letter in "abcdef"]
 NAMES = [f"n{number}" for number in range(5)]
 
 
 class Text(NamedTuple):
-    """What a file has: services, a file that it imports, and whether it can be imported itself."""
+    """Contents of a file: services, an import, and an error that makes the import fail."""
 
     names: frozenset[str]
     imports: str
@@ -42,7 +42,7 @@ def modules() -> Iterator[None]:
 
 
 def _text(chance: random.Random, name: str) -> Text:
-    others = [it for it in FILES if it != name]
+    others = [other for other in FILES if other != name]
     return Text(
         names=frozenset(chance.sample(NAMES, chance.choice([0, 1, 1, 2]))),
         imports=chance.choice(others) if chance.random() < 0.3 else "",
@@ -71,11 +71,11 @@ async def test_each_file_is_served_whole_or_there_is_a_reason(tmp_path: Path, se
         wrong = {path.stem for path in deployer.failures}
         assert {*served.values()} | wrong <= {*texts}
         for name, text in texts.items():
-            mine = {it for it, owner in served.items() if owner == name}
+            mine = {service for service, owner in served.items() if owner == name}
             if name not in wrong:
                 assert mine == text.names
                 continue
-            taken = any(served.get(it, name) != name for it in text.names)
+            taken = any(served.get(service, name) != name for service in text.names)
             lacks = bool(text.imports) and (
                 text.imports not in texts or text.imports in wrong or _in_circle(name, texts)
             )
@@ -83,7 +83,7 @@ async def test_each_file_is_served_whole_or_there_is_a_reason(tmp_path: Path, se
 
 
 def _in_circle(name: str, texts: dict[str, Text]) -> bool:
-    """Whether it imports, by way of others, itself, or one that cannot be imported."""
+    """Return True if the file imports itself by way of others."""
     seen: list[str] = []
     while name in texts and name not in seen:
         seen.append(name)

@@ -7,30 +7,30 @@ A, B = Claim(SERVICE, "a"), Claim(SERVICE, "b")
 GET = Claim("Channel", "GET /a")
 
 
-def test_what_nobody_has_can_be_had() -> None:
+def test_a_free_claim_is_granted() -> None:
     assert refusals({"one": [A]}, {"two": [B, GET]}) == {}
 
 
-def test_what_somebody_has_cannot_be_had() -> None:
+def test_a_claim_of_another_owner_is_refused() -> None:
     found = refusals({"one": [A]}, {"two": [B, A]})
 
     assert found == {"two": Refusal(A, "one")}
     assert str(found["two"].error) == "Service `a` already exists, in one"
 
 
-def test_of_two_who_want_it_the_first_one_gets_it() -> None:
+def test_of_two_offers_the_first_is_accepted() -> None:
     assert refusals({}, {"one": [GET], "two": [GET]}) == {"two": Refusal(GET, "one")}
 
 
-def test_who_has_it_keeps_it_even_against_one_who_comes_first() -> None:
+def test_the_holder_has_priority_over_an_earlier_offer() -> None:
     assert refusals({"two": [A]}, {"one": [A], "two": [A, B]}) == {"one": Refusal(A, "two")}
 
 
-def test_what_one_lets_go_of_another_one_can_have() -> None:
+def test_a_claim_that_its_owner_gives_up_is_granted() -> None:
     assert refusals({"one": [A], "two": [B]}, {"one": [B], "two": [A]}) == {}
 
 
-def test_who_is_refused_goes_on_holding_what_it_had() -> None:
+def test_a_refused_owner_keeps_its_claims() -> None:
     held = {"one": [A], "three": [B]}
 
     found = refusals(held, {"one": [B], "two": [A]})
@@ -38,9 +38,9 @@ def test_who_is_refused_goes_on_holding_what_it_had() -> None:
     assert found == {"one": Refusal(B, "three"), "two": Refusal(A, "one")}
 
 
-def test_nobody_claims_the_same_thing_twice() -> None:
+def test_a_claim_that_occurs_twice_is_refused() -> None:
     assert unique([A, GET, B], "one") == (A, GET, B)
-    with pytest.raises(ServiceExistsError, match="Service `a` is twice in one"):
+    with pytest.raises(ServiceExistsError, match="Service `a` is declared twice in one"):
         unique([A, A], "one")
-    with pytest.raises(ConflictError, match="Channel `GET /a` is twice in one"):
+    with pytest.raises(ConflictError, match="Channel `GET /a` is declared twice in one"):
         unique([GET, A, GET], "one")

@@ -1,26 +1,37 @@
-"""A folder of files kept deployed: each file's services are swapped in whole, or not at all."""
+"""Deployer: keeps the registry in line with a folder; each file is served whole or not at all."""
 
 import asyncio
 import errno
 import logging
 import os
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from itertools import dropwhile
 from pathlib import Path
 from typing import NamedTuple
 
-from zato_lite.deploy.discovery import Failure, failure, is_service_file, with_folder_importable
 from zato_lite.deploy.files import (
     FileStamp,
-    Source,
-    imports,
-    in_order,
-    looks,
+    is_service_file,
+    make_importable,
+    replace_file,
     shown,
     sources,
+    stamps,
 )
-from zato_lite.deploy.loader import Arrival, Review, Rules
-from zato_lite.deploy.ownership import SERVICE, Claim, refusals
+from zato_lite.deploy.loader import Candidate, Failure, Loader, Review, failure
+from zato_lite.deploy.ownership import SERVICE, Claim
+from zato_lite.deploy.plan import (
+    FileState,
+    Hold,
+    Import,
+    Refuse,
+    Situation,
+    Swap,
+    imports_of,
+    in_order,
+    plan,
+)
 from zato_lite.errors import BadInputError, ForbiddenError, UnavailableError
 from zato_lite.service.registry import Registry
 from zato_lite.service.threads import WorkerPool
@@ -28,22 +39,24 @@ from zato_lite.service.threads import WorkerPool
 _log = logging.getLogger(__name__)
 
 PATIENCE = 30.0
-"""Seconds that a file may take to be imported, and its hooks to be called."""
+"""Seconds after which an import, or the hooks of a file, are given up."""
 
 ASIDE = 1.0
-"""Seconds after which a file that is not imported yet is put aside, and others go on."""
+"""Seconds after which other files are deployed while one is still being imported."""
 
 DOUBT = 2.0
-"""Seconds that services are kept whose file is there without them: it may be half written."""
+"""Seconds that a version which has lost services is held back: it may be half written."""
 
-_MOST_LOOKS = 40
-_LONGEST_NAME = 200
+_MAX_SCANS = 40
+"""Scans after which a folder is deployed although it has not stopped changing."""
+
+_MAX_NAME_BYTES = 200
 
 
 class FileStatus(NamedTuple):
-    """A file of the folder, the services that are served from it, and what is wrong with it.
+    """A file, the services that are served from it, and its error.
 
-    With both, an earlier version is served on, or all but what is wrong is as it declares.
+    With both, an earlier version is served, or a declared schedule of it is wrong.
     """
 
     source: str
@@ -52,7 +65,7 @@ class FileStatus(NamedTuple):
 
 
 class Changes(NamedTuple):
-    """What a refresh came to: files deployed, files that are gone, and files that failed."""
+    """The result of a refresh: files deployed, files that are gone, files that failed."""
 
     deployed: tuple[Path, ...] = ()
     gone: tuple[Path, ...] = ()
@@ -60,22 +73,22 @@ class Changes(NamedTuple):
 
 
 class Deployer:
-    """Keeps the registry as the folder is.
+    """One worker that carries out deployment plans.
 
     Args:
-        registry: where services are put.
-        folder: where their files are.
-        patience: seconds that a file may take to be imported.
-        aside: seconds after which others go on meanwhile.
-        doubt: seconds that services are kept which are no longer in a file that is being edited.
-        accepts_uploads: files may be put into the folder through the server.
-        reviews: what services are asked before they are deployed.
-        taken: what is not to be had by any file, by who has it.
+        registry: receives the services.
+        folder: the files' folder.
+        patience: seconds that an import, or the hooks of a file, may take.
+        aside: seconds after which other files are deployed meanwhile.
+        doubt: seconds that a version of a file being edited is held back if it lost services.
+        accepts_uploads: files may be written to the folder through the server.
+        reviews: called with each service before it is deployed.
+        taken: claims that no file may have, by their owner.
 
     Attributes:
-        failures: what is wrong with files that could not be deployed.
-        remarks: what is wrong with files that are deployed, by the file.
-        on_change: called when services were swapped or files have failed, in that same turn of
+        failures: errors of files that are not deployed, or of which an earlier version is.
+        remarks: errors in declared schedules of deployed files.
+        on_change: called when files have failed, or services were swapped, in that same turn of
             the loop.
     """
 
@@ -93,22 +106,18 @@ class Deployer:
     ) -> None:
         self.folder = folder.resolve()
         self.accepts_uploads = accepts_uploads
+        self.doubt = doubt
         self.failures: dict[Path, Failure] = {}
         self.remarks: dict[Path, Failure] = {}
         self.on_change: list[Callable[[Changes], object]] = []
         self._registry = registry
-        self._rules = Rules(registry, self.folder, patience, reviews)
-        self._aside, self.doubt = aside, doubt
+        self._loader = Loader(registry, self.folder, patience, reviews)
+        self._aside = aside
         self._taken = {owner: tuple(claims) for owner, claims in (taken or {}).items()}
-        self._sources: dict[Path, Source] = {}
-        self._done: dict[Path, FileStamp] = {}
-        self._held: dict[Path, tuple[Claim, ...]] = {}
-        self._arrivals: dict[Path, Arrival] = {}
-        self._followers: set[Path] = set()
-        self._hung: set[Path] = set()
-        self._wanting: dict[Path, Claim] = {}
-        self._certain: dict[Path, FileStamp] = {}
-        self._timers: dict[Path, asyncio.TimerHandle] = {}
+        self._files: dict[Path, FileState] = {}
+        self._loading: dict[Path, Candidate] = {}
+        self._ready: dict[Path, Candidate] = {}
+        self._failed: dict[Path, None] = {}
         self._errands: set[asyncio.Task[Changes]] = set()
         self._threads = WorkerPool(1)
         self._turn = asyncio.Lock()
@@ -116,430 +125,349 @@ class Deployer:
         self._is_closed = False
 
     async def deploy(self) -> Changes:
-        """Deploy all that is in the folder, and wait for what takes long."""
+        """Deploy the whole folder, and wait for imports that take long."""
         found: list[Changes] = []
         self.on_change.append(found.append)
         try:
-            await self.refresh([*self._sources])
-            await self._arrived()
+            await self.refresh([*self._files])
+            await self.settled()
         finally:
             self.on_change.remove(found.append)
-        return _together(found)
+        return Changes(*(_distinct(parts) for parts in zip(*found, strict=True)))
 
     async def refresh(self, paths: Collection[Path] = (), *, pause: float = 0.0) -> Changes:
-        """Deploy files that are new or have changed, and what imports them; undeploy lost ones.
+        """Scan the whole folder and bring the services in line with it.
 
-        What is in flight finishes with the version that it began with. Files that nobody spoke
-        of are noticed too; those that somebody spoke of are deployed even if they look the same.
-
-        What takes long to be imported is put aside, and deployed when it has come.
+        Invocations in flight finish with the version that they began with. A file that takes
+        long to import is left aside, and deployed when it has been imported.
 
         Args:
-            paths: files that somebody has written to.
-            pause: somebody edits the files now. One that is being written is waited for until it
-                has not changed for so many seconds; one that changes again after that is left for
-                the next refresh; one that has lost services gets time to bring them back.
+            paths: files that are deployed again even if they have not changed.
+            pause: the files are being edited: wait until none has changed for this many seconds,
+                and hold back versions that have lost services.
         """
         async with self._turn:
+            self._failed.clear()
             self._pause = pause or self._pause
-            with_folder_importable(self.folder)
-            wanted = {path for path in paths if is_service_file(path, self.folder)}
-            seen = await self._settled(pause)
+            make_importable(self.folder)
+            seen = await self._settled_stamps(pause)
             if not seen and pause and not self.folder.is_dir():
-                return Changes()
-            return await self._refresh(wanted, seen, pause)
+                return Changes()  # the watcher waits for the folder to come back
+            await self._scan(seen, {path for path in paths if is_service_file(path, self.folder)})
+            return await self._converge(is_cautious=bool(pause))
 
     async def upload(self, name: str, data: bytes) -> FileStatus:
-        """Put a file into the folder, in one step, and deploy it; what has become of it.
+        """Write a file into the folder, in one step, and deploy it.
 
         Raises:
-            ForbiddenError: files are not accepted, or not under this name.
-            BadInputError: no file can have this name.
-            UnavailableError: it cannot be written now.
+            ForbiddenError: uploads are not accepted, or not under this name.
+            BadInputError: the name is not valid.
+            UnavailableError: the file cannot be written now.
         """
         path = self.folder / name
         if not self.accepts_uploads:
             raise ForbiddenError("this server does not accept uploads")
         if path.parent != self.folder or not is_service_file(path, self.folder):
-            raise ForbiddenError(f"not a name for a file of services: {shown(name)!r}")
-        if shown(name) != name or "\0" in name or len(name.encode()) > _LONGEST_NAME:
+            raise ForbiddenError(f"not a name of a service file: {shown(name)!r}")
+        if shown(name) != name or "\0" in name or len(name.encode()) > _MAX_NAME_BYTES:
             raise BadInputError(
-                f"no name for a file: it is to be a text of at most {_LONGEST_NAME} bytes"
+                f"not a valid file name; use UTF-8 text of at most {_MAX_NAME_BYTES} bytes"
             )
-
-        def put() -> None:
-            part = path.with_name(f".{name}.part")
-            try:
-                part.write_bytes(data)
-                part.replace(path)
-            except OSError:
-                part.unlink(missing_ok=True)
-                raise
-
         try:
-            await self._threads.run(put)
+            await self._threads.run(lambda: replace_file(path, data))
         except OSError as error:
             code = errno.errorcode.get(error.errno or 0, "")
             raise UnavailableError(f"{name} cannot be written: {error.strerror} {code}") from error
         await self.refresh([path])
-        await self._arrived(path)
+        await self.settled(path)
         return self._status_of(path)
 
+    async def settled(self, path: Path | None = None) -> None:
+        """Wait until a file, or each file, is deployed or refused."""
+        while path is None or self._is_pending(path):
+            steps = {it.step for it in self._loading.values() if not it.step.done()}
+            if not (under_way := steps | self._errands):
+                return
+            await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+
     def status(self) -> list[FileStatus]:
-        """Each file of the folder, in order."""
-        known = {*self._sources, *self.failures, *self._held}
-        return [self._status_of(path) for path in sorted(known)]
+        """Return the status of each file of the folder, in order."""
+        return [self._status_of(path) for path in sorted(self._files)]
 
     def has_below(self, path: Path) -> bool:
-        """Whether files of the folder are, or were, below this path."""
+        """Return True if files of the folder are, or were, below this path."""
         inside = f"{path}{os.sep}"
-        return any(str(known).startswith(inside) for known in self._sources.copy())
+        return any(str(known).startswith(inside) for known in self._files.copy())
 
     def close(self) -> None:
-        """Deploy nothing more; what is being imported is left alone."""
+        """Stop deploying; threads of imports under way are abandoned."""
         self._is_closed = True
-        for timer in self._timers.values():
-            timer.cancel()
         for task in self._errands:
             task.cancel()
-        for arrival in self._arrivals.values():
-            arrival.withdraw()
+        for candidate in self._loading.values():
+            candidate.withdraw()
         self._threads.close()
-        self._rules.close()
+        self._loader.close()
 
     def _status_of(self, path: Path) -> FileStatus:
-        wrong = self.failures.get(path) or self.remarks.get(path)
-        names = sorted(claim.key for claim in self._held.get(path, ()) if claim.kind == SERVICE)
-        return FileStatus(shown(path), tuple(names), wrong)
+        state = self._files.get(path)
+        names = sorted(it.key for it in state.claims if it.kind == SERVICE) if state else ()
+        error = self.failures.get(path) or self.remarks.get(path)
+        return FileStatus(shown(path), tuple(names), error)
 
-    # A refresh, step by step
+    def _is_pending(self, path: Path) -> bool:
+        state = self._files.get(path)
+        return path in self._loading or bool(state and (state.is_asked or state.is_stale))
 
-    async def _settled(self, pause: float) -> dict[Path, FileStamp]:
-        """How the files look once they look the same for a while; no longer than a few times."""
-        seen = await self._threads.run(lambda: looks(self.folder))
-        for _ in range(_MOST_LOOKS if pause else 0):
+    # Scanning
+
+    async def _settled_stamps(self, pause: float) -> dict[Path, FileStamp]:
+        seen = await self._threads.run(lambda: stamps(self.folder))
+        for _ in range(_MAX_SCANS if pause else 0):
             before = seen
             await asyncio.sleep(pause)
-            seen = await self._threads.run(lambda: looks(self.folder))
+            seen = await self._threads.run(lambda: stamps(self.folder))
             if seen == before:
                 break
         return seen
 
-    async def _refresh(
-        self, wanted: set[Path], seen: Mapping[Path, FileStamp], pause: float
-    ) -> Changes:
-        known = self._sources
-        found = await self._threads.run(lambda: sources(self.folder, seen, known, wanted))
-        gone = sorted(path for path in {*known, *self._held, *self.failures} if path not in found)
-        lost = {path: known[path] for path in gone if path in known}
-        for source in lost.values():
-            sys.modules.pop(source.name, None)
-        asked = {path for path in found if path in wanted or self._done.get(path) != seen[path]}
-        self._sources = {**found, **lost}
-        batch = _Batch(imports(self._sources), asked, fresh={*gone})
-        for path in in_order(batch.imports):
-            if path in found:
-                await self._stage(path, batch)
-        await self._stage_freed(batch, gone)
-        if pause:
-            self._hold_doubtful(batch)
-        await self._settle_claims(batch, gone)
-        changes = self._commit(batch, gone)
-        if batch.again:
-            changes = _together([changes, await self._refresh(batch.again, seen, pause)])
-        return changes
-
-    async def _stage(self, path: Path, batch: "_Batch") -> None:
-        """Import a file if it is to be; it is offered, has failed, or is put aside."""
-        others = batch.imports[path]
-        is_wanted = path in batch.asked or path in self._followers or others & batch.fresh
-        if not is_wanted:
-            return
-        self._followers.discard(path)
-        if self._is_held_up(path, batch):
-            self._followers.add(path)
-            self._done[path] = self._sources[path].look
-            return
-        if hung := [other for other in sorted(others & self._hung) if other not in self._held]:
-            self._hung.add(path)
-            words = f"it imports {hung[0].name}, which does not come to an end"
-            self._fail(path, failure(path, ImportError(words)), batch)
-            return
-        arrival = self._arriving(path)
-        if not await self._in_time(arrival):
-            self._done[path] = arrival.look
-        elif arrival.step.cancelled():  # by a service that cancels all that it finds
-            self._withdraw(path)
-            self._errand(path)
-        elif arrival.has_changed:
-            self._withdraw(path)
-            self._done.pop(path, None)
-            self._later(path, self._aside)
-        elif arrival.failure is not None:
-            self._fail(path, arrival.failure, batch)
-        else:
-            batch.offered[path] = arrival
-            batch.fresh.add(path)
-
-    def _is_held_up(self, path: Path, batch: "_Batch") -> bool:
-        """Whether it imports what takes long, or what waits for such a file itself."""
-        late = {*self._arrivals} - {*batch.offered}
-        waiting, seen = [] if path in self._arrivals or not late else [path], {path}
-        while waiting:
-            others = batch.imports[waiting.pop()]
-            if others & late:
-                return True
-            waiting += (others & self._followers) - seen
-            seen |= others
-        return False
-
-    async def _stage_freed(self, batch: "_Batch", gone: Collection[Path]) -> None:
-        """Files that wanted what another one had: try again if that one lets go of it."""
-        while True:
-            freed = {claim for path in gone for claim in self._held.get(path, ())}
-            for path, arrival in batch.offered.items():
-                freed |= {*self._held.get(path, ())} - {*arrival.claims}
-            again = [
-                path
-                for path, claim in self._wanting.items()
-                if claim in freed and path not in batch.offered and path not in batch.asked
-            ]
-            if not again:
-                return
-            for path in again:
-                batch.asked.add(path)
-                if path in batch.imports and path not in gone:
-                    await self._stage(path, batch)
-
-    def _hold_doubtful(self, batch: "_Batch") -> None:
-        """A file that has lost services may be half written: it gets time to bring them back."""
-        there = {claim for arrival in batch.offered.values() for claim in arrival.claims}
-        for path, arrival in list(batch.offered.items()):
-            before = {claim for claim in self._held.get(path, ()) if claim.kind == SERVICE}
-            if not before - there or self._certain.get(path) == arrival.look:
-                continue
-            if path in batch.offered:
-                self._done[path] = arrival.look
-                self._drop(path, batch)
-                self._later(path, self.doubt, certain=arrival.look)
-
-    async def _settle_claims(self, batch: "_Batch", gone: Collection[Path]) -> None:
-        """Refuse what claims what others have; tell the rest that they are accepted."""
-        is_settled = False
-        while not is_settled:
-            is_settled = True
-            for path, refusal in self._refusals(batch, gone):
-                self._fail(path, failure(path, refusal[0]), batch)
-                self._wanting[path] = refusal[1]
-                is_settled = False
-            for path, arrival in list(batch.offered.items()):
-                if batch.offered.get(path) is not arrival or not arrival.is_accepting:
-                    continue
-                arrival.accept()
-                if not await self._in_time(arrival):
-                    self._done[path] = arrival.look
-                    self._drop(path, batch, is_aside=True)
-                    is_settled = False
-                elif arrival.failure is not None:
-                    self._fail(path, arrival.failure, batch)
-                    is_settled = False
-
-    def _refusals(
-        self, batch: "_Batch", gone: Collection[Path]
-    ) -> Iterator[tuple[Path, tuple[Exception, Claim]]]:
-        files = {str(path): claims for path, claims in self._held.items()}
-        held: dict[str, list[Claim]] = {}
-        for entry in self._registry.entries.values():
-            if entry.is_internal or entry.source not in files:
-                where = entry.source or entry.cls.__module__
-                held.setdefault(where, []).append(Claim(SERVICE, entry.name))
-        for owner, claims in (*self._taken.items(), *files.items()):
-            held.setdefault(owner, []).extend(claims)
+    async def _scan(self, seen: Mapping[Path, FileStamp], named: Collection[Path]) -> None:
+        known = {path: state.source for path, state in self._files.items()}
+        found = await self._threads.run(lambda: sources(self.folder, seen, known, named))
+        imports = imports_of({**known, **found})
+        for path, source in found.items():
+            state = self._files.get(path, FileState(source))
+            self._files[path] = state._replace(
+                source=source,
+                imports=imports[path],
+                is_gone=False,
+                is_asked=state.is_asked or path in named or state.tried != source.stamp,
+                is_hung=state.is_hung and state.source.stamp == source.stamp,
+            )
+        self._files = {path: self._files[path] for path in in_order(imports)}
+        gone = [path for path in self._files if path not in found]
         for path in gone:
-            held.pop(str(path), None)
-        offered = {str(path): arrival.claims for path, arrival in batch.offered.items()}
-        for owner, refusal in refusals(held, offered).items():
-            yield Path(owner), (refusal.error, refusal.claim)
-
-    def _commit(self, batch: "_Batch", gone: Sequence[Path]) -> Changes:
-        """Swap all at once, and say so."""
-        files = {str(path): arrival.entries for path, arrival in batch.offered.items()}
-        if files or gone:
-            self._registry.swap({**dict.fromkeys(map(str, gone), ()), **files})
+            self._update(path, is_gone=True)
+            sys.modules.pop(self._files[path].source.name, None)
+        for path, candidate in {**self._loading, **self._ready}.items():
+            state = self._files[path]
+            if state.is_gone or state.source.stamp != candidate.source.stamp:
+                self._drop(path)
+            elif path in self._loading and candidate.step.done():
+                self._collect(candidate)
         for path in gone:
-            self._forget(path)
-            _log.info("file undeployed", extra={"source": shown(path)})
-        for path, arrival in batch.offered.items():
-            self._clear(path)
-            self._done[path] = arrival.look
-            self._held[path] = arrival.claims
-            del self._arrivals[path]
-            names = [entry.name for entry in arrival.entries]
-            _log.info("file deployed", extra={"source": shown(path), "services": names})
-        changes = Changes(tuple(batch.offered), tuple(gone), tuple(batch.failed))
+            self._outdate_importers(path)
+
+    # Carrying out a plan
+
+    async def _converge(self, *, is_cautious: bool) -> Changes:
+        done = Changes()
+        while not any(done) and (actions := plan(self._situation(is_cautious=is_cautious))):
+            for action in actions:
+                if isinstance(action, Swap):
+                    done = await self._swap(action)
+                elif not await self._carry_out(action):
+                    break  # the rest of the plan may have to wait; plan again
+        changes = Changes(done.deployed, done.gone, tuple(self._failed))
         if any(changes):
             self._announce(changes)
         return changes
+
+    def _situation(self, *, is_cautious: bool) -> Situation:
+        taken: dict[str, Sequence[Claim]] = dict(self._taken)
+        files = {str(path) for path in self._files}
+        for entry in self._registry.entries.values():
+            if entry.is_internal or entry.source not in files:
+                owner = entry.source or entry.cls.__module__
+                taken[owner] = (*taken.get(owner, ()), Claim(SERVICE, entry.name))
+        offers = {path: candidate.claims for path, candidate in self._ready.items()}
+        return Situation(
+            self._files,
+            offers,
+            self._loading.keys(),
+            taken,
+            self._failed.keys(),
+            is_cautious,
+        )
+
+    async def _carry_out(self, action: Import | Refuse | Hold) -> bool:
+        """Carry an action out; return False if it has not come to an end."""
+        path, state = action.path, self._files[action.path]
+        match action:
+            case Import():
+                return (action.if_stale and not state.is_stale) or await self._import(path)
+            case Refuse(_, error, wanted, is_hung):
+                self._fail(path, failure(path, error), wanted, is_hung=is_hung)
+            case Hold():
+                self._drop(path)
+                self._update(path, is_asked=False, tried=state.source.stamp)
+                self._later(self.doubt, lambda: self._confirm(path, state.source.stamp))
+        return True
+
+    async def _import(self, path: Path) -> bool:
+        candidate = self._loader.load(path, self._files[path].source)
+        self._loading[path] = candidate
+        self._update(path, is_stale=False, is_hung=False)
+        if is_in_time := await self._is_in_time(candidate):
+            self._collect(candidate)
+        return is_in_time
+
+    async def _is_in_time(self, candidate: Candidate) -> bool:
+        """Wait a moment for the candidate's step; the more are late, the shorter the moment."""
+        step = candidate.step
+        late = sum(1 for other in self._loading.values() if not other.step.done())
+        try:
+            await asyncio.wait([step], timeout=self._aside / max(1, late))
+        finally:  # this task may be cancelled too; the step's end must be noticed all the same
+            if not step.done():
+                step.add_done_callback(lambda _: self._return_to(candidate))
+                extra = {"source": shown(candidate.path)}
+                _log.warning("file import or hook delayed", extra=extra)
+        return step.done()
+
+    def _return_to(self, candidate: Candidate) -> None:
+        if self._loading.get(candidate.path) is candidate:
+            self._later(0)
+
+    def _collect(self, candidate: Candidate) -> None:
+        """Make a candidate whose step has ended ready to be served, or report its failure."""
+        path = candidate.path
+        if candidate.step.cancelled() or candidate.has_changed:
+            # A service cancelled all tasks, or the file is being written: import it again later.
+            self._drop(path)
+            self._update(path, is_asked=False, tried=None)
+            self._later(self._aside if candidate.has_changed else 0)
+        elif candidate.failure is not None:
+            self._fail(path, candidate.failure, is_hung=candidate.is_hung)
+        else:
+            if self._loading.pop(path, None) is not None:
+                self._outdate_importers(path)
+            self._ready[path] = candidate
+
+    async def _swap(self, action: Swap) -> Changes:
+        """Call the hooks and swap; return without a swap if a file turned out not to be ready."""
+        for path in action.deployed:
+            candidate = self._ready[path]
+            if not candidate.has_hooks:
+                continue
+            candidate.call_hooks()
+            if await self._is_in_time(candidate):
+                self._collect(candidate)
+            else:
+                self._drop(path, is_late=True)
+            if path not in self._ready:
+                return Changes()
+        self._commit(action)
+        return Changes(action.deployed, action.removed)
+
+    def _commit(self, action: Swap) -> None:
+        files = {str(path): self._ready[path].entries for path in action.deployed}
+        self._registry.swap({**dict.fromkeys(map(str, action.removed), ()), **files})
+        for path in action.removed:
+            del self._files[path]
+            self.remarks.pop(path, None)
+            self.failures.pop(path, None)
+            _log.info("file undeployed", extra={"source": shown(path)})
+        for path in action.deployed:
+            candidate = self._ready.pop(path)
+            source, claims = candidate.source, candidate.claims
+            imports = self._files[path].imports
+            self._files[path] = FileState(
+                source, imports, is_asked=False, tried=source.stamp, claims=claims
+            )
+            self.failures.pop(path, None)
+            self._failed.pop(path, None)
+            names = [entry.name for entry in candidate.entries]
+            _log.info("file deployed", extra={"source": shown(path), "services": names})
 
     def _announce(self, changes: Changes) -> None:
         for listener in self.on_change:
             try:
                 listener(changes)
-            except Exception:  # noqa: BLE001 - what is deployed is deployed
-                _log.exception("deployment not followed")
+            except Exception:  # noqa: BLE001 - the services are swapped; other listeners must hear
+                _log.exception("deployment listener failed")
 
     # One file
 
-    def _arriving(self, path: Path) -> Arrival:
-        """The file's arrival: the one that is under way, unless the file has changed since."""
-        source = self._sources[path]
-        arrival = self._arrivals.get(path)
-        if arrival is None or arrival.look != source.look:
-            self._withdraw(path)
-            self._hung.discard(path)
-            arrival = Arrival(path, source.name, source.look, self._rules)
-            self._arrivals[path] = arrival
-        return arrival
-
-    async def _in_time(self, arrival: Arrival) -> bool:
-        """Whether its step ends within a moment; if not, it is come back to when it does.
-
-        The more there are that take long, the less each is waited for.
-        """
-        step = arrival.step
-        late = sum(1 for other in self._arrivals.values() if not other.step.done())
-        await asyncio.wait([step], timeout=self._aside / max(1, late))
-        if step.done():
-            return True
-
-        def come_back(_: object) -> None:
-            if self._arrivals.get(arrival.path) is arrival:
-                self._errand(arrival.path)
-
-        step.add_done_callback(come_back)
-        _log.warning("file takes long to be deployed", extra={"source": shown(arrival.path)})
-        return False
-
-    def _fail(self, path: Path, found: Failure, batch: "_Batch") -> None:
-        arrival = self._arrivals.get(path)
-        if arrival is not None and arrival.has_hung:
-            self._hung.add(path)
-        self._drop(path, batch)
-        is_news = self.failures.get(path) != found
-        self._clear(path)
-        self._done[path] = self._sources[path].look
+    def _fail(
+        self, path: Path, found: Failure, wanted: Claim | None = None, *, is_hung: bool = False
+    ) -> None:
+        self._drop(path)
+        state = self._files[path]
+        if state.is_asked or self.failures.get(path) != found:
+            extra = {"source": shown(path), "reason": found.message, "details": found.details}
+            _log.error("file not deployed", extra=extra)
         self.failures[path] = found
-        batch.failed[path] = None
-        if is_news or path in batch.asked:
-            _log.error(
-                "file not deployed",
-                extra={
-                    "source": shown(path),
-                    "reason": found.message,
-                    "details": found.details,
-                },
-            )
+        self._failed[path] = None
+        self._update(
+            path,
+            is_asked=False,
+            is_stale=False,
+            tried=state.source.stamp,
+            is_hung=is_hung,
+            wanted=wanted,
+            confirmed=None,
+        )
 
-    def _drop(self, path: Path, batch: "_Batch", *, is_aside: bool = False) -> None:
-        """It is not to be in this batch, nor is what was imported because of it."""
-        if not is_aside:
-            self._withdraw(path)
-        batch.offered.pop(path, None)
-        for other in [it for it in batch.offered if path in batch.imports[it]]:
-            if is_aside:
-                self._followers.add(other)
-            elif other in batch.asked:
-                batch.again.add(other)
-            self._drop(other, batch)
+    def _drop(self, path: Path, *, is_late: bool = False) -> None:
+        """Take a candidate out, and candidates that were imported on top of it.
 
-    def _withdraw(self, path: Path) -> None:
-        arrival = self._arrivals.pop(path, None)
-        if arrival is not None:
-            arrival.withdraw()
+        Of these, files that were asked for themselves are still due, and imported again. A late
+        candidate is not withdrawn, and files that import it wait for it.
+        """
+        candidate = self._ready.pop(path, None) or self._loading.pop(path, None)
+        if candidate is not None and is_late:
+            self._loading[path] = candidate
+        elif candidate is not None:
+            candidate.withdraw()
+        for other in self._importers(path):
+            if other in self._ready:
+                self._update(other, is_stale=is_late)
+                self._drop(other)
 
-    def _clear(self, path: Path) -> None:
-        """Nothing is wrong with it as far as is known."""
-        self.failures.pop(path, None)
-        self._wanting.pop(path, None)
-        self._certain.pop(path, None)
-        if (timer := self._timers.pop(path, None)) is not None:
-            timer.cancel()
+    def _outdate_importers(self, path: Path) -> None:
+        for other in self._importers(path):
+            if other not in self._ready:
+                self._update(other, is_stale=True)
 
-    def _forget(self, path: Path) -> None:
-        self._withdraw(path)
-        self._clear(path)
-        self.remarks.pop(path, None)
-        for kept in (self._sources, self._done, self._held):
-            kept.pop(path, None)
-        self._followers.discard(path)
-        self._hung.discard(path)
+    def _importers(self, path: Path) -> list[Path]:
+        # In a circle of imports, only those that come later: otherwise planning would not end.
+        later = dropwhile(lambda other: other != path, self._files)
+        return [other for other in later if path in self._files[other].imports]
+
+    def _confirm(self, path: Path, stamp: FileStamp) -> None:
+        """Accept that the version has lost services, if it is still the one on disk."""
+        state = self._files.get(path)
+        if state is not None and state.tried == stamp:
+            self._update(path, is_asked=True, confirmed=stamp)
+
+    def _update(self, path: Path, **changes: object) -> None:
+        self._files[path] = self._files[path]._replace(**changes)  # type: ignore[arg-type]
 
     # Later
 
-    def _later(self, path: Path, delay: float, certain: FileStamp = None) -> None:
-        """Look at the file again after a while."""
+    def _later(self, delay: float, prepare: Callable[[], object] = lambda: None) -> None:
+        """Refresh after a delay, in a task that is made again if a service cancels it."""
 
-        def look_again() -> None:
-            self._timers.pop(path, None)
-            if certain is not None:
-                self._certain[path] = certain
-            self._errand(path)
+        def start() -> None:
+            if not self._is_closed:
+                prepare()
+                task = asyncio.create_task(self.refresh(pause=self._pause))
+                self._errands.add(task)
+                task.add_done_callback(ended)
 
-        if self._is_closed:
-            return
-        if (before := self._timers.pop(path, None)) is not None:
-            before.cancel()
-        self._timers[path] = asyncio.get_running_loop().call_later(delay, look_again)
-
-    def _errand(self, path: Path) -> None:
-        """Look at the file again, in a task of its own, which no service can end for good."""
-
-        def done(task: "asyncio.Task[Changes]") -> None:
+        def ended(task: "asyncio.Task[Changes]") -> None:
             self._errands.discard(task)
             if task.cancelled():
-                self._errand(path)
+                start()
             elif (error := task.exception()) is not None:
                 _log.error("deployment failed", exc_info=error)
 
-        if not self._is_closed:
-            task = asyncio.create_task(self.refresh([path], pause=self._pause))
-            self._errands.add(task)
-            task.add_done_callback(done)
-
-    async def _arrived(self, path: Path | None = None) -> None:
-        """Wait until this file, or all that takes long, is in or has been given up."""
-        while path is None or path in self._arrivals or path in self._followers:
-            steps = {it.step for it in self._arrivals.values() if not it.step.done()}
-            if not (under_way := steps | self._errands):
-                return
-            await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+        if delay:
+            asyncio.get_running_loop().call_later(delay, start)
+        else:
+            start()
 
 
-class _Batch:
-    """What is deployed together.
-
-    Attributes:
-        imports: which of the files each one imports.
-        asked: files that are new, or have changed.
-        fresh: files of which there is another version now.
-        offered: those that are to be swapped in.
-        failed: those that cannot be, in order.
-        again: those that are to be tried once more without what was refused.
-    """
-
-    def __init__(
-        self, imported: Mapping[Path, set[Path]], asked: set[Path], fresh: set[Path]
-    ) -> None:
-        self.imports, self.asked, self.fresh = imported, asked, fresh
-        self.offered: dict[Path, Arrival] = {}
-        self.failed: dict[Path, None] = {}
-        self.again: set[Path] = set()
-
-
-def _together(parts: Iterable[Changes]) -> Changes:
-    """Several changes as one."""
-    found: tuple[dict[Path, None], ...] = ({}, {}, {})
-    for part in parts:
-        for place, paths in enumerate(part):
-            found[place].update(dict.fromkeys(paths))
-    return Changes(*map(tuple, found))
+def _distinct(parts: Iterable[tuple[Path, ...]]) -> tuple[Path, ...]:
+    return tuple(dict.fromkeys(path for part in parts for path in part))

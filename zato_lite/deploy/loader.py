@@ -1,32 +1,54 @@
-"""One version of a file on its way in: imported in a thread of its own, so it can be given up."""
+"""Loader: imports one file in a thread, within a deadline, and finds its services and claims."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+import importlib.util
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from typing import TypeVar
+from types import CodeType, ModuleType
+from typing import Any, NamedTuple, TypeVar
 
-from zato_lite.deploy.discovery import Failure, Loading, failure, services_in
-from zato_lite.deploy.files import FileStamp, look, shown
+from zato_lite.deploy.files import Source, shown, stamp_of
 from zato_lite.deploy.ownership import SERVICE, Claim, unique
 from zato_lite.service.base import Service
+from zato_lite.service.threads import WorkerPool
 from zato_lite.service.context import service_logger
 from zato_lite.service.entry import Entry
 from zato_lite.service.registry import Registry
-from zato_lite.service.threads import WorkerPool
 
 T = TypeVar("T")
 
 Review = Callable[[Entry], Iterable[Claim]]
-"""What a service claims for itself alone; raises if what it declares is wrong."""
+"""Returns what a service claims besides its name; raises if a declaration of it is wrong."""
 
 
-class Rules:
-    """What holds for every file that comes in.
+class Failure(NamedTuple):
+    """A file that could not be deployed: the error in one line, and its traceback."""
 
-    Attributes:
-        folder: nothing from outside of it is deployed.
+    source: Path
+    message: str
+    details: str
+
+
+def failure(path: Path, error: BaseException) -> Failure:
+    """Return the failure for an error that a file raised."""
+    try:
+        message = f"{type(error).__name__}: {error}"
+    except BaseException:  # noqa: BLE001 - the error's class is the file's own; its __str__ may raise
+        message = type(error).__name__
+    return Failure(path, shown(message), shown("".join(traceback.format_exception(error))))
+
+
+class Loader:
+    """Imports the files of a folder, each in a thread, within a deadline.
+
+    Args:
+        registry: checks what services need.
+        folder: files outside of it are refused.
         patience: seconds that an import, or the hooks of a file, may take.
-        reviews: what each service is asked before it is deployed.
+        reviews: called with each service before it is deployed.
     """
 
     def __init__(
@@ -36,11 +58,15 @@ class Rules:
         self.patience, self.reviews = patience, reviews
         self._idle: list[WorkerPool] = []
 
+    def load(self, path: Path, source: Source) -> "Candidate":
+        """Start to import a file."""
+        return Candidate(self, path, source)
+
     async def run(self, work: Callable[[], T]) -> T:
-        """Do it in a thread, and use that again, unless it does not come back in time.
+        """Call a function in a thread; the thread is used again if it returns in time.
 
         Raises:
-            TimeoutError: it did not; the thread is left alone.
+            TimeoutError: it did not; the thread is abandoned.
         """
         pool = self._idle.pop() if self._idle else WorkerPool(1)
         async with asyncio.timeout(self.patience):
@@ -49,104 +75,153 @@ class Rules:
         return result
 
     def close(self) -> None:
-        """Let idle threads go."""
+        """Close idle threads."""
         while self._idle:
             self._idle.pop().close()
 
 
-class Arrival:
-    """A version of a file that is imported, asked what it claims, and told that it is accepted.
+class Candidate:
+    """A version of a file on its way to being served.
 
-    Each of the two steps is a task that never raises; what the file does wrong is its result.
+    It has two steps: the import, and the ``after_add_to_store`` hooks. A step is a task that
+    never raises; the file's errors are in ``failure``.
 
     Attributes:
-        look: which version it is.
-        entries, claims: its services and what they claim, once it is imported.
-        step: what is under way.
-        failure: what the file did wrong.
-        has_hung: it was given up. has_changed: the file was written to meanwhile.
+        source: the version.
+        step: the task that is under way, or has ended last.
+        entries, claims: services and claims, after the import.
+        has_hooks: hooks have to be called before the version is served.
+        failure: the file's error.
+        is_hung: a step did not finish in time. has_changed: the file was written to meanwhile.
     """
 
-    def __init__(self, path: Path, name: str, look: FileStamp, rules: Rules) -> None:
-        self.path, self.look = path, look
+    def __init__(self, loader: Loader, path: Path, source: Source) -> None:
+        self.path, self.source = path, source
         self.entries: Sequence[Entry] = ()
         self.claims: tuple[Claim, ...] = ()
         self.failure: Failure | None = None
-        self.has_hung = self.has_changed = False
-        self._name, self._rules = name, rules
-        self._loading: Loading | None = None
+        self.has_hooks = self.is_hung = self.has_changed = False
+        self._loader = loader
+        self._module: _Module | None = None
         self._is_withdrawn = False
-        self._has_hooks = False
-        self.step = asyncio.create_task(self._run(self._load, "imported"))
+        self.step = asyncio.create_task(self._run(self._load, "was not imported"))
 
-    @property
-    def is_accepting(self) -> bool:
-        """It is imported and has something to do when it is accepted."""
-        return self._has_hooks
-
-    def accept(self) -> None:
-        """Tell the services that they are about to be served."""
-        self._has_hooks = False
-        self.step = asyncio.create_task(self._run(self._tell, "told of its deployment"))
+    def call_hooks(self) -> None:
+        """Start to call the hooks of its services."""
+        self.has_hooks = False
+        self.step = asyncio.create_task(self._run(self._call_hooks, "did not end its hooks"))
 
     def withdraw(self) -> None:
-        """It is not to be: others import what was there before."""
+        """Give the version up: other files import the earlier one again."""
         self._is_withdrawn = True
-        if self._loading is not None:
-            self._loading.withdraw()
+        if self._module is not None:
+            self._module.withdraw()
         self.step.cancel()
 
-    async def _run(self, work: Callable[[], None], done: str) -> None:
-        """Let the work be done in a thread; a thread that does not come back is left alone."""
+    async def _run(self, work: Callable[[], None], problem: str) -> None:
         try:
-            self.failure = await self._rules.run(lambda: self._contained(work))
+            self.failure = await self._loader.run(lambda: self._contained(work))
         except TimeoutError:
-            self.has_hung = True
-            words = f"{self.path.name} was not {done} within {self._rules.patience:g} s"
-            self.failure = failure(self.path, TimeoutError(words))
-        except Exception as error:  # noqa: BLE001 - no thread is to be had
+            self.is_hung = True
+            text = f"{self.path.name} {problem} within {self._loader.patience:g} s"
+            self.failure = failure(self.path, TimeoutError(text))
+        except Exception as error:  # noqa: BLE001 - the system has no thread left
             self.failure = failure(self.path, error)
 
     def _contained(self, work: Callable[[], None]) -> Failure | None:
-        """What the file did wrong: whatever it raises is its own, even an exit."""
         try:
             work()
-        except BaseException as error:  # noqa: BLE001 - nothing of it is to reach the loop
+        except BaseException as error:  # noqa: BLE001 - a file's SystemExit must not reach the loop
             return failure(self.path, error)
         finally:
-            self.has_changed = look(self.path) != self.look
+            self.has_changed = stamp_of(self.path) != self.source.stamp
         return None
 
+    # In a thread
+
     def _load(self) -> None:
-        path, rules = self.path, self._rules
-        source = str(path)
-        if shown(path.relative_to(rules.folder)) != str(path.relative_to(rules.folder)):
-            raise ImportError(f"{shown(path.name)} is not called by a text in UTF-8")
-        if not path.resolve().is_relative_to(rules.folder):
+        path, folder, registry = self.path, self._loader.folder, self._loader.registry
+        if shown(path.relative_to(folder)) != str(path.relative_to(folder)):
+            raise ImportError(f"file name is not valid UTF-8: {shown(path.name)}")
+        if not path.resolve().is_relative_to(folder):
             raise PermissionError(f"{path} leads out of the folder")
-        if self._is_withdrawn:
+        if self._is_withdrawn:  # while this waited for a thread
             return
-        self._loading = loading = Loading(path, self._name)
+        self._module = module = _Module(path, self.source.name)
         try:
-            loading.run()
-            entries = rules.registry.make_entries(source, services_in(loading.module))
+            module.execute()
+            entries = registry.make_entries(str(path), _services_in(module.module))
             claims = [claim for entry in entries for claim in self._claims_of(entry)]
-            self.claims = unique(claims, source)
+            self.claims = unique(claims, str(path))
             self.entries = entries
-            self._has_hooks = any(_has_hook(entry) for entry in entries)
+            self.has_hooks = any(_has_hook(entry) for entry in entries)
         except BaseException:
-            loading.withdraw()
+            module.withdraw()
             raise
 
     def _claims_of(self, entry: Entry) -> Iterable[Claim]:
         yield Claim(SERVICE, entry.name)
-        for review in self._rules.reviews:
+        for review in self._loader.reviews:
             yield from review(entry)
 
-    def _tell(self) -> None:
+    def _call_hooks(self) -> None:
         for entry in self.entries:
             if _has_hook(entry):
                 entry.cls.after_add_to_store(service_logger(entry.name))
+
+
+class _Module:
+    """A file's module, in ``sys.modules`` in place of the earlier version until withdrawn."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self._name = name
+        self._loader = _SourceLoader(name, str(path.resolve()))
+        spec = importlib.util.spec_from_file_location(name, path.resolve(), loader=self._loader)
+        if spec is None:
+            raise ImportError(f"not a Python file: {path}")
+        self.module = importlib.util.module_from_spec(spec)
+        self._before: ModuleType | None = None
+
+    def execute(self) -> None:
+        self._before = sys.modules.get(self._name)
+        sys.modules[self._name] = self.module
+        self._loader.exec_module(self.module)
+
+    def withdraw(self) -> None:
+        # Only if no newer version has replaced this one meanwhile.
+        if sys.modules.get(self._name) is self.module:
+            if self._before is None:
+                del sys.modules[self._name]
+            else:
+                sys.modules[self._name] = self._before
+
+
+class _SourceLoader(SourceFileLoader):
+    """Always compiles the source: a cached ``.pyc`` may be of a version of the same second."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        return self.source_to_code(self.get_data(self.path), self.path)
+
+
+def _services_in(module: ModuleType) -> Iterator[type[Service[Any, Any]]]:
+    """Yield the services that the module defines; imported ones belong to their own file."""
+    for value in list(vars(module).values()):
+        if (
+            isinstance(value, type)
+            and issubclass(value, Service)
+            and _is_deployable(value, module)
+        ):
+            yield value
+
+
+def _is_deployable(cls: type[Service[Any, Any]], module: ModuleType) -> bool:
+    if cls.__module__ != module.__name__ or cls.__dict__.get("DONT_DEPLOY"):
+        return False
+    if not any(name.startswith("handle") and name != "handle" for name in dir(cls)) and (
+        cls.handle is Service.handle
+    ):
+        return False
+    return cls.before_add_to_store(service_logger(cls.get_name())) is not False
 
 
 def _has_hook(entry: Entry) -> bool:

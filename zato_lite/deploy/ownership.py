@@ -1,4 +1,4 @@
-"""What a file claims for itself alone: names, channels, jobs. Pure: who may have what."""
+"""Ownership: the file to which a service name, a REST channel or a declared job belongs. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -6,14 +6,15 @@ from typing import NamedTuple
 from zato_lite.errors import ConflictError, ServiceExistsError, ZatoLiteError
 
 SERVICE = "Service"
+"""Kind of the claim to a service name."""
 
 
 class Claim(NamedTuple):
-    """Something that one file only can have.
+    """A thing that only one file can own.
 
     Attributes:
-        kind: what it is, in a word: Service, Channel, Job.
-        key: what tells two of a kind apart.
+        kind: Service, Channel or Job.
+        key: distinguishes claims of a kind.
     """
 
     kind: str
@@ -21,29 +22,27 @@ class Claim(NamedTuple):
 
 
 class Refusal(NamedTuple):
-    """The claim that an owner cannot have, and who has it."""
+    """A claim that cannot be granted, and its present owner."""
 
     claim: Claim
     holder: str
 
     @property
     def error(self) -> ZatoLiteError:
-        """What is told."""
-        cls = ServiceExistsError if self.claim.kind == SERVICE else ConflictError
-        return cls(f"{self.claim.kind} `{self.claim.key}` already exists, in {self.holder}")
+        """The error that the refused file is reported with."""
+        return _conflict(self.claim, f"already exists, in {self.holder}")
 
 
 def unique(claims: Iterable[Claim], owner: str) -> tuple[Claim, ...]:
-    """The claims of one owner.
+    """Return the claims of one owner.
 
     Raises:
-        ConflictError: one of them comes twice.
+        ConflictError: a claim occurs twice.
     """
     found: dict[Claim, None] = {}
     for claim in claims:
         if claim in found:
-            cls = ServiceExistsError if claim.kind == SERVICE else ConflictError
-            raise cls(f"{claim.kind} `{claim.key}` is twice in {owner}")
+            raise _conflict(claim, f"is declared twice in {owner}")
         found[claim] = None
     return tuple(found)
 
@@ -51,47 +50,43 @@ def unique(claims: Iterable[Claim], owner: str) -> tuple[Claim, ...]:
 def refusals(
     held: Mapping[str, Iterable[Claim]], offered: Mapping[str, Sequence[Claim]]
 ) -> dict[str, Refusal]:
-    """Which of the offers cannot be taken, when all others are taken at once.
+    """Return the offers that cannot be accepted if all others are accepted together.
 
-    An offer replaces all that its owner holds; who is refused goes on holding that. Who has a
-    thing keeps it against who wants it; of two who want it, the first one gets it.
+    An accepted offer replaces all claims of its owner; a refused owner keeps those it holds. A
+    holder has priority over others; among offers of a free thing, the first one has.
     """
-    found: dict[str, Refusal] = {}
+    refused: dict[str, Refusal] = {}
     while True:
-        taken = {
-            claim: owner
-            for owner, claims in held.items()
-            if owner not in offered or owner in found
-            for claim in claims
-        }
-        left = {owner: claims for owner, claims in offered.items() if owner not in found}
-        refusal = _first_refusal(left, taken) or _first_refusal(left, _kept(held, left))
+        left = {owner: claims for owner, claims in offered.items() if owner not in refused}
+        owners = _owners(held, left)
+        refusal = next(
+            (
+                (owner, Refusal(claim, owners[claim]))
+                for owner, claims in left.items()
+                for claim in claims
+                if owners[claim] != owner
+            ),
+            None,
+        )
         if refusal is None:
-            return found
-        found[refusal[0]] = refusal[1]
+            return refused
+        refused[refusal[0]] = refusal[1]
 
 
-def _kept(
+def _owners(
     held: Mapping[str, Iterable[Claim]], offered: Mapping[str, Sequence[Claim]]
 ) -> dict[Claim, str]:
-    """Who is to have what of the offers: who has it already, or else the first one."""
+    """Return the owner of each claim if the offers were accepted."""
     owners: dict[Claim, str] = {}
-    for owner, claims in offered.items():
-        before = {*held.get(owner, ())}
-        for claim in claims:
-            if claim in before:
-                owners[claim] = owner
+    for owner, claims in held.items():
+        still = {*offered[owner]} if owner in offered else None
+        owners.update((claim, owner) for claim in claims if still is None or claim in still)
     for owner, claims in offered.items():
         for claim in claims:
             owners.setdefault(claim, owner)
     return owners
 
 
-def _first_refusal(
-    offered: Mapping[str, Sequence[Claim]], owners: Mapping[Claim, str]
-) -> tuple[str, Refusal] | None:
-    for owner, claims in offered.items():
-        for claim in claims:
-            if owners.get(claim, owner) != owner:
-                return owner, Refusal(claim, owners[claim])
-    return None
+def _conflict(claim: Claim, problem: str) -> ZatoLiteError:
+    error = ServiceExistsError if claim.kind == SERVICE else ConflictError
+    return error(f"{claim.kind} `{claim.key}` {problem}")

@@ -45,7 +45,7 @@ def test_services_are_found_in_all_files_below_the_folder(
     assert found.failures == []
 
 
-def test_a_file_that_fails_keeps_no_other_from_being_served(
+def test_a_file_that_fails_does_not_stop_the_others(
     tmp_path: Path, write: Callable[[str, str], None]
 ) -> None:
     write("zl_a.py", "import nothing_of_the_kind")
@@ -72,7 +72,7 @@ def test_an_imported_service_belongs_to_its_own_file(
     assert deployed(tmp_path / "services").names == ["zl-also.also", "zl-base.base"]
 
 
-def test_a_class_without_handle_or_not_to_be_deployed_is_left_out(
+def test_classes_without_handle_or_with_dont_deploy_are_left_out(
     tmp_path: Path, write: Callable[[str, str], None]
 ) -> None:
     text = SERVICE.format(name="Hidden", answer=1) + "    DONT_DEPLOY = True\n"
@@ -92,7 +92,7 @@ def test_a_file_may_have_the_name_of_an_installed_module(
     assert found.services[0].cls.__module__ == "services.email"
 
 
-def test_a_name_of_its_own_goes_before_the_rule(
+def test_an_explicit_name_replaces_the_derived_one(
     tmp_path: Path, write: Callable[[str, str], None]
 ) -> None:
     write("zl_n.py", SERVICE.format(name="Named", answer=1) + "    name = 'my.name'\n")
