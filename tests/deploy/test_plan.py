@@ -70,9 +70,13 @@ IMPORTS: dict[str, tuple[Situation, list[Action]]] = {
         Situation({A: served(A, wanted=X), B: served(B, claims=(X,))}, offers={B: [Y]}),
         [Import(A)],
     ),
-    "one that was refused a free claim in this very refresh": (
+    "one that was refused a claim which a setting owns": (
+        Situation({A: served(A, wanted=X)}, taken={"settings": [X]}),
+        [],
+    ),
+    "one that was refused a free claim twice in this refresh": (
         Situation(
-            {A: served(A, wanted=X), B: served(B, claims=(X,))}, offers={B: [Y]}, failed={A}
+            {A: served(A, wanted=X), B: served(B, claims=(X,))}, offers={B: [Y]}, failed={A: 2}
         ),
         [Swap((B,), ())],
     ),

@@ -117,7 +117,7 @@ class Deployer:
         self._files: dict[Path, FileState] = {}
         self._loading: dict[Path, Candidate] = {}
         self._ready: dict[Path, Candidate] = {}
-        self._failed: dict[Path, None] = {}
+        self._failed: dict[Path, int] = {}
         self._errands: set[asyncio.Task[Changes]] = set()
         self._threads = WorkerPool(1)
         self._turn = asyncio.Lock()
@@ -286,7 +286,7 @@ class Deployer:
             offers,
             self._loading.keys(),
             taken,
-            self._failed.keys(),
+            self._failed,
             is_cautious,
         )
 
@@ -398,7 +398,7 @@ class Deployer:
             extra = {"source": shown(path), "reason": found.message, "details": found.details}
             _log.error("file not deployed", extra=extra)
         self.failures[path] = found
-        self._failed[path] = None
+        self._failed[path] = self._failed.get(path, 0) + 1
         self._update(
             path,
             is_asked=False,

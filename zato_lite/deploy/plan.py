@@ -8,6 +8,12 @@ from typing import NamedTuple
 from zato_lite.deploy.files import FileStamp, Source
 from zato_lite.deploy.ownership import SERVICE, Claim, refusals
 
+_MAX_FAILURES = 2
+"""Failures after which a refused file is not imported again before the next scan.
+
+The owner of the claim that it wants may be refused too and keep it, which could repeat for ever.
+"""
+
 
 class FileState(NamedTuple):
     """A file of the folder: its version on disk, and its services as they are served.
@@ -45,7 +51,7 @@ class Situation(NamedTuple):
         offers: claims of new versions that are imported and not yet served, in that order.
         loading: files whose import or hooks are under way.
         taken: claims of owners that are not files: built-in services, settings.
-        failed: files that have failed since the folder was scanned last.
+        failed: files that have failed since the last scan, and how many times.
         is_cautious: files are being edited; one that has lost services may be half written.
     """
 
@@ -53,7 +59,7 @@ class Situation(NamedTuple):
     offers: Mapping[Path, Sequence[Claim]] = {}
     loading: AbstractSet[Path] = frozenset()
     taken: Mapping[str, Sequence[Claim]] = {}
-    failed: AbstractSet[Path] = frozenset()
+    failed: Mapping[Path, int] = {}
     is_cautious: bool = False
 
 
@@ -128,15 +134,20 @@ def in_order(imported: Mapping[Path, AbstractSet[Path]]) -> list[Path]:
 
 
 def _imports(now: Situation) -> list[Import | Refuse]:
-    free = _freed(now)
     idle = {
         path
         for path, state in now.files.items()
         if not state.is_gone and path not in now.offers and path not in now.loading
     }
     certain = {path for path in idle if now.files[path].is_asked or now.files[path].is_stale}
-    # Once a scan: the owner may keep its claim in the end, which would repeat for ever.
-    certain |= {path for path in idle - now.failed if now.files[path].wanted in free}
+    owned = _owned(now)
+    certain |= {
+        path
+        for path in idle
+        if (wanted := now.files[path].wanted)
+        and wanted not in owned
+        and now.failed.get(path, 0) < _MAX_FAILURES
+    }
     if not certain:
         return []
     imported = {path: state.imports for path, state in now.files.items()}
@@ -157,12 +168,13 @@ def _imports(now: Situation) -> list[Import | Refuse]:
     return found
 
 
-def _freed(now: Situation) -> set[Claim]:
-    """Return claims that a file is about to give up and that no other file offers."""
-    freed = {claim for state in now.files.values() if state.is_gone for claim in state.claims}
-    for path in now.offers:
-        freed |= {*now.files[path].claims}
-    return freed - {claim for claims in now.offers.values() for claim in claims}
+def _owned(now: Situation) -> set[Claim]:
+    """Return all claims that will have an owner if the offers are swapped in."""
+    owned = {claim for claims in (*now.taken.values(), *now.offers.values()) for claim in claims}
+    for path, state in now.files.items():
+        if not state.is_gone and path not in now.offers:
+            owned.update(state.claims)
+    return owned
 
 
 def _with_importers(
