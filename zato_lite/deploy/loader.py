@@ -13,10 +13,10 @@ from typing import Any, NamedTuple, TypeVar
 from zato_lite.deploy.files import Source, shown, stamp_of
 from zato_lite.deploy.ownership import SERVICE, Claim, unique
 from zato_lite.service.base import Service
-from zato_lite.service.threads import WorkerPool
 from zato_lite.service.context import service_logger
 from zato_lite.service.entry import Entry
 from zato_lite.service.registry import Registry
+from zato_lite.service.threads import WorkerPool
 
 T = TypeVar("T")
 
