@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import dropwhile
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from zato_lite.deploy.files import (
     FileStamp,
@@ -441,8 +441,8 @@ class Deployer:
         if state is not None and state.tried == stamp:
             self._update(path, is_asked=True, confirmed=stamp)
 
-    def _update(self, path: Path, **changes: object) -> None:
-        self._files[path] = self._files[path]._replace(**changes)  # type: ignore[arg-type]
+    def _update(self, path: Path, **changes: Any) -> None:
+        self._files[path] = self._files[path]._replace(**changes)
 
     # Later
 
