@@ -12,7 +12,6 @@ PENDING = {
     "zato_lite/cli",
     "zato_lite/http",
     "zato_lite/service",
-    "zato_lite/testing",
     "zato_lite/zato",
     "zato_lite/*.py",
     "tests/builtin",

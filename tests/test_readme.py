@@ -1,4 +1,4 @@
-"""What the README shows works, word for word, beside the services that the repository has."""
+"""The examples of the README work word for word beside the services of the repository."""
 
 import re
 import shutil
@@ -11,7 +11,7 @@ from zato_lite.service.registry import Registry
 ROOT = Path(__file__).parents[1]
 
 
-async def test_the_readme_s_service_answers(tmp_path: Path) -> None:
+async def test_the_service_of_the_readme_answers(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "services", tmp_path / "services")
     [block] = re.findall(r"```python\n(# services/billing.py.*?)```", _readme(), re.DOTALL)
     (tmp_path / "services" / "billing.py").write_text(block)
@@ -23,7 +23,7 @@ async def test_the_readme_s_service_answers(tmp_path: Path) -> None:
     assert answer == {"answer": "Hello, Ann!"}
 
 
-async def test_the_readme_s_schedules_are_accepted(tmp_path: Path) -> None:
+async def test_the_schedules_of_the_readme_are_accepted(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "services", tmp_path / "services")
     blocks = re.findall(r"```python\n(.*?)```", _readme(), re.DOTALL)
     [block] = [block for block in blocks if "zato.scheduler.job.create" in block]
@@ -53,7 +53,7 @@ def test_the_docs_name_every_built_in_service() -> None:
 
     names = [entry.name for entry in registry]
 
-    # In a row, those that begin alike are written by their ends: `a.b.create`, `.edit`.
+    # Names with the same beginning may be shortened in a list: `a.b.create`, `.edit`.
     assert [
-        it for it in names if it not in docs and f"`.{it.rpartition('.')[2]}`" not in docs
+        name for name in names if name not in docs and f"`.{name.rpartition('.')[2]}`" not in docs
     ] == []

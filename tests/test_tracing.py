@@ -140,7 +140,7 @@ async def ask(it: Sandbox, method: str, path: str, body: str = "", **headers: st
         return await asyncio.to_thread(speak, server.port)
 
 
-async def test_a_request_goes_on_with_its_caller_s_trace_down_to_the_innermost_service(
+async def test_a_request_continues_its_callers_trace_down_to_the_innermost_service(
     it: Sandbox, memory: InMemorySpanExporter
 ) -> None:
     status, cid = await ask(it, "GET", "/customers/7", traceparent=f"00-{TRACE}-{PARENT}-01")
@@ -175,7 +175,7 @@ async def test_a_request_goes_on_with_its_caller_s_trace_down_to_the_innermost_s
     assert told(found["crm.innermost"])["zato.cid"] == cid
 
 
-async def test_a_request_without_a_trace_begins_one(
+async def test_a_request_without_a_trace_starts_a_trace(
     it: Sandbox, memory: InMemorySpanExporter
 ) -> None:
     for number in range(2):
@@ -198,7 +198,7 @@ async def test_a_request_without_a_trace_begins_one(
         ('"status"', 503, "503"),
     ],
 )
-async def test_what_went_wrong_is_on_the_span(
+async def test_an_error_is_recorded_on_the_span(
     it: Sandbox, memory: InMemorySpanExporter, payload: str, status: int, kind: str
 ) -> None:
     await ask(it, "POST", "/zato/api/invoke/crm.fails", payload)
@@ -210,7 +210,7 @@ async def test_what_went_wrong_is_on_the_span(
     assert [event.name for event in span.events] == ([] if kind == "503" else ["exception"])
 
 
-async def test_an_inner_error_is_on_each_span_that_it_goes_through(
+async def test_an_inner_error_is_recorded_on_each_span_that_it_passes(
     it: Sandbox, memory: InMemorySpanExporter
 ) -> None:
     with pytest.raises(ValueError, match="broken inside"):
@@ -282,7 +282,7 @@ async def test_an_unknown_service_and_a_cancelled_one_are_spans_too(
 
 
 @pytest.mark.e2e
-async def test_without_being_asked_for_nothing_is_traced_or_even_imported() -> None:
+async def test_opentelemetry_is_not_imported_unless_it_is_enabled() -> None:
     async with sandbox() as plain:
         assert type(plain.app.invoker) is Invoker
 
@@ -294,9 +294,7 @@ async def test_without_being_asked_for_nothing_is_traced_or_even_imported() -> N
     assert b"opentelemetry" not in loaded.stdout
 
 
-async def test_the_provider_that_is_there_already_is_used(
-    it: Sandbox, memory: InMemorySpanExporter
-) -> None:
+async def test_an_existing_provider_is_used(it: Sandbox, memory: InMemorySpanExporter) -> None:
     assert isinstance(it.app.invoker, TracedInvoker)
     async with tracing({"OTEL_TRACES_EXPORTER": "nonsense"}) as tracer:
         tracer.start_span("here").end()
@@ -304,8 +302,8 @@ async def test_the_provider_that_is_there_already_is_used(
     assert [span.name for span in memory.get_finished_spans()] == ["here"]
 
 
-def test_who_is_not_there_to_export_is_told_with_who_is() -> None:
-    with pytest.raises(ConfigError, match=r"'otlp_proto_grpc' is not installed; there are: con"):
+def test_an_exporter_that_is_not_installed_is_refused_with_the_available_ones() -> None:
+    with pytest.raises(ConfigError, match=r"'otlp_proto_grpc' is not installed; available: con"):
         _provider({"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"})
 
 
@@ -314,7 +312,7 @@ def test_who_is_not_there_to_export_is_told_with_who_is() -> None:
     [({}, "zato-lite"), ({"OTEL_SERVICE_NAME": "shop"}, "shop"),
      ({"OTEL_RESOURCE_ATTRIBUTES": "a=b,service.name=till"}, "till")],
 )  # fmt: skip
-def test_the_server_is_called_as_the_environment_says(
+def test_the_environment_sets_the_name_of_the_server(
     environ: dict[str, str], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for variable, value in environ.items():
@@ -356,7 +354,7 @@ def collector() -> Iterator[Collector]:
 
 
 @pytest.mark.e2e
-def test_a_server_sends_its_traces_where_the_environment_says(
+def test_a_server_exports_its_traces_to_the_endpoint_of_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, collector: Collector
 ) -> None:
     monkeypatch.setenv("ZATO_LITE_OBSERVE__OTEL", "true")

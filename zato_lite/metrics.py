@@ -1,4 +1,4 @@
-"""Metrics of one process and their sums over workers; the only importer of prometheus_client."""
+"""Metrics of one process and their sums over workers. Only importer of prometheus_client."""
 
 import asyncio
 import os

@@ -1,7 +1,6 @@
-"""Traces of invocations, if they are wanted: the only module that knows OpenTelemetry.
+"""Tracing: a span for each invocation. Only importer of OpenTelemetry.
 
-Nothing of it is imported, and nothing costs anything, unless ``[observe] otel`` is on: then the
-door to the services is made here, with a span around each way through it.
+Imported only if ``[observe] otel`` is on; without it, invocations have no overhead.
 """
 
 import asyncio
@@ -38,18 +37,20 @@ CID = "zato.cid"
 SERVICE = "zato.service"
 CHANNEL = "zato.channel"
 _EXPORTERS = "opentelemetry_traces_exporter"
-_LAST_SPANS_MS = 5_000
-_LEAST_FAULT = 500
-"""From this status on, it is the server's fault: what HTTP's conventions call an error."""
+_FLUSH_TIMEOUT_MS = 5_000
+"""Milliseconds that the last spans may take to be exported at the end."""
+
+_MIN_FAULT = 500
+"""Least HTTP status that marks a span as failed; below, the error is the caller's."""
 
 Attributes = dict[str, str | int]
 
 
 class TracedInvoker(Invoker):
-    """An invoker with a span around each invocation, from outside and from other services.
+    """Invoker with a span around each invocation, from outside and from other services.
 
-    Whatever a service itself does with OpenTelemetry is inside the span of its invocation. An
-    HTTP request goes on with the trace that its ``traceparent`` names.
+    Spans that a service creates are inside the span of its invocation. An HTTP request continues
+    the trace of its ``traceparent``.
     """
 
     def __init__(self, tracer: Tracer, *arguments: Any, **options: Any) -> None:
@@ -57,13 +58,13 @@ class TracedInvoker(Invoker):
         self._tracer = tracer
 
     def begin(self, invocation: Invocation, now: float) -> Coroutine[Any, Any, Outcome]:
-        """Invoke a service from outside, in a span of its own; always to be awaited."""
-        return self._spanned(invocation, now)
+        """Invoke a service from outside in a new span; the result is always an awaitable."""
+        return self._begin_in_span(invocation, now)
 
-    async def _spanned(self, invocation: Invocation, now: float) -> Outcome:
+    async def _begin_in_span(self, invocation: Invocation, now: float) -> Outcome:
         http, job = invocation.http, invocation.job
         name, kind = invocation.service, SpanKind.INTERNAL
-        attributes = {**self._about(name), CHANNEL: invocation.channel}
+        attributes = {**self._attributes_of(name), CHANNEL: invocation.channel}
         context = None
         if http is not None:
             name, kind = f"{http.method} {http.route or http.path}", SpanKind.SERVER
@@ -87,8 +88,8 @@ class TracedInvoker(Invoker):
             status = status_of(outcome)
             span.set_attribute(HTTP_RESPONSE_STATUS_CODE, status)
             if outcome.error is not None:
-                _fail(span, outcome.error, is_fault=status >= _LEAST_FAULT)
-            elif status >= _LEAST_FAULT:
+                _fail(span, outcome.error, is_fault=status >= _MIN_FAULT)
+            elif status >= _MIN_FAULT:
                 span.set_attribute(ERROR_TYPE, str(status))
                 span.set_status(StatusCode.ERROR)
             return outcome
@@ -98,11 +99,11 @@ class TracedInvoker(Invoker):
         parent: Service[Any, Any],
         target: str | type[Service[Any, Any]],
         payload: Any,
-        timeout: float | None,  # noqa: ASYNC109 - it travels
+        timeout: float | None,  # noqa: ASYNC109 - passed on
     ) -> Any:
-        """Invoke a service on behalf of another one, in a span within that one's."""
+        """Invoke a service on behalf of another one, in a span within the other's."""
         name = target if isinstance(target, str) else target.get_name()
-        attributes = {**self._about(name), CHANNEL: "invoke", CID: parent.cid}
+        attributes = {**self._attributes_of(name), CHANNEL: "invoke", CID: parent.cid}
         with self._tracer.start_as_current_span(
             name, None, SpanKind.INTERNAL, attributes,
             record_exception=False, set_status_on_exception=False,
@@ -113,7 +114,7 @@ class TracedInvoker(Invoker):
                 _fail(span, error)
                 raise
 
-    def _about(self, service: str) -> Attributes:
+    def _attributes_of(self, service: str) -> Attributes:
         entry = self.registry.entries.get(service)
         if entry is None:
             return {SERVICE: service}
@@ -123,13 +124,13 @@ class TracedInvoker(Invoker):
 
 @asynccontextmanager
 async def tracing(environ: Mapping[str, str] = os.environ) -> AsyncIterator[Tracer]:
-    """What makes spans: the process's provider, or one that sends them where ``OTEL_*`` says.
+    """Open a tracer of the process's provider, or of a new one that ``OTEL_*`` configures.
 
-    A provider is there already when the server runs under ``opentelemetry-instrument``, or code
-    of the user's made one. What has not been sent is sent at the end, within some seconds.
+    A provider exists already if the server runs under ``opentelemetry-instrument`` or user code
+    created one. Remaining spans are exported at the end, within some seconds.
 
     Raises:
-        ConfigError: there is no such exporter.
+        ConfigError: an exporter is not installed.
     """
     provider: trace.TracerProvider = trace.get_tracer_provider()
     if isinstance(provider, trace.ProxyTracerProvider):
@@ -139,11 +140,14 @@ async def tracing(environ: Mapping[str, str] = os.environ) -> AsyncIterator[Trac
         yield provider.get_tracer("zato_lite", version("zato-lite"))
     finally:
         if isinstance(provider, TracerProvider):
-            await asyncio.to_thread(provider.force_flush, _LAST_SPANS_MS)
+            await asyncio.to_thread(provider.force_flush, _FLUSH_TIMEOUT_MS)
 
 
 def _provider(environ: Mapping[str, str]) -> TracerProvider:
-    """A provider with the exporters of ``OTEL_TRACES_EXPORTER``; the rest it reads by itself."""
+    """Create a provider with the exporters of ``OTEL_TRACES_EXPORTER``.
+
+    The SDK reads the other variables.
+    """
     is_named = OTEL_SERVICE_NAME in environ or "service.name=" in environ.get(
         OTEL_RESOURCE_ATTRIBUTES, ""
     )
@@ -162,11 +166,11 @@ def _exporter(name: str, environ: Mapping[str, str]) -> Any:
             environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
         )
         name = "otlp_proto_grpc" if protocol == "grpc" else "otlp_proto_http"
-    there = {entry.name: entry for entry in entry_points(group=_EXPORTERS)}
-    if name not in there:
-        known = ", ".join(sorted(there)) or "none"
-        raise ConfigError(f"OTEL_TRACES_EXPORTER: {name!r} is not installed; there are: {known}")
-    return there[name].load()()
+    installed = {entry.name: entry for entry in entry_points(group=_EXPORTERS)}
+    if name not in installed:
+        known = ", ".join(sorted(installed)) or "none"
+        raise ConfigError(f"OTEL_TRACES_EXPORTER: {name!r} is not installed; available: {known}")
+    return installed[name].load()()
 
 
 def _of_request(http: HttpContext) -> Attributes:
@@ -193,7 +197,7 @@ def _of_job(job: JobContext) -> Attributes:
 
 
 def _fail(span: Span, error: BaseException, *, is_fault: bool = True) -> None:
-    """Note the error; one that is the caller's own makes no failure of the server's span."""
+    """Record an error on a span; a caller's error does not mark the span as failed."""
     span.record_exception(error)
     kind = type(error)
     span.set_attribute(ERROR_TYPE, f"{kind.__module__}.{kind.__qualname__}")

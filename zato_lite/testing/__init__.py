@@ -1,1 +1,1 @@
-"""What tests of services need: a manual clock and an app."""
+"""Test support for services: an application in memory and a clock that tests move."""

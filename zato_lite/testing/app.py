@@ -1,4 +1,4 @@
-"""A whole app for tests: real rooms, a store in memory, and time that is moved by hand."""
+"""Sandbox: a complete application for tests, with a store in memory and a manual clock."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -15,19 +15,19 @@ _ROUNDS = 3
 
 
 class Sandbox:
-    """An app whose clock stands still until ``advance``."""
+    """Application whose clock stands still until ``advance``."""
 
     def __init__(self, app: App, clock: ManualClock) -> None:
         self.app, self.clock = app, clock
 
     async def invoke(self, service: str | type[Service[Any, Any]], payload: Any = None) -> Any:
-        """Invoke a service; what it answers, or its error raised."""
+        """Invoke a service; return its answer or raise its error."""
         return await self.app.invoker.invoke(service, payload)
 
     async def advance(
         self, *, days: float = 0, hours: float = 0, minutes: float = 0, seconds: float = 0
     ) -> None:
-        """Let time pass from one slot to the next, so that each job runs at its own."""
+        """Move the clock from slot to slot, so that each run starts at its own slot."""
         seconds += ((days * 24 + hours) * 60 + minutes) * 60
         until = self.clock.now() + round(seconds * 1_000_000)
         await self.settle()
@@ -38,9 +38,9 @@ class Sandbox:
             await self.settle()
 
     async def settle(self) -> None:
-        """Start what is due, and wait until all that runs has ended."""
-        # The store answers in order: after a few rounds what the scheduler's own loop had asked
-        # has been answered too, and it has set its next alarm.
+        """Start due runs and wait until all have finished."""
+        # The store answers in order: after a few rounds it has also answered the scheduler's
+        # dispatcher, which has set its next alarm.
         for _ in range(_ROUNDS):
             await self.app.scheduler.tick()
             await self.app.scheduler.wait_until_idle()
@@ -54,9 +54,9 @@ async def sandbox(
     clock: ManualClock | None = None,
     settings: Settings | None = None,
 ) -> AsyncIterator[Sandbox]:
-    """An app with the services given, those of ``project`` if there is one, and all built-in ones.
+    """Open an application with these services, those of ``project``, and the built-in ones.
 
-    ``async with sandbox(Report) as it: assert await it.invoke(Report) == …``
+    ``async with sandbox(Report) as app: assert await app.invoke(Report) == …``
     """
     clock = clock or ManualClock()
     chosen = settings or Settings(store=Store("sqlite:///:memory:"), server=Server(grace=0.0))

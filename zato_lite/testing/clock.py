@@ -1,4 +1,4 @@
-"""A clock that stands still until it is moved: an hour of scheduling passes in no time."""
+"""Manual clock: stands still until a test moves it, so that an hour passes without waiting."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,7 +10,7 @@ DEFAULT_START = 1_800_000_000_000_000
 
 
 class ManualAlarm:
-    """A wake-up at a moment of a ``ManualClock``."""
+    """Wake-up at an instant of a ``ManualClock``."""
 
     def __init__(self, wake: Callable[[], None]) -> None:
         self.wake = wake
@@ -21,7 +21,7 @@ class ManualAlarm:
 
 
 class ManualClock:
-    """A ``Clock`` whose time is what its test says."""
+    """``Clock`` whose time a test sets."""
 
     def __init__(self, now: int = DEFAULT_START) -> None:
         self._now = now
@@ -52,21 +52,21 @@ class ManualClock:
         seconds: float = 0,
         milliseconds: float = 0,
     ) -> None:
-        """Let so much time pass at once: whoever waited wakes up late, as after a long stop."""
+        """Move time forward in one step; alarms in between ring late, as after a long stop."""
         seconds += ((days * 24 + hours) * 60 + minutes) * 60
         passed = round(seconds * 1e6 + milliseconds * 1e3)
         self._monotonic += passed
         self.set(self._now + passed)
 
     def set(self, instant: int) -> None:
-        """Make it this time, as when somebody sets the machine's clock; back is allowed."""
+        """Set the time, as if the machine's clock was set; moving back is allowed."""
         self._now = instant
         while self._alarms and self._alarms[0][0] <= instant:
             _ring(heappop(self._alarms)[2])
 
     @property
     def next_alarm(self) -> int | None:
-        """The first instant at which somebody wants to be woken."""
+        """Instant of the first alarm, or None."""
         while self._alarms and self._alarms[0][2].is_cancelled:
             heappop(self._alarms)
         return self._alarms[0][0] if self._alarms else None
