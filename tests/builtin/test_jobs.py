@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from zato_lite.builtin.many import AT_ONCE
+from zato_lite.builtin.definition import BATCH_SIZE as AT_ONCE
 from zato_lite.errors import (
     BadInputError,
     JobExistsError,
@@ -110,7 +110,7 @@ async def test_a_callback_job_may_be_made_later_and_is_warned_of(
     await it.invoke(f"{JOB}.apply", {**applied, "dry_run": True})
     await it.invoke(f"{JOB}.apply", applied)
 
-    warned = [it for it in caplog.records if it.getMessage() == "callback jobs do not exist"]
+    warned = [it for it in caplog.records if it.getMessage() == "callback jobs missing"]
     assert [vars(it)["missing_jobs"] for it in warned] == [["second"], ["other"], ["fourth"]]
 
 
@@ -122,11 +122,11 @@ async def test_jobs_that_are_made_together_may_call_each_other_back(
 
     await it.invoke(f"{JOB}.create-many", {"jobs": jobs})
 
-    assert "callback jobs do not exist" not in caplog.text
+    assert "callback jobs missing" not in caplog.text
 
 
 async def test_a_calendar_must_exist(it: Sandbox) -> None:
-    with pytest.raises(BadInputError, match="'PL' does not exist; there are: none"):
+    with pytest.raises(BadInputError, match="'PL' does not exist; available: none"):
         await _create(it, calendar="PL")
 
     await it.invoke("zato.scheduler.calendar.create", {"name": "PL", "dates": ["2027-01-15"]})

@@ -9,8 +9,11 @@ from zato_lite.builtin.deadman import watch_over
 from zato_lite.builtin.definition import read
 from zato_lite.builtin.enmasse import Difference, difference, document, parse
 from zato_lite.builtin.fields import Reader, flag, name, one_of, text, zone
-from zato_lite.builtin.jobs import calendars_must_exist, definitions, must_be_allowed
-from zato_lite.builtin.permissions import callback_jobs_must_be_theirs, warn_of_missing
+from zato_lite.builtin.input import object_list
+from zato_lite.builtin.permissions import require_calendars as calendars_must_exist
+from zato_lite.builtin.permissions import require_callbacks as callback_jobs_must_be_theirs
+from zato_lite.builtin.permissions import require_services as must_be_allowed
+from zato_lite.builtin.permissions import warn_of_missing
 from zato_lite.errors import BadInputError, ForbiddenError, ServiceMissingError
 from zato_lite.scheduler.commands import JobCommands
 from zato_lite.service.base import Service
@@ -37,8 +40,8 @@ class Apply(AuditedService):
         reader = Reader(self.request.payload)
         reader.only(("jobs", "scheduler", "document", "dry_run", "cluster_id"))
         only_tell = reader("dry_run", flag, default=False)
-        sent = reader("scheduler", definitions(_DEFINITIONS_MOST), ())
-        sent = reader("jobs", definitions(_DEFINITIONS_MOST), sent)
+        sent = reader("scheduler", object_list(_DEFINITIONS_MOST, {}).parse, ())
+        sent = reader("jobs", object_list(_DEFINITIONS_MOST, {}).parse, sent)
         if "document" in reader.given:  # the environment's values are none of a caller's affair
             sent = reader("document", lambda value: parse(text(_TEXT_MOST)(value), {}), ())
         elif "jobs" not in reader.given and "scheduler" not in reader.given:

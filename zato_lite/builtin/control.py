@@ -14,9 +14,9 @@ from zato_lite.builtin.input import (
     RunRef,
     read_local,
 )
-from zato_lite.builtin.jobs import item
-from zato_lite.builtin.output import Empty, JobItem, build, iso
-from zato_lite.builtin.permissions import must_be_theirs_to_run
+from zato_lite.builtin.jobs import JobItem, job_item
+from zato_lite.builtin.output import Empty, build, iso
+from zato_lite.builtin.permissions import require_run_rights
 from zato_lite.clock import Clock
 from zato_lite.errors import BadInputError, FieldError, NotFoundError
 from zato_lite.scheduler.commands import JobCommands
@@ -115,7 +115,7 @@ class Pause(JobService[PauseInput, JobItem]):
 
     async def change(self, params: PauseInput) -> str:
         row = await self.jobs.pause(params.id, params.note, params.until)
-        self.response.payload = item(row, None)
+        self.response.payload = job_item(row, None)
         return str(params.id)
 
 
@@ -125,9 +125,9 @@ class Resume(JobService[JobRef, JobItem]):
     name = "zato.scheduler.job.resume"
 
     async def change(self, params: JobRef) -> str:
-        await must_be_theirs_to_run(params.id, self.jobs, self.caller)
+        await require_run_rights(params.id, self.jobs, self.caller)
         row = await self.jobs.resume(params.id)
-        self.response.payload = item(row, None)
+        self.response.payload = job_item(row, None)
         return f"{row.id} {row.job.name}"
 
 
@@ -137,7 +137,7 @@ class SkipNext(JobService[SkipInput, JobItem]):
     name = "zato.scheduler.job.skip-next"
 
     async def change(self, params: SkipInput) -> str:
-        self.response.payload = item(await self.jobs.skip_next(params.id, params.count), None)
+        self.response.payload = job_item(await self.jobs.skip_next(params.id, params.count), None)
         return str(params.id)
 
 
@@ -162,7 +162,7 @@ class RetryRun(JobService[RunRef, NewRun]):
 
     async def change(self, params: RunRef) -> str:
         job_id, number = params.id, params.current_run
-        await must_be_theirs_to_run(job_id, self.jobs, self.caller)
+        await require_run_rights(job_id, self.jobs, self.caller)
         self.response.payload = {"current_run": await self.jobs.retry_run(job_id, number)}
         return f"{job_id}, run {number}"
 
@@ -173,7 +173,7 @@ class Backfill(JobService[BackfillInput, NewRuns]):
     name = "zato.scheduler.job.backfill"
 
     async def change(self, params: BackfillInput) -> str:
-        await must_be_theirs_to_run(params.id, self.jobs, self.caller)
+        await require_run_rights(params.id, self.jobs, self.caller)
         timezone = (await self.jobs.get(params.id)).job.trigger.timezone
         first, last = read_local(timezone, first=params.first, last=params.last)
         if last < first:

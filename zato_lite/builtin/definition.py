@@ -1,34 +1,43 @@
-"""From the fields of a request to a job and back: the surface's names, the timetable's nouns.
+"""Conversion between the fields of a job's definition, as they are sent, and a ``Job``.
 
 ``read(fields(job), now)`` is that job again, and an edit is the job's own fields with the sent
 ones over them: there is one reading of a definition, for create, edit, import and preview.
 """
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import repeat
+from typing import Annotated, Any, Literal, NamedTuple, Self, cast
 from zoneinfo import ZoneInfo
 
 import msgspec
+from msgspec import Meta, ValidationError, convert
+from msgspec.structs import replace
 
-from zato_lite.builtin.fields import (
-    Read,
-    Reader,
-    described,
-    flag,
+from zato_lite.builtin.input import (
+    MAX_ERRORS,
+    MAX_NAME_LENGTH,
+    Ignored,
+    Input,
+    JobRef,
+    LocalMoment,
+    Name,
+    ParsedBy,
+    Zone,
+    as_mapping,
+    fields_of,
     is_unsent,
-    moment,
-    naive_iso,
-    name,
-    number,
-    one_of,
-    schema_of,
-    shown,
+    missing,
+    parse_field,
+    parse_instant,
+    parse_name,
+    parse_zone,
     text,
-    whole,
-    zone,
 )
+from zato_lite.builtin.output import naive_iso
 from zato_lite.clock import to_datetime
-from zato_lite.errors import BadInputError
+from zato_lite.errors import BadInputError, FieldError
+from zato_lite.service.schema import CustomInput
 from zato_lite.timetable import trigger as triggers
 from zato_lite.timetable.job import (
     CrashPolicy,
@@ -47,183 +56,288 @@ from zato_lite.timetable.job import (
 from zato_lite.wire import encode
 
 PERIODS = ("weeks", "days", "hours", "minutes", "seconds", "milliseconds")
-EXTRA_MOST = 500_000
+BATCH_SIZE = 256
+"""Definitions that ``read_many`` reads in one step: well below a millisecond if they are alike."""
+
+_MAX_EXTRA = 500_000
 _DAY_MS = 86_400_000
 _NO_PERIOD = "At least one of ['weeks', 'days', 'hours', 'minutes', 'seconds'] must be given"
-_ACCEPTED = ("cluster_id", "id", "service_id", "service_name", "should_ignore_existing",
-             "imap_conn_id", "link_conn_type", "link_conn_id", "link_kind")  # fmt: skip
-"""What Zato's programs send and no definition needs."""
+_NOT_SENT = "ZATO_NONE"
+
+_JOB_TYPES = ("one_time", "interval_based", "cron_style")
+_text = text(_MAX_EXTRA)
+_note = text(1_000)
 
 
-class _Rule(NamedTuple):
-    """Which attribute of a job a field becomes, and how it is read."""
-
-    attribute: str
-    read: Read[Any]
-
-
-_text = text(EXTRA_MOST)
-
-
-@described(schema_of(_text))
 def extra_text(value: Any) -> str:
-    """What the service receives, as text; what is no text is written as JSON."""
-    return _text(value if isinstance(value, str) else encode(value).decode())
+    """Return what the service will receive, as text; other values are written as JSON."""
+    sent = value if isinstance(value, str) else encode(value).decode()
+    return cast("str", _text.parse(sent))
 
 
-@described(schema_of(whole(0, 2**53)))
-def _repeats(value: Any) -> int | None:
-    return whole(0, 2**53)(value) or None
+def _parse_job_type(value: Any) -> str:
+    if not isinstance(value, str) or value not in _JOB_TYPES:
+        raise BadInputError.of([FieldError("job_type", value, f"Unrecognized job type [{value}]")])
+    return value
 
 
-_RULES: dict[str, _Rule] = {
-    "name": _Rule("name", name),
-    "service": _Rule("service", name),
-    "is_active": _Rule("is_active", flag),
-    "extra": _Rule("extra", extra_text),
-    "repeats": _Rule("repeats", _repeats),
-    "on_missed": _Rule("on_missed", one_of(MissedPolicy)),
-    "catch_up_window_seconds": _Rule("catch_up_window", whole(0, 10**10)),
-    "catch_up_rate": _Rule("catch_up_rate", number(0.001, 1_000_000)),
-    "on_overlap": _Rule("on_overlap", one_of(OverlapPolicy)),
-    "max_parallel": _Rule("max_parallel", whole(1, 1_000_000)),
-    "max_execution_time_ms": _Rule("max_execution_time_ms", whole(1, 366 * _DAY_MS)),
-    "max_retries": _Rule("max_retries", whole(0, 1_000)),
-    "retry_delay_ms": _Rule("retry_delay_ms", whole(0, 366 * _DAY_MS)),
-    "retry_backoff": _Rule("retry_backoff", number(1, 100)),
-    "retry_max_delay_ms": _Rule("retry_max_delay_ms", whole(0, 366 * _DAY_MS)),
-    "retry_jitter": _Rule("retry_jitter", number(0, 1)),
-    "on_crash": _Rule("on_crash", one_of(CrashPolicy)),
-    "max_crashes": _Rule("max_crashes", whole(1, 1_000)),
-    "jitter_ms": _Rule("jitter_ms", whole(0, _DAY_MS)),
-    "priority": _Rule("priority", whole(-1_000_000, 1_000_000)),
-    "max_concurrent": _Rule("max_concurrent", whole(1, 1_000_000)),
-    "calendar": _Rule("calendar", name),
-    "on_excluded": _Rule("on_excluded", one_of(ExcludedPolicy)),
-    "on_success_service": _Rule("on_success_service", name),
-    "on_success_job": _Rule("on_success_job", name),
-    "on_error_service": _Rule("on_error_service", name),
-    "on_error_job": _Rule("on_error_job", name),
-    "pause_note": _Rule("pause_note", text(1_000)),
-    "pause_until": _Rule("pause_until", moment()),
-    "pause_after_failures": _Rule("pause_after_failures", whole(1, 1_000_000)),
-    "skip_next": _Rule("skip_next", whole(0, 1_000_000)),
-    "alert_after_intervals": _Rule("alert_after_intervals", whole(1, 1_000_000)),
-    "keep_runs": _Rule("keep_runs", whole(0, 10**9)),
-    "keep_days": _Rule("keep_days", number(0, 36_600)),
-}
-NAMES = (*_RULES, "job_type", "start_date", "end_date", "timezone", *PERIODS,
-         "cron_definition", "cron_day_and", "dst_gap", "dst_fold")  # fmt: skip
+_JobType = Annotated[
+    Literal["one_time", "interval_based", "cron_style"],
+    ParsedBy(_parse_job_type, {"enum": [*_JOB_TYPES]}),
+]
+_Extra = Annotated[Any, ParsedBy(extra_text, _text.schema)]
+# The pattern holds texts that need no further check.
+_PauseNote = Annotated[str, Meta(pattern=r"\A(?!ZATO_NONE\Z)[ -~\n]+\Z", max_length=1_000), _note]
+_Expression = Annotated[
+    str, Meta(min_length=1), ParsedBy(str, {"type": "string", "example": "0 2 * * mon-fri"})
+]
+_Count = Annotated[int, Meta(ge=1, le=1_000_000)]
+_YearMs = Annotated[int, Meta(ge=0, le=366 * _DAY_MS)]
+_Period = Annotated[int, Meta(ge=0, le=10**9)]
+
+
+class Definition(Input, forbid_unknown_fields=True):
+    """The fields that define a job. Types and defaults are those of ``Job``.
+
+    msgspec converts in one step what is sent as the JSON types below; ``collect`` reads the rest.
+    """
+
+    name: Name
+    job_type: _JobType
+    service: Name
+    is_active: bool = True
+    extra: _Extra = None
+    repeats: Annotated[int, Meta(ge=0, le=2**53)] | None = None
+    on_missed: MissedPolicy = "run_once"
+    catch_up_window_seconds: Annotated[int, Meta(ge=0, le=10**10)] | None = None
+    catch_up_rate: Annotated[float, Meta(ge=0.001, le=1_000_000)] | None = None
+    on_overlap: OverlapPolicy = "skip"
+    max_parallel: _Count | None = None
+    max_execution_time_ms: Annotated[int, Meta(ge=1, le=366 * _DAY_MS)] | None = None
+    max_retries: Annotated[int, Meta(ge=0, le=1_000)] = 0
+    retry_delay_ms: _YearMs = 1_000
+    retry_backoff: Annotated[float, Meta(ge=1, le=100)] = 2.0
+    retry_max_delay_ms: _YearMs = 3_600_000
+    retry_jitter: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    on_crash: CrashPolicy = "rerun"
+    max_crashes: Annotated[int, Meta(ge=1, le=1_000)] = 3
+    jitter_ms: Annotated[int, Meta(ge=0, le=_DAY_MS)] = 0
+    priority: Annotated[int, Meta(ge=-1_000_000, le=1_000_000)] = 0
+    max_concurrent: _Count | None = None
+    calendar: Name | None = None
+    on_excluded: ExcludedPolicy = "skip"
+    on_success_service: Name | None = None
+    on_success_job: Name | None = None
+    on_error_service: Name | None = None
+    on_error_job: Name | None = None
+    pause_note: _PauseNote | None = None
+    pause_until: LocalMoment = None
+    pause_after_failures: _Count | None = None
+    skip_next: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+    alert_after_intervals: _Count | None = None
+    keep_runs: Annotated[int, Meta(ge=0, le=10**9)] | None = None
+    keep_days: Annotated[float, Meta(ge=0, le=36_600)] | None = None
+
+    start_date: LocalMoment = None
+    end_date: LocalMoment = None
+    timezone: Zone | None = None
+    weeks: _Period = 0
+    days: _Period = 0
+    hours: _Period = 0
+    minutes: _Period = 0
+    seconds: Annotated[float, Meta(ge=0, le=10**9)] = 0
+    milliseconds: _Period = 0
+    cron_definition: _Expression | None = None
+    cron_day_and: bool = False
+    dst_gap: GapPolicy = "run_after"
+    dst_fold: FoldPolicy = "first"
+
+    id: Ignored = None
+    service_id: Ignored = None
+    service_name: Ignored = None
+    should_ignore_existing: Ignored = None
+    imap_conn_id: Ignored = None
+    link_conn_type: Ignored = None
+    link_conn_id: Ignored = None
+    link_kind: Ignored = None
+
+
+NAMES = tuple(field.name for field in fields_of(Definition))
 """Every field that a definition may have."""
-_KNOWN = frozenset((*NAMES, *_ACCEPTED))
+
 _DEFAULTS = {field.name: field.default for field in msgspec.structs.fields(Job)}
+_ATTRIBUTES = {
+    name: "catch_up_window" if name == "catch_up_window_seconds" else name
+    for name in NAMES
+    if name in _DEFAULTS or name == "catch_up_window_seconds"
+}
+"""Fields that are attributes of a job, by their names in a definition."""
+
+_MAX_RECENT = 1_024
+_recent: dict[Any, Job] = {}
+_INCOMPLETE = {"name": "", "service": "", "job_type": "one_time"}
 
 
-_KEPT_MOST = 1024
-_kept: dict[Any, Job] = {}
+class NewJob(CustomInput):
+    """The fields of a new job, as they were sent: ``read`` needs the current time as well."""
+
+    fields: Any
+
+    @classmethod
+    def from_payload(cls, payload: Any) -> Self:
+        return cls(payload)
+
+    @classmethod
+    def json_schema(cls) -> dict[str, Any]:
+        schema = Definition.json_schema()
+        schema["properties"]["should_ignore_existing"] = {"type": "boolean"}
+        return schema
 
 
-def schema(*, required: bool) -> dict[str, Any]:
-    """What a definition looks like, as a JSON Schema; of an edit, nothing is required."""
-    properties = {field: schema_of(rule.read) for field, rule in _RULES.items()}
-    properties |= {
-        "job_type": {"enum": ["one_time", "interval_based", "cron_style"]},
-        "start_date": schema_of(moment()),
-        "end_date": schema_of(moment()),
-        "timezone": schema_of(zone),
-        **{field: schema_of(whole(0, 10**9)) for field in PERIODS},
-        "cron_definition": {"type": "string", "example": "0 2 * * mon-fri"},
-        "cron_day_and": schema_of(flag),
-        "dst_gap": schema_of(one_of(GapPolicy)),
-        "dst_fold": schema_of(one_of(FoldPolicy)),
-    }
-    needed = ["name", "job_type", "service"] if required else []
-    return {"type": "object", "properties": properties, "required": needed}
+class JobChanges(CustomInput):
+    """A job's id, and the fields to change, as they were sent: null clears a field."""
+
+    id: int
+    fields: Mapping[str, Any]
+
+    @classmethod
+    def from_payload(cls, payload: Any) -> Self:
+        return cls(JobRef.from_payload(payload).id, as_mapping(payload))
+
+    @classmethod
+    def json_schema(cls) -> dict[str, Any]:
+        schema = JobRef.json_schema()
+        schema["properties"] |= Definition.json_schema()["properties"]
+        return schema
+
+
+def job_output(required: Sequence[str], **more: Any) -> Meta:
+    """Return the description of an output that has the fields of a job and more."""
+    properties = Definition.json_schema()["properties"] | more
+    always = ("name", "service", "is_active", "job_type", "start_date", *required)
+    return Meta(extra_json_schema={"properties": properties, "required": [*always]})
+
+
+class JobBatch(NamedTuple):
+    """Some of many jobs, and at least one of each kind among them.
+
+    Jobs of a kind are alike except for name, extra and trigger.
+    """
+
+    jobs: list[Job]
+    kinds: list[Job]
 
 
 def read(sent: Any, now: Instant) -> Job:
-    """The job that the fields of a request define.
-
-    A program that creates jobs creates many that are alike but for their name and extra; what the
-    others had is read once. That holds where neither ``now`` nor an end has a say.
+    """Return the job that the fields of a request define.
 
     Args:
-        sent: the fields of the surface, in a mapping.
-        now: when a job without ``start_date`` starts.
+        sent: the fields, in a mapping.
+        now: the start of a job without ``start_date``.
 
     Raises:
         BadInputError: lists every field that is missing, unknown or wrong, and what is allowed.
     """
-    if isinstance(sent, dict) and not is_unsent(sent.get("start_date")) and "end_date" not in sent:
-        if len(_kept) >= _KEPT_MOST:
-            _kept.clear()
-        return read_alike(sent, now, _kept)
+    if isinstance(sent, dict) and sent.get("start_date") and "end_date" not in sent:
+        # The current time has no influence: such jobs are alike at any time.
+        if len(_recent) >= _MAX_RECENT:
+            _recent.clear()
+        return _read_cached(sent, now, _recent)
     return _read(sent, now)
 
 
-def _read(sent: Any, now: Instant) -> Job:
-    reader = Reader(sent)
-    reader.only(_KNOWN)
-    for field in ("name", "job_type", "service"):
-        reader.required(field, str, "")
-    values: dict[str, Any] = {
-        rule.attribute: reader(field, rule.read, None)
-        for field in reader.given
-        if (rule := _RULES.get(field)) is not None
-    }
-    for field in ("on_success_job", "on_error_job"):
-        if values.get(field) is not None and values[field] == values.get("name"):
-            reader.refuse(field, f"{field}: a job that calls itself back would never end")
-    trigger = _trigger(reader, str(values.get("name", "")), now)
-    reader.check()
-    return Job(trigger=trigger, **values)
+def _read_cached(sent: dict[str, Any], now: Instant, cache: dict[Any, Job]) -> Job:
+    """Return the job, by way of one in the cache that differs in name and extra only.
 
-
-def read_alike(sent: Any, now: Instant, read_before: dict[Any, Job]) -> Job:
-    """``read``, by way of a job whose definition was the same but for name and extra.
-
-    Args:
-        sent: the fields.
-        now: when a job without ``start_date`` starts.
-        read_before: such jobs, for nobody else to look into; it grows.
+    Programs that create jobs create many that are alike: checking a definition takes five times
+    as long as finding it here.
     """
-    if not isinstance(sent, dict):
-        raise BadInputError(f"a JSON object is expected, not {shown(sent)}")
     rest = sent.copy()
-    job_name, extra = rest.pop("name", None), rest.pop("extra", None)
-    is_plain = isinstance(job_name, str) and job_name.isprintable() and job_name.isascii()
-    is_plain = is_plain and not is_unsent(job_name)
+    name, extra = rest.pop("name", None), rest.pop("extra", None)
+    if not (_is_plain(name, MAX_NAME_LENGTH) and (extra is None or _is_plain(extra, _MAX_EXTRA))):
+        return _read(sent, now)
+    values = rest.values()
+    key = (*rest, *values, *map(type, values))  # 1 is not True
     try:
-        key = (*rest.items(), *map(type, rest.values()))  # 1 is not True
-        alike = read_before.get(key) if is_plain else None
-    except TypeError:  # a value that cannot be a key, such as a list where a text belongs
+        alike = cache.get(key)
+    except TypeError:  # a list or an object where a text belongs
         return _read(sent, now)
     if alike is None:
         job = _read(sent, now)
-        if read_before is not _kept or not isinstance(job.trigger, Cron):
-            read_before[key] = msgspec.structs.replace(job, extra=None)
+        if not isinstance(job.trigger, Cron):  # which the job's name is a part of
+            cache[key] = job
         return job
-    try:
-        own_name, own_extra = name(job_name), None if is_unsent(extra) else extra_text(extra)
-    except (ValueError, TypeError):
-        return _read(sent, now)  # says what is wrong
-    if own_name in (alike.on_success_job, alike.on_error_job):
+    if name in (alike.on_success_job, alike.on_error_job):
         return _read(sent, now)
-    if isinstance(alike.trigger, Cron):
-        trigger = msgspec.structs.replace(alike.trigger, seed=own_name)
-        return msgspec.structs.replace(alike, name=own_name, extra=own_extra, trigger=trigger)
-    return msgspec.structs.replace(alike, name=own_name, extra=own_extra)
+    return replace(alike, name=name, extra=extra)
 
 
-def edited(before: Job, sent: Any, now: Instant) -> Job:
-    """The job with the sent fields changed; null clears one, ``""`` leaves it as it is.
+def _is_plain(value: Any, maximum: int) -> bool:
+    """Return True for a text that is taken as it is."""
+    return (
+        type(value) is str
+        and 0 < len(value) <= maximum
+        and value.isascii()
+        and value.isprintable()
+        and value != _NOT_SENT
+        and not (value[0] == " " or value[-1] == " ")
+    )
+
+
+def _read(sent: Any, now: Instant) -> Job:
+    if isinstance(sent, dict):
+        try:
+            return _job(convert(sent, Definition), sent, now, [])
+        except ValidationError:
+            pass  # fields that are sent as text, in part or wrong: collect knows them all
+    errors: list[FieldError] = []
+    values = Definition.collect(sent, errors)
+    return _job(Definition(**{**_INCOMPLETE, **values}), values, now, errors)
+
+
+def read_many(sent: Sequence[Any], now: Instant) -> Iterator[JobBatch]:
+    """Yield the jobs of definitions in order; the caller lets others run between two batches.
+
+    Raises:
+        BadInputError: at the end, lists what is wrong with each, as ``jobs[3].name``.
+    """
+    errors: list[FieldError] = []
+    cache: dict[Any, Job] = {}
+    for begin in range(0, len(sent), BATCH_SIZE):
+        part = sent[begin : begin + BATCH_SIZE]
+        alike = _read_alike(part, now)
+        if alike is not None:
+            yield JobBatch(alike, alike[:1])
+            continue
+        jobs = []
+        for position, definition in enumerate(part, begin):
+            try:
+                is_object = isinstance(definition, dict)
+                jobs.append(
+                    _read_cached(definition, now, cache) if is_object else _read(definition, now)
+                )
+            except BadInputError as error:
+                errors += _located(error, f"jobs[{position}]")
+        yield JobBatch(jobs, jobs)
+        if len(errors) >= MAX_ERRORS:
+            break
+    if errors:
+        raise BadInputError.of(errors[:MAX_ERRORS])
+
+
+def _located(error: BadInputError, place: str) -> Iterator[FieldError]:
+    """Yield the wrong fields of one of many definitions."""
+    for each in error.errors or (FieldError("", None, str(error)),):
+        yield FieldError(f"{place}.{each.field}", each.value, f"{place}: {each.message}")
+
+
+def edited(before: Job, sent: Mapping[str, Any], now: Instant) -> Job:
+    """Return the job with the sent fields changed; null clears one, ``""`` leaves it as it is.
 
     Raises:
         BadInputError: as in ``read``.
     """
-    if not isinstance(sent, Mapping):
-        raise BadInputError("a JSON object is expected")
-    changes = {field: value for field, value in sent.items() if value not in ("", "ZATO_NONE")}
+    changes = {field: value for field, value in sent.items() if value not in ("", _NOT_SENT)}
     base = fields(before, aware=True)
     if any(changes.get(field) is not None for field in PERIODS) or (
         changes.get("job_type") not in (None, base["job_type"])
@@ -234,18 +348,18 @@ def edited(before: Job, sent: Any, now: Instant) -> Job:
 
 
 def inherit(before: Job, after: Job) -> Job:
-    """``after`` with what no field says: whether a class declares it, and how ``H`` is spread.
+    """Return ``after`` with ``is_declared`` and the spread of ``H``, which no field holds.
 
     A renamed job keeps the minute that it had.
     """
     trigger = after.trigger
     if isinstance(trigger, Cron) and isinstance(before.trigger, Cron):
-        trigger = msgspec.structs.replace(trigger, seed=before.trigger.seed)
-    return msgspec.structs.replace(after, trigger=trigger, is_declared=before.is_declared)
+        trigger = replace(trigger, seed=before.trigger.seed)
+    return replace(after, trigger=trigger, is_declared=before.is_declared)
 
 
 def fields(job: Job, *, aware: bool = False) -> dict[str, Any]:
-    """The fields that define the job, without those that have their default.
+    """Return the fields that define the job, without those that have their default.
 
     Dates are naive UTC as Zato writes them, or carry their offset: where the job has a zone, in
     which a naive one would be read again, and everywhere if ``aware``.
@@ -276,53 +390,154 @@ def fields(job: Job, *, aware: bool = False) -> dict[str, Any]:
             "dst_gap": None if trigger.gap == "run_after" else trigger.gap,
             "dst_fold": None if trigger.fold == "first" else trigger.fold,
         }
-    for field, rule in _RULES.items():
-        value = getattr(job, rule.attribute)
-        if field not in found and value != _DEFAULTS[rule.attribute]:
+    for field, attribute in _ATTRIBUTES.items():
+        value = getattr(job, attribute)
+        if field not in found and value != _DEFAULTS[attribute]:
             found[field] = show(value) if field == "pause_until" else value
     return {field: value for field, value in found.items() if value is not None}
 
 
-def _trigger(reader: Reader, job_name: str, now: Instant) -> Trigger:
-    """The trigger that the fields make; what is wrong with them is noted in the reader."""
-    before = len(reader.errors)
-    timezone = reader("timezone", zone, None)
-    start = reader("start_date", moment(timezone), now)
-    end = reader("end_date", moment(timezone), None)
-    made: Trigger = OneTime(start=start, end=end, timezone=timezone)
-    match reader.given.get("job_type"):
-        case None | "one_time":
-            pass
+def _job(
+    definition: Definition, sent: Iterable[str], now: Instant, errors: list[FieldError]
+) -> Job:
+    """Return the job of a definition of which the fields ``sent`` count; raise all errors."""
+    values = {
+        _ATTRIBUTES[field]: getattr(definition, field) for field in sent if field in _ATTRIBUTES
+    }
+    if (extra := values.get("extra")) is not None:
+        extra = None if is_unsent(extra) else parse_field("extra", extra, extra_text, errors)
+        values["extra"] = extra
+    if "repeats" in values:
+        values["repeats"] = values["repeats"] or None
+    if "pause_until" in values:
+        values["pause_until"] = _instant("pause_until", definition.pause_until, None, errors)
+    for field in ("on_success_job", "on_error_job"):
+        if values.get(field) is not None and values[field] == definition.name:
+            text = f"{field}: a job that calls itself back would never end"
+            errors.append(FieldError(field, definition.name, text))
+    trigger = _trigger(definition, now, errors)
+    if errors:
+        raise BadInputError.of(errors[:MAX_ERRORS])
+    return Job(trigger=trigger, **values)
+
+
+def _trigger(definition: Definition, now: Instant, errors: list[FieldError]) -> Trigger:
+    """Return the trigger that the fields make; add what is wrong with them to the errors."""
+    timezone = definition.timezone
+    if timezone is not None and parse_field("timezone", timezone, parse_zone, errors) is None:
+        timezone = None
+    start = _instant("start_date", definition.start_date, timezone, errors)
+    end = _instant("end_date", definition.end_date, timezone, errors)
+    start = now if start is None else start
+    made: Trigger
+    match definition.job_type:
+        case "one_time":
+            made = OneTime(start=start, end=end, timezone=timezone)
         case "interval_based":
-            made = Interval(start=start, end=end, timezone=timezone, **_periods(reader))
+            made = _interval(definition, start, end, timezone, errors)
         case "cron_style":
+            if definition.cron_definition is None:
+                errors.append(missing("cron_definition"))
             made = Cron(
                 start=start,
                 end=end,
                 timezone=timezone,
-                expression=reader.required("cron_definition", lambda it: str(it).strip(), ""),
-                day_and=reader("cron_day_and", flag, default=False),
-                gap=reader("dst_gap", one_of(GapPolicy), "run_after"),
-                fold=reader("dst_fold", one_of(FoldPolicy), "first"),
-                seed=job_name,
+                expression=(definition.cron_definition or "").strip(),
+                day_and=definition.cron_day_and,
+                gap=definition.dst_gap,
+                fold=definition.dst_fold,
+                seed=definition.name,
             )
-        case other:
-            reader.refuse("job_type", f"Unrecognized job type [{other}]")
-    wrong = {error.field for error in reader.errors[before:]}
+    wrong = {error.field for error in errors}
     if wrong.isdisjoint(PERIODS):
         try:
             triggers.check(made, now)
         except BadInputError as error:
-            reader.errors += (it for it in error.errors if it.field not in wrong)
+            errors += (each for each in error.errors if each.field not in wrong)
     return made
 
 
-def _periods(reader: Reader) -> dict[str, int]:
-    before = len(reader.errors)
-    parts = {field: reader(field, whole(0, 10**9), 0) for field in PERIODS if field != "seconds"}
-    seconds = reader("seconds", number(0, 10**9), 0.0)
-    parts["seconds"] = int(seconds)
-    parts["milliseconds"] += round((seconds - int(seconds)) * 1000)
-    if not any(parts.values()) and len(reader.errors) == before:
-        reader.refuse("seconds", _NO_PERIOD)
-    return parts
+def _interval(
+    definition: Definition,
+    start: Instant,
+    end: Instant | None,
+    timezone: str | None,
+    errors: list[FieldError],
+) -> Interval:
+    seconds = int(definition.seconds)
+    made = Interval(
+        start=start,
+        end=end,
+        timezone=timezone,
+        weeks=definition.weeks,
+        days=definition.days,
+        hours=definition.hours,
+        minutes=definition.minutes,
+        seconds=seconds,
+        milliseconds=definition.milliseconds + round((definition.seconds - seconds) * 1000),
+    )
+    if not made.period and not any(error.field in PERIODS for error in errors):
+        errors.append(FieldError("seconds", None, _NO_PERIOD))
+    return made
+
+
+def _instant(
+    field: str, value: Any, timezone: str | None, errors: list[FieldError]
+) -> Instant | None:
+    if is_unsent(value):
+        return None
+    found = parse_field(field, value, partial(parse_instant, timezone=timezone), errors)
+    return cast("Instant | None", found)
+
+
+def _read_alike(part: Sequence[Any], now: Instant) -> list[Job] | None:
+    """Return the jobs of definitions that differ in name, extra and start only, else None.
+
+    None also where something is wrong: reading each by itself finds it.
+    """
+    if set(map(type, part)) != {dict}:
+        return None
+    rests = [definition.copy() for definition in part]
+    names, extras, starts = (
+        [rest.pop(field, None) for rest in rests] for field in ("name", "extra", "start_date")
+    )
+    if not _are_equal(rests) or _NOT_SENT in names:
+        return None
+    try:
+        first = read(part[0], now)
+        made = _triggers(first.trigger, starts, now)
+        if made is None:
+            return None
+        names = [*map(parse_name, names)]
+        extras = [None if is_unsent(extra) else extra_text(extra) for extra in extras]
+    except (BadInputError, ValueError, TypeError):
+        return None
+    if first.on_success_job in names or first.on_error_job in names:
+        return None
+    if isinstance(first.trigger, Cron):  # the job's name spreads ``H``
+        made = (replace(first.trigger, seed=own) for own in names)
+    rows = zip(names, extras, made, strict=False)
+    return [replace(first, name=n, extra=e, trigger=trigger) for n, e, trigger in rows]
+
+
+def _triggers(first: Trigger, starts: Sequence[Any], now: Instant) -> Iterable[Trigger] | None:
+    """Return the triggers of jobs with these starts; None where a start needs its own check."""
+    if starts.count(starts[0]) == len(starts):
+        return repeat(first)
+    if isinstance(first, Cron) or first.end is not None:
+        return None
+    instants = [
+        now if is_unsent(start) else parse_instant(start, first.timezone) for start in starts
+    ]
+    for edge in (min(instants), max(instants)):  # a check that holds for both holds in between
+        triggers.check(replace(first, start=edge), now)
+    return [replace(first, start=start) for start in instants]
+
+
+def _are_equal(rests: Sequence[dict[Any, Any]]) -> bool:
+    """Return True if all are equal, and 1 is not True."""
+    first = rests[0]
+    return rests.count(first) == len(rests) and all(
+        isinstance(value, str) or len({type(rest[field]) for rest in rests}) == 1
+        for field, value in first.items()
+    )

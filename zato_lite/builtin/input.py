@@ -10,8 +10,8 @@ import difflib
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self, get_args, get_origin
+from functools import cache, partial
+from typing import Annotated, Any, Literal, NamedTuple, Self, get_args, get_origin
 
 import msgspec
 from msgspec import Meta
@@ -35,7 +35,6 @@ _FIRST_MOMENT = parse_moment("0001-01-01", None) + _DAY
 _LAST_MOMENT = parse_moment("9999-12-31", None) - _DAY
 """The outermost instants that have a date in every zone."""
 _UNREADABLE = ("Cc", "Cf", "Cs", "Zl", "Zp")  # control, direction, surrogate, separator
-_IGNORED = frozenset({"cluster_id"})
 
 Parse = Callable[[Any], Any]
 """Returns the value of what was sent; raises ValueError with what is allowed, or BadInputError."""
@@ -55,6 +54,13 @@ class Also(NamedTuple):
     name: str
 
 
+class _Ignored:
+    """Annotation: a field that Zato's programs send and nothing reads."""
+
+
+Ignored = Annotated[Any, _Ignored()]
+
+
 class Field(NamedTuple):
     """A field of an input as ``collect`` needs it."""
 
@@ -69,10 +75,10 @@ class Input(CustomInput, kw_only=True):
     """Base of what the built-in services accept.
 
     Fields that are not declared are ignored; with ``forbid_unknown_fields=True`` they are
-    refused, except for ``cluster_id`` and the names in ``also_accepted``.
+    refused.
     """
 
-    also_accepted: ClassVar[frozenset[str]] = frozenset()
+    cluster_id: Ignored = None
 
     @classmethod
     def from_payload(cls, payload: Any) -> Self:
@@ -109,13 +115,9 @@ class Input(CustomInput, kw_only=True):
                 if is_required:
                     errors.append(missing(place))
                 continue
-            try:
-                values[name] = parse(value)
-            except BadInputError as error:
-                # The value is left out: the parser decides which part of it may be shown.
-                errors += error.errors or (FieldError(place, None, f"{place}: {error}"),)
-            except (ValueError, TypeError, OverflowError) as error:
-                errors.append(wrong(place, value, str(error)))
+            parsed = parse_field(place, value, parse, errors)
+            if parsed is not None:
+                values[name] = parsed
         if cls.__struct_config__.forbid_unknown_fields:
             errors += _unknown_fields(cls, sent)
         return values
@@ -137,20 +139,21 @@ def fields_of(cls: type[Input]) -> tuple[Field, ...]:
     return tuple(
         _field(each.encode_name, each.type, is_required=each.required)
         for each in msgspec.structs.fields(cls)
+        if each.type != Ignored
     )
 
 
 @cache
 def _known_names(cls: type[Input]) -> frozenset[str]:
-    names = {each.name for each in fields_of(cls)}
+    names = {each.encode_name for each in msgspec.structs.fields(cls)}
     return frozenset(names | {each.other_name for each in fields_of(cls) if each.other_name})
 
 
 def _unknown_fields(cls: type[Input], sent: Mapping[str, Any]) -> Iterator[FieldError]:
-    known, accepted = _known_names(cls), cls.also_accepted
+    known = _known_names(cls)
     count = 0
     for name in sent:
-        if name in known or name in accepted or name in _IGNORED or is_unsent(sent[name]):
+        if name in known or is_unsent(sent[name]):
             continue
         hint = ""
         if count < MAX_HINTS and len(str(name)) <= _MAX_HINTED_LENGTH:
@@ -160,6 +163,18 @@ def _unknown_fields(cls: type[Input], sent: Mapping[str, Any]) -> Iterator[Field
         count += 1
         if count >= MAX_ERRORS:
             return
+
+
+def parse_field(name: str, value: Any, parse: Parse, errors: list[FieldError]) -> Any:
+    """Return the value of a field that was sent; None where it is wrong, and add the error."""
+    try:
+        return parse(value)
+    except BadInputError as error:
+        # The value is left out: the parser decides which part of it may be shown.
+        errors += error.errors or (FieldError(name, None, f"{name}: {error}"),)
+    except (ValueError, TypeError, OverflowError) as error:
+        errors.append(wrong(name, value, str(error)))
+    return None
 
 
 def as_mapping(payload: Any) -> Mapping[str, Any]:
@@ -231,7 +246,7 @@ def _parser(declared: Any, limits: Meta) -> ParsedBy:
         float: number(_limit(limits.ge, float("-inf")), _limit(limits.le, float("inf"))),
         bool: ParsedBy(parse_flag, {"type": "boolean"}),
         str: text(limits.max_length or 1_000),
-        Any: ParsedBy(lambda value: value),
+        Any: ParsedBy(as_sent),
     }
     if declared not in parsers:
         raise TypeError(f"no parser for the type {declared!r}; annotate it with ParsedBy")
@@ -240,6 +255,11 @@ def _parser(declared: Any, limits: Meta) -> ParsedBy:
 
 def _limit(limit: float | None, default: Any) -> Any:
     return default if limit is None else limit
+
+
+def as_sent(value: Any) -> Any:
+    """Return the value unchanged."""
+    return value
 
 
 def whole_number(minimum: int, maximum: int) -> ParsedBy:
@@ -394,9 +414,7 @@ Zone = Annotated[
 Moment = Annotated[int, ParsedBy(parse_instant, {"type": "string", "format": "date-time"})]
 """An instant, sent as a date; naive ones are in UTC."""
 
-LocalMoment = Annotated[
-    Any, ParsedBy(lambda value: value, {"type": "string", "format": "date-time"})
-]
+LocalMoment = Annotated[Any, ParsedBy(as_sent, {"type": "string", "format": "date-time"})]
 """A date that the service reads in a time zone which it knows later, by ``read_local``."""
 
 Note = Annotated[str, Meta(max_length=1_000)]
@@ -411,12 +429,8 @@ def read_local(timezone: str | None, **fields: Any) -> list[Instant]:
     errors: list[FieldError] = []
     found = []
     for name, value in fields.items():
-        try:
-            found.append(parse_instant(value, timezone))
-        except BadInputError as error:
-            errors += error.errors or (FieldError(name, None, f"{name}: {error}"),)
-        except (ValueError, TypeError, OverflowError) as error:
-            errors.append(wrong(name, value, str(error)))
+        parse = partial(parse_instant, timezone=timezone)
+        found.append(parse_field(name, value, parse, errors))
     if errors:
         raise BadInputError.of(errors)
     return found

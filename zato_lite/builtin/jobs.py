@@ -1,36 +1,50 @@
-"""Jobs as services: create, edit, delete, execute, list, get; the surface is Zato's."""
+"""Jobs as services: create, edit, delete, execute, list, get; names and fields are Zato's."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
-from typing import Any
+from typing import Annotated, Any, NotRequired, TypedDict
+
+from msgspec import Meta
 
 from zato_lite.builtin.audited import AuditedService
 from zato_lite.builtin.deadman import watch_over
-from zato_lite.builtin.definition import edited, fields, read
-from zato_lite.builtin.fields import Read, Reader, flag, naive_iso, name, text, whole
-from zato_lite.builtin.many import read_many
+from zato_lite.builtin.definition import (
+    Definition,
+    JobChanges,
+    NewJob,
+    edited,
+    fields,
+    job_output,
+    read,
+    read_many,
+)
+from zato_lite.builtin.input import Input, JobRef, Name, NameRef, Page, object_list, parse_flag
+from zato_lite.builtin.output import Empty, duration_ms, naive_iso
 from zato_lite.builtin.permissions import (
-    callback_jobs_must_be_theirs,
-    must_be_theirs_to_run,
+    require_calendars,
+    require_callbacks,
+    require_permitted,
+    require_rights,
+    require_run_rights,
+    require_services,
+    services_of,
     warn_of_missing,
 )
-from zato_lite.errors import BadInputError, FieldError, ForbiddenError, JobExistsError
+from zato_lite.errors import JobExistsError
+from zato_lite.scheduler.calendars import Calendars
 from zato_lite.scheduler.commands import JobCommands
-from zato_lite.service.access import may_invoke
+from zato_lite.scheduler.history import RunHistory
 from zato_lite.service.base import Service
-from zato_lite.service.message import SYSTEM, Caller
 from zato_lite.service.needs import needs
 from zato_lite.service.registry import Registry
 from zato_lite.store.rows import JobRow, RunRow
 from zato_lite.timetable.job import Cron, Job
 
-ID_MOST = 2**63 - 1
 PAGE_SIZE = 20
-PAGE_MOST = 100
-_UNPAGED_MOST = 100_000
-_BULK_MOST = 1_000_000
-_concerns = attrgetter(
+MAX_PAGE_SIZE = 100
+_MAX_UNPAGED = 100_000
+_MAX_BULK = 1_000_000
+_permissions_key = attrgetter(
     "service",
     "on_success_service",
     "on_error_service",
@@ -39,258 +53,256 @@ _concerns = attrgetter(
     "calendar",
     "alert_after_intervals",
 )
-"""What of a job is looked at besides itself: where two agree in it, one is enough."""
+"""The attributes that permissions depend on: of jobs that agree in them one is checked."""
 
 
-class Create(AuditedService):
-    """Create a job; answers with its id and name."""
+class CreatedJob(TypedDict):
+    """A created or edited job; empty if ``should_ignore_existing`` left an existing one alone."""
+
+    id: NotRequired[int]
+    name: NotRequired[str]
+    cron_definition: NotRequired[str]
+
+
+class NewJobs(Input):
+    """Definitions of jobs to create together."""
+
+    jobs: Annotated[list[dict[str, Any]], object_list(_MAX_BULK, Definition.json_schema())]
+
+
+class CreatedJobs(TypedDict):
+    """Ids of the created jobs, in the order of the definitions."""
+
+    ids: list[int]
+
+
+class ActiveStatus(JobRef):
+    """A job, and whether it is to be active."""
+
+    is_active: bool
+
+
+class ExecutedJob(TypedDict):
+    """Number of the run that starts."""
+
+    current_run: int
+
+
+class JobQuery(Input):
+    """Words of a job's name, its service, and a page of the result."""
+
+    cur_page: Page = 1
+    page_size: Annotated[int, Meta(ge=1, le=MAX_PAGE_SIZE)] | None = None
+    paginate: bool | None = None
+    query: str = ""
+    service_name: Name | None = None
+
+
+_STATE: dict[str, Any] = {
+    "id": {"type": "integer"},
+    "service_id": {"type": "string"},
+    "service_name": {"type": "string"},
+    "next_run_utc": {"type": "string"},
+    "last_run_utc": {"type": "string"},
+    "last_duration_ms": {"type": ["number", "null"]},
+}
+_DETAILS: dict[str, Any] = {
+    "in_flight": {"type": "integer"},
+    "queued": {"type": "integer"},
+    "last_outcome": {"type": "string"},
+    "recent_outcomes": {"type": "array", "items": {"type": "string"}},
+}
+JobItem = Annotated[dict[str, Any], job_output([*_STATE], **_STATE)]
+"""A job: its definition, its last run and its next slot; empty texts for none."""
+JobDetail = Annotated[
+    dict[str, Any], job_output([*_STATE, *_DETAILS], **_STATE, **_DETAILS)
+]
+"""A job with its runs in flight and its recent outcomes, oldest first."""
+
+
+class Create(AuditedService[NewJob, CreatedJob]):
+    """Create a job; the answer is its id and name."""
 
     name = "zato.scheduler.job.create"
+    role = "editor"
     jobs = needs(JobCommands)
+    calendars = needs(Calendars)
     services = needs(Registry)
 
-    async def change(self, params: Any) -> str:
-        job = read(self.request.payload, self.clock.now())
-        must_be_allowed([job], self.services, self.caller)
-        missing = await callback_jobs_must_be_theirs([job], self.jobs, self.caller)
-        await calendars_must_exist([job], self.jobs)
+    async def change(self, params: NewJob) -> str:
+        jobs, now = self.jobs, self.clock.now()
+        job = read(params.fields, now)
+        missing = await require_permitted(
+            [job], jobs, self.calendars, self.services, caller=self.caller
+        )
         try:
-            [job_id] = await self.jobs.create([job])
-            await watch_over([job], self.jobs, self.clock.now())
-            warn_of_missing(missing, self.logger)
+            [job_id] = await jobs.create([job])
         except JobExistsError:
-            if Reader(self.request.payload)("should_ignore_existing", flag, default=False):
-                self.response.payload = {}
-                return job.name
-            raise
-        self.response.payload = {"id": job_id, "name": job.name, **_cron(job)}
+            if not _should_ignore_existing(params.fields):
+                raise
+            self.response.payload = {}
+            return job.name
+        await watch_over([job], jobs, now)
+        if missing:
+            warn_of_missing(missing, self.logger)
+        self.response.payload = _created(job_id, job)
         return job.name
 
 
-class CreateMany(AuditedService):
-    """Create all the jobs of ``jobs``, or none; answers with their ids, in order."""
+class CreateMany(AuditedService[NewJobs, CreatedJobs]):
+    """Create all the jobs of ``jobs``, or none; the answer is their ids, in order."""
 
     name = "zato.scheduler.job.create-many"
+    role = "editor"
     jobs = needs(JobCommands)
+    calendars = needs(Calendars)
     services = needs(Registry)
 
-    async def change(self, params: Any) -> str:
-        reader = Reader(self.request.payload)
-        sent = reader.required("jobs", definitions(_BULK_MOST), ())
-        reader.check()
+    async def change(self, params: NewJobs) -> str:
+        now = self.clock.now()
         jobs: list[Job] = []
         kinds: dict[Any, Job] = {}
-        for part in read_many(sent, self.clock.now()):
-            jobs += part.jobs
-            kinds.update((_concerns(job), job) for job in part.kinds)
+        for batch in read_many(params.jobs, now):
+            jobs += batch.jobs
+            kinds.update((_permissions_key(job), job) for job in batch.kinds)
             await asyncio.sleep(0)  # 100,000 definitions take a while, and others have jobs to run
-        must_be_allowed(kinds.values(), self.services, self.caller)
-        missing = await callback_jobs_must_be_theirs(
-            kinds.values(), self.jobs, self.caller, together_with=jobs
+        missing = await require_permitted(
+            kinds.values(),
+            self.jobs,
+            self.calendars,
+            self.services,
+            caller=self.caller,
+            together_with=jobs,
         )
-        await calendars_must_exist(kinds.values(), self.jobs)
-        self.response.payload = {"ids": await self.jobs.create(jobs)}
-        await watch_over(kinds.values(), self.jobs, self.clock.now())
+        self.response.payload = {"ids": list(await self.jobs.create(jobs))}
+        await watch_over(kinds.values(), self.jobs, now)
         warn_of_missing(missing, self.logger)
         return f"{len(jobs)} jobs"
 
 
-class Edit(AuditedService):
+class Edit(AuditedService[JobChanges, CreatedJob]):
     """Change the fields that are sent; null clears one; the others stay."""
 
     name = "zato.scheduler.job.edit"
+    role = "editor"
     jobs = needs(JobCommands)
+    calendars = needs(Calendars)
     services = needs(Registry)
 
-    async def change(self, params: Any) -> str:
-        sent = self.request.payload
-        job_id = job_id_of(sent)
+    async def change(self, params: JobChanges) -> str:
         now = self.clock.now()
-        after = edited((await self.jobs.get(job_id)).job, sent, now)
-        caller_must_be_allowed([after], self.caller)
-        missing = await callback_jobs_must_be_theirs([after], self.jobs, self.caller)
-        await calendars_must_exist([after], self.jobs)
+        after = edited((await self.jobs.get(params.id)).job, params.fields, now)
+        require_rights([after], self.caller)
+        missing = await require_callbacks([after], self.jobs, self.caller)
+        await require_calendars([after], self.calendars)
 
-        def change(before: Job) -> Job:
-            after = edited(before, sent, now)
-            if _services_of([after]) != _services_of([before]):
-                must_be_allowed([after], self.services, self.caller)
+        def change(before: Job) -> Job:  # within the transaction: the job may have changed since
+            after = edited(before, params.fields, now)
+            if services_of([after]) != services_of([before]):
+                require_services([after], self.services, self.caller)
             return after
 
-        row = await self.jobs.edit(job_id, change)
+        row = await self.jobs.edit(params.id, change)
         await watch_over([row.job], self.jobs, now)
         warn_of_missing(missing, self.logger)
-        self.response.payload = {"id": row.id, "name": row.job.name, **_cron(row.job)}
+        self.response.payload = _created(row.id, row.job)
         return f"{row.id} {row.job.name}"
 
 
-class SetActiveStatus(AuditedService):
-    """Switch a job on or off."""
+class SetActiveStatus(AuditedService[ActiveStatus, Empty]):
+    """Resume or pause a job."""
 
     name = "zato.scheduler.job.set-active-status"
+    role = "operator"
     jobs = needs(JobCommands)
 
-    async def change(self, params: Any) -> str:
-        reader = Reader(self.request.payload)
-        job_id = reader.required("id", whole(1, ID_MOST), 0)
-        is_active = reader.required("is_active", flag, default=False)
-        reader.check()
-        if is_active:
-            await must_be_theirs_to_run(job_id, self.jobs, self.caller)
-            await self.jobs.resume(job_id)
+    async def change(self, params: ActiveStatus) -> str:
+        if params.is_active:
+            await require_run_rights(params.id, self.jobs, self.caller)
+            await self.jobs.resume(params.id)
         else:
-            await self.jobs.pause(job_id)
+            await self.jobs.pause(params.id)
         self.response.payload = {}
-        return str(job_id)
+        return str(params.id)
 
 
-class Delete(AuditedService):
-    """Delete a job; what it ran stays in the history."""
+class Delete(AuditedService[JobRef, Empty]):
+    """Delete a job; its runs stay in the history."""
 
     name = "zato.scheduler.job.delete"
+    role = "editor"
     jobs = needs(JobCommands)
 
-    async def change(self, params: Any) -> str:
-        job_id = job_id_of(self.request.payload)
-        await self.jobs.delete(job_id)
+    async def change(self, params: JobRef) -> str:
+        await self.jobs.delete(params.id)
         self.response.payload = {}
-        return str(job_id)
+        return str(params.id)
 
 
-class Execute(AuditedService):
-    """Run a job now, also a paused one; its timetable does not move. Does not wait for the run."""
+class Execute(AuditedService[JobRef, ExecutedJob]):
+    """Start a run of a job now, even of a paused one; its slots stay as they are."""
 
     name = "zato.scheduler.job.execute"
+    role = "operator"
     jobs = needs(JobCommands)
 
-    async def change(self, params: Any) -> str:
-        job_id = job_id_of(self.request.payload)
-        await must_be_theirs_to_run(job_id, self.jobs, self.caller)
-        run = await self.jobs.execute(job_id)
+    async def change(self, params: JobRef) -> str:
+        await require_run_rights(params.id, self.jobs, self.caller)
+        run = await self.jobs.execute(params.id)
         self.response.payload = {"current_run": run}
-        return f"{job_id}, run {run}"
+        return f"{params.id}, run {run}"
 
 
-class GetList(Service):
-    """All jobs by name, or those that match; a page of them when a page is asked for."""
+class GetList(Service[JobQuery, list[JobItem]]):
+    """List all jobs by name, or those that match; a page of them if a page is requested."""
 
     name = "zato.scheduler.job.get-list"
+    role = "viewer"
     jobs = needs(JobCommands)
+    history = needs(RunHistory)
 
     async def handle(self) -> None:
-        reader = Reader(self.request.payload)
-        page = reader("cur_page", whole(1, 10**9), 1)
-        size = reader("page_size", whole(1, PAGE_MOST), PAGE_SIZE)
-        is_paged = reader("paginate", flag, default="page_size" in reader.given)
-        query = reader("query", text(1_000), "")
-        service = reader("service_name", name, "")
-        reader.check()
-        limit, offset = (size, (page - 1) * size) if is_paged else (_UNPAGED_MOST, 0)
+        params = self.request.input
+        size = params.page_size or PAGE_SIZE
+        is_paged = params.page_size is not None if params.paginate is None else params.paginate
+        limit, offset = (size, (params.cur_page - 1) * size) if is_paged else (_MAX_UNPAGED, 0)
         rows, total = await self.jobs.list(
-            query=query, service=service, limit=limit, offset=offset
+            query=params.query, service=params.service_name or "", limit=limit, offset=offset
         )
         if is_paged:
-            self.response.headers.update(page_headers(page, size, total))
-        last = await self.jobs.last_runs([row.id for row in rows])
-        self.response.payload = [item(row, last.get(row.id)) for row in rows]
+            self.response.headers.update(page_headers(params.cur_page, size, total))
+        last = await self.history.last_runs([row.id for row in rows])
+        self.response.payload = [job_item(row, last.get(row.id)) for row in rows]
 
 
-class GetByID(Service):
-    """One job by its id."""
+class GetByID(Service[JobRef, JobDetail]):
+    """Return a job by its id."""
 
     name = "zato.scheduler.job.get-by-id"
+    role = "viewer"
     jobs = needs(JobCommands)
+    history = needs(RunHistory)
 
     async def handle(self) -> None:
-        row = await self.jobs.get(job_id_of(self.request.payload))
-        self.response.payload = await detail(self.jobs, row)
+        row = await self.jobs.get(self.request.input.id)
+        self.response.payload = await job_detail(self.history, row)
 
 
-class GetByName(Service):
-    """One job by its name."""
+class GetByName(Service[NameRef, JobDetail]):
+    """Return a job by its name."""
 
     name = "zato.scheduler.job.get-by-name"
+    role = "viewer"
     jobs = needs(JobCommands)
+    history = needs(RunHistory)
 
     async def handle(self) -> None:
-        reader = Reader(self.request.payload)
-        job_name = reader.required("name", name, "")
-        reader.check()
-        row = await self.jobs.get_by_name(job_name)
-        self.response.payload = await detail(self.jobs, row)
+        row = await self.jobs.get_by_name(self.request.input.name)
+        self.response.payload = await job_detail(self.history, row)
 
 
-def job_id_of(sent: Any) -> int:
-    """The job's id: ``id`` as in Zato 3.2, or ``job_id`` as in 4.1.
-
-    Raises:
-        BadInputError: neither was sent, or it is no positive whole number.
-    """
-    reader = Reader(sent)
-    field = "job_id" if "job_id" in reader.given else "id"
-    job_id = reader.required(field, whole(1, ID_MOST), 0)
-    reader.check()
-    return job_id
-
-
-def definitions(most: int) -> Read[Sequence[Mapping[str, Any]]]:
-    """Reads a list of definitions, each the fields of one job."""
-
-    def read_list(value: Any) -> Sequence[Mapping[str, Any]]:
-        if not isinstance(value, list) or len(value) > most:
-            raise ValueError(f"a list of at most {most} definitions")
-        if not all(issubclass(kind, Mapping) for kind in set(map(type, value))):
-            raise ValueError("a list of definitions, each an object")
-        return value
-
-    return read_list
-
-
-def must_be_allowed(jobs: Iterable[Job], services: Registry, caller: Caller) -> None:
-    """Refuse a job that would run, or call back, what is not deployed or not the caller's to run.
-
-    Raises:
-        ServiceMissingError, ForbiddenError: names the service.
-    """
-    wanted = _services_of(jobs)
-    for service in sorted(wanted):
-        if service not in services:
-            services.get(service)  # raises, with the nearest names
-    _must_be_theirs(wanted, caller)
-
-
-def caller_must_be_allowed(jobs: Iterable[Job], caller: Caller) -> None:
-    """Refuse to let a caller change what a job does that they could not have made.
-
-    Raises:
-        ForbiddenError: names the service.
-    """
-    _must_be_theirs(_services_of(jobs), caller)
-
-
-def _must_be_theirs(services: Iterable[str], caller: Caller) -> None:
-    if caller is not SYSTEM:
-        for service in sorted(services):
-            if not may_invoke(caller, service):
-                raise ForbiddenError(f"{caller.name} may not have `{service}` run")
-
-
-async def calendars_must_exist(wanted_by: Iterable[Job], jobs: JobCommands) -> None:
-    """Refuse a job whose calendar nobody has made.
-
-    Raises:
-        BadInputError: names it, and those that there are.
-    """
-    if wanted := {job.calendar for job in wanted_by if job.calendar is not None}:
-        known = await jobs.calendars()
-        if missing := sorted(wanted - set(known)):
-            there = ", ".join(sorted(known)) or "none"
-            words = f"calendar: {missing[0]!r} does not exist; there are: {there}"
-            raise BadInputError.of([FieldError("calendar", missing[0], words)])
-
-
-def item(row: JobRow, last: RunRow | None) -> dict[str, Any]:
-    """A job as get-list shows it: its definition, when it ran last and runs next."""
+def job_item(row: JobRow, last: RunRow | None) -> JobItem:
+    """Return a job as get-list shows it: its definition, its last run and its next slot."""
     started_at = last.started_at if last is not None else None
     return {
         "id": row.id,
@@ -303,12 +315,12 @@ def item(row: JobRow, last: RunRow | None) -> dict[str, Any]:
     }
 
 
-async def detail(jobs: JobCommands, row: JobRow) -> dict[str, Any]:
-    """A job as get-by-id shows it: with its recent outcomes, oldest first."""
-    last = (await jobs.last_runs([row.id])).get(row.id)
-    recent = (await jobs.recent_outcomes([row.id])).get(row.id, ())
+async def job_detail(history: RunHistory, row: JobRow) -> JobDetail:
+    """Return a job as get-by-id shows it: with its recent outcomes, oldest first."""
+    last = (await history.last_runs([row.id])).get(row.id)
+    recent = (await history.recent_outcomes([row.id])).get(row.id, ())
     return {
-        **item(row, last),
+        **job_item(row, last),
         "in_flight": row.in_flight,
         "queued": row.queued,
         "last_outcome": last.outcome if last is not None else "",
@@ -316,15 +328,8 @@ async def detail(jobs: JobCommands, row: JobRow) -> dict[str, Any]:
     }
 
 
-def duration_ms(run: RunRow | None) -> float | None:
-    """How long a run took; None while it runs and for none at all."""
-    if run is None or run.duration_us is None:
-        return None
-    return run.duration_us / 1000
-
-
 def page_headers(page: int, size: int, total: int) -> dict[str, str]:
-    """Where a page stands among the others, as Zato tells it."""
+    """Return the headers in which Zato describes a page."""
     last = max(1, -(-total // size))
     return {
         "X-Zato-Page-Current": str(page),
@@ -338,12 +343,14 @@ def page_headers(page: int, size: int, total: int) -> dict[str, str]:
     }
 
 
-def _services_of(jobs: Iterable[Job]) -> set[str]:
-    wanted = {(job.service, job.on_success_service, job.on_error_service) for job in jobs}
-    return {service for each in wanted for service in each if service is not None}
+def _should_ignore_existing(sent: Any) -> bool:
+    try:
+        return parse_flag(sent.get("should_ignore_existing"))
+    except ValueError:
+        return False
 
 
-def _cron(job: Job) -> dict[str, str]:
+def _created(job_id: int, job: Job) -> CreatedJob:
     if isinstance(job.trigger, Cron):
-        return {"cron_definition": job.trigger.expression}
-    return {}
+        return {"id": job_id, "name": job.name, "cron_definition": job.trigger.expression}
+    return {"id": job_id, "name": job.name}

@@ -8,7 +8,15 @@ from typing import Any, TypedDict, TypeVar, cast
 
 from zato_lite.clock import to_datetime
 from zato_lite.store.rows import RunRow
-from zato_lite.timetable.job import Instant
+from zato_lite.timetable.job import (
+    CrashPolicy,
+    ExcludedPolicy,
+    FoldPolicy,
+    GapPolicy,
+    Instant,
+    MissedPolicy,
+    OverlapPolicy,
+)
 
 
 class Empty(TypedDict):
@@ -22,9 +30,6 @@ class Named(TypedDict):
 
 
 Output = TypeVar("Output")
-
-JobItem = dict[str, Any]
-"""A job: its definition, its last run and its next slot."""
 
 
 class RunItem(TypedDict):

@@ -1,82 +1,173 @@
-"""What a caller may have run by way of a job that is there: nothing that is not theirs to invoke.
+"""Permissions of jobs: a caller schedules only services that the caller may invoke.
 
-That holds when a definition is made or edited, and when a run is asked for. A job that is called
-back may be edited later by somebody else, who then decides what it runs, and may invoke that:
-who calls it back goes on doing so, as one who invokes a service whose code is changed.
+This holds when a definition is created or edited, and when a run is requested. A callback job may
+be edited later by another caller, who then needs the right to what it runs; the jobs that name it
+keep calling it, as a service keeps calling another one whose code has changed.
 """
 
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 
 from zato_lite.errors import BadInputError, FieldError, ForbiddenError
+from zato_lite.scheduler.calendars import Calendars
 from zato_lite.scheduler.commands import JobCommands
 from zato_lite.service.access import beyond, fits, may_invoke
 from zato_lite.service.message import SYSTEM, Caller
+from zato_lite.service.registry import Registry
 from zato_lite.timetable.job import Job
 
 
-async def callback_jobs_must_be_theirs(
+async def require_permitted(
+    wanted: Collection[Job],
+    jobs: JobCommands,
+    calendars: Calendars,
+    services: Registry,
+    *,
+    caller: Caller,
+    together_with: Collection[Job] = (),
+) -> Collection[str]:
+    """Refuse jobs that the caller may not create; return the callback jobs that do not exist.
+
+    Args:
+        wanted: the jobs.
+        jobs: the existing jobs.
+        calendars: the existing calendars.
+        services: the deployed services.
+        caller: the caller that creates them.
+        together_with: jobs that are created in the same request.
+
+    Raises:
+        ServiceMissingError, ForbiddenError: names the service.
+        BadInputError: names the callback job or the calendar that does not exist.
+    """
+    require_services(wanted, services, caller)
+    missing = await require_callbacks(wanted, jobs, caller, together_with)
+    await require_calendars(wanted, calendars)
+    return missing
+
+
+def require_services(wanted: Iterable[Job], services: Registry, caller: Caller) -> None:
+    """Refuse jobs with a service that is not deployed, or that the caller may not invoke.
+
+    Raises:
+        ServiceMissingError, ForbiddenError: names the service.
+    """
+    named = services_of(wanted)
+    missing = [name for name in named if name not in services.entries]
+    if missing:
+        services.get(min(missing))  # raises, with the nearest names
+    _require_rights(named, caller)
+
+
+def require_rights(wanted: Iterable[Job], caller: Caller) -> None:
+    """Refuse jobs with a service that the caller may not invoke, deployed or not.
+
+    Raises:
+        ForbiddenError: names the service.
+    """
+    _require_rights(services_of(wanted), caller)
+
+
+def services_of(jobs: Iterable[Job]) -> set[str]:
+    """Return the services that the jobs run or call back."""
+    found = set()
+    for job in jobs:
+        found.add(job.service)
+        if job.on_success_service is not None:
+            found.add(job.on_success_service)
+        if job.on_error_service is not None:
+            found.add(job.on_error_service)
+    return found
+
+
+def _require_rights(services: Iterable[str], caller: Caller) -> None:
+    if caller is SYSTEM:
+        return
+    for service in sorted(services):
+        if not may_invoke(caller, service):
+            raise _not_allowed(caller, service)
+
+
+def _not_allowed(caller: Caller, service: str, reason: str = "") -> ForbiddenError:
+    text = f"user {caller.name!r} is not allowed to schedule service {service!r}{reason}"
+    return ForbiddenError(text)
+
+
+async def require_callbacks(
     wanted: Collection[Job], jobs: JobCommands, caller: Caller, together_with: Collection[Job] = ()
 ) -> Collection[str]:
-    """Refuse to call back a job of what the caller may not invoke; the names that nobody has yet.
+    """Refuse callback jobs whose service the caller may not invoke; return those that are missing.
 
-    Whoever makes such a job later may have it run anything, so it takes one who may do everything
-    to name it. Jobs of ``wanted`` itself, and those made together with them, are looked at by
-    whoever asks.
+    A missing job may later be created to run anything, so that naming it takes an admin. Jobs of
+    ``wanted`` and those created together with them are checked by themselves.
 
     Raises:
         ForbiddenError: names the job and its service.
-        BadInputError: names the jobs that are not there.
+        BadInputError: names the jobs that do not exist.
     """
-    names = {name for _, name in _callback_jobs(wanted)}
-    if names:
-        names -= {job.name for job in together_with or wanted}
-    if not names:
+    callbacks = [*_callback_jobs(wanted)]
+    if not callbacks:
         return ()
-    there = {row.job.name: row.job for row in await jobs.named(names)}
-    missing = sorted(names - there.keys())
+    names = {name for _, name in callbacks}.difference(job.name for job in together_with or wanted)
+    existing = {row.job.name: row.job for row in await jobs.named(names)} if names else {}
+    missing = sorted(names - existing.keys())
     if caller is SYSTEM or not beyond(caller, ("admin",), ()):
         return missing
-    for job in there.values():
+    for job in existing.values():
         if not may_invoke(caller, job.service):
-            raise ForbiddenError(
-                f"{caller.name} may not have `{job.service}` run, which job `{job.name}` does"
-            )
+            raise _not_allowed(caller, job.service, f", which job {job.name!r} runs")
     if missing:
-        text = "no job has this name; it is to be made before it can be called back"
         raise BadInputError.of(
-            FieldError(field, name, f"{field}: {text}")
-            for field, name in _callback_jobs(wanted)
+            FieldError(field, name, f"{field}: callback job does not exist; create it first")
+            for field, name in callbacks
             if name in missing
         )
     return ()
 
 
-def warn_of_missing(
-    callback_jobs: Collection[str], logger: logging.LoggerAdapter[logging.Logger]
-) -> None:
-    """Say that there are no such jobs, once a job that calls them back is there."""
-    if callback_jobs:
-        logger.warning("callback jobs do not exist", extra={"missing_jobs": callback_jobs})
-
-
-async def must_be_theirs_to_run(job_id: int, jobs: JobCommands, caller: Caller) -> None:
-    """Refuse a caller who is confined to some services a run of a job of another one.
-
-    Raises:
-        ForbiddenError: names the service.
-        JobNotFoundError: there is no such job.
-    """
-    if caller.patterns:
-        service = (await jobs.get(job_id)).job.service
-        if not fits(service, caller.patterns):
-            raise ForbiddenError(f"{caller.name} may not have `{service}` run")
-
-
-def _callback_jobs(jobs: Iterable[Job]) -> Iterable[tuple[str, str]]:
-    """The fields that name a job to call back, and whom they name."""
+def _callback_jobs(jobs: Iterable[Job]) -> Iterator[tuple[str, str]]:
+    """Yield the fields that name a callback job, and its name."""
     for job in jobs:
         if job.on_success_job is not None:
             yield "on_success_job", job.on_success_job
         if job.on_error_job is not None:
             yield "on_error_job", job.on_error_job
+
+
+def warn_of_missing(
+    callback_jobs: Collection[str], logger: logging.LoggerAdapter[logging.Logger]
+) -> None:
+    """Log the callback jobs that do not exist, once the jobs that name them are saved."""
+    if callback_jobs:
+        logger.warning("callback jobs missing", extra={"missing_jobs": callback_jobs})
+
+
+async def require_calendars(wanted: Iterable[Job], calendars: Calendars) -> None:
+    """Refuse jobs whose calendar does not exist.
+
+    Raises:
+        BadInputError: names it, and the existing ones.
+    """
+    named = {job.calendar for job in wanted if job.calendar is not None}
+    if named and (missing := sorted(named - set(known := await calendars.calendars()))):
+        raise BadInputError.of(
+            [FieldError("calendar", missing[0], no_calendar(missing[0], known))]
+        )
+
+
+def no_calendar(name: str, known: Iterable[str]) -> str:
+    """Return the error text for a calendar that does not exist."""
+    return f"calendar: {name!r} does not exist; available: {', '.join(sorted(known)) or 'none'}"
+
+
+async def require_run_rights(job_id: int, jobs: JobCommands, caller: Caller) -> None:
+    """Refuse a run of a job whose service is not among those the caller is confined to.
+
+    Raises:
+        ForbiddenError: names the service.
+        JobNotFoundError: the job does not exist.
+    """
+    if caller.patterns:
+        service = (await jobs.get(job_id)).job.service
+        if not fits(service, caller.patterns):
+            raise _not_allowed(caller, service)

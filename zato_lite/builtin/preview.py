@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 from zato_lite.builtin.definition import edited, fields, read
 from zato_lite.builtin.fields import Reader, iso, moment, name, whole
 from zato_lite.builtin.history import ledger_item, run_item
-from zato_lite.builtin.jobs import ID_MOST, definitions, must_be_allowed
+from zato_lite.builtin.input import MAX_ID as ID_MOST
+from zato_lite.builtin.input import object_list
+from zato_lite.builtin.permissions import require_services as must_be_allowed
 from zato_lite.clock import Clock
 from zato_lite.errors import BadInputError, FieldError
 from zato_lite.scheduler.commands import JobCommands
@@ -115,7 +117,7 @@ class Simulate(Service):
         start = reader("start", moment(), now)
         until = reader.required("until", moment(), now)
         most = reader("limit", whole(1, _SIMULATED_MOST), _SLOTS_MOST)
-        sent = reader("jobs", definitions(_SIMULATED_MOST), ())
+        sent = reader("jobs", object_list(_SIMULATED_MOST, {}).parse, ())
         reader.check()
         if sent:
             jobs = [read(each, now) for each in sent]

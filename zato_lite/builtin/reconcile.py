@@ -7,6 +7,7 @@ import msgspec
 
 from zato_lite.builtin.definition import read
 from zato_lite.builtin.enmasse import difference
+from zato_lite.builtin.permissions import no_calendar
 from zato_lite.deploy.ownership import Claim
 from zato_lite.errors import BadInputError
 from zato_lite.service.entry import Entry
@@ -140,8 +141,7 @@ def _must_be_possible(job: Job, others: Collection[str], known: Known) -> None:
     if job.name in others:
         raise BadInputError("it is declared twice")
     if job.calendar is not None and job.calendar not in known.calendars:
-        there = ", ".join(sorted(known.calendars)) or "none"
-        raise BadInputError(f"calendar: {job.calendar!r} does not exist; there are: {there}")
+        raise BadInputError(no_calendar(job.calendar, known.calendars))
 
 
 def _unknown_services(job: Job, known: Known) -> Iterator[str]:

@@ -32,7 +32,8 @@ def _size(most: int) -> dict[str, Any]:
     return schema_of(whole(1, most))
 
 
-_NEW, _CHANGED = definition.schema(required=True), definition.schema(required=False)
+_NEW = definition.Definition.json_schema()
+_CHANGED = {**_NEW, "required": []}
 _JOBS = {"type": "array", "items": _NEW}
 _OF_JOB = _object("id", id=_ID)
 _OF_RUN = _object("job_id", "current_run", job_id=_ID, current_run=_ID)
