@@ -37,7 +37,7 @@ from zato_lite.builtin.input import (
 from zato_lite.builtin.output import naive_iso
 from zato_lite.clock import to_datetime
 from zato_lite.errors import BadInputError, FieldError
-from zato_lite.service.schema import CustomInput
+from zato_lite.service.typed import CustomInput
 from zato_lite.timetable import trigger as triggers
 from zato_lite.timetable.job import (
     CrashPolicy,
@@ -152,6 +152,7 @@ class Definition(Input, forbid_unknown_fields=True):
     dst_gap: GapPolicy = "run_after"
     dst_fold: FoldPolicy = "first"
 
+    cluster_id: Ignored = None
     id: Ignored = None
     service_id: Ignored = None
     service_name: Ignored = None

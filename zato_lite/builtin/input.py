@@ -75,10 +75,8 @@ class Input(CustomInput, kw_only=True):
     """Base of what the built-in services accept.
 
     Fields that are not declared are ignored; with ``forbid_unknown_fields=True`` they are
-    refused.
+    refused, except for ``cluster_id``.
     """
-
-    cluster_id: Ignored = None
 
     @classmethod
     def from_payload(cls, payload: Any) -> Self:
@@ -145,8 +143,10 @@ def fields_of(cls: type[Input]) -> tuple[Field, ...]:
 
 @cache
 def _known_names(cls: type[Input]) -> frozenset[str]:
-    names = {each.encode_name for each in msgspec.structs.fields(cls)}
-    return frozenset(names | {each.other_name for each in fields_of(cls) if each.other_name})
+    names = {"cluster_id", *(each.encode_name for each in msgspec.structs.fields(cls))}
+    return frozenset(
+        {"cluster_id"} | names | {each.other_name for each in fields_of(cls) if each.other_name}
+    )
 
 
 def _unknown_fields(cls: type[Input], sent: Mapping[str, Any]) -> Iterator[FieldError]:

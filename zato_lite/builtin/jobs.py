@@ -114,9 +114,7 @@ _DETAILS: dict[str, Any] = {
 }
 JobItem = Annotated[dict[str, Any], job_output([*_STATE], **_STATE)]
 """A job: its definition, its last run and its next slot; empty texts for none."""
-JobDetail = Annotated[
-    dict[str, Any], job_output([*_STATE, *_DETAILS], **_STATE, **_DETAILS)
-]
+JobDetail = Annotated[dict[str, Any], job_output([*_STATE, *_DETAILS], **_STATE, **_DETAILS)]
 """A job with its runs in flight and its recent outcomes, oldest first."""
 
 

@@ -9,13 +9,7 @@ from typing import Any, TypedDict, TypeVar, cast
 from zato_lite.clock import to_datetime
 from zato_lite.store.rows import RunRow
 from zato_lite.timetable.job import (
-    CrashPolicy,
-    ExcludedPolicy,
-    FoldPolicy,
-    GapPolicy,
     Instant,
-    MissedPolicy,
-    OverlapPolicy,
 )
 
 
