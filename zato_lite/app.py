@@ -112,7 +112,7 @@ def settings(project: Path, **overrides: Any) -> config.Settings:
 
 
 class KeyRing:
-    """Makes passwords' hashes and keys for whoever asks; forgets what was known of callers."""
+    """Issuer of credentials; `forget` has the HTTP edge authenticate every caller again."""
 
     def __init__(self) -> None:
         self.authenticator: Authenticator | None = None
@@ -120,13 +120,13 @@ class KeyRing:
 
     @property
     def passwords(self) -> Passwords:
-        """Hashes and compares; made when it is wanted first."""
+        """The hasher of passwords; its threads start with the first use."""
         if self._passwords is None:
             self._passwords = Passwords()
         return self._passwords
 
     async def hash(self, password: str) -> str:
-        """What is kept of a password."""
+        """Return the hash of a password."""
         return await self.passwords.hash(password)
 
     def new_key(self) -> NewKey:
@@ -134,12 +134,12 @@ class KeyRing:
         return new_key()
 
     def forget(self) -> None:
-        """Ask for everybody's credentials again."""
+        """Authenticate all callers again: credentials were changed."""
         if self.authenticator is not None:
             self.authenticator.forget()
 
     def close(self) -> None:
-        """End what hashes."""
+        """Stop the threads that hash passwords."""
         if self._passwords is not None:
             self._passwords.close()
 
