@@ -10,7 +10,7 @@ from zato_lite.http.metrics import LatencyRecorder
 from zato_lite.metrics import Exposition, Snapshot, Sources, WorkerFile, rendered, worker_file
 from zato_lite.scheduler.metrics import MAX_COUNTED_JOBS, OTHERS, RunMetrics
 from zato_lite.service.base import Service
-from zato_lite.store.runs import AttemptResult, ClaimedAttempt
+from zato_lite.store.attempts import AttemptResult, ClaimedAttempt
 from zato_lite.testing.app import Sandbox, sandbox
 from zato_lite.timetable.job import Job, OneTime
 from zato_lite.timetable.outcome import NextStep

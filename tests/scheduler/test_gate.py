@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from zato_lite.scheduler.gate import Decision, decide
-from zato_lite.store.runs import ClaimedAttempt
+from zato_lite.store.attempts import ClaimedAttempt
 from zato_lite.timetable.job import Job, OneTime
 
 FREE: dict[str, Any] = {

@@ -13,9 +13,9 @@ from zato_lite.clock import to_datetime
 from zato_lite.redaction import redacted
 from zato_lite.service.message import Invocation, JobContext, Outcome
 from zato_lite.service.payload import payload_of
+from zato_lite.store.attempts import AttemptResult, ClaimedAttempt
 from zato_lite.store.jobs import job_type
 from zato_lite.store.rows import LogLine
-from zato_lite.store.runs import AttemptResult, ClaimedAttempt
 from zato_lite.timetable.job import Instant
 from zato_lite.timetable.outcome import AttemptOutcome, after_shutdown, next_step
 from zato_lite.wire import encode

@@ -13,11 +13,11 @@ from zato_lite.scheduler.calendars import Calendars
 from zato_lite.scheduler.history import RunHistory
 from zato_lite.scheduler.scheduler import Scheduler
 from zato_lite.store import claim, enqueue, history, job_insert, jobs, nodes, pauses
+from zato_lite.store.attempts import ClaimedAttempt
 from zato_lite.store.job_insert import InsertResult, JobGroup
 from zato_lite.store.jobs import StartedRuns
 from zato_lite.store.ports import Connection, Database
 from zato_lite.store.rows import JobRow, NodeRow, Pause, SilenceMark, WatchedRow
-from zato_lite.store.runs import ClaimedAttempt
 from zato_lite.store.statements import batches
 from zato_lite.timetable.job import Instant, Job
 from zato_lite.timetable.trigger import slots_between

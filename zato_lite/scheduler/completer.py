@@ -12,10 +12,10 @@ from zato_lite.scheduler.attempt import RunningAttempt, may_pause_job
 from zato_lite.scheduler.metrics import RunMetrics
 from zato_lite.scheduler.node import Node
 from zato_lite.store import completion, recovery
+from zato_lite.store.attempts import AttemptResult, ClaimedAttempt
 from zato_lite.store.completion import CompletionResult
 from zato_lite.store.jobs import NO_STARTED_RUNS, StartedRuns
 from zato_lite.store.ports import Database
-from zato_lite.store.runs import AttemptResult, ClaimedAttempt
 from zato_lite.timetable.outcome import NextStep
 
 LINGER_S = 0.45

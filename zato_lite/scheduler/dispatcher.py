@@ -15,10 +15,10 @@ from zato_lite.scheduler.executor import Executor
 from zato_lite.scheduler.node import CHECK_EVERY, Node
 from zato_lite.scheduler.pruner import sleep_until
 from zato_lite.store import claim, nodes, recovery
+from zato_lite.store.attempts import ClaimedAttempt
 from zato_lite.store.claim import ClaimResult
 from zato_lite.store.ports import Connection, Database
 from zato_lite.store.recovery import RecoveryResult
-from zato_lite.store.runs import ClaimedAttempt
 from zato_lite.timetable.job import SECOND, Instant
 from zato_lite.timetable.job_plan import Downtime
 

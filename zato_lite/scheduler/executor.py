@@ -16,8 +16,8 @@ from zato_lite.scheduler.node import CHECK_EVERY, Node
 from zato_lite.scheduler.queues import AttemptQueues
 from zato_lite.service.eager import EagerRunner, Suspended, Unstarted
 from zato_lite.service.message import Invocation, Outcome
+from zato_lite.store.attempts import AttemptResult, ClaimedAttempt
 from zato_lite.store.recovery import APART, SUSPECT
-from zato_lite.store.runs import AttemptResult, ClaimedAttempt
 from zato_lite.timetable.job import Instant
 
 Run = Callable[[Invocation], Awaitable[Outcome]]

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from zato_lite.store.runs import ClaimedAttempt
+from zato_lite.store.attempts import ClaimedAttempt
 
 Decision = Literal["start", "revoke", "previous run", "frozen job", "capacity", "service limit"]
 """To start, to revoke the claim, or the reason for which the attempt has to wait."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import msgspec
 
 from zato_lite.log import Repeats
-from zato_lite.store.runs import AttemptResult
+from zato_lite.store.attempts import AttemptResult
 
 EDGES_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """Upper edges of the histogram of durations, in seconds; the same as Zato's."""

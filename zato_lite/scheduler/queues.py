@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator
 from heapq import heapify, heappop, heappush
 from itertools import count
 
-from zato_lite.store.runs import ClaimedAttempt
+from zato_lite.store.attempts import ClaimedAttempt
 from zato_lite.timetable.job import Instant
 
 

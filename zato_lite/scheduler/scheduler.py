@@ -21,11 +21,11 @@ from zato_lite.scheduler.node import Node
 from zato_lite.scheduler.pruner import prune_periodically
 from zato_lite.service.supervisor import Supervisor
 from zato_lite.store import jobs, recovery
+from zato_lite.store.attempts import ClaimedAttempt
 from zato_lite.store.jobs import StartedRuns
 from zato_lite.store.nodes import NodeLocks
 from zato_lite.store.ports import Connection, Database
 from zato_lite.store.rows import LogLine
-from zato_lite.store.runs import ClaimedAttempt
 from zato_lite.timetable.job import Instant
 
 Result = TypeVar("Result")

@@ -6,10 +6,11 @@ from typing import NamedTuple
 import msgspec
 
 from zato_lite.store import jobs
+from zato_lite.store.attempts import ClaimedAttempt
+from zato_lite.store.enqueue import INSERT_RUNS
 from zato_lite.store.ledger import LedgerEntry, record_entries
 from zato_lite.store.pauses import PAUSE_SETTING
 from zato_lite.store.ports import Connection, Row
-from zato_lite.store.runs import INSERT_RUNS, ClaimedAttempt
 from zato_lite.store.statements import (
     fetch_ids,
     fetch_row,

@@ -1,13 +1,14 @@
 """Enqueueing: inserts runs on request (manual, retry, backfill, callback, async)."""
 
 from collections.abc import Sequence
+from operator import attrgetter
 
 from zato_lite.errors import ConflictError, NotFoundError
 from zato_lite.store import jobs
+from zato_lite.store.attempts import ClaimedAttempt
 from zato_lite.store.jobs import encode_job
 from zato_lite.store.ports import Connection
 from zato_lite.store.rows import RunKind
-from zato_lite.store.runs import INSERT_RUNS, ClaimedAttempt
 from zato_lite.store.statements import (
     execute,
     fetch_ids,
@@ -17,6 +18,10 @@ from zato_lite.store.statements import (
     write_rows,
 )
 from zato_lite.timetable.job import Instant, Job
+
+INSERT_RUNS = """INSERT INTO run (id, job_id, number, slot, kind, state, node, token, attempt,
+    crashes, claimed_at) VALUES {rows}"""
+_until_kind = attrgetter("run_id", "job_id", "run_number", "slot", "kind")
 
 
 def enqueue_runs(
@@ -127,17 +132,9 @@ def _insert(
 ) -> None:
     rows = [
         (
-            attempt.run_id,
-            attempt.job_id,
-            attempt.run_number,
-            attempt.slot,
-            attempt.kind,
+            *_until_kind(attempt),
             "queued" if attempt.queued else "claimed",
-            node,
-            attempt.token,
-            attempt.attempt_number,
-            attempt.crashes,
-            now,
+            *(node, attempt.token, attempt.attempt_number, attempt.crashes, now),
         )
         for attempt in attempts
     ]

@@ -1,6 +1,6 @@
 """History queries: past runs, attempts and log lines, the ledger, and summaries."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any, NamedTuple
 
 from zato_lite.store.ports import Connection
@@ -13,7 +13,7 @@ from zato_lite.store.rows import (
     RunRow,
     Summary,
 )
-from zato_lite.store.statements import fetch_all, fetch_value, json_list
+from zato_lite.store.statements import Value, fetch_all, fetch_value, json_list
 from zato_lite.timetable.job import SECOND, Instant
 
 # A ``RunRow``, from a run ``r`` with its job ``j`` or call ``c``.
@@ -141,7 +141,6 @@ def earlier_lines(
     connection: Connection, run_ids: Collection[int]
 ) -> dict[int, list[EarlierLines]]:
     """Return the log lines of these runs' earlier attempts, in order."""
-    found: dict[int, list[EarlierLines]] = {}
     rows = fetch_all(
         connection,
         "SELECT json_array(run_id, attempt, started_at, finished_at, outcome,"
@@ -150,9 +149,7 @@ def earlier_lines(
         (json_list(run_ids),),
         EarlierLines,
     )
-    for row in rows:
-        found.setdefault(row.run_id, []).append(row)
-    return found
+    return _grouped((row.run_id, row) for row in rows)
 
 
 def last_runs(connection: Connection, job_ids: Collection[int]) -> dict[int, RunRow]:
@@ -172,7 +169,6 @@ def recent_outcomes(
     connection: Connection, job_ids: Collection[int], count: int
 ) -> dict[int, list[str]]:
     """Return the outcomes of the latest runs of each job, oldest first."""
-    found: dict[int, list[str]] = {}
     pairs = fetch_all(
         connection,
         "SELECT json_array(r.job_id, coalesce(r.outcome, 'running')) AS line"
@@ -182,9 +178,14 @@ def recent_outcomes(
         (json_list(job_ids), count),
         tuple[int, str],
     )
-    for job_id, outcome in pairs:
-        found.setdefault(job_id, []).append(outcome)
-    return found
+    return _grouped(pairs)
+
+
+def _grouped(pairs: Iterable[tuple[int, Value]]) -> dict[int, list[Value]]:
+    groups: dict[int, list[Value]] = {}
+    for key, value in pairs:
+        groups.setdefault(key, []).append(value)
+    return groups
 
 
 def slot(connection: Connection, job_id: int, instant: Instant) -> RunRow | LedgerRow | None:

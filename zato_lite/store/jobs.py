@@ -251,27 +251,41 @@ def state_of(row: JobRow, job: Job | None = None) -> JobState:
 
 
 def get(connection: Connection, job_id: int) -> JobRow:
-    rows = fetch_all(connection, f"SELECT {_JOB_ROW} {_FROM_JOBS} AND j.id = ?", (job_id,), JobRow)
-    if not rows:
-        raise job_not_found_error()
-    return rows[0]
+    return _only(_fetch_jobs(connection, "j.id = ?", job_id))
 
 
 def get_by_name(connection: Connection, name: str) -> JobRow:
-    rows = get_by_names(connection, [name])
-    if not rows:
-        raise job_not_found_error()
-    return rows[0]
+    return _only(_fetch_jobs(connection, "j.name = ?", name))
 
 
 def get_by_names(connection: Connection, names: Collection[str]) -> list[JobRow]:
     """Return the jobs that have these names."""
-    return fetch_all(
-        connection,
-        f"SELECT {_JOB_ROW} {_FROM_JOBS} AND j.name IN (SELECT value FROM json_each(?))",
-        (json_list(names),),
-        JobRow,
-    )
+    condition = "j.name IN (SELECT value FROM json_each(?))"
+    return _fetch_jobs(connection, condition, json_list(names))
+
+
+def list_declared(connection: Connection) -> list[JobRow]:
+    """Return the jobs whose schedule a service's class declares, or declared before."""
+    return _fetch_jobs(connection, "j.is_declared")
+
+
+def list_watched(connection: Connection) -> list[WatchedRow]:
+    """Return the jobs with ``alert_after_intervals``."""
+    return [
+        WatchedRow(row, _last_success(connection, row.id), _silence_mark(connection, row.id))
+        for row in _fetch_jobs(connection, "j.is_watched")
+    ]
+
+
+def _fetch_jobs(connection: Connection, condition: str, *values: int | str) -> list[JobRow]:
+    select = f"SELECT {_JOB_ROW} {_FROM_JOBS} AND {condition}"
+    return fetch_all(connection, select, values, JobRow)
+
+
+def _only(rows: Sequence[JobRow]) -> JobRow:
+    if not rows:
+        raise job_not_found_error()
+    return rows[0]
 
 
 def existing_names(connection: Connection, names: Sequence[str]) -> set[str]:
@@ -290,20 +304,6 @@ def existing_names(connection: Connection, names: Sequence[str]) -> set[str]:
         (connection.array(names),),
     )
     return set(msgspec.json.decode(text, type=list[str]))
-
-
-def list_declared(connection: Connection) -> list[JobRow]:
-    """Return the jobs whose schedule a service's class declares, or declared before."""
-    return fetch_all(connection, f"SELECT {_JOB_ROW} {_FROM_JOBS} AND j.is_declared", (), JobRow)
-
-
-def list_watched(connection: Connection) -> list[WatchedRow]:
-    """Return the jobs with ``alert_after_intervals``."""
-    rows = fetch_all(connection, f"SELECT {_JOB_ROW} {_FROM_JOBS} AND j.is_watched", (), JobRow)
-    return [
-        WatchedRow(row, _last_success(connection, row.id), _silence_mark(connection, row.id))
-        for row in rows
-    ]
 
 
 def _last_success(connection: Connection, job_id: int) -> Instant | None:

@@ -6,11 +6,11 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from zato_lite.store import jobs
+from zato_lite.store.attempts import AttemptResult, ClaimedAttempt
 from zato_lite.store.completion import complete_attempts, save_attempt
 from zato_lite.store.jobs import StartedRuns
 from zato_lite.store.ports import Connection
 from zato_lite.store.rows import RunKind, RunState
-from zato_lite.store.runs import AttemptResult, ClaimedAttempt
 from zato_lite.store.statements import (
     execute,
     fetch_all,

@@ -96,15 +96,8 @@ def _days(job: Job | None) -> float:
 
 
 def _delete_runs(connection: Connection, ids: str) -> None:
-    for table, column in (("run", "id"), ("run_log", "run_id"), ("call", "run_id")):
-        execute(
-            connection,
-            f"DELETE FROM {table} WHERE {column} IN (SELECT value FROM json_each(?))",
-            (ids,),
-        )
-    execute(
-        connection, "DELETE FROM attempt WHERE run_id IN (SELECT value FROM json_each(?))", (ids,)
-    )
+    for column in ("run.id", "run_log.run_id", "call.run_id", "attempt.run_id"):
+        _delete_by_ids(connection, column, ids)
 
 
 def _delete_finished(connection: Connection, job_id: int, now: Instant) -> None:
@@ -128,8 +121,11 @@ def _delete_empty_jobs(connection: Connection) -> None:
         " AND NOT EXISTS (SELECT 1 FROM run WHERE job_id = job.id) LIMIT ?",
         (MAX_RUNS,),
     )
-    ids = json_list(empty)
-    execute(connection, "DELETE FROM job WHERE id IN (SELECT value FROM json_each(?))", (ids,))
-    execute(
-        connection, "DELETE FROM ledger WHERE job_id IN (SELECT value FROM json_each(?))", (ids,)
-    )
+    for column in ("job.id", "ledger.job_id"):
+        _delete_by_ids(connection, column, json_list(empty))
+
+
+def _delete_by_ids(connection: Connection, column: str, ids: str) -> None:
+    table = column.partition(".")[0]
+    condition = f"{column} IN (SELECT value FROM json_each(?))"
+    execute(connection, f"DELETE FROM {table} WHERE {condition}", (ids,))

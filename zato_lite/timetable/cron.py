@@ -1,7 +1,7 @@
 """Cron parser: turns the text of an expression into sets of numbers."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 from zlib import crc32
@@ -164,14 +164,8 @@ def _is_cadence(field: str) -> bool:
 
 def _days(field: str, seed: str) -> tuple[int, tuple[DayRule, ...]]:
     """Return the days of a month as bits, and the rules for days that depend on the month."""
-    plain, rules = [], []
-    for item in field.split(","):
-        if rule := _day_rule(item):
-            rules.append(rule)
-        else:
-            plain.append(item)
-    days = _values(_DAY, ",".join(plain), seed) if plain else ()
-    return sum(1 << day for day in days), tuple(rules)
+    days, rules = _values_and_rules(_DAY, field, seed, _day_rule)
+    return sum(1 << day for day in days), rules
 
 
 def _day_rule(item: str) -> DayRule | None:
@@ -189,14 +183,8 @@ def _day_rule(item: str) -> DayRule | None:
 
 def _weekdays(field: str, seed: str) -> tuple[tuple[int, ...], tuple[DayRule, ...]]:
     """Return the weekdays from Sunday = 0, and the rules for days that depend on the month."""
-    plain, rules = [], []
-    for item in field.split(","):
-        if rule := _weekday_rule(item):
-            rules.append(rule)
-        else:
-            plain.append(item)
-    days = _values(_WEEKDAY, ",".join(plain), seed) if plain else ()
-    return tuple(sorted({day % 7 for day in days})), tuple(rules)
+    days, rules = _values_and_rules(_WEEKDAY, field, seed, _weekday_rule)
+    return tuple(sorted({day % 7 for day in days})), rules
 
 
 def _weekday_rule(item: str) -> DayRule | None:
@@ -210,6 +198,16 @@ def _weekday_rule(item: str) -> DayRule | None:
     if found := re.fullmatch(r"l([0-7])|([0-7]|[a-z]{3})l", item):
         return DayRule("nth", _WEEKDAY.number(found[1] or found[2]) % 7, -1)
     return None
+
+
+def _values_and_rules(
+    kind: _Field, field: str, seed: str, parse_rule: Callable[[str], DayRule | None]
+) -> tuple[tuple[int, ...], tuple[DayRule, ...]]:
+    items = field.split(",")
+    rules = [parse_rule(item) for item in items]
+    plain = [item for item, rule in zip(items, rules, strict=True) if rule is None]
+    values = _values(kind, ",".join(plain), seed) if plain else ()
+    return values, tuple(rule for rule in rules if rule is not None)
 
 
 def _values(kind: _Field, field: str, seed: str) -> tuple[int, ...]:

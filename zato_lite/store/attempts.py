@@ -6,11 +6,6 @@ from zato_lite.store.rows import RunKind
 from zato_lite.timetable.job import Instant, Job
 from zato_lite.timetable.outcome import AttemptOutcome, NextStep
 
-INSERT_RUNS = (
-    "INSERT INTO run (id, job_id, number, slot, kind, state, node, token, attempt, crashes,"
-    " claimed_at) VALUES {rows}"
-)
-
 
 class ClaimedAttempt(msgspec.Struct, kw_only=True, gc=False):
     """An attempt that this node has claimed. The garbage collector does not track it.
