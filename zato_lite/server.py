@@ -16,8 +16,9 @@ from zato_lite.app import App, open_app, settings
 from zato_lite.builtin.audited import AuditedService
 from zato_lite.errors import ConfigError
 from zato_lite.http.app import HttpApp
-from zato_lite.http.asgi import AsgiApp, living, mounted, opening
+from zato_lite.http.asgi import AsgiApp, asgi_app
 from zato_lite.http.auth import SESSION_KEY, Authenticator
+from zato_lite.http.mount import lifespan, mount_route
 from zato_lite.http.parser import Limits
 from zato_lite.http.passwords import first_admin
 from zato_lite.http.server import Server, Tls, serve
@@ -102,9 +103,9 @@ async def open_edge(
         mounts = []
         for path, mount in server.mounts.items():
             other = _imported(path, mount)
-            state = await stack.enter_async_context(living(other))
+            state = await stack.enter_async_context(lifespan(other))
             role = None if mount.role == "anybody" else mount.role
-            mounts.append(mounted(other, path, role, state))
+            mounts.append(mount_route(other, path, role, state))
         http = HttpApp(
             app.invoker.begin,
             app.registry,
@@ -139,7 +140,7 @@ def application(project: Path = Path(), environ: Mapping[str, str] = os.environ)
         async with open_app(place, settings(place)) as app, open_edge(app, environ) as http:
             yield http
 
-    return opening(opened)
+    return asgi_app(opened)
 
 
 def _imported(path: str, mount: config.Mount) -> AsgiApp:

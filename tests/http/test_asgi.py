@@ -6,7 +6,8 @@ import pytest
 
 from tests.http.conftest import BASIC, Invoker, Services, running
 from zato_lite.http.app import HttpApp
-from zato_lite.http.asgi import AsgiApp, Message, Receive, Send, mounted, opening
+from zato_lite.http.asgi import AsgiApp, Message, Receive, Send, asgi_app
+from zato_lite.http.mount import mount_route
 from zato_lite.http.auth import Authenticator
 from zato_lite.http.events import EventLog
 
@@ -35,7 +36,7 @@ async def called(app: AsgiApp, **scope: Any) -> tuple[int, dict[bytes, bytes], b
 
 
 async def test_the_application_runs_under_another_server(app: HttpApp) -> None:
-    asgi = opening(lambda: nullcontext(app), most_body=100)
+    asgi = asgi_app(lambda: nullcontext(app), max_body=100)
 
     status, headers, body = await called(
         asgi, method="POST", path="/zato/api/invoke/echo", body=b'{"a": 1}'
@@ -61,7 +62,7 @@ async def test_it_takes_part_in_the_other_server_s_life(app: HttpApp) -> None:
     async def send(message: Message) -> None:
         sent.append(message["type"])
 
-    await opening(lambda: nullcontext(app))({"type": "lifespan"}, receive, send)
+    await asgi_app(lambda: nullcontext(app))({"type": "lifespan"}, receive, send)
 
     assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
 
@@ -102,7 +103,7 @@ def app(invoker: Invoker, authenticator: Authenticator) -> HttpApp:
         Services(),
         authenticator,
         events=EventLog(),
-        routes=[mounted(other, "/other", role="operator")],
+        routes=[mount_route(other, "/other", role="operator")],
     )
 
 

@@ -1,6 +1,6 @@
-"""Who is calling: passwords, API keys and sessions, checked off the loop and remembered shortly.
+"""Authentication: finds the caller behind a password, an API key or a session.
 
-Credentials come from the store's ``Accounts``.
+Results are remembered for a minute. Credentials come from the store's ``Accounts``.
 """
 
 import asyncio
@@ -9,11 +9,11 @@ import hashlib
 import hmac
 import secrets
 from base64 import b64decode, urlsafe_b64decode, urlsafe_b64encode
-from typing import NamedTuple
 
 from zato_lite.clock import Clock
 from zato_lite.errors import TooManyRequestsError, UnauthorizedError
 from zato_lite.http.passwords import KEY_PREFIX, Passwords, hash_key
+from zato_lite.http.throttle import Throttle
 from zato_lite.service.access import ROLES, may_invoke
 from zato_lite.service.message import Caller
 from zato_lite.store.accounts import Accounts, Credential
@@ -23,19 +23,16 @@ SESSION_KEY = "http.session-key"
 SESSION_COOKIE = "zato_lite_session"
 SESSION_SECONDS = 12 * 3600
 
-_MEMORY_SECONDS = 60.0
-_MEMORY_SIZE = 4096
-_FREE_FAILURES = 5
-_FREE_OF_ADDRESS = 50
-_FORGOTTEN_S = 900.0
-_MOST_HASHED = 64
-_LONGEST_WAIT_S = 300.0
-_FAILURES_KEPT = 10_000
-_LONGEST_NAME = 200
+_REMEMBERED_S = 60.0
+_MAX_REMEMBERED = 4096
+_FAILURES_OF_USER = 5
+_FAILURES_OF_ADDRESS = 50
+_MAX_HASHING = 64
+_MAX_NAME = 200
 
 
 class CallerRights:
-    """A caller that was let in, and until when that holds without asking again."""
+    """An admitted caller, and the monotonic time until which its rights need no new check."""
 
     __slots__ = ("_allowed", "caller", "until")
 
@@ -44,28 +41,21 @@ class CallerRights:
         self._allowed: dict[str, bool] = {}
 
     def may_invoke(self, service: str) -> bool:
-        """Whether the caller may invoke the service."""
-        known = self._allowed.get(service)
-        if known is None:
-            known = may_invoke(self.caller, service)
-            if len(self._allowed) < _MEMORY_SIZE:
-                self._allowed[service] = known
-        return known
+        """Return True if the caller may invoke the service."""
+        is_allowed = self._allowed.get(service)
+        if is_allowed is None:
+            is_allowed = may_invoke(self.caller, service)
+            if len(self._allowed) < _MAX_REMEMBERED:
+                self._allowed[service] = is_allowed
+        return is_allowed
 
     def has_role(self, role: str) -> bool:
-        """Whether the caller has the role or one above it."""
+        """Return True if the caller has the role or a higher one."""
         return any(other in self.caller.roles for other in ROLES[ROLES.index(role) :])
 
 
-class _Failures(NamedTuple):
-    """How often in a row it went wrong, and until when nothing is tried."""
-
-    times: int
-    until: float
-
-
 class Authenticator:
-    """One way in for HTTP, SSE and the page: from what a request carries to a caller."""
+    """Checks credentials, remembers the callers, and makes sessions."""
 
     def __init__(
         self,
@@ -78,34 +68,34 @@ class Authenticator:
     ) -> None:
         self._accounts, self.audit_log = accounts, audit_log
         self._passwords, self.clock = passwords, clock
-        self._memory = hashlib.blake2b(digest_size=16, key=secrets.token_bytes(32))
+        self._digest_key = hashlib.blake2b(digest_size=16, key=secrets.token_bytes(32))
         self._session_key = session_key
-        self._known: dict[bytes, CallerRights] = {}
-        self._failures: dict[str, _Failures] = {}
-        self._being_hashed = 0
+        self._remembered: dict[bytes, CallerRights] = {}
+        self._throttle = Throttle()
+        self._hashing = 0
         self._checks: dict[bytes, asyncio.Task[Caller]] = {}
         self._changes = 0
 
     def remembered(self, authorization: bytes) -> CallerRights | None:
-        """The caller whose credentials these are, if they were checked a short while ago.
+        """Return the caller with these credentials if they were checked within the last minute.
 
-        What is remembered is a keyed digest: neither the credentials themselves, nor anything
-        that a comparison's timing could give away.
+        The memory holds keyed digests: neither the credentials, nor anything that the time of a
+        comparison could reveal.
         """
-        known = self._known.get(self._digest(authorization))
-        if known is not None and known.until > self.clock.monotonic():
-            return known
+        rights = self._remembered.get(self._digest(authorization))
+        if rights is not None and rights.until > self.clock.monotonic():
+            return rights
         return None
 
     async def check(self, authorization: bytes, address: str) -> CallerRights:
-        """The caller whose credentials these are.
+        """Return the caller with these credentials.
 
         Raises:
-            UnauthorizedError: they are not right.
-            TooManyRequestsError: they were wrong too often; they are not even looked at now.
+            UnauthorizedError: the credentials are wrong.
+            TooManyRequestsError: they were wrong too often; they are not checked now.
         """
-        if (known := self.remembered(authorization)) is not None:
-            return known
+        if (rights := self.remembered(authorization)) is not None:
+            return rights
         digest = self._digest(authorization)
         while True:
             changes = self._changes
@@ -113,25 +103,26 @@ class Authenticator:
             if check is None:
                 check = asyncio.ensure_future(self._check(authorization, address))
                 self._checks[digest] = check
-                check.add_done_callback(lambda done: self._checked(digest, done))
-            caller = await asyncio.shield(check)
+                check.add_done_callback(lambda done: self._check_ended(digest, done))
+            caller = await asyncio.shield(check)  # other requests may wait for the same check
             if changes == self._changes:
-                return self._admitted(digest, caller)
+                return self._remember(digest, caller)
 
     def forget(self) -> None:
-        """Ask the store again for everyone: a user or a key was changed.
+        """Drop the remembered callers, because a user or a key was changed.
 
-        Whoever is being checked just now is checked again: it may have been read before.
+        Present checks are repeated, since they may have read the account before the change.
         """
         self._changes += 1
         self._checks.clear()
         self._forget_all()
 
     async def log_in(self, name: str, password: str, address: str) -> str:
-        """A session's token for the user.
+        """Return the token of a new session of the user.
 
         Raises:
-            UnauthorizedError, TooManyRequestsError: as ``check`` does.
+            UnauthorizedError: the password is wrong.
+            TooManyRequestsError: it was wrong too often; it is not checked now.
         """
         user = await self._user(name, password, address)
         expiry = int(self.clock.now() // 1_000_000) + SESSION_SECONDS
@@ -139,30 +130,30 @@ class Authenticator:
         return f"{text}.{self._sign(text, user.hash)}"
 
     async def session(self, token: str) -> Caller:
-        """The caller whose session the token is of; it ends when the password is changed.
+        """Return the caller of a session; a new password ends it.
 
         Raises:
-            UnauthorizedError: it is of no session, or of one that has ended.
+            UnauthorizedError: the token is not valid, or the session has ended.
         """
         text, _, signature = token.partition(".")
         try:
             expiry, _, name = urlsafe_b64decode(text.encode()).decode().partition(" ")
-            ends = int(expiry)
+            ends_at = int(expiry) * 1_000_000
         except ValueError as error:
             raise UnauthorizedError("Unauthorized") from error
         user = await self._accounts.find("user", name)
-        right = hmac.compare_digest(
+        is_signed = hmac.compare_digest(
             self._sign(text, user.hash if user else "").encode(), signature.encode()
         )
-        if not right or user is None or not user.is_active or ends * 1_000_000 < self.clock.now():
+        if not is_signed or user is None or not user.is_active or ends_at < self.clock.now():
             raise UnauthorizedError("Unauthorized")
-        return Caller(user.name, user.roles, user.patterns)
+        return _caller(user)
 
     async def _check(self, authorization: bytes, address: str) -> Caller:
         scheme, _, text = authorization.partition(b" ")
         match scheme.lower():
             case b"basic":
-                name, password = _basic(text)
+                name, password = _parse_basic(text)
                 return _caller(await self._user(name, password, address))
             case b"bearer":
                 return _caller(await self._key(text.strip(), address))
@@ -172,79 +163,64 @@ class Authenticator:
                 raise UnauthorizedError("Unauthorized")
 
     async def _user(self, name: str, password: str, address: str) -> Credential:
-        who = f"{name[:_LONGEST_NAME]}\0{address}"
-        self._throttle(who)
-        self._throttle(address)
-        if self._being_hashed >= _MOST_HASHED:
-            raise TooManyRequestsError("Too many log in at once; try again later")
-        self._being_hashed += 1
+        subject = f"{name[:_MAX_NAME]}\0{address}"
+        now = self.clock.monotonic()
+        self._throttle.check(subject, now)
+        self._throttle.check(address, now)
+        if self._hashing >= _MAX_HASHING:
+            raise TooManyRequestsError("Too many sign-ins in progress; try again later")
+        self._hashing += 1
         try:
-            user = await self._user_with(name, password)
+            user = await self._accounts.find("user", name)
+            hashed = user.hash if user is not None and user.is_active else None
+            is_right = await self._passwords.matches(hashed, password)
         finally:
-            self._being_hashed -= 1
-        if user is None:
-            self._failed(who, _FREE_FAILURES)
-            self._failed(address, _FREE_OF_ADDRESS)
+            self._hashing -= 1
+        if user is None or not is_right:
+            now = self.clock.monotonic()
+            self._throttle.record_failure(subject, _FAILURES_OF_USER, now)
+            self._throttle.record_failure(address, _FAILURES_OF_ADDRESS, now)
             raise UnauthorizedError("Unauthorized")
-        self._failures.pop(who, None)
+        self._throttle.record_success(subject)
         return user
 
-    async def _user_with(self, name: str, password: str) -> Credential | None:
-        user = await self._accounts.find("user", name)
-        hashed = user.hash if user is not None and user.is_active else None
-        return user if await self._passwords.matches(hashed, password) else None
-
     async def _key(self, text: bytes, address: str) -> Credential:
-        self._throttle(address)
+        self._throttle.check(address, self.clock.monotonic())
         prefix, _, rest = text.decode("ascii", "replace").partition("_")
         name, _, secret = rest.partition("_")
         key = await self._accounts.find("key", name) if prefix == KEY_PREFIX else None
-        kept = key.hash if key is not None else hash_key("")
-        right = hmac.compare_digest(hash_key(secret), kept)
-        if key is None or not right or not key.is_active:
-            self._failed(address, _FREE_OF_ADDRESS)
+        expected = key.hash if key is not None else hash_key("")
+        is_right = hmac.compare_digest(hash_key(secret), expected)
+        if key is None or not is_right or not key.is_active:
+            now = self.clock.monotonic()
+            self._throttle.record_failure(address, _FAILURES_OF_ADDRESS, now)
             raise UnauthorizedError("Unauthorized")
         return key
 
-    def _admitted(self, digest: bytes, caller: Caller) -> CallerRights:
-        """Remember it, once: what is handed out is what ``forget`` ends."""
+    def _remember(self, digest: bytes, caller: Caller) -> CallerRights:
+        """Remember the caller as one object, so that ``forget`` ends what was handed out."""
         now = self.clock.monotonic()
-        known = self._known.get(digest)
-        if known is not None and known.until > now:
-            return known
-        if len(self._known) >= _MEMORY_SIZE:
+        earlier = self._remembered.get(digest)
+        if earlier is not None and earlier.until > now:
+            return earlier
+        if len(self._remembered) >= _MAX_REMEMBERED:
             self._forget_all()
-        admitted = self._known[digest] = CallerRights(caller, now + _MEMORY_SECONDS)
-        return admitted
+        rights = self._remembered[digest] = CallerRights(caller, now + _REMEMBERED_S)
+        return rights
 
     def _forget_all(self) -> None:
-        for admitted in self._known.values():
-            admitted.until = 0.0
-        self._known.clear()
+        for rights in self._remembered.values():
+            rights.until = 0.0
+        self._remembered.clear()
 
-    def _checked(self, digest: bytes, done: asyncio.Task[Caller]) -> None:
-        if self._checks.get(digest) is done:
+    def _check_ended(self, digest: bytes, check: asyncio.Task[Caller]) -> None:
+        if self._checks.get(digest) is check:
             del self._checks[digest]
-        if not done.cancelled():
-            done.exception()  # whoever asked may be gone
-
-    def _throttle(self, who: str) -> None:
-        failures = self._failures.get(who)
-        if failures is not None and failures.until > self.clock.monotonic():
-            raise TooManyRequestsError("Too many failed attempts; try again later")
-
-    def _failed(self, who: str, free: int) -> None:
-        """Let the next attempts wait, longer each time beyond the free ones, until it is quiet."""
-        now = self.clock.monotonic()
-        last = self._failures.get(who)
-        times = 1 if last is None or last.until < now - _FORGOTTEN_S else last.times + 1
-        wait = min(2.0 ** min(times - free, 20), _LONGEST_WAIT_S) if times > free else 0.0
-        if len(self._failures) >= _FAILURES_KEPT:
-            self._failures.clear()
-        self._failures[who] = _Failures(times, now + wait)
+        if not check.cancelled():
+            check.exception()  # asyncio warns of an exception that no request has retrieved
 
     def _digest(self, authorization: bytes) -> bytes:
-        digest = self._memory.copy()
+        digest = self._digest_key.copy()
         digest.update(authorization)
         return digest.digest()
 
@@ -253,7 +229,7 @@ class Authenticator:
         return hmac.digest(self._session_key, message, "sha256").hex()
 
 
-def _basic(text: bytes) -> tuple[str, str]:
+def _parse_basic(text: bytes) -> tuple[str, str]:
     try:
         decoded = b64decode(text.strip(), validate=True).decode()
     except (binascii.Error, UnicodeDecodeError) as error:
