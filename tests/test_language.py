@@ -10,7 +10,6 @@ ROOT = Path(__file__).parent.parent
 PENDING = {
     "zato_lite/builtin",
     "zato_lite/cli",
-    "zato_lite/http",
     "zato_lite/service",
     "zato_lite/zato",
     "zato_lite/*.py",

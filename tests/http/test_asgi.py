@@ -7,9 +7,9 @@ import pytest
 from tests.http.conftest import BASIC, Invoker, Services, running
 from zato_lite.http.app import HttpApp
 from zato_lite.http.asgi import AsgiApp, Message, Receive, Send, asgi_app
-from zato_lite.http.mount import mount_route
 from zato_lite.http.auth import Authenticator
 from zato_lite.http.events import EventLog
+from zato_lite.http.mount import mount_route
 
 
 async def called(app: AsgiApp, **scope: Any) -> tuple[int, dict[bytes, bytes], bytes]:

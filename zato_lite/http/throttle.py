@@ -12,7 +12,7 @@ _MAX_SUBJECTS = 10_000
 class _Failures(NamedTuple):
     """Consecutive failures of a subject, and the time before which no attempt is made."""
 
-    count: int
+    failures: int
     blocked_until: float
 
 
@@ -36,7 +36,7 @@ class Throttle:
         """Record a failure; beyond the allowed ones, the wait doubles with each."""
         last = self._failures.get(subject)
         is_first = last is None or last.blocked_until < now - _FORGOTTEN_S
-        count = 1 if last is None or is_first else last.count + 1
+        count = 1 if last is None or is_first else last.failures + 1
         excess = count - allowed
         wait = min(2.0 ** min(excess, 20), _MAX_WAIT_S) if excess > 0 else 0.0
         if len(self._failures) >= _MAX_SUBJECTS:

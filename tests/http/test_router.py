@@ -1,8 +1,10 @@
 import pytest
 
 from zato_lite.errors import ConfigError
-from zato_lite.http.router import ChannelTable, Target, WrongMethod
-from zato_lite.http.routes import Channel, parse_channel
+from zato_lite.http.message import Request, Response
+from zato_lite.http.router import ChannelTable, Router, Target, WrongMethod
+from zato_lite.http.routes import Channel, Route, parse_channel
+from zato_lite.service.message import Caller
 
 
 def table(*texts: str) -> ChannelTable:
@@ -83,3 +85,35 @@ def test_a_channel_knows_its_parameters() -> None:
     assert parse_channel(" get,POST /a/{b} ") == Channel(("GET", "POST"), ("a", "{b}"))
     assert parse_channel("/a/{b}/{c}").parameters == ("b", "c")
     assert parse_channel("/a/{b}").path == "/a/{b}"
+
+
+async def answer(request: Request, caller: Caller | None) -> Response:
+    return Response()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "found"),
+    [
+        ("GET", "/zato/ping", Target("zato.ping", is_public=True)),
+        ("HEAD", "/zato/ping", Target("zato.ping", is_public=True)),
+        ("POST", "/zato/ping", WrongMethod(("GET", "HEAD"))),
+        ("GET", "/zato/api/invoke/crm.find", Target("crm.find")),
+        ("PUT", "/zato/api/invoke/", Target("")),
+        ("GET", "/own", OWN := Route(("GET",), "/own", answer)),
+        ("HEAD", "/own", OWN),
+        ("POST", "/own", WrongMethod(("GET", "HEAD"))),
+        ("GET", "/own/below", Target("customers", {}, "/own/below")),
+        ("POST", "/shop", SHOP := Route(("POST",), "/shop/*", answer)),
+        ("POST", "/shop/", SHOP),
+        ("POST", "/shop/cart/1", SHOP),
+        ("GET", "/shop/cart", WrongMethod(("POST",))),
+        ("GET", "/shopping", None),
+    ],
+)
+def test_the_server_s_own_routes_win_over_channels(method: str, path: str, found: object) -> None:
+    router = Router()
+    router.add([OWN, SHOP])
+    channels = ("/own", "/own/below", "/shop/{any}", "/zato/ping")
+    router.table = ChannelTable((parse_channel(text), "customers") for text in channels)
+
+    assert router.find(method, path, path) == found
