@@ -154,7 +154,7 @@ class Server:
         with contextlib.suppress(OSError, http.client.HTTPException):
             self._request("POST", f"/zato/api/invoke/{service}", None, 3.0)
 
-    def start(self, patience: float = 15.0) -> float:
+    def start(self, patience: float = 60.0) -> float:
         """Start it and wait for its first answer; the seconds that this took."""
         began = time.monotonic()
         self.launch()
