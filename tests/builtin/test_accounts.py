@@ -56,6 +56,7 @@ async def test_the_first_admin_cannot_be_deleted_or_lose_its_role(it: Sandbox) -
         ("password", "short"),
         ("password", 12345678),
         ("password", "x" * 1001),
+        ("password", "not UTF-8: \ud800"),
         ("roles", ["king"]),
         ("roles", []),
         ("roles", "admin"),

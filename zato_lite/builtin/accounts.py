@@ -164,7 +164,7 @@ class CreateUser(AccountService[NewUser, Named]):
 
     async def change(self, params: NewUser) -> str:
         user = params.of(Credential("user", params.name, "", frozenset({"viewer"})))
-        require_rights(self.caller, f"create user `{user.name}`", user)
+        _require_rights(self.caller, f"create user `{user.name}`", user)
         if await self.accounts.find("user", user.name) is not None:
             raise ConflictError(f"User `{user.name}` already exists")
         hashed = await self.issuer.hash(params.password)
@@ -182,7 +182,7 @@ class EditUser(AccountService[ChangedUser, Named]):
         before = await _find(self.accounts, "user", params.name)
         user = params.of(before)
         for version in (before, user):
-            require_rights(self.caller, f"change user `{user.name}`", version)
+            _require_rights(self.caller, f"change user `{user.name}`", version)
         if user.name == ADMIN and not (user.is_active and "admin" in user.roles):
             message = f"`{ADMIN}` stays an active admin"
             raise BadInputError.of([FieldError("roles", params.roles, message)])
@@ -204,7 +204,7 @@ class DeleteUser(AccountService[NameRef, Empty]):
         if (self.kind, params.name) == ("user", ADMIN):
             raise BadInputError(f"`{ADMIN}` cannot be deleted; change its password instead")
         credential = await _find(self.accounts, self.kind, params.name)
-        require_rights(self.caller, f"delete {self.kind} `{params.name}`", credential)
+        _require_rights(self.caller, f"delete {self.kind} `{params.name}`", credential)
         await self.accounts.delete(self.kind, params.name)
         self.issuer.forget()
         self.response.payload = {}
@@ -226,18 +226,14 @@ class CreateKey(AccountService[Rights, NewKeyItem]):
     async def change(self, params: Rights) -> str:
         new = self.issuer.new_key()
         key = params.of(Credential("key", new.name, new.hash, frozenset({"operator"})))
-        require_rights(self.caller, "create a key", key)
+        _require_rights(self.caller, "create a key", key)
         await self.accounts.save(key)
         self.response.payload = {"name": new.name, "key": new.text}
         return new.name
 
 
-def require_rights(caller: Caller, action: str, credential: Credential) -> None:
-    """Refuse a caller that has fewer rights than the credential.
-
-    Raises:
-        ForbiddenError: names the first missing right.
-    """
+def _require_rights(caller: Caller, action: str, credential: Credential) -> None:
+    """Refuse a caller that has fewer rights than the credential; name the first that it lacks."""
     excess = beyond(caller, sorted(credential.roles), credential.patterns)
     if caller is not SYSTEM and excess:
         raise ForbiddenError(f"user {caller.name!r} is not allowed to {action}: {excess}")
