@@ -1,131 +1,199 @@
-"""Whole sets of definitions as services: apply, export, import from other schedulers."""
+"""Services for whole sets of definitions: apply, export, and import from other schedulers."""
 
 from collections.abc import Callable, Iterable
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypedDict
 
-from zato_lite.builtin import imports
+from msgspec import Meta
+
+from zato_lite.builtin import enmasse, imports
 from zato_lite.builtin.audited import AuditedService
 from zato_lite.builtin.deadman import watch_over
-from zato_lite.builtin.definition import read
-from zato_lite.builtin.enmasse import Difference, difference, document, parse
-from zato_lite.builtin.fields import Reader, flag, name, one_of, text, zone
-from zato_lite.builtin.input import object_list
-from zato_lite.builtin.permissions import require_calendars as calendars_must_exist
-from zato_lite.builtin.permissions import require_callbacks as callback_jobs_must_be_theirs
-from zato_lite.builtin.permissions import require_services as must_be_allowed
-from zato_lite.builtin.permissions import warn_of_missing
-from zato_lite.errors import BadInputError, ForbiddenError, ServiceMissingError
+from zato_lite.builtin.definition import Definition, read
+from zato_lite.builtin.enmasse import Difference, difference
+from zato_lite.builtin.input import Input, Name, Zone, missing, object_list
+from zato_lite.builtin.permissions import (
+    require_callbacks,
+    require_permitted,
+    require_services,
+    warn_of_missing,
+)
+from zato_lite.errors import BadInputError, FieldError, ForbiddenError, ServiceMissingError
+from zato_lite.scheduler.calendars import Calendars
 from zato_lite.scheduler.commands import JobCommands
 from zato_lite.service.base import Service
 from zato_lite.service.needs import needs
 from zato_lite.service.registry import Registry
 
-_DEFINITIONS_MOST = 1_000_000
-_TEXT_MOST = 64 * 1024 * 1024
+_Definitions = Annotated[list[dict[str, Any]], object_list(1_000_000, Definition.json_schema())]
+_Document = Annotated[str, Meta(max_length=64 * 1024 * 1024)]
 Format = Literal["crontab", "celery", "apscheduler", "quartz"]
 
 
-class Apply(AuditedService):
-    """Bring the jobs in line with a set of definitions, all or nothing; ``dry_run`` only tells.
+class ApplyInput(Input, forbid_unknown_fields=True):
+    """A set of definitions: ``jobs`` (or ``scheduler``, as in enmasse), or ``document``."""
+
+    jobs: _Definitions | None = None
+    scheduler: _Definitions | None = None
+    document: _Document | None = None
+    dry_run: bool = False
+
+    @classmethod
+    def check(cls, values: dict[str, Any], errors: list[FieldError]) -> None:
+        sources = {"jobs", "scheduler", "document"}
+        if not values.keys() & sources and sources.isdisjoint(error.field for error in errors):
+            text = f"{missing('jobs').message} (or document)"
+            errors.append(FieldError("jobs", None, text))
+
+
+class Change(TypedDict("Change", {"from": Any, "to": Any})):
+    """The value of a field before and after; null where the field has its default."""
+
+
+class UpdatedJob(TypedDict):
+    """A job and its changed fields."""
+
+    name: str
+    changes: dict[str, Change]
+
+
+class Applied(TypedDict):
+    """Names of the created and the unchanged jobs, and the changes of the others."""
+
+    created: list[str]
+    updated: list[UpdatedJob]
+    unchanged: list[str]
+    dry_run: bool
+
+
+class Apply(AuditedService[ApplyInput, Applied]):
+    """Bring the jobs in line with a set of definitions, all or nothing; see ``dry_run`` first.
 
     The set is ``jobs`` (or ``scheduler``, as in enmasse), or ``document``: an enmasse file's text,
     in which variables have no values: those of the environment are for the server's own file.
     """
 
     name = "zato.scheduler.job.apply"
+    role = "editor"
     jobs = needs(JobCommands)
+    calendars = needs(Calendars)
     services = needs(Registry)
 
-    async def change(self, params: Any) -> str:
-        reader = Reader(self.request.payload)
-        reader.only(("jobs", "scheduler", "document", "dry_run", "cluster_id"))
-        only_tell = reader("dry_run", flag, default=False)
-        sent = reader("scheduler", object_list(_DEFINITIONS_MOST, {}).parse, ())
-        sent = reader("jobs", object_list(_DEFINITIONS_MOST, {}).parse, sent)
-        if "document" in reader.given:  # the environment's values are none of a caller's affair
-            sent = reader("document", lambda value: parse(text(_TEXT_MOST)(value), {}), ())
-        elif "jobs" not in reader.given and "scheduler" not in reader.given:
-            reader.refuse("jobs", "Missing required input element: jobs (or document)")
-        reader.check()
+    async def change(self, params: ApplyInput) -> str:
+        sent: Any = params.scheduler if params.jobs is None else params.jobs
+        if params.document is not None:  # without the environment: a caller may not read it
+            sent = enmasse.parse(params.document, {})
+        now = self.clock.now()
         names = {str(each.get("name", "")).strip() for each in sent}
         existing = {row.job.name: row for row in await self.jobs.named(names)}
-        found = difference({key: row.job for key, row in existing.items()}, sent, self.clock.now())
-        wanted = [*found.creates, *(it.after for it in found.updates)]
-        must_be_allowed(wanted, self.services, self.caller)
-        missing = await callback_jobs_must_be_theirs(wanted, self.jobs, self.caller)
-        await calendars_must_exist(wanted, self.jobs)
-        if not only_tell and (found.creates or found.updates):
-            edits = {existing[it.before.name].id: it.after for it in found.updates}
+        found = difference({key: row.job for key, row in existing.items()}, sent, now)
+        wanted = [*found.creates, *(update.after for update in found.updates)]
+        missing_jobs = await require_permitted(
+            wanted, self.jobs, self.calendars, self.services, caller=self.caller
+        )
+        if wanted and not params.dry_run:
+            edits = {existing[update.before.name].id: update.after for update in found.updates}
             await self.jobs.apply(found.creates, edits)
-            await watch_over((*found.creates, *edits.values()), self.jobs, self.clock.now())
-            warn_of_missing(missing, self.logger)
-        self.response.payload = {**_told(found), "dry_run": only_tell}
+            await watch_over(wanted, self.jobs, now)
+            warn_of_missing(missing_jobs, self.logger)
+        self.response.payload = _applied(found, is_dry_run=params.dry_run)
         return f"{len(found.creates)} created, {len(found.updates)} changed"
 
 
-class Export(Service):
-    """All jobs as definitions, and as the text of an enmasse file."""
+class Exported(TypedDict):
+    """All jobs as an enmasse file's text, and as its definitions."""
+
+    document: str
+    scheduler: list[dict[str, Any]]
+
+
+class Export(Service[Any, Exported]):
+    """Return all jobs as definitions, and as the text of an enmasse file."""
 
     name = "zato.scheduler.job.export"
+    role = "editor"
     jobs = needs(JobCommands)
 
     async def handle(self) -> None:
         rows, _ = await self.jobs.list()
-        written = document(row.job for row in rows)
-        self.response.payload = {"document": written, "scheduler": parse(written, {})}
+        document = enmasse.document(row.job for row in rows)
+        self.response.payload = {
+            "document": document,
+            "scheduler": enmasse.parse(document, {}),
+        }
 
 
-class Import(AuditedService):
-    """Read another scheduler's file; tell what it defines and what will be different here.
+class ImportInput(Input, forbid_unknown_fields=True):
+    """A file of another scheduler; ``service`` and ``timezone`` for jobs that name none."""
 
-    Nothing is created unless ``dry_run`` is false; then all that could be read is.
+    format: Format
+    document: _Document
+    service: Name | None = None
+    timezone: Zone | None = None
+    with_user: bool = False
+    dry_run: bool = True
+
+    @classmethod
+    def check(cls, values: dict[str, Any], errors: list[FieldError]) -> None:
+        kind = values.get("format")
+        if kind in ("crontab", "quartz") and "service" not in values:
+            text = f"{missing('service').message} (for {kind})"
+            errors.append(FieldError("service", None, text))
+
+
+class ImportedEntry(TypedDict):
+    """An entry of the file: its definition or null, its differences, and its errors."""
+
+    place: str
+    definition: dict[str, Any] | None
+    differences: list[str]
+    errors: list[str]
+
+
+class Imported(TypedDict):
+    """All entries of the file, and the number of created jobs."""
+
+    entries: list[ImportedEntry]
+    created: int
+    dry_run: bool
+
+
+class Import(AuditedService[ImportInput, Imported]):
+    """Read another scheduler's file; return its definitions and their differences from there.
+
+    With ``dry_run`` false all entries without errors are created; it is true by default.
     """
 
     name = "zato.scheduler.job.import"
+    role = "editor"
     jobs = needs(JobCommands)
     services = needs(Registry)
 
-    async def change(self, params: Any) -> str:
-        reader = Reader(self.request.payload)
-        reader.only(("format", "document", "service", "timezone", "with_user", "dry_run"))
-        kind = reader.required("format", one_of(Format), "crontab")
-        written = reader.required("document", text(_TEXT_MOST), "")
-        service = reader("service", name, "")
-        timezone = reader("timezone", zone, None)
-        with_user = reader("with_user", flag, default=False)
-        only_tell = reader("dry_run", flag, default=True)
-        if kind in ("crontab", "quartz") and not service:
-            reader.refuse("service", f"Missing required input element: service (for {kind})")
-        reader.check()
-        readers: dict[str, Callable[[], Iterable[imports.Found]]] = {
-            "crontab": lambda: imports.crontab(written, service, with_user=with_user),
-            "celery": lambda: imports.celery(written, timezone),
-            "apscheduler": lambda: imports.apscheduler(written),
-            "quartz": lambda: imports.quartz_lines(written, service, timezone),
-        }
-        entries = [self._entry(found) for found in readers[kind]()]
+    async def change(self, params: ImportInput) -> str:
+        entries = [self._entry(found) for found in _parse(params)]
         good = [entry["definition"] for entry in entries if not entry["errors"]]
-        if not only_tell and good:
-            jobs = [read(each, self.clock.now()) for each in good]
-            missing = await callback_jobs_must_be_theirs(jobs, self.jobs, self.caller)
+        if good and not params.dry_run:
+            now = self.clock.now()
+            jobs = [read(each, now) for each in good]
+            missing_jobs = await require_callbacks(jobs, self.jobs, self.caller)
             await self.jobs.create(jobs)
-            warn_of_missing(missing, self.logger)
+            warn_of_missing(missing_jobs, self.logger)
         self.response.payload = {
             "entries": entries,
-            "created": 0 if only_tell else len(good),
-            "dry_run": only_tell,
+            "created": 0 if params.dry_run else len(good),
+            "dry_run": params.dry_run,
         }
         return f"{len(entries)} entries"
 
-    def _entry(self, found: imports.Found) -> dict[str, Any]:
+    def _entry(self, found: imports.Entry) -> ImportedEntry:
         errors: list[str] = []
         if found.fields is None:
             errors = list(found.differences)
         else:
             try:
-                must_be_allowed([read(found.fields, self.clock.now())], self.services, self.caller)
+                job = read(found.fields, self.clock.now())
+                require_services([job], self.services, self.caller)
             except BadInputError as error:
-                errors = [it.message for it in error.errors] or [str(error)]
+                errors = [each.message for each in error.errors] or [str(error)]
             except (ServiceMissingError, ForbiddenError) as error:
                 errors = [str(error)]
         return {
@@ -136,15 +204,30 @@ class Import(AuditedService):
         }
 
 
-def _told(found: Difference) -> dict[str, Any]:
+def _parse(params: ImportInput) -> Iterable[imports.Entry]:
+    document, service = params.document, params.service or ""
+    parsers: dict[str, Callable[[], Iterable[imports.Entry]]] = {
+        "crontab": lambda: imports.crontab(document, service, with_user=params.with_user),
+        "celery": lambda: imports.celery(document, params.timezone),
+        "apscheduler": lambda: imports.apscheduler(document),
+        "quartz": lambda: imports.quartz_lines(document, service, params.timezone),
+    }
+    return parsers[params.format]()
+
+
+def _applied(found: Difference, *, is_dry_run: bool) -> Applied:
     return {
         "created": [job.name for job in found.creates],
         "updated": [
             {
-                "name": it.before.name,
-                "changes": {field: {"from": a, "to": b} for field, (a, b) in it.changes.items()},
+                "name": update.before.name,
+                "changes": {
+                    field: {"from": before, "to": after}
+                    for field, (before, after) in update.changes.items()
+                },
             }
-            for it in found.updates
+            for update in found.updates
         ],
         "unchanged": list(found.unchanged),
+        "dry_run": is_dry_run,
     }

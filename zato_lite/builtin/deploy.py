@@ -7,7 +7,6 @@ from pkgutil import iter_modules
 from typing import Any
 
 from zato_lite import builtin
-from zato_lite.builtin.takes import TAKES
 from zato_lite.service.access import declare_role
 from zato_lite.service.base import Service
 from zato_lite.service.registry import Registry
@@ -16,7 +15,6 @@ from zato_lite.service.registry import Registry
 def deploy(registry: Registry) -> None:
     """Deploy every built-in service, for callers with the role that its class declares."""
     for cls in built_in_services():
-        cls.takes = TAKES.get(cls.name)
         if (role := getattr(cls, "role", None)) is not None:
             declare_role(cls.name, role)
         registry.add(cls, is_internal=True)

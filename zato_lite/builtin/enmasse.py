@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from zato_lite.builtin.definition import fields, inherit, read
-from zato_lite.builtin.fields import shown
+from zato_lite.builtin.input import shown
 from zato_lite.errors import BadInputError, FieldError
 from zato_lite.timetable.job import Instant, Job
 

@@ -19,7 +19,7 @@ _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)")
 _NAME_MOST = 200
 
 
-class Found(NamedTuple):
+class Entry(NamedTuple):
     """One definition of the file, as the fields of a job; None when it has no like here.
 
     Attributes:
@@ -33,7 +33,7 @@ class Found(NamedTuple):
     differences: tuple[str, ...] = ()
 
 
-def crontab(text: str, service: str, *, with_user: bool = False) -> Iterator[Found]:
+def crontab(text: str, service: str, *, with_user: bool = False) -> Iterator[Entry]:
     """The jobs of a crontab (crontab(5)): each runs ``service`` with the command as its input.
 
     Args:
@@ -65,14 +65,14 @@ def _crontab_line(
     ignored: list[str],
     *,
     with_user: bool,
-) -> Found:
+) -> Entry:
     place = f"line {number}"
     match = _CRONTAB_LINE.fullmatch(line)
     if match is None:
-        return Found(place, None, (f"{line!r} is no line of a crontab",))
+        return Entry(place, None, (f"{line!r} is no line of a crontab",))
     expression, command = " ".join(match[1].split()), match[2]
     if expression == "@reboot":
-        return Found(place, None, ("@reboot has no like here: a service's start-up is its own",))
+        return Entry(place, None, ("@reboot has no like here: a service's start-up is its own",))
     differences = [f"runs the service {service} with the command as its input, not a shell"]
     extra: dict[str, Any] = {}
     if with_user:
@@ -93,10 +93,10 @@ def _crontab_line(
         "cron_definition": expression,
         "extra": extra,
     }
-    return Found(place, fields | _zone(timezone), tuple(differences))
+    return Entry(place, fields | _zone(timezone), tuple(differences))
 
 
-def celery(text: str, timezone: str | None = None) -> Iterator[Found]:
+def celery(text: str, timezone: str | None = None) -> Iterator[Entry]:
     """The jobs of Celery's ``beat_schedule`` as JSON.
 
     A schedule is a number of seconds, or an object of crontab's arguments (``minute``, ``hour``,
@@ -104,7 +104,7 @@ def celery(text: str, timezone: str | None = None) -> Iterator[Found]:
     """
     for entry_name, entry in _objects(text).items():
         if not isinstance(entry, Mapping) or "task" not in entry:
-            yield Found(entry_name, None, ("an entry has a task and a schedule",))
+            yield Entry(entry_name, None, ("an entry has a task and a schedule",))
             continue
         differences = []
         if ignored := sorted(set(entry) - {"task", "schedule", "args", "kwargs"}):
@@ -115,11 +115,11 @@ def celery(text: str, timezone: str | None = None) -> Iterator[Found]:
             when = None
         if when is None:
             words = f"its schedule is neither seconds nor crontab: {entry.get('schedule')!r}"
-            yield Found(entry_name, None, (words,))
+            yield Entry(entry_name, None, (words,))
             continue
         extra = {key: entry[key] for key in ("args", "kwargs") if entry.get(key)}
         fields = {"name": entry_name, "service": str(entry["task"]), **when, **_zone(timezone)}
-        yield Found(entry_name, fields | ({"extra": extra} if extra else {}), tuple(differences))
+        yield Entry(entry_name, fields | ({"extra": extra} if extra else {}), tuple(differences))
 
 
 def _celery_schedule(schedule: Any, differences: list[str]) -> dict[str, Any] | None:
@@ -139,7 +139,7 @@ def _celery_schedule(schedule: Any, differences: list[str]) -> dict[str, Any] | 
             return None
 
 
-def apscheduler(text: str) -> Iterator[Found]:
+def apscheduler(text: str) -> Iterator[Entry]:
     """The jobs of APScheduler's ``export_jobs`` (JSON), with their triggers."""
     document = _decoded(text)
     entries = document.get("jobs") if isinstance(document, Mapping) else document
@@ -147,19 +147,19 @@ def apscheduler(text: str) -> Iterator[Found]:
         raise BadInputError("APScheduler's export is a JSON object with a list `jobs`")
     for number, entry in enumerate(entries):
         if not isinstance(entry, Mapping):
-            yield Found(f"jobs[{number}]", None, ("an entry is an object",))
+            yield Entry(f"jobs[{number}]", None, ("an entry is an object",))
             continue
         try:
             yield _apscheduler_job(f"jobs[{number}]", entry)
         except (OverflowError, TypeError, ValueError) as error:
-            yield Found(f"jobs[{number}]", None, (f"it cannot be read: {error}",))
+            yield Entry(f"jobs[{number}]", None, (f"it cannot be read: {error}",))
 
 
-def _apscheduler_job(place: str, entry: Mapping[str, Any]) -> Found:
+def _apscheduler_job(place: str, entry: Mapping[str, Any]) -> Entry:
     trigger = entry.get("trigger")
     trigger = {"type": trigger} if isinstance(trigger, str) else trigger
     if not isinstance(trigger, Mapping):
-        return Found(place, None, ("it has no trigger",))
+        return Entry(place, None, ("it has no trigger",))
     kind = str(trigger.get("type") or trigger.get("class") or "").lower()
     differences = ["a job is kept by its service's name, not by a reference to a function"]
     if "interval" in kind:
@@ -169,7 +169,7 @@ def _apscheduler_job(place: str, entry: Mapping[str, Any]) -> Found:
     elif "date" in kind:
         when = {"job_type": "one_time", "start_date": trigger.get("run_date")}
     else:
-        return Found(place, None, (f"a trigger of type {kind!r} has no like here",))
+        return Entry(place, None, (f"a trigger of type {kind!r} has no like here",))
     dates = {key: trigger[key] for key in ("start_date", "end_date", "timezone", "jitter")
              if trigger.get(key)}  # fmt: skip
     if (jitter := dates.pop("jitter", None)) is not None:
@@ -187,7 +187,7 @@ def _apscheduler_job(place: str, entry: Mapping[str, Any]) -> Found:
         **when,
         **dates,
     }
-    return Found(place, fields | ({"extra": extra} if extra else {}), tuple(differences))
+    return Entry(place, fields | ({"extra": extra} if extra else {}), tuple(differences))
 
 
 def _apscheduler_cron(trigger: Mapping[str, Any], differences: list[str]) -> dict[str, Any]:
@@ -231,7 +231,7 @@ def quartz(expression: str) -> tuple[str, tuple[str, ...]]:
     return " ".join([*parts[:5], days, *parts[6:]]), tuple(differences)
 
 
-def quartz_lines(text: str, service: str, timezone: str | None = None) -> Iterator[Found]:
+def quartz_lines(text: str, service: str, timezone: str | None = None) -> Iterator[Entry]:
     """One job for each line of Quartz expressions; each runs ``service``."""
     for number, line in enumerate(text.splitlines(), 1):
         if not (expression := line.strip()) or expression.startswith("#"):
@@ -239,10 +239,10 @@ def quartz_lines(text: str, service: str, timezone: str | None = None) -> Iterat
         try:
             ours, differences = quartz(expression)
         except BadInputError as error:
-            yield Found(f"line {number}", None, (str(error),))
+            yield Entry(f"line {number}", None, (str(error),))
             continue
         fields = {"name": f"quartz line {number}: {expression}"[:_NAME_MOST], "service": service}
-        yield Found(f"line {number}", fields | _cron(ours) | _zone(timezone), differences)
+        yield Entry(f"line {number}", fields | _cron(ours) | _zone(timezone), differences)
 
 
 def _monday_is_1(days: str) -> str:

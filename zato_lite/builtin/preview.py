@@ -1,22 +1,38 @@
-"""Looking ahead and back: what a definition will do, and why a slot did or did not run."""
+"""Services that preview slots, validate definitions, and explain the outcome of a slot."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, NotRequired, Self, TypedDict
 
-from zato_lite.builtin.definition import edited, fields, read
-from zato_lite.builtin.fields import Reader, iso, moment, name, whole
+from msgspec import Meta
+
+from zato_lite.builtin.definition import Definition, NewJob, edited, fields, job_output, read
 from zato_lite.builtin.history import ledger_item, run_item
-from zato_lite.builtin.input import MAX_ID as ID_MOST
-from zato_lite.builtin.input import object_list
-from zato_lite.builtin.permissions import require_services as must_be_allowed
+from zato_lite.builtin.input import (
+    Input,
+    JobId,
+    LocalMoment,
+    Moment,
+    Name,
+    NameRef,
+    as_mapping,
+    is_unsent,
+    missing,
+    object_list,
+    read_local,
+)
+from zato_lite.builtin.output import LedgerItem, RunItem, iso
+from zato_lite.builtin.permissions import require_services
 from zato_lite.clock import Clock
 from zato_lite.errors import BadInputError, FieldError
+from zato_lite.scheduler.calendars import Calendars
 from zato_lite.scheduler.commands import JobCommands
+from zato_lite.scheduler.history import RunHistory
 from zato_lite.service.base import Service
 from zato_lite.service.needs import needs
 from zato_lite.service.registry import Registry
+from zato_lite.service.typed import CustomInput
 from zato_lite.store.rows import JobRow, LedgerRow, RunRow
 from zato_lite.timetable.calendar import Calendar
 from zato_lite.timetable.describe import describe
@@ -26,76 +42,126 @@ from zato_lite.timetable.trigger import next_after, previous_before
 from zato_lite.timetable.upcoming import Upcoming, simulate, upcoming
 from zato_lite.timetable.zone import to_datetime
 
-_SLOTS_MOST = 1_000
-_SIMULATED_MOST = 100_000
+_MAX_SLOTS = 1_000
+_MAX_SIMULATED = 100_000
 
 
-class GetUpcoming(Service):
-    """The next ``count`` slots of a job (``id`` or ``name``), or of a definition as it is sent."""
+class UpcomingOptions(Input):
+    """An existing job, and which of its slots to show."""
+
+    id: JobId | None = None
+    count: Annotated[int, Meta(ge=1, le=_MAX_SLOTS)] = 10
+    after: Moment | None = None
+
+
+class UpcomingInput(CustomInput):
+    """A job by its id or name, a definition, or an existing job with changed fields."""
+
+    options: UpcomingOptions
+    fields: dict[str, Any]
+
+    @classmethod
+    def from_payload(cls, payload: Any) -> Self:
+        options = ("count", "after", "id", "job_id", "cluster_id")
+        sent = as_mapping(payload)
+        fields = {k: sent[k] for k in sent if k not in options and not is_unsent(sent[k])}
+        return cls(UpcomingOptions.from_payload(payload), fields)
+
+    @classmethod
+    def json_schema(cls) -> dict[str, Any]:
+        schema = UpcomingOptions.json_schema()
+        schema["properties"] = Definition.json_schema()["properties"] | schema["properties"]
+        return schema
+
+
+class UpcomingSlot(TypedDict):
+    """A slot: its instant, its local time, the start of its run, and remarks."""
+
+    slot: str
+    local: str
+    at: str
+    remarks: list[str]
+
+
+class UpcomingSlots(TypedDict):
+    """A trigger in words, and its next slots."""
+
+    words: str
+    slots: list[UpcomingSlot]
+
+
+class GetUpcoming(Service[UpcomingInput, UpcomingSlots]):
+    """Return the next ``count`` slots of a job (``id`` or ``name``) or of a definition."""
 
     name = "zato.scheduler.job.get-upcoming"
+    role = "viewer"
     jobs = needs(JobCommands)
+    calendars = needs(Calendars)
     clock = needs(Clock)
 
     async def handle(self) -> None:
-        sent = Reader(self.request.payload).given
-        options = Reader(
-            {
-                field: sent.pop(field)
-                for field in ("count", "after", "id", "job_id")
-                if field in sent
-            }
-        )
-        count = options("count", whole(1, _SLOTS_MOST), 10)
-        after = options("after", moment(), self.clock.now())
-        job_id = options("job_id", whole(1, ID_MOST), options("id", whole(1, ID_MOST), 0))
-        options.check()
-        sent.pop("cluster_id", None)
-        job, state = await self._job(job_id, sent)
-        calendars = await calendars_of(self.jobs)
+        options, sent = self.request.input.options, self.request.input.fields
+        now = self.clock.now()
+        job, state = await self._job(options.id, sent, now)
+        calendars = await self.calendars.calendars()
+        after = now if options.after is None else options.after
         self.response.payload = {
             "words": describe(job.trigger),
             "slots": [
                 upcoming_item(each, job.trigger.timezone)
-                for each in upcoming(job, after, count, calendars, state)
+                for each in upcoming(job, after, options.count, calendars, state)
             ],
         }
 
-    async def _job(self, job_id: int, sent: Mapping[str, Any]) -> tuple[Job, JobState | None]:
-        if not job_id and set(sent) != {"name"}:
-            defined = {"name": "preview", "service": "preview", **sent}
-            return read(defined, self.clock.now()), None
-        if job_id and sent:
+    async def _job(
+        self, job_id: int | None, sent: Mapping[str, Any], now: Instant
+    ) -> tuple[Job, JobState | None]:
+        if job_id is None and sent.keys() != {"name"}:
+            return read({"name": "preview", "service": "preview", **sent}, now), None
+        if job_id is None:
+            row = await self.jobs.get_by_name(NameRef.from_payload(sent).name)
+        else:
             row = await self.jobs.get(job_id)
-            return edited(row.job, sent, self.clock.now()), None
-        row = await (self.jobs.get(job_id) if job_id else self._named(sent))
+            if sent:
+                return edited(row.job, sent, now), None
         return row.job, JobState(row.id, row.job, row.cursor, row.started)
 
-    async def _named(self, sent: Mapping[str, Any]) -> JobRow:
-        reader = Reader(sent)
-        wanted = reader.required("name", name, "")
-        reader.check()
-        return await self.jobs.get_by_name(wanted)
+
+class WrongField(TypedDict):
+    """A wrong field and what is allowed."""
+
+    field: str
+    message: str
 
 
-class Validate(Service):
-    """Whether a definition would be accepted; all that is wrong with it, or it in words."""
+class Validation(TypedDict):
+    """The wrong fields of a definition; or its trigger in words, and the definition as read."""
+
+    is_valid: bool
+    errors: list[WrongField]
+    words: NotRequired[str]
+    definition: NotRequired[Annotated[dict[str, Any], job_output([])]]
+
+
+class Validate(Service[NewJob, Validation]):
+    """Check a definition; return all wrong fields, or the definition in words."""
 
     name = "zato.scheduler.job.validate"
+    role = "viewer"
     clock = needs(Clock)
     services = needs(Registry)
 
     async def handle(self) -> None:
         try:
-            job = read(self.request.payload, self.clock.now())
+            job = read(self.request.input.fields, self.clock.now())
         except BadInputError as error:
-            errors = error.errors or (FieldError("", None, str(error)),)
+            wrong = error.errors or (FieldError("", None, str(error)),)
             self.response.payload = {
                 "is_valid": False,
-                "errors": [{"field": it.field, "message": it.message} for it in errors],
+                "errors": [{"field": each.field, "message": each.message} for each in wrong],
             }
             return
-        must_be_allowed([job], self.services, self.caller)
+        require_services([job], self.services, self.caller)
         self.response.payload = {
             "is_valid": True,
             "errors": [],
@@ -104,61 +170,114 @@ class Validate(Service):
         }
 
 
-class Simulate(Service):
-    """All slots of the jobs there are, or of ``jobs``, between ``start`` and ``until``."""
+_Definitions = Annotated[
+    list[dict[str, Any]], object_list(_MAX_SIMULATED, Definition.json_schema())
+]
+
+
+class SimulateInput(Input):
+    """A span of time, and definitions; without any, the existing jobs."""
+
+    until: Moment
+    start: Moment | None = None
+    limit: Annotated[int, Meta(ge=1, le=_MAX_SIMULATED)] = _MAX_SLOTS
+    jobs: _Definitions | None = None
+
+
+class SimulatedSlot(TypedDict):
+    """A slot of a job."""
+
+    name: str
+    slot: str
+
+
+class Simulation(TypedDict):
+    """Slots in order; not complete if there are more than ``limit``."""
+
+    slots: list[SimulatedSlot]
+    is_complete: bool
+
+
+class Simulate(Service[SimulateInput, Simulation]):
+    """Return all slots of the existing jobs, or of ``jobs``, between ``start`` and ``until``."""
 
     name = "zato.scheduler.job.simulate"
+    role = "viewer"
     jobs = needs(JobCommands)
+    calendars = needs(Calendars)
     clock = needs(Clock)
 
     async def handle(self) -> None:
-        reader = Reader(self.request.payload)
-        now = self.clock.now()
-        start = reader("start", moment(), now)
-        until = reader.required("until", moment(), now)
-        most = reader("limit", whole(1, _SIMULATED_MOST), _SLOTS_MOST)
-        sent = reader("jobs", object_list(_SIMULATED_MOST, {}).parse, ())
-        reader.check()
-        if sent:
-            jobs = [read(each, now) for each in sent]
+        params, now = self.request.input, self.clock.now()
+        if params.jobs:
+            jobs = [read(each, now) for each in params.jobs]
         else:
             jobs = [row.job for row in (await self.jobs.list())[0] if row.job.is_active]
-        calendars = await calendars_of(self.jobs)
-        found = await asyncio.to_thread(_first_of, jobs, start, until, calendars, most + 1)
+        calendars = await self.calendars.calendars()
+        start = now if params.start is None else params.start
+        found = await asyncio.to_thread(
+            _simulated, jobs, start, params.until, calendars, params.limit + 1
+        )
+        slots = found[: params.limit]
         self.response.payload = {
-            "slots": [{"name": each.name, "slot": iso(each.slot)} for each in found[:most]],
-            "is_complete": len(found) <= most,
+            "slots": [{"name": each.name, "slot": iso(each.slot)} for each in slots],
+            "is_complete": len(found) <= params.limit,
         }
 
 
-def _first_of(
+def _simulated(
     jobs: Sequence[Job],
     start: Instant,
     until: Instant,
     calendars: Mapping[str, Calendar],
-    most: int,
+    maximum: int,
 ) -> list[Upcoming]:
-    return list(islice(simulate(jobs, start, until, calendars), most))
+    return list(islice(simulate(jobs, start, until, calendars), maximum))
 
 
-class Why(Service):
-    """Why a job (``id`` or ``name``) did or did not run at an instant (``at``)."""
+class WhyInput(Input):
+    """A job by its id or name, and an instant; without an offset, in the job's time zone."""
+
+    at: LocalMoment
+    id: JobId | None = None
+    name: Name | None = None
+
+    @classmethod
+    def check(cls, values: dict[str, Any], errors: list[FieldError]) -> None:
+        wrong = {error.field for error in errors}
+        if not values.keys() & {"id", "name"} and wrong.isdisjoint({"id", "job_id", "name"}):
+            errors.append(missing("id"))
+
+
+class Explanation(TypedDict):
+    """The outcome of an instant in one word and in a sentence; its run or its ledger entry."""
+
+    job_id: int
+    job_name: str
+    at: str
+    outcome: str
+    reason: str
+    run: RunItem | None
+    ledger: LedgerItem | None
+
+
+class Why(Service[WhyInput, Explanation]):
+    """Explain why a job (``id`` or ``name``) did or did not run at an instant (``at``)."""
 
     name = "zato.scheduler.job.why"
+    role = "viewer"
     jobs = needs(JobCommands)
+    history = needs(RunHistory)
     clock = needs(Clock)
 
     async def handle(self) -> None:
-        reader = Reader(self.request.payload)
-        job_id = reader("job_id", whole(1, ID_MOST), reader("id", whole(1, ID_MOST), 0))
-        job_name = reader("name", name, "")
-        if not (job_id or job_name):
-            reader.required("id", whole(1, ID_MOST), 0)
-        reader.check()
-        row = await (self.jobs.get(job_id) if job_id else self.jobs.get_by_name(job_name))
-        at = reader.required("at", moment(row.job.trigger.timezone), 0)
-        reader.check()
-        found = await self.jobs.slot(row.id, at)
+        params = self.request.input
+        if params.id is not None:
+            row = await self.jobs.get(params.id)
+        else:
+            row = await self.jobs.get_by_name(params.name or "")
+        [at] = read_local(row.job.trigger.timezone, at=params.at)
+        found = await self.history.slot(row.id, at)
         answer = answer_of(row, at, found, self.clock.now())
         self.response.payload = {
             "job_id": row.id,
@@ -172,14 +291,14 @@ class Why(Service):
 
 
 class Answer(NamedTuple):
-    """What became of an instant, in one word and in a sentence."""
+    """Explanation of an instant: its outcome in one word, and the reason in a sentence."""
 
     outcome: str
     reason: str
 
 
 def answer_of(row: JobRow, at: Instant, found: RunRow | LedgerRow | None, now: Instant) -> Answer:
-    """Why the job did or did not run at an instant, from what is kept of it and its trigger."""
+    """Explain an instant of a job by its run, its ledger entry or its trigger."""
     if isinstance(found, LedgerRow):
         return Answer(found.outcome, found.reason or found.outcome)
     if found is not None:
@@ -188,7 +307,7 @@ def answer_of(row: JobRow, at: Instant, found: RunRow | LedgerRow | None, now: I
 
 
 def _off_schedule(trigger: Trigger, at: Instant) -> Answer | None:
-    """Why the trigger has no slot then; None if it has one."""
+    """Explain why the trigger has no slot at an instant; return None if it has one."""
     if at < trigger.start:
         return Answer("before_start", f"the job starts at {iso(trigger.start)}")
     if trigger.end is not None and at >= trigger.end:
@@ -197,11 +316,13 @@ def _off_schedule(trigger: Trigger, at: Instant) -> Answer | None:
         return None
     around = (previous_before(trigger, at), next_after(trigger, at))
     nearest = " and ".join(iso(slot) for slot in around if slot is not None)
-    return Answer("not_on_schedule", f"{describe(trigger)}: no slot then; nearest: {nearest}")
+    return Answer(
+        "not_on_schedule", f"{describe(trigger)}: no slot at this instant; nearest: {nearest}"
+    )
 
 
 def _unrecorded(row: JobRow, at: Instant, now: Instant) -> Answer:
-    """What is to be said of a slot of which nothing is kept."""
+    """Explain a slot that has neither a run nor a ledger entry."""
     job = row.job
     note = f": {job.pause_note}" if job.pause_note else ""
     reasons = {
@@ -211,32 +332,27 @@ def _unrecorded(row: JobRow, at: Instant, now: Instant) -> Answer:
         ),
         "repeats_used_up": (
             at > row.cursor and job.repeats is not None and row.started >= job.repeats,
-            f"all its {job.repeats} runs have been started",
+            f"all {job.repeats} runs of the job have started",
         ),
         "paused": (at > row.cursor and not job.is_active, f"the job is paused{note}"),
-        "not_yet": (at > now, f"it is due at {iso(at)}"),
-        "due": (at > row.cursor, "it is due and has not been claimed yet"),
+        "not_yet": (at > now, f"the slot is due at {iso(at)}"),
+        "due": (at > row.cursor, "the slot is due and not yet claimed"),
         "unknown": (
             True,
-            "nothing is kept of it: it was another definition's, or its history is gone",
+            "no record: an earlier definition had the slot, or its history was deleted",
         ),
     }
     return next(Answer(name, words) for name, (holds, words) in reasons.items() if holds)
 
 
-def upcoming_item(each: Upcoming, timezone: str | None) -> dict[str, Any]:
-    """A coming slot: when, also on the wall of the job's zone, and what is to be said of it."""
+def upcoming_item(each: Upcoming, timezone: str | None) -> UpcomingSlot:
+    """Return an upcoming slot: its instant, its local time in the job's zone, and remarks."""
     return {
         "slot": iso(each.slot),
         "local": to_datetime(each.slot, timezone).isoformat(),
         "at": iso(each.at),
         "remarks": list(each.remarks),
     }
-
-
-async def calendars_of(jobs: JobCommands) -> dict[str, Calendar]:
-    """All calendars by name."""
-    return dict(await jobs.calendars())
 
 
 def _run_words(run: RunRow) -> str:

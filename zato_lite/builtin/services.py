@@ -92,7 +92,7 @@ class GetByName(RegistryService[ServiceRef, ServiceDetail]):
         self.response.payload = ServiceDetail(
             **msgspec.structs.asdict(item_of(entry)),
             description=description_of(entry),
-            input_schema=schema_of(entry.input) or dict(entry.cls.takes or {}),
+            input_schema=schema_of(entry.input),
             output_schema=schema_of(entry.output),
         )
 

@@ -1,7 +1,7 @@
 """``Service``: the base class of all services, and the interface of the invoker that it uses."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from datetime import datetime
 from functools import partial
@@ -157,9 +157,6 @@ class Service(Generic[In, Out]):
 
     reads_input: ClassVar[bool] = True
     """False: ``input`` is only described; ``handle`` reads ``request.payload``."""
-
-    takes: ClassVar[Mapping[str, Any] | None] = None
-    """JSON Schema of the input, for a service that parses its payload without a declared type."""
 
     # Set by ``bind`` for each invocation. Slots without defaults are the fastest attributes.
     __slots__ = (

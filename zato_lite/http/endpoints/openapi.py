@@ -121,7 +121,7 @@ def _describe(entry: Entry, router: Router) -> ServiceDescription:
         entry.name,
         inspect.cleandoc(entry.cls.__doc__ or "").split("\n\n")[0].replace("``", "`"),
         tuple(channel for channel, name in router.table.channels if name == entry.name),
-        schema_of(entry.input) or dict(getattr(entry.cls, "takes", None) or {}),
+        schema_of(entry.input),
         schema_of(entry.output),
     )
 

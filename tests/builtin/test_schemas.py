@@ -1,0 +1,102 @@
+from typing import Any
+
+import pytest
+
+from tests.builtin.conftest import ask, create_job
+from zato_lite.builtin.definition import NAMES
+from zato_lite.builtin.deploy import built_in_services
+from zato_lite.errors import BadInputError, NotFoundError
+from zato_lite.http.endpoints.examples import example_of
+from zato_lite.service.typed import declared, schema_of
+from zato_lite.testing.app import Sandbox
+
+JOB = "zato.scheduler.job"
+WITHOUT_INPUT = {
+    f"{JOB}.check-silent",
+    f"{JOB}.export",
+    "zato.scheduler.status",
+    "zato.scheduler.resume",
+    "zato.scheduler.calendar.get-list",
+    "zato.security.user.get-list",
+    "zato.security.key.get-list",
+}
+"""Services that read nothing of their payload."""
+
+
+def described(side: str) -> dict[str, dict[str, Any]]:
+    """Return the schemas of what the services of the scheduler and of security declare."""
+    found = {cls.name: declared(cls, side) for cls in built_in_services()}
+    return {
+        name: schema_of(each.type)
+        for name, each in found.items()
+        if each is not None and name.startswith(("zato.scheduler.", "zato.security."))
+    }
+
+
+INPUTS = described("input")
+
+
+def test_every_service_of_the_scheduler_and_of_security_declares_its_input_and_output() -> None:
+    names = {
+        cls.name
+        for cls in built_in_services()
+        if cls.name.startswith(("zato.scheduler.", "zato.security."))
+    }
+
+    assert names - INPUTS.keys() == WITHOUT_INPUT
+    assert names - described("output").keys() == set()
+
+
+def test_a_definition_is_described_with_all_of_its_fields() -> None:
+    properties = INPUTS[f"{JOB}.create"]["properties"]
+
+    assert properties.keys() == {*NAMES, "should_ignore_existing"}
+    assert all(properties.values())
+
+
+def filled(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return an example with every field of an object."""
+    schemas = {f"#/$defs/{name}": each for name, each in schema.get("$defs", {}).items()}
+    named: dict[str, Any] = {name.rpartition("/")[2]: each for name, each in schemas.items()}
+    root = named[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+    everything = {**root, "required": [*root["properties"]]}
+    found: dict[str, Any] = example_of(everything, named)
+    return found
+
+
+@pytest.mark.parametrize("service", sorted(INPUTS))
+async def test_every_described_field_is_known_and_of_the_described_kind(
+    it: Sandbox, service: str
+) -> None:
+    sent = filled(INPUTS[service])
+
+    try:
+        await it.invoke(service, sent)
+    except BadInputError as error:
+        wrong = [found.message for found in error.errors] or [str(error)]
+        assert not [text for text in wrong if "known field" in text or "not allowed" in text]
+    except NotFoundError:
+        pass
+
+
+async def test_the_example_of_a_new_job_creates_a_job(it: Sandbox) -> None:
+    sent = example_of(INPUTS[f"{JOB}.create"], {}) | {"service": "crm.work"}
+
+    created = await it.invoke(f"{JOB}.create", sent)
+
+    assert (await ask(it, "get-by-id", id=created["id"]))["name"] == sent["name"]
+    found = await it.invoke("zato.service.get-by-name", {"name": f"{JOB}.create"})
+    assert found.input_schema == INPUTS[f"{JOB}.create"]
+
+
+async def test_a_job_is_answered_with_described_fields_only(it: Sandbox) -> None:
+    job_id = await create_job(it, pause_note="a reason", keep_days=2)
+
+    for name, answer in (
+        ("get-by-id", await ask(it, "get-by-id", id=job_id)),
+        ("get-list", (await ask(it, "get-list"))[0]),
+    ):
+        schema = described("output")[f"{JOB}.{name}"]
+        schema = schema.get("items", schema)
+        assert answer.keys() <= schema["properties"].keys()
+        assert set(schema["required"]) <= answer.keys()
