@@ -144,11 +144,6 @@ class RunningAttempt(msgspec.Struct, gc=False):
         return msgspec.json.encode(lines).decode()
 
 
-def may_pause_job(result: AttemptResult) -> bool:
-    """Return True if the job may have reached its ``pause_after_failures``."""
-    return result.outcome != "ok" and result.attempt.job.pause_after_failures is not None
-
-
 def _job_context(attempt: ClaimedAttempt) -> JobContext:
     return JobContext(
         attempt.job_id,

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 from zato_lite.clock import Clock
 from zato_lite.errors import UnavailableError
 from zato_lite.log import Repeats
-from zato_lite.scheduler.attempt import RunningAttempt, may_pause_job
+from zato_lite.scheduler.attempt import RunningAttempt
 from zato_lite.scheduler.metrics import RunMetrics
 from zato_lite.scheduler.node import Node
 from zato_lite.store import completion, recovery
@@ -181,7 +181,8 @@ class Completer:
             self._wake_soon()
         elif self._pending and self._timer is None:
             self._timer = self._loop.call_later(LINGER_S, self._wake)
-        self._check_idle()
+        if not self._running and not self._pending and not self._saves_in_progress:
+            self._idle.set()
 
     def _retry(
         self, batch: list[AttemptResult], frozen: list[int], error: BaseException | None
@@ -229,11 +230,12 @@ class Completer:
             self._idle.clear()
             await self._idle.wait()
 
-    def _check_idle(self) -> None:
-        if not self._running and not self._pending and not self._saves_in_progress:
-            self._idle.set()
-
     def crash(self) -> None:
         """Drop all results, as when the process is killed."""
         self._pending.clear()
         self._cancel_timer()
+
+
+def may_pause_job(result: AttemptResult) -> bool:
+    """Return True if the job may have reached its ``pause_after_failures``."""
+    return result.outcome != "ok" and result.attempt.job.pause_after_failures is not None

@@ -6,8 +6,8 @@ the slot and the start: see ``store.claim.claim``. All others are claimed at the
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
-from typing import TypeVar, cast
+from collections.abc import Iterable, Sequence
+from functools import partial
 
 from zato_lite.clock import Alarm, Clock
 from zato_lite.scheduler.completer import Completer
@@ -17,12 +17,11 @@ from zato_lite.scheduler.pruner import sleep_until
 from zato_lite.store import claim, nodes, recovery
 from zato_lite.store.attempts import ClaimedAttempt
 from zato_lite.store.claim import ClaimResult
+from zato_lite.store.delivery import write_and_deliver
 from zato_lite.store.ports import Connection, Database
 from zato_lite.store.recovery import RecoveryResult
 from zato_lite.timetable.job import SECOND, Instant
 from zato_lite.timetable.job_plan import Downtime
-
-Result = TypeVar("Result")
 
 LEAD = 3 * SECOND // 4
 """Runs are claimed at most this long before their slot; a crash counts them as started."""
@@ -86,14 +85,26 @@ class Dispatcher:
         self.claims += 1
         # Cleared first: a change during this claim may come too late for it.
         self._is_claim_due, self._claim_at, self._next_due = False, None, None
-        position, claim_again_at = claim.FIRST_POSITION, None
+        position, claim_again_at, node = claim.FIRST_POSITION, None, self._node
         while True:
             self._completer.save()
-            if self._executor.is_full or not self._node.is_running:
+            if self._executor.is_full or not node.is_running:
                 self._is_claim_due = True  # the executor wakes the dispatcher when it has room
                 return
-            claimed = await self._claim_part(position)
-            if claimed.is_shared and not self._node.others:
+            now = self._clock.now()
+            operation = partial(
+                claim.claim,
+                now=now,
+                # Other nodes may change a job unknown to this one, so none is claimed ahead.
+                horizon=now if node.others else now + LEAD,
+                node=node.id,
+                limit=CLAIM_SIZE,
+                position=position,
+                margin=MARGIN,
+                downtime=self.downtime,
+            )
+            claimed = await write_and_deliver(self._database, operation, self._deliver)
+            if claimed.is_shared and not node.others:
                 await self.recover_runs()
             claim_again_at = _earliest(claim_again_at, claimed.claim_again_at)
             if not claimed.has_more:
@@ -101,26 +112,7 @@ class Dispatcher:
             position = claimed.position
         self._schedule_next(claim_again_at, claimed.next_due)
 
-    async def _claim_part(self, position: tuple[Instant, int]) -> ClaimResult:
-        now, node, downtime = self._clock.now(), self._node.id, self.downtime
-        # Other nodes could change a job without this one's knowledge, so none is claimed ahead.
-        horizon = now if self._node.others else now + LEAD
-        return await write_and_deliver(
-            self._database,
-            lambda c: claim.claim(
-                c,
-                now,
-                horizon,
-                node,
-                limit=CLAIM_SIZE,
-                position=position,
-                margin=MARGIN,
-                downtime=downtime,
-            ),
-            self._deliver_claimed,
-        )
-
-    def _deliver_claimed(self, claimed: ClaimResult) -> None:
+    def _deliver(self, claimed: ClaimResult) -> None:
         if claimed.jobs_to_cancel:
             self._executor.cancel_jobs(claimed.jobs_to_cancel)
         if claimed.attempts:
@@ -207,38 +199,6 @@ class Dispatcher:
             fields = {"again": len(recovered.attempts), "closed": recovered.closed}
             _log.warning("runs recovered", extra=fields)
         return recovered.has_more
-
-
-async def write_and_deliver(
-    database: Database,
-    operation: Callable[[Connection], Result],
-    deliver: Callable[[Result], object],
-) -> Result:
-    """Write, and deliver the result even if the task that waits for it is cancelled meanwhile.
-
-    Once committed, the claimed attempts are this node's to start.
-    """
-    future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-
-    def done(result: Result | None, error: BaseException | None) -> None:
-        if error is None:
-            deliver(cast("Result", result))
-        resolve(future, result, error)
-
-    database.submit(operation, done)
-    return await future
-
-
-def resolve(
-    future: "asyncio.Future[Result]", result: Result | None, error: BaseException | None
-) -> None:
-    """Set a future's result or exception, unless its task was cancelled."""
-    if future.done():
-        return
-    if error is None:
-        future.set_result(cast("Result", result))
-    else:
-        future.set_exception(error)
 
 
 def _earliest(*instants: Instant | None) -> Instant | None:

@@ -10,7 +10,8 @@ from typing import Literal
 import msgspec
 
 from zato_lite.clock import Alarm, Clock
-from zato_lite.scheduler.attempt import CancelReason, RunningAttempt, may_pause_job
+from zato_lite.scheduler.attempt import CancelReason, RunningAttempt
+from zato_lite.scheduler.completer import may_pause_job
 from zato_lite.scheduler.gate import Decision, decide
 from zato_lite.scheduler.node import CHECK_EVERY, Node
 from zato_lite.scheduler.queues import AttemptQueues

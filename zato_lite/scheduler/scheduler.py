@@ -14,7 +14,7 @@ from typing import Self, TypeVar
 from zato_lite.clock import Clock
 from zato_lite.scheduler.attempt import RunningAttempt
 from zato_lite.scheduler.completer import Completer, FollowUps
-from zato_lite.scheduler.dispatcher import Dispatcher, resolve, write_and_deliver
+from zato_lite.scheduler.dispatcher import Dispatcher
 from zato_lite.scheduler.executor import Executor, Run
 from zato_lite.scheduler.metrics import RunMetrics
 from zato_lite.scheduler.node import Node
@@ -22,6 +22,7 @@ from zato_lite.scheduler.pruner import prune_periodically
 from zato_lite.service.supervisor import Supervisor
 from zato_lite.store import jobs, recovery
 from zato_lite.store.attempts import ClaimedAttempt
+from zato_lite.store.delivery import resolve, write_and_deliver
 from zato_lite.store.jobs import StartedRuns
 from zato_lite.store.nodes import NodeLocks
 from zato_lite.store.ports import Connection, Database
