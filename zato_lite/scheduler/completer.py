@@ -104,7 +104,7 @@ class Completer:
             result.outcome != "ok"  # a retry or a caller waits for it
             or result.next_step.callbacks
             or result.attempt.kind != "scheduled"
-            or self._node.others  # other nodes would see the run as in flight
+            or not self._node.is_exclusive  # other nodes would see the run as in flight
             or self._loop.time() >= self._linger_until
         ):
             self._wake_soon()
@@ -211,7 +211,9 @@ class Completer:
             self.save()  # the result that the attempt waited for is written first
             try:
                 return await self._database.write(
-                    lambda c: recovery.record_start(c, attempt, is_exclusive=not self._node.others)
+                    lambda c: recovery.record_start(
+                        c, attempt, is_exclusive=self._node.is_exclusive
+                    )
                 )
             except UnavailableError:
                 await asyncio.sleep(RETRY_S)

@@ -96,7 +96,7 @@ class Dispatcher:
                 claim.claim,
                 now=now,
                 # Other nodes may change a job unknown to this one, so none is claimed ahead.
-                horizon=now if node.others else now + LEAD,
+                horizon=now + LEAD if node.is_exclusive else now,
                 node=node.id,
                 limit=CLAIM_SIZE,
                 position=position,
@@ -104,7 +104,7 @@ class Dispatcher:
                 downtime=self.downtime,
             )
             claimed = await write_and_deliver(self._database, operation, self._deliver)
-            if claimed.is_shared and not node.others:
+            if claimed.is_shared and node.is_exclusive:
                 await self.recover_runs()
             claim_again_at = _earliest(claim_again_at, claimed.claim_again_at)
             if not claimed.has_more:
@@ -144,15 +144,15 @@ class Dispatcher:
             self._set_alarm(instant)
 
     def _schedule_next(self, claim_again_at: Instant | None, next_due: Instant | None) -> None:
-        now, is_alone = self._clock.now(), not self._node.others
-        instants = [now + (MAX_SLEEP if is_alone else CHECK_EVERY)]
+        now, is_exclusive = self._clock.now(), self._node.is_exclusive
+        instants = [now + (MAX_SLEEP if is_exclusive else CHECK_EVERY)]
         if claim_again_at is not None:
             instants.append(claim_again_at)
         if next_due is not None:
-            instants.append(next_due - (MARGIN if is_alone else 0))
+            instants.append(next_due - (MARGIN if is_exclusive else 0))
         if self._claim_at is not None:
             instants.append(self._claim_at)
-        self._next_due = _earliest(claim_again_at, next_due) if is_alone else None
+        self._next_due = _earliest(claim_again_at, next_due) if is_exclusive else None
         if not self._is_claim_due:
             self._set_alarm(min(instants))
 
@@ -174,9 +174,9 @@ class Dispatcher:
     async def recover_periodically(self) -> None:
         """Wait for the interval between two checks, then recover runs of dead nodes."""
         await sleep_until(self._clock, self._clock.now() + self._node.check_every)
-        before = self._node.others
+        was_exclusive = self._node.is_exclusive
         await self.recover_runs()
-        if self._node.others != before:
+        if self._node.is_exclusive != was_exclusive:
             self.claim_now()
 
     async def recover_runs(self) -> None:

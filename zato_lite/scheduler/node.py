@@ -23,7 +23,8 @@ class Node:
     Attributes:
         id: the node's number; 0 before it is registered and after it has left.
         is_running: True while the node claims and starts runs.
-        others: number of other nodes that are known to be alive.
+        is_exclusive: True while this is the only node that is known to be alive on the store; only
+            then it may claim ahead and delay saving results.
     """
 
     def __init__(self, database: Database, clock: Clock, name: str, locks: NodeLocks) -> None:
@@ -31,12 +32,12 @@ class Node:
         self._locks = locks
         self.id = 0
         self.is_running = False
-        self.others = 0
+        self.is_exclusive = True
 
     @property
     def check_every(self) -> int:
         """Microseconds until the next check of the other nodes."""
-        return CHECK_EVERY if self.others else CHECK_EVERY_ALONE
+        return CHECK_EVERY_ALONE if self.is_exclusive else CHECK_EVERY
 
     async def enter(self) -> Downtime | None:
         """Register this node; return the time during which no node ran, if any ever did."""
@@ -53,7 +54,7 @@ class Node:
         """Return the ids of the nodes that are alive, and delete the records of dead ones."""
         known = await self._database.read(nodes.list_nodes)
         alive = self._locks.alive([node.id for node in known])
-        self.others = len([node for node in alive if node != self.id])
+        self.is_exclusive = all(node == self.id for node in alive)
         dead = [node.id for node in known if node.id not in alive]
         if dead:
             await self._database.write(lambda c: nodes.delete_nodes(c, dead))

@@ -108,7 +108,7 @@ class Scheduler:
     async def __aenter__(self) -> Self:
         downtime = await self._node.enter()
         await self._dispatcher.recover_runs()
-        if not self._node.others:
+        if self._node.is_exclusive:
             self._dispatcher.downtime = downtime
         self._dispatcher.claim_now()
         for supervisor in self._supervisors:
