@@ -14,7 +14,7 @@ async def write_and_deliver(
     operation: Callable[[Connection], Result],
     deliver: Callable[[Result], object],
 ) -> Result:
-    """Write, and call ``deliver`` with the result in any case, before the caller goes on.
+    """Write, and call ``deliver`` with the result in any case, before the caller continues.
 
     Once committed, claimed attempts are this node's to start, whatever happens to the caller.
     """
