@@ -76,7 +76,7 @@ def _run(main: Coroutine[Any, Any, int]) -> int:
                     return task.result()
                 if stops.again(by := repr(error)):
                     fields = {"by": by, "so_far": stops.count}
-                    _log.critical("the event loop was stopped; it goes on", extra=fields)
+                    _log.critical("event loop restarted after a service stopped it", extra=fields)
     finally:
         if left := asyncio.all_tasks(loop):
             for task in left:
