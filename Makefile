@@ -41,11 +41,11 @@ layers: dev ## Check that packages import only from the layers below
 	$(BIN)/lint-imports
 # Tests of processes wait for clocks: they run one by one, after the others. Status 5: none match ARGS.
 test: dev ## Run all tests but the slow ones, with coverage (make test ARGS='-k plan')
-	$(BIN)/pytest -n auto -m 'not slow and not e2e' --cov --cov-report= $(ARGS) || test $$? = 5
-	$(BIN)/pytest -m 'e2e and not slow' --cov --cov-append --cov-report= $(ARGS) || test $$? = 5
+	$(BIN)/pytest -n auto -m 'not slow and not e2e' --cov --cov-report= --cov-fail-under=0 $(ARGS) || test $$? = 5
+	$(BIN)/pytest -m 'e2e and not slow' --cov --cov-append --cov-report= --cov-fail-under=0 $(ARGS) || test $$? = 5
 	$(BIN)/coverage report
 test-fast: $(VENV)/.test ## Run the tests that start no process (under a minute)
-	$(BIN)/pytest -q -n auto -m 'not slow and not e2e' $(ARGS)
+	$(BIN)/pytest -q -n auto -m 'not slow and not e2e' --hypothesis-profile=fast $(ARGS)
 test-other-pythons: dev ## Run the fast tests on each other Python found on this machine
 	.ci/other-pythons $(BIN)/python
 

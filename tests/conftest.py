@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, settings
 # The duration of an example says nothing while other programs run; and the first text of a fresh
 # clone waits a second or two for a table of all characters.
 settings.register_profile("steady", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("fast", settings.get_profile("steady"), max_examples=25)
 settings.load_profile("steady")
 
 import_module("croniter")  # its import runs the process file(1), once
