@@ -1,4 +1,4 @@
-"""Damages a database file where it hurts."""
+"""Damage to database files."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import apsw
 
 
 def damage(path: Path, name: str) -> None:
-    """Overwrite part of the root page of a table or an index, as a bad disk does."""
+    """Overwrite part of the root page of a table or an index, as a defective disk does."""
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
     connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
     size = next(connection.execute("PRAGMA page_size"))[0]

@@ -48,12 +48,12 @@ async def test_backups_stay_in_their_folder_and_the_oldest_generated_ones_are_de
         await backups.make("before-upgrade.db")
         with pytest.raises(ConflictError, match=r"before-upgrade\.db"):
             await backups.make("before-upgrade.db")
-        made_up = []
+        generated = []
         for _ in range(4):
             clock.advance(seconds=1)
-            made_up.append(await backups.make(keep=2))
+            generated.append(await backups.make(keep=2))
 
-    assert file_names(folder) == ["before-upgrade.db", *(each.name for each in made_up[2:])]
+    assert file_names(folder) == ["before-upgrade.db", *(backup.name for backup in generated[2:])]
 
 
 async def test_a_restore_replaces_the_store_and_preserves_the_old_one(

@@ -49,8 +49,8 @@ async def test_bulk_insertion_equals_single_insertions(
     answers = await keep(database, [many])
     together = await kept(database)
     await database.write(lambda c: [jobs.delete(c, job_id, NOW) for job_id in answers[0]])
-    for each in many:
-        await keep(database, [[each]])
+    for new_job in many:
+        await keep(database, [[new_job]])
 
     assert [row["name"] for row in together] == [own for own, _ in named]
     assert _but_for_ids(await kept(database)) == _but_for_ids(together)
@@ -88,14 +88,14 @@ async def test_uniform_jobs_with_different_triggers_have_different_due_times(
 
 @pytest.mark.parametrize("place", [0, 40, COUNT - 1])
 async def test_a_group_is_inserted_all_or_none(database: Database, place: int) -> None:
-    await keep(database, [[job("there")]])
+    await keep(database, [[job("taken")]])
     many = [job(f"n{n}") for n in range(COUNT)]
-    many[place] = job("there")
+    many[place] = job("taken")
 
     [refused] = await _answers(database, [many])
 
-    assert str(refused) == "Job `there` already exists"
-    assert [row["name"] for row in await kept(database)] == ["there"]
+    assert str(refused) == "Job `taken` already exists"
+    assert [row["name"] for row in await kept(database)] == ["taken"]
 
 
 async def test_groups_of_one_transaction_fail_independently(database: Database) -> None:
@@ -136,7 +136,7 @@ async def test_jobs_of_the_first_schema_get_the_new_columns(tmp_path: Path) -> N
         watched = await store.read(jobs.list_watched)
 
     assert [row.job.name for row in declared] == ["declared"]
-    assert [each.row.job.name for each in watched] == ["watched"]
+    assert [watched_row.row.job.name for watched_row in watched] == ["watched"]
 
 
 async def test_an_edit_updates_the_is_watched_column(database: Database) -> None:
@@ -148,7 +148,7 @@ async def test_an_edit_updates_the_is_watched_column(database: Database) -> None
     watched = await database.read(jobs.list_watched)
     await database.write(lambda c: jobs.edit(c, 1, lambda _: job("x"), NOW))
 
-    assert [each.row.job.name for each in watched] == ["x"]
+    assert [watched_row.row.job.name for watched_row in watched] == ["x"]
     assert await database.read(jobs.list_watched) == []
 
 
@@ -177,9 +177,9 @@ async def _answers(
 
 
 async def kept(database: Database) -> list[dict[str, Any]]:
-    """All columns of all jobs and their timers, and whether indexes and tables agree."""
+    """Return all columns of all jobs and timers, after a full check of the database."""
 
-    def look(connection: Connection) -> list[dict[str, Any]]:
+    def read_rows(connection: Connection) -> list[dict[str, Any]]:
         assert list(connection.execute("PRAGMA integrity_check")) == [("ok",)]
         columns = [row[1] for table in ("job", "timer")
                    for row in connection.execute(f"PRAGMA table_info({table})")]  # fmt: skip
@@ -188,11 +188,11 @@ async def kept(database: Database) -> list[dict[str, Any]]:
         )
         return [dict(zip(columns, row, strict=True)) for row in rows]
 
-    return await database.read(look)
+    return await database.read(read_rows)
 
 
 def _but_for_ids(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Without ids, and what depends on them: the delay of a job that is spread."""
+    """Remove ids, and the jitter that depends on them."""
     without = {"id", "job_id"}
     if rows and "jitter_ms" in rows[0]["definition"]:
         without.add("next_at")
@@ -209,12 +209,12 @@ def _make_first_schema(path: Path, written: Sequence[Job]) -> None:
     )
     connection.execute("INSERT INTO migration VALUES (1, ?, ?, 0)", (first.name, first.checksum))
     at: Instant = NOW
-    for number, each in enumerate(written, 1):
-        text = msgspec.json.encode(each).decode()
+    for number, old_job in enumerate(written, 1):
+        text = msgspec.json.encode(old_job).decode()
         connection.execute(
             "INSERT INTO job (id, name, service, is_active, definition, version, created_at)"
             " VALUES (?, ?, ?, 1, ?, 1, ?)",
-            (number, each.name, each.service, text, at),
+            (number, old_job.name, old_job.service, text, at),
         )
         connection.execute("INSERT INTO timer VALUES (?, ?, 0, 0, 0, 0, NULL)", (number, at))
     connection.close()

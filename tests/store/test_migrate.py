@@ -21,7 +21,7 @@ KEY = Credential("key", "ann", "hash-3", frozenset({"operator"}), ())
 
 
 def make_store_of_schema(path: Path, newest: int) -> apsw.Connection:
-    """Make a store as a program would that knew the steps up to the newest only."""
+    """Make a store with the migrations up to ``newest`` only."""
     connection = apsw.Connection(str(path))
     connection.execute(
         "CREATE TABLE migration (number INTEGER PRIMARY KEY, name, checksum, taken_at)"

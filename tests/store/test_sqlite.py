@@ -73,11 +73,11 @@ async def test_operations_take_effect_in_order_of_submission(database: Database)
 
 
 async def test_submit_calls_back_in_the_event_loop(database: Database) -> None:
-    told: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+    answer: asyncio.Future[object] = asyncio.get_running_loop().create_future()
 
-    database.submit(lambda c: 42, lambda result, error: told.set_result((result, error)))
+    database.submit(lambda c: 42, lambda result, error: answer.set_result((result, error)))
 
-    assert await told == (42, None)
+    assert await answer == (42, None)
 
 
 async def test_a_write_whose_caller_is_cancelled_takes_effect(database: Database) -> None:
@@ -136,7 +136,7 @@ async def test_a_folder_is_refused(tmp_path: Path) -> None:
 
 @pytest.fixture
 def big(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every file is too big to be checked before the start."""
+    """Make every file too large for the check at startup."""
     monkeypatch.setattr(sqlite, "STARTUP_CHECK_BYTES", 0)
     monkeypatch.setattr(sqlite, "CHECK_DELAY_S", 0.0)
 

@@ -1,4 +1,4 @@
-"""What cron's manual says, done the slow way: each day and each time of day is looked at.
+"""Oracle for cron expressions: cron's manual, implemented by a search of each day and time.
 
 Nothing is shared with the code under test: no parser, no sets, no arithmetic.
 """
@@ -16,7 +16,7 @@ def _number(text: str, names: list[str], base: int) -> int:
 
 
 def _walk(low: int, high: int, first: int, last: int, step: int) -> Iterator[int]:
-    """From first to last in steps, starting again at ``low`` after ``high``."""
+    """Iterate from first to last in steps, starting again at ``low`` after ``high``."""
     value, taken = first, 0
     while True:
         if taken % step == 0:
@@ -29,7 +29,7 @@ def _walk(low: int, high: int, first: int, last: int, step: int) -> Iterator[int
 def field_matches(
     field: str, value: int, low: int, high: int, names: list[str] | None = None
 ) -> bool:
-    """Whether a value is in a field: items, ranges, steps, over the end if need be."""
+    """Return True if a field (items, ranges, steps, wrapped ranges) has the value."""
     for item in field.split(","):
         body, _, step = item.partition("/")
         if body in {"*", "?"}:
@@ -51,16 +51,16 @@ def _workday(day: date) -> bool:
 def _days_of_month(day: date) -> list[date]:
     first = day.replace(day=1)
     return [
-        there for there in (first + timedelta(n) for n in range(31)) if there.month == first.month
+        other for other in (first + timedelta(n) for n in range(31)) if other.month == first.month
     ]
 
 
 def date_matches(field: str, day: date) -> bool:
-    """The field of the day of month."""
+    """Return True if the field of the day of month has the day."""
     days = _days_of_month(day)
     for item in field.split(","):
         if item == "LW":
-            found = [there for there in days if _workday(there)][-1] == day
+            found = [other for other in days if _workday(other)][-1] == day
         elif item.startswith("L"):
             back = int(item[2:] or 0)
             found = back < len(days) and days[-1 - back] == day
@@ -69,8 +69,8 @@ def date_matches(field: str, day: date) -> bool:
             if wanted > len(days):
                 found = False
             else:
-                work = [there for there in days if _workday(there)]
-                nearest = min(work, key=lambda there: (abs(there.day - wanted), there.day))
+                work = [other for other in days if _workday(other)]
+                nearest = min(work, key=lambda other: (abs(other.day - wanted), other.day))
                 found = nearest == day
         else:
             found = field_matches(item, day.day, 1, 31)
@@ -80,9 +80,9 @@ def date_matches(field: str, day: date) -> bool:
 
 
 def weekday_matches(field: str, day: date) -> bool:
-    """The field of the day of week; 0 and 7 are Sunday."""
+    """Return True if the field of the day of week has the day; 0 and 7 are Sunday."""
     weekday = day.isoweekday() % 7
-    alike = [there for there in _days_of_month(day) if there.isoweekday() == day.isoweekday()]
+    alike = [other for other in _days_of_month(day) if other.isoweekday() == day.isoweekday()]
     for item in field.split(","):
         if "#" in item:
             name, which = item.split("#")
@@ -110,7 +110,7 @@ def _plain_weekday(item: str, weekday: int) -> bool:
 
 
 class Oracle:
-    """An expression, as the manual has it."""
+    """Cron expression as the manual defines it."""
 
     def __init__(self, expression: str, *, day_and: bool = False) -> None:
         fields = expression.split()
@@ -137,7 +137,7 @@ class Oracle:
         return self._join([date_matches(self.day, day), weekday_matches(self.weekday, day)])
 
     def between(self, after: datetime, until: datetime) -> Iterator[datetime]:
-        """All matches in (after, until], in order."""
+        """Return all matches in (after, until], in order."""
         day = after.date()
         while day <= until.date():
             if self.is_day(day):
@@ -157,7 +157,7 @@ def _range(random: random.Random, low: int, high: int) -> str:
 
 
 def _field(random: random.Random, low: int, high: int) -> str:
-    """A field of any common form."""
+    """Return a random field of any common form."""
     match random.randrange(6):
         case 0 | 1:
             return "*"
@@ -192,7 +192,7 @@ def _steps(random: random.Random) -> str:
 
 
 def _days(random: random.Random) -> str:
-    """Both day fields, with stars and steps: the rule of either or both."""
+    """Return an expression with both day fields, for the rule of either or both."""
     day = random.choice(["*", "*/2", "*/7", "13", "1,15", "10-20", "1-31/3", "?"])
     weekday = random.choice(["*", "*/2", "1", "fri", "mon-fri", "0,6", "7", "5-7", "?"])
     return (
@@ -201,7 +201,7 @@ def _days(random: random.Random) -> str:
 
 
 def _special(random: random.Random) -> str:
-    """L, W and #."""
+    """Return an expression with ``L``, ``W`` or ``#``."""
     day = random.choice(["L", "LW", "15W", "1W", "31W", "L-3", "1,L", "30W", "L-29", "28,29W"])
     weekday = random.choice(["friL", "5L", "mon#1", "2#3", "sun#5", "wed,friL", "sat#2,0"])
     both = f"{day} * *" if random.random() < 0.5 else f"* * {weekday}"
@@ -221,7 +221,7 @@ def _years(random: random.Random) -> str:
 
 
 def _wrapped(random: random.Random) -> str:
-    """Ranges over the end."""
+    """Return an expression with ranges that wrap around."""
     return " ".join(
         (
             random.choice(["50-10", "55-5/3", "0"]),

@@ -75,4 +75,4 @@ def test_all_mistakes_of_a_calendar_are_named() -> None:
 
 
 def test_a_calendar_without_mistakes_is_accepted() -> None:
-    check_calendar(POLAND)
+    check_calendar(POLAND)  # raises if it is not

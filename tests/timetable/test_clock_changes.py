@@ -1,4 +1,4 @@
-"""What a clock change does to a schedule: the table of Debian's cron, and each policy."""
+"""Clock changes: the table of Debian's cron, and each policy."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ DAY = 86_400 * SECOND
 
 
 def local(expression: str, zone: str, day: str, **policies: Any) -> list[str]:
-    """The slots of a local day, with their offsets."""
+    """Return the slots of a local day, with their offsets."""
     begin = parse_moment(f"{day} 00:00:00", zone) - 1
     until = parse_moment(f"{day} 23:59:59", zone, fold="last")
     trigger = Cron(start=0, expression=expression, timezone=zone, **policies)

@@ -1,4 +1,4 @@
-"""Whatever is sent, it is understood or refused in words, and quickly."""
+"""Arbitrary input is accepted or refused with a reason, and quickly."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +21,7 @@ QUICK = settings(max_examples=300)
 
 
 def refused(question: Callable[[], object]) -> BadInputError | None:
-    """The refusal that a question meets, if so; any other error goes on."""
+    """Return the ``BadInputError`` that a call raises, or None; other errors propagate."""
     try:
         question()
     except BadInputError as refusal:

@@ -1,4 +1,4 @@
-"""Jobs that live for a while, beside a reference that looks at each slot by itself."""
+"""Model test: jobs live through random events beside a reference that decides slot by slot."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -43,14 +43,14 @@ definitions = st.builds(
 
 
 class Run:
-    """A run in flight or waiting: how often it was tried, and how often its process died."""
+    """Run in flight or queued, with its attempts and crashes."""
 
     def __init__(self, slot: int) -> None:
         self.slot, self.attempt, self.crashes = slot, 1, 0
 
 
 class Runs:
-    """What a store keeps of a job's runs."""
+    """Open runs of a job, as a store has them."""
 
     def __init__(self) -> None:
         self.in_flight: list[Run] = []
@@ -67,7 +67,7 @@ class Runs:
 
 
 class Reference:
-    """Slot by slot, from a list of all slots, without a thought for their number."""
+    """Reference implementation: decides each slot separately, from a list of all slots."""
 
     def __init__(self, job: Job, now: int) -> None:
         self.fates: dict[int, str] = {}
@@ -150,7 +150,7 @@ class Reference:
 
 
 class Kept:
-    """The same by the timetable: what a store would write of its plans."""
+    """The timetable's decisions, as a store would write them."""
 
     def __init__(self, job: Job, now: int) -> None:
         self.fates: dict[int, str] = {}
@@ -188,7 +188,7 @@ class Kept:
 
 
 class Life(RuleBasedStateMachine):
-    """A day in the life of some jobs."""
+    """State machine: random events in the life of some jobs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -247,7 +247,7 @@ class Life(RuleBasedStateMachine):
 
     @rule(pair=jobs)
     def execute(self, pair: tuple[Kept, Reference]) -> None:
-        """By hand: a run that is nobody's slot, and in the way of others."""
+        """Execute a job on request: a run without a slot that overlaps others."""
         for side in pair:
             side.runs.start(-1, queued=False)
 
@@ -288,7 +288,7 @@ class Life(RuleBasedStateMachine):
 
     @rule()
     def crash(self) -> None:
-        """The process dies with all that is in flight."""
+        """Let the process die with all runs in flight."""
         for kept, reference in self.pairs:
             for run in list(kept.runs.in_flight):
                 run.crashes += 1
@@ -307,7 +307,7 @@ class Life(RuleBasedStateMachine):
 
     @rule(minutes=st.integers(0, 90), seconds=st.integers(0, 59))
     def downtime(self, minutes: int, seconds: int) -> None:
-        """Time passes and nobody asks until it has."""
+        """Advance the time; plan only at its end."""
         self.now += minutes * MINUTE + seconds * SECOND
         for kept, reference in self.pairs:
             kept.ask(self.now)
@@ -315,7 +315,7 @@ class Life(RuleBasedStateMachine):
 
     @rule(minutes=st.integers(1, 90))
     def advance(self, minutes: int) -> None:
-        """Time passes, and each job is asked about when it said that it wanted to be."""
+        """Advance the time; plan each job at its ``next_at``."""
         until = self.now + minutes * MINUTE
         for kept, reference in self.pairs:
             while kept.next_at is not None and kept.next_at <= until:

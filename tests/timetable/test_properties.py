@@ -1,4 +1,4 @@
-"""Rules that hold whatever the schedule, the policies and the moments are."""
+"""Properties that hold for all schedules, policies and instants."""
 
 from datetime import date
 from typing import Any
@@ -154,7 +154,7 @@ def test_an_interval_is_on_its_grid_and_within_one_period(trigger: Interval, mom
 
 
 def slots_of(trigger: Trigger, planned: JobPlan) -> list[tuple[int, str]]:
-    """Every slot that the plan decided, with its fate."""
+    """Return each slot that the plan decides, with its outcome."""
     fates = [(start.slot, "run") for start in planned.starts]
     for entry in planned.entries:
         slots = list(slots_between(trigger, entry.first - 1, entry.last))

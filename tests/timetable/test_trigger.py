@@ -227,6 +227,8 @@ def test_all_wrong_fields_are_named() -> None:
 def test_a_valid_trigger_is_accepted(trigger: Any) -> None:
     check(trigger, NOON)
 
+    assert next_after(trigger, trigger.start - 1) is not None
+
 
 @pytest.mark.parametrize(
     ("field", "after", "slot"),

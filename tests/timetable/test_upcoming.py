@@ -84,10 +84,10 @@ def test_a_simulation_merges_all_jobs_in_order_and_lazily() -> None:
     slow = Job(name="slow", service="s", trigger=Interval(start=NOON, hours=1))
 
     first = list(islice(simulate([slow, fast], NOON - 1, NOON + 10**6 * HOUR), 3))
-    some = list(simulate([slow], NOON - 1, NOON + 3 * HOUR))
+    first_hours = list(simulate([slow], NOON - 1, NOON + 3 * HOUR))
 
     assert [coming.name for coming in first] == ["slow", "fast", "fast"]
-    assert [coming.slot for coming in some] == [NOON + n * HOUR for n in range(4)]
+    assert [coming.slot for coming in first_hours] == [NOON + n * HOUR for n in range(4)]
 
 
 def test_a_long_paused_job_has_only_future_upcoming_slots() -> None:

@@ -75,6 +75,8 @@ def test_an_unknown_zone_is_refused_with_similar_names(name: str, words: str) ->
 def test_valid_zones_are_accepted(name: str) -> None:
     check_zone(name)
 
+    assert to_text(0, name).endswith(name)
+
 
 def test_a_day_begins_at_midnight_of_its_zone() -> None:
     zone = "America/Sao_Paulo"

@@ -166,7 +166,8 @@ class _Batch:
         if next_at <= self._now:
             plan_at = self._now
         elif job.on_crash != "rerun" or not job.is_active:
-            self.later.append(next_at)  # a crash before the slot would count as one of its run
+            # ``on_crash: fail`` would lose the run if the process died between claim and slot.
+            self.later.append(next_at)
             return
         elif open_runs:
             self._claim_again_before(next_at, cursor)

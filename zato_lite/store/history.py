@@ -284,7 +284,7 @@ def _buckets(connection: Connection, query: SummaryQuery) -> tuple[Bucket, ...]:
         return ()
     width = max(1, -(-(until - since) // number))
     counts: list[dict[str, int]] = [{} for _ in range(number)]
-    found = fetch_all(
+    rows = fetch_all(
         connection,
         "SELECT json_array((at - ?1) / ?3, o, sum(n)) AS line FROM ("
         " SELECT slot at, coalesce(outcome, 'running') o, 1 n FROM run"
@@ -294,9 +294,9 @@ def _buckets(connection: Connection, query: SummaryQuery) -> tuple[Bucket, ...]:
         (since, until, width),
         tuple[int, str, int],
     )
-    for place, outcome, count in found:
-        counts[place][outcome] = count
+    for index, outcome, count in rows:
+        counts[index][outcome] = count
     return tuple(
-        Bucket(since + place * width, since + (place + 1) * width, there)
-        for place, there in enumerate(counts)
+        Bucket(since + index * width, since + (index + 1) * width, outcomes)
+        for index, outcomes in enumerate(counts)
     )

@@ -95,9 +95,8 @@ def record_start(
 ) -> Literal["start", "wait", "gone"]:
     """Record the start of an attempt that the store has as waiting: a crash counts from now on.
 
-    Returns:
-        ``wait`` if another node still executes the run before it; ``gone`` if another node has
-        closed or claimed the run. ``is_exclusive``: this node is the only one alive.
+    Return ``wait`` if another node still executes the run before it, which cannot be if this node
+    ``is_exclusive`` (the only one alive); return ``gone`` if another node has it or closed it.
     """
     if attempt.queued and not is_exclusive:
         predecessor = fetch_value(

@@ -32,7 +32,8 @@ def plan(
     ):
         return Planner(state, now, calendars, downtime).plan()
     cursor, trigger = state.cursor, job.trigger
-    # ``next_after`` for an interval, inlined: it costs more than the rest of this function.
+    # The usual case: one slot is due, and no policy has a say. ``next_after`` for an interval is
+    # inlined for speed.
     if type(trigger) is Interval and cursor >= trigger.start and trigger.end is None:
         period = trigger.period
         on_grid = cursor + period - (cursor - trigger.start) % period
