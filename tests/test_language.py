@@ -10,8 +10,6 @@ ROOT = Path(__file__).parent.parent
 PENDING = {
     "zato_lite/builtin",
     "zato_lite/cli",
-    "zato_lite/service",
-    "zato_lite/zato",
     "zato_lite/*.py",
     "tests/builtin",
     "tests/e2e",

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zato_lite.service.access import beyond, is_within, may_invoke, needed_role
+from zato_lite.service.access import is_within, may_invoke, missing_right, needed_role
 from zato_lite.service.message import Caller
 
 
@@ -105,11 +105,11 @@ def test_which_rights_a_caller_has_not_is_told(
 ) -> None:
     caller = Caller("x", frozenset({"editor"}), ("crm.*", "zato.*"))
 
-    told = beyond(caller, roles, patterns)
+    told = missing_right(caller, roles, patterns)
 
     assert told == (f"{excess} (crm.*, zato.*)" if "patterns" in excess else excess)
 
 
 def test_who_is_confined_to_nothing_may_grant_what_is_up_to_the_own_role() -> None:
-    assert beyond(Caller("x", frozenset({"admin"})), ("admin",), ()) == ""
-    assert beyond(Caller("x"), ("viewer",), ()) == "the role viewer is above its own"
+    assert missing_right(Caller("x", frozenset({"admin"})), ("admin",), ()) == ""
+    assert missing_right(Caller("x"), ("viewer",), ()) == "the role viewer is above its own"

@@ -270,7 +270,7 @@ async def test_a_lock_is_held_by_one_at_a_time() -> None:
 async def test_a_lock_that_stays_taken_is_an_error() -> None:
     async def body(self: Service) -> None:
         async with self.lock():
-            with pytest.raises(LockTakenError, match="Lock `outer` is held by somebody else"):
+            with pytest.raises(LockTakenError, match="Lock `outer` is held by another owner"):
                 async with self.lock(block=0):
                     pass
 

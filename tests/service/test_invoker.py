@@ -586,7 +586,7 @@ async def test_only_a_worker_thread_may_wait_for_the_loop() -> None:
     invoker = invoker_of(Echo)
     answer = invoker.invoke("echo", 1)
 
-    with pytest.raises(RuntimeError, match="plain handle"):
+    with pytest.raises(RuntimeError, match="thread of a blocking service"):
         invoker.wait(answer)
     assert await answer == 1
 

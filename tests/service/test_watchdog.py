@@ -90,14 +90,14 @@ def test_a_loop_at_rest_is_soon_known_not_to_be_busy() -> None:
     times = itertools.chain([0.0, 5.0], itertools.repeat(5.0))  # the first sign takes 5 s
     dog = Watchdog(limit=0.002, monotonic=lambda: next(times))
     looks = 0
-    over_wait = dog._over.wait
+    over_wait = dog._is_stopped.wait
 
     def count(timeout: float | None = None) -> bool:
         nonlocal looks
         looks += 1
         return over_wait(timeout)
 
-    dog._over.wait = count  # type: ignore[method-assign]
+    dog._is_stopped.wait = count  # type: ignore[method-assign]
 
     async def rest() -> float:
         async with dog:

@@ -331,7 +331,7 @@ async def test_functions_run_in_other_threads(
     outcome = await run(invoker, "surface-demo.threads")
 
     assert outcome.payload == [3, True, 3, 7, None]
-    assert "what a service spawned has failed" in caplog.messages
+    assert "spawned function failed" in caplog.messages
 
 
 async def test_callbacks_are_found_as_in_zato(invoker: Invoker, kept: Kept) -> None:
@@ -345,7 +345,7 @@ async def test_callbacks_are_found_as_in_zato(invoker: Invoker, kept: Kept) -> N
         "surface-demo.calls-back",
     ]
     assert isinstance(many.error, NotOfferedError)
-    assert str(many.error) == "a run has one callback in zato-lite; let it invoke the others"
+    assert str(many.error) == "zato-lite supports one callback per run; let it invoke the others"
 
 
 async def test_fields_of_a_form_are_apart(invoker: Invoker) -> None:

@@ -18,7 +18,7 @@ from zato_lite.errors import (
     ForbiddenError,
     NotFoundError,
 )
-from zato_lite.service.access import ROLES, beyond
+from zato_lite.service.access import ROLES, missing_right
 from zato_lite.service.base import Service
 from zato_lite.service.message import SYSTEM, Caller
 from zato_lite.service.needs import needs
@@ -234,7 +234,7 @@ class CreateKey(AccountService[Rights, NewKeyItem]):
 
 def _require_rights(caller: Caller, action: str, credential: Credential) -> None:
     """Refuse a caller that has fewer rights than the credential; name the first that it lacks."""
-    excess = beyond(caller, sorted(credential.roles), credential.patterns)
+    excess = missing_right(caller, sorted(credential.roles), credential.patterns)
     if caller is not SYSTEM and excess:
         raise ForbiddenError(f"user {caller.name!r} is not allowed to {action}: {excess}")
 

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator
 from zato_lite.errors import BadInputError, FieldError, ForbiddenError
 from zato_lite.scheduler.calendars import Calendars
 from zato_lite.scheduler.commands import JobCommands
-from zato_lite.service.access import beyond, fits, may_invoke
+from zato_lite.service.access import matches, may_invoke, missing_right
 from zato_lite.service.message import SYSTEM, Caller
 from zato_lite.service.registry import Registry
 from zato_lite.timetable.job import Job
@@ -111,7 +111,7 @@ async def require_callbacks(
     names = {name for _, name in callbacks}.difference(job.name for job in together_with or wanted)
     existing = {row.job.name: row.job for row in await jobs.named(names)} if names else {}
     missing = sorted(names - existing.keys())
-    if caller is SYSTEM or not beyond(caller, ("admin",), ()):
+    if caller is SYSTEM or not missing_right(caller, ("admin",), ()):
         return missing
     for job in existing.values():
         if not may_invoke(caller, job.service):
@@ -169,5 +169,5 @@ async def require_run_rights(job_id: int, jobs: JobCommands, caller: Caller) -> 
     """
     if caller.patterns:
         service = (await jobs.get(job_id)).job.service
-        if not fits(service, caller.patterns):
+        if not matches(service, caller.patterns):
             raise _not_allowed(caller, service)

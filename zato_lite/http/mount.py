@@ -11,7 +11,7 @@ from zato_lite.errors import ConfigError, ForbiddenError
 from zato_lite.http.asgi import AsgiApp, Message
 from zato_lite.http.message import TEXT, Request, Response
 from zato_lite.http.routes import Route
-from zato_lite.service.access import fits
+from zato_lite.service.access import matches
 from zato_lite.service.message import Caller
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -32,12 +32,12 @@ def mount_route(
 ) -> Route:
     """Return a route that passes all requests from ``path`` down to another application.
 
-    A caller confined to some services needs a pattern that fits the path. ``state`` is the
+    A caller confined to some services needs a pattern that matches the path. ``state`` is the
     application's own, from ``lifespan``.
     """
 
     async def handle(request: Request, caller: Caller | None) -> Response:
-        if caller is not None and not fits(path, caller.patterns):
+        if caller is not None and not matches(path, caller.patterns):
             raise ForbiddenError(f"user '{caller.name}' is not allowed to request '{path}'")
         scope = _scope(request, path)
         if state is not None:

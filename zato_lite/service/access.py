@@ -1,4 +1,4 @@
-"""Who may invoke what: deny by default, decided from the caller and the service's name alone."""
+"""Invocation rights: decided by the caller's roles and patterns and the service's name."""
 
 import re
 from collections.abc import Collection, Iterable
@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from zato_lite.service.message import Caller
 
 ROLES = ("viewer", "operator", "editor", "admin")
-"""Each may do all that the ones before it may."""
+"""Roles in ascending order; each includes the ones before it."""
 
 _NEEDED = (
     ("zato.ping", "viewer"),
@@ -35,7 +35,7 @@ _NEEDED = (
     ("zato.*", "admin"),
     ("*", "operator"),
 )
-"""The first pattern that matches a service's name says which role it takes to invoke it."""
+"""The least role for services by pattern; the first pattern that matches counts."""
 
 _declared_roles: dict[str, str] = {}
 
@@ -53,22 +53,22 @@ def needed_role(service: str) -> str:
 
 
 def may_invoke(caller: Caller, service: str) -> bool:
-    """Whether the caller has a role that suffices and, if it is confined to patterns, one fits."""
+    """Return True if the caller's role suffices and its patterns match the service."""
     least = ROLES.index(needed_role(service))
     if not any(role in caller.roles for role in ROLES[least:]):
         return False
-    return fits(service, caller.patterns)
+    return matches(service, caller.patterns)
 
 
-def fits(service: str, patterns: Collection[str]) -> bool:
-    """Whether the service is one of those that the patterns confine to; none do not confine."""
+def matches(service: str, patterns: Collection[str]) -> bool:
+    """Return True if a pattern matches the service, or if the patterns are empty."""
     return not patterns or any(fnmatchcase(service, pattern) for pattern in patterns)
 
 
-def beyond(caller: Caller, roles: Iterable[str], patterns: Iterable[str]) -> str:
-    """Which of these rights the caller does not have, in words; nothing when it has them all.
+def missing_right(caller: Caller, roles: Iterable[str], patterns: Iterable[str]) -> str:
+    """Return a sentence on the first of these rights that the caller lacks, or an empty text.
 
-    Nobody hands out, or takes over, what is not theirs. No patterns stand for all services.
+    A caller can grant or take over only rights that it has. No patterns mean all services.
     """
     own = max((ROLES.index(role) for role in caller.roles if role in ROLES), default=-1)
     for role in roles:
@@ -76,13 +76,13 @@ def beyond(caller: Caller, roles: Iterable[str], patterns: Iterable[str]) -> str
             return f"the role {role} is above its own"
     if not caller.patterns:
         return ""
-    theirs = f"its own patterns ({', '.join(caller.patterns)})"
+    own_patterns = f"its own patterns ({', '.join(caller.patterns)})"
     wanted = tuple(patterns)
     if not wanted:
-        return f"no patterns, which is all services, is more than {theirs}"
+        return f"no patterns, which is all services, is more than {own_patterns}"
     for pattern in wanted:
         if not any(is_within(pattern, bound) for bound in caller.patterns):
-            return f"`{pattern}` is not within {theirs}"
+            return f"`{pattern}` is not within {own_patterns}"
     return ""
 
 
@@ -90,28 +90,28 @@ _PIECE = re.compile(r"\[!?\]?[^\]]*\]|.", re.DOTALL)
 
 
 def is_within(pattern: str, bound: str) -> bool:
-    """Whether whatever the pattern fits, the bound fits too; in doubt, not."""
+    """Return True if the bound certainly matches every name that the pattern matches."""
     wide: list[str] = _PIECE.findall(bound)
     reached = _with_stars(wide, {0})
     for piece in _PIECE.findall(pattern):
         reached = _with_stars(
             wide,
-            {at if wide[at] == "*" else at + 1 for at in reached if _takes(wide[at:], piece)},
+            {at if wide[at] == "*" else at + 1 for at in reached if _covers(wide[at:], piece)},
         )
     return len(wide) in reached
 
 
 def _with_stars(wide: list[str], places: set[int]) -> set[int]:
-    """These places in a pattern, and those behind the stars there, which may stand for nothing."""
-    found = set(places)
+    """Return these places in a pattern and those behind its stars, which match empty text."""
+    reached = set(places)
     for at, piece in enumerate(wide):
-        if piece == "*" and at in found:
-            found.add(at + 1)
-    return found
+        if piece == "*" and at in reached:
+            reached.add(at + 1)
+    return reached
 
 
-def _takes(wide: list[str], piece: str) -> bool:
-    """Whether the first piece of a pattern takes all that a piece of another one fits."""
+def _covers(wide: list[str], piece: str) -> bool:
+    """Return True if the first piece of ``wide`` matches all that another piece matches."""
     if not wide:
         return False
     if wide[0] == "*" or wide[0] == piece:

@@ -190,51 +190,51 @@ class Service(Generic[In, Out]):
         """Refuse the invocation by returning False."""
 
     def before_job(self) -> Any:
-        """Hook: before ``handle``, when a job invokes it."""
+        """Run before ``handle`` if a job invokes the service."""
 
     def before_one_time_job(self) -> Any:
-        """Hook: before ``handle``, when a one-time job invokes it."""
+        """Run before ``handle`` if a one-time job invokes the service."""
 
     def before_interval_based_job(self) -> Any:
-        """Hook: before ``handle``, when an interval-based job invokes it."""
+        """Run before ``handle`` if an interval-based job invokes the service."""
 
     def before_cron_style_job(self) -> Any:
-        """Hook: before ``handle``, when a cron-style job invokes it."""
+        """Run before ``handle`` if a cron-style job invokes the service."""
 
     def before_handle(self) -> Any:
-        """Hook: before ``handle``."""
+        """Run before ``handle``."""
 
     def validate_input(self) -> Any:
-        """Hook: refuse the input by raising an exception."""
+        """Refuse the input by raising an exception."""
 
     def validate_output(self) -> Any:
-        """Hook: refuse the answer by raising an exception."""
+        """Refuse the answer by raising an exception."""
 
     def after_handle(self) -> Any:
-        """Hook: after a ``handle`` that did not raise."""
+        """Run after ``handle`` if it did not raise."""
 
     def after_one_time_job(self) -> Any:
-        """Hook: after ``handle``, when a one-time job invoked it."""
+        """Run after ``handle`` if a one-time job invoked the service."""
 
     def after_interval_based_job(self) -> Any:
-        """Hook: after ``handle``, when an interval-based job invoked it."""
+        """Run after ``handle`` if an interval-based job invoked the service."""
 
     def after_cron_style_job(self) -> Any:
-        """Hook: after ``handle``, when a cron-style job invoked it."""
+        """Run after ``handle`` if a cron-style job invoked the service."""
 
     def after_job(self) -> Any:
-        """Hook: after ``handle``, when a job invoked it."""
+        """Run after ``handle`` if a job invoked the service."""
 
     def finalize_handle(self) -> Any:
-        """Hook: at the end, also after an exception."""
+        """Run at the end, also after an exception."""
 
     @classmethod
     def before_add_to_store(cls, logger: ServiceLogger) -> Any:
-        """Hook: before it is deployed; False leaves it out."""
+        """Run before deployment; return False to leave the service out."""
 
     @classmethod
     def after_add_to_store(cls, logger: ServiceLogger) -> Any:
-        """Hook: after it was deployed."""
+        """Run after deployment."""
 
     @classmethod
     def get_name(cls) -> str:

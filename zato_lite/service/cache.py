@@ -1,4 +1,4 @@
-"""``self.cache``: values that all services of this process share, for a while."""
+"""``self.cache``: values that all services of this process share."""
 
 from collections import OrderedDict
 from threading import RLock
@@ -8,57 +8,57 @@ from zato_lite.clock import Clock
 
 
 class Cache:
-    """At most ``limit`` keys; the one least recently used goes first.
+    """Cache of at most ``limit`` keys; it drops the least recently used ones.
 
-    Services in threads use it as well: each method is one step to all others.
+    Each method is atomic, as services in threads use the cache too.
     """
 
     def __init__(self, clock: Clock, limit: int = 10_000) -> None:
         self._clock = clock
         self._limit = limit
-        self._kept: OrderedDict[Any, tuple[Any, float | None]] = OrderedDict()
-        self._turn = RLock()  # a key's own __eq__ may use the cache
+        self._values: OrderedDict[Any, tuple[Any, float | None]] = OrderedDict()
+        self._lock = RLock()  # a key's own __eq__ may use the cache
 
     @property
     def default(self) -> "Cache":
-        """The cache itself, under Zato's name."""
+        """Return the cache itself, under Zato's name."""
         return self
 
     def get(self, key: Any, default: Any = None) -> Any:
-        """What is kept under the key, or the default."""
-        with self._turn:
-            kept = self._kept.get(key)
-            if kept is None:
+        """Return the value of the key, or the default."""
+        with self._lock:
+            item = self._values.get(key)
+            if item is None:
                 return default
-            value, until = kept
+            value, until = item
             if until is not None and until <= self._clock.monotonic():
-                del self._kept[key]
+                del self._values[key]
                 return default
-            self._kept.move_to_end(key)
+            self._values.move_to_end(key)
             return value
 
     def set(self, key: Any, value: Any, expiry: float = 0) -> Any:
-        """Keep a value, for ``expiry`` seconds if that is given; returns it."""
+        """Store a value, for ``expiry`` seconds if that is given, and return it."""
         until = self._clock.monotonic() + expiry if expiry else None
-        with self._turn:
-            self._kept[key] = (value, until)
-            self._kept.move_to_end(key)
-            while len(self._kept) > self._limit:
-                self._kept.popitem(last=False)
+        with self._lock:
+            self._values[key] = (value, until)
+            self._values.move_to_end(key)
+            while len(self._values) > self._limit:
+                self._values.popitem(last=False)
         return value
 
     def delete(self, key: Any) -> None:
-        """Keep it no longer."""
-        with self._turn:
-            self._kept.pop(key, None)
+        """Remove the key."""
+        with self._lock:
+            self._values.pop(key, None)
 
     def clear(self) -> None:
-        """Keep nothing."""
-        with self._turn:
-            self._kept.clear()
+        """Remove all keys."""
+        with self._lock:
+            self._values.clear()
 
     def __contains__(self, key: Any) -> bool:
         return self.get(key, self) is not self
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._values)

@@ -1,4 +1,4 @@
-"""``self.lock``: one at a time, on all nodes if the locks are kept in the store."""
+"""``self.lock``: mutual exclusion, on all nodes if the locks are in the store."""
 
 import asyncio
 import itertools
@@ -16,11 +16,11 @@ _FIRST_WAIT, _LONGEST_WAIT = 0.005, 0.25
 
 
 class LockTakenError(UnavailableError):
-    """Somebody else has held the lock for longer than one was ready to wait."""
+    """The lock was held by another owner for the whole time of waiting."""
 
 
 class LocalLocks:
-    """Locks that only this process sees; the application's own go before them."""
+    """Locks of this process, used if the application provides none."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -28,7 +28,7 @@ class LocalLocks:
         self._tokens = itertools.count(1)
 
     async def acquire(self, name: str, owner: str, ttl: float) -> int | None:
-        """Take a lock for ``ttl`` seconds: a token, or None if it is held."""
+        """Acquire a lock for ``ttl`` seconds; return a token, or None if it is held."""
         now = self._clock.monotonic()
         if name in self._held and self._held[name][1] > now:
             return None
@@ -37,7 +37,7 @@ class LocalLocks:
         return token
 
     async def renew(self, name: str, token: int, ttl: float) -> bool:
-        """Hold it for ``ttl`` seconds from now; False if it has lapsed."""
+        """Hold the lock for ``ttl`` seconds from now; return False if it has lapsed."""
         now = self._clock.monotonic()
         held, until = self._held.get(name, (0, 0.0))
         if held != token or until <= now:
@@ -46,31 +46,31 @@ class LocalLocks:
         return True
 
     async def release(self, name: str, token: int) -> None:
-        """Give it back; nothing happens if it has lapsed."""
+        """Release the lock; do nothing if it has lapsed."""
         if self._held.get(name, (0, 0.0))[0] == token:
             del self._held[name]
 
 
 class Threads(Protocol):
-    """The way from a worker thread to the loop."""
+    """Access to the loop from worker threads."""
 
     def wait(self, awaitable: Awaitable[T]) -> T:
-        """What the loop makes of it."""
+        """Await in the loop and return the result."""
         ...
 
     def finish(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Have the loop do it, also for a thread that nobody waits for any more."""
+        """Run in the loop, also for a thread whose invocation was given up."""
         ...
 
 
 class Lock:
-    """A lock to be held for the length of a block: ``async with self.lock("name")``.
+    """A lock that is held during a block: ``async with self.lock("name")``.
 
-    Whatever ends the block gives it back, and one that is still waited for when the service is
-    cancelled is given back as soon as it is had.
+    The end of the block releases it. If the service is cancelled while it waits for the lock, the
+    lock is released as soon as it is acquired.
 
     Attributes:
-        token: grows with each holder; lets a slow one be told from the present one (fencing).
+        token: fencing token; it grows with each holder.
     """
 
     def __init__(self, locks: Locks, name: str, owner: str, times: tuple[float, float]) -> None:
@@ -82,14 +82,14 @@ class Lock:
         self._ttl, self._block = times
 
     async def renew(self) -> bool:
-        """Hold it for its full time from now; False if it has lapsed."""
+        """Hold the lock for its full time from now; return False if it has lapsed."""
         return await self._locks.renew(self.name, self.token, self._ttl)
 
     async def __aenter__(self) -> Self:
         waited, pause = 0.0, _FIRST_WAIT
         while (token := await self._acquire()) is None:
             if waited >= self._block:
-                raise LockTakenError(f"Lock `{self.name}` is held by somebody else")
+                raise LockTakenError(f"Lock `{self.name}` is held by another owner")
             await asyncio.sleep(pause)
             waited, pause = waited + pause, min(2 * pause, _LONGEST_WAIT)
         self.token, self._is_held = token, True
@@ -101,34 +101,34 @@ class Lock:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self.give_back()
+        await self.release()
 
-    async def give_back(self) -> None:
-        """Hold it no longer; nothing happens if it is not held."""
+    async def release(self) -> None:
+        """Release the lock; do nothing if it is not held."""
         if self._is_held:
             self._is_held = False
-            await asyncio.shield(_kept(self._locks.release(self.name, self.token)))
+            await asyncio.shield(_referenced(self._locks.release(self.name, self.token)))
 
     async def _acquire(self) -> int | None:
-        """Ask once. Who is cancelled meanwhile may have got it: then it is given back."""
-        asking = _kept(self._locks.acquire(self.name, self._owner, self._ttl))
+        """Try once. If this is cancelled meanwhile, release the lock once it is acquired."""
+        attempt = _referenced(self._locks.acquire(self.name, self._owner, self._ttl))
         try:
-            return await asyncio.shield(asking)
+            return await asyncio.shield(attempt)
         except asyncio.CancelledError:
-            asking.add_done_callback(self._give_back_unused)
+            attempt.add_done_callback(self._release_unused)
             raise
 
-    def _give_back_unused(self, asked: asyncio.Task[int | None]) -> None:
-        if asked.cancelled() or asked.exception() is not None:
+    def _release_unused(self, attempt: asyncio.Task[int | None]) -> None:
+        if attempt.cancelled() or attempt.exception() is not None:
             return
-        if (token := asked.result()) is not None:
-            _ = _kept(self._locks.release(self.name, token))
+        if (token := attempt.result()) is not None:
+            _ = _referenced(self._locks.release(self.name, token))
 
 
 class BlockingLock:
-    """The same in a worker thread: ``with self.lock("name")``.
+    """``Lock`` in a worker thread: ``with self.lock("name")``.
 
-    A thread that nobody waits for any more still gives it back when it leaves the block.
+    The end of the block releases it even if the invocation was given up.
     """
 
     def __init__(self, lock: Lock, threads: Threads) -> None:
@@ -137,23 +137,23 @@ class BlockingLock:
 
     @property
     def name(self) -> str:
-        """What is locked."""
+        """Return the name of the lock."""
         return self._lock.name
 
     @property
     def token(self) -> int:
-        """Grows with each holder; lets a slow one be told from the present one (fencing)."""
+        """Return the fencing token; it grows with each holder."""
         return self._lock.token
 
     def renew(self) -> bool:
-        """Hold it for its full time from now; False if it has lapsed."""
+        """Hold the lock for its full time from now; return False if it has lapsed."""
         return self._threads.wait(self._lock.renew())
 
     def __enter__(self) -> Self:
         try:
             self._threads.wait(self._lock.__aenter__())
         except BaseException:
-            self._threads.finish(self._lock.give_back())  # it may have come in the last moment
+            self._threads.finish(self._lock.release())  # it may have been acquired meanwhile
             raise
         return self
 
@@ -163,15 +163,15 @@ class BlockingLock:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._threads.finish(self._lock.give_back())
+        self._threads.finish(self._lock.release())
 
 
-_under_way: set[asyncio.Task[Any]] = set()
+_running: set[asyncio.Task[Any]] = set()
 
 
-def _kept(coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-    """A task that goes on when whoever awaits it is cancelled; the loop alone would forget it."""
+def _referenced(coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    """Return a task that is kept referenced until it ends, as the loop holds tasks weakly."""
     task = asyncio.ensure_future(coroutine)
-    _under_way.add(task)
-    task.add_done_callback(_under_way.discard)
+    _running.add(task)
+    task.add_done_callback(_running.discard)
     return task

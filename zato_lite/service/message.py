@@ -1,4 +1,4 @@
-"""What goes into the one door and what comes out: values that know nothing of HTTP or stores."""
+"""Invocations and their outcomes, as values; they know nothing of HTTP or stores."""
 
 from collections.abc import Awaitable, Mapping
 from datetime import datetime

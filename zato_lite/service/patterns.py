@@ -1,4 +1,4 @@
-"""``self.patterns``: several services at once, and one service until it works."""
+"""``self.patterns``: parallel invocations and retries."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
@@ -7,34 +7,36 @@ from typing import Any, Protocol
 from zato_lite.service.sync_aware import blocking
 
 Calls = Mapping[Any, Any] | Iterable[tuple[Any, Any]]
-"""Services and what each receives; pairs if one service is to be invoked more than once."""
+"""Services and their payloads; pairs if a service is invoked more than once."""
+
+
+Resolve = Callable[[Coroutine[Any, Any, Any]], Coroutine[Any, Any, Any]]
+"""Returns a coroutine to an async service, its result to a blocking one."""
 
 
 class Invoke(Protocol):
-    """Invokes a service."""
+    """Invocation of a service."""
 
     def __call__(self, target: Any, payload: Any) -> Awaitable[Any]:
-        """What it answers."""
+        """Invoke the service and return its answer."""
         ...
 
 
-class Plan:
-    """What both kinds of ``self.patterns`` are made of."""
+class InvocationPatterns:
+    """Common part of ``Patterns`` and ``BlockingPatterns``."""
 
-    def __init__(
-        self, invoke: Invoke, give: Callable[[Coroutine[Any, Any, Any]], Coroutine[Any, Any, Any]]
-    ) -> None:
+    def __init__(self, invoke: Invoke, resolve: Resolve) -> None:
         self._invoke = invoke
-        self._give = give
+        self._resolve = resolve
 
     async def _parallel(
         self, calls: Calls, on_final: list[Any], on_target: list[Any], limit: int
     ) -> Any:
         pairs = list(calls.items() if isinstance(calls, Mapping) else calls)
-        places = asyncio.Semaphore(limit)
+        semaphore = asyncio.Semaphore(limit)
 
-        async def one(service: Any, payload: Any) -> Any:
-            async with places:
+        async def invoke_within_limit(service: Any, payload: Any) -> Any:
+            async with semaphore:
                 answer = await self._invoke(service, payload)
                 for target in on_target:
                     await self._invoke(target, answer)
@@ -42,7 +44,7 @@ class Plan:
 
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(one(*pair)) for pair in pairs]
+                tasks = [group.create_task(invoke_within_limit(*pair)) for pair in pairs]
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from None
         answers: Any = [task.result() for task in tasks]
@@ -59,28 +61,28 @@ class Plan:
         for attempt in range(repeats):
             try:
                 return await self._invoke(service, payload)
-            except Exception:  # noqa: BLE001 - whatever it is, it is tried again
+            except Exception:  # noqa: BLE001 - any error is retried
                 await asyncio.sleep(seconds * backoff**attempt)
         return await self._invoke(service, payload)
 
 
-class Patterns(Plan):
-    """Ways to invoke. In async services each method must be awaited."""
+class Patterns(InvocationPatterns):
+    """Ways to invoke services; in async services each method must be awaited."""
 
     def parallel(
         self, calls: Calls, *, on_final: Any = None, on_target: Any = None, limit: int = 16
     ) -> Coroutine[Any, Any, Any]:
-        """Invoke all, at most ``limit`` at a time; a list, or for a dictionary one, of answers.
+        """Invoke services, at most ``limit`` at a time, and return their answers in the same form.
 
-        If one raises, the others are cancelled and that error is raised. Each answer is sent to
-        the services of ``on_target``, and all of them, at the end, to those of ``on_final``.
+        The first error cancels the other invocations and is raised. Each answer is sent to the
+        services of ``on_target``, and all answers, at the end, to those of ``on_final``.
         """
-        return self._give(self._parallel(calls, _each(on_final), _each(on_target), limit))
+        return self._resolve(self._parallel(calls, _as_list(on_final), _as_list(on_target), limit))
 
     def fanout(
         self, calls: Calls, *, on_final: Any = None, limit: int = 16
     ) -> Coroutine[Any, Any, Any]:
-        """Invoke all and let ``on_final`` have all answers."""
+        """Invoke services and send all answers to ``on_final``."""
         return self.parallel(calls, on_final=on_final, limit=limit)
 
     def invoke_retry(
@@ -92,22 +94,22 @@ class Patterns(Plan):
         seconds: float = 1.0,
         backoff: float = 1.0,
     ) -> Coroutine[Any, Any, Any]:
-        """Invoke, and if that fails again, up to ``repeats`` times, ``seconds`` later each.
+        """Invoke a service and retry it up to ``repeats`` times, after ``seconds`` each.
 
-        Each wait is ``backoff`` times as long as the one before. The last error is raised.
+        Each delay is ``backoff`` times the one before. The last error is raised.
         """
-        return self._give(self._invoke_retry(service, payload, repeats, (seconds, backoff)))
+        return self._resolve(self._invoke_retry(service, payload, repeats, (seconds, backoff)))
 
 
-class BlockingPatterns(Plan):
-    """The same in blocking services: what is to be awaited elsewhere is here the thing itself."""
+class BlockingPatterns(InvocationPatterns):
+    """``Patterns`` for blocking services: methods return results, not coroutines."""
 
     parallel = blocking(Patterns.parallel)
     fanout = blocking(Patterns.fanout)
     invoke_retry = blocking(Patterns.invoke_retry)
 
 
-def _each(services: Any) -> list[Any]:
+def _as_list(services: Any) -> list[Any]:
     if services is None:
         return []
     return list(services) if isinstance(services, (list, tuple)) else [services]

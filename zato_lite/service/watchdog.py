@@ -1,4 +1,4 @@
-"""Names the service that keeps the loop from turning, and says where in its code it is."""
+"""Watchdog: reports a service that blocks the event loop, with its stack."""
 
 import asyncio
 import inspect
@@ -15,45 +15,45 @@ from typing import NamedTuple, Self
 from zato_lite.clock import SystemClock
 from zato_lite.service.base import Service
 
-_LOOKS = 120
-"""So many are remembered: those of a minute, if the loop may not turn for one second."""
+_KEPT_LAGS = 120
+"""Measured lags that are kept: those of one minute, with the default limit."""
 
 _log = logging.getLogger(__name__)
 
 
 class Stall(NamedTuple):
-    """The loop has not turned for so many seconds; which service runs, and its stack."""
+    """A period in which the loop was blocked: its least length, the running service, its stack."""
 
     seconds: float
     service: str
     stack: str
 
 
-ASK_AT_REST = 20
-"""A loop that seems to be at rest is asked for a sign in one look of so many."""
+IDLE_CHECK_INTERVAL = 20
+"""An idle loop is woken for a check only once in this number of checks."""
 
 
 class Watchdog:
-    """A thread that looks at the loop; ``async with`` watches it.
+    """Thread that checks the event loop while its ``async with`` block runs.
 
-    A loop that waits for something to happen is left asleep: its thread is then seen where the
-    loop was started. (That is so with uvloop; one written in Python is asked each time.)
+    An idle loop is not woken: the innermost frame of its thread is then the one that started the
+    loop. (That holds for uvloop; a loop written in Python is woken for each check.)
 
     Args:
-        limit: seconds that the loop may not turn.
-        monotonic: seconds, by a clock that nobody sets.
+        limit: seconds after which the loop counts as blocked.
+        monotonic: the clock, in seconds.
 
     Attributes:
-        stalls: what was seen, the last one at the end.
+        stalls: the last ten stalls, the newest last.
     """
 
     def __init__(self, limit: float = 1.0, monotonic: Callable[[], float] | None = None) -> None:
         self.limit = limit
         self.stalls: list[Stall] = []
         self._monotonic = monotonic or SystemClock().monotonic
-        self._lags: deque[float] = deque(maxlen=_LOOKS)
-        self._turned = threading.Event()
-        self._over = threading.Event()
+        self._lags: deque[float] = deque(maxlen=_KEPT_LAGS)
+        self._has_answered = threading.Event()
+        self._is_stopped = threading.Event()
         self._thread: threading.Thread | None = None
 
     async def __aenter__(self) -> Self:
@@ -74,36 +74,36 @@ class Watchdog:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._over.set()
+        self._is_stopped.set()
 
     @property
     def lag(self) -> float:
-        """Seconds that a sign of the loop took at most, in the latest looks, of a minute or so."""
+        """Return the loop's longest time to answer a check in about the last minute."""
         return max(self._lags, default=0.0)
 
     def _watch(
         self, loop: asyncio.AbstractEventLoop, ident: int, starter: FrameType | None
     ) -> None:
-        """Ask the loop for a sign, again and again; a stall is told once, when it is noticed."""
-        for look in itertools.count(1):
-            if self._over.wait(self.limit / 2):
+        """Check the loop repeatedly; report each stall once."""
+        for check in itertools.count(1):
+            if self._is_stopped.wait(self.limit / 2):
                 return
-            if look % ASK_AT_REST and sys._current_frames().get(ident) is starter:
-                self._lags.append(0.0)  # who waits is not late
+            if check % IDLE_CHECK_INTERVAL and sys._current_frames().get(ident) is starter:
+                self._lags.append(0.0)  # an idle loop is not late
                 continue
-            self._turned.clear()
-            asked = self._monotonic()
+            self._has_answered.clear()
+            asked_at = self._monotonic()
             try:
-                loop.call_soon_threadsafe(self._turned.set)
+                loop.call_soon_threadsafe(self._has_answered.set)
             except RuntimeError:  # the loop is closed
                 return
-            if not self._turned.wait(self.limit):
-                self._tell(sys._current_frames().get(ident))
-                while not self._turned.wait(self.limit) and not self._over.is_set():
+            if not self._has_answered.wait(self.limit):
+                self._report(sys._current_frames().get(ident))
+                while not self._has_answered.wait(self.limit) and not self._is_stopped.is_set():
                     pass
-            self._lags.append(self._monotonic() - asked)
+            self._lags.append(self._monotonic() - asked_at)
 
-    def _tell(self, frame: FrameType | None) -> None:
+    def _report(self, frame: FrameType | None) -> None:
         stall = Stall(self.limit, _service_in(frame), "".join(traceback.format_stack(frame)))
         self.stalls = [*self.stalls[-9:], stall]
         _log.warning(
@@ -113,17 +113,17 @@ class Watchdog:
 
 
 def _starter(frame: FrameType | None) -> FrameType | None:
-    """What has started the loop: the innermost frame on a stack that is no coroutine's."""
+    """Return the frame that started the loop: the innermost one that is not a coroutine's."""
     while frame is not None and frame.f_code.co_flags & inspect.CO_COROUTINE:
         frame = frame.f_back
     return frame
 
 
 def _service_in(frame: FrameType | None) -> str:
-    """The innermost service on a stack."""
+    """Return the name of the innermost service on a stack."""
     while frame is not None:
-        found = frame.f_locals.get("self")
-        if isinstance(found, Service):
-            return found.get_name()
+        owner = frame.f_locals.get("self")
+        if isinstance(owner, Service):
+            return owner.get_name()
         frame = frame.f_back
     return ""

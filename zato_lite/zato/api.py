@@ -1,4 +1,4 @@
-"""The constants of ``zato.common.api`` that have a meaning here, under Zato's names."""
+"""Constants of ``zato.common.api`` that have a meaning in zato-lite, under Zato's names."""
 
 from typing import Final
 
@@ -32,7 +32,7 @@ scheduler_date_time_format: Final = "%Y-%m-%d %H:%M:%S"
 
 
 class CHANNEL:
-    """How an invocation comes in; ``HTTP_SOAP`` and the two asynchronous ones have our words."""
+    """Channels of invocations; three of them have zato-lite's values instead of Zato's."""
 
     HTTP_SOAP: Final = "http"
     INVOKE: Final = "invoke"
@@ -43,7 +43,7 @@ class CHANNEL:
 
 
 class DATA_FORMAT:
-    """What payloads are written in."""
+    """Data formats of payloads."""
 
     CSV: Final = "csv"
     DICT: Final = "dict"
@@ -56,17 +56,17 @@ Data_Format = DATA_FORMAT
 
 
 class SCHEDULER:
-    """Words of the scheduler."""
+    """Constants of the scheduler."""
 
     class JOB_TYPE:
-        """The types of jobs."""
+        """Types of jobs."""
 
         ONE_TIME: Final = "one_time"
         INTERVAL_BASED: Final = "interval_based"
         CRON_STYLE: Final = "cron_style"
 
     class OUTCOME:
-        """What runs come to."""
+        """Outcomes of runs."""
 
         OK: Final = "ok"
         ERROR: Final = "error"
@@ -82,7 +82,7 @@ class URL_TYPE:
 
 
 class MISC:
-    """What else there is."""
+    """Other constants."""
 
     Default_Cluster_ID: Final = 1
 

@@ -18,7 +18,7 @@ from zato_lite.errors import (
 
 
 class ZatoException(ZatoLiteError):
-    """Something went wrong; ``msg`` says what."""
+    """Base of Zato's errors; ``msg`` describes the error."""
 
     def __init__(self, cid: Any = None, msg: Any = None) -> None:
         super().__init__(msg if msg is not None else cid)
@@ -27,14 +27,14 @@ class ZatoException(ZatoLiteError):
 
 
 class HTTPException(ZatoException):
-    """An error with an HTTP status; ``msg`` is what the caller is told."""
+    """An error with an HTTP status; ``msg`` is sent to the caller."""
 
     def __init__(self, cid: Any = None, msg: Any = "", *_: Any, **__: Any) -> None:
         super().__init__(cid, msg or cid or type(self).__name__)
 
 
 class BadRequest(BadInputError):
-    """The caller sent something that cannot be used."""
+    """The request is not valid."""
 
     def __init__(self, cid: Any = None, msg: Any = "Bad request", *_: Any, **__: Any) -> None:
         super().__init__(str(msg))
@@ -42,35 +42,35 @@ class BadRequest(BadInputError):
 
 
 class Unauthorized(HTTPException, UnauthorizedError):
-    """The caller must say who it is."""
+    """The caller must authenticate."""
 
 
 class Forbidden(HTTPException, ForbiddenError):
-    """The caller may not do this."""
+    """The caller lacks a permission."""
 
 
 class NotFound(HTTPException, NotFoundError):
-    """There is no such thing."""
+    """The resource does not exist."""
 
 
 class MethodNotAllowed(HTTPException, MethodNotAllowedError):
-    """Not by this HTTP method."""
+    """The resource does not allow this HTTP method."""
 
 
 class Conflict(HTTPException, ConflictError):
-    """It contradicts what is there."""
+    """The request conflicts with the current state."""
 
 
 class TooManyRequests(HTTPException, TooManyRequestsError):
-    """Too often."""
+    """The caller has sent too many requests."""
 
 
 class InternalServerError(HTTPException):
-    """Something is wrong on this side."""
+    """The server failed."""
 
 
 class ServiceUnavailable(HTTPException, UnavailableError):
-    """Not now."""
+    """The server cannot handle the request at present."""
 
 
 Reportable = HTTPException

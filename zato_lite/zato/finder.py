@@ -1,4 +1,4 @@
-"""Finds ``zato.…`` where nobody else does: real Zato, if it is installed, is left alone."""
+"""Import of ``zato.…`` modules; a real Zato, if it is installed, takes precedence."""
 
 import importlib.abc
 import importlib.machinery
@@ -11,27 +11,27 @@ from zato_lite.zato.names import MODULES
 
 
 class _Loader(importlib.abc.Loader):
-    """Makes a module of the names that it has."""
+    """Loader that creates a module from its names in ``MODULES``."""
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
-        """An ordinary module will do."""
+        """Return None, for an ordinary module."""
         return None
 
     def exec_module(self, module: ModuleType) -> None:
-        """Put the names in."""
+        """Add the names to the module."""
         vars(module).update(MODULES[module.__name__])
 
 
 class ZatoFinder(importlib.abc.MetaPathFinder):
-    """The last one to be asked for a module."""
+    """Finder of Zato's modules; it comes last in ``sys.meta_path``."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        """The module, if it is one of Zato's that there is a substitute for."""
+        """Return the spec of the module, if it is in ``MODULES``."""
         if fullname not in MODULES:
             return None
-        # A real Zato of which only this module is missing is not to be mixed with ours.
+        # Do not add modules to a real Zato that lacks some of them.
         parent = sys.modules.get("zato")
         if parent is not None and getattr(parent, "__file__", None):
             return None
@@ -40,16 +40,16 @@ class ZatoFinder(importlib.abc.MetaPathFinder):
 
 
 def install() -> None:
-    """From now on ``import zato.server.service`` works; calling it again changes nothing."""
+    """Make ``import zato.server.service`` work; further calls change nothing."""
     if not any(isinstance(finder, ZatoFinder) for finder in sys.meta_path):
         sys.meta_path.append(ZatoFinder())
     spec = importlib.util.find_spec("zato")
     if spec is not None and isinstance(spec.loader, _Loader):
-        importlib.import_module("zato")  # a user's own file zato.py comes too late for the name
+        importlib.import_module("zato")  # import now, before a user's own zato.py takes the name
 
 
 def uninstall() -> None:
-    """Undo ``install``, and forget what was imported through it."""
+    """Undo ``install`` and remove the modules that were imported through it."""
     sys.meta_path[:] = [f for f in sys.meta_path if not isinstance(f, ZatoFinder)]
     for name in MODULES:
         if isinstance(getattr(sys.modules.get(name), "__loader__", None), _Loader):

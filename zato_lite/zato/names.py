@@ -1,4 +1,4 @@
-"""Zato's modules and the names in them that a service's file commonly imports."""
+"""Zato's modules, with the names that files of services commonly import."""
 
 import dataclasses
 import json
@@ -70,4 +70,4 @@ MODULES: dict[str, dict[str, Any]] = {
     },
     "zato.server.service.internal": {"AdminService": AdminService},
 }
-"""Modules by their full names, and what each has."""
+"""Names of each module, by the module's full name."""

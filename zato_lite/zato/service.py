@@ -1,4 +1,4 @@
-"""Zato's ``Service``: what services written for it find in ``self``, the signatures included."""
+"""Zato's ``Service``: the attributes and signatures that services written for Zato use."""
 
 import logging
 from collections.abc import Callable, Coroutine
@@ -20,17 +20,17 @@ _CLOCK = SystemClock()
 _log = logging.getLogger(__name__)
 
 _CALLBACK = "-async-callback"
-"""What the name of a service ends in that is called back without being asked for."""
+"""Suffix of a service that ``invoke_async`` uses as the default callback."""
 
 
 class NotOffered:
-    """Something that Zato has in ``self`` and zato-lite does not: looking at it says so.
+    """Attribute of Zato's ``self`` that zato-lite lacks; reading it raises NotOfferedError.
 
-    On the class there is nothing: ``rest`` declares channels there.
+    On the class it is None, as ``rest`` declares channels there.
     """
 
-    def __init__(self, what: str, instead: str = "") -> None:
-        self._what = what
+    def __init__(self, description: str, instead: str = "") -> None:
+        self._description = description
         self._instead = instead
         self._name = ""
 
@@ -41,68 +41,69 @@ class NotOffered:
         if instance is None:
             return None
         instead = f"; {self._instead}" if self._instead else ""
-        raise NotOfferedError(f"self.{self._name} is {self._what}, not in zato-lite{instead}")
+        reason = f"self.{self._name} is {self._description}, not in zato-lite"
+        raise NotOfferedError(reason + instead)
 
 
-_A_LIBRARY = "use a client library, with its settings in self.config"
+_USE_LIBRARY = "use a client library, with its settings in self.config"
 _OUTGOING = "Zato's outgoing connections"
 
 
 class Spawned:
-    """What runs in another thread: ``get`` waits for it and has its result."""
+    """A function that runs in another thread; ``get`` waits for its result."""
 
     def __init__(self, future: Future[Any]) -> None:
         self._future = future
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
-        """Its result, or what it raised."""
+        """Return the result, or raise the error."""
         return self._future.result(timeout if block else 0)
 
     def join(self, timeout: float | None = None) -> None:
-        """Wait for it, whatever comes of it."""
+        """Wait for the end and ignore the result."""
         self._future.exception(timeout)
 
     def ready(self) -> bool:
-        """Whether it has ended."""
+        """Return True if the function has ended."""
         return self._future.done()
 
     @property
     def value(self) -> Any:
-        """Its result, once it has ended well; else None."""
-        is_well = self._future.done() and self._future.exception() is None
-        return self._future.result() if is_well else None
+        """Return the result after a successful end; else None."""
+        has_result = self._future.done() and self._future.exception() is None
+        return self._future.result() if has_result else None
 
 
 class Service(BlockingService[Any, Any]):
-    """Zato's base class: a plain ``handle``, and calls that return what they are asked for.
+    """Zato's base class: a plain ``handle``, and calls that return results.
 
-    Its ``invoke`` and ``invoke_async`` take Zato's options; those of ``zato_lite.Service`` take
-    every keyword argument that they do not know for the payload.
+    Its ``invoke`` and ``invoke_async`` take Zato's options; those of ``zato_lite.Service`` use
+    every unknown keyword argument as the payload.
     """
 
-    # Nobody can invoke the base class itself.
+    # The base class itself is not a service.
     DONT_DEPLOY: ClassVar[bool] = True
 
     in_reply_to: Any = None
-    """Zato's; nothing here is in reply to something."""
+    """Always None; for Zato's services."""
 
-    amqp = NotOffered("Zato's AMQP connections", _A_LIBRARY)
-    cloud = NotOffered("Zato's cloud connections", _A_LIBRARY)
+    amqp = NotOffered("Zato's AMQP connections", _USE_LIBRARY)
+    cloud = NotOffered("Zato's cloud connections", _USE_LIBRARY)
     commands = NotOffered("Zato's shell commands", "use subprocess")
     crypto = NotOffered("Zato's cryptography", "use a library")
     email = NotOffered("Zato's mail connections", "use smtplib, or zato.notify.email")
     kvdb = NotOffered("Zato's Redis", "use self.cache, or a client library")
-    metrics = NotOffered("Zato's own metrics", "those of services are in /metrics")
-    odb = NotOffered("Zato's database", _A_LIBRARY)
-    out = NotOffered(_OUTGOING, _A_LIBRARY)
-    outgoing = NotOffered(_OUTGOING, _A_LIBRARY)
+    metrics = NotOffered("Zato's own metrics", "metrics of services are in /metrics")
+    odb = NotOffered("Zato's database", _USE_LIBRARY)
+    out = NotOffered(_OUTGOING, _USE_LIBRARY)
+    outgoing = NotOffered(_OUTGOING, _USE_LIBRARY)
     publish = NotOffered("Zato's publish/subscribe", "use self.invoke_async")
     pubsub = NotOffered("Zato's publish/subscribe", "use self.invoke_async")
     redis = NotOffered("Zato's Redis", "use self.cache, or a client library")
-    rest = NotOffered("Zato's outgoing REST connections", _A_LIBRARY)
-    search = NotOffered("Zato's search connections", _A_LIBRARY)
-    security = NotOffered("Zato's security definitions", "who asks is in self.caller")
-    sms = NotOffered("Zato's SMS connections", _A_LIBRARY)
+    rest = NotOffered("Zato's outgoing REST connections", _USE_LIBRARY)
+    search = NotOffered("Zato's search connections", _USE_LIBRARY)
+    security = NotOffered("Zato's security definitions", "the caller is self.caller")
+    sms = NotOffered("Zato's SMS connections", _USE_LIBRARY)
 
     def __init__(self) -> None:
         self._made_at = _CLOCK.monotonic()
@@ -121,30 +122,30 @@ class Service(BlockingService[Any, Any]):
         skip_response_elem: bool = False,
         **kwargs: Any,
     ) -> Any:
-        """Invoke another service and return what it answers.
+        """Invoke another service and return its answer.
 
         Args:
             name: its name or its class.
-            payload: what it receives; without one, the other keyword arguments.
-            channel, data_format, transport: Zato's, of no effect: nothing is converted.
-            serialize: have the answer as JSON. as_bunch: have it with attribute access.
-            timeout: seconds that it may take; 0 is no limit.
-            raise_timeout: False answers None when it takes longer.
+            payload: its payload; the default is the other keyword arguments.
+            channel, data_format, transport: options of Zato without effect.
+            serialize: return the answer as JSON. as_bunch: return it with attribute access.
+            timeout: seconds that it may take; 0 for no limit.
+            raise_timeout: False returns None when the timeout has passed.
             skip_response_elem: unwrap an answer whose only key is ``response`` or ``zato…``.
-            kwargs: the payload, when none is given; otherwise Zato's own, of no effect.
+            kwargs: the payload, when none is given; otherwise without effect.
         """
         if kwargs and (payload is None or payload == ""):
             payload = kwargs
-        answer = self._invoker.call(self, name, _given(payload), timeout or None)
+        answer = self._invoker.call(self, name, _none_if_empty(payload), timeout or None)
         if serialize or as_bunch or skip_response_elem or not raise_timeout:
-            asked = (serialize, as_bunch, skip_response_elem, raise_timeout)
-            answer = _as_asked(answer, *asked)
+            options = (serialize, as_bunch, skip_response_elem, raise_timeout)
+            answer = _converted(answer, *options)
         return self._resolve(answer)
 
     def invoke_by_id(self, service_id: int, *args: Any, **kwargs: Any) -> Any:
-        """Invoke another service by the id that ``zato.service.get-list`` tells."""
-        found: Any = self._invoker.find_service_by_id(service_id)
-        return self.invoke(found.name, *args, **kwargs)
+        """Invoke another service by its id in ``zato.service.get-list``."""
+        name = self._invoker.find_service_by_id(service_id).name
+        return self.invoke(name, *args, **kwargs)
 
     def invoke_async(  # type: ignore[override] # Zato's signature
         self,
@@ -161,17 +162,17 @@ class Service(BlockingService[Any, Any]):
         environ: Any = None,
         **kwargs: Any,
     ) -> Any:
-        """Have another service invoked soon, even if this node crashes now; the id of the run.
+        """Save an invocation of another service, which survives a crash; return the run's id.
 
         Args:
             name: its name or its class.
-            payload: what it receives; without one, the other keyword arguments.
-            channel, data_format, transport, expiration, cid, zato_ctx, environ: Zato's, of no
-                effect: what is kept does not expire, and the cid is this service's.
+            payload: its payload; the default is the other keyword arguments.
+            channel, data_format, transport, expiration, cid, zato_ctx, environ: options of Zato
+                without effect; the run does not expire, and its cid is this service's.
             to_json_string: send the payload as JSON.
-            callback: a service, its class, this service itself, or a list of one of them; without
-                one, the service that is called as this one and ``-async-callback``, if there is.
-            kwargs: what ``zato_lite.Service`` knows: ``delay``, ``retries``, ``retry_delay``,
+            callback: a service, its class, this service, or a list with one of them; the default
+                is the service with this one's name and ``-async-callback``, if it is deployed.
+            kwargs: options of ``zato_lite.Service``: ``delay``, ``retries``, ``retry_delay``,
                 ``retry_backoff``, ``timeout``; the others are the payload, when none is given.
         """
         options = {key: kwargs.pop(key) for key in _OPTIONS if key in kwargs}
@@ -179,65 +180,65 @@ class Service(BlockingService[Any, Any]):
             payload = payload_or(kwargs, payload)
         if to_json_string:
             payload = encode(payload, plain).decode()
-        options["callback"] = self._called_back(callback)
-        return super().invoke_async(name, _given(payload), **options)
+        options["callback"] = self._callback_name(callback)
+        return super().invoke_async(name, _none_if_empty(payload), **options)
 
     def spawn(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Spawned:
-        """Call a function in another worker thread; nobody has to wait for it."""
+        """Call a function in another worker thread without waiting for it."""
         future = self._invoker.spawn(lambda: function(*args, **kwargs))
-        future.add_done_callback(_tell_of_failure)
+        future.add_done_callback(_log_failure)
         return Spawned(future)
 
     def run_in_thread(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Call a function in another worker thread, and have what it returns."""
+        """Call a function in another worker thread and return its result."""
         return self._resolve(self._invoker.run_in_thread(lambda: function(*args, **kwargs)))
 
     def new_instance(self, service_name: str) -> AnyService[Any, Any]:
-        """An instance of another service, in this one's invocation, that was not invoked."""
+        """Create an instance of another service for this invocation, without invoking it."""
         return self._invoker.new_instance(self, service_name)
 
     def log_input(self, user_msg: str = "") -> None:
-        """Log what the service was invoked with."""
+        """Log the request of the service."""
         self.logger.info("%s%s", f"{user_msg} " if user_msg else "", self.request.raw_request)
 
     @classmethod
     def get_impl_name(cls) -> str:
-        """The full name of the class."""
+        """Return the full name of the class."""
         return f"{cls.__module__}.{cls.__qualname__}"
 
     @property
     def impl_name(self) -> str:
-        """The full name of the class."""
+        """Return the full name of the class."""
         return self.get_impl_name()
 
     @property
     def environ(self) -> AttributeDict:
-        """A place for what the invocation's own parts have to tell each other."""
-        found = vars(self).setdefault("_environ", AttributeDict())
-        return cast("AttributeDict", found)
+        """Return a dictionary for values that methods of the invocation share."""
+        environ = vars(self).setdefault("_environ", AttributeDict())
+        return cast("AttributeDict", environ)
 
     @property
     def wsgi_environ(self) -> dict[str, Any]:
-        """The HTTP request in WSGI's words; empty when there is none."""
+        """Return the HTTP request as a WSGI environment; empty if there is none."""
         return _wsgi(self.http) if self.http is not None else {}
 
     @property
     def invocation_time(self) -> datetime:
-        """When it was invoked: UTC, naive as in Zato."""
+        """Return the time of the invocation: UTC, naive as in Zato."""
         passed = timedelta(seconds=_CLOCK.monotonic() - self._made_at)
         return (self._invoker.now() - passed).replace(tzinfo=None)
 
     @property
     def usage(self) -> int:
-        """How many times the service has been invoked, since it was deployed first."""
-        known = self._invoker.find_service(self.get_name())
-        return known.calls if known is not None else 0
+        """Return the number of invocations of the service since its first deployment."""
+        service = self._invoker.find_service(self.get_name())
+        return service.calls if service is not None else 0
 
-    def _called_back(self, callback: Any) -> Any:
+    def _callback_name(self, callback: Any) -> Any:
         if isinstance(callback, (list, tuple)):
             if len(callback) > 1:
                 raise NotOfferedError(
-                    "a run has one callback in zato-lite; let it invoke the others"
+                    "zato-lite supports one callback per run; let it invoke the others"
                 )
             callback = callback[0] if callback else None
         if callback:
@@ -255,14 +256,14 @@ class AdminService(Service):
 _OPTIONS = ("delay", "retries", "retry_delay", "retry_backoff", "timeout")
 
 
-async def _as_asked(
+async def _converted(
     answer: Coroutine[Any, Any, Any],
     serialize: bool,
     wants_bunch: bool,
     is_unwrapped: bool,
     raise_timeout: bool,
 ) -> Any:
-    """The answer in the form that Zato's options ask for."""
+    """Return the answer in the form that Zato's options request."""
     try:
         payload = await answer
     except DeadlineError:
@@ -280,8 +281,8 @@ async def _as_asked(
     return payload
 
 
-def _given(payload: Any) -> Any:
-    """The payload; Zato's word for none is an empty text."""
+def _none_if_empty(payload: Any) -> Any:
+    """Return the payload; an empty text is Zato's value for none."""
     return None if isinstance(payload, str) and not payload else payload
 
 
@@ -298,6 +299,6 @@ def _wsgi(http: HttpContext) -> dict[str, Any]:
     }
 
 
-def _tell_of_failure(future: Future[Any]) -> None:
+def _log_failure(future: Future[Any]) -> None:
     if not future.cancelled() and (error := future.exception()) is not None:
-        _log.error("what a service spawned has failed", exc_info=error)
+        _log.error("spawned function failed", exc_info=error)

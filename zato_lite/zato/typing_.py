@@ -233,22 +233,22 @@ tupnone = tuple[Any, ...] | None
 
 
 def list_field() -> Any:
-    """A field whose default is an empty list."""
+    """Declare a field whose default is an empty list."""
     return field(default_factory=list)
 
 
 def dict_field() -> Any:
-    """A field whose default is an empty dictionary."""
+    """Declare a field whose default is an empty dictionary."""
     return field(default_factory=dict)
 
 
 def from_dict(data_class: Any, data: dict[str, Any], config: Any = None) -> Any:
-    """The dataclass that the dictionary describes."""
+    """Create the dataclass that the dictionary describes."""
     return convert(data, data_class)
 
 
 def instance_from_dict(class_: Any, data: dict[str, Any]) -> Any:
-    """An instance that has the dictionary's values as its attributes."""
+    """Create an instance with the dictionary's values as its attributes."""
     made = class_()
     for name, value in data.items():
         setattr(made, name, value)
@@ -256,11 +256,11 @@ def instance_from_dict(class_: Any, data: dict[str, Any]) -> Any:
 
 
 def is_union(elem: Any) -> bool:
-    """Whether it is a union of types."""
+    """Return True for a union of types."""
     return get_origin(elem) in (union_, UnionType)
 
 
 def extract_from_union(elem: Any) -> tuple[Any, Any, Any]:
-    """The arms of a union, the first of them, and the second."""
+    """Return the arms of a union, its first arm, and its second arm."""
     arms = get_args(elem)
     return arms, arms[0], arms[1]

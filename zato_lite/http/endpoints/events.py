@@ -10,7 +10,7 @@ from zato_lite.http.events import GAP, Event, Events
 from zato_lite.http.message import Request, Response
 from zato_lite.http.payloads import query_of
 from zato_lite.http.routes import Route
-from zato_lite.service.access import fits
+from zato_lite.service.access import matches
 from zato_lite.service.message import Caller
 from zato_lite.wire import encode
 
@@ -127,6 +127,6 @@ async def _stream(
                 continue
             if kinds and event.kind not in kinds and event.kind != GAP:
                 continue
-            if not event.service or fits(event.service, patterns):
+            if not event.service or matches(event.service, patterns):
                 kind = event.kind.encode()
                 yield b"id: %d\nevent: %b\ndata: %b\n\n" % (event.number, kind, event.data)
