@@ -14,7 +14,6 @@ PENDING = {
     "tests/builtin",
     "tests/e2e",
     "tests/faults",
-    "tests/http",
     "tests/service",
     "tests/zato",
     "tests/*.py",

@@ -23,11 +23,11 @@ from zato_lite.store.ports import Database
 from zato_lite.store.sqlite import open_store
 
 BASIC = b"Basic YWRtaW4uaW52b2tlOnNlY3JldA=="
-"""admin.invoke and secret."""
+"""Credentials of admin.invoke with the password «secret»."""
 
 
 class MovedClock:
-    """The machine's clock, some seconds on."""
+    """The system clock, moved ahead by some seconds."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -54,17 +54,17 @@ class Entry(NamedTuple):
 
 
 class Customers:
-    """Has REST channels."""
+    """A service with REST channels."""
 
     rest = ("GET /customers/{id}", "POST,PUT /customers/{id}/notes", "GET /customers/new")
 
 
 class Plain:
-    """Has none."""
+    """A service without channels."""
 
 
 class Services:
-    """Ordinary and oddly named services."""
+    """Services with ordinary names, and with the names of routes."""
 
     def __init__(self) -> None:
         names = ("zato.ping", "echo", "fail", "wrong", "taken", "slow", "none", "text", "page")
@@ -79,10 +79,10 @@ class Services:
         return iter(self.entries.values())
 
 
-def manner(
+def overrides(
     status: int | None = None, content_type: str | None = None, **more: Any
 ) -> ResponseOverrides:
-    """What a service said of its answer."""
+    """Return the overrides that a service makes."""
     said: ServiceResponse[Any] = ServiceResponse()
     said.status_code, said.content_type = status, content_type
     said.headers.update(more.get("headers", {}))
@@ -90,7 +90,7 @@ def manner(
 
 
 class Invoker:
-    """Does what the name of the service says, and keeps what it was asked."""
+    """Does what the name of the service says, and keeps the invocations."""
 
     def __init__(self) -> None:
         self.invocations: list[Invocation] = []
@@ -98,7 +98,7 @@ class Invoker:
         self.may_go_on = asyncio.Event()
 
     def begin(self, invocation: Invocation, now: float) -> Awaitable[Outcome]:
-        """Nothing is done at once."""
+        """Return the awaitable of the outcome."""
         return self.run(invocation)
 
     async def run(self, invocation: Invocation) -> Outcome:  # noqa: PLR0911 - a table
@@ -121,9 +121,9 @@ class Invoker:
             case "none":
                 return Outcome(cid)
             case "text":
-                return Outcome(cid, "<b>", manner(201, headers={"X-A": "1", "X-B": "a\r\nb"}))
+                return Outcome(cid, "<b>", overrides(201, headers={"X-A": "1", "X-B": "a\r\nb"}))
             case "page":
-                return Outcome(cid, "<html>", manner(content_type="text/html"))
+                return Outcome(cid, "<html>", overrides(content_type="text/html"))
             case _:
                 return Outcome(cid, invocation.payload)
 
@@ -166,7 +166,7 @@ Ask = Callable[..., Awaitable[tuple[int, dict[str, str], bytes]]]
 
 @pytest.fixture
 def ask(app: HttpApp) -> Ask:
-    """Asks the app, as admin.invoke unless told otherwise."""
+    """Return a function that sends a request to the app, by default as admin.invoke."""
 
     async def ask(
         method: str,
@@ -191,17 +191,17 @@ def ask(app: HttpApp) -> Ask:
 
 
 class Client:
-    """Sends bytes as they are, and reads what comes back."""
+    """A client that sends bytes as they are, and reads the answers."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader, self.writer = reader, writer
 
     def send(self, data: bytes) -> None:
-        """Send."""
+        """Send bytes."""
         self.writer.write(data)
 
     async def answer(self) -> tuple[int, dict[bytes, bytes], bytes]:
-        """One response with a Content-Length."""
+        """Read one response with a Content-Length."""
         async with asyncio.timeout(10):
             head = await self.reader.readuntil(b"\r\n\r\n")
             first, *fields = head[:-4].split(b"\r\n")
@@ -210,7 +210,7 @@ class Client:
             return int(first.split()[1]), headers, body
 
     async def rest(self) -> bytes:
-        """All until the server closes."""
+        """Read all until the server closes."""
         async with asyncio.timeout(10):
             try:
                 return await self.reader.read()
@@ -222,14 +222,14 @@ Connect = Callable[[], Awaitable[Client]]
 
 
 class Running:
-    """A server, and clients of it."""
+    """A running server with its clients."""
 
     def __init__(self, server: Server) -> None:
         self.server = server
         self.clients: list[Client] = []
 
     async def connect(self) -> Client:
-        """One more client."""
+        """Connect one more client."""
         client = Client(*await asyncio.open_connection("127.0.0.1", self.server.port))
         self.clients.append(client)
         return client
@@ -237,7 +237,7 @@ class Running:
 
 @asynccontextmanager
 async def running(app: App, limits: Limits | None = None, **more: Any) -> AsyncIterator[Running]:
-    """A server on a port of its own, and clients that are closed before it."""
+    """Run a server on a free port; its clients are closed first."""
     more.setdefault("clock", SystemClock())
     more = {"port": 0, "grace": 1.0, **more}
     async with serve(app, limits=limits, **more) as server:

@@ -12,12 +12,12 @@ from zato_lite.service.message import Outcome
 from zato_lite.store.accounts import Accounts, Credential
 
 
-async def test_what_a_service_raised_is_in_the_log_under_the_cid(
+async def test_the_log_has_the_error_of_a_service_under_its_cid(
     ask: Ask, caplog: pytest.LogCaptureFixture
 ) -> None:
     status, headers, body = await ask("POST", "/zato/api/invoke/fail")
 
-    (record,) = [one for one in caplog.records if one.getMessage() == "service failed"]
+    (record,) = [r for r in caplog.records if r.getMessage() == "service failed"]
     assert status == 500
     assert b"secret" not in body
     assert record.__dict__["cid"] == headers["x-zato-cid"]
@@ -26,7 +26,7 @@ async def test_what_a_service_raised_is_in_the_log_under_the_cid(
     assert isinstance(record.exc_info[1], ZeroDivisionError)
 
 
-async def test_anybody_may_ping(ask: Ask) -> None:
+async def test_ping_needs_no_credentials(ask: Ask) -> None:
     status, headers, body = await ask("GET", "/zato/ping", auth=None)
 
     assert (status, body) == (200, b'{"pong":"zato"}')
@@ -61,7 +61,7 @@ async def test_a_service_gets_the_json_of_the_body(ask: Ask, invoker: Invoker) -
         ("PUT", "", b"\xff", "application/octet-stream", b"\xff"),
     ],
 )
-async def test_what_a_service_gets_is_what_the_request_says(  # noqa: PLR0917
+async def test_the_payload_depends_on_method_query_and_content_type(  # noqa: PLR0917
     ask: Ask,
     invoker: Invoker,
     method: str,
@@ -87,7 +87,7 @@ async def test_what_a_service_gets_is_what_the_request_says(  # noqa: PLR0917
         ("", b"a=1", "application/json"),
     ],
 )
-async def test_what_cannot_be_read_is_a_bad_request(
+async def test_unreadable_input_is_a_bad_request(
     ask: Ask, target: str, body: bytes, kind: str
 ) -> None:
     status, _, answer = await ask(
@@ -108,7 +108,7 @@ async def test_what_cannot_be_read_is_a_bad_request(
         ("", 404, "No such service ``"),
     ],
 )
-async def test_an_error_is_told_without_what_is_not_the_caller_s_affair(
+async def test_an_error_response_has_no_internal_details(
     ask: Ask, service: str, status: int, details: str
 ) -> None:
     answered, headers, body = await ask("POST", f"/zato/api/invoke/{service}", b"{}")
@@ -119,21 +119,21 @@ async def test_an_error_is_told_without_what_is_not_the_caller_s_affair(
     assert answer["cid"] == headers["x-zato-cid"]
 
 
-class OfSomebodyElseError(Exception):
-    """As libraries of clients raise them: status and headers are those of another server."""
+class OtherServerError(Exception):
+    """An error of a client library: status and headers are those of another server."""
 
     status = 204
     headers = (("Set-Cookie", "a=b\r\n\r\nHTTP/1.1 200 OK"), "Date")
 
 
-class NoStatusError(ZatoLiteError):
-    """Says that all is well."""
+class NotModifiedError(ZatoLiteError):
+    """An error without an error status."""
 
     status = 304
 
 
-@pytest.mark.parametrize("error", [OfSomebodyElseError("x"), NoStatusError("x")])
-def test_an_error_is_answered_as_an_error_whatever_it_says_of_itself(error: Exception) -> None:
+@pytest.mark.parametrize("error", [OtherServerError("x"), NotModifiedError("x")])
+def test_an_error_without_an_error_status_is_answered_with_500(error: Exception) -> None:
     response = response_of(Outcome("K1", error=error))
 
     assert (response.status, response.headers) == (500, ())
@@ -157,7 +157,7 @@ async def test_a_service_sets_status_and_headers_but_splits_no_response(ask: Ask
     assert "x-b" not in headers
 
 
-async def test_nothing_is_an_empty_object(ask: Ask) -> None:
+async def test_no_payload_is_an_empty_object(ask: Ask) -> None:
     assert (await ask("POST", "/zato/api/invoke/none"))[::2] == (200, b"{}")
 
 
@@ -176,7 +176,7 @@ async def test_another_method_is_not_allowed(ask: Ask) -> None:
     assert (status, headers["allow"]) == (405, "GET, HEAD")
 
 
-def test_a_service_that_does_not_answer_a_method_says_which_it_does() -> None:
+def test_a_service_that_refuses_a_method_names_the_allowed_ones() -> None:
     error = MethodNotAllowedError("not so", ("GET", "HEAD"))
 
     response = response_of(Outcome("K1", error=error))
@@ -184,7 +184,7 @@ def test_a_service_that_does_not_answer_a_method_says_which_it_does() -> None:
     assert (response.status, dict(response.headers)) == (405, {"Allow": "GET, HEAD"})
 
 
-async def test_nobody_comes_in_without_credentials(ask: Ask, invoker: Invoker) -> None:
+async def test_a_request_without_credentials_is_unauthorized(ask: Ask, invoker: Invoker) -> None:
     status, headers, body = await ask("POST", "/zato/api/invoke/echo", auth=None)
 
     assert status == 401
@@ -230,7 +230,7 @@ async def test_a_role_too_low_is_forbidden(ask: Ask, users: Accounts) -> None:
         ({"host": "127.0.0.1.evil.example"}, 421),
     ],
 )
-async def test_no_other_site_speaks_for_who_looks_at_it(
+async def test_a_page_of_another_site_is_forbidden(
     ask: Ask, headers: dict[str, str], status: int
 ) -> None:
     assert (await ask("GET", "/zato/api/invoke/echo", auth=BASIC, **headers))[0] == status
@@ -246,9 +246,7 @@ def test_a_status_without_a_body_is_sent_without_one(status: int) -> None:
     )
 
 
-async def test_what_a_service_does_to_its_message_is_not_in_the_next_one(
-    app: HttpApp, invoker: Invoker
-) -> None:
+async def test_a_service_cannot_change_the_next_request(app: HttpApp, invoker: Invoker) -> None:
     request = Request(
         "GET",
         "/zato/api/invoke/echo",

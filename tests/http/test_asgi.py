@@ -13,7 +13,7 @@ from zato_lite.http.mount import mount_route
 
 
 async def called(app: AsgiApp, **scope: Any) -> tuple[int, dict[bytes, bytes], bytes]:
-    """What an ASGI server would send."""
+    """Return the scope that an ASGI server sends."""
     body = scope.pop("body", b"")
     headers = scope.pop("headers", {b"host": b"localhost", b"authorization": BASIC})
     full = {"type": "http", "method": "GET", "query_string": b"", "http_version": "1.1"}
@@ -52,7 +52,7 @@ async def test_the_application_runs_under_another_server(app: HttpApp) -> None:
     assert (await called(asgi, path="/zato/ping", body=b"x" * 101))[0] == 413
 
 
-async def test_it_takes_part_in_the_other_server_s_life(app: HttpApp) -> None:
+async def test_the_application_opens_and_closes_with_the_other_server(app: HttpApp) -> None:
     kinds = ["lifespan.shutdown", "lifespan.startup"]
     sent = []
 
@@ -144,7 +144,7 @@ async def test_another_application_runs_below_a_path(app: HttpApp) -> None:
 
 
 @pytest.mark.parametrize("path", [b"/other/split", b"/other/continue"])
-async def test_an_answer_that_would_split_another_one_is_not_sent(
+async def test_a_response_with_a_line_break_in_a_field_is_not_sent(
     app: HttpApp, path: bytes
 ) -> None:
     async with running(app) as run:
@@ -155,7 +155,9 @@ async def test_an_answer_that_would_split_another_one_is_not_sent(
 
 
 @pytest.mark.parametrize("path", [b"/other/breaks", b"/other/stops"])
-async def test_an_answer_that_breaks_off_does_not_look_complete(app: HttpApp, path: bytes) -> None:
+async def test_a_response_that_breaks_off_does_not_look_complete(
+    app: HttpApp, path: bytes
+) -> None:
     async with running(app) as run:
         client = await run.connect()
         client.send(request(path, AUTHORIZED).replace(b"a.localhost", b"localhost"))

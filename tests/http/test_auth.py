@@ -55,7 +55,7 @@ async def test_the_first_admin_gets_a_random_password_once(
     assert await passwords.matches(kept, made)
 
 
-async def test_the_environment_sets_the_admin_s_password_also_later(
+async def test_the_environment_sets_the_admin_s_password_at_each_start(
     users: Accounts, passwords: Passwords, tmp_path: Path
 ) -> None:
     (tmp_path / "password").write_text("from the file\n")
@@ -72,7 +72,7 @@ async def test_the_environment_sets_the_admin_s_password_also_later(
 
 
 @pytest.mark.parametrize("content", [None, ""])
-async def test_a_password_file_that_says_nothing_is_a_mistake(
+async def test_an_empty_password_file_is_an_error(
     users: Accounts, passwords: Passwords, tmp_path: Path, content: str | None
 ) -> None:
     path = tmp_path / "password"
@@ -83,7 +83,7 @@ async def test_a_password_file_that_says_nothing_is_a_mistake(
         await first_admin(users, passwords, {"ZATO_LITE_ADMIN_PASSWORD_FILE": str(path)})
 
 
-async def test_the_right_password_is_let_in_and_remembered(authenticator: Authenticator) -> None:
+async def test_the_right_password_is_admitted_and_remembered(authenticator: Authenticator) -> None:
     header = basic(ADMIN, "right")
 
     assert authenticator.remembered(header) is None
@@ -94,7 +94,7 @@ async def test_the_right_password_is_let_in_and_remembered(authenticator: Authen
     assert authenticator.remembered(header) is admitted
 
 
-async def test_what_is_remembered_is_forgotten_in_time_and_on_a_change(
+async def test_a_remembered_caller_is_forgotten_after_a_minute_and_on_a_change(
     authenticator: Authenticator, clock: MovedClock
 ) -> None:
     header = basic(ADMIN, "right")
@@ -129,14 +129,16 @@ async def test_what_is_remembered_is_forgotten_in_time_and_on_a_change(
         b"Bearer nonsense",
     ],
 )
-async def test_anything_else_is_not_let_in(authenticator: Authenticator, header: bytes) -> None:
+async def test_wrong_credentials_are_unauthorized(
+    authenticator: Authenticator, header: bytes
+) -> None:
     with pytest.raises(UnauthorizedError):
         await authenticator.check(header, "127.0.0.1")
 
     assert authenticator.remembered(header) is None
 
 
-async def test_an_inactive_user_is_not_let_in(
+async def test_an_inactive_user_is_unauthorized(
     authenticator: Authenticator, users: Accounts, passwords: Passwords
 ) -> None:
     await users.save(
@@ -147,7 +149,7 @@ async def test_an_inactive_user_is_not_let_in(
         await authenticator.check(basic("ann", "hers"), "")
 
 
-async def test_too_many_failures_are_answered_without_looking(
+async def test_after_too_many_failures_no_password_is_checked(
     authenticator: Authenticator, clock: MovedClock
 ) -> None:
     for _ in range(6):
@@ -163,7 +165,7 @@ async def test_too_many_failures_are_answered_without_looking(
     assert (await authenticator.check(basic(ADMIN, "right"), "10.0.0.1")).caller.name == ADMIN
 
 
-async def test_failures_are_forgotten_when_it_was_quiet(
+async def test_failures_are_forgotten_after_a_quiet_time(
     authenticator: Authenticator, clock: MovedClock
 ) -> None:
     for _ in range(12):
@@ -172,7 +174,7 @@ async def test_failures_are_forgotten_when_it_was_quiet(
         clock.seconds += 1000
 
 
-async def test_one_address_may_not_try_one_name_after_the_other(
+async def test_an_address_is_throttled_across_user_names(
     authenticator: Authenticator,
 ) -> None:
     for number in range(51):
@@ -184,7 +186,7 @@ async def test_one_address_may_not_try_one_name_after_the_other(
     assert (await authenticator.check(basic(ADMIN, "right"), "10.0.0.2")).caller.name == ADMIN
 
 
-async def test_no_more_passwords_are_hashed_at_once_than_there_is_room_for(
+async def test_the_number_of_passwords_in_check_is_limited(
     authenticator: Authenticator,
 ) -> None:
     tries = (authenticator.check(basic(f"user{n}", "wrong"), f"10.0.0.{n}") for n in range(200))
@@ -196,17 +198,17 @@ async def test_no_more_passwords_are_hashed_at_once_than_there_is_room_for(
     assert kinds.count(TooManyRequestsError) == 136
 
 
-async def test_many_requests_at_once_are_one_check(
+async def test_concurrent_requests_share_one_check(
     authenticator: Authenticator,
 ) -> None:
     header = basic(ADMIN, "right")
 
     admitted = await asyncio.gather(*(authenticator.check(header, "") for _ in range(50)))
 
-    assert {one.caller.name for one in admitted} == {ADMIN}
+    assert {rights.caller.name for rights in admitted} == {ADMIN}
 
 
-async def test_an_api_key_is_let_in_with_its_own_roles(
+async def test_an_api_key_is_admitted_with_its_roles(
     authenticator: Authenticator, users: Accounts
 ) -> None:
     key = new_key()
@@ -241,7 +243,7 @@ async def test_a_session_lasts_until_its_end_or_a_new_password(
 
 
 @pytest.mark.parametrize("token", ["", ".", "a.b", "\xff.x", "MTAwIG5vYm9keQ==.00", "é"])
-async def test_a_made_up_session_is_not_let_in(authenticator: Authenticator, token: str) -> None:
+async def test_a_forged_session_is_unauthorized(authenticator: Authenticator, token: str) -> None:
     with pytest.raises(UnauthorizedError):
         await authenticator.session(token)
 
@@ -250,7 +252,7 @@ async def test_a_made_up_session_is_not_let_in(authenticator: Authenticator, tok
     "hasher",
     [PasswordHasher(), PasswordHasher(time_cost=2, memory_cost=64, parallelism=1, salt_len=24)],
 )
-def test_who_is_unknown_is_checked_at_the_same_cost(hasher: PasswordHasher) -> None:
+def test_an_unknown_user_costs_as_much_as_a_known_one(hasher: PasswordHasher) -> None:
     written, computed = stand_in(hasher), hasher.hash("x")
 
     assert extract_parameters(written) == extract_parameters(computed)
@@ -259,7 +261,7 @@ def test_who_is_unknown_is_checked_at_the_same_cost(hasher: PasswordHasher) -> N
         hasher.verify(written, "x")
 
 
-async def test_who_is_let_in_twice_at_once_is_forgotten_twice_at_once(
+async def test_all_rights_of_a_caller_end_when_it_is_forgotten(
     authenticator: Authenticator, clock: MovedClock
 ) -> None:
     header = basic(ADMIN, "right")
@@ -271,7 +273,7 @@ async def test_who_is_let_in_twice_at_once_is_forgotten_twice_at_once(
 
 
 class SlowPasswords(Passwords):
-    """Takes its time after it was asked."""
+    """Accounts that answer when they are allowed to."""
 
     def __init__(self) -> None:
         super().__init__(PasswordHasher(time_cost=1, memory_cost=32))
@@ -283,7 +285,7 @@ class SlowPasswords(Passwords):
         return await super().matches(hashed, password)
 
 
-async def test_who_is_removed_while_being_checked_is_not_let_in(
+async def test_a_user_removed_during_its_check_is_not_admitted(
     authenticator: Authenticator, users: Accounts, audit_log: AuditLog, clock: MovedClock
 ) -> None:
     slow = SlowPasswords()

@@ -1,4 +1,4 @@
-"""One connection, fed as the loop feeds it: what is answered, to whom, and what is left behind."""
+"""One connection, fed as the loop feeds it: answers, their order, and remains."""
 
 import asyncio
 import itertools
@@ -32,7 +32,7 @@ _left: ContextVar[str] = ContextVar("left", default="nothing")
 
 
 class Says(Service):
-    """Answers with what it was sent, and what it found of those before it."""
+    """Answers with its payload and the variable that an earlier request may have left."""
 
     async def handle(self) -> str:
         return self.said()
@@ -50,7 +50,7 @@ def cancel_myself() -> None:
 
 
 class Services:
-    class AtOnce(Says):
+    class Immediate(Says):
         pass
 
     class Waits(Says):
@@ -108,7 +108,7 @@ SERVICES = [cls for cls in vars(Services).values() if isinstance(cls, type)]
 
 
 class Wire(asyncio.Transport):
-    """A transport that keeps what is written."""
+    """A transport that keeps the written bytes."""
 
     def __init__(self) -> None:
         super().__init__({"peername": ("127.0.0.1", 5)})
@@ -137,7 +137,7 @@ class Wire(asyncio.Transport):
 
 
 class Line:
-    """A connection and its client's end."""
+    """A connection and its client."""
 
     def __init__(self, server: Server) -> None:
         self.wire = Wire()
@@ -146,13 +146,13 @@ class Line:
         self.connection.connection_made(self.wire)
 
     async def send(self, *pieces: bytes) -> None:
-        """Have the loop hand over the pieces, one in each of its turns."""
+        """Let the loop deliver the pieces, one in each of its turns."""
         for piece in pieces:
             asyncio.get_running_loop().call_soon(self.connection.data_received, piece)
             await asyncio.sleep(0)
 
     async def answers(self, count: int) -> list[tuple[int, str]]:
-        """So many answers, at least: statuses and bodies."""
+        """Return at least ``count`` answers: statuses and bodies."""
         found: list[tuple[int, str]] = []
         async with asyncio.timeout(10):
             while len(found) < count and not self.wire.is_closed:
@@ -161,7 +161,7 @@ class Line:
         return found
 
     async def finals(self, count: int) -> list[tuple[int, str]]:
-        """The same without those that only say to go on."""
+        """Return the answers without ``100 Continue``."""
         async with asyncio.timeout(10):
             while not self.wire.is_closed:
                 found = [answer for answer in self.parsed() if answer[0] != CONTINUE]
@@ -171,7 +171,7 @@ class Line:
         return []
 
     def parsed(self) -> Iterator[tuple[int, str]]:
-        """What came, as far as it is whole; ``heads`` says to what there is no body."""
+        """Yield the complete answers; ``heads`` says which ones have no body."""
         data, heads = self.wire.written, iter(self.heads)
         while b"\r\n\r\n" in data:
             head, _, data = data.partition(b"\r\n\r\n")
@@ -188,7 +188,7 @@ class Line:
 def answering(
     invoker: Invoker,
 ) -> Callable[[Request], FastResponse | Response | Coroutine[Any, Any, Response]]:
-    """As the application does it: at once what does not wait, and most of that as usual."""
+    """Return an application that answers like the real one: fast, plain, or later."""
 
     async def rest(outcome: Any) -> Response:
         return response_of(await outcome)
@@ -212,7 +212,7 @@ def talk(
     loop_factory: Callable[[], asyncio.AbstractEventLoop],
     conversation: Callable[[Line, Invoker], Coroutine[Any, Any, None]],
 ) -> None:
-    """Have the conversation in a loop like the server's own."""
+    """Run the conversation in a loop like the server's."""
     registry = Registry()
     for cls in SERVICES:
         registry.add(cls)
@@ -254,7 +254,7 @@ FORMS = {
 
 
 class Sent(NamedTuple):
-    """A request that a client sends: by itself or with the next one, and what it waits then."""
+    """A request, whether it is sent apart from the next one, and the turns to wait after it."""
 
     cls: type[Service[Any, Any]]
     form: str
@@ -262,7 +262,7 @@ class Sent(NamedTuple):
     turns: int
 
     def written(self, number: int) -> bytes:
-        """Its bytes; all bodies are of one length, so that heads are the same."""
+        """Return the bytes; all bodies have one length, so that heads are equal."""
         return FORMS[self.form].format(name=self.cls.get_name(), sent=str(number)).encode()
 
 
@@ -272,37 +272,37 @@ cuts = st.lists(st.floats(0, 1), max_size=6)
 
 
 async def send_all(line: Line, sent: list[Sent], cuts: list[float]) -> None:
-    """Send them, those that are apart in pieces."""
+    """Send the requests, the ones that are apart in pieces."""
     waiting = b""
-    for number, one in enumerate(sent):
-        waiting += one.written(number)
-        if one.is_apart:
+    for number, request in enumerate(sent):
+        waiting += request.written(number)
+        if request.is_apart:
             await send_cut(line, waiting, cuts)
             waiting = b""
-            for _ in range(one.turns):
+            for _ in range(request.turns):
                 await asyncio.sleep(0)
     await line.send(waiting)
 
 
 @given(st.lists(requests, max_size=12), cuts, st.sampled_from(LOOPS))
-def test_answers_are_those_to_the_requests_one_by_one_in_their_order(
+def test_each_request_gets_its_answer_in_order(
     sent: list[Sent], cuts: list[float], loop: Callable[[], asyncio.AbstractEventLoop]
 ) -> None:
     async def conversation(line: Line, invoker: Invoker) -> None:
-        line.heads = [one.form == "head" for one in sent]
+        line.heads = [request.form == "head" for request in sent]
 
         await send_all(line, sent, cuts)
 
-        wanted = [
-            (200, "" if one.form == "head" else f"{number} found nothing")
-            for number, one in enumerate(sent)
+        expected = [
+            (200, "" if request.form == "head" else f"{number} found nothing")
+            for number, request in enumerate(sent)
         ]
-        assert await line.finals(len(sent)) == wanted
+        assert await line.finals(len(sent)) == expected
         await asyncio.sleep(0.001)
-        assert await line.finals(len(sent)) == wanted
+        assert await line.finals(len(sent)) == expected
         assert not line.wire.is_closed
         for entry in invoker.registry:
-            asked = [one for one in sent if one.cls is entry.cls]
+            asked = [request for request in sent if request.cls is entry.cls]
             assert (entry.calls, entry.in_flight) == (len(asked), 0)
 
     talk(loop, conversation)
@@ -315,7 +315,7 @@ def test_answers_are_those_to_the_requests_one_by_one_in_their_order(
     st.integers(0, 12),
     st.sampled_from(["lost", "abort", "stop", "end"]),
 )
-def test_however_a_connection_ends_nothing_is_left_of_it(
+def test_a_connection_leaves_no_task_and_no_invocation_behind(
     sent: list[Sent],
     cuts: list[float],
     loop: Callable[[], asyncio.AbstractEventLoop],
@@ -351,7 +351,7 @@ def test_however_a_connection_ends_nothing_is_left_of_it(
 
 
 async def send_cut(line: Line, data: bytes, cuts: list[float]) -> None:
-    """Send it in pieces, or whole if there is no cut."""
+    """Send the bytes in pieces, or whole without a cut."""
     edges = sorted({0, len(data), *(int(cut * len(data)) for cut in cuts)})
     await line.send(*(data[start:end] for start, end in pairwise(edges)))
 
@@ -360,25 +360,25 @@ async def send_cut(line: Line, data: bytes, cuts: list[float]) -> None:
 @pytest.mark.parametrize(
     "cancels", [Services.Cancels, Services.CancelsAndIsLarge, Services.CancelsLater]
 )
-def test_a_service_that_cancels_its_task_hits_no_request_behind_it(
+def test_a_service_that_cancels_its_task_cancels_no_later_request(
     loop: Callable[[], asyncio.AbstractEventLoop], cancels: type[Says]
 ) -> None:
     async def conversation(line: Line, invoker: Invoker) -> None:
-        await line.send(get(Services.AtOnce, "0"))
+        await line.send(get(Services.Immediate, "0"))
         await line.answers(1)
 
         await line.send(get(cancels, "1") + get(Services.Waits, "2") + get(cancels, "3"))
         await line.send(get(Services.Waits, "4"))
 
-        wanted = [(200, f"{number} found nothing") for number in range(5)]
-        assert await line.answers(5) == wanted
+        expected = [(200, f"{number} found nothing") for number in range(5)]
+        assert await line.answers(5) == expected
 
     talk(loop, conversation)
 
 
 @pytest.mark.parametrize("fields", ["", "Request-Timeout: 0.001\r\n"])
 @pytest.mark.parametrize("loop", LOOPS, ids=["asyncio", "uvloop"])
-def test_a_first_step_beyond_its_time_is_told_so_on_a_new_connection_too(
+def test_a_first_step_beyond_its_limit_times_out_on_a_new_connection_too(
     loop: Callable[[], asyncio.AbstractEventLoop], fields: str
 ) -> None:
     class Works(Service):
@@ -401,20 +401,20 @@ def test_a_first_step_beyond_its_time_is_told_so_on_a_new_connection_too(
     talk(loop, conversation)
 
 
-def test_what_one_read_brings_is_answered_whatever_its_size() -> None:
+def test_all_requests_of_one_read_are_answered() -> None:
     async def conversation(line: Line, invoker: Invoker) -> None:
-        await line.send(get(Services.AtOnce, "0"))
+        await line.send(get(Services.Immediate, "0"))
         await line.answers(1)
 
         fields = f"X-Pad: {'p' * 600}\r\n"
-        await line.send(b"".join(get(Services.AtOnce, str(n), fields) for n in range(1, 100)))
+        await line.send(b"".join(get(Services.Immediate, str(n), fields) for n in range(1, 100)))
 
         assert await line.answers(100) == [(200, f"{n} found nothing") for n in range(100)]
 
     talk(asyncio.new_event_loop, conversation)
 
 
-def test_a_client_that_has_said_much_and_then_all_is_still_answered() -> None:
+def test_many_requests_are_answered_after_the_client_has_closed_its_side() -> None:
     async def conversation(line: Line, invoker: Invoker) -> None:
         fields = f"X-Pad: {'p' * 600}\r\n"
         data = b"".join(get(Services.Waits, str(n), fields) for n in range(100))
@@ -428,7 +428,7 @@ def test_a_client_that_has_said_much_and_then_all_is_still_answered() -> None:
     talk(asyncio.new_event_loop, conversation)
 
 
-def test_lines_that_are_empty_are_never_taken_for_a_request() -> None:
+def test_empty_lines_are_not_a_request() -> None:
     async def conversation(line: Line, invoker: Invoker) -> None:
         await line.send(get(Services.Waits, "0") + get(Services.Waits, "1"), b"\r\n\r")
         await line.answers(2)
@@ -441,14 +441,14 @@ def test_lines_that_are_empty_are_never_taken_for_a_request() -> None:
     talk(asyncio.new_event_loop, conversation)
 
 
-def test_who_waits_to_be_told_to_go_on_is_told_after_the_requests_before() -> None:
+def test_continue_is_sent_after_the_answers_to_earlier_requests() -> None:
     async def conversation(line: Line, invoker: Invoker) -> None:
         expects = (
             b"POST /%b HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n"
         )
-        head = expects % Services.AtOnce.get_name().encode()
+        head = expects % Services.Immediate.get_name().encode()
 
-        for number, before in enumerate((Services.AtOnce, Services.Waits)):
+        for number, before in enumerate((Services.Immediate, Services.Waits)):
             start = 3 * number
             await line.send(get(before, str(start)) + head)
             assert (await line.answers(start + 2))[start:] == [
@@ -463,7 +463,7 @@ def test_who_waits_to_be_told_to_go_on_is_told_after_the_requests_before() -> No
 
 @pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, GeneratorExit, StopIteration])
 @pytest.mark.parametrize("turns", [0, 1])
-def test_whatever_is_raised_is_an_answer(error: type[BaseException], turns: int) -> None:
+def test_any_exception_becomes_an_answer(error: type[BaseException], turns: int) -> None:
     class Raises(Service):
         async def handle(self) -> None:
             for _ in range(turns):
@@ -474,7 +474,7 @@ def test_whatever_is_raised_is_an_answer(error: type[BaseException], turns: int)
         invoker.registry.add(Raises)
 
         for _ in range(2):
-            await line.send(get(Raises, "x") + get(Services.AtOnce, "y"))
+            await line.send(get(Raises, "x") + get(Services.Immediate, "y"))
 
         found = await line.answers(4)
         assert [status for status, _ in found] == [500, 200, 500, 200]
@@ -510,7 +510,7 @@ def test_a_connection_that_goes_leaves_nothing_in_flight(way: str, is_new: bool)
     talk(asyncio.new_event_loop, conversation)
 
 
-def test_memory_and_tasks_are_as_many_after_many_requests() -> None:
+def test_many_requests_leave_no_further_tasks() -> None:
     async def conversation(line: Line, invoker: Invoker) -> None:
         numbers = itertools.count()
         for cls in (*SERVICES, *SERVICES):

@@ -22,7 +22,7 @@ JOB = "zato.scheduler.job"
 
 
 class Talk(Service[Any, Any]):
-    """Logs a line, waits until it may go on, and logs another one."""
+    """Logs a line, waits for permission, and logs another one."""
 
     name = "crm.talk"
     may_go_on: asyncio.Event
@@ -33,8 +33,8 @@ class Talk(Service[Any, Any]):
         self.logger.warning("last")
 
 
-async def taken(log: EventLog, since: int | None, count: int) -> list[tuple[int, str]]:
-    """The first events of a subscription; beats are left out."""
+async def first_events(log: EventLog, since: int | None, count: int) -> list[tuple[int, str]]:
+    """Return the first events of a subscription, without heartbeats."""
     found = []
     async with aclosing(log.subscribe(since)) as stream:
         async for event in stream:
@@ -48,11 +48,11 @@ async def taken(log: EventLog, since: int | None, count: int) -> list[tuple[int,
 # What is kept
 
 
-async def test_events_of_a_later_process_are_later_and_what_was_between_is_a_gap() -> None:
+async def test_events_of_a_later_process_follow_a_gap() -> None:
     before = EventLog(heartbeat=0.01, now=lambda: 1_000)
     before.publish("a", {})
     before.publish("b", {})
-    assert await taken(before, 999, 2) == [(1_000, "a"), (1_001, "b")]
+    assert await first_events(before, 999, 2) == [(1_000, "a"), (1_001, "b")]
 
     after = EventLog(heartbeat=0.01, now=lambda: 5_000)
     async with aclosing(after.subscribe(1_001)) as stream:
@@ -63,10 +63,10 @@ async def test_events_of_a_later_process_are_later_and_what_was_between_is_a_gap
     assert gap == Event(5_000, "gap", b"{}")
     assert following is not None
     assert (following.number, following.kind) == (5_001, "c")
-    assert await taken(after, 5_000, 1) == [(5_001, "c")]
+    assert await first_events(after, 5_000, 1) == [(5_001, "c")]
 
 
-async def test_who_comes_back_too_late_is_told_of_a_gap() -> None:
+async def test_a_listener_that_returns_too_late_gets_a_gap() -> None:
     log = EventLog(heartbeat=0.01)
     async with aclosing(log.subscribe(None)) as stream:
         first = asyncio.ensure_future(anext(stream))
@@ -75,12 +75,12 @@ async def test_who_comes_back_too_late_is_told_of_a_gap() -> None:
             log.publish("run", number)
         await first
 
-    found = await taken(log, 50, 3)
+    found = await first_events(log, 50, 3)
     assert found == [(1_100, "gap"), (1_101, "run"), (1_102, "run")]
-    assert await taken(log, 2_000, 1) == [(2_001, "run")]
+    assert await first_events(log, 2_000, 1) == [(2_001, "run")]
 
 
-async def test_who_listens_too_slowly_is_told_of_a_gap() -> None:
+async def test_a_listener_that_is_too_slow_gets_a_gap() -> None:
     log = EventLog(heartbeat=0.01)
     async with aclosing(log.subscribe(None)) as stream:
         waiting = asyncio.ensure_future(anext(stream))
@@ -101,23 +101,23 @@ async def test_who_listens_too_slowly_is_told_of_a_gap() -> None:
 
 
 class World:
-    """A whole app, and the streams that were opened."""
+    """A whole app with its open streams."""
 
-    def __init__(self, it: Sandbox, http: HttpApp) -> None:
-        self.it, self.http = it, http
+    def __init__(self, harness: Sandbox, http: HttpApp) -> None:
+        self.harness, self.http = harness, http
         self.streams: list[Any] = []
 
     async def key(self, *patterns: str) -> str:
-        """A viewer's key, confined to the patterns."""
+        """Create a viewer's key that is confined to the patterns."""
         key = new_key()
-        people = self.it.app.accounts
+        people = self.harness.app.accounts
         await people.save(
             Credential("key", key.name, key.hash, frozenset({"viewer"}), patterns, is_active=True)
         )
         return key.text
 
     async def open(self, key: str, path: str, last: int | None = None) -> Response:
-        """Ask for a stream."""
+        """Open a stream."""
         headers = {b"host": b"localhost", b"x-api-key": key.encode()}
         if last is not None:
             headers[b"last-event-id"] = b"%d" % last
@@ -130,7 +130,7 @@ class World:
         return response
 
     async def pieces(self, response: Response, count: int) -> list[str]:
-        """The next pieces of a stream; beats are left out, and so is its beginning."""
+        """Return the next pieces of a stream, without heartbeats and its start."""
         assert response.stream is not None
         found: list[str] = []
         async with asyncio.timeout(10):
@@ -144,7 +144,7 @@ class World:
 
 @pytest.fixture
 def log(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """The log, with each run's own lines kept, as a server has it."""
+    """Capture the log lines of runs as a server does."""
     capture, root = RunCapture(), logging.getLogger()
     root.addHandler(capture)
     caplog.set_level(logging.INFO)
@@ -156,29 +156,29 @@ def log(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 async def world(log: None) -> AsyncIterator[World]:
     Talk.may_go_on = asyncio.Event()
     settings = Settings(store=Store("sqlite:///:memory:"), server=Server(grace=0.0, port=0))
-    async with sandbox(Talk, settings=settings) as it:
-        app = it.app._replace(clock=SystemClock(), events=EventLog(heartbeat=0.01))
+    async with sandbox(Talk, settings=settings) as harness:
+        app = harness.app._replace(clock=SystemClock(), events=EventLog(heartbeat=0.01))
         async with open_edge(app, {"ZATO_LITE_ADMIN_PASSWORD": "secret"}) as http:
-            it.app = app
-            world = World(it, http)
+            harness.app = app
+            world = World(harness, http)
             yield world
             Talk.may_go_on.set()
             for stream in world.streams:
                 await stream.aclose()
 
 
-async def test_who_is_confined_to_some_services_is_told_of_those(world: World) -> None:
+async def test_a_confined_listener_gets_the_events_of_its_services(world: World) -> None:
     confined = await world.open(await world.key("crm.*"), "/zato/events")
     other = await world.open(await world.key(), "/zato/events")
     waiting = [
         asyncio.ensure_future(world.pieces(one, n)) for one, n in ((confined, 2), (other, 3))
     ]
-    while world.it.app.events.listeners < 2:  # noqa: ASYNC110
+    while world.harness.app.events.listeners < 2:  # noqa: ASYNC110
         await asyncio.sleep(0)
 
     for service in ("billing.pay", "crm.talk"):
-        world.it.app.events.publish("run-started", {"service": service})
-    world.it.app.events.publish("deployment", {})
+        world.harness.app.events.publish("run-started", {"service": service})
+    world.harness.app.events.publish("deployment", {})
 
     assert await waiting[0] == [
         'id: 2\nevent: run-started\ndata: {"service":"crm.talk"}\n\n',
@@ -187,13 +187,13 @@ async def test_who_is_confined_to_some_services_is_told_of_those(world: World) -
     assert [piece.split()[1] for piece in await waiting[1]] == ["1", "2", "3"]
 
 
-async def test_a_stream_ends_when_its_caller_would_not_be_let_in_any_more(world: World) -> None:
+async def test_a_stream_ends_when_its_caller_loses_admission(world: World) -> None:
     key = await world.key()
     stream = (await world.open(key, "/zato/events")).stream
     assert stream is not None
     await anext(stream)
 
-    await world.it.invoke("zato.security.key.delete", {"name": key.split("_")[1]})
+    await world.harness.invoke("zato.security.key.delete", {"name": key.split("_")[1]})
 
     async with asyncio.timeout(10):
         left = [piece async for piece in stream]
@@ -202,25 +202,25 @@ async def test_a_stream_ends_when_its_caller_would_not_be_let_in_any_more(world:
 
 
 async def started(world: World) -> int:
-    """The id of a job whose first run is in flight and has logged a line."""
+    """Return the id of a job whose first run is in flight and has logged a line."""
     job = {
         "name": "talks",
         "service": "crm.talk",
         "job_type": "one_time",
         "start_date": "2020-01-01",
     }
-    job_id: int = (await world.it.invoke(f"{JOB}.create", job))["id"]
-    await world.it.app.scheduler.tick()
+    job_id: int = (await world.harness.invoke(f"{JOB}.create", job))["id"]
+    await world.harness.app.scheduler.tick()
     asked = {"job_id": job_id, "current_run": 1}
     async with asyncio.timeout(10):
         while "first" not in str(  # noqa: ASYNC110
-            await world.it.invoke(f"{JOB}.get-log-entries", asked)
+            await world.harness.invoke(f"{JOB}.get-log-entries", asked)
         ):
             await asyncio.sleep(0)
     return job_id
 
 
-async def test_the_log_of_a_run_is_followed_to_its_end_and_can_be_taken_up_again(
+async def test_the_log_of_a_run_is_followed_to_its_end_and_can_be_resumed(
     world: World,
 ) -> None:
     key = await world.key()
@@ -242,7 +242,7 @@ async def test_the_log_of_a_run_is_followed_to_its_end_and_can_be_taken_up_again
     assert (await world.open(key, path, last=lines)).status == 204
 
 
-async def test_the_log_of_a_run_is_for_who_may_read_it_otherwise(world: World) -> None:
+async def test_the_log_of_a_run_needs_the_rights_of_its_services(world: World) -> None:
     path = f"/zato/events/log?job_id={await started(world)}&current_run=1"
     reader = await world.key(f"{JOB}.get-run-detail", f"{JOB}.get-log-entries")
 
@@ -262,5 +262,7 @@ async def test_the_log_of_a_run_is_for_who_may_read_it_otherwise(world: World) -
         ("?job_id=999&current_run=1", 404),
     ],
 )
-async def test_a_run_that_there_is_not_has_no_log(world: World, query: str, status: int) -> None:
+async def test_the_log_of_an_unknown_run_is_not_found(
+    world: World, query: str, status: int
+) -> None:
     assert (await world.open(await world.key(), f"/zato/events/log{query}")).status == status

@@ -54,25 +54,25 @@ class Patterned(msgspec.Struct):
 
 
 def described(takes: Any) -> Any:
-    """The request of a service that takes this, in the document."""
+    """Return the document's request body of a service with this input."""
     service = ServiceDescription("crm.take", "", (), schema_of(takes), {})
     document = openapi_document([service], "1")
     return document["paths"]["/zato/api/invoke/crm.take"]["post"]["requestBody"]["content"]
 
 
 @pytest.mark.parametrize("takes", [Order, Line, Circle, list[Line], int, dict[str, Any]])
-def test_an_example_is_what_the_service_would_take(takes: Any) -> None:
+def test_an_example_is_valid_input_of_its_service(takes: Any) -> None:
     example = described(takes)["application/json"]["example"]
 
     msgspec.convert(json.loads(json.dumps(example)), takes)
 
 
-def test_an_example_is_as_small_as_may_be() -> None:
+def test_an_example_is_small() -> None:
     assert described(Line)["application/json"]["example"] == {"sku": "text", "count": 12}
 
 
 @pytest.mark.parametrize("takes", [Tree, Patterned])
-def test_without_an_example_there_is_the_schema(takes: Any) -> None:
+def test_a_schema_without_an_example_stands_alone(takes: Any) -> None:
     assert [*described(takes)["application/json"]] == ["schema"]
 
 
@@ -91,11 +91,11 @@ def test_without_an_example_there_is_the_schema(takes: Any) -> None:
         ({}, {}),
     ],
 )
-def test_what_a_schema_says_is_heeded(schema: dict[str, Any], example: Any) -> None:
+def test_an_example_keeps_to_its_schema(schema: dict[str, Any], example: Any) -> None:
     assert example_of(schema, {}) == example
 
 
-def test_what_is_not_understood_is_not_guessed() -> None:
+def test_an_unsupported_schema_gets_no_example() -> None:
     never = {"type": "integer", "minimum": 2, "maximum": 1}
     schemas: list[dict[str, Any]] = [{"not": {}}, {"allOf": []}, never]
     for schema in schemas:

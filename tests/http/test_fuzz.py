@@ -13,7 +13,7 @@ PIECES = [b"\r\n", b"\n", b"\r", b"\0", b" ", b":", b"%", b"chunked", b"\xff", b
 
 
 def nonsense(chance: random.Random) -> bytes:
-    """A request, or two, with some of it changed."""
+    """Return one or two requests with random changes."""
     data = bytearray(chance.choice(SEEDS))
     if chance.random() < 0.3:
         data += chance.choice(SEEDS)
@@ -31,8 +31,8 @@ def nonsense(chance: random.Random) -> bytes:
     return bytes(data)
 
 
-async def one(run: Running, data: bytes, chance: random.Random) -> list[int]:
-    """Send it in pieces; the statuses that came back until one side closed."""
+async def send_mutated(run: Running, data: bytes, chance: random.Random) -> list[int]:
+    """Send the bytes in pieces; return the statuses until one side closes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", run.server.port)
     at, answered = 0, b""
     try:
@@ -52,19 +52,19 @@ async def one(run: Running, data: bytes, chance: random.Random) -> list[int]:
 
 
 async def fuzz(run: Running, seconds: float, seed: int) -> int:
-    """Send nonsense for so long; how many requests that were."""
+    """Send nonsense for some seconds; return the number of requests."""
     chance, clock, count = random.Random(seed), SystemClock(), 0
     end = clock.monotonic() + seconds
     while clock.monotonic() < end:
         data = nonsense(chance)
-        statuses = await one(run, data, chance)
+        statuses = await send_mutated(run, data, chance)
         assert not [status for status in statuses if status == 500 or status < 100], data
         count += 1
     return count
 
 
 async def sane(run: Running) -> None:
-    """The server still answers, and holds no connection but that one."""
+    """Check that the server answers, and holds only that connection."""
     client = await run.connect()
     client.send(get())
     assert (await client.answer())[0] == 200

@@ -82,7 +82,7 @@ async def test_hostile_json_is_a_bad_request(ask: Ask, body: bytes) -> None:
         b"[" * 250 + b"]" * 250,
     ],
 )
-def test_what_is_not_ambiguous_is_taken_as_it_is(text: bytes) -> None:
+def test_unambiguous_json_is_accepted(text: bytes) -> None:
     assert decode_strict(text) == json.loads(text)
 
 
@@ -98,7 +98,9 @@ _values = st.recursive(
 
 
 @given(_values, st.booleans(), st.booleans())
-def test_whatever_is_written_is_read_back(value: object, compact: bool, ascii_only: bool) -> None:
+def test_json_that_is_written_can_be_read_back(
+    value: object, compact: bool, ascii_only: bool
+) -> None:
     separators = (",", ":") if compact else (", ", ": ")
     text = json.dumps(value, ensure_ascii=ascii_only, separators=separators).encode()
 
@@ -107,7 +109,9 @@ def test_whatever_is_written_is_read_back(value: object, compact: bool, ascii_on
 
 
 @given(st.lists(st.tuples(st.sampled_from(["a", "b", "a:", "\\u0061"]), _values), max_size=4))
-def test_an_object_is_taken_exactly_if_its_keys_differ(pairs: list[tuple[str, object]]) -> None:
+def test_an_object_is_accepted_if_and_only_if_its_keys_differ(
+    pairs: list[tuple[str, object]],
+) -> None:
     inside = ", ".join(f'"{key}": {json.dumps(value)}' for key, value in pairs)
     text = f"[{{{inside}}}]".encode()
     keys = [key.replace("\\u0061", "a") for key, _ in pairs]

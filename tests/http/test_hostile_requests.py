@@ -11,7 +11,7 @@ PING = b"/zato/ping"
 
 
 class Hostile(NamedTuple):
-    """What is sent, what must be answered, and whether the connection must be closed then."""
+    """A request, its status, and whether the connection must close after it."""
 
     sent: bytes
     status: int
@@ -206,7 +206,7 @@ def test_the_table_is_long_enough() -> None:
 
 
 @pytest.mark.parametrize("row", TABLE.values(), ids=TABLE.keys())
-async def test_a_hostile_request_is_answered_as_it_must_be(started: Running, row: Hostile) -> None:
+async def test_a_hostile_request_gets_the_right_status(started: Running, row: Hostile) -> None:
     client = await started.connect()
 
     client.send(row.sent)
@@ -222,7 +222,9 @@ async def test_a_hostile_request_is_answered_as_it_must_be(started: Running, row
 
 
 @pytest.mark.parametrize("row", [row for row in TABLE.values() if len(row.sent) < 2000])
-async def test_it_is_so_too_when_it_comes_byte_by_byte(started: Running, row: Hostile) -> None:
+async def test_a_hostile_request_in_single_bytes_gets_the_same_status(
+    started: Running, row: Hostile
+) -> None:
     client = await started.connect()
 
     for byte in row.sent:

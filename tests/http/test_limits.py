@@ -36,14 +36,14 @@ def open_files() -> int:
 
 
 async def arrived(run: Running, client: Client) -> None:
-    """What was sent before has been read by the server: a later client was answered."""
+    """Wait until the server has read the earlier bytes: it answers a later client."""
     other = await run.connect()
     other.send(PING)
     await other.answer()
     other.writer.close()
 
 
-async def test_who_says_nothing_is_closed(timed: Running, clock: MovedClock) -> None:
+async def test_a_silent_client_is_closed(timed: Running, clock: MovedClock) -> None:
     client = await timed.connect()
     await arrived(timed, client)
 
@@ -89,7 +89,7 @@ async def test_a_slow_body_is_refused_and_a_steady_one_is_not(
     assert (await steady.answer())[0] == 200
 
 
-async def test_who_stays_without_asking_more_is_closed(timed: Running, clock: MovedClock) -> None:
+async def test_an_idle_connection_is_closed(timed: Running, clock: MovedClock) -> None:
     client = await timed.connect()
     client.send(PING)
     await client.answer()
@@ -104,7 +104,7 @@ async def test_who_stays_without_asking_more_is_closed(timed: Running, clock: Mo
     assert await client.rest() == b""
 
 
-async def test_who_waits_for_a_slow_service_is_not_closed(
+async def test_a_client_that_waits_for_a_slow_service_is_not_closed(
     timed: Running, clock: MovedClock, invoker: Invoker
 ) -> None:
     client = await timed.connect()
@@ -118,7 +118,7 @@ async def test_who_waits_for_a_slow_service_is_not_closed(
     assert (await client.answer())[2] == b"done"
 
 
-async def test_who_does_not_read_is_closed(clock: MovedClock) -> None:
+async def test_a_client_that_does_not_read_is_closed(clock: MovedClock) -> None:
     gone = asyncio.Event()
 
     async def much(request: Request) -> Response:
@@ -141,7 +141,7 @@ async def test_who_does_not_read_is_closed(clock: MovedClock) -> None:
         client.close()
 
 
-async def test_too_many_connections_are_told_so(app: HttpApp) -> None:
+async def test_a_connection_beyond_the_limit_gets_503(app: HttpApp) -> None:
     async with running(app, Limits(connections=2)) as run:
         first, second = await run.connect(), await run.connect()
         for client in (first, second):
@@ -158,7 +158,7 @@ async def test_too_many_connections_are_told_so(app: HttpApp) -> None:
         await arrived(run, second)
 
 
-async def test_one_address_may_not_take_all(app: HttpApp) -> None:
+async def test_the_connections_of_one_address_are_limited(app: HttpApp) -> None:
     async with running(app, Limits(per_address=1)) as run:
         first = await run.connect()
         first.send(PING)
@@ -169,7 +169,7 @@ async def test_one_address_may_not_take_all(app: HttpApp) -> None:
         assert (await second.answer())[0] == 503
 
 
-async def test_a_client_that_asks_faster_than_it_is_answered_is_not_read_from(
+async def test_a_client_that_sends_too_fast_is_not_read_from(
     app: HttpApp, invoker: Invoker
 ) -> None:
     async with running(app) as run:
@@ -186,7 +186,7 @@ async def test_a_client_that_asks_faster_than_it_is_answered_is_not_read_from(
             assert (await client.answer())[0] == 200
 
 
-async def test_what_the_kernel_holds_for_who_does_not_read_is_bounded() -> None:
+async def test_the_kernel_s_buffer_for_a_slow_reader_is_limited() -> None:
     written = 0
 
     async def much() -> AsyncIterator[bytes]:

@@ -24,7 +24,7 @@ def tls(tmp_path: Path) -> Tls:
     return Tls(tmp_path / "c.pem", tmp_path / "k.pem")
 
 
-async def test_it_speaks_tls_and_renews_its_certificate(app: HttpApp, tls: Tls) -> None:
+async def test_a_renewed_certificate_is_used_without_a_restart(app: HttpApp, tls: Tls) -> None:
     trusting = ssl.create_default_context(cafile=str(tls.certificate))
     async with running(app, tls=tls) as run:
         for number in range(3):
@@ -61,7 +61,7 @@ async def test_a_session_s_cookie_is_secure_over_tls(app: HttpApp, tls: Tls) -> 
         client.writer.close()
 
 
-async def test_who_speaks_no_tls_where_it_is_spoken_is_closed(app: HttpApp, tls: Tls) -> None:
+async def test_a_client_without_tls_is_closed(app: HttpApp, tls: Tls) -> None:
     async with running(app, tls=tls) as run:
         client = await run.connect()
         client.send(PING)
@@ -69,7 +69,7 @@ async def test_who_speaks_no_tls_where_it_is_spoken_is_closed(app: HttpApp, tls:
         assert b"HTTP" not in await client.rest()
 
 
-async def test_it_listens_on_a_unix_socket(app: HttpApp, tmp_path: Path) -> None:
+async def test_the_server_listens_on_a_unix_socket(app: HttpApp, tmp_path: Path) -> None:
     path = tmp_path / "s"
     async with running(app, unix=path) as run:
         client = Client(*await asyncio.open_unix_connection(str(path)))
@@ -83,7 +83,7 @@ async def test_it_listens_on_a_unix_socket(app: HttpApp, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-async def test_a_port_that_another_server_has_is_refused(app: HttpApp, host: str) -> None:
+async def test_a_port_in_use_is_refused(app: HttpApp, host: str) -> None:
     async with running(app, host=host) as run:
         port = run.server.port
         with pytest.raises(ConfigError, match=f"cannot listen on {host}:{port}: "):
@@ -98,9 +98,7 @@ async def test_workers_share_their_port(app: HttpApp) -> None:
         check_address_free("127.0.0.1", run.server.port, reuse_port=True)
 
 
-async def test_a_unix_socket_is_refused_while_a_server_answers_there(
-    app: HttpApp, tmp_path: Path
-) -> None:
+async def test_a_unix_socket_in_use_is_refused(app: HttpApp, tmp_path: Path) -> None:
     path = tmp_path / "s"
     check_address_free("", 0, unix=path)
     async with running(app, unix=path):
@@ -112,7 +110,7 @@ async def test_a_unix_socket_is_refused_while_a_server_answers_there(
     check_address_free("", 0, unix=path)
 
 
-async def test_it_says_where_it_is_reached(app: HttpApp, tls: Tls) -> None:
+async def test_the_server_knows_its_url(app: HttpApp, tls: Tls) -> None:
     async with running(app) as run, running(app, tls=tls, host="::1") as other:
         assert run.server.url == f"http://127.0.0.1:{run.server.port}"
         assert other.server.url == f"https://[::1]:{other.server.port}"
@@ -137,7 +135,7 @@ async def test_several_processes_may_share_a_port(app: HttpApp) -> None:
         (("127.0.0.0/8",), "nonsense", "nonsense"),
     ],
 )
-async def test_a_trusted_proxy_s_word_is_taken_for_whom_it_speaks(
+async def test_a_trusted_proxy_names_the_client(
     trusted: tuple[str, ...], forwarded: str, address: str
 ) -> None:
     async def tell(request: Request) -> Response:
@@ -155,7 +153,7 @@ async def test_a_trusted_proxy_s_word_is_taken_for_whom_it_speaks(
         assert body == f"{address} {address != '127.0.0.1'}".encode()
 
 
-async def test_a_service_that_cancels_its_own_task_breaks_only_its_own_connection(
+async def test_a_service_that_cancels_its_task_breaks_only_its_connection(
     app: HttpApp,
 ) -> None:
     async def cancel_itself(request: Request) -> Response:
@@ -180,7 +178,7 @@ async def test_a_service_that_cancels_its_own_task_breaks_only_its_own_connectio
         assert (await client.answer())[2] == b"fine"
 
 
-async def test_what_an_application_raises_is_an_error_without_details() -> None:
+async def test_an_exception_of_an_application_is_answered_without_details() -> None:
     async def broken(request: Request) -> Response:
         if request.path == "/later":
             await asyncio.sleep(0)
@@ -198,7 +196,7 @@ async def test_what_an_application_raises_is_an_error_without_details() -> None:
             assert await client.rest() == b""
 
 
-async def test_a_service_may_use_what_needs_a_task_from_its_first_step_on() -> None:
+async def test_a_service_runs_in_a_task_from_its_first_step() -> None:
     async def timed(request: Request) -> Response:
         try:
             async with asyncio.timeout(0.01):

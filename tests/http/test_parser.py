@@ -67,7 +67,7 @@ REQUESTS = {
 
 
 @given(st.lists(st.sampled_from(list(REQUESTS)), max_size=12), st.data())
-def test_however_the_bytes_are_cut_the_requests_are_the_same(
+def test_requests_do_not_depend_on_where_their_bytes_are_cut(
     sent: list[bytes], data: st.DataObject
 ) -> None:
     parser, found, stream = new_parser(), [], b"".join(sent)
@@ -84,7 +84,7 @@ def test_however_the_bytes_are_cut_the_requests_are_the_same(
     assert found == [REQUESTS[request] for request in sent]
 
 
-def test_the_same_head_again_brings_its_memo_along_and_another_does_not() -> None:
+def test_only_an_equal_head_keeps_the_memo() -> None:
     parser = new_parser()
     first, other = list(REQUESTS)[2:4]
 
@@ -103,7 +103,7 @@ def test_the_same_head_again_brings_its_memo_along_and_another_does_not() -> Non
     assert three.memo is None
 
 
-def test_the_rest_of_a_request_is_never_taken_for_the_one_before() -> None:
+def test_a_body_equal_to_the_last_request_is_not_taken_for_a_request() -> None:
     parser = new_parser()
     get = next(iter(REQUESTS))
 
@@ -116,7 +116,7 @@ def test_the_rest_of_a_request_is_never_taken_for_the_one_before() -> None:
     assert pop_all(parser) == [REQUESTS[get], ("POST", "/p", b"", get), 501]
 
 
-def test_what_follows_a_refusal_is_not_looked_at() -> None:
+def test_bytes_after_a_refusal_are_not_parsed() -> None:
     parser = new_parser()
 
     feed(parser, b"NONSENSE\r\n\r\n")

@@ -63,7 +63,7 @@ def test_a_path_leads_to_its_channel(method: str, path: str, found: object) -> N
     assert CUSTOMERS.find(method, path) == found
 
 
-def test_no_channels_lead_nowhere() -> None:
+def test_an_empty_table_finds_nothing() -> None:
     assert table().find("GET", "/") is None
 
 
@@ -71,12 +71,12 @@ def test_no_channels_lead_nowhere() -> None:
     "text",
     ["", "GET", "customers", "get /x {id}", "GET /a{b}", "GET /{a}/{a}", "G3T /a", "GET /}"],
 )
-def test_what_is_no_channel_is_refused(text: str) -> None:
+def test_an_invalid_channel_is_refused(text: str) -> None:
     with pytest.raises(ConfigError):
         parse_channel(text)
 
 
-def test_two_services_may_not_answer_to_the_same() -> None:
+def test_a_channel_has_one_service() -> None:
     with pytest.raises(ConfigError, match="twice"):
         table("GET /a/{b}", "GET /a/{c}")
 

@@ -66,7 +66,7 @@ async def test_a_large_body_comes_whole(started: Running) -> None:
     assert (await client.answer())[::2] == (200, body[1:-1])
 
 
-async def test_who_expects_to_be_told_to_go_on_is_told(started: Running) -> None:
+async def test_a_client_that_expects_100_continue_gets_it(started: Running) -> None:
     client = await started.connect()
 
     client.send(
@@ -90,7 +90,7 @@ async def test_head_is_answered_without_a_body(started: Running) -> None:
     assert (await client.answer())[2] == b'{"pong":"zato"}'
 
 
-async def test_http_1_0_is_closed_unless_it_asks_to_stay(started: Running) -> None:
+async def test_http_1_0_is_closed_unless_it_asks_for_keep_alive(started: Running) -> None:
     first, second = await started.connect(), await started.connect()
 
     first.send(b"GET /zato/ping HTTP/1.0\r\nHost: localhost\r\n\r\n")
@@ -108,7 +108,7 @@ async def test_a_client_that_says_close_is_closed(started: Running) -> None:
     assert b"Connection: close\r\n" in await client.rest()
 
 
-async def test_a_client_that_has_said_all_is_still_answered(
+async def test_a_client_that_has_closed_its_side_is_still_answered(
     started: Running, invoker: Invoker
 ) -> None:
     client = await started.connect()
@@ -121,7 +121,7 @@ async def test_a_client_that_has_said_all_is_still_answered(
     assert (await client.rest()).endswith(b"done")
 
 
-async def test_what_runs_at_a_shutdown_is_finished(app: HttpApp, invoker: Invoker) -> None:
+async def test_a_shutdown_waits_for_running_requests(app: HttpApp, invoker: Invoker) -> None:
     async with running(app) as run:
         busy, idle = await run.connect(), await run.connect()
         busy.send(GET % b"/zato/api/invoke/slow")
@@ -137,7 +137,9 @@ async def test_what_runs_at_a_shutdown_is_finished(app: HttpApp, invoker: Invoke
         await closing
 
 
-async def test_what_runs_longer_than_the_grace_is_cut_off(app: HttpApp, invoker: Invoker) -> None:
+async def test_a_request_longer_than_the_grace_period_is_cancelled(
+    app: HttpApp, invoker: Invoker
+) -> None:
     async with running(app) as run:
         client = await run.connect()
         client.send(GET % b"/zato/api/invoke/slow")

@@ -1,4 +1,4 @@
-"""Usual answers take a shorter way than others; what is answered and counted is the same."""
+"""The fast path gives and counts the same answers as the slow path."""
 
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -24,7 +24,7 @@ class Point(msgspec.Struct):
 
 
 class Unknown:
-    """JSON has no form of it."""
+    """A value without a JSON form."""
 
 
 ANSWERS: dict[str, tuple[Callable[[Service], Any], int, bytes]] = {
@@ -72,25 +72,25 @@ class IsTyped(Service[Point, Point]):
         return Point(self.request.input.x + 1)
 
 
-class It:
-    """A server, its application, and what is asked."""
+class Harness:
+    """A server with its application and invoker."""
 
     def __init__(self, run: Running, app: HttpApp, invoker: Invoker) -> None:
         self.run, self.app, self.invoker = run, app, invoker
 
-    async def asks(self, *requests: bytes) -> list[tuple[int, bytes]]:
-        """Ask one after the other on one connection."""
+    async def ask(self, *requests: bytes) -> list[tuple[int, bytes]]:
+        """Send requests one after the other on one connection."""
         client = await self.run.connect()
-        found = []
+        answers = []
         for request in requests:
             client.send(request)
             status, headers, body = await client.answer()
             assert headers[b"x-zato-cid"].startswith(b"K")
-            found.append((status, body))
-        return found
+            answers.append((status, body))
+        return answers
 
     async def figures(self) -> dict[str, float]:
-        """What ``/metrics`` says of invocations."""
+        """Return the figures of invocations in ``/metrics``."""
         return {
             "/".join((sample.name, *sample.labels.values())): sample.value
             for family in of_http(self.app.latency)
@@ -99,7 +99,7 @@ class It:
 
 
 @pytest.fixture
-async def it(authenticator: Authenticator) -> AsyncIterator[It]:
+async def harness(authenticator: Authenticator) -> AsyncIterator[Harness]:
     registry = Registry()
     for name, (answer, _, _) in ANSWERS.items():
         registry.add(service_of(name.replace(" ", "-"), answer))
@@ -108,7 +108,7 @@ async def it(authenticator: Authenticator) -> AsyncIterator[It]:
     invoker = Invoker(registry)
     app = HttpApp(invoker.begin, registry, authenticator)
     async with running(app.begin) as run:
-        yield It(run, app, invoker)
+        yield Harness(run, app, invoker)
 
 
 def get(name: str) -> bytes:
@@ -125,21 +125,21 @@ def post(name: str, body: bytes, kind: bytes = b"application/json") -> bytes:
 
 
 @pytest.mark.parametrize("name", ANSWERS)
-async def test_the_first_answer_and_those_after_it_are_the_same(it: It, name: str) -> None:
+async def test_the_fast_path_answers_like_the_slow_path(harness: Harness, name: str) -> None:
     _, status, body = ANSWERS[name]
 
-    found = await it.asks(*[get(name)] * 4)
+    answers = await harness.ask(*[get(name)] * 4)
 
-    assert [one[0] for one in found] == [status] * 4
-    assert all(body in one[1] for one in found)
-    entry = it.invoker.registry.get(name.replace(" ", "-"))
+    assert [answered[0] for answered in answers] == [status] * 4
+    assert all(body in answered[1] for answered in answers)
+    entry = harness.invoker.registry.get(name.replace(" ", "-"))
     assert (entry.calls, entry.in_flight) == (4, 0)
 
 
-async def test_all_answers_are_counted_by_status_and_time(it: It) -> None:
-    await it.asks(*[get("values")] * 5, *[get("created")] * 3, *[get("raises")] * 2)
+async def test_all_answers_are_counted_by_status_and_time(harness: Harness) -> None:
+    await harness.ask(*[get("values")] * 5, *[get("created")] * 3, *[get("raises")] * 2)
 
-    figures = await it.figures()
+    figures = await harness.figures()
 
     counted, timed = "zato_lite_http_invocations_total", "zato_lite_http_invocation_seconds"
     assert figures[f"{counted}/{OK}"] == 5
@@ -149,39 +149,41 @@ async def test_all_answers_are_counted_by_status_and_time(it: It) -> None:
     assert 0 < figures[f"{timed}_sum"] < 10
 
 
-async def test_a_body_is_read_anew_with_each_request_of_one_head(it: It) -> None:
+async def test_each_request_of_a_cached_head_has_its_own_body(harness: Harness) -> None:
     bodies = [b'{"a":1}', b'{"a":2}', b'{"a":  ', b'"abcde"', b'{"a":3}']
 
-    found = await it.asks(*(post("echoes", body) for body in bodies))
+    answers = await harness.ask(*(post("echoes", body) for body in bodies))
 
-    assert [status for status, _ in found] == [OK, OK, UNREADABLE, OK, OK]
-    assert found[1][1] == b'{"got":{"a":2},"raw":"b\'{\\"a\\":2}\'"}'
-    assert b'"got":"abcde"' in found[3][1]
-    assert b'"got":{"a":3}' in found[4][1]
+    assert [status for status, _ in answers] == [OK, OK, UNREADABLE, OK, OK]
+    assert answers[1][1] == b'{"got":{"a":2},"raw":"b\'{\\"a\\":2}\'"}'
+    assert b'"got":"abcde"' in answers[3][1]
+    assert b'"got":{"a":3}' in answers[4][1]
 
 
-async def test_text_and_forms_stay_what_they_are(it: It) -> None:
+async def test_text_and_forms_keep_their_type(harness: Harness) -> None:
     text = [post("echoes", body, b"text/plain") for body in (b"one", b"two")]
     form = [
         post("echoes", body, b"application/x-www-form-urlencoded") for body in (b"a=1", b"a=2")
     ]
 
-    found = await it.asks(*text, *form)
+    answers = await harness.ask(*text, *form)
 
-    assert b'"got":"two"' in found[1][1]
-    assert b'"got":{"a":"2"}' in found[3][1]
-
-
-async def test_typed_input_is_checked_each_time(it: It) -> None:
-    found = await it.asks(*(post("typed", body) for body in (b'{"x":1}', b'{"x":8}', b'{"x":z}')))
-    wrong = await it.asks(*(post("typed", body) for body in (b'{"x":"1"}', b'{"x":"a"}')))
-
-    assert found[:2] == [(OK, b'{"x":2}'), (OK, b'{"x":9}')]
-    assert [status for status, _ in (found[2], *wrong)] == [UNREADABLE] * 3
+    assert b'"got":"two"' in answers[1][1]
+    assert b'"got":{"a":"2"}' in answers[3][1]
 
 
-async def test_what_is_not_json_says_what_it_is(it: It) -> None:
-    client = await it.run.connect()
+async def test_typed_input_is_checked_each_time(harness: Harness) -> None:
+    answers = await harness.ask(
+        *(post("typed", body) for body in (b'{"x":1}', b'{"x":8}', b'{"x":z}'))
+    )
+    wrong = await harness.ask(*(post("typed", body) for body in (b'{"x":"1"}', b'{"x":"a"}')))
+
+    assert answers[:2] == [(OK, b'{"x":2}'), (OK, b'{"x":9}')]
+    assert [status for status, _ in (answers[2], *wrong)] == [UNREADABLE] * 3
+
+
+async def test_a_response_that_is_not_json_has_its_own_type(harness: Harness) -> None:
+    client = await harness.run.connect()
     kinds = []
     for name in ("text", "text", "values", "values"):
         client.send(get(name))

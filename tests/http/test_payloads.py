@@ -35,7 +35,7 @@ def app(invoker: Invoker, authenticator: Authenticator) -> HttpApp:
         (b"999999999", None, 999_999_999.0),
     ],
 )
-def test_a_caller_is_granted_its_own_limit_within_the_server_s(
+def test_the_caller_s_time_limit_holds_within_the_server_s(
     sent: bytes | None, most: float | None, granted: float | None
 ) -> None:
     assert time_limit({} if sent is None else {b"request-timeout": sent}, most) == granted
@@ -47,14 +47,14 @@ def test_a_caller_is_granted_its_own_limit_within_the_server_s(
      b"5.", b" 5", b"0x5", b"1_0", b"9999999999", "٣".encode(), b"\xff"],
     ids=repr,
 )  # fmt: skip
-def test_a_limit_that_is_none_is_refused_by_name(sent: bytes) -> None:
+def test_an_invalid_time_limit_is_refused_with_its_field_name(sent: bytes) -> None:
     with pytest.raises(BadInputError, match="decimal number of seconds above 0") as caught:
         time_limit({b"request-timeout": sent}, 30.0)
 
     assert [error.field for error in caught.value.errors] == ["Request-Timeout"]
 
 
-async def test_the_limit_goes_with_the_invocation(ask: Ask, invoker: Invoker) -> None:
+async def test_the_invocation_carries_the_time_limit(ask: Ask, invoker: Invoker) -> None:
     await ask("POST", ECHO, b"{}", request_timeout="2.5")
     await ask("POST", ECHO, b"{}")
     await ask("GET", "/customers/7", request_timeout="60")
@@ -65,7 +65,7 @@ async def test_the_limit_goes_with_the_invocation(ask: Ask, invoker: Invoker) ->
 @pytest.mark.parametrize(
     ("header", "field", "granted"), [("2", 5, 2.0), ("5", 2, 2.0), ("5", 0, 5.0), ("99", 50, 30.0)]
 )
-async def test_of_an_envelope_s_limit_and_the_header_s_the_shorter_one_counts(
+async def test_the_shorter_limit_of_envelope_and_header_holds(
     ask: Ask, invoker: Invoker, header: str, field: float, granted: float
 ) -> None:
     body = json.dumps({"name": "echo", "timeout": field}).encode()
@@ -75,7 +75,9 @@ async def test_of_an_envelope_s_limit_and_the_header_s_the_shorter_one_counts(
     assert invoker.invocations[-1].timeout == granted
 
 
-async def test_a_wrong_limit_is_answered_with_what_is_allowed(ask: Ask, invoker: Invoker) -> None:
+async def test_the_answer_to_a_wrong_limit_says_what_is_allowed(
+    ask: Ask, invoker: Invoker
+) -> None:
     status, _, body = await ask("POST", ECHO, b"{}", request_timeout="soon")
 
     told = json.loads(body)
@@ -91,7 +93,7 @@ async def test_a_wrong_limit_is_answered_with_what_is_allowed(ask: Ask, invoker:
     assert not invoker.invocations
 
 
-async def test_another_limit_on_the_same_connection_is_another_limit(
+async def test_each_request_of_a_connection_has_its_own_limit(
     app: HttpApp, invoker: Invoker
 ) -> None:
     async with running(app) as run:
@@ -107,7 +109,7 @@ async def test_another_limit_on_the_same_connection_is_another_limit(
 
 
 class Waits(Service[Any, Any]):
-    """Is told how long it has, hands that on, and takes longer."""
+    """Answers its time limit to the test, and takes longer."""
 
     name = "waits"
 
@@ -129,7 +131,7 @@ class WaitsInside(Service[Any, Any]):
 
 
 @pytest.fixture
-async def it() -> AsyncIterator[Sandbox]:
+async def harness() -> AsyncIterator[Sandbox]:
     chosen = Settings(
         store=Store("sqlite:///:memory:"), server=Server(grace=0.0, port=0, request_timeout=60)
     )
@@ -137,8 +139,8 @@ async def it() -> AsyncIterator[Sandbox]:
         yield opened
 
 
-async def test_a_service_is_cut_off_when_the_time_of_the_request_is_up(it: Sandbox) -> None:
-    app = it.app._replace(clock=SystemClock())
+async def test_a_service_is_cancelled_at_the_time_limit_of_its_request(harness: Sandbox) -> None:
+    app = harness.app._replace(clock=SystemClock())
     async with open_server(app, {"ZATO_LITE_ADMIN_PASSWORD": "secret"}) as server:
         run = Running(server)
         client = await run.connect()

@@ -6,18 +6,18 @@ from zato_lite.http.audit import RefusalCounter, describe_refusals
 from zato_lite.store.audit import AuditLog
 
 
-def test_the_first_of_a_minute_are_written_down_and_the_others_counted() -> None:
+def test_the_first_refusals_of_a_minute_are_recorded_and_the_others_counted() -> None:
     refusals = RefusalCounter()
 
-    told = [refusals.count("::1", second / 10) for second in range(100)]
+    counts = [refusals.count("::1", second / 10) for second in range(100)]
 
-    assert told == [1] * 20 + [0] * 80
+    assert counts == [1] * 20 + [0] * 80
     assert refusals.count("::2", 10.0) == 1
     assert refusals.count("::1", 60.0) == 81
     assert refusals.count("::1", 60.0) == 1
 
 
-def test_many_addresses_are_not_many_lines() -> None:
+def test_refusals_of_many_addresses_are_limited_in_all() -> None:
     refusals = RefusalCounter()
 
     written = sum(refusals.count(f"10.0.{n // 256}.{n % 256}", 1.0) for n in range(30_000))
@@ -27,7 +27,7 @@ def test_many_addresses_are_not_many_lines() -> None:
     assert len(refusals._unrecorded) <= 10_000
 
 
-def test_how_many_more_there_were_is_told() -> None:
+def test_a_record_says_how_many_refusals_it_stands_for() -> None:
     assert describe_refusals("401", 1) == "401"
     assert describe_refusals("401", 81) == "401, and 80 more"
 

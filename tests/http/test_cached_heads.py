@@ -1,4 +1,4 @@
-"""What was found out about a head holds for the next one like it, until something has changed."""
+"""A cached head holds for the next equal one, until a key, service or channel changes."""
 
 from collections.abc import AsyncIterator
 
@@ -32,15 +32,15 @@ class SaysAnother(Service):
         return "as after"
 
 
-class It:
-    """A server, and a client whose requests are all of one head."""
+class Harness:
+    """A server, and a client that repeats its requests."""
 
     def __init__(self, run: Running, app: HttpApp, registry: Registry) -> None:
         self.run, self.app, self.registry = run, app, registry
         self.client: Client | None = None
 
-    async def asks(self, target: str, authorization: bytes = BASIC) -> tuple[int, bytes]:
-        """Ask; status and body."""
+    async def ask(self, target: str, authorization: bytes = BASIC) -> tuple[int, bytes]:
+        """Send a request; return the status and body."""
         if self.client is None:
             self.client = await self.run.connect()
         self.client.send(
@@ -52,25 +52,25 @@ class It:
 
 
 @pytest.fixture
-async def it(authenticator: Authenticator) -> AsyncIterator[It]:
+async def harness(authenticator: Authenticator) -> AsyncIterator[Harness]:
     registry = Registry()
     registry.add(Says)
     app = HttpApp(Invoker(registry).begin, registry, authenticator)
     async with running(app.begin) as run:
-        yield It(run, app, registry)
+        yield Harness(run, app, registry)
 
 
 AS_BEFORE = (200, b"as before")
 
 
 @pytest.mark.parametrize("change", ["removed", "inactive", "viewer", "confined"])
-async def test_a_key_that_is_changed_is_looked_at_again(
-    it: It, change: str, users: Accounts, authenticator: Authenticator
+async def test_a_changed_key_is_checked_again(
+    harness: Harness, change: str, users: Accounts, authenticator: Authenticator
 ) -> None:
     key = new_key()
     await users.save(Credential("key", key.name, key.hash, OPERATOR, (), True))
     bearer = b"Bearer " + key.text.encode()
-    assert [await it.asks("/says", bearer) for _ in range(3)] == [AS_BEFORE] * 3
+    assert [await harness.ask("/says", bearer) for _ in range(3)] == [AS_BEFORE] * 3
 
     match change:
         case "removed":
@@ -86,31 +86,31 @@ async def test_a_key_that_is_changed_is_looked_at_again(
     authenticator.forget()
 
     wanted = 401 if change in {"removed", "inactive"} else 403
-    assert [(await it.asks("/says", bearer))[0] for _ in range(3)] == [wanted] * 3
+    assert [(await harness.ask("/says", bearer))[0] for _ in range(3)] == [wanted] * 3
 
 
-async def test_a_service_that_is_made_inactive_removed_or_deployed_anew_is_looked_at_again(
-    it: It,
+async def test_a_cached_head_notices_a_changed_service(
+    harness: Harness,
 ) -> None:
     target = "/zato/api/invoke/says"
-    assert [await it.asks(target) for _ in range(3)] == [AS_BEFORE] * 3
+    assert [await harness.ask(target) for _ in range(3)] == [AS_BEFORE] * 3
 
-    entry = it.registry.get("says")
+    entry = harness.registry.get("says")
     entry.is_active = False
-    assert [(await it.asks(target))[0] for _ in range(2)] == [503] * 2
+    assert [(await harness.ask(target))[0] for _ in range(2)] == [503] * 2
     entry.is_active = True
-    assert await it.asks(target) == AS_BEFORE
-    it.registry.remove("says")
-    assert [(await it.asks(target))[0] for _ in range(2)] == [404] * 2
-    it.registry.add(SaysAnother)
-    assert [await it.asks(target) for _ in range(2)] == [(200, b"as after")] * 2
+    assert await harness.ask(target) == AS_BEFORE
+    harness.registry.remove("says")
+    assert [(await harness.ask(target))[0] for _ in range(2)] == [404] * 2
+    harness.registry.add(SaysAnother)
+    assert [await harness.ask(target) for _ in range(2)] == [(200, b"as after")] * 2
 
 
-async def test_a_channel_that_leads_elsewhere_is_looked_at_again(it: It) -> None:
-    assert [await it.asks("/says") for _ in range(3)] == [AS_BEFORE] * 3
+async def test_a_cached_head_notices_a_changed_channel(harness: Harness) -> None:
+    assert [await harness.ask("/says") for _ in range(3)] == [AS_BEFORE] * 3
 
-    it.registry.remove("says")
-    it.registry.add(SaysAnother)
-    it.app.reload()
+    harness.registry.remove("says")
+    harness.registry.add(SaysAnother)
+    harness.app.reload()
 
-    assert [(await it.asks("/says"))[0] for _ in range(2)] == [404] * 2
+    assert [(await harness.ask("/says"))[0] for _ in range(2)] == [404] * 2

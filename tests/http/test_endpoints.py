@@ -50,7 +50,7 @@ def app(invoker: Invoker, authenticator: Authenticator, events: EventLog) -> Htt
 # Every route
 
 
-async def test_every_route_but_a_few_is_closed_to_strangers_and_weak_roles(
+async def test_all_routes_but_a_few_need_credentials_and_a_role(
     ask: Ask, app: HttpApp, users: Accounts, invoker: Invoker
 ) -> None:
     nobody = new_key()
@@ -85,21 +85,19 @@ def envelope(**fields: Any) -> bytes:
     return json.dumps(fields).encode()
 
 
-async def test_an_envelope_is_opened_and_the_answer_put_into_one(
-    ask: Ask, invoker: Invoker
-) -> None:
+async def test_an_envelope_is_answered_in_an_envelope(ask: Ask, invoker: Invoker) -> None:
     body = envelope(name="echo", payload=b64encode(b'{"a": 1}').decode(), channel="invoke")
 
     status, _, answer = await ask("POST", "/zato/admin/invoke", body)
 
-    told = json.loads(answer)
+    error = json.loads(answer)
     assert status == 200
-    assert told["zato_env"]["result"] == "ZATO_OK"
-    assert json.loads(b64decode(told["response"])) == {"a": 1}
+    assert error["zato_env"]["result"] == "ZATO_OK"
+    assert json.loads(b64decode(error["response"])) == {"a": 1}
     assert invoker.invocations[-1].raw == b'{"a": 1}'
 
 
-async def test_an_envelope_may_hold_text_or_nothing_and_be_for_later(
+async def test_an_envelope_may_hold_text_or_no_payload_and_be_asynchronous(
     ask: Ask, invoker: Invoker
 ) -> None:
     await ask(
@@ -120,14 +118,14 @@ async def test_an_envelope_may_hold_text_or_nothing_and_be_for_later(
 
 
 @pytest.mark.parametrize(("body", "details"), [(b"none here", "none here"), (b"[1]", [1])])
-def test_an_error_that_a_service_words_itself_keeps_its_status_in_an_envelope(
+def test_an_error_made_by_a_service_keeps_its_status_in_an_envelope(
     body: bytes, details: Any
 ) -> None:
     answer = wrap_response(Response(404, body, cid="K1"))
 
     assert answer.status == 404
-    told = {"cid": "K1", "result": "ZATO_ERROR", "details": details}
-    assert decode(answer.body)["zato_env"] == told
+    error = {"cid": "K1", "result": "ZATO_ERROR", "details": details}
+    assert decode(answer.body)["zato_env"] == error
 
 
 @pytest.mark.parametrize(
@@ -142,13 +140,15 @@ def test_an_error_that_a_service_words_itself_keeps_its_status_in_an_envelope(
         (b"", 400),
     ],
 )
-async def test_what_is_wrong_with_an_envelope_is_said(ask: Ask, body: bytes, status: int) -> None:
+async def test_an_invalid_envelope_is_refused_with_the_reason(
+    ask: Ask, body: bytes, status: int
+) -> None:
     answered, _, answer = await ask("POST", "/zato/admin/invoke", body)
 
-    told = json.loads(answer)
+    error = json.loads(answer)
     assert answered == status
-    assert told["result"] == "Error"
-    assert told.get("zato_env", {"result": "ZATO_ERROR"})["result"] == "ZATO_ERROR"
+    assert error["result"] == "Error"
+    assert error.get("zato_env", {"result": "ZATO_ERROR"})["result"] == "ZATO_ERROR"
 
 
 # Sessions
@@ -193,13 +193,13 @@ async def test_a_wrong_login_is_refused(ask: Ask, login: bytes, status: int) -> 
     assert "set-cookie" not in headers
 
 
-async def test_a_page_s_own_requests_open_no_window_of_the_browser(ask: Ask) -> None:
+async def test_a_script_s_request_gets_no_basic_challenge(ask: Ask) -> None:
     _, headers, _ = await ask("GET", "/zato/session", auth=None, sec_fetch_dest="empty")
 
     assert headers["www-authenticate"] == 'Session realm="zato-lite"'
 
 
-async def test_an_api_key_may_come_in_a_header_of_its_own(ask: Ask, users: Accounts) -> None:
+async def test_an_api_key_may_come_in_x_api_key(ask: Ask, users: Accounts) -> None:
     key = new_key()
     await users.save(
         Credential("key", key.name, key.hash, frozenset({"operator"}), ("ec*",), True)
@@ -211,7 +211,7 @@ async def test_an_api_key_may_come_in_a_header_of_its_own(ask: Ask, users: Accou
     assert (one[0], other[0]) == (200, 403)
 
 
-async def test_what_changes_things_and_what_was_refused_is_in_the_audit_log(
+async def test_changes_and_refusals_are_in_the_audit_log(
     ask: Ask, app: HttpApp, audit_log: AuditLog
 ) -> None:
     await ask("POST", "/zato/api/invoke/zato.user.create", b"{}")
@@ -230,7 +230,7 @@ async def test_what_changes_things_and_what_was_refused_is_in_the_audit_log(
 # Observing
 
 
-async def test_health_and_readiness_are_told_to_anybody(ask: Ask) -> None:
+async def test_health_and_readiness_need_no_credentials(ask: Ask) -> None:
     assert (await ask("GET", "/healthz", auth=None))[::2] == (200, b"ok\n")
     assert json.loads((await ask("GET", "/readyz", auth=None))[2])["is_ready"] is True
 
@@ -261,7 +261,9 @@ async def test_metrics_are_in_the_format_of_prometheus(ask: Ask) -> None:
 # Pages
 
 
-async def test_the_description_names_what_the_caller_may_invoke(ask: Ask, users: Accounts) -> None:
+async def test_openapi_describes_the_services_that_the_caller_may_invoke(
+    ask: Ask, users: Accounts
+) -> None:
     key = new_key()
     await users.save(
         Credential("key", key.name, key.hash, frozenset({"operator"}), ("echo", "customers"), True)
@@ -282,7 +284,7 @@ async def test_the_description_names_what_the_caller_may_invoke(ask: Ask, users:
     assert "text/plain" in paths["/zato/api/invoke/echo"]["post"]["responses"]["200"]["content"]
 
 
-async def test_the_documentation_needs_nothing_from_elsewhere(ask: Ask) -> None:
+async def test_the_documentation_loads_nothing_from_other_sites(ask: Ask) -> None:
     status, headers, body = await ask("GET", "/docs")
 
     assert status == 200
@@ -297,7 +299,7 @@ def test_the_documentation_is_small() -> None:
     assert sum(path.stat().st_size for path in DOCS.iterdir()) < 20_000
 
 
-async def test_only_files_that_a_browser_may_have_are_pages(tmp_path: Path) -> None:
+async def test_only_files_of_known_types_are_pages(tmp_path: Path) -> None:
     for name in ("index.html", "secret.py", "a.css"):
         (tmp_path / name).write_text("x")
 
@@ -306,7 +308,7 @@ async def test_only_files_that_a_browser_may_have_are_pages(tmp_path: Path) -> N
     assert paths == ["/p/a.css", "/p/index.html", "/p", "/p/"]
 
 
-async def test_a_service_s_page_cannot_act_as_the_server_s_own(
+async def test_a_page_of_a_service_is_sandboxed(
     app: HttpApp, invoker: Invoker, started: Running
 ) -> None:
     client = await started.connect()
@@ -325,7 +327,7 @@ async def test_a_service_s_page_cannot_act_as_the_server_s_own(
 # Events
 
 
-async def test_events_come_in_order_and_can_be_taken_up_again(
+async def test_events_come_in_order_and_can_be_resumed(
     ask: Ask, app: HttpApp, events: EventLog
 ) -> None:
     for number in range(3):
