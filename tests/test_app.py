@@ -6,6 +6,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -61,7 +62,7 @@ def write(project: Path, name: str, declared: str, answer: object = None) -> Pat
 @asynccontextmanager
 async def opened(project: Path) -> AsyncIterator[tuple[App, Deployer]]:
     async with open_app(project, SETTINGS, ManualClock()) as app:
-        yield app, app.invoker.resource(Deployer)
+        yield app, cast("Deployer", app.invoker.resources[Deployer])
 
 
 async def ask(server: Listening, path: str) -> str | None:

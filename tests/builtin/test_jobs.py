@@ -1,6 +1,8 @@
 """The services of jobs: what is good, what is wrong, what is missing, what is hostile."""
 
 import asyncio
+import sys
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -309,3 +311,29 @@ async def test_a_big_payload_is_kept_to_the_letter_and_a_bigger_one_refused(it: 
     assert (await _get(it, job_id))["extra"] == extra
     with pytest.raises(BadInputError, match="at most 500000 characters"):
         await _create(it, name="bigger", extra=extra + "x")
+
+
+async def test_a_creation_takes_few_python_calls_to_the_store(it: Sandbox) -> None:
+    await calls_to_the_store(it, {**EVERY, "name": "first", "hours": 1})
+
+    alike = await calls_to_the_store(it, {**EVERY, "name": "alike", "hours": 1})
+    unlike = await calls_to_the_store(it, {**EVERY, "name": "unlike", "hours": 7})
+
+    assert alike <= 30
+    assert unlike <= 60
+
+
+async def calls_to_the_store(it: Sandbox, definition: dict[str, Any]) -> int:
+    """Return the number of Python calls from the service's ``handle`` to the store's part."""
+    names: list[str] = []
+
+    def count(frame: FrameType, event: str, _: Any) -> None:
+        if event == "call" and (names or frame.f_code.co_qualname == "AuditedService.handle"):
+            names.append(frame.f_code.co_qualname)
+
+    sys.setprofile(count)
+    try:
+        await it.invoke(f"{JOB}.create", definition)
+    finally:
+        sys.setprofile(None)
+    return names.index("JobCommands.create")

@@ -179,7 +179,7 @@ _recent: dict[Any, Job] = {}
 _INCOMPLETE = {"name": "", "service": "", "job_type": "one_time"}
 
 
-class NewJob(CustomInput):
+class NewJob(CustomInput, gc=False):
     """The fields of a new job, as they were sent: ``read`` needs the current time as well."""
 
     fields: Any

@@ -41,8 +41,15 @@ async def require_permitted(
         BadInputError: names the callback job or the calendar that does not exist.
     """
     require_services(wanted, services, caller)
-    missing = await require_callbacks(wanted, jobs, caller, together_with)
-    await require_calendars(wanted, calendars)
+    missing: Collection[str] = ()
+    for job in wanted:
+        if job.on_success_job is not None or job.on_error_job is not None:
+            missing = await require_callbacks(wanted, jobs, caller, together_with)
+            break
+    for job in wanted:
+        if job.calendar is not None:
+            await require_calendars(wanted, calendars)
+            break
     return missing
 
 
@@ -53,9 +60,8 @@ def require_services(wanted: Iterable[Job], services: Registry, caller: Caller) 
         ServiceMissingError, ForbiddenError: names the service.
     """
     named = services_of(wanted)
-    missing = [name for name in named if name not in services.entries]
-    if missing:
-        services.get(min(missing))  # raises, with the nearest names
+    if not named <= services.entries.keys():
+        services.get(min(named - services.entries.keys()))  # raises, with the nearest names
     _require_rights(named, caller)
 
 

@@ -187,10 +187,6 @@ class Invoker:
         """Call a function in a worker thread, from another one or the loop, without waiting."""
         return self.pool.submit(lambda: _contained(function))
 
-    def resource(self, protocol: type[T]) -> T:
-        """Return the object that fulfils the protocol."""
-        return cast("T", self.resources[protocol])
-
     def now(self) -> datetime:
         """Return the current time, aware."""
         return to_datetime(self._clock.now())

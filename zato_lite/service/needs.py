@@ -1,5 +1,6 @@
 """Resources that services need: declared by a protocol, provided by the application."""
 
+from collections.abc import Mapping
 from typing import Any, Generic, Protocol, TypeVar, overload
 
 from zato_lite.timetable.job import Job
@@ -37,8 +38,9 @@ class Locks(Protocol):
 class Provider(Protocol):
     """Access to the application's resources."""
 
-    def resource(self, protocol: type[T]) -> T:
-        """Return the object that fulfils the protocol."""
+    @property
+    def resources(self) -> Mapping[type, Any]:
+        """The objects that fulfil protocols, by protocol."""
         ...
 
 
@@ -56,7 +58,8 @@ class Needs(Generic[T]):
         if instance is None:
             return self
         provider: Provider = instance.provider
-        return provider.resource(self.protocol)
+        found: T = provider.resources[self.protocol]
+        return found
 
 
 def needs(protocol: type[T]) -> Needs[T]:
