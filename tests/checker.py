@@ -1,4 +1,4 @@
-"""Whether a history is one that a scheduler may have: due slots matched to runs and the ledger.
+"""Checker of histories: matches due slots to runs and the ledger.
 
 In the manner of Jepsen's checker for Chronos: what was due is computed apart from the program
 under test, what happened is read from its store and from what the services themselves wrote down
@@ -16,14 +16,14 @@ Kind = Literal[
 
 
 class Due(NamedTuple):
-    """All slots of one job that the history has to answer for."""
+    """Slots of one job that the history has to account for."""
 
     job: int
     slots: Sequence[int]
 
 
 class Run(NamedTuple):
-    """What the store says of one run: its last attempt, and the outcome; None while running."""
+    """Run in the store: its last attempt and its outcome, None while running."""
 
     job: int
     slot: int
@@ -34,7 +34,7 @@ class Run(NamedTuple):
 
 
 class Gap(NamedTuple):
-    """What the ledger says: ``number`` slots from ``first`` to ``last`` that got no run."""
+    """Ledger row: ``number`` slots from ``first`` to ``last`` without a run."""
 
     job: int
     first: int
@@ -44,7 +44,7 @@ class Gap(NamedTuple):
 
 
 class Effect(NamedTuple):
-    """What a service wrote down outside of the store as its first statement."""
+    """Record that a service writes outside of the store as its first statement."""
 
     job: int
     slot: int
@@ -54,7 +54,7 @@ class Effect(NamedTuple):
 
 
 class Violation(NamedTuple):
-    """One thing that must never happen, and where it did."""
+    """Violation of a rule, and its place."""
 
     kind: Kind
     job: int
@@ -63,7 +63,7 @@ class Violation(NamedTuple):
 
 
 def grid(start: int, period: int, after: int, until: int) -> range:
-    """The slots of an interval in (after, until], the simplest way there is to say it."""
+    """Return the slots of an interval in (after, until]."""
     steps = max(0, (after - start) // period + 1)
     return range(start + steps * period, until + 1, period)
 
@@ -74,7 +74,7 @@ def violations(
     gaps: Iterable[Gap] = (),
     effects: Iterable[Effect] | None = None,
 ) -> list[Violation]:
-    """Everything wrong with a history that has come to rest.
+    """Return all violations of a history without open runs.
 
     Args:
         due: the slots to account for; runs and gaps of other slots of these jobs are invented.
@@ -92,7 +92,7 @@ def violations(
 
 
 def _accounts(due: list[Due], runs: list[Run], gaps: list[Gap]) -> Iterator[Violation]:
-    """Each due slot once: by a run or by the ledger. Nothing else."""
+    """Check that each due slot has exactly one result, a run or a ledger entry."""
     answers: dict[int, Counter[int]] = defaultdict(Counter)
     for run in runs:
         answers[run.job][run.slot] += 1
@@ -123,7 +123,7 @@ def _of_run(run: Run) -> Iterator[Violation]:
 
 
 def _of_effects(runs: list[Run], effects: list[Effect]) -> Iterator[Violation]:
-    """What services saw agrees with what the store says, and tokens only grow."""
+    """Check that effects agree with the store and that tokens only grow."""
     by_slot: dict[tuple[int, int], list[Effect]] = defaultdict(list)
     for effect in effects:
         by_slot[effect.job, effect.slot].append(effect)

@@ -44,11 +44,11 @@ def test_a_slot_with_a_run_and_a_ledger_entry_is_doubled() -> None:
     assert kinds(found) == ["doubled"]
 
 
-def test_a_run_at_no_slot_is_invented() -> None:
+def test_a_run_without_a_slot_is_invented() -> None:
     assert kinds(violations([Due(1, [10])], [ran(10), ran(15)])) == ["invented"]
 
 
-def test_a_ledger_entry_that_counts_wrong_is_miscounted() -> None:
+def test_a_ledger_entry_with_a_wrong_count_is_miscounted() -> None:
     found = violations([Due(1, [10, 20])], [], [Gap(1, 10, 20, 3, "missed")])
 
     assert kinds(found) == ["miscounted"]
@@ -86,7 +86,7 @@ def test_a_second_attempt_under_a_new_token_after_a_crash_is_right() -> None:
     assert found == []
 
 
-def test_a_result_under_an_older_token_than_was_handed_out_is_stale() -> None:
+def test_a_result_with_an_older_token_than_the_latest_is_stale() -> None:
     effects = [Effect(1, 10, 1, 7, 11), Effect(1, 10, 2, 8, 99)]
 
     found = violations([Due(1, [10])], [ran(10, token=7)], effects=effects)
@@ -94,7 +94,7 @@ def test_a_result_under_an_older_token_than_was_handed_out_is_stale() -> None:
     assert kinds(found) == ["stale"]
 
 
-def test_what_a_service_did_without_a_run_in_the_store_is_unrecorded() -> None:
+def test_an_effect_without_a_run_in_the_store_is_unrecorded() -> None:
     found = violations(
         [Due(1, [10])], [], [Gap(1, 10, 10, 1, "missed")], [Effect(1, 10, 1, 1, 11)]
     )
@@ -117,7 +117,7 @@ def test_a_run_that_failed_before_its_service_began_needs_no_effect() -> None:
     fates=st.lists(st.sampled_from(["run", "gap"]), min_size=60, max_size=60),
     drop=st.integers(0, 59),
 )
-def test_a_faithful_history_is_clean_and_with_one_answer_left_out_it_is_not(
+def test_a_complete_history_is_clean_and_with_one_result_missing_it_is_not(
     start: int, period: int, length: int, fates: list[str], drop: int
 ) -> None:
     slots = list(grid(start, period, start - 1, start + (length - 1) * period))

@@ -18,14 +18,14 @@ from zato_lite.errors import BadInputError, ConfigError, ConflictError, Unavaila
 from zato_lite.store.sqlite import SqliteStore
 
 
-def test_help_says_what_there_is() -> None:
+def test_help_lists_the_commands() -> None:
     shown = CliRunner().invoke(cli, ["--help"]).output
 
     assert all(command in shown for command in ("serve", "check", "init", "invoke"))
 
 
 @pytest.mark.parametrize("group", [[], ["db"]])
-def test_help_says_of_each_command_what_it_does_in_a_whole_sentence(group: list[str]) -> None:
+def test_help_describes_each_command_in_a_sentence(group: list[str]) -> None:
     commands = CliRunner().invoke(cli, [*group, "--help"]).output.partition("Commands:")[2]
 
     assert commands.strip()
@@ -33,7 +33,7 @@ def test_help_says_of_each_command_what_it_does_in_a_whole_sentence(group: list[
     assert "..." not in commands
 
 
-def test_the_version_is_told() -> None:
+def test_the_version_is_printed() -> None:
     assert __version__ in CliRunner().invoke(cli, ["--version"]).output
 
 
@@ -48,7 +48,7 @@ def test_help_imports_nothing_heavy() -> None:
     assert not {"uvloop", "apsw", "croniter", "argon2", "watchfiles"} & set(modules)
 
 
-def test_a_new_project_is_whole_and_never_written_over(tmp_path: Path) -> None:
+def test_a_new_project_is_complete_and_never_overwritten(tmp_path: Path) -> None:
     shown = CliRunner().invoke(cli, ["init", str(tmp_path / "demo")]).output
 
     assert "zato-lite serve" in shown
@@ -57,7 +57,7 @@ def test_a_new_project_is_whole_and_never_written_over(tmp_path: Path) -> None:
         list(create(tmp_path / "demo"))
 
 
-def test_check_lists_all_that_is_wrong(tmp_path: Path) -> None:
+def test_check_lists_all_mistakes(tmp_path: Path) -> None:
     list(create(tmp_path))
     (tmp_path / "services" / "broken.py").write_text("import nothing_of_this_name\n")
     (tmp_path / "config" / "zato-lite.toml").write_text("[server]\nprot = 1\n")
@@ -72,7 +72,7 @@ def test_check_lists_all_that_is_wrong(tmp_path: Path) -> None:
 
 
 @pytest.mark.e2e
-def test_check_says_each_mistake_once_and_nothing_else(tmp_path: Path) -> None:
+def test_check_prints_each_mistake_once_and_nothing_else(tmp_path: Path) -> None:
     list(create(tmp_path))
     (tmp_path / "services" / "broken.py").write_text("import nothing_of_this_name\n")
 
@@ -89,7 +89,7 @@ def test_check_says_each_mistake_once_and_nothing_else(tmp_path: Path) -> None:
 
 
 @pytest.mark.e2e
-def test_without_a_terminal_nobody_is_asked_for_a_password() -> None:
+def test_without_a_terminal_no_password_is_asked_for() -> None:
     result = subprocess.run(
         [sys.executable, "-m", "zato_lite", "invoke", "zato.ping"],
         check=False,
@@ -114,11 +114,11 @@ def test_without_a_terminal_nobody_is_asked_for_a_password() -> None:
         (Server(host="crm.local"), "http://crm.local:17010"),
     ],
 )
-def test_a_server_is_asked_where_its_settings_say(server: Server, url: str) -> None:
+def test_the_url_of_a_server_follows_from_its_settings(server: Server, url: str) -> None:
     assert url_of(server) == url
 
 
-def test_an_answer_is_shown_to_a_person_in_lines() -> None:
+def test_an_answer_is_indented_on_a_terminal() -> None:
     assert readable('{"name":"Zoë","ids":[1]}') == (
         '{\n  "name": "Zoë",\n  "ids": [\n    1\n  ]\n}'
     )
@@ -126,12 +126,12 @@ def test_an_answer_is_shown_to_a_person_in_lines() -> None:
 
 
 @pytest.mark.parametrize("server", [Server(port=0), Server(unix_socket="x.sock")])
-def test_a_server_without_a_known_port_is_to_be_named(server: Server) -> None:
+def test_a_server_without_a_fixed_port_needs_a_url(server: Server) -> None:
     with pytest.raises(ConfigError, match="give --url"):
         url_of(server)
 
 
-def test_the_project_s_server_is_invoked(tmp_path: Path, unused_port: int) -> None:
+def test_the_server_of_the_project_is_invoked(tmp_path: Path, unused_port: int) -> None:
     (tmp_path / "config").mkdir()
     (tmp_path / "config" / "zato-lite.toml").write_text(f"[server]\nport = {unused_port}\n")
 
@@ -154,7 +154,7 @@ def unused_port() -> int:
         return port
 
 
-def test_nobody_listening_is_told_as_such() -> None:
+def test_a_refused_connection_is_reported() -> None:
     with pytest.raises(UnavailableError, match="nobody answers"):
         call("http://127.0.0.1:1", "u", "p", "zato.ping", "")
     with pytest.raises(BadInputError):
@@ -175,7 +175,7 @@ def test_an_error_is_one_line_and_the_exit_status_2(
 
 
 @pytest.mark.e2e
-def test_it_is_a_module_too() -> None:
+def test_the_command_is_a_module_too() -> None:
     shown = subprocess.run(
         [sys.executable, "-m", "zato_lite", "--version"],
         check=True,
@@ -220,7 +220,7 @@ def test_a_store_is_checked_backed_up_and_restored_from_the_command_line(tmp_pat
 
 
 @pytest.mark.e2e
-def test_what_the_command_line_cannot_do_with_a_store_is_told_in_a_line(tmp_path: Path) -> None:
+def test_a_store_command_that_fails_prints_one_line(tmp_path: Path) -> None:
     code, told = db(tmp_path, "check")
     assert (code, told.count("\n")) == (2, 1)
     assert "there is no file" in told

@@ -1,4 +1,4 @@
-"""Everything there is to be asked for over HTTP, and who may: a list, so that nothing slips in.
+"""List of all routes and services over HTTP and the role that each requires.
 
 The app is whole: real services, real credentials, a real store. Whatever is new has to be put into
 one of these tables, which is when its author decides who may have it.
@@ -47,7 +47,7 @@ ROUTES = ANYBODY | {
 }
 ODD = ("health", "healthz", "ready", "readyz", "static", "login", "docs", "metrics", "ping",
        "zato", "session", "openapi.json", "events")  # fmt: skip
-"""Names of services that look like what may be open."""
+"""Names of services that resemble public routes."""
 
 SERVICES = {
     "viewer": {
@@ -82,7 +82,7 @@ SERVICES = {
         "zato.service.edit", "zato.store.backup", "zato.store.check",
     },
 }  # fmt: skip
-"""Which role is the least that may invoke each service."""
+"""Least role for each service."""
 
 
 class Customer(Service[Any, Any]):
@@ -94,7 +94,7 @@ class Customer(Service[Any, Any]):
 
 
 class World(NamedTuple):
-    """A whole app, a key for each role, and one without any."""
+    """Application with a key for each role, and one without a role."""
 
     http: HttpApp
     keys: dict[str, str]
@@ -103,7 +103,7 @@ class World(NamedTuple):
     async def ask(
         self, key: str | None, method: str, path: str, body: bytes = b"{}"
     ) -> tuple[int, dict[str, str], bytes]:
-        """Ask with a key, or with nothing."""
+        """Send a request with a key or without credentials."""
         headers = {b"host": b"localhost"}
         if key is not None:
             headers[b"x-api-key"] = self.keys[key].encode()
@@ -116,7 +116,7 @@ class World(NamedTuple):
 
     @property
     def calls(self) -> int:
-        """How many services were invoked so far."""
+        """Return the number of invocations so far."""
         return sum(entry.calls for entry in self.entries.values())
 
 
@@ -146,7 +146,7 @@ async def world(settings: Settings) -> AsyncIterator[World]:
 
 
 def ways(service: str) -> list[tuple[str, str, bytes]]:
-    """All ways to invoke a service over HTTP."""
+    """Return all requests that invoke a service over HTTP."""
     verbs = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "BREW")
     invoke = [(verb, f"/zato/api/invoke/{service}", b"{}") for verb in verbs]
     plain = {"name": service, "payload": b64encode(b"{}").decode()}
@@ -160,7 +160,7 @@ def ways(service: str) -> list[tuple[str, str, bytes]]:
     return found
 
 
-async def test_the_tables_here_name_all_that_there_is(world: World) -> None:
+async def test_the_tables_of_this_test_list_all_routes_and_services(world: World) -> None:
     own = world.http.router.routes
     routes = {(method, route.path) for route in own for method in route.methods}
 
@@ -174,7 +174,7 @@ async def test_the_tables_here_name_all_that_there_is(world: World) -> None:
     assert sum(map(len, SERVICES.values())) == len(world.entries)
 
 
-async def test_strangers_get_in_nowhere_but_where_anybody_may(world: World) -> None:
+async def test_only_public_routes_are_open_without_credentials(world: World) -> None:
     for method, path in ROUTES - ANYBODY:
         status, headers, _ = await world.ask(None, method, path)
         assert (method, path, status) == (method, path, 401)
@@ -190,14 +190,14 @@ async def test_strangers_get_in_nowhere_but_where_anybody_may(world: World) -> N
     assert world.calls == 0
 
 
-async def test_no_role_is_as_good_as_none_but_for_a_403(world: World) -> None:
+async def test_credentials_without_a_role_open_only_public_routes(world: World) -> None:
     for method, path in ROUTES - ANYBODY:
         body = b'{"name": "demo.ping"}'
         assert (path, (await world.ask("", method, path, body))[0]) == (path, 403)
 
 
 @pytest.mark.parametrize("role", ["", *ROLES])
-async def test_a_role_invokes_what_it_may_and_nothing_above(world: World, role: str) -> None:
+async def test_a_role_invokes_its_services_and_no_others(world: World, role: str) -> None:
     above = ROLES[ROLES.index(role) + 1 :] if role else ROLES
     for name in set().union(*(SERVICES[other] for other in above)):
         for method, path, body in ways(name):
@@ -213,7 +213,7 @@ async def test_a_role_invokes_what_it_may_and_nothing_above(world: World, role: 
     assert status == (200 if role else 403)
 
 
-async def test_no_service_is_reached_by_another_name_for_the_way_to_it(world: World) -> None:
+async def test_other_spellings_of_a_url_do_not_reach_a_service(world: World) -> None:
     for name in ("zato.audit.get-list", "login", "health"):
         for path in (
             f"/{name}",
@@ -236,7 +236,7 @@ async def test_no_service_is_reached_by_another_name_for_the_way_to_it(world: Wo
     assert world.calls == 0
 
 
-async def test_where_anybody_may_nothing_is_told_that_is_somebody_s(world: World) -> None:
+async def test_public_routes_disclose_no_private_data(world: World) -> None:
     told = {path: (await world.ask(None, "GET", path))[::2] for path in ("/healthz", "/zato/ping")}
     status, _, body = await world.ask(None, "GET", "/readyz")
 

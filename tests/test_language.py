@@ -12,8 +12,6 @@ PENDING = {
     "zato_lite/cli",
     "zato_lite/*.py",
     "tests/builtin",
-    "tests/e2e",
-    "tests/faults",
     "tests/service",
     "tests/zato",
     "tests/*.py",

@@ -52,7 +52,7 @@ async def lifeless(scope, receive, send):
 
 @pytest.fixture
 def web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
-    """A module with applications of another framework."""
+    """Write a module with ASGI applications and return its name."""
     name = f"web_{abs(hash(request.node.name))}"
     (tmp_path / f"{name}.py").write_text(WEB)
     (tmp_path / f"{name}_exits.py").write_text("raise SystemExit(1)")
@@ -120,7 +120,9 @@ async def test_an_application_is_mounted_by_the_settings_and_lives_with_the_serv
         ("shop/", "{web}:app", "a path like /shop"),
     ],
 )
-async def test_what_cannot_be_mounted_is_told(web: str, path: str, app: str, text: str) -> None:
+async def test_an_application_that_cannot_be_mounted_is_an_error(
+    web: str, path: str, app: str, text: str
+) -> None:
     async with sandbox(settings=settings(**{path: Mount(app.format(web=web))})) as it:
         with pytest.raises(ConfigError, match=text):
             async with open_edge(it.app, SECRET):
@@ -131,7 +133,7 @@ async def test_what_cannot_be_mounted_is_told(web: str, path: str, app: str, tex
 
 
 class Caller:
-    """What an ASGI server does with an application."""
+    """Minimal ASGI server for one application."""
 
     def __init__(self, app: AsgiApp) -> None:
         self.app = app
@@ -139,8 +141,8 @@ class Caller:
         self.told: asyncio.Queue[Message] = asyncio.Queue()
         self.life: asyncio.Task[None] | None = None
 
-    async def life_goes_on(self, word: str) -> str:
-        """Tell of the start or the end; what is answered."""
+    async def lifespan_continues(self, word: str) -> str:
+        """Send a lifespan event; return the answer."""
         if self.life is None:
             started = self.app({"type": "lifespan"}, self.asked.get, self.told.put)
             self.life = asyncio.ensure_future(started)
@@ -149,7 +151,7 @@ class Caller:
         return answer
 
     async def get(self, path: str, root: str = "") -> tuple[int, Any]:
-        """Ask for something."""
+        """Send a request; return the response."""
         sent: list[Message] = []
 
         async def receive() -> Message:
@@ -181,34 +183,34 @@ async def caller(project: Path) -> AsyncIterator[Caller]:
     caller = Caller(application(project, SECRET))
     yield caller
     if caller.life is None or not caller.life.done():
-        await caller.life_goes_on("shutdown")
+        await caller.lifespan_continues("shutdown")
 
 
-async def test_a_whole_server_is_an_application_of_another_one(
+async def test_a_complete_server_is_an_application_of_another_server(
     project: Path, caller: Caller
 ) -> None:
-    assert await caller.life_goes_on("startup") == "lifespan.startup.complete"
+    assert await caller.lifespan_continues("startup") == "lifespan.startup.complete"
     assert (project / "data" / "zato-lite.db").exists()
     assert await caller.get("/zato/ping") == (200, {"pong": "zato"})
     assert (await caller.get("/readyz"))[0] == 200
     named = "/zato/api/invoke/hello.hello"
     assert await caller.get(named) == (200, {"hello": "you"})
     assert await caller.get(named, root="/below") == (200, {"hello": "you"})
-    assert await caller.life_goes_on("shutdown") == "lifespan.shutdown.complete"
+    assert await caller.lifespan_continues("shutdown") == "lifespan.shutdown.complete"
 
 
-async def test_a_server_that_cannot_start_says_so_to_the_one_it_is_in(
+async def test_a_failed_start_is_reported_to_the_outer_server(
     project: Path, caller: Caller
 ) -> None:
     (project / "config" / "zato-lite.toml").write_text("[server]\nprot = 1\n")
 
-    assert await caller.life_goes_on("startup") == "lifespan.startup.failed"
+    assert await caller.lifespan_continues("startup") == "lifespan.startup.failed"
     assert caller.life is not None
     with pytest.raises(ConfigError, match="prot"):
         await caller.life
 
 
-async def test_without_a_word_of_the_start_the_first_request_opens_it(caller: Caller) -> None:
+async def test_without_a_lifespan_the_first_request_opens_the_server(caller: Caller) -> None:
     found = await asyncio.gather(*(caller.get("/zato/ping") for _ in range(3)))
 
     assert found == [(200, {"pong": "zato"})] * 3

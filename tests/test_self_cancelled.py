@@ -1,4 +1,4 @@
-"""A service may cancel the task it runs in, which is its connection's: only its own call ends."""
+"""A service that cancels its own task, the connection's, ends only its own invocation."""
 
 import asyncio
 from collections.abc import Callable
@@ -100,7 +100,7 @@ DONE = (200, b"done")
         (Services.MakesOneUp, CANCELLED),
     ],
 )
-def test_the_caller_is_answered_and_the_connection_goes_on(
+def test_the_caller_is_answered_and_the_connection_stays_open(
     cls: type[Service[Any, Any]], answer: tuple[int, bytes]
 ) -> None:
     async def talk(invoker: Invoker, port: int) -> None:
@@ -142,7 +142,7 @@ def test_the_owner_of_a_task_still_cancels_it() -> None:
     run_contained(talk)
 
 
-def test_one_service_cancels_what_another_one_is_in() -> None:
+def test_a_service_cancels_the_task_of_another_service() -> None:
     async def talk(invoker: Invoker, port: int) -> None:
         running: list[asyncio.Task[Outcome]] = []
 

@@ -1,4 +1,4 @@
-"""What tests over real processes have in common."""
+"""Helpers of tests with real processes."""
 
 import time
 from collections.abc import Callable
@@ -7,14 +7,14 @@ from typing import Any
 
 
 def until(condition: Callable[[], Any], patience: float = 10.0) -> Any:
-    """What the condition gives once it gives something: another process has no announcements."""
+    """Poll a condition in another process until its value is true; return the value."""
     ends = time.monotonic() + patience
     while not (found := condition()):
-        assert time.monotonic() < ends, "it did not come about"
+        assert time.monotonic() < ends, "condition not met in time"
         time.sleep(0.02)
     return found
 
 
 def naive(moment: datetime) -> str:
-    """As Zato writes a date, in UTC."""
+    """Format a date as Zato does, in UTC."""
     return moment.strftime("%Y-%m-%d %H:%M:%S")

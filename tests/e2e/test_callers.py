@@ -1,4 +1,4 @@
-"""Users and keys over real HTTP: made, used, confined, taken away."""
+"""Users and keys over real HTTP: created, used, confined, deleted."""
 
 import base64
 import http.client
@@ -37,7 +37,7 @@ def _basic(user: str, password: str) -> dict[str, str]:
     return {"Authorization": f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"}
 
 
-def test_a_key_opens_what_it_is_for_until_it_is_taken_away(server: Server) -> None:
+def test_a_key_gives_access_to_its_services_until_it_is_deleted(server: Server) -> None:
     made = server.invoke("zato.security.key.create", {"patterns": ["demo.*"]})
     key = {"X-API-Key": made["key"]}
 
@@ -47,7 +47,7 @@ def test_a_key_opens_what_it_is_for_until_it_is_taken_away(server: Server) -> No
     assert _ask(server, "demo.ping", **key)[0] == 401
 
 
-def test_a_users_rights_change_at_once(server: Server) -> None:
+def test_a_change_of_a_users_rights_has_immediate_effect(server: Server) -> None:
     ann = _basic("ann", "long enough")
     user = {"name": "ann", "password": "long enough", "roles": ["viewer"]}
 

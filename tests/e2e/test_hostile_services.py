@@ -1,4 +1,4 @@
-"""Services that try to take the server with them, under ``zato-lite serve``."""
+"""Services that try to end the server, under ``zato-lite serve``."""
 
 import http.client
 import os
@@ -46,7 +46,7 @@ class Threads(Service):
         return threading.active_count()
 
 class Leave(Service):
-    """Leaves threads that never end, and that Python would wait for."""
+    """Leave threads that never end, and that Python would wait for."""
     async def handle(self):
         threading.Thread(target=time.sleep, args=(1000,)).start()
         asyncio.get_running_loop().run_in_executor(None, time.sleep, 1000)
@@ -122,7 +122,7 @@ def test_wrong_files_are_reported_and_the_rest_is_served_and_reloaded(server: Se
     assert all(f"{name}.py: " in checked.stderr for name in wrong - {"nonsense"})
 
 
-def test_told_to_stop_it_ends_although_a_service_holds_the_loop_up(server: Server) -> None:
+def test_a_stopped_server_exits_although_a_service_blocks_the_loop(server: Server) -> None:
     server.start()
     with pytest.raises(OSError, match="timed out"):
         server.invoke("evil.block", patience=0.5)
@@ -133,7 +133,7 @@ def test_told_to_stop_it_ends_although_a_service_holds_the_loop_up(server: Serve
     assert time.monotonic() - began < 10
 
 
-def test_told_to_stop_it_ends_although_services_have_left_threads(server: Server) -> None:
+def test_a_stopped_server_exits_although_services_have_left_threads(server: Server) -> None:
     server.start()
     server.invoke("evil.leave")
 
@@ -143,7 +143,7 @@ def test_told_to_stop_it_ends_although_services_have_left_threads(server: Server
     assert time.monotonic() - began < 10
 
 
-def test_services_that_cancel_everything_leave_a_server_that_serves_reloads_and_ends(
+def test_after_services_cancel_all_tasks_the_server_serves_reloads_and_exits(
     server: Server,
 ) -> None:
     server.start()
@@ -159,7 +159,7 @@ def test_services_that_cancel_everything_leave_a_server_that_serves_reloads_and_
     assert server.stop() == 0
 
 
-def test_a_loop_that_a_service_stops_goes_on_and_nothing_is_opened_again(server: Server) -> None:
+def test_a_loop_that_a_service_stops_is_continued_without_a_restart(server: Server) -> None:
     server.start()
     for _ in range(3):
         assert server.invoke("evil.stop") == {}
@@ -169,7 +169,7 @@ def test_a_loop_that_a_service_stops_goes_on_and_nothing_is_opened_again(server:
     assert server.stop() == 0
 
 
-def test_a_port_that_is_taken_is_told_in_a_line(server: Server) -> None:
+def test_a_port_in_use_is_reported_in_one_line(server: Server) -> None:
     server.start()
     other = subprocess.run(  # noqa: S603
         [sys.executable, "-m", "zato_lite", "serve", "--port", str(server.port),
@@ -180,4 +180,6 @@ def test_a_port_that_is_taken_is_told_in_a_line(server: Server) -> None:
     assert other.returncode == 2
     assert f"cannot listen on 127.0.0.1:{server.port}: " in other.stderr
     assert "Traceback" not in other.stderr + other.stdout
-    assert "file deployed" not in other.stderr  # nothing was begun: it takes no runs, and no time
+    assert (
+        "file deployed" not in other.stderr
+    )  # it exits before that

@@ -1,4 +1,4 @@
-"""The whole life of a job of each type, over real HTTP, against a real process and database."""
+"""Life of a job of each type, over real HTTP, with a real process and database."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""The user's own samples, under ``zato-lite serve``, on a real port, with a real database."""
+"""Samples of a user under ``zato-lite serve``, on a real port, with a real database."""
 
 import shutil
 from collections.abc import Iterator
@@ -53,7 +53,7 @@ def test_the_second_sample_schedules_a_job_for_the_instant_that_it_names(server:
     assert (job["job_type"], job["next_run_utc"]) == ("one_time", "2027-07-29T11:35:49")
 
 
-def test_a_one_time_job_fires_at_its_second_with_its_data(server: Server) -> None:
+def test_a_one_time_job_runs_at_its_second_with_its_data(server: Server) -> None:
     at = _in(2)
     definition = {
         "cluster_id": 1, "name": "once", "is_active": True, "job_type": "one_time",
@@ -88,7 +88,7 @@ def test_an_interval_of_a_second_keeps_to_its_grid(server: Server) -> None:
     assert all(run["delay_ms"] >= 0 for run in runs)
 
 
-def test_nothing_is_lost_at_a_kill_and_what_was_due_meanwhile_fires_once(server: Server) -> None:
+def test_a_kill_loses_no_job_and_missed_slots_get_one_run(server: Server) -> None:
     at = _in(2)
     once = {
         "name": "meanwhile",
@@ -126,7 +126,7 @@ def test_nothing_is_lost_at_a_kill_and_what_was_due_meanwhile_fires_once(server:
     assert len(_history(server, once_id)) == 1
 
 
-def test_zatos_texts_come_with_their_status(server: Server) -> None:
+def test_errors_have_zatos_texts_and_their_status(server: Server) -> None:
     job = {"name": "a", "service": "zato.ping", "job_type": "interval_based", "seconds": 3600}
     server.invoke("zato.scheduler.job.create", job)
     refused = {}
@@ -148,7 +148,7 @@ def test_zatos_texts_come_with_their_status(server: Server) -> None:
     }
 
 
-def test_sigterm_finishes_what_runs_and_exits_in_peace(server: Server) -> None:
+def test_sigterm_finishes_running_services_and_exits_with_status_0(server: Server) -> None:
     sleep = {"name": "s", "service": "demo.sleep", "job_type": "one_time", "extra": {"seconds": 1}}
     job_id = server.invoke("zato.scheduler.job.create", sleep)["id"]
     until(lambda: server.invoke("zato.scheduler.job.get-history", {"id": job_id})["rows"])

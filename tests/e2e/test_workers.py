@@ -30,7 +30,7 @@ def test_two_workers_run_each_slot_once_and_one_that_is_killed_is_replaced(
     server: Server,
 ) -> None:
     def ask(service: str, **sent: Any) -> Any:
-        """A connection that the killed one had been given breaks; another gets an answer."""
+        """Invoke a service; repeat it if the connection was one of the killed worker's."""
         return until(lambda: _answer(server, service, sent))
 
     def nodes() -> list[dict[str, Any]]:
@@ -38,7 +38,7 @@ def test_two_workers_run_each_slot_once_and_one_that_is_killed_is_replaced(
         return found
 
     both = until(lambda: (found := nodes())[1:] and found, 30)
-    start = datetime.now(UTC) - timedelta(hours=1)  # noqa: TID251 - theirs is the real clock
+    start = datetime.now(UTC) - timedelta(hours=1)  # noqa: TID251 - real processes
     job = {"name": "often", "service": "zato.ping", "job_type": "interval_based",
            "start_date": naive(start), "milliseconds": 500}  # fmt: skip
     job_id = server.invoke("zato.scheduler.job.create", job)["id"]

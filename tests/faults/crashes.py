@@ -1,4 +1,4 @@
-"""Kills a server again and again under load, then asks it for an account of everything."""
+"""Crash loop: kills a server repeatedly under load, then checks the whole history."""
 
 import http.client
 import itertools
@@ -17,14 +17,14 @@ PERIOD = 1_000_000
 
 
 class Account(NamedTuple):
-    """What was found after all.
+    """Result of a crash loop.
 
     Attributes:
-        kills: how often the process was killed.
+        kills: number of kills.
         first_fires: seconds from each launch to the first service that ran.
-        acknowledged: calls that were answered with yes. forgotten: those without a trace since.
+        acknowledged: number of acknowledged calls. forgotten: those whose effect is missing.
         fired: scheduled runs. repeated: attempts after the first one.
-        violations: all that may not be.
+        violations: of the rules for histories.
     """
 
     kills: int
@@ -37,10 +37,10 @@ class Account(NamedTuple):
 
 
 class Traffic:
-    """Calls from a thread of its own, and what was answered to them."""
+    """Calls from a separate thread, and their answers."""
 
     def __init__(self, server: Server, active: list[dict[str, Any]], dormant: int) -> None:
-        """Calls about jobs that run (``active``), a job that never does, and new ones like it."""
+        """Prepare calls about running jobs (``active``) and about jobs that never run."""
         self._server, self._active, self._dormant = server, active, dormant
         later = datetime.fromtimestamp(time.time() + 86_400, UTC).isoformat()  # noqa: TID251
         self._template = interval("", "faults.quiet", later)
@@ -49,7 +49,7 @@ class Traffic:
         self.created: dict[str, int] = {}
         self.executed = 0
         self.texts: dict[int, list[str | None]] = {}
-        """What a job's ``extra`` may be: the last text acknowledged, and those tried since."""
+        """Possible values of a job's ``extra``: the last acknowledged text, and later attempts."""
         self.deleted: list[int] = []
         self.refused: list[RefusedError] = []
 
@@ -71,7 +71,7 @@ class Traffic:
                 if error.status != 503:
                     self.refused.append(error)
             except (OSError, http.client.HTTPException):
-                time.sleep(0.01)  # it is dead; nobody knows what became of the call
+                time.sleep(0.01)  # it is dead; the effect of the call is unknown
 
     def _once(self, number: int) -> None:
         name = f"traffic-{number}"
@@ -95,7 +95,7 @@ class Traffic:
 
 
 class Companion:
-    """A second server on the same store, which dies and comes back in a rhythm of its own."""
+    """Second server on the same store, killed and restarted at its own intervals."""
 
     def __init__(self, server: Server, lifetimes: Iterable[float]) -> None:
         self._server, self._lifetimes = Server(server.folder), lifetimes
@@ -120,11 +120,11 @@ class Companion:
 
 
 Life = Callable[[Server], None]
-"""Starts a server and comes back when it is dead."""
+"""Starts a server and returns when it is dead."""
 
 
 def killed_after(seconds: float) -> Life:
-    """Killed so many seconds after its first answer."""
+    """Return a life that ends by a kill some seconds after the first answer."""
 
     def live(server: Server) -> None:
         server.start()
@@ -135,7 +135,7 @@ def killed_after(seconds: float) -> Life:
 
 
 def killed_at(call: str, number: int, patience: float = 10.0) -> Life:
-    """Killed as one of its threads makes a system call for the n-th time."""
+    """Return a life that ends by a kill at the n-th occurrence of a system call."""
 
     def live(server: Server) -> None:
         wrapper = ["strace", "-f", "-qq", "-o", os.devnull, "-e", f"trace={call}"]
@@ -147,7 +147,7 @@ def killed_at(call: str, number: int, patience: float = 10.0) -> Life:
 
 
 def crash_loop(server: Server, lives: Iterable[Life], companion: Iterable[float] = ()) -> Account:
-    """Let a server live through these under load; then account for every slot and answer.
+    """Run a server through these lives under load; then check every slot and answer.
 
     Args:
         server: not started yet.
@@ -171,7 +171,7 @@ def crash_loop(server: Server, lives: Iterable[Life], companion: Iterable[float]
         server.start()
         back_at = time.time_ns() // 1000  # noqa: TID251 - a real process
         time.sleep(2.5)
-        _wait_for_the_end_of_all(server, back_at)
+        _wait_for_earlier_runs(server, back_at)
     stopped_at = time.time_ns() // 1000  # noqa: TID251 - a real process
     assert server.stop() == 0, server.output.read_text()[-2000:]
     runs, _ = server.history(jobs)
@@ -186,8 +186,8 @@ def crash_loop(server: Server, lives: Iterable[Life], companion: Iterable[float]
     )
 
 
-def _wait_for_the_end_of_all(server: Server, back_at: int, patience: float = 60.0) -> None:
-    """Give runs from before so much time to end; whichever does not is lost.
+def _wait_for_earlier_runs(server: Server, back_at: int, patience: float = 60.0) -> None:
+    """Wait for earlier runs to finish; those that do not are lost.
 
     Those during which two processes died begin again one by one, a second apart.
     """
@@ -198,7 +198,7 @@ def _wait_for_the_end_of_all(server: Server, back_at: int, patience: float = 60.
 
 
 def _first_fires(server: Server) -> Iterator[float]:
-    """Seconds from each launch to the first service that ran in that life."""
+    """Yield the seconds from each launch to the first service of that life."""
     ats = sorted(effect.at for effect in server.seen())
     launches = [*server.launches, ats[-1] + 1]
     for launch, following in itertools.pairwise(launches):
@@ -207,18 +207,18 @@ def _first_fires(server: Server) -> Iterator[float]:
 
 
 def create(server: Server, name: str, start: int, **more: Any) -> int:
-    """Create a job of one second, or whatever ``more`` makes of it; its id."""
+    """Create a job of one second, with the fields ``more``; return its id."""
     job = {**definition(name, start), **more}
     return int(server.invoke("zato.scheduler.job.create", job)["id"])
 
 
 def definition(name: str, start: int) -> dict[str, Any]:
-    """Of a job of one second that leaves marks."""
+    """Return the definition of a job of one second that records its effects."""
     return interval(name, "faults.mark", datetime.fromtimestamp(start / 1e6, UTC).isoformat())
 
 
 def wrongs(server: Server, starts: Mapping[int, int], stopped_at: int) -> list[Violation]:
-    """What is wrong with jobs of one second, of which it is known when each one starts."""
+    """Return the violations of jobs of one second with known starts."""
     cursors = dict(server.query("SELECT job_id, cursor FROM timer"))
     created = dict(server.query("SELECT id, created_at FROM job"))
     stuck = [
@@ -233,13 +233,13 @@ def wrongs(server: Server, starts: Mapping[int, int], stopped_at: int) -> list[V
     runs, gaps = server.history(list(starts))
     effects = [effect for effect in server.seen() if effect.job in starts]
     found = stuck + violations(due, runs, gaps, effects)
-    # What was claimed ahead of its time is handed back by a stop, for whoever comes next.
+    # A stop releases runs that were claimed before their slots; another node takes them.
     return [each for each in found if each.kind != "lost" or each.slot < stopped_at - PERIOD // 5]
 
 
 def _forgotten(server: Server, traffic: Traffic, dormant: int) -> list[Any]:
-    """What was answered with yes, and is not so."""
-    there = {
+    """Return the acknowledged calls whose effect is missing."""
+    stored = {
         name: (job, extra)
         for job, name, extra in server.query(
             "SELECT id, name, json_extract(definition, '$.extra') FROM job"
@@ -247,9 +247,9 @@ def _forgotten(server: Server, traffic: Traffic, dormant: int) -> list[Any]:
         )
     }
     forgotten: list[Any] = [
-        name for name, job in traffic.created.items() if there.get(name, (0, ""))[0] != job
+        name for name, job in traffic.created.items() if stored.get(name, (0, ""))[0] != job
     ]
-    kept = dict(there.values())
+    kept = dict(stored.values())
     forgotten += [job for job, texts in traffic.texts.items() if kept.get(job) not in texts]
     forgotten += [job for job in traffic.deleted if job in kept]
     runs = "SELECT count(*) FROM run WHERE outcome = 'ok' AND job_id ="

@@ -1,4 +1,4 @@
-"""Power cuts without a power switch: a VFS that writes everything down, and disks made of that.
+"""Simulated power cuts: a VFS records all writes, from which possible disk images are made.
 
 ``Recorder`` is a VFS of SQLite through which a program writes as ever; each write, truncation,
 sync and deletion is kept in order. ``cuts`` replays that up to chosen moments and makes of each
@@ -18,7 +18,7 @@ import apsw
 
 SECTOR = 512
 BELOW = "unix"
-"""The VFS that really writes; by name, for the recorder may be the default meanwhile."""
+"""Name of the VFS that really writes; the recorder may be the default meanwhile."""
 
 
 class Write(NamedTuple):
@@ -41,7 +41,7 @@ class Delete(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """Something the program under test was told at this moment: an acknowledged commit."""
+    """Event that the program under test was given: an acknowledged commit."""
 
     value: Any
 
@@ -50,7 +50,7 @@ Event = Write | Truncate | Sync | Delete | Mark
 
 
 class Recorder(apsw.VFS):
-    """The operating system's VFS, writing down what passes through it.
+    """VFS of the operating system that records all operations.
 
     Attributes:
         is_failing: while set, every sync fails, as that of a dying disk.
@@ -94,7 +94,7 @@ class RecordedFile(apsw.VFSFile):
 
 
 class Image(NamedTuple):
-    """What a disk might hold after a cut, and what had been acknowledged before it."""
+    """Possible content of a disk after a cut, and the acknowledgements before it."""
 
     at: int
     marks: list[Any]
@@ -108,7 +108,7 @@ class Image(NamedTuple):
 
 
 def cuts(events: list[Event], moments: Iterable[int], dice: random.Random) -> Iterator[Image]:
-    """An image for each of the moments, which are positions in ``events``."""
+    """Yield an image for each moment; moments are positions in ``events``."""
     durable: dict[str, bytearray] = {}
     pending: dict[str, list[Write | Truncate]] = {}
     marks: list[Any] = []
@@ -157,7 +157,7 @@ def _apply(content: bytearray, change: Write | Truncate) -> None:
 def _survive(
     content: bytearray, changes: list[Write | Truncate], dice: random.Random
 ) -> bytearray:
-    """What is left of writes that were never synced: each is there, gone, or torn."""
+    """Apply writes that were never synced: each is complete, missing, or torn."""
     keep = dice.choice([0.0, 0.5, 0.9, 1.0])
     for change in changes:
         if dice.random() < keep:

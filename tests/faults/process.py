@@ -1,4 +1,4 @@
-"""A real ``zato-lite serve`` in a project of its own: to be talked to, killed, and restarted."""
+"""Real ``zato-lite serve`` processes that tests invoke, kill and restart."""
 
 import base64
 import contextlib
@@ -28,7 +28,7 @@ from zato_lite import Service
 
 
 def write_down(word, job):
-    """One line in a file that outlives the process; synced by nobody, as a kill needs none."""
+    """Append a line to a file that outlives the process; a kill needs no sync."""
     slot = round(job.slot.timestamp() * 1_000_000)
     now = time.time_ns() // 1000
     line = f"{word} {job.id} {slot} {job.attempt} {job.token} {now}\\n"
@@ -75,7 +75,7 @@ class StopLoop(Service):
 
 
 class ExitLater(Service):
-    """Ends the loop from a callback, where nothing contains it."""
+    """End the loop from a callback, where no invoker contains the exception."""
 
     name = "faults.exit-later"
 
@@ -95,7 +95,7 @@ class CancelAll(Service):
 
 
 class Exit(Service):
-    """Takes the whole process with it."""
+    """Exit the whole process."""
 
     name = "faults.exit"
 
@@ -106,7 +106,7 @@ class Exit(Service):
 
 
 class RefusedError(Exception):
-    """The server answered, and said no."""
+    """The server answered with an error."""
 
     def __init__(self, status: int, body: Any) -> None:
         super().__init__(f"{status}: {body}")
@@ -114,7 +114,7 @@ class RefusedError(Exception):
 
 
 class Server:
-    """The process and its project; its port stays the same over restarts."""
+    """Server process and its project; the port stays the same over restarts."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -130,7 +130,7 @@ class Server:
         (folder / "services" / "faults.py").write_text(SERVICES)
 
     def launch(self, wrapper: Sequence[str] = ()) -> None:
-        """Start it, perhaps by another program, without waiting for anything."""
+        """Start the server, optionally through another program, without waiting for it."""
         self.launches.append(time.time_ns() // 1000)  # noqa: TID251 - a real process
         command = [*wrapper, sys.executable, "-m", "zato_lite", "serve", *self.options]
         command += ["--project", str(self.folder), "--port", str(self.port)]
@@ -150,12 +150,12 @@ class Server:
             )
 
     def send(self, service: str) -> None:
-        """Invoke a service that may leave nobody there to answer."""
+        """Invoke a service that may end the server before it answers."""
         with contextlib.suppress(OSError, http.client.HTTPException):
             self._request("POST", f"/zato/api/invoke/{service}", None, 3.0)
 
     def start(self, patience: float = 60.0) -> float:
-        """Start it and wait for its first answer; the seconds that this took."""
+        """Start the server and wait for its first answer; return the seconds."""
         began = time.monotonic()
         self.launch()
         while time.monotonic() - began < patience:
@@ -173,7 +173,7 @@ class Server:
 
         Raises:
             RefusedError: the server answered with an error.
-            OSError: the connection broke; nobody knows what became of it.
+            OSError: the connection broke; the effect is unknown.
             http.client.HTTPException: the same.
         """
         body = json.dumps(payload) if payload is not None else None
@@ -184,21 +184,21 @@ class Server:
         return decoded
 
     def wait(self, patience: float) -> None:
-        """Come back when it is dead, or when patience is at its end."""
+        """Wait until the server is dead, or for ``patience`` seconds."""
         if self.process is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(patience)
 
     def kill(self) -> None:
-        """As ``kill -9``, with everything it started."""
+        """Kill the server and its children with SIGKILL."""
         self.end(signal.SIGKILL)
 
     def stop(self) -> int:
-        """As ``kill``; the exit code."""
+        """Stop the server with SIGTERM; return its exit status."""
         return self.end(signal.SIGTERM)
 
     def end(self, number: signal.Signals) -> int:
-        """Send a signal and wait for the end; the exit code."""
+        """Send a signal and wait for the end; return the exit status."""
         if self.process is None:
             return 0
         with contextlib.suppress(ProcessLookupError):
@@ -208,13 +208,13 @@ class Server:
         return code
 
     def seen(self, word: str = "began") -> list[Effect]:
-        """What the services wrote down."""
+        """Return the recorded effects of services."""
         lines = self.effects.read_text().splitlines() if self.effects.exists() else []
         split = [line.split() for line in lines]
         return [Effect(*map(int, fields)) for kind, *fields in split if kind == word]
 
     def history(self, jobs: Sequence[int]) -> tuple[list[Run], list[Gap]]:
-        """The scheduled runs and ledger rows of these jobs, read from the file."""
+        """Read the scheduled runs and ledger rows of these jobs from the file."""
         wanted = f"job_id IN ({','.join(map(str, jobs))})"
         runs = self.query(
             "SELECT job_id, slot, attempt, token, started_at, outcome FROM run"  # noqa: S608
@@ -226,7 +226,7 @@ class Server:
         return [Run(*row) for row in runs], [Gap(*row) for row in gaps]
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
-        """Read from the file."""
+        """Query the database file."""
         connection = apsw.Connection(str(self.database), flags=apsw.SQLITE_OPEN_READONLY)
         connection.set_busy_timeout(5000)
         try:
@@ -249,7 +249,7 @@ class Server:
 
 
 def interval(name: str, service: str, start: str, **more: Any) -> dict[str, Any]:
-    """A definition of a job of one second."""
+    """Return the definition of a job of one second."""
     return {
         "cluster_id": 1,
         "name": name,

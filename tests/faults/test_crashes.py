@@ -20,7 +20,7 @@ def account_of(folder: Path, lives: Iterable[Life], companion: Iterable[float] =
 
 
 @pytest.mark.e2e
-def test_killed_under_load_it_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:
+def test_a_server_killed_under_load_loses_and_repeats_no_run(tmp_path: Path) -> None:
     dice = random.Random(1)
 
     account = account_of(tmp_path, [killed_after(dice.uniform(0.1, 0.8)) for _ in range(9)])
@@ -32,7 +32,7 @@ def test_killed_under_load_it_loses_nothing_and_doubles_nothing(tmp_path: Path) 
 
 
 @pytest.mark.slow
-def test_killed_a_hundred_times_it_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:
+def test_a_server_killed_a_hundred_times_loses_and_repeats_no_run(tmp_path: Path) -> None:
     dice = random.Random(2)
 
     account = account_of(tmp_path, [killed_after(dice.uniform(0.1, 1.5)) for _ in range(100)])
@@ -43,7 +43,7 @@ def test_killed_a_hundred_times_it_loses_nothing_and_doubles_nothing(tmp_path: P
 
 
 @pytest.mark.slow
-def test_two_servers_killed_in_turns_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
+def test_two_servers_killed_in_turns_lose_and_repeat_no_run(tmp_path: Path) -> None:
     dice = random.Random(3)
     lives = [killed_after(dice.uniform(0.1, 4)) for _ in range(25)]
 
@@ -57,7 +57,9 @@ def test_two_servers_killed_in_turns_lose_nothing_and_double_nothing(tmp_path: P
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 @pytest.mark.parametrize("call", CALLS)
-def test_killed_at_each_of_its_first_60_writes_it_loses_nothing(tmp_path: Path, call: str) -> None:
+def test_a_server_killed_at_each_of_its_first_60_writes_loses_nothing(
+    tmp_path: Path, call: str
+) -> None:
     account = account_of(tmp_path, [killed_at(call, number) for number in range(1, 61)])
 
     print(account)  # noqa: T201 - the figures

@@ -40,7 +40,7 @@ def logged(server: Server, event: str) -> list[Any]:
     return [found for line in lines if (found := json.loads(line))["event"] == event]
 
 
-def test_a_store_with_a_broken_index_is_refused_and_told_how_to_go_on(server: Server) -> None:
+def test_a_store_with_a_broken_index_is_refused_with_a_remedy(server: Server) -> None:
     damage(server.database, "timer_next")
 
     server.launch()
@@ -54,7 +54,7 @@ def test_a_store_with_a_broken_index_is_refused_and_told_how_to_go_on(server: Se
     assert "zato-lite db restore" in told
 
 
-def test_a_big_store_with_a_broken_index_makes_not_ready_and_fills_no_log(
+def test_a_big_store_with_a_broken_index_is_not_ready_and_does_not_fill_the_log(
     server: Server,
 ) -> None:
     filler = apsw.Connection(str(server.database))
@@ -75,4 +75,4 @@ def test_a_big_store_with_a_broken_index_makes_not_ready_and_fills_no_log(
     ]
     assert told == sorted(set(told))
     assert set(told) <= {1, 2, 4, 8, 16}
-    assert len(logged(server, "store is damaged")) <= 2  # come upon, and found by the check
+    assert len(logged(server, "store is damaged")) <= 2  # found by an operation and by the check

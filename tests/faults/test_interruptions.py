@@ -1,4 +1,4 @@
-"""Services that stop the loop under everybody: what is in flight comes to its end regardless."""
+"""Services that stop the event loop or cancel all tasks: runs in flight finish all the same."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +21,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 
 def slow_run(server: Server, **fields: Any) -> int:
-    """A run of three seconds that has just begun."""
+    """Start a run of three seconds; return its job."""
     start = now() // PERIOD * PERIOD + PERIOD
     job = create(server, "slow", start, job_type="one_time", service="faults.slow", **fields)
     wait_until(lambda: any(effect.job == job for effect in server.seen()))
@@ -29,7 +29,7 @@ def slow_run(server: Server, **fields: Any) -> int:
 
 
 @pytest.mark.parametrize("rude", ["faults.stop-loop", "faults.exit-later"])
-def test_a_run_goes_on_when_a_service_stops_the_loop(server: Server, rude: str) -> None:
+def test_a_run_continues_when_a_service_stops_the_loop(server: Server, rude: str) -> None:
     server.start()
     job = slow_run(server)
 
@@ -43,7 +43,7 @@ def test_a_run_goes_on_when_a_service_stops_the_loop(server: Server, rude: str) 
     assert code == 0
 
 
-def test_a_run_is_made_again_when_a_service_cancels_all_tasks(server: Server) -> None:
+def test_a_run_gets_another_attempt_when_a_service_cancels_all_tasks(server: Server) -> None:
     server.start()
     job = slow_run(server)
 
@@ -58,7 +58,9 @@ def test_a_run_is_made_again_when_a_service_cancels_all_tasks(server: Server) ->
     assert code == 0
 
 
-def test_a_run_that_a_stop_cuts_off_is_made_again_after_the_next_start(server: Server) -> None:
+def test_a_run_interrupted_by_a_stop_gets_another_attempt_after_the_next_start(
+    server: Server,
+) -> None:
     server.environment["ZATO_LITE_SERVER__GRACE"] = "0.2"
     server.start()
     job = slow_run(server)

@@ -9,7 +9,7 @@ CUTS = 60
 
 
 def write_rows(path: Path, synchronous: str) -> Recorder:
-    """60 commits of one row each, each marked when it is acknowledged."""
+    """Write 60 commits of one row, each marked when it is acknowledged."""
     recorder = Recorder(f"recorder-{synchronous}")
     connection = apsw.Connection(str(path), vfs=f"recorder-{synchronous}")
     connection.execute("PRAGMA journal_mode=WAL")
@@ -31,19 +31,19 @@ def images(recorder: Recorder) -> list[Image]:
 
 
 def lost_rows(image: Image, folder: Path) -> int:
-    """How many acknowledged rows are gone; raises where the database is damaged."""
+    """Return the number of missing acknowledged rows; raise if the database is damaged."""
     image.put(folder)
     connection = apsw.Connection(str(folder / "rows.db"))
     assert connection.execute("PRAGMA integrity_check").get == "ok"
     try:
-        there = connection.execute("SELECT coalesce(max(n), 0) FROM row").get
-    except apsw.SQLError:  # not even the table is there
-        there = -1
+        found = connection.execute("SELECT coalesce(max(n), 0) FROM row").get
+    except apsw.SQLError:  # the table is missing
+        found = -1
     connection.close()
-    return max(0, int(max(image.marks) - there))
+    return max(0, int(max(image.marks) - found))
 
 
-def test_a_power_cut_takes_no_acknowledged_commit_when_each_is_synced(tmp_path: Path) -> None:
+def test_a_power_cut_loses_no_acknowledged_commit_when_each_is_synced(tmp_path: Path) -> None:
     recorder = write_rows(tmp_path / "rows.db", "FULL")
 
     lost = [lost_rows(image, tmp_path / str(n)) for n, image in enumerate(images(recorder))]
@@ -51,7 +51,7 @@ def test_a_power_cut_takes_no_acknowledged_commit_when_each_is_synced(tmp_path: 
     assert sum(lost) == 0
 
 
-def test_the_simulation_shows_what_is_lost_when_commits_are_not_synced(tmp_path: Path) -> None:
+def test_the_simulation_loses_rows_when_commits_are_not_synced(tmp_path: Path) -> None:
     recorder = write_rows(tmp_path / "rows.db", "NORMAL")
 
     lost = [lost_rows(image, tmp_path / str(n)) for n, image in enumerate(images(recorder))]

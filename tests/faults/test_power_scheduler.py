@@ -1,4 +1,4 @@
-"""Power cuts under a scheduler at work: what a service has begun is written down before."""
+"""Power cuts under a working scheduler: a started run was recorded before its service began."""
 
 import random
 from pathlib import Path
@@ -20,7 +20,7 @@ STEP = SECOND // 4
 
 
 async def work_and_mark(path: Path, steps: int) -> Recorder:
-    """Quarters of a second with twenty jobs of one second, and a job created in each."""
+    """Run twenty jobs of one second in steps of a quarter second; create a job in each step."""
     recorder = Recorder("scheduler-recorder", makedefault=True)
     clock = ManualClock()
     begin = clock.now()
@@ -54,7 +54,7 @@ async def work_and_mark(path: Path, steps: int) -> Recorder:
 
 
 async def wrongs(image: Image, folder: Path) -> list[Violation | str]:
-    """What is not as it must be after the power came back."""
+    """Return the violations after the restart."""
     image.put(folder)
 
     def look(connection: Connection) -> tuple[list[Run], list[Gap], dict[int, int]]:
@@ -80,7 +80,7 @@ async def wrongs(image: Image, folder: Path) -> list[Violation | str]:
     tokens = {(run.job, run.slot): run.token for run in runs}
     for kind, job, *rest in (mark for mark in image.marks if mark != "open"):
         if kind == "created" and job not in cursors:
-            found.append(f"job {job} was created, and is not there")
+            found.append(f"job {job} was created and is missing")
         elif kind == "began" and tokens.get((job, rest[0]), 0) < rest[1]:
             found.append(f"job {job} began for {rest[0]}, and nobody knows")
     return found
@@ -97,12 +97,12 @@ async def all_wrongs(folder: Path, steps: int, images: int) -> list[Violation | 
     return found
 
 
-async def test_no_power_cut_takes_a_run_that_began_or_a_job_that_was_created(
+async def test_no_power_cut_loses_a_started_run_or_a_created_job(
     tmp_path: Path,
 ) -> None:
     assert await all_wrongs(tmp_path, steps=24, images=25) == []
 
 
 @pytest.mark.slow
-async def test_none_of_300_power_cuts_takes_a_run_that_began(tmp_path: Path) -> None:
+async def test_none_of_300_power_cuts_loses_a_started_run(tmp_path: Path) -> None:
     assert await all_wrongs(tmp_path, steps=400, images=300) == []

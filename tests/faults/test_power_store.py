@@ -12,7 +12,7 @@ from zato_lite.store.sqlite import SqliteStore, open_store
 
 
 async def write_and_mark(path: Path, commits: int) -> Recorder:
-    """Eight writers at once, each waiting for its answers; every answer is marked."""
+    """Run eight writers in parallel; mark every acknowledgement."""
     recorder = Recorder("store-recorder", makedefault=True)
     try:
         async with open_store(path, SystemClock()) as store:
@@ -35,14 +35,14 @@ async def _writer(store: SqliteStore, recorder: Recorder, writer: int, commits: 
 
 
 async def lost(image: Image, folder: Path) -> set[str]:
-    """Acknowledged rows that are gone, after the store has been opened as ever."""
+    """Return the acknowledged rows that are missing after the store was opened."""
     image.put(folder)
     async with open_store(folder / "store.db", SystemClock()) as store:
         assert await store.check() == []
-        there = await store.read(
+        found = await store.read(
             lambda connection: {row[0] for row in connection.execute("SELECT name FROM setting")}
         )
-    return set(image.marks) - there - {"open"}
+    return set(image.marks) - found - {"open"}
 
 
 async def count_losses(folder: Path, commits: int, images: int) -> int:
@@ -57,14 +57,14 @@ async def count_losses(folder: Path, commits: int, images: int) -> int:
     return sum(bool(each) for each in found)
 
 
-async def test_no_power_cut_takes_an_acknowledged_write_from_the_store(tmp_path: Path) -> None:
+async def test_no_power_cut_loses_an_acknowledged_write(tmp_path: Path) -> None:
     assert await count_losses(tmp_path, commits=400, images=30) == 0
 
 
 @pytest.mark.slow
-async def test_none_of_300_power_cuts_takes_an_acknowledged_write(tmp_path: Path) -> None:
+async def test_none_of_300_power_cuts_loses_an_acknowledged_write(tmp_path: Path) -> None:
     assert await count_losses(tmp_path, commits=4_000, images=300) == 0
 
 
-def test_the_recorder_is_not_left_behind() -> None:
+def test_the_recorder_is_unregistered_after_use() -> None:
     assert "store-recorder" not in apsw.vfs_names()

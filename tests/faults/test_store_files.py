@@ -1,4 +1,4 @@
-"""What the store says of files that it cannot use, and that it leaves them as they are."""
+"""Unusable store files are refused with an explanation and left unchanged."""
 
 import os
 import subprocess
@@ -49,7 +49,7 @@ async def kept(store: SqliteStore) -> set[str]:
     )
 
 
-async def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) -> None:
+async def test_a_file_that_is_not_a_database_is_refused_and_left_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     path.write_bytes(b"my diary, by no means a database" * 200)
 
@@ -59,7 +59,7 @@ async def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Pa
     assert path.read_bytes() == b"my diary, by no means a database" * 200
 
 
-async def test_a_file_with_a_broken_header_is_refused_and_left_alone(tmp_path: Path) -> None:
+async def test_a_file_with_a_broken_header_is_refused_and_left_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     await filled(path)
     content = bytearray(path.read_bytes())
@@ -94,7 +94,7 @@ async def test_a_folder_in_place_of_the_file_is_refused(tmp_path: Path) -> None:
     assert "cannot be opened" in await refusal(tmp_path)
 
 
-async def test_a_file_that_another_program_holds_is_told_of_and_works_afterwards(
+async def test_a_file_locked_by_another_program_is_reported_and_works_afterwards(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("zato_lite.store.connection.BUSY_MS", 50)
@@ -134,7 +134,7 @@ async def test_a_failed_sync_acknowledges_nothing_and_the_store_recovers(tmp_pat
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 2 MB."""
+    """Mount a disk of 2 MB."""
     place = tmp_path / "disk"
     place.mkdir()
     options = ["-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)]
@@ -146,7 +146,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @needs_root
-async def test_a_full_disk_refuses_and_recovers_by_itself(small_disk: Path) -> None:
+async def test_a_full_disk_refuses_writes_until_there_is_room(small_disk: Path) -> None:
     acknowledged: set[str] = set()
     async with open_store(small_disk / "store.db", SystemClock()) as store:
         with pytest.raises(UnavailableError):
@@ -162,7 +162,7 @@ async def test_a_full_disk_refuses_and_recovers_by_itself(small_disk: Path) -> N
 
 
 @needs_root
-async def test_a_read_only_disk_is_refused_in_words(small_disk: Path) -> None:
+async def test_a_read_only_disk_is_refused_with_an_explanation(small_disk: Path) -> None:
     await filled(small_disk / "store.db")
     subprocess.run(["/bin/mount", "-o", "remount,ro", str(small_disk)], check=True)  # noqa: ASYNC221, S603
 
@@ -171,7 +171,7 @@ async def test_a_read_only_disk_is_refused_in_words(small_disk: Path) -> None:
     assert "may this user write there" in words or "read-only" in words
 
 
-async def test_a_read_only_file_is_refused_in_words(tmp_path: Path) -> None:
+async def test_a_read_only_file_is_refused_with_an_explanation(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     await filled(path)
     path.chmod(0o400)
