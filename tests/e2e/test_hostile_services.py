@@ -180,6 +180,4 @@ def test_a_port_in_use_is_reported_in_one_line(server: Server) -> None:
     assert other.returncode == 2
     assert f"cannot listen on 127.0.0.1:{server.port}: " in other.stderr
     assert "Traceback" not in other.stderr + other.stdout
-    assert (
-        "file deployed" not in other.stderr
-    )  # it exits before that
+    assert "file deployed" not in other.stderr  # it exits before that
