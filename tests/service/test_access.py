@@ -24,11 +24,11 @@ from zato_lite.service.message import Caller
         ("login", "operator"),
     ],
 )
-def test_each_service_takes_a_role(service: str, role: str) -> None:
+def test_each_service_requires_a_role(service: str, role: str) -> None:
     assert needed_role(service) == role
 
 
-def test_a_role_may_all_that_the_ones_before_it_may() -> None:
+def test_a_role_includes_the_roles_before_it() -> None:
     viewer, admin = (Caller("x", frozenset({role})) for role in ("viewer", "admin"))
 
     assert may_invoke(viewer, "zato.scheduler.job.get-list")
@@ -37,12 +37,12 @@ def test_a_role_may_all_that_the_ones_before_it_may() -> None:
     assert may_invoke(admin, "zato.user.create")
 
 
-def test_no_role_may_nothing() -> None:
+def test_a_caller_without_a_role_may_invoke_nothing() -> None:
     assert not may_invoke(Caller("x"), "zato.ping")
     assert not may_invoke(Caller("x", frozenset({"king"})), "zato.ping")
 
 
-def test_patterns_confine_whatever_the_role() -> None:
+def test_patterns_confine_every_role() -> None:
     caller = Caller("x", frozenset({"admin"}), ("crm.*", "zato.ping"))
 
     assert may_invoke(caller, "crm.get-invoices")
@@ -79,7 +79,7 @@ _PATTERNS = st.text("ab.*?[]!", max_size=8)
 
 
 @given(pattern=_PATTERNS, bound=_PATTERNS, name=st.text("ab.[]!", max_size=8))
-def test_what_fits_a_pattern_fits_whatever_the_pattern_is_within(
+def test_a_name_that_matches_a_pattern_matches_every_wider_pattern(
     pattern: str, bound: str, name: str
 ) -> None:
     if is_within(pattern, bound) and fnmatchcase(name, pattern):
@@ -100,7 +100,7 @@ def test_every_pattern_is_within_all() -> None:
         (("viewer",), ("crm.*", "billing.*"), "`billing.*` is not within its own patterns"),
     ],
 )
-def test_which_rights_a_caller_has_not_is_told(
+def test_the_first_missing_right_of_a_caller_is_named(
     roles: tuple[str, ...], patterns: tuple[str, ...], excess: str
 ) -> None:
     caller = Caller("x", frozenset({"editor"}), ("crm.*", "zato.*"))
@@ -110,6 +110,6 @@ def test_which_rights_a_caller_has_not_is_told(
     assert told == (f"{excess} (crm.*, zato.*)" if "patterns" in excess else excess)
 
 
-def test_who_is_confined_to_nothing_may_grant_what_is_up_to_the_own_role() -> None:
+def test_a_caller_without_patterns_may_grant_rights_up_to_its_role() -> None:
     assert missing_right(Caller("x", frozenset({"admin"})), ("admin",), ()) == ""
     assert missing_right(Caller("x"), ("viewer",), ()) == "the role viewer is above its own"

@@ -45,7 +45,7 @@ def test_a_task_of_a_service_cannot_end_the_loop(contained: asyncio.AbstractEven
     assert (outcome.error, outcome.payload) == (None, "staying stayed")
 
 
-def test_tasks_outside_of_services_are_left_as_they_are(
+def test_tasks_outside_services_are_not_changed(
     contained: asyncio.AbstractEventLoop,
 ) -> None:
     async def number() -> int:

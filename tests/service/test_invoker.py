@@ -61,7 +61,7 @@ async def test_a_service_answers_its_response_s_payload() -> None:
     assert outcome.seconds >= 0
 
 
-async def test_what_handle_returns_is_the_answer_when_none_was_set() -> None:
+async def test_the_result_of_handle_is_the_answer_if_none_was_set() -> None:
     assert await invoker_of(answering(lambda self: 5)).invoke("it") == 5
 
 
@@ -77,7 +77,7 @@ async def test_a_service_invokes_another_by_name_and_by_class() -> None:
     assert await invoker_of(Echo, answering(both)).invoke("it") == [1, 2, {"a": 3}, 4]
 
 
-async def test_the_same_cid_travels() -> None:
+async def test_inner_invocations_share_the_cid() -> None:
     cids = answering(lambda self: [self.cid], "cids")
 
     async def nested(self: Service) -> Any:
@@ -89,7 +89,7 @@ async def test_the_same_cid_travels() -> None:
     assert outcome.payload == ["my-cid", "my-cid"]
 
 
-async def test_each_invocation_has_a_cid_of_its_own() -> None:
+async def test_each_invocation_has_a_different_cid() -> None:
     invoker = invoker_of(Echo)
 
     cids = [(await invoker.run(Invocation("echo"))).cid for _ in range(3)]
@@ -118,7 +118,7 @@ async def test_an_unknown_service_is_an_error_that_services_can_handle() -> None
 
 
 @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), GeneratorExit(), OSError()])
-async def test_whatever_a_service_raises_is_an_outcome(error: BaseException) -> None:
+async def test_an_exception_of_a_service_is_an_outcome(error: BaseException) -> None:
     def fail(self: Service) -> None:
         raise error
 
@@ -146,7 +146,7 @@ async def test_an_invoked_service_that_exits_is_an_error_of_the_caller_s_call() 
     assert await invoker.invoke("it") == "Service `leaves` raised SystemExit(1)"
 
 
-async def test_endless_recursion_is_the_service_s_own_error() -> None:
+async def test_endless_recursion_is_an_error_of_the_service() -> None:
     def dig(self: Any) -> Any:
         return dig(self)
 
@@ -155,7 +155,7 @@ async def test_endless_recursion_is_the_service_s_own_error() -> None:
     assert isinstance(outcome.error, RecursionError)
 
 
-async def test_a_cancellation_that_a_service_makes_up_is_an_outcome() -> None:
+async def test_a_cancelled_error_that_a_service_raises_is_an_outcome() -> None:
     def cancel(self: Service) -> None:
         raise asyncio.CancelledError
 
@@ -190,7 +190,7 @@ async def test_a_service_that_takes_too_long_is_cancelled() -> None:
     assert str(outcome.error) == "Service `it` took longer than 0.01 s"
 
 
-async def test_a_result_that_comes_after_the_deadline_does_not_count() -> None:
+async def test_a_result_after_the_deadline_does_not_count() -> None:
     async def stubborn(self: Service) -> str:
         try:
             await asyncio.Event().wait()
@@ -207,7 +207,7 @@ async def test_a_result_that_comes_after_the_deadline_does_not_count() -> None:
     assert task.cancelling() == 0
 
 
-async def test_a_result_that_took_too_long_without_waiting_does_not_count_either() -> None:
+async def test_a_late_result_of_a_service_that_never_waits_does_not_count() -> None:
     def block(self: Service) -> str:
         time.sleep(0.02)
         return "too late"
@@ -220,7 +220,7 @@ async def test_a_result_that_took_too_long_without_waiting_does_not_count_either
     assert (outcome.is_timeout, outcome.payload) == (True, None)
 
 
-async def test_what_does_not_wait_is_told_at_once_and_what_does_is_to_be_awaited() -> None:
+async def test_begin_returns_a_result_or_an_awaitable_if_the_service_waits() -> None:
     async def wait(self: Service) -> str:
         await asyncio.sleep(0)
         assert invocation_context.get() is not None
@@ -242,7 +242,7 @@ async def test_what_does_not_wait_is_told_at_once_and_what_does_is_to_be_awaited
     assert invoker.registry.get("waits").in_flight == 0
 
 
-async def test_what_was_begun_is_cancelled_where_it_waits() -> None:
+async def test_a_suspended_service_is_cancelled_where_it_waits() -> None:
     seen: list[str] = []
 
     async def wait(self: Service) -> None:
@@ -260,7 +260,7 @@ async def test_what_was_begun_is_cancelled_where_it_waits() -> None:
     assert seen == ["let go"]
 
 
-async def test_a_deadline_bounds_what_is_invoked_in_it() -> None:
+async def test_a_deadline_also_holds_for_inner_invocations() -> None:
     async def stay(self: Service) -> None:
         await asyncio.Event().wait()
 
@@ -295,7 +295,7 @@ async def test_a_service_cannot_invoke_itself() -> None:
     assert str(outcome.error) == "A service cannot invoke itself, name:[it]"
 
 
-async def test_a_circle_of_services_is_cut_and_shown() -> None:
+async def test_services_that_invoke_each_other_in_a_circle_are_refused_with_the_path() -> None:
     there = answering(lambda self: self.invoke("back"), "there")
     back = answering(lambda self: self.invoke("there"), "back")
 
@@ -315,7 +315,7 @@ async def test_an_inactive_service_is_not_invoked() -> None:
     assert str(outcome.error) == "`echo` is inactive"
 
 
-async def test_log_lines_can_know_their_invocation() -> None:
+async def test_log_lines_carry_their_invocation() -> None:
     records: list[logging.LogRecord] = []
 
     def known(self: Service) -> tuple[str, object] | None:
@@ -334,7 +334,7 @@ async def test_log_lines_can_know_their_invocation() -> None:
     assert invocation_context.get() is None
 
 
-async def test_a_service_sees_who_asked_and_how() -> None:
+async def test_a_service_sees_its_caller_and_its_channel() -> None:
     seen: list[Any] = []
 
     def look(self: Service) -> None:
@@ -405,13 +405,13 @@ class Counting(Service):
         return self.numbers.next()
 
 
-async def test_a_service_gets_what_it_needs() -> None:
+async def test_a_service_receives_the_resource_that_it_needs() -> None:
     invoker = invoker_of(Counting, resources={Numbers: Seven()})
 
     assert await invoker.invoke("counting") == 7
 
 
-async def test_a_need_that_nobody_fulfils_is_refused_at_registration() -> None:
+async def test_a_need_without_a_resource_is_refused_at_registration() -> None:
     with pytest.raises(ConfigError, match=r"counting\.numbers needs Numbers"):
         invoker_of(Counting)
 
@@ -453,7 +453,7 @@ async def test_errors_of_a_plain_handle_are_outcomes() -> None:
     assert isinstance((await invoker.run(Invocation("stops"))).error, RuntimeError)
 
 
-async def test_more_blocking_services_than_threads_wait_their_turn() -> None:
+async def test_blocking_services_beyond_the_number_of_threads_are_queued() -> None:
     invoker = invoker_of(Echo, Blocking, max_threads=2)
 
     outcomes = await asyncio.gather(*(invoker.run(Invocation("blocking")) for _ in range(20)))
@@ -463,7 +463,7 @@ async def test_more_blocking_services_than_threads_wait_their_turn() -> None:
     invoker.pool.close()
 
 
-async def test_a_blocking_service_whose_time_is_up_is_abandoned() -> None:
+async def test_a_blocking_service_past_its_deadline_is_abandoned() -> None:
     release, over = threading.Event(), threading.Event()
     errors: list[Exception] = []
 
@@ -490,7 +490,7 @@ async def test_a_blocking_service_whose_time_is_up_is_abandoned() -> None:
     assert len(errors) == 1
 
 
-async def test_a_blocking_service_that_waits_for_the_loop_is_let_go() -> None:
+async def test_a_blocking_service_past_its_deadline_stops_waiting_for_the_loop() -> None:
     async def stay(self: Service) -> None:
         await asyncio.Event().wait()
 
@@ -511,7 +511,7 @@ async def test_a_blocking_service_that_waits_for_the_loop_is_let_go() -> None:
     await asyncio.to_thread(over.wait)
 
 
-async def test_work_that_waits_for_a_thread_can_be_given_up() -> None:
+async def test_a_queued_call_can_be_given_up() -> None:
     release = threading.Event()
 
     class Holds(Service):
@@ -591,7 +591,7 @@ async def test_only_a_worker_thread_may_wait_for_the_loop() -> None:
     assert await answer == 1
 
 
-async def test_work_for_which_the_time_is_up_at_once_is_never_started() -> None:
+async def test_work_whose_deadline_has_already_passed_is_not_started() -> None:
     ran: list[int] = []
     outcome = await invoker_of(answering(lambda self: ran.append(1))).run(
         Invocation("it", timeout=0)
@@ -637,7 +637,7 @@ def test_a_service_can_be_replaced_and_removed() -> None:
         registry.get("echo")
 
 
-async def test_a_service_without_handle_says_so() -> None:
+async def test_a_service_without_handle_fails_with_an_explanation() -> None:
     class Nothing(Service):
         name = "nothing"
 
@@ -646,7 +646,7 @@ async def test_a_service_without_handle_says_so() -> None:
     assert isinstance(outcome.error, NotImplementedError)
 
 
-async def test_a_service_knows_how_much_of_its_time_is_left() -> None:
+async def test_a_service_knows_the_time_until_its_deadline() -> None:
     clock, left = ManualClock(), []
 
     async def look(self: Service[Any, Any]) -> None:

@@ -26,11 +26,13 @@ from zato_lite.wire import encode
         ('{"zato_embedded": false, "data": 1}', {"zato_embedded": False, "data": 1}),
     ],
 )
-def test_a_job_s_text_becomes_what_its_service_receives(extra: str | None, payload: Any) -> None:
+def test_the_text_of_a_job_becomes_the_payload_of_its_service(
+    extra: str | None, payload: Any
+) -> None:
     assert payload_of(extra) == payload
 
 
-def test_embedded_data_arrives_as_it_was_given() -> None:
+def test_embedded_data_is_received_unchanged() -> None:
     extra = encode(embed({"my.key": "my.value"})).decode()
 
     assert payload_of(extra) == {"my.key": "my.value"}

@@ -5,7 +5,7 @@ from zato_lite.service.message import HttpContext, Invocation
 from zato_lite.service.request import Request, Response
 
 
-def test_a_dictionary_can_be_read_by_attribute_all_the_way_down() -> None:
+def test_a_dictionary_can_be_read_by_attribute_at_every_level() -> None:
     request: Request = Request.of({"a": {"b": [{"c": 1}]}, "my.key": 2}, None)
 
     assert request.input.a.b[0].c == 1
@@ -25,7 +25,7 @@ def test_a_missing_element_is_the_caller_s_error_and_an_attribute_error() -> Non
         del request.input.name
 
 
-def test_what_is_set_by_attribute_is_kept() -> None:
+def test_attributes_can_be_set_and_deleted() -> None:
     bunch = AttributeDict()
 
     bunch.a = {"b": 1}
@@ -37,7 +37,7 @@ def test_what_is_set_by_attribute_is_kept() -> None:
 
 
 @pytest.mark.parametrize("payload", ["text", b"bytes", [1, 2], 7])
-def test_other_payloads_are_the_input_as_they_are(payload: object) -> None:
+def test_payloads_other_than_dictionaries_are_the_input_unchanged(payload: object) -> None:
     assert Request.of(payload, None).input is payload
 
 
@@ -64,7 +64,7 @@ def test_without_http_there_is_nothing_of_http() -> None:
     assert request.http.remote_address == ""
 
 
-def test_the_raw_request_is_the_untouched_text() -> None:
+def test_the_raw_request_is_the_original_text() -> None:
     assert Request.of({"a": 1}, Invocation("a", raw='{"a":1}')).raw_request == '{"a":1}'
     assert Request.of({"a": 1}, Invocation("a")).raw_request == {"a": 1}
 

@@ -99,11 +99,11 @@ async def test_a_one_time_job_is_created_through_the_scheduler_s_service(service
         ),
     ],
 )
-async def test_it_starts_when_it_is_told_to(options: dict[str, Any], start: str) -> None:
+async def test_a_job_starts_at_the_given_time(options: dict[str, Any], start: str) -> None:
     assert (await scheduled("my.scheduling", **options))["start_date"] == start
 
 
-async def test_a_name_can_be_given_and_data_left_out() -> None:
+async def test_a_job_may_have_a_name_and_no_data() -> None:
     request = await scheduled("my.scheduling", name="my-job")
 
     assert request["name"] == "my-job"
@@ -169,7 +169,7 @@ async def test_a_cron_job_is_created() -> None:
     assert (asked[0]["cron_definition"], asked[0]["timezone"]) == ("@daily", "Europe/Warsaw")
 
 
-async def test_jobs_are_looked_up_and_cancelled() -> None:
+async def test_jobs_are_read_and_cancelled() -> None:
     assert (await managed(lambda it: it.get(7)))["called"] == "zato.scheduler.job.get-by-id"
     assert asked == [{"cluster_id": 1, "id": 7}]
     assert (await managed(lambda it: it.get("a")))["called"] == "zato.scheduler.job.get-by-name"
@@ -189,7 +189,7 @@ async def test_jobs_are_looked_up_and_cancelled() -> None:
         ("29.07.2027 11:35", "2027-07-29T11:35:00+00:00"),
     ],
 )
-async def test_a_date_in_words_will_do_if_it_has_one_reading(text: str, moment: str) -> None:
+async def test_a_date_in_words_is_accepted_if_it_is_unambiguous(text: str, moment: str) -> None:
     assert (await scheduled("my.scheduling", start_date=text))["start_date"] == moment
 
 
@@ -198,5 +198,5 @@ async def test_a_date_in_words_will_do_if_it_has_one_reading(text: str, moment: 
     ["01/02/2027 10:00", "27/07/29", "July 2027", "11:35", "tomorrow", "29 July 2027 11:35 EST",
      "2027-07-29T11:35:49Z", "2027-07-29 11:35:49"],
 )  # fmt: skip
-async def test_a_date_that_is_unclear_is_left_to_the_scheduler_as_it_is(text: str) -> None:
+async def test_an_ambiguous_date_is_passed_to_the_scheduler_unchanged(text: str) -> None:
     assert (await scheduled("my.scheduling", start_date=text))["start_date"] == text

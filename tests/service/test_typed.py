@@ -193,7 +193,7 @@ async def test_the_message_itself_may_be_a_union_or_a_tuple(
     assert (error.field, error.message.partition(":")[0]) == (field, field)
 
 
-async def test_what_is_no_structure_at_all_is_one_error() -> None:
+async def test_a_payload_that_is_not_a_structure_is_one_error() -> None:
     with pytest.raises(BadInputError, match="Expected `object`, got `int`"):
         await run(taking(Order), 5)
 
@@ -213,7 +213,7 @@ async def test_the_input_is_of_the_declared_type(wanted: Any) -> None:
     assert order == wanted(name="n", items=[Item("a", 1)])
 
 
-async def test_what_has_the_type_already_is_taken_as_it_is() -> None:
+async def test_a_payload_of_the_declared_type_is_not_converted() -> None:
     order = Order("n", [])
 
     assert await run(taking(Order), order) is order
@@ -235,7 +235,7 @@ async def test_types_can_be_given_in_brackets() -> None:
     assert await run(Sub, order) == Total(3)
 
 
-async def test_text_of_a_query_string_stands_for_numbers() -> None:
+async def test_text_in_a_query_string_is_converted_to_numbers() -> None:
     http = HttpContext("GET", "/", {}, {"sku": "a", "count": "7"}, {})
 
     assert await run(taking(Item), None, http=http) == Item("a", 7)
@@ -243,13 +243,13 @@ async def test_text_of_a_query_string_stands_for_numbers() -> None:
         await run(taking(Item), {"sku": "a", "count": "7"})
 
 
-async def test_an_answer_that_is_not_as_declared_is_the_service_s_error() -> None:
+async def test_an_answer_that_does_not_match_its_declaration_is_an_error_of_the_service() -> None:
     assert await run(giving(Total, {"total": 1})) == Total(1)
     with pytest.raises(InvocationError, match="answer does not match the declared output: total"):
         await run(giving(Total, {"total": "1"}))
 
 
-async def test_a_model_may_leave_out_what_may_be_none() -> None:
+async def test_an_optional_field_of_a_model_may_be_omitted() -> None:
     order = await run(taking(ModelOrder), {"name": "n", "items": [{"sku": "a"}]})
 
     assert (order.name, order.note, order.items[0].count) == ("n", None, 1)
@@ -259,7 +259,7 @@ async def test_a_model_may_leave_out_what_may_be_none() -> None:
     )
 
 
-async def test_a_model_s_missing_fields_are_told_as_zato_does() -> None:
+async def test_missing_fields_of_a_model_are_reported_in_zato_s_words() -> None:
     with pytest.raises(BadInputError) as caught:
         await run(taking(ModelOrder), {"items": [{}]})
 
@@ -285,7 +285,7 @@ async def test_a_model_can_be_filled_field_by_field() -> None:
     assert ModelItem.from_dict({"sku": "b"}).sku == "b"
 
 
-async def test_elements_are_read_as_declared_and_as_their_names_say() -> None:
+async def test_elements_are_converted_by_their_declarations_and_names() -> None:
     wanted = ("name", "-note", "is_new", "user_id", Int("count"), List("tags"), Float("-price"))
 
     found = await run(
@@ -313,7 +313,7 @@ async def test_every_wrong_element_is_named() -> None:
     assert str(caught.value).startswith("Missing required input element: name; count: ")
 
 
-async def test_simple_io_has_defaults_and_answers_bit_by_bit() -> None:
+async def test_simple_io_has_defaults_and_answers_part_by_part() -> None:
     class Old(Service[Any, Any]):
         name = "old"
 
@@ -371,7 +371,7 @@ def test_each_declaration_has_a_json_schema() -> None:
     assert schema_of(complex) == {}
 
 
-def test_answers_have_plain_forms() -> None:
+def test_answers_are_converted_to_json_values() -> None:
     assert plain({"a": Total(1), "b": {1}}) == {"a": {"total": 1}, "b": [1]}
     with pytest.raises(TypeError, match="object"):
         plain(object())
@@ -440,7 +440,7 @@ async def test_a_model_may_be_answered_attribute_by_attribute() -> None:
         await run(SetsTooLittle)
 
 
-async def test_reading_back_what_was_not_answered_is_the_service_s_own_error() -> None:
+async def test_reading_an_unset_part_of_the_response_is_an_error_of_the_service() -> None:
     class Reads(Service):
         name = "reads"
         output = "a", "b"

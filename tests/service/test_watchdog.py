@@ -47,14 +47,14 @@ def test_a_service_that_blocks_the_loop_is_named_with_its_stack(
     assert "threading.Event().wait(0.01)" in dog.stalls[-1].stack
 
 
-async def test_a_loop_that_turns_is_left_in_peace() -> None:
+async def test_a_loop_that_is_not_blocked_is_not_reported() -> None:
     async with Watchdog(limit=5) as dog:
         await asyncio.sleep(0)
 
     assert dog.stalls == []
 
 
-def test_a_loop_at_rest_is_left_asleep() -> None:
+def test_an_idle_loop_is_not_woken() -> None:
     loop = uvloop.new_event_loop()
     signs = 0
     ask = loop.call_soon_threadsafe
@@ -76,7 +76,7 @@ def test_a_loop_at_rest_is_left_asleep() -> None:
     assert 0 < signs < 20  # of some hundred looks
 
 
-async def test_how_long_the_loop_was_busy_is_known() -> None:
+async def test_the_longest_lag_of_the_loop_is_measured() -> None:
     times = itertools.count()
     async with Watchdog(limit=0.01, monotonic=lambda: next(times) / 8) as dog:
         while not dog.lag:  # noqa: ASYNC110 - a thread of its own
@@ -85,7 +85,7 @@ async def test_how_long_the_loop_was_busy_is_known() -> None:
     assert dog.lag == 0.125
 
 
-def test_a_loop_at_rest_is_soon_known_not_to_be_busy() -> None:
+def test_an_idle_loop_is_soon_known_to_have_no_lag() -> None:
     loop = uvloop.new_event_loop()
     times = itertools.chain([0.0, 5.0], itertools.repeat(5.0))  # the first sign takes 5 s
     dog = Watchdog(limit=0.002, monotonic=lambda: next(times))

@@ -32,7 +32,7 @@ ID = uuid.UUID(int=7)
         (elements.DictList("a"), [{"b": 1}], [{"b": 1}]),
     ],
 )
-def test_a_value_becomes_what_its_element_says(
+def test_an_element_converts_its_value(
     element: elements.Element, value: Any, converted: Any
 ) -> None:
     assert element.convert(value) == converted
@@ -51,7 +51,9 @@ def test_a_value_becomes_what_its_element_says(
         (elements.DictList("a"), [1]),
     ],
 )
-def test_a_value_that_has_no_such_form_is_refused(element: elements.Element, value: Any) -> None:
+def test_a_value_that_an_element_cannot_convert_is_refused(
+    element: elements.Element, value: Any
+) -> None:
     with pytest.raises((ValueError, TypeError)):
         element.convert(value)
 

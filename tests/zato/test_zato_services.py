@@ -192,7 +192,7 @@ async def test_services_invoke_each_other(invoker: Invoker) -> None:
     assert in_async.payload == {"got": 1, "cid": "c1"}
 
 
-async def test_an_invocation_for_later_is_kept(invoker: Invoker, kept: Kept) -> None:
+async def test_an_asynchronous_invocation_is_saved(invoker: Invoker, kept: Kept) -> None:
     outcome = await run(invoker, "async-demo.my-service")
 
     assert outcome.payload == 1
@@ -230,7 +230,7 @@ async def test_http_methods_have_their_handlers(invoker: Invoker) -> None:
     ("kind", "status"),
     [("conflict", 409), ("forbidden", 403), ("not-found", 404), ("too-many", 429), ("other", 500)],
 )
-async def test_zato_s_exceptions_have_their_statuses(
+async def test_zato_s_exceptions_have_http_statuses(
     invoker: Invoker, kind: str, status: int
 ) -> None:
     outcome = await run(invoker, "errors-demo.raise", {"kind": kind})
@@ -239,7 +239,7 @@ async def test_zato_s_exceptions_have_their_statuses(
     assert (outcome.error.status, str(outcome.error)) == (status, "My message")
 
 
-async def test_the_tools_in_self_are_there(invoker: Invoker) -> None:
+async def test_the_attributes_of_self_exist(invoker: Invoker) -> None:
     outcome = await run(invoker, "tools-demo.my-service")
 
     assert outcome.payload["cached"] == {"a": 1}
@@ -253,7 +253,7 @@ async def test_a_base_class_may_hold_the_handle(invoker: Invoker) -> None:
     assert (outcome.payload, status_of(outcome)) == ("Hello", 200)
 
 
-async def test_what_zato_has_in_self_is_there(
+async def test_zato_s_attributes_of_self_exist(
     invoker: Invoker, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -280,7 +280,7 @@ async def test_what_zato_has_in_self_is_there(
     ["out", "outgoing", "rest", "email", "odb", "kvdb", "redis", "crypto", "security", "pubsub",
      "publish", "metrics", "commands"],
 )  # fmt: skip
-async def test_what_only_zato_has_is_named_when_it_is_looked_at(
+async def test_reading_an_attribute_that_is_not_offered_raises_an_error_with_its_name(
     invoker: Invoker, name: str
 ) -> None:
     outcome = await run(invoker, "surface-demo.not-there", {"name": name})
@@ -297,13 +297,13 @@ class Sleeps(Service):
         await self.sleep(60)
 
 
-def test_a_class_says_nothing_of_what_is_not_there(invoker: Invoker) -> None:
+def test_an_attribute_that_is_not_offered_is_none_on_the_class(invoker: Invoker) -> None:
     declared = {getattr(entry.cls, "rest", None) for entry in invoker.registry}
 
     assert declared == {None, "GET /http-demo/{id}"}
 
 
-async def test_zato_s_options_are_options(invoker: Invoker) -> None:
+async def test_zato_s_options_are_not_part_of_the_payload(invoker: Invoker) -> None:
     entry = invoker.registry.get("surface-demo.answers")
     invoker.registry.add(Sleeps)
 
@@ -334,7 +334,7 @@ async def test_functions_run_in_other_threads(
     assert "spawned function failed" in caplog.messages
 
 
-async def test_callbacks_are_found_as_in_zato(invoker: Invoker, kept: Kept) -> None:
+async def test_the_default_callback_is_found_by_zato_s_rule(invoker: Invoker, kept: Kept) -> None:
     outcome = await run(invoker, "surface-demo.calls-back")
     many = await run(invoker, "surface-demo.calls-back-many")
 
@@ -348,7 +348,7 @@ async def test_callbacks_are_found_as_in_zato(invoker: Invoker, kept: Kept) -> N
     assert str(many.error) == "zato-lite supports one callback per run; let it invoke the others"
 
 
-async def test_fields_of_a_form_are_apart(invoker: Invoker) -> None:
+async def test_fields_of_a_form_are_in_http_post(invoker: Invoker) -> None:
     kind = {"content-type": "application/x-www-form-urlencoded; charset=utf-8"}
     form = HttpContext("POST", "/f", {}, {"b": "2"}, kind)
     other = HttpContext("POST", "/f", {}, {"b": "2"}, {"content-type": "application/json"})
@@ -360,14 +360,14 @@ async def test_fields_of_a_form_are_apart(invoker: Invoker) -> None:
     assert sent.payload == {"post": "", "get": "2"}
 
 
-async def test_a_moment_may_be_told_in_words(invoker: Invoker) -> None:
+async def test_a_start_date_may_be_in_words(invoker: Invoker) -> None:
     outcome = await run(invoker, "surface-demo.in-words")
 
     assert outcome.error is None
     assert created[0]["start_date"] == "2027-07-29T11:35:00+00:00"
 
 
-async def test_models_are_answered_in_lists_and_bit_by_bit(invoker: Invoker) -> None:
+async def test_models_are_answered_in_lists_and_part_by_part(invoker: Invoker) -> None:
     wanted = {"names": ["ann", "bob"], "options": {}}
     listed = await run(invoker, "model-lists-demo.get-list", wanted)
     repeated = await run(invoker, "model-lists-demo.get-repeated")
@@ -379,7 +379,7 @@ async def test_models_are_answered_in_lists_and_bit_by_bit(invoker: Invoker) -> 
 
 
 @pytest.mark.e2e
-def test_a_file_of_a_user_may_be_called_as_zato_is(tmp_path: Path) -> None:
+def test_a_user_s_file_may_be_named_zato(tmp_path: Path) -> None:
     text = (FOLDER / "receiver.py").read_text()
     (tmp_path / "zato.py").write_text(text)
     (tmp_path / "api.py").write_text(text)
@@ -403,7 +403,7 @@ print([*deployer.failures], [entry.name for entry in registry])
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_type_checkers_know_the_names_that_there_are(module: str) -> None:
+def test_the_stubs_declare_exactly_the_names_of_each_module(module: str) -> None:
     place = Path(__file__).parents[2].joinpath("zato-stubs", *module.split(".")[1:])
     stub = place / "__init__.pyi" if place.is_dir() else place.with_suffix(".pyi")
     imported: dict[str, Any] = {}
@@ -425,7 +425,7 @@ def test_type_checkers_know_the_names_that_there_are(module: str) -> None:
     assert known == MODULES[module]
 
 
-def test_types_can_be_told_apart_and_made_of_dictionaries() -> None:
+def test_types_can_be_examined_and_created_from_dictionaries() -> None:
     assert typing_.is_union(typing_.strnone)
     assert typing_.is_union(typing_.union_[int, str])
     assert not typing_.is_union(int)
@@ -436,12 +436,14 @@ def test_types_can_be_told_apart_and_made_of_dictionaries() -> None:
     assert typing_.dict_field().default_factory is dict
 
 
-def test_a_module_that_nobody_knows_stays_unknown(discovery: Deployed) -> None:
+def test_an_unknown_module_of_zato_is_not_found(discovery: Deployed) -> None:
     with pytest.raises(ModuleNotFoundError):
         __import__("zato.nothing_of_the_kind")
 
 
-def test_a_real_zato_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_installed_zato_takes_precedence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     package = tmp_path / "zato"
     package.mkdir()
     (package / "__init__.py").write_text("IS_REAL = True")

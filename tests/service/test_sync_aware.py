@@ -113,7 +113,7 @@ class Waits(BlockingService):
             assert_type(lock.renew(), bool)
 
 
-async def test_what_the_types_say_is_what_happens() -> None:
+async def test_values_have_the_types_that_are_declared() -> None:
     registry = Registry()
     for cls in (Sum, Untyped, Blocking):
         registry.add(cls)
@@ -132,7 +132,7 @@ class Often(Service):
         return isinstance(self.schedule, Schedule)
 
 
-async def test_what_a_class_declares_does_not_hide_what_services_have() -> None:
+async def test_a_declared_schedule_does_not_hide_self_schedule() -> None:
     registry = Registry()
     registry.add(Often)
 

@@ -57,10 +57,10 @@ async def test_every_wrong_field_is_named_with_its_path(invoker: Invoker) -> Non
     ]
 
 
-async def test_a_wrong_answer_is_the_service_s_error(invoker: Invoker) -> None:
+async def test_a_wrong_answer_is_an_error_of_the_service(invoker: Invoker) -> None:
     with pytest.raises(InvocationError, match="answer does not match the declared output"):
         await invoker.invoke("takes", {"name": "wrong", "items": []})
 
 
-def test_its_schema_is_its_own() -> None:
+def test_the_schema_is_that_of_pydantic() -> None:
     assert schema_of(Order)["required"] == ["name", "items"]

@@ -97,7 +97,7 @@ async def test_a_blocking_service_may_have_async_hooks() -> None:
 
 
 @pytest.mark.parametrize("base", [Async, Blocking])
-async def test_what_a_hook_raises_ends_the_invocation_and_finalize_is_called(
+async def test_an_exception_in_a_hook_ends_the_invocation_and_finalize_is_called(
     base: type[Service],
 ) -> None:
     def refuse(self: Any) -> None:
