@@ -15,11 +15,11 @@ from zato_lite.http.endpoints.openapi import openapi_route
 from zato_lite.http.endpoints.pages import DOCS, page_routes
 from zato_lite.http.endpoints.session import session_routes
 from zato_lite.http.events import EventLog
-from zato_lite.http.fastpath import Answer, Begin, FastPath
+from zato_lite.http.fastpath import Answer, FastPath
 from zato_lite.http.message import Request, Response, await_response
 from zato_lite.http.metrics import LatencyRecorder
 from zato_lite.http.payloads import payload_of
-from zato_lite.http.request_invoker import RequestInvoker
+from zato_lite.http.request_invoker import Begin, RequestInvoker
 from zato_lite.http.responder import Responder
 from zato_lite.http.router import ChannelTable, Router, Target, WrongMethod
 from zato_lite.http.routes import Channel, Route, Services, channels_of, parse_channel
@@ -75,31 +75,21 @@ class HttpApp:
             services,
             self._admission,
             self.router,
-            max_seconds=time_limit,
-            monotonic=self._monotonic,
-            new_cid=self._new_cid,
+            self._monotonic,
+            self._new_cid,
+            time_limit,
         )
-        self.router.add(
-            [
-                envelope_route(self._invoker, self._responder),
-                *session_routes(authenticator, self.audit),
-                *monitoring_routes(readiness, self.latency, render_metrics),
-                *(event_routes(events, self._invoker.ask) if events is not None else ()),
-                openapi_route(services, self._admission, self.router),
-                *page_routes(DOCS, "/docs"),
-                *routes,
-            ]
-        )
+        self.router.add([envelope_route(self._invoker, self._responder)])
+        self.router.add(session_routes(authenticator, self.audit))
+        self.router.add(monitoring_routes(readiness, self.latency, render_metrics))
+        if events is not None:
+            self.router.add(event_routes(events, self._invoker.ask))
+        self.router.add([openapi_route(services, self._admission, self.router)])
+        self.router.add(page_routes(DOCS, "/docs"))
+        self.router.add(routes)
+        fast_path = FastPath(self._invoker, self._responder, self.latency, self._answer_new_head)
         # The fast path's own method, so that a request costs one call less.
-        self.begin: Callable[[Request], Answer] = FastPath(
-            begin,
-            self.router,
-            self._responder,
-            self.latency,
-            self._answer_new_head,
-            monotonic=self._monotonic,
-            new_cid=self._new_cid,
-        ).answer
+        self.begin: Callable[[Request], Answer] = fast_path.answer
         self.reload()
 
     def reload(self) -> None:

@@ -1,21 +1,59 @@
 """Request invoker: invokes services on behalf of HTTP requests."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
+
+import msgspec
 
 from zato_lite.errors import ForbiddenError, NotFoundError
 from zato_lite.http.admission import Admission
 from zato_lite.http.auth import CallerRights
-from zato_lite.http.fastpath import Begin, CachedRequest
 from zato_lite.http.message import Request
 from zato_lite.http.payloads import context_of, is_json, query_of, time_limit
-from zato_lite.http.router import PING_SERVICE, Router, Target
+from zato_lite.http.router import PING_SERVICE, ChannelTable, Router, Target
 from zato_lite.http.routes import Services
-from zato_lite.service.access import may_invoke
-from zato_lite.service.message import Caller, Invocation, Outcome, outcome_of
+from zato_lite.service.access import may_invoke, needed_role
+from zato_lite.service.message import (
+    Caller,
+    FastOutcome,
+    HttpContext,
+    Invocation,
+    Outcome,
+    outcome_of,
+)
 
 _ANONYMOUS = CallerRights(Caller("anonymous", frozenset({"viewer"}), (PING_SERVICE,)), math.inf)
+
+
+Begin = Callable[[Invocation, float], FastOutcome | Outcome | Awaitable[Outcome]]
+"""Invokes a service up to its first wait; the second argument is monotonic seconds."""
+
+
+class CachedRequest(msgspec.Struct, eq=False):
+    """Routing and admission results, cached per request head.
+
+    An equal head implies a body of the same length, so ``is_empty`` (no input) and ``is_json``
+    (the input is a JSON body) hold for the next request too.
+
+    Attributes:
+        table: the channels by which the service was found; other ones invalidate the result.
+        is_shareable: the result may be cached. A repeated query parameter is a list, which a
+            service could change.
+        is_change: the service is a built-in one that changes something.
+    """
+
+    service: str
+    rights: CallerRights
+    caller: Caller
+    query: dict[str, str | list[str]]
+    context: HttpContext
+    table: ChannelTable
+    timeout: float | None
+    is_empty: bool
+    is_json: bool
+    is_shareable: bool
+    is_change: bool
 
 
 class RequestInvoker:
@@ -26,20 +64,19 @@ class RequestInvoker:
         max_seconds: the longest that any invocation may take; None for no limit.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - wiring, in one place
         self,
         begin: Begin,
         services: Services,
         admission: Admission,
         router: Router,
-        *,
-        max_seconds: float | None,
         monotonic: Callable[[], float],
         new_cid: Callable[[], str],
+        max_seconds: float | None,
     ) -> None:
-        self._begin, self._services, self._admission = begin, services, admission
-        self._router, self._max_seconds, self._monotonic = router, max_seconds, monotonic
-        self.new_cid = new_cid
+        self.begin, self._services, self._admission = begin, services, admission
+        self.router, self._max_seconds = router, max_seconds
+        self.monotonic, self.new_cid = monotonic, new_cid
 
     async def prepare(self, request: Request, target: Target) -> CachedRequest:
         """Check the caller, find the service, and read all but the body.
@@ -60,12 +97,15 @@ class RequestInvoker:
         return CachedRequest(
             service,
             rights,
+            rights.caller,
             query,
             context_of(request, query, target.params, target.route),
-            self._router.table,
-            timeout=time_limit(request.headers, self._max_seconds),
+            self.router.table,
+            time_limit(request.headers, self._max_seconds),
             is_empty=not (query or request.body),
             is_json=bool(request.body) and not query and is_json(request),
+            is_shareable=not any(isinstance(value, list) for value in query.values()),
+            is_change=service.startswith("zato.") and needed_role(service) != "viewer",
         )
 
     async def invoke(
@@ -111,4 +151,4 @@ class RequestInvoker:
         return outcome.payload
 
     async def _run(self, invocation: Invocation) -> Outcome:
-        return await outcome_of(invocation.cid, self._begin(invocation, self._monotonic()))
+        return await outcome_of(invocation.cid, self.begin(invocation, self.monotonic()))

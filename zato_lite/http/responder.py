@@ -7,9 +7,9 @@ from typing import Any
 from zato_lite.errors import NotFoundError, UnauthorizedError, ZatoLiteError
 from zato_lite.http.admission import Admission, challenge_for
 from zato_lite.http.audit import AuditTrail
-from zato_lite.http.fastpath import CachedRequest
 from zato_lite.http.message import Request, Response
 from zato_lite.http.metrics import LatencyRecorder
+from zato_lite.http.request_invoker import CachedRequest
 from zato_lite.http.responses import error_response, response_of
 from zato_lite.service.message import Outcome
 from zato_lite.store.audit import AuditRecord
