@@ -10,6 +10,7 @@ its 95 % confidence interval by the sign test; below 1 the change made it faster
 """
 
 import argparse
+import contextlib
 import json
 import math
 import os
@@ -19,7 +20,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -130,6 +130,9 @@ def per_fire(name: str) -> Callable[[Result, Result | None], Figures]:
 
 
 MIN_SHARE = 0.95
+"""Least share of runs that must start in time for a steady scenario to count."""
+
+MAX_TRIES = 3
 SECONDS = 4
 """Seconds that the steady scenarios S3 and S4 last."""
 
@@ -159,7 +162,7 @@ WORKLOADS = (
     S1,
     Workload(("S2",), scenario("s2", count=10_000), per_fire("S2")),
     Workload(("S3",), scenario("s3", count=1_000, seconds=SECONDS), per_fire("S3")),
-    Workload(("S4",), scenario("s3", count=8_000, seconds=SECONDS), per_fire("S4")),
+    Workload(("S4",), scenario("s3", count=5_000, seconds=SECONDS), per_fire("S4")),
 )
 
 
@@ -185,12 +188,23 @@ def run(tree: Path, command: Sequence[str]) -> Result:
 
 
 def measure(tree: Path, workload: Workload) -> Figures:
-    """Run a workload once in a tree."""
+    """Run a workload once in a tree; again if the machine was too busy for its figures.
+
+    Raises:
+        ValueError: it was too busy each time.
+    """
+    for _ in range(MAX_TRIES - 1):
+        with contextlib.suppress(ValueError):
+            return _measure(tree, workload)
+    return _measure(tree, workload)
+
+
+def _measure(tree: Path, workload: Workload) -> Figures:
     floor = run(tree, workload.floor) if workload.floor else None
     return workload.figures(run(tree, workload.command), floor)
 
 
-@contextmanager
+@contextlib.contextmanager
 def worktree(ref: str) -> Iterator[Path]:
     """Check a commit out beside this tree for as long as the block lasts."""
     with tempfile.TemporaryDirectory(prefix="before-") as folder:
