@@ -14,6 +14,7 @@ from zato_lite.app import App, check, open_app
 from zato_lite.config import Server, Services, Settings, Store
 from zato_lite.deploy.deployer import Deployer
 from zato_lite.http.server import Server as Listening
+from zato_lite.scheduler.calendars import Calendars
 from zato_lite.server import open_server
 from zato_lite.testing.clock import ManualClock
 from zato_lite.timetable.calendar import Calendar
@@ -159,7 +160,7 @@ async def test_a_job_whose_calendar_nobody_has_made_waits_for_it(project: Path) 
         assert remark is not None
         assert "calendar: 'bank' does not exist" in remark.message
 
-        await app.jobs.save_calendar(Calendar(name="bank"))
+        await app.invoker.resource(Calendars).save_calendar(Calendar(name="bank"))
         await deployer.refresh([path])
 
         async with asyncio.timeout(10):

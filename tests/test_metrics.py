@@ -35,7 +35,7 @@ async def opened() -> AsyncIterator[Sandbox]:
 def exposition(opened: Sandbox, file: WorkerFile | None = None, restarts: int = 0) -> Exposition:
     app = opened.app
     sources = Sources(
-        app.jobs, app.scheduler, app.invoker, app.clock, lambda: (7, 0), lambda: 0.25,
+        app.scheduler, app.invoker, app.clock, lambda: (7, 0), lambda: 0.25,
         lambda: restarts,
     )  # fmt: skip
     return Exposition(sources, file)

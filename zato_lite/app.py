@@ -430,7 +430,7 @@ async def _reconcile(app: App, deployer: Deployer) -> list[str]:
     same_names = await app.jobs.named([it.job for it in declared])
     rows = {row.id: row for row in (*before, *same_names)}.values()
     needs_calendars = any("calendar" in it.fields for it in declared)
-    calendars = await app.jobs.calendars() if needs_calendars else ()
+    calendars = await app.invoker.resource(Calendars).calendars() if needs_calendars else ()
     known = Known(calendars, app.registry.entries)
     creates, edits, mistakes = reconciled(rows, declared, app.clock.now(), known)
     if creates or edits:

@@ -97,7 +97,7 @@ async def open_edge(
     )
     app.keys.authenticator = authenticator
     server = app.settings.server
-    sources = Sources(app.jobs, app.scheduler, app.invoker, app.clock, app.queued, lag, restarts)
+    sources = Sources(app.scheduler, app.invoker, app.clock, app.queued, lag, restarts)
     exposition = Exposition(sources, worker_file(environ))
     async with AsyncExitStack() as stack:
         mounts = []

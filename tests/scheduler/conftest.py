@@ -9,7 +9,9 @@ import msgspec
 import pytest
 
 from zato_lite.scheduler import completer, scheduler
+from zato_lite.scheduler.calendars import Calendars
 from zato_lite.scheduler.commands import JobCommands
+from zato_lite.scheduler.history import RunHistory
 from zato_lite.scheduler.scheduler import Scheduler
 from zato_lite.service.message import Invocation, Outcome
 from zato_lite.store.rows import JobRow, RunRow
@@ -30,6 +32,8 @@ class Harness:
         self.gates: dict[str, asyncio.Event] = {}
         self.scheduler = Scheduler(store, self.run, clock, **options)
         self.jobs = JobCommands(store, self.scheduler, clock)
+        self.history = RunHistory(store, self.scheduler, clock)
+        self.calendars = Calendars(store, self.scheduler)
 
     async def run(self, invocation: Invocation) -> Outcome:
         self.calls.append(invocation)
@@ -97,7 +101,7 @@ class Harness:
 
     async def runs(self, job_id: int | None = None) -> list[RunRow]:
         """Runs, oldest first."""
-        rows, _ = await self.jobs.history(job_id, limit=100_000)
+        rows, _ = await self.history.history(job_id, limit=100_000)
         return list(rows)[::-1]
 
     async def outcomes(self, job_id: int | None = None) -> list[str]:

@@ -12,6 +12,7 @@ from tests.scheduler.conftest import Harness
 from zato_lite.log import RunCapture
 from zato_lite.scheduler import attempt, executor
 from zato_lite.scheduler.commands import JobCommands
+from zato_lite.scheduler.history import RunHistory
 from zato_lite.scheduler.scheduler import Scheduler
 from zato_lite.service.base import Service
 from zato_lite.service.invoker import Invoker
@@ -130,6 +131,7 @@ class InvokerHarness(Harness):
         invoker = Invoker(registry, clock=clock)
         self.scheduler = Scheduler(store, invoker.run, clock, grace=0.0)
         self.jobs = JobCommands(store, self.scheduler, clock)
+        self.history = RunHistory(store, self.scheduler, clock)
 
 
 @pytest.fixture
@@ -187,7 +189,7 @@ def capture() -> Iterator[None]:
 async def test_log_lines_beyond_the_limit_are_counted(real: InvokerHarness, capture: None) -> None:
     run = await run_of(real, "loud")
 
-    lines = await real.jobs.log_entries(run.job_id, run.number)
+    lines = await real.history.log_entries(run.job_id, run.number)
     assert run.outcome == "ok"
     assert len(lines) == 1_003
     assert lines[-2][2] == "2000 more lines were left out"
@@ -198,7 +200,7 @@ async def test_half_a_character_in_a_line_is_kept_as_its_code(
 ) -> None:
     run = await run_of(real, "half")
 
-    lines = await real.jobs.log_entries(run.job_id, run.number)
+    lines = await real.history.log_entries(run.job_id, run.number)
     assert lines[1][2] == "no such file: name\\udce9.csv"
 
 
@@ -223,7 +225,7 @@ async def test_a_line_with_the_wrong_arguments_is_kept_as_it_is(
         logging.raiseExceptions = True
         caplog.handler.setLevel(logging.NOTSET)
 
-    lines = await real.jobs.log_entries(run.job_id, run.number)
+    lines = await real.history.log_entries(run.job_id, run.number)
     assert lines[1][2] == "%d apples"
 
 

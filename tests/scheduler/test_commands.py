@@ -57,7 +57,7 @@ async def test_the_slots_of_a_pause_are_in_the_ledger_when_it_ends(harness: Harn
     await harness.jobs.resume(job_id)
     await harness.advance(5)
 
-    entries, _ = await harness.jobs.ledger(job_id)
+    entries, _ = await harness.history.ledger(job_id)
     assert [(entry.outcome, entry.count) for entry in entries] == [("paused", 4)]
     assert "waiting for the bank" in entries[0].reason
     assert await harness.outcomes(job_id) == ["ok", "ok"]
@@ -71,7 +71,7 @@ async def test_a_pause_ends_at_its_time_without_a_command(harness: Harness) -> N
         await harness.advance(1)
 
     assert await harness.outcomes(job_id) == ["ok"]
-    entries, _ = await harness.jobs.ledger(job_id)
+    entries, _ = await harness.history.ledger(job_id)
     assert [(entry.outcome, entry.count) for entry in entries] == [("paused", 2)]
 
 
@@ -87,7 +87,7 @@ async def test_all_jobs_are_paused_and_resumed_together(harness: Harness) -> Non
     assert paused is not None
     assert (paused.note, paused.by) == ("upgrade", "ann")
     assert await harness.outcomes(job_id) == ["ok"]
-    entries, _ = await harness.jobs.ledger(job_id)
+    entries, _ = await harness.history.ledger(job_id)
     assert [(entry.outcome, entry.count) for entry in entries] == [("paused", 3)]
 
 
@@ -268,7 +268,7 @@ async def test_a_service_is_invoked_later_without_a_job(harness: Harness) -> Non
     )
     await harness.scheduler.wait_until_idle()
 
-    row = await harness.jobs.run_by_id(run_id)
+    row = await harness.history.run_by_id(run_id)
     assert row is not None
     assert (row.kind, row.outcome, row.service) == ("async", "ok", "mail")
     assert [(c.service, c.raw, c.cid) for c in harness.calls] == [("mail", "hello", "cid-1")]

@@ -38,7 +38,7 @@ async def test_a_run_whose_process_died_is_run_again_under_the_next_attempt(
 
     run = (await harness.runs(job_id))[0]
     assert (run.outcome, run.attempt, run.crashes) == ("ok", 2, 1)
-    attempts = await harness.jobs.attempts(job_id, 1)
+    attempts = await harness.history.attempts(job_id, 1)
     assert [attempt.outcome for attempt in attempts] == ["lost"]
 
 
@@ -144,7 +144,7 @@ async def test_a_late_result_is_refused_and_noted(
 
         run = (await other.runs(job_id))[0]
         assert (run.outcome, run.attempt, run.result) == ("ok", 2, None)
-        assert harness.scheduler.refused_results == 1
+        assert harness.scheduler.metrics.refused_results == 1
 
 
 async def test_the_log_lines_of_a_refused_result_are_dropped(
@@ -173,7 +173,7 @@ async def test_the_log_lines_of_a_refused_result_are_dropped(
         await other.scheduler.wait_until_idle()
         gate.set()
         await harness.scheduler.wait_until_idle()
-        texts = [text for _, _, text in await other.jobs.log_entries(job_id, 1)]
+        texts = [text for _, _, text in await other.history.log_entries(job_id, 1)]
 
     assert "in time" in texts
     assert "late" not in texts
@@ -250,7 +250,7 @@ async def test_a_run_cut_off_by_shutdown_gets_another_attempt_without_losing_a_r
         await third.advance(2)
         await third.scheduler.wait_until_idle()
         run = (await third.runs(job_id))[0]
-        attempts = await third.jobs.attempts(job_id, 1)
+        attempts = await third.history.attempts(job_id, 1)
 
     assert (run.outcome, run.attempt, run.crashes) == ("error", 4, 0)
     assert [record.outcome for record in attempts] == ["cancelled", "cancelled", "error"]
@@ -276,7 +276,7 @@ async def test_runs_cut_off_by_a_service_that_cancels_all_tasks_get_another_atte
 
     run = (await harness.runs(job_id))[0]
     assert (run.outcome, run.attempt, run.crashes) == ("ok", 2, 1)
-    assert [record.outcome for record in await harness.jobs.attempts(job_id, 1)] == ["lost"]
+    assert [record.outcome for record in await harness.history.attempts(job_id, 1)] == ["lost"]
 
 
 async def test_an_attempt_cancelled_before_its_first_step_is_followed_by_another(
@@ -381,7 +381,7 @@ async def test_downtime_gets_exactly_what_the_policy_says(tmp_path: Path) -> Non
         await second.advance(0)
         await second.scheduler.wait_until_idle()
         runs = [run for run in await second.runs(job_id) if run.outcome == "ok"]
-        entries, total = await second.jobs.ledger(job_id)
+        entries, total = await second.history.ledger(job_id)
 
     assert [run.slot for run in runs] == [begin + SECOND, begin + 3601 * SECOND]
     assert (total, entries[0].outcome, entries[0].count) == (1, "missed", 3599)

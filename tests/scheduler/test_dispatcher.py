@@ -68,7 +68,7 @@ async def test_a_slot_during_a_run_is_in_the_ledger(harness: Harness) -> None:
     gate.set()
     await harness.scheduler.wait_until_idle()
 
-    entries, total = await harness.jobs.ledger(job_id)
+    entries, total = await harness.history.ledger(job_id)
     assert total == 1
     assert (entries[0].outcome, entries[0].count) == ("skipped_already_in_flight", 2)
     assert entries[0].reason == "run 1 was still in flight"
@@ -123,7 +123,7 @@ async def test_a_failed_run_is_tried_again_and_each_attempt_is_kept(harness: Har
     tokens = [call.job.token for call in harness.calls if call.job]
     assert tokens == sorted(set(tokens))
     assert await harness.outcomes(job_id) == ["error"]
-    attempts = await harness.jobs.attempts(job_id, 1)
+    attempts = await harness.history.attempts(job_id, 1)
     assert [attempt.outcome for attempt in attempts] == ["error", "error"]
     assert "ValueError: broken" in (attempts[0].error or "")
 
@@ -214,7 +214,7 @@ async def test_what_was_missed_gets_what_its_job_says(
         harness.clock.advance(milliseconds=10)
 
     runs = await harness.runs(job_id)
-    entries, _ = await harness.jobs.ledger(job_id)
+    entries, _ = await harness.history.ledger(job_id)
     assert len(runs) == expected
     assert sum(entry.count for entry in entries) == 10 - expected
 
@@ -227,7 +227,7 @@ async def test_a_slot_of_the_future_stays_unknown_and_one_of_the_past_is_answere
     harness.clock.advance(seconds=39)
     await harness.advance(0)
 
-    found = [await harness.jobs.slot(job_id, begin + n * 10 * SECOND) for n in range(1, 5)]
+    found = [await harness.history.slot(job_id, begin + n * 10 * SECOND) for n in range(1, 5)]
 
     assert [getattr(each, "outcome", None) for each in found] == ["missed", "missed", "ok", None]
 

@@ -18,14 +18,14 @@ async def test_what_a_service_logs_is_kept_with_its_run(harness: Harness) -> Non
     job_id = await harness.create(trigger=harness.once(1))
     await harness.advance(1)
 
-    lines = await harness.jobs.log_entries(job_id, 1)
-    run = await harness.jobs.run(job_id, 1)
+    lines = await harness.history.log_entries(job_id, 1)
+    run = await harness.history.run(job_id, 1)
     assert [(level, text) for _, level, text in lines] == [
         ("system", "Job started, delay: < 1ms"),
         ("info", "got 3 rows"),
         ("system", "Job completed, outcome: ok, duration: < 1ms"),
     ]
-    assert [level for _, level, _ in await harness.jobs.log_entries(job_id, 1, since=2)] == [
+    assert [level for _, level, _ in await harness.history.log_entries(job_id, 1, since=2)] == [
         "system"
     ]
     assert run is not None
@@ -42,7 +42,7 @@ async def test_a_million_lines_are_too_many(harness: Harness) -> None:
     job_id = await harness.create(trigger=harness.once(1))
     await harness.advance(1)
 
-    lines = await harness.jobs.log_entries(job_id, 1)
+    lines = await harness.history.log_entries(job_id, 1)
     assert len(lines) == 1_003
     assert lines[-2][2] == "4000 more lines were left out"
 
@@ -60,7 +60,7 @@ async def test_lines_of_a_run_in_flight_can_be_read(harness: Harness) -> None:
     job_id = await harness.create(trigger=harness.once(1))
     await harness.advance(1)
 
-    lines = await harness.jobs.log_entries(job_id, 1)
+    lines = await harness.history.log_entries(job_id, 1)
     gate.set()
     await harness.scheduler.wait_until_idle()
 
@@ -72,7 +72,7 @@ async def test_runs_are_listed_newest_first_by_pages(harness: Harness) -> None:
     for _ in range(5):
         await harness.advance(1)
 
-    page, total = await harness.jobs.history(job_id, limit=2, offset=1)
+    page, total = await harness.history.history(job_id, limit=2, offset=1)
 
     assert [row.number for row in page] == [4, 3]
     assert total == 5
@@ -89,8 +89,8 @@ async def test_runs_are_listed_by_outcome_and_time_with_the_runs_in_flight(
     harness.block("s")
     await harness.advance(1)
 
-    failed, _ = await harness.jobs.history(outcomes=["error"])
-    late, _ = await harness.jobs.history(good, since=between, numbers=[1])
+    failed, _ = await harness.history.history(outcomes=["error"])
+    late, _ = await harness.history.history(good, since=between, numbers=[1])
 
     assert {row.job_id for row in failed if row.outcome == "error"} == {bad}
     assert "running" in {row.outcome for row in failed}
@@ -104,9 +104,9 @@ async def test_neighbours_and_last_runs_and_recent_outcomes(harness: Harness) ->
     harness.fail("s")
     await harness.advance(1)
 
-    assert await harness.jobs.neighbours(job_id, 1) == (None, 2)
-    assert await harness.jobs.recent_outcomes([job_id, idle]) == {job_id: ["ok", "error"]}
-    last = await harness.jobs.last_runs([job_id, idle])
+    assert await harness.history.neighbours(job_id, 1) == (None, 2)
+    assert await harness.history.recent_outcomes([job_id, idle]) == {job_id: ["ok", "error"]}
+    last = await harness.history.last_runs([job_id, idle])
     assert {each: row.number for each, row in last.items()} == {job_id: 2}
 
 
@@ -117,7 +117,7 @@ async def test_how_things_stand(harness: Harness) -> None:
     for _ in range(4):
         await harness.advance(1)
 
-    summary = await harness.jobs.summary(since=begin, until=begin + 10 * SECOND, buckets=5)
+    summary = await harness.history.summary(since=begin, until=begin + 10 * SECOND, buckets=5)
 
     assert (summary.total_jobs, summary.active_jobs, summary.paused_jobs) == (2, 1, 1)
     assert summary.outcomes["ok"] == 4
@@ -127,7 +127,7 @@ async def test_how_things_stand(harness: Harness) -> None:
 
 
 async def test_there_is_a_summary_of_nothing(harness: Harness) -> None:
-    summary = await harness.jobs.summary()
+    summary = await harness.history.summary()
 
     assert (summary.total_runs, summary.buckets, summary.recent) == (0, (), ())
 
@@ -157,11 +157,11 @@ async def test_the_lines_of_all_attempts_are_kept_in_order(harness: Harness) -> 
     failing(harness, 2)
     job_id = await harness.create(trigger=harness.once(1), max_retries=2, retry_delay_ms=1_000)
     await harness.advance(1)
-    between = await harness.jobs.log_entries(job_id, 1)
+    between = await harness.history.log_entries(job_id, 1)
     for _ in range(3):
         await harness.advance(1)
 
-    lines = await harness.jobs.log_entries(job_id, 1)
+    lines = await harness.history.log_entries(job_id, 1)
 
     assert [text for _, _, text in lines] == [
         "Job started, delay: < 1ms",
@@ -194,12 +194,12 @@ async def test_lines_of_an_attempt_in_flight_follow_those_of_the_ones_before(
     harness.services["s"] = slow
     await harness.advance(1)
 
-    lines = await harness.jobs.log_entries(job_id, 1, since=3)
+    lines = await harness.history.log_entries(job_id, 1, since=3)
     gate.set()
     await harness.scheduler.wait_until_idle()
 
     assert [text for _, _, text in lines] == ["Attempt 2 started", "at it for the 2. time"]
-    again = await harness.jobs.log_entries(job_id, 1, since=3)
+    again = await harness.history.log_entries(job_id, 1, since=3)
     assert again[:2] == lines
 
 
@@ -209,14 +209,14 @@ async def test_many_attempts_keep_fewer_lines_each(harness: Harness) -> None:
     await harness.advance(1)
     await harness.wait_for(lambda: len(harness.calls) == 7)
 
-    texts = [text for _, _, text in await harness.jobs.log_entries(job_id, 1)]
+    texts = [text for _, _, text in await harness.history.log_entries(job_id, 1)]
 
     kept = [texts.count(f"at it for the {attempt}. time") for attempt in range(1, 8)]
     assert kept == [1_000, 1_000, 1_000, 1_000, 1_000, 100, 100]
     assert texts.count("200 more lines were left out") == 5
     assert texts.count("1100 more lines were left out") == 2
-    summary, _ = await harness.jobs.history(job_id)
-    assert len((await harness.jobs.logs_of(summary))[0]) == len(texts)
+    summary, _ = await harness.history.history(job_id)
+    assert len((await harness.history.logs_of(summary))[0]) == len(texts)
 
 
 async def test_no_secret_gets_into_what_is_kept_of_a_run(harness: Harness) -> None:
@@ -236,7 +236,7 @@ async def test_no_secret_gets_into_what_is_kept_of_a_run(harness: Harness) -> No
 
     for job_id in (ok, failed):
         (run,) = await harness.runs(job_id)
-        lines = await harness.jobs.log_entries(job_id, 1)
+        lines = await harness.history.log_entries(job_id, 1)
         assert "hunter2" not in f"{run.error} {run.result} {lines}"
         assert "password=***" in str(lines)
     assert (await harness.runs(ok))[0].result == '{"api_key":"***","rows":3}'

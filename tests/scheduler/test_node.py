@@ -94,14 +94,14 @@ async def test_two_runs_are_in_flight_where_two_are_allowed(harness: Harness) ->
 
 async def test_a_row_of_the_ledger_spans_no_run(harness: Harness) -> None:
     calendar = Calendar(name="weekend", weekdays=(6,))
-    await harness.jobs.save_calendar(calendar)
+    await harness.calendars.save_calendar(calendar)
     job_id = await harness.create(
         trigger=harness.every(86_400), calendar="weekend", on_missed="run_all", on_overlap="allow"
     )
     await harness.advance(86_400 * 20)
     await harness.advance(1)
 
-    entries, _ = await harness.jobs.ledger(job_id)
+    entries, _ = await harness.history.ledger(job_id)
     slots = [run.slot for run in await harness.runs(job_id)]
     assert entries
     assert not [slot for slot in slots for e in entries if e.first <= slot <= e.last]

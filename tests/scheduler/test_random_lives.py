@@ -56,7 +56,7 @@ class Life:
             raise ValueError("bad luck")
 
     async def is_scheduled(self, run_id: int) -> bool:
-        row = await self.harness.jobs.run_by_id(run_id)
+        row = await self.harness.history.run_by_id(run_id)
         return row is not None and row.kind == "scheduled"
 
     async def create(self, number: int) -> None:
@@ -93,7 +93,7 @@ class Life:
             case 9:
                 await self.harness.edit(job_id, extra=str(self.random.random()))
             case 10:
-                rows, _ = await jobs.history(job_id, limit=1)
+                rows, _ = await self.harness.history.history(job_id, limit=1)
                 if rows:
                     await jobs.cancel_run(job_id, rows[0].number)
             case _:
@@ -109,7 +109,7 @@ class Life:
         await self.harness.scheduler.drain()
 
     async def account(self) -> tuple[list[Due], list[Run], list[Gap]]:
-        rows, _ = await self.harness.jobs.history(limit=100_000)
+        rows, _ = await self.harness.history.history(limit=100_000)
         runs = [
             Run(
                 row.job_id,
@@ -122,7 +122,7 @@ class Life:
             for row in rows
             if row.kind == "scheduled"
         ]
-        entries, _ = await self.harness.jobs.ledger(limit=100_000)
+        entries, _ = await self.harness.history.ledger(limit=100_000)
         gaps = [Gap(e.job_id, e.first, e.last, e.count, e.outcome) for e in entries]
         due = []
         for job_id, (start, period) in self.periods.items():

@@ -108,7 +108,7 @@ async def test_slots_of_a_pause_are_accounted_for_when_the_trigger_is_edited(
     await harness.edit(job_id, trigger=harness.every(60))
     await harness.jobs.resume(job_id)
 
-    entries, _ = await harness.jobs.ledger(job_id)
+    entries, _ = await harness.history.ledger(job_id)
     assert sum(e.count for e in entries) == 4
 
 
@@ -150,7 +150,7 @@ async def test_more_repeats_do_not_make_old_slots_due(harness: Harness) -> None:
     await harness.edit(job_id, repeats=3)
     await harness.advance(0)
 
-    entries, _ = await harness.jobs.ledger(job_id)
+    entries, _ = await harness.history.ledger(job_id)
     assert len(harness.calls) == 2, [(e.outcome, e.count, e.reason) for e in entries]
 
 
@@ -229,7 +229,7 @@ async def test_a_slot_that_was_handed_back_is_not_run_late_when_it_is_to_be_skip
 
 async def test_ledger_rows_do_not_span_runs(harness: Harness) -> None:
     cal = Calendar(name="wk", weekdays=(5, 6))
-    await harness.jobs.save_calendar(cal)
+    await harness.calendars.save_calendar(cal)
     job_id = await harness.create(
         trigger=harness.every(86400), calendar="wk", on_missed="run_all", on_overlap="allow"
     )
@@ -237,7 +237,7 @@ async def test_ledger_rows_do_not_span_runs(harness: Harness) -> None:
     for _ in range(5):
         await harness.advance(1)
 
-    entries, _ = await harness.jobs.ledger(job_id)
+    entries, _ = await harness.history.ledger(job_id)
     runs = await harness.runs(job_id)
     inside = [r.slot for r in runs for e in entries if e.first <= r.slot <= e.last]
     assert not inside

@@ -9,8 +9,6 @@ import msgspec
 
 from zato_lite.clock import Clock
 from zato_lite.errors import BadInputError, ZatoLiteError
-from zato_lite.scheduler.calendars import Calendars
-from zato_lite.scheduler.history import RunHistory
 from zato_lite.scheduler.scheduler import Scheduler
 from zato_lite.store import claim, enqueue, history, job_insert, jobs, nodes, pauses
 from zato_lite.store.attempts import ClaimedAttempt
@@ -40,7 +38,7 @@ class Applied(NamedTuple):
     edited: Sequence[int]
 
 
-class JobCommands(RunHistory, Calendars):
+class JobCommands:
     """Changes of jobs and queries about them; a command returns once its change is durable."""
 
     def __init__(self, database: Database, scheduler: Scheduler, clock: Clock) -> None:

@@ -61,11 +61,8 @@ class Completer:
     Args:
         running: the running attempts by run id.
         wake: called when results are due; ``save_due`` has to be called soon after.
+        metrics: counts saved and refused results.
         on_saved: receives the follow-ups of saved results, if there are any.
-
-    Attributes:
-        refused_results: number of results that came after another node had taken the run over.
-        metrics: counters of saved attempts.
     """
 
     def __init__(
@@ -75,13 +72,12 @@ class Completer:
         node: Node,
         running: Mapping[int, RunningAttempt],
         *,
+        metrics: RunMetrics,
         wake: Callable[[], None],
         on_saved: Callable[[FollowUps], None],
     ) -> None:
         self._database, self._clock, self._node, self._running = database, clock, node, running
-        self._wake, self._on_saved = wake, on_saved
-        self.refused_results = 0
-        self.metrics = RunMetrics()
+        self._metrics, self._wake, self._on_saved = metrics, wake, on_saved
         self._loop = asyncio.get_running_loop()
         self._idle = asyncio.Event()
         self._failures = Repeats()
@@ -165,9 +161,9 @@ class Completer:
         if self._failures.count:
             _log.warning("saving resumed", extra={"failures": self._failures.over()})
         refused = saved.refused
-        self.metrics.record([r for r in batch if r not in refused] if refused else batch)
+        self._metrics.record([r for r in batch if r not in refused] if refused else batch)
         for result in refused:
-            self.refused_results += 1
+            self._metrics.refused_results += 1
             fields = {"job": result.attempt.job.name, "run": result.attempt.run_number}
             _log.warning("late result refused", extra=fields)
         if frozen or refused or saved.next_attempts or saved.callbacks:

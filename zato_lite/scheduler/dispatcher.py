@@ -12,6 +12,7 @@ from functools import partial
 from zato_lite.clock import Alarm, Clock
 from zato_lite.scheduler.completer import Completer
 from zato_lite.scheduler.executor import Executor
+from zato_lite.scheduler.metrics import RunMetrics
 from zato_lite.scheduler.node import CHECK_EVERY, Node
 from zato_lite.scheduler.pruner import sleep_until
 from zato_lite.store import claim, nodes, recovery
@@ -42,10 +43,10 @@ class Dispatcher:
     """Claims whenever something is due, and saves results in the same commits.
 
     Args:
+        metrics: counts claims.
         wake: set by anything that the dispatcher has to act on: due slots, due results, room.
 
     Attributes:
-        claims: number of times that it searched for due slots.
         downtime: time before the start during which no node ran; None if unknown.
     """
 
@@ -57,11 +58,12 @@ class Dispatcher:
         executor: Executor,
         completer: Completer,
         *,
+        metrics: RunMetrics,
         wake: asyncio.Event,
     ) -> None:
         self._database, self._clock, self._node = database, clock, node
-        self._executor, self._completer, self._wake = executor, completer, wake
-        self.claims = 0
+        self._executor, self._completer = executor, completer
+        self._metrics, self._wake = metrics, wake
         self.downtime: Downtime | None = None
         self._is_claim_due = False
         self._alarm: Alarm | None = None
@@ -82,7 +84,7 @@ class Dispatcher:
 
     async def claim(self) -> None:
         """Claim all that is due, in parts; results that wait are saved by the same commits."""
-        self.claims += 1
+        self._metrics.claims += 1
         # Cleared first: a change during this claim may come too late for it.
         self._is_claim_due, self._claim_at, self._next_due = False, None, None
         position, claim_again_at, node = claim.FIRST_POSITION, None, self._node

@@ -46,9 +46,12 @@ class RunMetrics:
 
     Attributes:
         jobs: counters by job name; attempts without a job count as ``(async)`` or ``(callback)``.
+        claims: number of searches for due slots.
+        refused_results: number of results that came after another node had taken the run over.
     """
 
     def __init__(self) -> None:
+        self.claims = self.refused_results = 0
         self.jobs: dict[str, JobMetrics] = {}
         self._failing: dict[str, Repeats] = {}
 

@@ -7,7 +7,7 @@ Everything here happens in the loop's thread.
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -48,6 +48,9 @@ class Scheduler:
         node_name: name of this process among others on the same store.
         grace: seconds that runs in flight may take to end when the scheduler stops.
         locks: proof of which nodes are alive; by default this node is alone.
+
+    Attributes:
+        metrics: counters of claims and of the attempts that were saved here.
     """
 
     def __init__(
@@ -62,46 +65,43 @@ class Scheduler:
         locks: NodeLocks | None = None,
     ) -> None:
         self._database, self._grace = database, grace
-        self._node = Node(database, clock, node_name, locks or NodeLocks(":memory:"))
+        self.metrics = metrics = RunMetrics()
+        self._node = node = Node(database, clock, node_name, locks or NodeLocks(":memory:"))
         self._running: dict[int, RunningAttempt] = {}
         wake = asyncio.Event()
-        self._completer = Completer(
+        self._completer = completer = Completer(
             database,
             clock,
-            self._node,
+            node,
             self._running,
+            metrics=metrics,
             wake=wake.set,
             on_saved=self._start_follow_ups,
         )
-        self._executor = Executor(
+        self._executor = executor = Executor(
             run,
             clock,
-            self._node,
+            node,
             capacity,
             self._running,
-            on_result=self._completer.add,
-            record_start=self._completer.record_start,
+            on_result=completer.add,
+            record_start=completer.record_start,
             revoke_claim=self._revoke_claim,
             on_room=wake.set,
         )
         self._dispatcher = Dispatcher(
-            database, clock, self._node, self._executor, self._completer, wake=wake
+            database, clock, node, executor, completer, metrics=metrics, wake=wake
         )
-        claiming, retention, takeover = (
-            Supervisor(
-                name,
-                work,
-                min_delay_s=RETRY_S,
-                max_delay_s=RETRY_S,
-                on_restart=self._dispatcher.claim_now,
-            )
-            for name, work in (
-                ("scheduler", self._dispatcher.run_once),
-                ("retention", lambda: prune_periodically(database, clock)),
-                ("takeover", self._dispatcher.recover_periodically),
-            )
+        self._claiming = self._supervise("scheduler", self._dispatcher.run_once)
+        self._supervisors = (
+            self._claiming,
+            self._supervise("retention", lambda: prune_periodically(database, clock)),
+            self._supervise("takeover", self._dispatcher.recover_periodically),
         )
-        self._claiming, self._supervisors = claiming, (claiming, retention, takeover)
+
+    def _supervise(self, name: str, work: Callable[[], Awaitable[object]]) -> Supervisor:
+        restart = self._dispatcher.claim_now
+        return Supervisor(name, work, min_delay_s=RETRY_S, max_delay_s=RETRY_S, on_restart=restart)
 
     # Life
 
@@ -275,21 +275,6 @@ class Scheduler:
         if failures.count:
             return f"runs cannot be claimed: {failures.words}"
         return self._completer.trouble
-
-    @property
-    def ticks(self) -> int:
-        """Number of searches for due slots."""
-        return self._dispatcher.claims
-
-    @property
-    def refused_results(self) -> int:
-        """Number of results that came after another node had taken the run over."""
-        return self._completer.refused_results
-
-    @property
-    def metrics(self) -> RunMetrics:
-        """Counters of the attempts that were saved here."""
-        return self._completer.metrics
 
     @property
     def in_flight(self) -> int:
