@@ -160,7 +160,8 @@ async def test_a_job_whose_calendar_nobody_has_made_waits_for_it(project: Path) 
         assert remark is not None
         assert "calendar: 'bank' does not exist" in remark.message
 
-        await app.invoker.resource(Calendars).save_calendar(Calendar(name="bank"))
+        calendars = cast("Calendars", app.invoker.resources[Calendars])
+        await calendars.save_calendar(Calendar(name="bank"))
         await deployer.refresh([path])
 
         async with asyncio.timeout(10):

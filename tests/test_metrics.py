@@ -1,5 +1,6 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import cast
 
 import msgspec
 import pytest
@@ -8,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from zato_lite.http.metrics import LatencyRecorder
 from zato_lite.metrics import Exposition, Snapshot, Sources, WorkerFile, rendered, worker_file
+from zato_lite.scheduler.history import RunHistory
 from zato_lite.scheduler.metrics import MAX_COUNTED_JOBS, OTHERS, RunMetrics
 from zato_lite.service.base import Service
 from zato_lite.store.attempts import AttemptResult, ClaimedAttempt
@@ -35,7 +37,7 @@ async def opened() -> AsyncIterator[Sandbox]:
 def exposition(opened: Sandbox, file: WorkerFile | None = None, restarts: int = 0) -> Exposition:
     app = opened.app
     sources = Sources(
-        app.scheduler, app.invoker, app.clock, lambda: (7, 0), lambda: 0.25,
+        cast("RunHistory", app.invoker.resources[RunHistory]), app.scheduler, app.invoker, app.clock, lambda: (7, 0), lambda: 0.25,
         lambda: restarts,
     )  # fmt: skip
     return Exposition(sources, file)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequenc
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import msgspec
 
@@ -430,7 +430,8 @@ async def _reconcile(app: App, deployer: Deployer) -> list[str]:
     same_names = await app.jobs.named([it.job for it in declared])
     rows = {row.id: row for row in (*before, *same_names)}.values()
     needs_calendars = any("calendar" in it.fields for it in declared)
-    calendars = await app.invoker.resource(Calendars).calendars() if needs_calendars else ()
+    stored = cast("Calendars", app.invoker.resources[Calendars])
+    calendars = await stored.calendars() if needs_calendars else ()
     known = Known(calendars, app.registry.entries)
     creates, edits, mistakes = reconciled(rows, declared, app.clock.now(), known)
     if creates or edits:

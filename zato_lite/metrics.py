@@ -51,6 +51,7 @@ class Sources(NamedTuple):
         restarts: returns how often the server restarted itself within this process.
     """
 
+    history: RunHistory
     scheduler: Scheduler
     invoker: Invoker
     clock: Clock
@@ -106,10 +107,7 @@ class Exposition:
     async def _recent_summary(self) -> Summary:
         now = self._sources.clock.monotonic()
         if self._summary is None or self._summary[0] < now - MAX_SUMMARY_AGE_S:
-            self._summary = (
-                now,
-                await self._sources.invoker.resource(RunHistory).summary(buckets=1),
-            )
+            self._summary = (now, await self._sources.history.summary(buckets=1))
         return self._summary[1]
 
 
@@ -274,13 +272,10 @@ def _of_scheduler(scheduler: Scheduler, uptime: float, jumps: int) -> Iterator[M
     yield gauge("zato_scheduler_in_flight", "Runs in flight.", in_flight)
     yield gauge("zato_scheduler_jobs_in_flight", "Runs in flight, by Zato's name.", in_flight)
     yield gauge("zato_scheduler_uptime_seconds", "Seconds since the server started.", uptime)
-    yield counter(
-        "zato_scheduler_ticks_total", "Searches for due slots.", scheduler.metrics.claims
-    )
+    metrics = scheduler.metrics
+    yield counter("zato_scheduler_ticks_total", "Searches for due slots.", metrics.claims)
     text = "Results refused because another node had taken the run over."
-    yield counter(
-        "zato_scheduler_late_results_refused_total", text, scheduler.metrics.refused_results
-    )
+    yield counter("zato_scheduler_late_results_refused_total", text, metrics.refused_results)
     text = "Times that the wall clock was found set by more than a second."
     yield counter("zato_scheduler_clock_jumps_total", text, jumps)
 

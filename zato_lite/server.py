@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib import import_module
 from pathlib import Path
+from typing import cast
 
 from zato_lite import config
 from zato_lite.app import App, open_app, settings
@@ -23,6 +24,7 @@ from zato_lite.http.parser import Limits
 from zato_lite.http.passwords import first_admin
 from zato_lite.http.server import Server, Tls, serve
 from zato_lite.metrics import Exposition, Sources, worker_file
+from zato_lite.scheduler.history import RunHistory
 from zato_lite.service.supervisor import Supervisor
 
 _OWN = frozenset({"zato", "docs", "metrics", "healthz", "readyz", "openapi.json", "dashboard"})
@@ -97,7 +99,8 @@ async def open_edge(
     )
     app.keys.authenticator = authenticator
     server = app.settings.server
-    sources = Sources(app.scheduler, app.invoker, app.clock, app.queued, lag, restarts)
+    history = cast("RunHistory", app.invoker.resources[RunHistory])
+    sources = Sources(history, app.scheduler, app.invoker, app.clock, app.queued, lag, restarts)
     exposition = Exposition(sources, worker_file(environ))
     async with AsyncExitStack() as stack:
         mounts = []
