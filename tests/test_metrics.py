@@ -36,8 +36,9 @@ async def opened() -> AsyncIterator[Sandbox]:
 
 def exposition(opened: Sandbox, file: WorkerFile | None = None, restarts: int = 0) -> Exposition:
     app = opened.app
+    history = cast("RunHistory", app.invoker.resources[RunHistory])
     sources = Sources(
-        cast("RunHistory", app.invoker.resources[RunHistory]), app.scheduler, app.invoker, app.clock, lambda: (7, 0), lambda: 0.25,
+        history, app.scheduler, app.invoker, app.clock, lambda: (7, 0), lambda: 0.25,
         lambda: restarts,
     )  # fmt: skip
     return Exposition(sources, file)
