@@ -30,7 +30,7 @@ _RANGE = {
 }
 Dates = Annotated[tuple[date, ...], _list_of(date, **_DATE)]
 Weekdays = Annotated[tuple[int, ...], _list_of(int, type="integer", minimum=0, maximum=6)]
-Rules = Annotated[tuple[str, ...], _list_of(str, type="string", examples=["12-25", "easter+1"])]
+Rules = Annotated[tuple[str, ...], _list_of(str, type="string", example="12-25")]
 Ranges = Annotated[tuple[DateRange, ...], _list_of(DateRange, **_RANGE)]
 
 
