@@ -4,8 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zato_lite.builtin.deploy import deploy
 from zato_lite.service.access import is_within, may_invoke, missing_right, needed_role
 from zato_lite.service.message import Caller
+from zato_lite.service.registry import Registry
+
+
+@pytest.fixture(scope="module", autouse=True)
+def built_in_services() -> None:
+    """Declare the roles of the built-in services, as each start of a server does."""
+    deploy(Registry())
 
 
 @pytest.mark.parametrize(
@@ -19,6 +27,7 @@ from zato_lite.service.message import Caller
         ("zato.scheduler.pause", "editor"),
         ("zato.user.create", "admin"),
         ("zato.hot-deploy.create", "admin"),
+        ("zato.no.such.service", "admin"),
         ("crm.get-invoices", "operator"),
         ("health", "operator"),
         ("login", "operator"),

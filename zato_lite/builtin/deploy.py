@@ -15,13 +15,15 @@ from zato_lite.service.registry import Registry
 def deploy(registry: Registry) -> None:
     """Deploy every built-in service, for callers with the role that its class declares."""
     for cls in built_in_services():
-        if (role := getattr(cls, "role", None)) is not None:
-            declare_role(cls.name, role)
+        declare_role(cls.name, cls.role)
         registry.add(cls, is_internal=True)
 
 
-def built_in_services() -> Iterator[type[Service[Any, Any]]]:
-    """Yield the services of all modules here but those whose names begin with an underscore."""
+def built_in_services() -> Iterator[Any]:
+    """Yield the services of all modules here but those whose names begin with an underscore.
+
+    Each has a ``role``: one without it is an error at the start of the server.
+    """
     for module in iter_modules(builtin.__path__, f"{builtin.__name__}."):
         if not module.name.rpartition(".")[2].startswith("_"):
             for cls in vars(import_module(module.name)).values():

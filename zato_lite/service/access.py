@@ -9,47 +9,21 @@ from zato_lite.service.message import Caller
 ROLES = ("viewer", "operator", "editor", "admin")
 """Roles in ascending order; each includes the ones before it."""
 
-_NEEDED = (
-    ("zato.ping", "viewer"),
-    ("demo.ping", "viewer"),
-    ("zato.scheduler.*.get-*", "viewer"),
-    ("zato.scheduler.job.why", "viewer"),
-    ("zato.scheduler.job.validate", "viewer"),
-    ("zato.scheduler.job.simulate", "viewer"),
-    ("zato.scheduler.status", "viewer"),
-    ("zato.service.get-*", "viewer"),
-    ("zato.service.is-deployed", "viewer"),
-    ("zato.scheduler.job.execute", "operator"),
-    ("zato.scheduler.job.pause", "operator"),
-    ("zato.scheduler.job.resume", "operator"),
-    ("zato.scheduler.job.skip-next", "operator"),
-    ("zato.scheduler.job.cancel-run", "operator"),
-    ("zato.scheduler.job.retry-run", "operator"),
-    ("zato.scheduler.job.backfill", "operator"),
-    ("zato.scheduler.job.set-active-status", "operator"),
-    ("zato.service.invoke", "operator"),
-    ("zato.helpers.*", "operator"),
-    ("zato.scheduler.pause", "editor"),
-    ("zato.scheduler.resume", "editor"),
-    ("zato.scheduler.*", "editor"),
-    ("zato.*", "admin"),
-    ("*", "operator"),
-)
-"""The least role for services by pattern; the first pattern that matches counts."""
-
-_declared_roles: dict[str, str] = {}
+_built_in: dict[str, str] = {}
+"""The least role for each built-in service, as its class declares it; filled by deployment."""
 
 
 def declare_role(service: str, role: str) -> None:
-    """Record the least role that may invoke a built-in service, as its class declares it."""
-    _declared_roles[service] = role
+    """Record the least role that may invoke a built-in service."""
+    _built_in[service] = role
 
 
 def needed_role(service: str) -> str:
-    """Return the least role that may invoke the service."""
-    if (role := _declared_roles.get(service)) is not None:
-        return role
-    return next(role for pattern, role in _NEEDED if fnmatchcase(service, pattern))
+    """Return the least role that may invoke the service.
+
+    Names that begin with ``zato.`` are the framework's: an unknown one is an admin's.
+    """
+    return _built_in.get(service) or ("admin" if service.startswith("zato.") else "operator")
 
 
 def may_invoke(caller: Caller, service: str) -> bool:
