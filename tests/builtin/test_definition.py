@@ -84,7 +84,7 @@ def test_the_fields_of_a_job_define_it_again(definition: dict[str, Any]) -> None
     assert read(fields(job, aware=True), 0) == job
 
 
-def test_every_field_that_was_sent_is_shown() -> None:
+def test_every_sent_field_is_shown() -> None:
     assert fields(read(RICH, NOW)) == RICH
 
 
@@ -96,7 +96,7 @@ def test_a_naive_date_is_in_the_jobs_zone_and_without_one_in_utc() -> None:
     assert fields(in_utc)["start_date"] == "2026-12-01T00:00:00"
 
 
-def test_zatos_texts_are_kept() -> None:
+def test_error_texts_are_those_of_zato() -> None:
     assert _wrong({**CRON, "job_type": "lunar"}) == ["Unrecognized job type [lunar]"]
     assert _wrong({**EVERY, "minutes": 0}) == [
         "At least one of ['weeks', 'days', 'hours', 'minutes', 'seconds'] must be given"
@@ -127,7 +127,7 @@ def test_a_job_does_not_call_itself_back(field: str) -> None:
         _read_all([{**EVERY, "name": "other", field: "often"}, {**EVERY, field: "often"}])
 
 
-def test_what_cannot_be_a_field_is_refused_with_the_nearest() -> None:
+def test_an_unknown_field_is_refused_with_the_nearest_name() -> None:
     assert _wrong({**ONCE, "jitter": 5}) == [
         "'jitter' is not a known field; did you mean 'jitter_ms'?"
     ]
@@ -139,17 +139,17 @@ def test_fractions_of_a_second_are_milliseconds() -> None:
     assert trigger == Interval(start=NOW, seconds=1, milliseconds=250)
 
 
-def test_values_may_come_as_text_as_zato_takes_them() -> None:
+def test_values_may_be_sent_as_text_as_in_zato() -> None:
     assert read({**EVERY, "minutes": "5", "is_active": "False", "repeats": "0"}, NOW) == Job(
         name="often", service="a.b", trigger=Interval(start=NOW, minutes=5), is_active=False
     )
 
 
-def test_extra_that_is_no_text_is_kept_as_json() -> None:
+def test_extra_that_is_not_text_is_stored_as_json() -> None:
     assert read({**ONCE, "extra": {"a": [1]}}, NOW).extra == '{"a":[1]}'
 
 
-def test_an_edit_changes_what_is_sent_and_null_clears() -> None:
+def test_an_edit_changes_the_sent_fields_and_null_clears_one() -> None:
     before = read(RICH, NOW)
 
     after = edited(before, {"id": 1, "priority": 7, "calendar": None, "pause_note": ""}, NOW)
@@ -177,7 +177,7 @@ def test_a_renamed_job_keeps_the_minute_that_h_gave_it() -> None:
     assert after.trigger.seed == "nightly"
 
 
-def test_many_alike_are_read_as_each_would_be_alone() -> None:
+def test_definitions_that_are_alike_are_read_as_if_alone() -> None:
     definitions = [
         {**kind, "name": f"{kind['name']}-{n}", "extra": extra}
         for kind in (ONCE, EVERY, CRON)
@@ -188,7 +188,7 @@ def test_many_alike_are_read_as_each_would_be_alone() -> None:
     assert _read_all(definitions) == [read(each, NOW) for each in definitions]
 
 
-def test_what_is_wrong_with_one_of_many_is_told_with_its_place() -> None:
+def test_errors_of_many_definitions_name_the_position() -> None:
     with pytest.raises(BadInputError) as caught:
         _read_all(
             [ONCE, {**ONCE, "name": ""}, 7, {**ONCE, "name": "a\0"}, {**EVERY, "seconds": [1]},
@@ -200,7 +200,7 @@ def test_what_is_wrong_with_one_of_many_is_told_with_its_place() -> None:
     ]  # fmt: skip
 
 
-def test_many_in_a_row_are_read_as_each_would_be_alone() -> None:
+def test_batches_of_definitions_are_read_as_if_alone() -> None:
     rows = [
         {**kind, "name": f"  {kind['name']} ž {n} ", "extra": extra}
         for kind in (EVERY, CRON, RICH)
@@ -232,7 +232,7 @@ def test_many_in_a_row_are_read_as_each_would_be_alone() -> None:
     ],
 )
 @pytest.mark.parametrize("place", [0, 1, AT_ONCE - 1, AT_ONCE, AT_ONCE + 9])
-def test_one_wrong_among_many_alike_is_found(
+def test_a_wrong_definition_among_many_that_are_alike_is_found(
     change: dict[str, Any], wrong: str, place: int
 ) -> None:
     rows = [{**EVERY, "minutes": 1, "on_success_job": "back", "name": f"n{n}"} for n in range(300)]
@@ -246,7 +246,7 @@ def test_one_wrong_among_many_alike_is_found(
 
 @pytest.mark.parametrize("kind", [EVERY, ONCE, CRON, {**EVERY, "end_date": "2027-01-02"}])
 @pytest.mark.parametrize("timezone", [None, "Europe/Warsaw"])
-def test_many_with_starts_of_their_own_are_read_as_each_would_be_alone(
+def test_definitions_with_different_starts_are_read_as_if_alone(
     kind: dict[str, Any], timezone: str | None
 ) -> None:
     starts = [f"2026-12-{day + 1:02} 0{n % 9}:00:0{n % 7}" for day in range(31) for n in range(31)]
@@ -259,7 +259,7 @@ def test_many_with_starts_of_their_own_are_read_as_each_would_be_alone(
     assert _read_all(rows) == [read(each, NOW) for each in rows]
 
 
-def test_one_is_not_true_among_many_that_are_alike() -> None:
+def test_1_is_not_true_among_definitions_that_are_alike() -> None:
     rows = [{**EVERY, "name": f"n{n}", "max_retries": 1} for n in range(AT_ONCE)]
     rows[7]["max_retries"] = 1.0
     rows[8]["is_active"] = 1

@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 
 from zato_lite.builtin.imports import apscheduler, celery, crontab, quartz
+from zato_lite.builtin.imports.entry import Options
 from zato_lite.errors import BadInputError
 from zato_lite.wire import encode
 
@@ -19,7 +20,7 @@ MAILTO=ann@example.com
 
 
 def test_a_crontab_is_read_line_by_line() -> None:
-    backup, rotate, reboot, broken = crontab(CRONTAB, "ops.run-command")
+    backup, rotate, reboot, broken = crontab.read(CRONTAB, Options("ops.run-command"))
 
     assert backup.fields == {
         "name": "crontab line 5: /usr/bin/backup --full",
@@ -36,15 +37,15 @@ def test_a_crontab_is_read_line_by_line() -> None:
     assert broken.fields is None
 
 
-def test_a_system_crontab_names_the_user_and_no_zone_is_said_to_be_utc() -> None:
-    [found] = crontab("0 5 * * * root /bin/true", "ops.run", with_user=True)
+def test_a_system_crontab_names_the_user_and_its_zone_is_utc() -> None:
+    [found] = crontab.read("0 5 * * * root /bin/true", Options("ops.run", with_user=True))
 
     assert found.fields is not None
     assert found.fields["extra"] == {"user": "root", "command": "/bin/true"}
     assert "evaluated in UTC; cron takes the machine's time zone" in found.differences
 
 
-def test_celerys_schedules_are_seconds_or_crontabs() -> None:
+def test_celery_schedules_are_seconds_or_crontabs() -> None:
     schedule: dict[str, Any] = {
         "add": {"task": "tasks.add", "schedule": 30.5, "args": [16, 16]},
         "weekly": {
@@ -56,7 +57,9 @@ def test_celerys_schedules_are_seconds_or_crontabs() -> None:
         "none": 1,
     }
 
-    add, weekly, sun, none = celery(encode(schedule).decode(), "Europe/Warsaw")
+    add, weekly, sun, none = celery.read(
+        encode(schedule).decode(), Options(timezone="Europe/Warsaw")
+    )
 
     assert add.fields == {
         "name": "add",
@@ -75,7 +78,7 @@ def test_celerys_schedules_are_seconds_or_crontabs() -> None:
     assert none.fields is None
 
 
-def test_apschedulers_triggers_have_their_like() -> None:
+def test_apscheduler_triggers_become_triggers_of_jobs() -> None:
     jobs = [
         {"id": "a", "func": "app:tick", "trigger": {"type": "interval", "hours": 2, "jitter": 1.5},
          "coalesce": False, "max_instances": 3, "misfire_grace_time": 60},
@@ -87,7 +90,9 @@ def test_apschedulers_triggers_have_their_like() -> None:
         7,
     ]  # fmt: skip
 
-    interval, cron, date, lunar, none, seven = apscheduler(encode({"jobs": jobs}).decode())
+    interval, cron, date, lunar, none, seven = apscheduler.read(
+        encode({"jobs": jobs}).decode(), Options()
+    )
 
     assert interval.fields == {
         "name": "a", "service": "app:tick", "job_type": "interval_based", "hours": 2,
@@ -103,7 +108,7 @@ def test_apschedulers_triggers_have_their_like() -> None:
 
 
 @pytest.mark.parametrize(
-    ("theirs", "ours"),
+    ("of_quartz", "expected"),
     [
         ("0 0 12 ? * MON-FRI", "0 0 12 ? * MON-FRI"),
         ("0 15 10 ? * 6L", "0 15 10 ? * 5L"),
@@ -111,15 +116,15 @@ def test_apschedulers_triggers_have_their_like() -> None:
         ("0 0 8 ? * 1,7 2027", "0 0 8 ? * 0,6 2027"),
     ],
 )
-def test_quartzs_weekdays_begin_with_sunday_as_1(theirs: str, ours: str) -> None:
-    assert quartz(theirs)[0] == ours
+def test_weekdays_of_quartz_begin_with_sunday_as_1(of_quartz: str, expected: str) -> None:
+    assert quartz.convert(of_quartz)[0] == expected
 
 
 @pytest.mark.parametrize("broken", ["{", "7", "[]"])
 def test_a_file_of_another_kind_is_refused(broken: str) -> None:
     with pytest.raises(BadInputError):
-        list(celery(broken))
+        list(celery.read(broken, Options()))
     with pytest.raises(BadInputError):
-        list(apscheduler('{"jobs": 1}'))
+        list(apscheduler.read('{"jobs": 1}', Options()))
     with pytest.raises(BadInputError):
-        quartz("* * *")
+        quartz.convert("* * *")

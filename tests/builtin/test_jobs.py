@@ -78,7 +78,7 @@ async def test_a_hostile_name_is_just_a_name(it: Sandbox, name: str) -> None:
 @pytest.mark.parametrize(
     "name", ["a\0b", "a\u202eb", "a\nb", "x" * 10_000, "\ud800", 7, ["a"]], ids=ascii
 )
-async def test_what_nobody_could_read_is_no_name(it: Sandbox, name: Any) -> None:
+async def test_a_name_with_unreadable_characters_is_refused(it: Sandbox, name: Any) -> None:
     with pytest.raises(BadInputError) as caught:
         await _create(it, name=name)
 
@@ -102,7 +102,7 @@ async def test_a_service_must_be_deployed(it: Sandbox, field: str) -> None:
         await _create(it, **{field: "no.such"})
 
 
-async def test_a_callback_job_may_be_made_later_and_is_warned_of(
+async def test_a_missing_callback_job_is_accepted_with_a_warning(
     it: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     first = await _create(it, on_success_job="second")
@@ -116,7 +116,7 @@ async def test_a_callback_job_may_be_made_later_and_is_warned_of(
     assert [vars(it)["missing_jobs"] for it in warned] == [["second"], ["other"], ["fourth"]]
 
 
-async def test_jobs_that_are_made_together_may_call_each_other_back(
+async def test_jobs_that_are_created_together_may_call_each_other_back(
     it: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     ping, pong = {**EVERY, "name": "ping"}, {**EVERY, "name": "pong"}
@@ -151,7 +151,7 @@ async def test_a_calendar_must_exist(it: Sandbox) -> None:
         ("retry-run", {"current_run": 1}),
     ],
 )
-async def test_a_job_that_is_missing_is_said_to_be(
+async def test_a_missing_job_is_reported(
     it: Sandbox, service: str, payload: dict[str, Any]
 ) -> None:
     with pytest.raises(JobNotFoundError):
@@ -168,12 +168,14 @@ async def test_an_id_is_a_positive_whole_number(it: Sandbox, job_id: Any) -> Non
 
 @pytest.mark.parametrize("service", ["create", "edit", "delete", "get-list", "get-history", "why"])
 @pytest.mark.parametrize("payload", [[1], "text", 7])
-async def test_what_is_no_object_is_refused(it: Sandbox, service: str, payload: Any) -> None:
+async def test_a_payload_that_is_not_an_object_is_refused(
+    it: Sandbox, service: str, payload: Any
+) -> None:
     with pytest.raises(BadInputError):
         await it.invoke(f"{JOB}.{service}", payload)
 
 
-async def test_an_edit_changes_what_is_sent_and_no_more(it: Sandbox) -> None:
+async def test_an_edit_changes_the_sent_fields_only(it: Sandbox) -> None:
     job_id = await _create(it, extra="x", priority=3)
 
     answer = await it.invoke(f"{JOB}.edit", {"id": job_id, "name": "renamed", "priority": None})
@@ -212,7 +214,7 @@ async def test_many_are_created_all_or_none(it: Sandbox) -> None:
     assert len(await it.invoke(f"{JOB}.get-list")) == 100
 
 
-async def test_others_have_their_turn_while_many_are_checked(it: Sandbox) -> None:
+async def test_other_tasks_run_while_many_definitions_are_checked(it: Sandbox) -> None:
     many = [{**EVERY, "name": f"job-{n}"} for n in range(10 * AT_ONCE)]
     turns = 0
 
@@ -262,7 +264,7 @@ async def test_a_list_is_searched_by_words_and_by_service(it: Sandbox) -> None:
 @pytest.mark.parametrize(
     "sent", [{"cur_page": 0}, {"page_size": 101}, {"page_size": "x"}, {"paginate": "maybe"}]
 )
-async def test_a_page_that_cannot_be_is_refused(it: Sandbox, sent: dict[str, Any]) -> None:
+async def test_an_invalid_page_is_refused(it: Sandbox, sent: dict[str, Any]) -> None:
     with pytest.raises(BadInputError):
         await it.invoke(f"{JOB}.get-list", sent)
 
@@ -304,7 +306,7 @@ async def test_a_job_that_is_switched_off_does_not_run(it: Sandbox) -> None:
     assert [(row["outcome"], row["count"]) for row in ledger["rows"]] == [("paused", 4)]
 
 
-async def test_a_big_payload_is_kept_to_the_letter_and_a_bigger_one_refused(it: Sandbox) -> None:
+async def test_the_largest_extra_is_stored_unchanged_and_a_larger_one_refused(it: Sandbox) -> None:
     extra = "ż" * 500_000
     job_id = await _create(it, extra=extra)
 

@@ -111,16 +111,14 @@ async def _unexpected(it: Sandbox, service: str, sent: Any) -> str | None:
 
 @settings(max_examples=10, database=None)
 @given(sent=SENT)
-def test_no_service_of_ours_fails_unexpectedly_whatever_it_is_sent(
-    crowd: Crowd, sent: Any
-) -> None:
+def test_no_built_in_service_fails_unexpectedly_for_any_payload(crowd: Crowd, sent: Any) -> None:
     assert crowd.unexpected(sent) == []
 
 
 @pytest.mark.slow
 @settings(max_examples=1_000, database=None)
 @given(sent=SENT)
-def test_no_service_of_ours_fails_unexpectedly_for_long(crowd: Crowd, sent: Any) -> None:
+def test_no_built_in_service_fails_unexpectedly_for_many_payloads(crowd: Crowd, sent: Any) -> None:
     assert crowd.unexpected(sent) == []
 
 
@@ -150,7 +148,9 @@ def test_no_service_of_ours_fails_unexpectedly_for_long(crowd: Crowd, sent: Any)
         ("demo.sleep", {"seconds": 1, "jitter": 1e308}),
     ],
 )
-async def test_what_was_once_unexpected_is_bad_input(it: Sandbox, service: str, sent: Any) -> None:
+async def test_payloads_that_once_failed_unexpectedly_are_bad_input(
+    it: Sandbox, service: str, sent: Any
+) -> None:
     await it.invoke(f"{JOB}.create", HOURLY)
 
     with pytest.raises(BadInputError):
@@ -165,7 +165,7 @@ async def test_what_was_once_unexpected_is_bad_input(it: Sandbox, service: str, 
         ("apscheduler", '{"jobs": [{"trigger": {"type": "interval", "jitter": 1e308}}]}'),
     ],
 )
-async def test_an_entry_that_cannot_be_read_is_reported_and_not_raised(
+async def test_an_unreadable_entry_is_reported_without_an_error(
     it: Sandbox, kind: str, document: str
 ) -> None:
     told = await it.invoke(f"{JOB}.import", {"format": kind, "document": document})
@@ -186,7 +186,7 @@ async def test_a_caller_cannot_read_the_servers_environment_by_applying_a_docume
     assert "hunter2" not in str(caught.value)
 
 
-async def test_moments_at_the_ends_of_time_can_be_shown(it: Sandbox) -> None:
+async def test_dates_at_both_ends_of_the_calendar_are_shown(it: Sandbox) -> None:
     job = await it.invoke(f"{JOB}.create", {**HOURLY, "end_date": "8999-12-30"})
 
     shown = await it.invoke(f"{JOB}.get-by-id", {"id": job["id"]})

@@ -73,7 +73,7 @@ def _rows() -> list[JobRow]:
     return [_row(place, job) for place, job in enumerate(created, 1)]
 
 
-def test_what_a_class_declares_becomes_a_job() -> None:
+def test_a_declared_schedule_becomes_a_job() -> None:
     nightly, often = _reconciled([], _declared(), NOW).creates
 
     assert (nightly.name, nightly.service, nightly.is_declared) == (
@@ -86,18 +86,18 @@ def test_what_a_class_declares_becomes_a_job() -> None:
     assert often.trigger == Interval(start=NOW, minutes=5)
 
 
-async def test_on_an_instance_schedule_is_what_it_always_is() -> None:
+async def test_an_instance_of_a_class_with_a_declaration_still_has_self_schedule() -> None:
     registry = Registry()
     registry.add(Nightly)
 
     assert await Invoker(registry).invoke("demo.nightly") is True
 
 
-def test_what_is_as_declared_stays_as_it_is() -> None:
+def test_a_job_as_declared_is_not_changed() -> None:
     assert _reconciled(_rows(), _declared(), NOW + 10**9) == ((), {}, ())
 
 
-def test_a_changed_declaration_keeps_the_grid_and_a_persons_pause() -> None:
+def test_a_changed_declaration_keeps_the_grid_and_the_pause_by_a_user() -> None:
     rows = _rows()
     paused = msgspec.structs.replace(rows[1].job, is_active=False, pause_note="bank", extra="old")
     rows[1] = _row(2, paused)
@@ -132,3 +132,14 @@ def test_a_job_of_the_same_name_is_adopted() -> None:
     _, edits, _ = _reconciled([_row(1, by_hand), rows[1]], _declared(), NOW)
 
     assert edits == {1: rows[0].job}
+
+
+def test_a_second_declaration_of_a_job_is_a_mistake_and_the_first_one_holds() -> None:
+    rows = _rows()
+    changed = msgspec.structs.replace(rows[0].job, extra="old")
+    second = Definition("other.py", _declared()[0].fields)
+
+    _, edits, mistakes = _reconciled([_row(1, changed), rows[1]], [*_declared(), second], NOW)
+
+    assert edits == {1: rows[0].job}
+    assert [mistake.source for mistake in mistakes] == ["other.py"]

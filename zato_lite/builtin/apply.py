@@ -1,15 +1,16 @@
 """Services for whole sets of definitions: apply, export, and import from other schedulers."""
 
-from collections.abc import Callable, Iterable
 from typing import Annotated, Any, Literal, TypedDict
 
 from msgspec import Meta
 
-from zato_lite.builtin import enmasse, imports
+from zato_lite.builtin import enmasse
 from zato_lite.builtin.audited import AuditedService
 from zato_lite.builtin.deadman import watch_over
 from zato_lite.builtin.definition import Definition, read
 from zato_lite.builtin.enmasse import Difference, difference
+from zato_lite.builtin.imports import NEEDS_SERVICE, READERS
+from zato_lite.builtin.imports.entry import Entry, Options
 from zato_lite.builtin.input import Input, Name, Zone, missing, object_list
 from zato_lite.builtin.permissions import (
     require_callbacks,
@@ -135,7 +136,7 @@ class ImportInput(Input, forbid_unknown_fields=True):
     @classmethod
     def check(cls, values: dict[str, Any], errors: list[FieldError]) -> None:
         kind = values.get("format")
-        if kind in ("crontab", "quartz") and "service" not in values:
+        if kind in NEEDS_SERVICE and "service" not in values:
             text = f"{missing('service').message} (for {kind})"
             errors.append(FieldError("service", None, text))
 
@@ -169,7 +170,10 @@ class Import(AuditedService[ImportInput, Imported]):
     services = needs(Registry)
 
     async def change(self, params: ImportInput) -> str:
-        entries = [self._entry(found) for found in _parse(params)]
+        options = Options(params.service or "", params.timezone, params.with_user)
+        entries = [
+            self._entry(found) for found in READERS[params.format](params.document, options)
+        ]
         good = [entry["definition"] for entry in entries if not entry["errors"]]
         if good and not params.dry_run:
             now = self.clock.now()
@@ -184,7 +188,7 @@ class Import(AuditedService[ImportInput, Imported]):
         }
         return f"{len(entries)} entries"
 
-    def _entry(self, found: imports.Entry) -> ImportedEntry:
+    def _entry(self, found: Entry) -> ImportedEntry:
         errors: list[str] = []
         if found.fields is None:
             errors = list(found.differences)
@@ -202,17 +206,6 @@ class Import(AuditedService[ImportInput, Imported]):
             "differences": list(found.differences) if found.fields is not None else [],
             "errors": errors,
         }
-
-
-def _parse(params: ImportInput) -> Iterable[imports.Entry]:
-    document, service = params.document, params.service or ""
-    parsers: dict[str, Callable[[], Iterable[imports.Entry]]] = {
-        "crontab": lambda: imports.crontab(document, service, with_user=params.with_user),
-        "celery": lambda: imports.celery(document, params.timezone),
-        "apscheduler": lambda: imports.apscheduler(document),
-        "quartz": lambda: imports.quartz_lines(document, service, params.timezone),
-    }
-    return parsers[params.format]()
 
 
 def _applied(found: Difference, *, is_dry_run: bool) -> Applied:

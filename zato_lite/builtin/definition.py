@@ -494,7 +494,7 @@ def _instant(
 def _read_alike(part: Sequence[Any], now: Instant) -> list[Job] | None:
     """Return the jobs of definitions that differ in name, extra and start only, else None.
 
-    None also where something is wrong: reading each by itself finds it.
+    None also where something is wrong: reading one after the other finds the mistake.
     """
     if set(map(type, part)) != {dict}:
         return None

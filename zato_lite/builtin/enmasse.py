@@ -1,4 +1,4 @@
-"""A whole set of definitions, in the shape of Zato's enmasse: read, compared, written out."""
+"""Sets of definitions in the format of Zato's enmasse: parsing, comparison and export."""
 
 import os
 import re
@@ -12,18 +12,18 @@ from zato_lite.builtin.input import shown
 from zato_lite.errors import BadInputError, FieldError
 from zato_lite.timetable.job import Instant, Job
 
-_SIZE_LEAST = 1_000_000
-_GROWTH_MOST = 10
-_NESTED_MOST = 100
-_MERGED_AT_ONCE_MOST = 10
-_MERGED_MOST = 100_000
+_MIN_SIZE_LIMIT = 1_000_000
+_MAX_GROWTH = 10
+_MAX_NESTING = 100
+_MAX_MERGED_MAPPINGS = 10
+_MAX_MERGED_KEYS = 100_000
 _MERGE = "tag:yaml.org,2002:merge"
 _PAUSE = ("is_active", "pause_note", "pause_until")
 _REFERENCE = re.compile(r"\$(?:\{(\w+)\}|([A-Za-z_]\w*))")
 
 
 class Update(NamedTuple):
-    """A job that would change: which fields, from what to what."""
+    """A job that would change, with the old and the new value of each changed field."""
 
     before: Job
     after: Job
@@ -31,7 +31,7 @@ class Update(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """What applying a set of definitions would do; jobs that the set does not name stay."""
+    """Effect of applying a set of definitions; jobs that the set does not name stay."""
 
     creates: tuple[Job, ...]
     updates: tuple[Update, ...]
@@ -39,30 +39,30 @@ class Difference(NamedTuple):
 
 
 def parse(document: str, environ: Mapping[str, str] = os.environ) -> list[dict[str, Any]]:
-    """The definitions of an enmasse document (YAML or JSON): the list under ``scheduler``.
+    """Return the definitions of an enmasse document (YAML or JSON): the list under ``scheduler``.
 
     ``${NAME}`` and ``$NAME`` in values are taken from the environment, ``$$`` is a dollar sign;
     a list in ``extra`` is joined with line ends.
 
     Raises:
-        BadInputError: it is no such document, or a variable is not set.
+        BadInputError: the document is not valid, or a variable is not set.
     """
     try:
         content = yaml.load(document, _Loader)  # noqa: S506 - a SafeLoader
         size = _size(content, {})
     except RecursionError:
-        raise BadInputError("not YAML that can be kept: it is nested too deep") from None
+        raise BadInputError("not valid YAML: nested too deeply") from None
     except (yaml.YAMLError, ArithmeticError, LookupError, TypeError, ValueError) as error:
-        raise BadInputError(f"not YAML: {error}") from error
+        raise BadInputError(f"not valid YAML: {error}") from error
     except AttributeError as error:  # PyYAML's, for a tag that does not fit
-        raise BadInputError("not YAML: a value is not what its tag says") from error
-    if size > _SIZE_LEAST + _GROWTH_MOST * len(document):
-        raise BadInputError("its aliases make it far larger than it is written")
+        raise BadInputError("not valid YAML: a value does not match its tag") from error
+    if size > _MIN_SIZE_LIMIT + _MAX_GROWTH * len(document):
+        raise BadInputError("YAML aliases expand to far more than the document's size")
     if not isinstance(content, Mapping):
         raise BadInputError("an object with a list `scheduler` is expected")
     found = content.get("scheduler") or []
     if not isinstance(found, list) or not all(isinstance(each, Mapping) for each in found):
-        raise BadInputError("`scheduler` is to be a list of definitions")
+        raise BadInputError("`scheduler` must be a list of definitions")
     errors: list[FieldError] = []
     definitions = []
     for place, each in enumerate(found):
@@ -79,14 +79,14 @@ def parse(document: str, environ: Mapping[str, str] = os.environ) -> list[dict[s
 def difference(
     existing: Mapping[str, Job], definitions: Sequence[Mapping[str, Any]], now: Instant
 ) -> Difference:
-    """What applying the definitions to the existing jobs would do.
+    """Return the effect of applying the definitions to the existing jobs.
 
-    A definition says all of its job: a field that it leaves out has its default, but for
+    A definition is complete: a field that it leaves out has its default, except for
     ``start_date``, which stays so that the grid does not move, and ``is_active``, so that a
-    pause is not undone by the next start.
+    pause outlasts the next start.
 
     Raises:
-        BadInputError: lists what is wrong with every definition, and names that come twice.
+        BadInputError: lists the mistakes of every definition, and names that are used twice.
     """
     creates, updates, unchanged = [], [], []
     errors: list[FieldError] = []
@@ -98,13 +98,13 @@ def difference(
             after = read(_kept(before, definition), now)
         except BadInputError as error:
             errors += (
-                (it._replace(message=f"{label}: {it.message}") for it in error.errors)
+                (each._replace(message=f"{label}: {each.message}") for each in error.errors)
                 if error.errors
                 else (FieldError(label, None, f"{label}: {error}"),)
             )
             continue
         if after.name in seen:
-            errors.append(FieldError("name", after.name, f"{label}: comes twice"))
+            errors.append(FieldError("name", after.name, f"{label}: defined twice"))
         seen.add(after.name)
         if before is None:
             creates.append(after)
@@ -120,13 +120,13 @@ def difference(
 
 
 def document(jobs: Iterable[Job]) -> str:
-    """The jobs as an enmasse document, by name; ``parse`` and ``difference`` find no change."""
+    """Return the jobs as an enmasse document, by name, that applies without a change."""
     definitions = [
         {
             field: value.replace("$", "$$") if isinstance(value, str) else value
             for field, value in fields(job).items()
         }
-        for job in sorted(jobs, key=lambda it: it.name)
+        for job in sorted(jobs, key=lambda job: job.name)
     ]
     return yaml.safe_dump(
         {"scheduler": definitions}, sort_keys=False, allow_unicode=True, width=10_000
@@ -136,9 +136,9 @@ def document(jobs: Iterable[Job]) -> str:
 def _kept(before: Job | None, definition: Mapping[str, Any]) -> dict[str, Any]:
     if before is None:
         return dict(definition)
-    there = fields(before, aware=True)
+    existing = fields(before, aware=True)
     held = ("start_date", "is_active") if before.is_active else ("start_date", *_PAUSE)
-    kept = {field: there[field] for field in held if field in there}
+    kept = {field: existing[field] for field in held if field in existing}
     return kept | {field: value for field, value in definition.items() if value is not None}
 
 
@@ -164,7 +164,7 @@ def _expanded(value: Any, place: str, environ: Mapping[str, str], errors: list[F
     def expand(match: re.Match[str]) -> str:
         variable = match[1] or match[2]
         if variable not in environ:
-            message = f"{place}: {shown(value)} names a variable that is not set: {variable}"
+            message = f"{place}: {shown(value)} uses variable {variable}, which is not set"
             errors.append(FieldError(place, value, message))
         return environ.get(variable, "")
 
@@ -172,11 +172,11 @@ def _expanded(value: Any, place: str, environ: Mapping[str, str], errors: list[F
 
 
 def _size(value: Any, known: dict[int, int]) -> int:
-    """How many values and letters there are, with what stands there twice counted twice."""
+    """Return the number of values and letters; those of an alias count each time."""
     if isinstance(value, str | bytes):
         return len(value) + 1
     if isinstance(value, int) and not -(2**63) <= value < 2**64:
-        raise ValueError("an integer is beyond 64 bits")
+        raise ValueError("an integer does not fit in 64 bits")
     if not isinstance(value, dict | list | tuple):
         return 1
     size = known.get(id(value))
@@ -187,33 +187,32 @@ def _size(value: Any, known: dict[int, int]) -> int:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML without dates: a start date stays the text that was written.
-
-    It is not nested without end, and what is merged does not grow without end.
-    """
+    """YAML loader without dates (a start date stays text), with limited nesting and merges."""
 
     merged = 0
 
     def fetch_flow_collection_start(self, TokenClass: Any) -> None:  # noqa: N803 - its name
-        if self.flow_level >= _NESTED_MOST:
-            raise yaml.YAMLError("it is nested too deep")
+        if self.flow_level >= _MAX_NESTING:
+            raise yaml.YAMLError("nested too deeply")
         super().fetch_flow_collection_start(TokenClass)
 
     def add_indent(self, column: int) -> bool:
-        if len(self.indents) >= _NESTED_MOST:
-            raise yaml.YAMLError("it is nested too deep")
+        if len(self.indents) >= _MAX_NESTING:
+            raise yaml.YAMLError("nested too deeply")
         return super().add_indent(column)
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         before = len(node.value)
         for key, value in node.value:
             is_many = isinstance(value, yaml.SequenceNode) and key.tag == _MERGE
-            if is_many and len(value.value) > _MERGED_AT_ONCE_MOST:
-                raise yaml.YAMLError("too much is merged at once")
+            if is_many and len(value.value) > _MAX_MERGED_MAPPINGS:
+                raise yaml.YAMLError(
+                    f"more than {_MAX_MERGED_MAPPINGS} mappings are merged together"
+                )
         super().flatten_mapping(node)
         self.merged += max(0, len(node.value) - before)
-        if self.merged > _MERGED_MOST:
-            raise yaml.YAMLError("too much is merged")
+        if self.merged > _MAX_MERGED_KEYS:
+            raise yaml.YAMLError(f"more than {_MAX_MERGED_KEYS} keys are merged")
 
 
 _Loader.yaml_implicit_resolvers = {

@@ -104,8 +104,8 @@ async def require_callbacks(
 ) -> Collection[str]:
     """Refuse callback jobs whose service the caller may not invoke; return those that are missing.
 
-    A missing job may later be created to run anything, so that naming it takes an admin. Jobs of
-    ``wanted`` and those created together with them are checked by themselves.
+    A missing job may later be created to run anything: only an admin may name it. The services of
+    ``wanted`` and of jobs created together with them are checked by ``require_services``.
 
     Raises:
         ForbiddenError: names the job and its service.

@@ -1,9 +1,9 @@
-"""Jobs of schedules that are declared on classes, kept in line with the code that is deployed."""
+"""Reconciliation: keeps the jobs of schedules declared on classes in line with deployed code."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-import msgspec
+from msgspec.structs import replace
 
 from zato_lite.builtin.definition import read
 from zato_lite.builtin.enmasse import difference
@@ -16,42 +16,42 @@ from zato_lite.store.rows import JobRow
 from zato_lite.timetable.job import Instant, Job
 
 REMOVED = "its declaration was removed from the service"
-"""Why a job is paused whose service declares it no longer."""
+"""Note of the pause of a job that its service no longer declares; also found by this text."""
 
 
 class Definition(NamedTuple):
-    """What a service declares: the fields of its job, and the file that the service is in."""
+    """Declared schedule: the fields of the job, and the file of the service."""
 
     source: str
     fields: Mapping[str, Any]
 
     @property
     def job(self) -> str:
-        """The name of its job."""
+        """Return the name of the job."""
         return str(self.fields["name"])
 
 
 class Mistake(NamedTuple):
-    """What is wrong with a declaration, and the file that it is in."""
+    """Mistake in a declaration, and the file of the declaration."""
 
     source: str
     message: str
 
 
 class Known(NamedTuple):
-    """What declarations may name: calendars, and services to call back."""
+    """Names that declarations may use: calendars, and services to call back."""
 
     calendars: Collection[str] = ()
     services: Collection[str] = ()
 
 
 class Reconciled(NamedTuple):
-    """What to do so that the jobs are as declared.
+    """Changes that bring the jobs in line with the declarations.
 
     Attributes:
         creates: jobs to create.
-        edits: what to make of jobs that are there.
-        mistakes: declarations that cannot be followed, or not in all; the others are.
+        edits: new definitions of existing jobs, by id.
+        mistakes: declarations that are not followed, in whole or in part.
     """
 
     creates: tuple[Job, ...]
@@ -60,7 +60,7 @@ class Reconciled(NamedTuple):
 
 
 def definitions(entries: Iterable[Entry]) -> list[Definition]:
-    """What the services declare; a job is called as its service if not named."""
+    """Return the declared schedules; a job without a name has its service's name."""
     found = []
     for entry in entries:
         declared = vars(entry.cls).get("schedule")
@@ -71,10 +71,10 @@ def definitions(entries: Iterable[Entry]) -> list[Definition]:
 
 
 def claims_of(entry: Entry, now: Instant) -> Iterator[Claim]:
-    """The job that a service declares, which nobody else may declare.
+    """Yield the job that a service declares; the service's file then owns the job's name.
 
     Raises:
-        BadInputError: what it declares defines no job.
+        BadInputError: the declaration does not define a job.
     """
     for definition in definitions([entry]):
         yield Claim("Job", read(definition.fields, now).name)
@@ -83,69 +83,73 @@ def claims_of(entry: Entry, now: Instant) -> Iterator[Claim]:
 def reconciled(
     rows: Iterable[JobRow], declared: Iterable[Definition], now: Instant, known: Known
 ) -> Reconciled:
-    """What to do with the jobs there are so that they are as declared.
+    """Return the changes that bring the jobs in line with the declarations.
 
-    A job keeps its grid, its cursor and a pause that somebody made. One whose declaration is gone
-    is paused with a note, and goes on when the declaration comes back. One whose declaration
-    cannot be followed stays as it is.
+    A job keeps its grid, its cursor and a pause by a user. A job whose declaration was removed is
+    paused with a note, and resumes when the declaration is back. A job whose declaration has a
+    mistake stays as it is.
     """
-    there = {row.job.name: row for row in rows}
-    existing = {name: row.job for name, row in there.items()}
+    rows_by_name = {row.job.name: row for row in rows}
+    existing = {name: row.job for name, row in rows_by_name.items()}
     jobs: dict[str, Job] = {}
     mistakes: list[Mistake] = []
-    named: set[str] = set()
+    names_of_mistakes: set[str] = set()
     for definition in declared:
         source = definition.source
         try:
             job = _job(existing, definition.fields, now)
-            _must_be_possible(job, jobs, known)
+            _require_possible(job, jobs, known)
         except BadInputError as error:
-            named.add(definition.job.strip())
+            names_of_mistakes.add(definition.job.strip())
             mistakes.append(Mistake(source, f"{definition.job}: {error}"))
             continue
         jobs[job.name] = job
-        mistakes += (Mistake(source, words) for words in _unknown_services(job, known))
+        mistakes += (Mistake(source, text) for text in _unknown_services(job, known))
     edits: dict[int, Job] = {}
-    for name, row in there.items():
-        before = row.job
-        if name in jobs:
-            after = msgspec.structs.replace(jobs[name], is_declared=True)
-            if not after.is_active and after.pause_note == REMOVED:
-                after = msgspec.structs.replace(after, is_active=True, pause_note=None)
-        elif before.is_declared and before.is_active and name not in named:
-            after = msgspec.structs.replace(before, is_active=False, pause_note=REMOVED)
-        else:
-            continue
-        if after != before:
-            edits[row.id] = after
-    creates = (job for name, job in jobs.items() if name not in there)
-    created = tuple(msgspec.structs.replace(job, is_declared=True) for job in creates)
+    for name, row in rows_by_name.items():
+        if name in jobs or name not in names_of_mistakes:
+            after = _edited(row.job, jobs.get(name))
+            if after != row.job:
+                edits[row.id] = after
+    creates = (job for name, job in jobs.items() if name not in rows_by_name)
+    created = tuple(replace(job, is_declared=True) for job in creates)
     return Reconciled(created, edits, tuple(mistakes))
 
 
+def _edited(before: Job, declared: Job | None) -> Job:
+    """Return an existing job as it is declared, or paused if its declaration was removed."""
+    if declared is None:
+        if before.is_declared and before.is_active:
+            return replace(before, is_active=False, pause_note=REMOVED)
+        return before
+    if not declared.is_active and declared.pause_note == REMOVED:
+        return replace(declared, is_declared=True, is_active=True, pause_note=None)
+    return replace(declared, is_declared=True)
+
+
 def _job(existing: Mapping[str, Job], fields: Mapping[str, Any], now: Instant) -> Job:
-    """The job that is declared, with what it keeps of the one that there is."""
+    """Return the declared job; it keeps the grid and the pause of the existing one."""
     found = difference(existing, [fields], now)
     changed = (*found.creates, *(update.after for update in found.updates))
     return changed[0] if changed else existing[found.unchanged[0]]
 
 
-def _must_be_possible(job: Job, others: Collection[str], known: Known) -> None:
-    """Refuse a second job of the same name, and one whose calendar nobody has made.
+def _require_possible(job: Job, others: Collection[str], known: Known) -> None:
+    """Refuse a second job with the same name, and a calendar that does not exist.
 
-    Without its calendar it would run on days on which it is not to.
+    Without its calendar the job would run on excluded days.
 
     Raises:
-        BadInputError: says which it is.
+        BadInputError: names the mistake.
     """
     if job.name in others:
-        raise BadInputError("it is declared twice")
+        raise BadInputError("the job is declared twice")
     if job.calendar is not None and job.calendar not in known.calendars:
         raise BadInputError(no_calendar(job.calendar, known.calendars))
 
 
 def _unknown_services(job: Job, known: Known) -> Iterator[str]:
-    """Services that are to be called back and that are not deployed; the job runs regardless."""
+    """Yield a text for each callback service that is not deployed; the job runs regardless."""
     for field in ("on_success_service", "on_error_service"):
         service = getattr(job, field)
         if service is not None and service not in known.services:
