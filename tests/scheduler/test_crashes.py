@@ -10,8 +10,8 @@ from tests.scheduler.conftest import Harness, open_harness, record
 from zato_lite.errors import UnavailableError
 from zato_lite.service.message import Invocation
 from zato_lite.store import claim, completion
+from zato_lite.store.sql import execute
 from zato_lite.store.sqlite import SqliteStore, open_store
-from zato_lite.store.statements import execute
 from zato_lite.testing.clock import ManualClock
 from zato_lite.timetable.job import SECOND
 

@@ -8,7 +8,7 @@ from zato_lite.service.message import Invocation
 from zato_lite.store import retention
 from zato_lite.store.audit import AuditLog, AuditRecord
 from zato_lite.store.ports import Connection
-from zato_lite.store.statements import fetch_value
+from zato_lite.store.sql import fetch_value
 
 DAY = 86_400
 

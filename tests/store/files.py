@@ -4,8 +4,8 @@ from pathlib import Path
 
 from zato_lite.clock import SystemClock
 from zato_lite.store.ports import Connection
+from zato_lite.store.sql import execute
 from zato_lite.store.sqlite import open_store
-from zato_lite.store.statements import execute
 
 
 def put(connection: Connection, name: str) -> None:

@@ -12,8 +12,8 @@ from zato_lite.store import history
 from zato_lite.store.accounts import Accounts, Credential
 from zato_lite.store.migrate import migrations
 from zato_lite.store.rows import EarlierLines
+from zato_lite.store.sql import execute
 from zato_lite.store.sqlite import open_store
-from zato_lite.store.statements import execute
 
 ANN = Credential("user", "ann", "hash-1", frozenset({"editor", "viewer"}), ("crm.*", "erp.*"))
 BOB = Credential("user", "bob", "hash-2", frozenset({"admin"}), (), is_active=False)

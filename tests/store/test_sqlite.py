@@ -16,8 +16,8 @@ from zato_lite.store import connection as connections
 from zato_lite.store import sqlite
 from zato_lite.store.backup import check_file
 from zato_lite.store.ports import Connection, Database
+from zato_lite.store.sql import execute, fetch_value
 from zato_lite.store.sqlite import SqliteStore, open_store
-from zato_lite.store.statements import execute, fetch_value
 
 
 async def test_a_read_sees_an_earlier_write(database: Database) -> None:

@@ -15,12 +15,7 @@ from zato_lite.timetable.job import SECOND, Cron, Interval, Job, OneTime, Trigge
 from zato_lite.timetable.job_plan import JobPlan, JobState
 from zato_lite.timetable.plan import plan
 from zato_lite.timetable.slots import next_slot, slot_ranges
-from zato_lite.timetable.trigger import (
-    count_between,
-    next_after,
-    previous_before,
-    slots_between,
-)
+from zato_lite.timetable.trigger import count_between, next_after, previous_before, slots_between
 from zato_lite.timetable.zone import day_of, parse_moment
 
 SPRING = parse_moment("2027-03-26T00:00:00Z")

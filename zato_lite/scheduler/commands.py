@@ -16,7 +16,7 @@ from zato_lite.store.job_insert import InsertResult, JobGroup
 from zato_lite.store.jobs import StartedRuns
 from zato_lite.store.ports import Connection, Database
 from zato_lite.store.rows import JobRow, NodeRow, Pause, SilenceMark, WatchedRow
-from zato_lite.store.statements import batches
+from zato_lite.store.sql import batches
 from zato_lite.timetable.job import Instant, Job
 from zato_lite.timetable.trigger import slots_between
 

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from zato_lite.store.ports import Connection, Database
-from zato_lite.store.statements import execute, fetch_all, fetch_value
+from zato_lite.store.sql import execute, fetch_all, fetch_value
 
 ADMIN = "admin.invoke"
 """Name of the user that always exists and has every right."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from zato_lite.store.ports import Database
-from zato_lite.store.statements import execute, fetch_all
+from zato_lite.store.sql import execute, fetch_all
 from zato_lite.timetable.job import Instant
 
 

@@ -11,7 +11,7 @@ from zato_lite.store.enqueue import INSERT_RUNS
 from zato_lite.store.ledger import LedgerEntry, record_entries
 from zato_lite.store.pauses import PAUSE_SETTING
 from zato_lite.store.ports import Connection, Row
-from zato_lite.store.statements import (
+from zato_lite.store.sql import (
     fetch_ids,
     fetch_row,
     fetch_value,

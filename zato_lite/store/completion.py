@@ -9,7 +9,7 @@ from zato_lite.store import enqueue, jobs
 from zato_lite.store.attempts import AttemptResult, ClaimedAttempt
 from zato_lite.store.jobs import NO_STARTED_RUNS, StartedRuns
 from zato_lite.store.ports import Connection
-from zato_lite.store.statements import execute, fetch_value, next_numbers, write_rows
+from zato_lite.store.sql import execute, fetch_value, next_numbers, write_rows
 from zato_lite.timetable.job import Instant, Job, OneTime
 from zato_lite.timetable.outcome import Callback, NextStep, next_step
 

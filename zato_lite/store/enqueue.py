@@ -9,7 +9,7 @@ from zato_lite.store.attempts import ClaimedAttempt
 from zato_lite.store.jobs import encode_job
 from zato_lite.store.ports import Connection
 from zato_lite.store.rows import RunKind
-from zato_lite.store.statements import (
+from zato_lite.store.sql import (
     execute,
     fetch_ids,
     fetch_value,

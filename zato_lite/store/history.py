@@ -13,7 +13,7 @@ from zato_lite.store.rows import (
     RunRow,
     Summary,
 )
-from zato_lite.store.statements import Value, fetch_all, fetch_value, json_list
+from zato_lite.store.sql import Value, fetch_all, fetch_value, json_list
 from zato_lite.timetable.job import SECOND, Instant
 
 # A ``RunRow``, from a run ``r`` with its job ``j`` or call ``c``.
@@ -100,14 +100,10 @@ def _find_run(connection: Connection, where: str, values: tuple[Any, ...]) -> Ru
 def neighbours(connection: Connection, job_id: int, number: int) -> tuple[int | None, int | None]:
     """Return the numbers of the runs before and after a run."""
     previous = fetch_value(
-        connection,
-        "SELECT max(number) FROM run WHERE job_id = ? AND number < ?",
-        (job_id, number),
+        connection, "SELECT max(number) FROM run WHERE job_id = ? AND number < ?", (job_id, number)
     )
     following = fetch_value(
-        connection,
-        "SELECT min(number) FROM run WHERE job_id = ? AND number > ?",
-        (job_id, number),
+        connection, "SELECT min(number) FROM run WHERE job_id = ? AND number > ?", (job_id, number)
     )
     return previous, following
 

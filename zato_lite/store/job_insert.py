@@ -9,7 +9,7 @@ import msgspec
 from zato_lite.errors import BadInputError, ZatoLiteError
 from zato_lite.store import jobs
 from zato_lite.store.ports import Connection
-from zato_lite.store.statements import execute, next_numbers, write_rows
+from zato_lite.store.sql import execute, next_numbers, write_rows
 from zato_lite.timetable.due import first_due
 from zato_lite.timetable.job import Instant, Job
 

@@ -10,14 +10,7 @@ from zato_lite.errors import ConflictError, JobExistsError, JobNotFoundError, No
 from zato_lite.store.ledger import record_entries
 from zato_lite.store.ports import Connection
 from zato_lite.store.rows import JobRow, SilenceMark, WatchedRow
-from zato_lite.store.statements import (
-    execute,
-    fetch_all,
-    fetch_ids,
-    fetch_value,
-    json_list,
-    write_rows,
-)
+from zato_lite.store.sql import execute, fetch_all, fetch_ids, fetch_value, json_list, write_rows
 from zato_lite.timetable import due
 from zato_lite.timetable.calendar import Calendar
 from zato_lite.timetable.job import Cron, Instant, Interval, Job, OneTime, Trigger
@@ -178,15 +171,7 @@ def _write_timer(connection: Connection, row: JobRow) -> None:
         connection,
         "UPDATE timer SET next_at = ?, cursor = ?, started = ?, number = ?, failures = ?,"
         " paused_since = ? WHERE job_id = ?",
-        (
-            row.next_at,
-            row.cursor,
-            row.started,
-            row.number,
-            row.failures,
-            row.paused_since,
-            row.id,
-        ),
+        (row.next_at, row.cursor, row.started, row.number, row.failures, row.paused_since, row.id),
     )
 
 

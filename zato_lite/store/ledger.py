@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from zato_lite.store.ports import Connection
-from zato_lite.store.statements import execute
+from zato_lite.store.sql import execute
 from zato_lite.timetable.job_plan import Entry
 
 LedgerEntry = tuple[int, int, Entry]

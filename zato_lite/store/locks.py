@@ -2,7 +2,7 @@
 
 from zato_lite.clock import Clock
 from zato_lite.store.ports import Connection, Database
-from zato_lite.store.statements import execute, next_numbers
+from zato_lite.store.sql import execute, next_numbers
 from zato_lite.timetable.job import SECOND, Instant
 
 

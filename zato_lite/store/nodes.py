@@ -7,7 +7,7 @@ from pathlib import Path
 
 from zato_lite.store.ports import Connection
 from zato_lite.store.rows import NodeRow
-from zato_lite.store.statements import execute, fetch_all, fetch_value, next_numbers
+from zato_lite.store.sql import execute, fetch_all, fetch_value, next_numbers
 from zato_lite.timetable.job import Instant
 
 _LEFT_AT = "scheduler.left_at"

@@ -7,7 +7,7 @@ from zato_lite.store.jobs import StartedRuns
 from zato_lite.store.ledger import record_entries
 from zato_lite.store.ports import Connection
 from zato_lite.store.rows import Pause
-from zato_lite.store.statements import execute, fetch_ids, fetch_value
+from zato_lite.store.sql import execute, fetch_ids, fetch_value
 from zato_lite.timetable.due import end_pause
 from zato_lite.timetable.job import Instant
 

@@ -11,14 +11,7 @@ from zato_lite.store.completion import complete_attempts, save_attempt
 from zato_lite.store.jobs import StartedRuns
 from zato_lite.store.ports import Connection
 from zato_lite.store.rows import RunKind, RunState
-from zato_lite.store.statements import (
-    execute,
-    fetch_all,
-    fetch_ids,
-    fetch_value,
-    json_list,
-    next_numbers,
-)
+from zato_lite.store.sql import execute, fetch_all, fetch_ids, fetch_value, json_list, next_numbers
 from zato_lite.timetable.job import SECOND, Instant, Job
 from zato_lite.timetable.outcome import NextStep, next_step
 
@@ -76,13 +69,7 @@ def recover_runs(
 def _crash_result(attempt: ClaimedAttempt, now: Instant) -> AttemptResult:
     attempt.crashes += 1
     step = next_step(
-        attempt.job,
-        "lost",
-        attempt.attempt_number,
-        attempt.crashes,
-        0,
-        now,
-        job_id=attempt.job_id,
+        attempt.job, "lost", attempt.attempt_number, attempt.crashes, 0, now, job_id=attempt.job_id
     )
     reason = "the process died during the run"
     if step.is_quarantined:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import msgspec
 
 from zato_lite.store.ports import Connection
-from zato_lite.store.statements import execute, fetch_ids, fetch_value, json_list
+from zato_lite.store.sql import execute, fetch_ids, fetch_value, json_list
 from zato_lite.timetable.job import DAY, Instant, Job, OneTime
 
 KEEP_DAYS = 30.0

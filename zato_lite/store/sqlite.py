@@ -144,7 +144,7 @@ class SqliteStore:
     def trouble(self) -> str:
         """Return why the store is not usable; empty while it is."""
         if self.is_broken and not self.damage:
-            return "the last commit failed; nothing is acknowledged until it is reopened"
+            return "the last commit failed; no write is acknowledged until the store is reopened"
         return self.damage
 
     @property

@@ -10,13 +10,7 @@ from zato_lite.timetable.due import end_pause, is_exhausted, next_due
 from zato_lite.timetable.jitter import jitter
 from zato_lite.timetable.job import SECOND, Instant, Job
 from zato_lite.timetable.job_plan import Downtime, Entry, JobPlan, JobState, Start
-from zato_lite.timetable.slots import (
-    SlotRange,
-    calendar_of,
-    next_slot,
-    slot_ranges,
-    trigger_range,
-)
+from zato_lite.timetable.slots import SlotRange, calendar_of, next_slot, slot_ranges, trigger_range
 from zato_lite.timetable.trigger import next_after
 from zato_lite.timetable.zone import to_text
 

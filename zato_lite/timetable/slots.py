@@ -7,12 +7,7 @@ import msgspec
 from zato_lite.timetable.calendar import Calendar
 from zato_lite.timetable.job import DAY, Instant, Job, Trigger
 from zato_lite.timetable.job_plan import Entry, EntryOutcome
-from zato_lite.timetable.trigger import (
-    count_between,
-    next_after,
-    previous_before,
-    slots_between,
-)
+from zato_lite.timetable.trigger import count_between, next_after, previous_before, slots_between
 from zato_lite.timetable.zone import day_begins, day_of, from_wall, to_wall
 
 SEARCH_DAYS = 3_000

@@ -2,7 +2,7 @@
 
 from tests.store.files import names
 from zato_lite.store.ports import Database
-from zato_lite.store.statements import write_rows
+from zato_lite.store.sql import write_rows
 
 
 async def test_write_rows_writes_all_rows(database: Database) -> None:
