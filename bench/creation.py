@@ -1,4 +1,4 @@
-"""What it takes to create a job through ``self.invoke``: Python calls, and CPU time.
+"""Cost of a job's creation through ``self.invoke``: Python calls and CPU time.
 
     python -m bench.creation [COUNT]
 

@@ -1,10 +1,9 @@
-"""Schemathesis against a server of ours, by its own description: does it keep to what it says?
+"""Schemathesis against a server of a temporary project, by its own OpenAPI document.
 
-A project with typed services is made in a temporary folder and served on a free port of this
-machine. Left out: ``demo.sleep`` (it sleeps), ``test.raise`` (it fails, that is what it is for),
-``zato.hot-deploy.create`` (it writes code), and ``zato.notify.*`` (they would tell others). In a
-run of its own, at the end: ``zato.service.edit``, which makes services inactive; those answer 503.
-What is left out is not invoked by name either.
+The project has typed services and is served on a free port of this machine. Left out, also as
+names in payloads: ``demo.sleep``, ``test.raise``, ``zato.hot-deploy.create`` (it writes code) and
+``zato.notify.*`` (they contact other servers). ``zato.service.edit``, which deactivates services,
+runs separately at the end.
 
     make fuzz-openapi ARGS='--examples 200 --seed 1'
     make fuzz-openapi ARGS="--only '^zato.service'"     # operations whose id begins so
@@ -88,7 +87,7 @@ class GetCustomer(Service):
 
 
 def main() -> int:
-    """Serve, attack, and say what came of it."""
+    """Serve, attack, and print the findings."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--examples", default="200")
     parser.add_argument("--port", default="17997")

@@ -1,10 +1,10 @@
-"""What the server's own part of a request costs: the whole way, in memory, without sockets.
+"""CPU time of a request within the server: the complete path, in memory, without sockets.
 
     .venv/bin/python bench/http_parts.py [--rounds 7]
 
-Requests are handed to connections as the loop hands them over, and answers taken from a transport
-that drops them. Beside it stands the bare protocol of ``http_servers.py``. Rounds alternate; CPU
-time of the thread; medians. System calls come on top, for both alike.
+Requests are handed to connections as the loop hands them over, and answers go to a transport that
+drops them. The floor is the bare protocol of ``http_servers.py``. Rounds alternate; medians of the
+thread's CPU time. System calls come on top, for both alike.
 """
 
 import argparse

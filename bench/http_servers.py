@@ -2,7 +2,7 @@
 
 One server at a time, on one core, wrk on the other; all take turns, several rounds; medians, and
 ratios to the bare protocol and to FastAPI. Every answer of a server is checked before it is
-measured. zato-lite is measured as it is used: Basic credentials, the whole way to a service.
+measured. zato-lite runs as in production: Basic credentials, the complete path to a service.
 
     make bench-http ARGS='--rounds 3 --seconds 4 zato-lite bare fastapi'
 """
@@ -471,7 +471,7 @@ def _wait(port: int) -> None:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
             return
         time.sleep(0.05)
-    raise TimeoutError(f"nobody answers on {port}")
+    raise TimeoutError(f"no server answers on {port}")
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""A thousand clients that are slow on purpose, of each kind: are they closed, are others served.
+"""A thousand slow clients of each kind: checks that they are closed and that others are served.
 
 Kinds: silent ones, ones that send a header every second, a body byte every second, and ones that
 ask for much and do not read it. Meanwhile another client asks and notes how long that takes.
@@ -69,7 +69,7 @@ async def server() -> None:
 
 
 async def held(port: int, kind: Slow, limit: int) -> float:
-    """How long the server let itself be held by one such client."""
+    """Seconds until the server closed one such client."""
     plug = socket.socket()
     if kind is slow_reader:
         plug.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -93,7 +93,7 @@ async def held(port: int, kind: Slow, limit: int) -> float:
 
 
 def _is_reset(writer: asyncio.StreamWriter) -> bool:
-    """Whether the kernel knows the connection as closed by the other side (TCP_INFO's state)."""
+    """Return True if the other side has closed the connection (state of TCP_INFO)."""
     info = writer.get_extra_info("socket").getsockopt(6, 11, 8)
     return bool(info[0] != 1)
 

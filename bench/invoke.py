@@ -1,8 +1,8 @@
-"""What an invocation costs: ``self.invoke`` against a bare ``await``, and its parts, in ns.
+"""Cost of an invocation: ``self.invoke`` against a bare ``await``, and its parts, in ns.
 
-Run it on its own: ``.venv/bin/python bench/invoke.py [--loop uvloop] [--rounds 7]``. It counts
-the thread's own CPU time. Rounds of all candidates alternate, and medians are told, so that what
-else the machine does hits all alike.
+Run it on its own: ``.venv/bin/python bench/invoke.py [--loop uvloop] [--rounds 7]``. It measures
+the thread's CPU time. Rounds of all candidates alternate, and the figures are medians, so that
+other load affects all alike.
 """
 
 # ruff: noqa: SLF001
@@ -128,7 +128,7 @@ async def run(number):
 
 
 def parts(rounds: int, number: int) -> None:
-    """What the pieces of an invocation cost on their own."""
+    """Measure the parts of an invocation separately."""
     clock = SystemClock()
     registry = Registry()
     registry.add(Trivial)

@@ -1,9 +1,9 @@
 """Hot reloads under load: a real server, HTTP requests, a job of each second, files that change.
 
 ``.venv/bin/python bench/soak_reload.py --minutes 10``. Every version of the service answers its
-own number, and a second file is mostly broken. What counts: requests that failed though
-no version was at fault, versions that were served after they should have been gone, runs of the
-job that were not ok, and how the server's memory grows.
+own number, and a second file is mostly broken. It counts requests that failed
+without a fault of their version, answers of replaced versions, runs of the job that were not ok,
+and the growth of the server's memory.
 """
 
 import argparse
@@ -59,7 +59,7 @@ class Client:
 
 
 class Load(threading.Thread):
-    """Requests one after another, with a pause, until it is told to stop."""
+    """Send requests one after another, with a pause, until stopped."""
 
     def __init__(self, service: str, stop: threading.Event) -> None:
         super().__init__(daemon=True)

@@ -1,7 +1,7 @@
-"""What the timetable costs: `next` against croniter and cronsim, planning and settling.
+"""Cost of the timetable: `next` against croniter and cronsim, planning and outcomes.
 
 Run by hand: ``make bench-timetable``. Each figure is the median of several alternating runs, the
-peers in the same process; absolute figures drift from machine to machine, ratios hardly do.
+peers in the same process; absolute figures differ between machines, ratios hardly.
 """
 
 import random

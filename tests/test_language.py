@@ -22,7 +22,9 @@ def _is_pending(path: Path) -> bool:
     return "/".join(place[:2]) in PENDING or (len(place) == 2 and f"{place[0]}/*.py" in PENDING)
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "zato_lite").rglob("*.py")), ids=str)
+@pytest.mark.parametrize(
+    "path", sorted(p for d in ("zato_lite", "bench") for p in (ROOT / d).rglob("*.py")), ids=str
+)
 def test_sentences_are_plain(path: Path) -> None:
     if not _is_pending(path):
         assert list(mistakes(path)) == []

@@ -3,8 +3,8 @@
     make bench-scheduler
     python -m bench.scheduler --scenarios S2,S3 --runs 5 --peers zato-lite,aps3-sqlite --quick
 
-Each run is a process of its own; runs of the schedulers alternate, so that whatever else the
-machine does strikes all of them. Lateness is the wall time at a job's first statement minus its
+Each run is a separate process; runs of the schedulers alternate, so that other load affects all
+of them. Lateness is the wall time at a job's first statement minus its
 slot. The table shows medians; a ratio is the peer's figure over zato-lite's, or the other way
 round for rates, so that above 1 always means that zato-lite is better.
 """

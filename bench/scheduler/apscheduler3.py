@@ -1,6 +1,6 @@
 """APScheduler 3 as a peer: AsyncIOScheduler, jobs that are coroutines, in memory or on SQLite.
 
-What helps it is given to it: no job is dropped for being late, SQLite is in WAL mode with
+In its fastest setup: no job is dropped for being late, SQLite is in WAL mode with
 synchronous=NORMAL (zato-lite has FULL), dormant jobs are put in the table in bulk, and no history
 is kept because it has none.
 """
@@ -79,7 +79,7 @@ class APScheduler:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Nothing: the process ends at once, and with it the scheduler."""
+        """Do nothing: the process exits, and with it the scheduler."""
 
     async def add_one_time(self, slots: list[int]) -> None:
         for slot in slots:

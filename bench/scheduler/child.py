@@ -1,4 +1,4 @@
-"""One scenario for one scheduler in a process of its own; the last line it prints is JSON."""
+"""One scenario for one scheduler in a separate process; the last line that it prints is JSON."""
 
 import argparse
 import asyncio

@@ -1,4 +1,4 @@
-"""What a job does in the benchmarks: its first statement reads the clock, its second keeps it."""
+"""Body of benchmark jobs: the first statement reads the clock, the second records it."""
 
 import os
 import time
@@ -15,11 +15,11 @@ def note(slot_ns: int) -> None:
 
 
 seen: list[tuple[int, datetime]] = []
-"""The clock at the first statement, and the slot that the job was told, to be subtracted later."""
+"""Clock at the first statement and slot of the job, to be subtracted later."""
 
 
 def subtract() -> None:
-    """From what was seen to what is late."""
+    """Convert what was seen to lateness."""
     for now, slot in seen:
         micros = (slot - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
         late.append(now - micros * 1000)
@@ -27,7 +27,7 @@ def subtract() -> None:
 
 
 def note_phase(phase_ns: int) -> None:
-    """For schedulers that do not tell a job its slot: late by less than the second since it."""
+    """Record lateness modulo a second, for schedulers whose jobs do not know their slot."""
     late.append((now_ns() - phase_ns) % 1_000_000_000)
 
 
