@@ -55,7 +55,7 @@ def test_a_variable_that_is_not_set_is_named_with_its_place() -> None:
 
 
 @pytest.mark.parametrize("broken", ["a: [", "- 1", "scheduler: 1", "scheduler: [1]"])
-def test_what_is_no_enmasse_document_is_refused(broken: str) -> None:
+def test_an_invalid_enmasse_document_is_refused(broken: str) -> None:
     with pytest.raises(BadInputError):
         parse(broken, {})
 
@@ -93,7 +93,7 @@ def test_what_is_written_out_is_read_in_alike() -> None:
     assert document(again) == written
 
 
-def test_all_mistakes_are_told_and_a_name_may_come_once() -> None:
+def test_all_mistakes_are_reported_and_a_name_is_used_once() -> None:
     [contacts, report] = _definitions()
 
     with pytest.raises(BadInputError) as caught:

@@ -38,7 +38,7 @@ async def test_a_definition_is_shown_in_words_and_slots_before_it_exists(it: San
     assert any("does not exist" in remark for remark in found["slots"][1]["remarks"])
 
 
-async def test_a_jobs_next_slots_are_told_by_id_and_by_name_and_as_they_would_be(
+async def test_the_next_slots_of_a_job_are_shown_by_id_by_name_and_with_changes(
     it: Sandbox,
 ) -> None:
     job_id = (await it.invoke(f"{JOB}.create", NIGHTLY))["id"]
@@ -128,7 +128,7 @@ async def test_export_apply_export_is_the_same_to_the_letter(it: Sandbox) -> Non
     assert second == first
 
 
-async def test_a_crontab_is_told_first_and_created_when_wanted(it: Sandbox) -> None:
+async def test_a_crontab_is_previewed_first_and_then_created(it: Sandbox) -> None:
     crontab = "*/5 * * * * /usr/bin/true\n@reboot /usr/bin/start\n99 * * * * wrong\n"
     sent = {"format": "crontab", "document": crontab, "service": "crm.work"}
 

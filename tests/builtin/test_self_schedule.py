@@ -60,7 +60,7 @@ async def _plan(it: Sandbox, operation: str, *args: Any, **options: Any) -> Any:
     ],
     ids=repr,
 )
-async def test_a_one_time_job_starts_when_it_is_told_to(
+async def test_a_one_time_job_starts_at_its_start_date(
     planner: Sandbox, options: dict[str, Any], at: str
 ) -> None:
     job_id = await planner.invoke("crm.once", {"prefix": "ann@example.com", **options})
