@@ -5,7 +5,7 @@ import pytest
 
 from zato_lite import Int, Service
 from zato_lite.service.registry import Registry
-from zato_lite.service.strategies import Hooked, Plain, Threaded, Typed
+from zato_lite.service.strategies import Hooked, Plain, Threaded
 
 
 class Order(msgspec.Struct):
@@ -66,8 +66,8 @@ class BlockingWithHook(Blocking):
     ("cls", "strategy"),
     [
         (PlainService, Plain),
-        (WithInput, Typed),
-        (WithElements, Typed),
+        (WithInput, Plain),
+        (WithElements, Plain),
         (WithHook, Hooked),
         (WithMethod, Hooked),
         (Blocking, Threaded),

@@ -104,10 +104,11 @@ class Invoker:
             ``FastOutcome`` on success, ``Outcome`` on an error, or a coroutine if the service has
             to wait; the caller awaits it in the same task without delay.
         """
-        entry = self._entries.get(invocation.service)
-        if entry is None:
+        try:
+            strategy = self._entries[invocation.service].strategy
+        except KeyError:
             return self._missing(invocation, now)
-        return entry.strategy.start(self, invocation, now)
+        return strategy.start(self, invocation, now)
 
     async def invoke(
         self,

@@ -25,7 +25,7 @@ from zato_lite.service.lifecycle import (
     run_lifecycle,
     run_lifecycle_in_thread,
 )
-from zato_lite.service.message import FastOutcome, Invocation, Outcome, ResponseOverrides
+from zato_lite.service.message import FastOutcome, Invocation, Outcome
 from zato_lite.service.threads import WorkerPool
 
 _CONTEXT = invocation_context
@@ -118,10 +118,11 @@ class Threaded(_Counted):
 class Plain:
     """Strategy for an async ``handle`` without hooks: it starts eagerly, in the caller's task."""
 
-    is_typed = False
+    __slots__ = ("entry", "is_typed")
 
     def __init__(self, entry: Entry) -> None:
         self.entry = entry
+        self.is_typed = entry.read is not None or entry.new_payload is not None
 
     def start(
         self, invoker: Runtime, invocation: Invocation, now: float
@@ -129,14 +130,19 @@ class Plain:
         """Run ``handle`` until it ends or has to wait; a service that waits returns the rest."""
         entry, monotonic, timeout = self.entry, invoker.monotonic, invocation.timeout
         entry.calls += 1
-        has_ended, seconds = True, 0.0
-        service = token = overrides = None
+        has_ended, seconds, path = True, 0.0, invocation.path
+        service = overrides = None
+        token = _CONTEXT.set(invocation)
         try:
-            if invocation.path or not entry.is_active:
-                _check(entry, invocation.path)
-            path, payload = invocation.path, invocation.payload
-            service = bind(entry.cls(), invoker, invocation, None, payload, len(path))
-            token = _CONTEXT.set(invocation)
+            if path or not entry.is_active:
+                _check(entry, path)
+            service = entry.cls()  # the same as ``bind``, without the call
+            service._invoker = invoker
+            service._root = invocation
+            service._payload = invocation.payload
+            service._depth = len(path) if path else 0
+            service._in_thread = False
+            service._parent = service._deadline = service._request = service._response = None
             if timeout is not None:
                 now = monotonic()  # the caller's reading may be older than its timeout allows
                 service._deadline = now + timeout
@@ -149,15 +155,27 @@ class Plain:
                 return self._finish(invoker, service, now, stepper.suspended(awaited))
             payload, stepper.returned = stepper.returned, None
             invoker.stepper = stepper
-            if service._response is not None or entry.write is not None:
-                payload, overrides = _answer(service, entry, payload)
+            response: Any = service._response
+            if response is None:
+                payload = payload if entry.write is None else answer_of(service, entry, payload)
+            else:
+                said = response.payload
+                is_checked = payload is None and (
+                    entry.write is None or type(said) is entry.output
+                )
+                payload = said if is_checked else answer_of(service, entry, payload)
+                is_default = (
+                    response.status_code is None
+                    and response.content_type is None
+                    and response.sent_headers is None
+                )
+                overrides = None if is_default else response
             if timeout is not None and monotonic() - now > timeout:
                 raise TooLateError(service, timeout)  # noqa: TRY301 - counted as any error
         except BaseException as error:  # noqa: BLE001 - the outcome holds it
             return self._failed(error, service, invocation, monotonic() - now)
         finally:
-            if token is not None:
-                _CONTEXT.reset(token)
+            _CONTEXT.reset(token)
             if has_ended:
                 entry.ended += 1
                 seconds = monotonic() - now
@@ -229,12 +247,6 @@ class Plain:
         return Outcome(invocation.cid, payload, service._response, seconds)
 
 
-class Typed(Plain):
-    """Strategy for a plain service that declares its input, or an output built part by part."""
-
-    is_typed = True
-
-
 class TooLateError(DeadlineError):
     """The deadline of a service passed before it ended."""
 
@@ -249,8 +261,7 @@ def choose_strategy(entry: Entry) -> Strategy:
         return Threaded(entry)
     if entry.hooks or entry.verbs:
         return Hooked(entry)
-    is_typed = entry.read is not None or entry.new_payload is not None
-    return Typed(entry) if is_typed else Plain(entry)
+    return Plain(entry)
 
 
 def new_service(invoker: InvokerPort, entry: Entry, invocation: Invocation) -> AnyService:
@@ -310,21 +321,6 @@ def deadline_of(service: AnyService | None) -> float | None:
             return service._deadline
         service = service._parent
     return None
-
-
-def _answer(
-    service: AnyService, entry: Entry, returned: Any
-) -> tuple[Any, ResponseOverrides | None]:
-    """Return the checked payload, and the response if it has settings for HTTP."""
-    payload = answer_of(service, entry, returned)
-    response: Any = service._response
-    if response is None or (
-        response.status_code is None
-        and response.content_type is None
-        and response.sent_headers is None
-    ):
-        return payload, None
-    return payload, response
 
 
 async def _in_time(service: AnyService, seconds: float, left: float, work: Awaitable[Any]) -> Any:
