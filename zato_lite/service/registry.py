@@ -124,7 +124,8 @@ class Registry:
     def _put(self, entry: Entry, old: Entry | None) -> None:
         """Deploy an entry; it inherits the counters and the inactivity of its old version."""
         if old is not None:
-            entry.calls = entry.ended = old.ended
+            # Calls in progress count as ended, so that the sum shown in metrics never decreases.
+            entry.calls = entry.ended = old.calls
             entry.errors, entry.seconds = old.errors, old.seconds
             entry.is_active = old.is_active
         entry.cls.name = entry.name
