@@ -1,4 +1,5 @@
 import pytest
+from msgspec.structs import replace
 
 from zato_lite.http.head import RefusedError
 from zato_lite.http.parser import Limits
@@ -8,11 +9,11 @@ LIMITS = Limits(
     header_seconds=10.0, keep_alive_seconds=75.0, body_rate=100.0, body_grace_seconds=10.0
 )
 IDLE = ConnectionState("idle", since=0.0)
-NEW = IDLE._replace(is_new=True)
+NEW = replace(IDLE, is_new=True)
 HEAD = ConnectionState("head", since=0.0)
 BODY = ConnectionState("body", since=0.0)
-STALLED = BODY._replace(stalled_since=0.0)
-LINGERING = BODY._replace(lingering_since=0.0, is_ended=True)
+STALLED = replace(BODY, stalled_since=0.0)
+LINGERING = replace(BODY, lingering_since=0.0, is_ended=True)
 
 
 @pytest.mark.parametrize(
@@ -22,20 +23,20 @@ LINGERING = BODY._replace(lingering_since=0.0, is_ended=True)
         (NEW, 10.1, Action.CLOSE),
         (IDLE, 75.0, None),
         (IDLE, 75.1, Action.CLOSE),
-        (IDLE._replace(is_busy=True), 1e6, None),
-        (IDLE._replace(is_ended=True), 1e6, None),
+        (replace(IDLE, is_busy=True), 1e6, None),
+        (replace(IDLE, is_ended=True), 1e6, None),
         (HEAD, 10.0, None),
-        (HEAD._replace(is_ended=True), 1e6, None),
+        (replace(HEAD, is_ended=True), 1e6, None),
         (BODY, 9.9, None),
-        (BODY._replace(received=101), 11.0, None),
-        (HEAD._replace(is_paused=True), 1e6, Action.RESTART),
+        (replace(BODY, received=101), 11.0, None),
+        (replace(HEAD, is_paused=True), 1e6, Action.RESTART),
         (STALLED, 10.0, None),
         (STALLED, 10.1, Action.RESET),
-        (STALLED._replace(sent=1001), 10.0, Action.RESTART),
-        (STALLED._replace(sent=1000, is_paused=True), 10.1, Action.RESET),
+        (replace(STALLED, sent=1001), 10.0, Action.RESTART),
+        (replace(STALLED, sent=1000, is_paused=True), 10.1, Action.RESET),
         (LINGERING, LINGER_S, None),
         (LINGERING, LINGER_S + 0.1, Action.ABORT),
-        (LINGERING._replace(stalled_since=0.0), 5.0, None),
+        (replace(LINGERING, stalled_since=0.0), 5.0, None),
     ],
 )
 def test_a_client_has_its_time_and_no_more(
@@ -48,9 +49,9 @@ def test_a_client_has_its_time_and_no_more(
     ("state", "now", "details"),
     [
         (HEAD, 10.1, "header block took too long"),
-        (HEAD._replace(is_busy=True), 10.1, "header block took too long"),
+        (replace(HEAD, is_busy=True), 10.1, "header block took too long"),
         (BODY, 10.1, "body took too long"),
-        (BODY._replace(received=100), 11.0, "body took too long"),
+        (replace(BODY, received=100), 11.0, "body took too long"),
     ],
 )
 def test_a_slow_request_is_refused(state: ConnectionState, now: float, details: str) -> None:

@@ -141,9 +141,9 @@ class Connection(asyncio.Protocol):
     def check_timeouts(self, now: float) -> None:
         """Carry out the action that is due."""
         due = check(self.state(), self._server.limits, now)
+        if due is None:
+            return
         match due:
-            case None:
-                pass
             case Action.RESTART:
                 if self._writer.drained is not None:
                     self._writer.restart_clock(now)

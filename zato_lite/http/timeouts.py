@@ -1,7 +1,8 @@
 """Timeouts: decides from a connection's state whether its client has taken too long. Pure."""
 
 from enum import Enum
-from typing import NamedTuple
+
+import msgspec
 
 from zato_lite.http.head import RefusedError
 from zato_lite.http.parser import Limits, State
@@ -19,7 +20,7 @@ class Action(Enum):
     RESET = "close now and drop the bytes that the kernel holds for the client"
 
 
-class ConnectionState(NamedTuple):
+class ConnectionState(msgspec.Struct, gc=False):
     """The state of a connection that its timeouts depend on; times are monotonic seconds.
 
     Attributes:
