@@ -1,4 +1,4 @@
-"""What files of services declare, and what becomes of it when it is wrong."""
+"""Declarations of services in a project, and how mistakes in them are reported."""
 
 import asyncio
 import base64
@@ -10,10 +10,11 @@ from typing import cast
 
 import pytest
 
-from zato_lite.app import App, check, open_app
+from zato_lite.app import App, open_app
 from zato_lite.config import Server, Services, Settings, Store
 from zato_lite.deploy.deployer import Deployer
 from zato_lite.http.server import Server as Listening
+from zato_lite.project import check
 from zato_lite.scheduler.calendars import Calendars
 from zato_lite.server import open_server
 from zato_lite.testing.clock import ManualClock
@@ -67,7 +68,7 @@ async def opened(project: Path) -> AsyncIterator[tuple[App, Deployer]]:
 
 
 async def ask(server: Listening, path: str) -> str | None:
-    """What GET answers, if it does."""
+    """Return the body of a GET response with status 200."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(
         f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
@@ -90,7 +91,7 @@ WRONG = {
 }
 
 
-async def test_what_a_file_declares_wrongly_is_its_own_fault_only(project: Path) -> None:
+async def test_a_wrong_declaration_affects_only_its_file(project: Path) -> None:
     good = "rest = 'GET /s/{a}'\n    schedule = every(seconds=1, name='good')"
     write(project, "app_a", good, "a")
     for name, (declared, _) in WRONG.items():
@@ -111,7 +112,7 @@ async def test_what_a_file_declares_wrongly_is_its_own_fault_only(project: Path)
     assert answers == ["a", '{"pong":"zato"}', None]
 
 
-def test_check_tells_the_same(project: Path) -> None:
+def test_check_reports_the_same_mistakes(project: Path) -> None:
     write(project, "app_a", "rest = 'GET /s/{a}'\n    schedule = every(seconds=1, name='good')")
     for name, (declared, _) in WRONG.items():
         write(project, name, declared)
@@ -149,7 +150,7 @@ async def test_a_new_version_that_declares_wrongly_is_not_swapped_in(
         assert await ask(server, "/a") == "takes over"
 
 
-async def test_a_job_whose_calendar_nobody_has_made_waits_for_it(project: Path) -> None:
+async def test_a_job_waits_for_a_calendar_that_does_not_exist_yet(project: Path) -> None:
     path = write(project, "app_a", "schedule = every(hours=1, calendar='bank')")
     write(project, "app_b", "schedule = every(hours=1)")
 
@@ -170,7 +171,7 @@ async def test_a_job_whose_calendar_nobody_has_made_waits_for_it(project: Path) 
         assert [row.job.name for row in (await app.jobs.list())[0]] == ["app-a.a", "app-b.a"]
 
 
-async def test_a_service_to_call_back_that_is_not_there_is_told_and_the_job_runs(
+async def test_a_missing_callback_service_is_reported_and_the_job_created(
     project: Path,
 ) -> None:
     write(project, "app_a", "schedule = every(hours=1, on_success_service='no.such')")

@@ -4,64 +4,64 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from zato_lite import clock
+from zato_lite import _timerfd, clock
 from zato_lite.clock import Alarm, SystemClock
 
 
-@pytest.fixture(params=["kernel", "napping"])
+@pytest.fixture(params=["kernel", "polling"])
 def system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> SystemClock:
-    if request.param == "napping":
-        monkeypatch.setattr(clock, "_HAS_TIMERS", False)
+    if request.param == "polling":
+        monkeypatch.setattr(clock, "IS_AVAILABLE", False)
     return SystemClock()
 
 
-async def rung(system: SystemClock, instants: list[int]) -> list[tuple[int, int]]:
-    """Instants that were asked for, and when they were woken."""
-    woken: list[tuple[int, int]] = []
-    all_there = asyncio.Event()
+async def ring(system: SystemClock, instants: list[int]) -> list[tuple[int, int]]:
+    """Set alarms; return their instants and the times of the calls."""
+    called: list[tuple[int, int]] = []
+    all_called = asyncio.Event()
 
     def wake(instant: int) -> None:
-        woken.append((instant, system.now()))
-        if len(woken) == len(instants):
-            all_there.set()
+        called.append((instant, system.now()))
+        if len(called) == len(instants):
+            all_called.set()
 
     for instant in instants:
         system.call_at(instant, lambda instant=instant: wake(instant))  # type: ignore[misc]
-    await asyncio.wait_for(all_there.wait(), 10)
-    return woken
+    await asyncio.wait_for(all_called.wait(), 10)
+    return called
 
 
 @pytest.mark.parametrize(
     "new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"]
 )
-def test_nobody_is_woken_early_and_by_the_kernel_in_order(
+def test_alarms_are_never_early_and_kernel_alarms_are_in_order(
     system: SystemClock, new_loop: object
 ) -> None:
     async def ask() -> list[tuple[int, int]]:
         now = system.now()
-        return await rung(system, [now + after for after in (30_300, 100, -5, 700, 2_500, 700)])
+        return await ring(system, [now + after for after in (30_300, 100, -5, 700, 2_500, 700)])
 
     with asyncio.Runner(loop_factory=new_loop) as runner:  # type: ignore[arg-type]
-        woken = runner.run(ask())
+        called = runner.run(ask())
 
-    assert all(at >= instant for instant, at in woken)
-    if clock._HAS_TIMERS:  # naps of several alarms end in the order that the loop sees fit
-        assert sorted(woken) == woken
+    assert all(at >= instant for instant, at in called)
+    if _timerfd.IS_AVAILABLE:  # otherwise the loop decides the order of equal alarms
+        assert sorted(called) == called
 
 
-async def test_one_that_is_called_off_is_not_woken(system: SystemClock) -> None:
-    woken: list[str] = []
+async def test_a_cancelled_alarm_is_not_called(system: SystemClock) -> None:
+    called: list[str] = []
     soon = system.now() + 500
 
-    first = system.call_at(soon, lambda: woken.append("first"))
+    first = system.call_at(soon, lambda: called.append("first"))
     first.cancel()
     first.cancel()
-    await rung(system, [soon + 1_000])
+    await ring(system, [soon + 1_000])
 
-    assert woken == []
+    assert called == []
 
 
-async def test_nothing_is_left_open_when_nobody_waits() -> None:
+async def test_the_timer_is_closed_when_all_alarms_are_cancelled() -> None:
     system = SystemClock()
     before = _open_files()
 
@@ -74,7 +74,7 @@ async def test_nothing_is_left_open_when_nobody_waits() -> None:
     assert _open_files() == before
 
 
-async def test_a_waker_may_ask_for_the_next_one(system: SystemClock) -> None:
+async def test_an_alarm_may_set_the_next_one(system: SystemClock) -> None:
     done = asyncio.Event()
     count = 0
 

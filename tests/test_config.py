@@ -16,7 +16,7 @@ def test_without_a_file_the_defaults_hold(tmp_path: Path) -> None:
     assert load(tmp_path / "none.toml", {}) == Settings()
 
 
-def test_the_environment_is_over_the_file(tmp_path: Path) -> None:
+def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
     path = _write(tmp_path, "[server]\nport = 1\nhost = '0.0.0.0'\n")
 
     settings = load(path, {"ZATO_LITE_SERVER__PORT": "2", "ZATO_LITE_ADMIN_PASSWORD": "x"})
@@ -44,12 +44,12 @@ def test_a_wrong_value_is_named_with_its_place(tmp_path: Path) -> None:
         load(path, {})
 
 
-def test_what_is_not_toml_is_said_to_be_so(tmp_path: Path) -> None:
+def test_a_file_that_is_not_toml_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"zato-lite\.toml"):
         load(_write(tmp_path, "server ="), {})
 
 
-def test_a_variable_cannot_reach_into_what_is_no_table(tmp_path: Path) -> None:
+def test_a_variable_for_a_key_that_is_not_a_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="is not a table"):
         load(_write(tmp_path, "server = 1\n"), {"ZATO_LITE_SERVER__PORT": "2"})
 

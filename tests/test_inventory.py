@@ -4,6 +4,7 @@ The app is whole: real services, real credentials, a real store. Whatever is new
 one of these tables, which is when its author decides who may have it.
 """
 
+import dataclasses
 import json
 from base64 import b64encode
 from collections.abc import AsyncIterator
@@ -132,7 +133,7 @@ def settings() -> Settings:
 async def world(settings: Settings) -> AsyncIterator[World]:
     odd = [type(f"Odd{n}", (Customer,), {"name": name, "rest": ()}) for n, name in enumerate(ODD)]
     async with sandbox(Customer, *odd, settings=settings) as it:
-        app = it.app._replace(clock=SystemClock())
+        app = dataclasses.replace(it.app, clock=SystemClock())
         keys = {}
         for role in (*ROLES, ""):
             key = new_key()

@@ -49,7 +49,7 @@ def test_a_json_line_has_the_event_and_its_fields(context: list[logging.LogRecor
     }  # fmt: skip
 
 
-def test_outside_of_an_invocation_there_is_no_cid() -> None:
+def test_a_record_outside_of_an_invocation_has_no_cid() -> None:
     record = _record()
     add_context(record)
 
@@ -57,7 +57,7 @@ def test_outside_of_an_invocation_there_is_no_cid() -> None:
 
 
 @pytest.mark.parametrize("coloured", [True, False])
-def test_a_pretty_line_is_read_at_a_glance(coloured: bool) -> None:
+def test_a_pretty_line_has_time_level_event_and_fields(coloured: bool) -> None:
     record = _record(job="nightly", cid="c1")
 
     line = PrettyFormatter(coloured).format(record)
@@ -77,7 +77,7 @@ def test_a_traceback_goes_with_its_line() -> None:
     assert "ValueError: no" in json.loads(JSONFormatter().format(record))["exception"]
 
 
-def test_a_runs_lines_reach_its_sink_and_no_others(context: list[logging.LogRecord]) -> None:
+def test_records_of_a_run_reach_only_its_sink(context: list[logging.LogRecord]) -> None:
     record = _record()
 
     RunCapture().handle(record)
@@ -101,7 +101,7 @@ def test_the_log_is_set_up_as_asked(form: str, kind: type) -> None:
         root.handlers[:], root.level = before[0], before[1]
 
 
-def test_a_trouble_that_comes_again_is_told_ever_more_seldom_until_it_is_over() -> None:
+def test_a_repeated_problem_is_logged_ever_more_seldom_until_it_is_over() -> None:
     trouble = Repeats()
 
     told = [trouble.again("full") for _ in range(9)]
@@ -113,7 +113,7 @@ def test_a_trouble_that_comes_again_is_told_ever_more_seldom_until_it_is_over() 
     assert trouble.again("full")
 
 
-def test_a_trouble_whose_words_always_change_is_told_seldom_too() -> None:
+def test_a_repeated_problem_with_changing_messages_is_logged_seldom_too() -> None:
     trouble = Repeats()
 
     told = [trouble.again(f"at {number}") for number in range(1_000)]

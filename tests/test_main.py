@@ -3,7 +3,7 @@ from itertools import pairwise
 from zato_lite.main import Restarts
 
 
-async def test_restarts_are_counted_and_come_slower_and_slower() -> None:
+async def test_restarts_are_counted_and_pauses_between_them_grow() -> None:
     restarts = Restarts()
 
     pauses = [restarts.pause() for _ in range(12)]

@@ -1,4 +1,5 @@
 import asyncio
+import dataclasses
 import json
 from base64 import b64encode
 from collections.abc import AsyncIterator
@@ -83,7 +84,7 @@ async def test_an_application_is_mounted_by_the_settings_and_lives_with_the_serv
         "plain": Mount(f"{web}:without_life", "anybody"),
     }
     async with sandbox(settings=settings(**mounts)) as it:
-        app = it.app._replace(clock=SystemClock())
+        app = dataclasses.replace(it.app, clock=SystemClock())
         key = new_key()
         await app.accounts.save(
             Credential("key", key.name, key.hash, frozenset({"admin"}), ("crm.*",), True)
@@ -115,9 +116,9 @@ async def test_an_application_is_mounted_by_the_settings_and_lives_with_the_serv
         ("shop", "no_such_module:app", "cannot be imported"),
         ("shop", "{web}_exits:app", "cannot be imported"),
         ("shop", "{web}:lifeless", "cannot start: no database"),
-        ("zato/x", "{web}:app", "none of the server's own"),
-        ("docs", "{web}:app", "none of the server's own"),
-        ("shop/", "{web}:app", "a path like /shop"),
+        ("zato/x", "{web}:app", "except the server's own paths"),
+        ("docs", "{web}:app", "except the server's own paths"),
+        ("shop/", "{web}:app", "use /name"),
     ],
 )
 async def test_an_application_that_cannot_be_mounted_is_an_error(

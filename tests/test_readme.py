@@ -4,8 +4,9 @@ import re
 import shutil
 from pathlib import Path
 
-from zato_lite.app import open_app, settings
+from zato_lite.app import open_app
 from zato_lite.builtin.deploy import deploy
+from zato_lite.config import load_project
 from zato_lite.service.registry import Registry
 
 ROOT = Path(__file__).parents[1]
@@ -16,7 +17,7 @@ async def test_the_service_of_the_readme_answers(tmp_path: Path) -> None:
     [block] = re.findall(r"```python\n(# services/billing.py.*?)```", _readme(), re.DOTALL)
     (tmp_path / "services" / "billing.py").write_text(block)
 
-    found = settings(tmp_path, store="sqlite:///:memory:", reload=False)
+    found = load_project(tmp_path, store="sqlite:///:memory:", reload=False)
     async with open_app(tmp_path, found) as app:
         answer = await app.invoker.invoke("billing.sync-invoices", {"name": "Ann"})
 
@@ -34,7 +35,7 @@ async def test_the_schedules_of_the_readme_are_accepted(tmp_path: Path) -> None:
         f"    async def handle(self):\n{body}"
     )
 
-    found = settings(tmp_path, store="sqlite:///:memory:", reload=False)
+    found = load_project(tmp_path, store="sqlite:///:memory:", reload=False)
     async with open_app(tmp_path, found) as app:
         await app.invoker.invoke("billing.setup")
         jobs = await app.invoker.invoke("zato.scheduler.job.get-list")

@@ -32,7 +32,7 @@ KEY = "zl_0123456789ab_" + "A" * 43
         ("refresh_token='abc' attempt=1", "refresh_token='***' attempt=1"),
     ],
 )  # fmt: skip
-def test_what_is_secret_is_hidden(text: str, shown: str) -> None:
+def test_secrets_are_hidden(text: str, shown: str) -> None:
     assert redacted(text) == shown
     assert redacted(shown) == shown
 
@@ -49,11 +49,11 @@ def test_what_is_secret_is_hidden(text: str, shown: str) -> None:
         "zl_short_x",
     ],
 )
-def test_what_is_not_secret_stays(text: str) -> None:
+def test_other_text_is_unchanged(text: str) -> None:
     assert redacted(text) == text
 
 
-def test_whatever_the_text_it_takes_no_long_time() -> None:
+def test_redaction_is_fast_for_any_text() -> None:
     began = time.process_time()
     for text in (
         'password="' * 20_000,
@@ -72,7 +72,7 @@ def test_whatever_the_text_it_takes_no_long_time() -> None:
     assert time.process_time() - began < 2
 
 
-def test_a_value_is_without_secrets_to_any_depth() -> None:
+def test_secrets_are_hidden_at_any_depth_of_a_value() -> None:
     value: Any = {"a": {"password": "x", "list": [{"Secret": 1}, "api_key=2"]}, "password": None}
 
     assert without_secrets(value) == {
@@ -81,7 +81,7 @@ def test_a_value_is_without_secrets_to_any_depth() -> None:
     }
 
 
-def test_neither_form_of_the_log_shows_secrets() -> None:
+def test_secrets_are_hidden_in_both_log_formats() -> None:
     error = ValueError(f"{KEY} is refused")
     record = logging.makeLogRecord(
         {
@@ -107,7 +107,7 @@ _NAMED = st.sampled_from(["password", "a", "api_key"])
 
 
 @given(st.dictionaries(_NAMED, st.text() | st.integers(0, 2**63)))
-def test_what_was_json_stays_json_and_the_rest_of_it_stays(value: dict[str, Any]) -> None:
+def test_json_stays_json_with_only_its_secrets_replaced(value: dict[str, Any]) -> None:
     found = decode(redacted(encode(value).decode()))
 
     assert found.keys() == value.keys()

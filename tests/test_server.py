@@ -9,7 +9,7 @@ from zato_lite.server import collect_soon
 
 
 class Replaced:
-    """As a class that was deployed: it is in a circle."""
+    """Object in a reference cycle, like a deployed class."""
 
     def __init__(self) -> None:
         self.itself = self
@@ -23,7 +23,7 @@ def _without_collector() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_without_collector")
-async def test_what_deployments_replace_is_freed_a_while_after_the_first_of_them() -> None:
+async def test_replaced_classes_are_freed_some_time_after_the_first_deployment() -> None:
     freed = asyncio.Event()
     deployed = collect_soon(after=0.05)
 

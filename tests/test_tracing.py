@@ -1,4 +1,5 @@
 import asyncio
+import dataclasses
 import http.client
 import subprocess
 import sys
@@ -124,7 +125,7 @@ def parents(found: dict[str, ReadableSpan]) -> dict[str, str | None]:
 async def ask(it: Sandbox, method: str, path: str, body: str = "", **headers: str) -> Any:
     """Ask a server of the app; the status and the cid that it answered with."""
     fields = {"Authorization": "Basic " + b64encode(b"admin.invoke:secret").decode(), **headers}
-    app = it.app._replace(clock=SystemClock())
+    app = dataclasses.replace(it.app, clock=SystemClock())
 
     def speak(port: int) -> tuple[int, str | None]:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)

@@ -1,4 +1,4 @@
-"""Settings of the server: a TOML file and the environment over it; all mistakes at once."""
+"""Settings: read from a TOML file, the environment and the command line; all errors in one."""
 
 import difflib
 import os
@@ -12,21 +12,30 @@ import msgspec
 from zato_lite.errors import ConfigError
 
 PLACE = Path("config/zato-lite.toml")
-"""Of the settings, in a project."""
+"""Path of the settings file within a project."""
 
 PREFIX = "ZATO_LITE_"
-"""Of the environment variables: ``ZATO_LITE_SERVER__PORT=8000`` is ``port`` in ``[server]``."""
+"""Prefix of environment variables: ``ZATO_LITE_SERVER__PORT=8000`` sets ``[server] port``."""
 
 METRICS_FILE = "ZATO_LITE_METRICS_FILE"
 """Environment variable that gives a worker the path of its metrics snapshot."""
 
+_OPTIONS = {
+    "host": ("server", "host"),
+    "port": ("server", "port"),
+    "workers": ("server", "workers"),
+    "store": ("store", "url"),
+    "reload": ("services", "reload"),
+}
+"""Table and key that each command-line option overrides."""
+
 
 class Mount(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An ASGI application that answers below a path.
+    """An ASGI application mounted below a path.
 
     Attributes:
-        app: where it is, as ``module:name``; the folder of services is looked in, too.
-        role: the least role that it takes to get there; ``anybody`` for none.
+        app: ``module:name``; the module may be in the folder of services.
+        role: least role that a caller must have.
     """
 
     app: str
@@ -34,22 +43,22 @@ class Mount(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where and how it answers HTTP.
+    """HTTP server.
 
     Attributes:
-        host, port: the address; port 0 takes a free one.
+        host, port: address to listen on; port 0 chooses a free port.
         workers: processes that share the port and the store.
-        name: of this node, in the store and in ``self.server.name``; empty for the host's.
-        grace: seconds that running services are given at a shutdown.
-        allowed_hosts: values of Host accepted besides the address itself; ``["*"]`` for any.
-        unix_socket: the path of a socket to listen on instead of host and port.
-        certificate, key: PEM files for TLS; read anew at SIGHUP.
+        name: name of this node, in the store and in ``self.server.name``; default: the host name.
+        grace: maximum seconds that a shutdown waits for running services.
+        allowed_hosts: accepted values of Host besides the address; ``["*"]`` accepts any.
+        unix_socket: path of a socket to listen on instead of host and port.
+        certificate, key: PEM files for TLS; read again at SIGHUP.
         trusted_proxies: networks whose X-Forwarded-For is believed.
-        max_body: bytes of a request's body at most.
-        max_connections, max_connections_per_address: at once.
-        request_timeout: seconds that an invocation over HTTP may take; 0 for no limit. A caller's
-            Request-Timeout can only make it shorter.
-        mounts: ASGI applications by the path below which they answer.
+        max_body: maximum bytes of a request's body.
+        max_connections, max_connections_per_address: maximum of open connections.
+        request_timeout: maximum seconds of an invocation over HTTP; 0 for no limit. A caller can
+            shorten it with the header Request-Timeout.
+        mounts: ASGI applications by path.
         channels: REST channels, as ``"GET /customers/{id}" = "crm.get-customer"``.
     """
 
@@ -72,11 +81,11 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Store(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where jobs, runs and the ledger are kept.
+    """Database of jobs, runs and accounts.
 
     Attributes:
-        url: ``sqlite:///`` and a path, relative to the project.
-        backups: the folder of what ``zato.store.backup`` makes; relative to the project.
+        url: ``sqlite:///`` and a path relative to the project.
+        backups: folder of the copies that ``zato.store.backup`` makes; relative to the project.
     """
 
     url: str = "sqlite:///data/zato-lite.db"
@@ -84,12 +93,12 @@ class Store(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Scheduler(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How jobs are fired.
+    """Scheduler.
 
     Attributes:
-        enabled: False for a server that fires nothing.
-        capacity: runs at once on this node.
-        jobs_file: definitions applied at the start; relative to the project.
+        enabled: False for a server that runs no jobs.
+        capacity: maximum of concurrent runs on this node.
+        jobs_file: job definitions applied at the start; relative to the project.
     """
 
     enabled: bool = True
@@ -98,30 +107,30 @@ class Scheduler(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is logged (level) and in which form."""
+    """Log: least level and output format."""
 
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
     format: Literal["auto", "pretty", "json"] = "auto"
 
 
 class Observe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is told of it to others.
+    """Observability settings.
 
     Attributes:
-        otel: traces by OpenTelemetry (``pip install zato-lite[otel]``), sent where the ``OTEL_*``
-            variables of the environment say.
+        otel: export traces by OpenTelemetry (``pip install zato-lite[otel]``); the exporter is
+            configured by the environment variables ``OTEL_*``.
     """
 
     otel: bool = False
 
 
 class Services(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where services are found.
+    """Folder of services.
 
     Attributes:
         folder: relative to the project.
-        reload: a changed file is deployed at once.
-        accepts_uploads: files may be put there by ``zato.hot-deploy.create``.
+        reload: deploy files when they change.
+        accepts_uploads: accept files from ``zato.hot-deploy.create``.
     """
 
     folder: str = "services"
@@ -130,15 +139,15 @@ class Services(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Notify(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where ``zato.notify.webhook`` and ``zato.notify.email`` send what they are told.
+    """Targets of ``zato.notify.webhook`` and ``zato.notify.email``.
 
     Attributes:
-        webhooks: URLs that get a JSON object by POST.
-        smtp_host, smtp_port: the mail server; no host, no mail.
+        webhooks: URLs to which a JSON object is posted.
+        smtp_host, smtp_port: mail server; without a host, mail is not sent.
         smtp_tls: ``starttls``, ``tls`` from the first byte, or ``none``.
-        smtp_user, smtp_password_file: credentials, if it asks for some.
-        mail_from, mail_to: the addresses.
-        timeout: seconds that each delivery may take.
+        smtp_user, smtp_password_file: credentials, if the server requires them.
+        mail_from, mail_to: addresses.
+        timeout: maximum seconds of a delivery.
     """
 
     webhooks: tuple[str, ...] = ()
@@ -153,7 +162,7 @@ class Notify(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Everything; each table of the file is one field."""
+    """All settings; each table of the file is a field."""
 
     server: Server = msgspec.field(default_factory=Server)
     store: Store = msgspec.field(default_factory=Store)
@@ -166,10 +175,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def load(path: Path, environ: Mapping[str, str] = os.environ) -> Settings:
-    """The settings of the file at ``path`` (none is fine) with the environment's over it.
+    """Return the settings of a file, which need not exist, overridden by the environment.
 
     Raises:
-        ConfigError: lists every unknown key, with the nearest known one, and every wrong value.
+        ConfigError: lists every unknown key, with the nearest known one, or the wrong value.
     """
     tables = _read(path)
     mistakes = list(_override(tables, environ))
@@ -180,6 +189,21 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Settings:
         return msgspec.convert(tables, Settings, strict=False)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{path}: {error}") from error
+
+
+def load_project(folder: Path, **overrides: Any) -> Settings:
+    """Return the settings of a project, overridden by command-line options; None is not given.
+
+    Raises:
+        ConfigError: lists all errors.
+    """
+    found = load(folder / PLACE)
+    for option, value in overrides.items():
+        if value is not None:
+            table, name = _OPTIONS[option]
+            changed = msgspec.structs.replace(getattr(found, table), **{name: value})
+            found = msgspec.structs.replace(found, **{table: changed})
+    return found
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -1,11 +1,11 @@
-"""Every error raised on purpose: what happened, whose turn it is, and the HTTP status it has."""
+"""Errors that are raised on purpose, each with the HTTP status of its response."""
 
 from collections.abc import Iterable
 from typing import Any, ClassVar, NamedTuple
 
 
 class FieldError(NamedTuple):
-    """One wrong field of an input: its path, the value that came, and what is allowed."""
+    """A wrong field of an input: its path, the value received, and the problem."""
 
     field: str
     value: Any
@@ -13,13 +13,13 @@ class FieldError(NamedTuple):
 
 
 class ZatoLiteError(Exception):
-    """Something is wrong on our side; whoever called may try again later."""
+    """The server is at fault; the caller may try again later."""
 
     status: ClassVar[int] = 500
 
 
 class BadInputError(ZatoLiteError):
-    """The caller sent something that cannot be used; ``errors`` names every wrong field."""
+    """The caller's input is wrong; ``errors`` lists all wrong fields."""
 
     status = 400
 
@@ -29,31 +29,31 @@ class BadInputError(ZatoLiteError):
 
     @classmethod
     def of(cls, errors: Iterable[FieldError]) -> "BadInputError":
-        """All wrong fields in one error, whose message is the first one's or a list of all."""
+        """Return one error for all wrong fields; its message is the list of theirs."""
         found = tuple(errors)
         return cls("; ".join(error.message for error in found), found)
 
 
 class UnauthorizedError(ZatoLiteError):
-    """The caller must say who it is, with credentials that are right."""
+    """The caller must authenticate with valid credentials."""
 
     status = 401
 
 
 class ForbiddenError(ZatoLiteError):
-    """The caller is known and may not do this."""
+    """The caller is authenticated and not allowed to do this."""
 
     status = 403
 
 
 class NotFoundError(ZatoLiteError):
-    """What the caller named does not exist."""
+    """The requested object does not exist."""
 
     status = 404
 
 
 class MethodNotAllowedError(ZatoLiteError):
-    """The thing exists and does not answer to this HTTP method; ``allow`` are those it does."""
+    """The resource does not support this HTTP method; ``allow`` lists those it does."""
 
     status = 405
 
@@ -63,68 +63,68 @@ class MethodNotAllowedError(ZatoLiteError):
 
 
 class ConflictError(ZatoLiteError):
-    """What is asked contradicts what is there: a name that is taken, a state that has passed."""
+    """The request conflicts with the current state, such as a name that is in use."""
 
     status = 409
 
 
 class TooLargeError(ZatoLiteError):
-    """More was sent than is accepted."""
+    """The request is larger than the server accepts."""
 
     status = 413
 
 
 class TooManyRequestsError(ZatoLiteError):
-    """Too often; try again later."""
+    """The caller has sent too many requests; try again later."""
 
     status = 429
 
 
 class UnavailableError(ZatoLiteError):
-    """Not now: the store is full, closed or away. Nothing was changed."""
+    """The store or service is unavailable; nothing was changed."""
 
     status = 503
 
 
 class DeadlineError(ZatoLiteError, TimeoutError):
-    """The time that the caller gave has passed; the work was cancelled."""
+    """The caller's deadline has passed; the work was cancelled."""
 
     status = 504
 
 
 class JobNotFoundError(NotFoundError):
-    """No job has this id or name."""
+    """A job with this id or name does not exist."""
 
 
 class JobExistsError(ConflictError):
-    """Another job has this name."""
+    """A job with this name exists already."""
 
 
 class ServiceMissingError(NotFoundError, KeyError):
-    """No service of this name is deployed."""
+    """A service with this name is not deployed."""
 
-    __str__ = Exception.__str__  # a KeyError's is the repr of its message
+    __str__ = Exception.__str__  # KeyError's would return the repr of the message
 
 
 class ServiceExistsError(ConflictError):
-    """Two services have one name."""
+    """A service with this name exists already."""
 
 
 class ServiceInactiveError(UnavailableError):
-    """The service is deployed and has been made inactive."""
+    """The service is deployed and inactive."""
 
 
 class InvocationError(ZatoLiteError):
-    """A service did what no service may: invoke itself, nest without end, or exit."""
+    """A service broke a rule: it invoked itself, nested without limit, or exited."""
 
 
 class NotOfferedError(ZatoLiteError):
-    """Zato has this, and zato-lite does not."""
+    """A feature of Zato that zato-lite does not offer."""
 
 
 class StoreError(ZatoLiteError):
-    """The store cannot be used: damaged, newer than this program, or locked by another one."""
+    """The store is damaged, newer than this program, or locked by another one."""
 
 
 class ConfigError(ZatoLiteError):
-    """The configuration has mistakes; all of them are listed at once."""
+    """The configuration is wrong; the message lists all mistakes."""

@@ -1,4 +1,4 @@
-"""Log lines as events with fields: pretty on a terminal, JSON elsewhere."""
+"""Log: events with fields, formatted for a terminal or as JSON."""
 
 import logging
 import sys
@@ -11,40 +11,42 @@ from zato_lite.redaction import redacted, without_secrets
 from zato_lite.wire import encode
 
 Sink = Callable[[logging.LogRecord], None]
-"""Takes each log record that is written while a run is executed."""
+"""Receives each log record that a service writes during a run."""
 
 
 class LogContext(Protocol):
-    """What every line says of the invocation that wrote it."""
+    """The part of an invocation that log records refer to."""
 
     @property
     def cid(self) -> str:
-        """Correlation id."""
+        """Correlation id, added to each line."""
         ...
 
     @property
     def sink(self) -> Sink | None:
-        """Where the lines are kept besides the log, if anywhere."""
+        """Receiver of the invocation's records besides the log; None for none."""
         ...
 
 
 invocation_context: ContextVar[LogContext | None] = ContextVar("invocation", default=None)
-"""The invocation that the current task is in; set by the invoker."""
+"""The invocation of the current task; set by the invoker."""
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "cid", "taskName"}
-_MOST_WORDS = 10
+_MAX_MESSAGES = 10
+"""Different messages of one problem that are logged regardless of its count."""
+
 _COLOURS = {"DEBUG": "2", "INFO": "32", "WARNING": "33", "ERROR": "31", "CRITICAL": "31;1"}
 
 
 class Settings(NamedTuple):
-    """How to log: the least level, and ``pretty``, ``json`` or ``auto`` (pretty on a terminal)."""
+    """Least level, and ``pretty``, ``json`` or ``auto`` (pretty on a terminal)."""
 
     level: str = "INFO"
     format: Literal["auto", "pretty", "json"] = "auto"
 
 
 def set_up(settings: Settings) -> None:
-    """Send the log to standard error, in the form that the settings ask for."""
+    """Send the log to standard error in the format of the settings."""
     handler = logging.StreamHandler(sys.stderr)
     pretty = settings.format == "pretty" or (settings.format == "auto" and sys.stderr.isatty())
     handler.setFormatter(PrettyFormatter(sys.stderr.isatty()) if pretty else JSONFormatter())
@@ -55,7 +57,7 @@ def set_up(settings: Settings) -> None:
 
 
 def add_context(record: logging.LogRecord) -> bool:
-    """Give the record the cid of the invocation that wrote it."""
+    """Add the invocation's correlation id to a record."""
     if not hasattr(record, "cid"):
         context = invocation_context.get()
         record.cid = context.cid if context is not None else ""
@@ -63,49 +65,49 @@ def add_context(record: logging.LogRecord) -> bool:
 
 
 class RunCapture(logging.Handler):
-    """Hands what a service logs during a run to that run's sink."""
+    """Handler that passes records of a run to the run's sink."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep the record where its invocation keeps its lines, if it does."""
+        """Pass a record to the sink of the current invocation, if it has one."""
         context = invocation_context.get()
         if context is not None and (sink := context.sink) is not None:
             sink(record)
 
 
 class Repeats:
-    """A trouble that may come again and again, and is told seldom: the 1st, 2nd, 4th, 8th … time.
+    """A problem that may repeat and is logged the 1st, 2nd, 4th, 8th … time.
 
     Attributes:
-        count: how often it came since all was well; 0 while it is.
-        words: what was said the last time.
+        count: occurrences since the last success.
+        words: the latest message.
     """
 
     def __init__(self) -> None:
         self.count = 0
         self.words = ""
-        self._told: set[str] = set()
+        self._messages: set[str] = set()
 
     def again(self, words: str) -> bool:
-        """It came, in these words; whether it is to be told. New words always are, up to ten."""
+        """Count an occurrence; return True if it should be logged, as new messages always are."""
         self.count += 1
         self.words = words
-        is_new = words not in self._told and len(self._told) < _MOST_WORDS
+        is_new = words not in self._messages and len(self._messages) < _MAX_MESSAGES
         if is_new:
-            self._told.add(words)
+            self._messages.add(words)
         return is_new or self.count & (self.count - 1) == 0
 
     def over(self) -> int:
-        """All is well; how often it came before."""
+        """Record a success; return the number of occurrences before it."""
         count, self.count = self.count, 0
-        self._told.clear()
+        self._messages.clear()
         return count
 
 
 class JSONFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, cid, event, and the record's own fields."""
+    """Formats a record as a JSON object: time, level, logger, event, cid, and its fields."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line."""
+        """Return the line."""
         line: dict[str, Any] = {
             "time": _iso(record),
             "level": record.levelname.lower(),
@@ -121,14 +123,14 @@ class JSONFormatter(logging.Formatter):
 
 
 class PrettyFormatter(logging.Formatter):
-    """A line for a person's eyes, coloured by level on a terminal."""
+    """Formats a record for reading, coloured by level on a terminal."""
 
     def __init__(self, coloured: bool) -> None:
         super().__init__()
         self._coloured = coloured
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line, with the traceback below it if there is one."""
+        """Return the line, followed by the traceback if the record has one."""
         level = f"{record.levelname:<7}"
         if self._coloured:
             level = f"\033[{_COLOURS.get(record.levelname, '0')}m{level}\033[0m"
@@ -143,7 +145,7 @@ class PrettyFormatter(logging.Formatter):
 
 
 def extras(record: logging.LogRecord) -> Mapping[str, Any]:
-    """The fields that the line's writer gave in ``extra``, without what is secret in them."""
+    """Return the fields that were passed in ``extra``, with secrets redacted."""
     return {
         name: without_secrets(value, name)
         for name, value in vars(record).items()

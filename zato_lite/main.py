@@ -1,4 +1,4 @@
-"""The process that serves: from its start until a signal, through whatever services do to it."""
+"""Main loop of a serving process: runs until a signal, and restarts if a service ends it."""
 
 import _thread
 import asyncio
@@ -24,44 +24,48 @@ from zato_lite.server import open_server
 from zato_lite.service.containment import contain_tasks
 from zato_lite.service.watchdog import Watchdog
 
-_LAST_WORDS_S = 5.0
+_SHUTDOWN_MARGIN_S = 5.0
+"""Seconds after the grace period until the process exits in spite of unfinished work."""
 
 _ECHO_S = 0.5
-"""A terminal tells a worker to stop, and so does its parent: that is one word."""
+"""Seconds within which signals count as one: terminal and parent may both signal a worker."""
 
-_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 60.0
-_STEP_S = 0.1
+_MIN_PAUSE_S, _MAX_PAUSE_S = 0.5, 60.0
+"""Seconds before the second restart in a row, and maximum after doubling."""
+
+_POLL_S = 0.1
+"""Seconds between checks for a signal during a pause."""
 
 _log = logging.getLogger(__name__)
 
 
 def run(project: Path, settings: config.Settings) -> int:
-    """Serve until told to stop; the exit status.
+    """Serve a project until a signal; return the exit status.
 
-    A service that cancels every task that there is ends nothing for good: what is kept is kept,
-    and all is opened again, after a pause that grows if it happens again and again.
+    If a service cancels all tasks, the server is closed and opened again, after a pause that
+    grows with each repetition. The store is not affected.
     """
     log.set_up(log.Settings(settings.log.level, settings.log.format))
-    ending = Ending(settings.server.grace)
+    shutdown = Shutdown(settings.server.grace)
     restarts = Restarts()
     while True:
         try:
-            return _left(_run(_serve(project, settings, ending, restarts)))
+            return _exit_status(_run(_serve(project, settings, shutdown, restarts)))
         except (SystemExit, KeyboardInterrupt, asyncio.CancelledError) as error:
             by = repr(error)  # a service's, not the user's: signals are handled
         pause = restarts.pause()
         _log.critical(
-            "a service ended the server's own task; starting again",
+            "server task ended by a service; restarting",
             extra={"by": by, "restarts": restarts.count, "pause_s": pause},
         )
-        if not ending.sleep(pause):
-            return _left(0)
+        if not shutdown.sleep(pause):
+            return _exit_status(0)
 
 
 def _run(main: Coroutine[Any, Any, int]) -> int:
-    """Run it in a loop of its own; a task that will not be cancelled is left behind.
+    """Run a coroutine in a new event loop; tasks that resist cancellation are abandoned.
 
-    A loop that was stopped under it has everything that was in it still, and goes on.
+    If a service stops the loop, it is run again: its tasks and timers are still there.
     """
     loop = uvloop.new_event_loop()
     contain_tasks(loop)
@@ -71,23 +75,23 @@ def _run(main: Coroutine[Any, Any, int]) -> int:
         while True:
             try:
                 return loop.run_until_complete(task)
-            except BaseException as error:  # noqa: BLE001 - whatever a callback may raise
+            except BaseException as error:  # noqa: BLE001 - a callback of a service may raise anything
                 if task.done():
                     return task.result()
                 if stops.again(by := repr(error)):
-                    fields = {"by": by, "so_far": stops.count}
-                    _log.critical("event loop restarted after a service stopped it", extra=fields)
+                    extra = {"by": by, "so_far": stops.count}
+                    _log.critical("event loop restarted after a service stopped it", extra=extra)
     finally:
         if left := asyncio.all_tasks(loop):
             for task in left:
                 task.cancel()
-            loop.run_until_complete(asyncio.wait(left, timeout=_LAST_WORDS_S))
+            loop.run_until_complete(asyncio.wait(left, timeout=_SHUTDOWN_MARGIN_S))
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()
 
 
 async def _serve(
-    project: Path, settings: config.Settings, ending: "Ending", restarts: "Restarts"
+    project: Path, settings: config.Settings, shutdown: "Shutdown", restarts: "Restarts"
 ) -> int:
     server = settings.server
     check_address_free(
@@ -97,7 +101,7 @@ async def _serve(
         reuse_port=server.workers > 1,
     )
     stop = asyncio.Event()
-    ending.tell(asyncio.get_running_loop(), stop.set)
+    shutdown.notify(asyncio.get_running_loop(), stop.set)
     async with (
         Watchdog() as dog,
         open_app(project, settings) as app,
@@ -113,18 +117,18 @@ async def _serve(
                 "store": settings.store.url,
             },
         )
-        _spare_the_collector()
+        _tune_garbage_collection()
         await stop.wait()
         _log.info("stopping", extra={"grace_s": server.grace})
-        # At once, not one after the other: both have the same time.
+        # Together, because both share the grace period.
         await asyncio.gather(listening.close(server.grace), app.scheduler.drain())
     return 0
 
 
-def _spare_the_collector() -> None:
-    """Let the garbage collector leave alone what has come to stay, and look less often.
+def _tune_garbage_collection() -> None:
+    """Exclude objects made at the start from garbage collection, and collect less often.
 
-    Its walks were 15 % of what a fire costs; what a fire leaves behind is freed by counting.
+    Collections took 15 % of the time of a run, whose objects are freed by reference counting.
     """
     gc.collect()
     gc.freeze()
@@ -132,7 +136,7 @@ def _spare_the_collector() -> None:
 
 
 class Restarts:
-    """How often all was opened again, and how long to wait before the next time."""
+    """Count of restarts, and the pause before the next one."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -140,72 +144,76 @@ class Restarts:
         self._pause = 0.0
 
     def pause(self) -> float:
-        """Count one; the seconds to wait: none at first, and longer if it soon comes again."""
+        """Count a restart; return the seconds to wait: 0 at first, longer if restarts repeat."""
         self.count += 1
         now = time.monotonic()
         lasted = now - self._began - self._pause
-        if lasted > _LONGEST_PAUSE_S:
+        if lasted > _MAX_PAUSE_S:
             self._pause = 0.0
         elif self.count > 1:
-            self._pause = min(max(self._pause * 2, _PAUSE_S), _LONGEST_PAUSE_S)
+            self._pause = min(max(self._pause * 2, _MIN_PAUSE_S), _MAX_PAUSE_S)
         self._began = now
         return self._pause
 
 
-class Ending:
-    """When the process is told to end, whichever loop runs then hears of it; and it does end.
+class Shutdown:
+    """Shutdown: receives signals, notifies the running loop, and enforces the time limit.
 
-    Signals are taken by Python, not by the loop, which a service may hold up. When ``grace`` and a
-    little more has passed, the process ends as after a crash: nothing that is kept is lost.
+    Signals are handled by Python instead of the loop, which a service may block. When ``grace``
+    and a margin have passed, the process exits as in a crash, which the store survives.
     """
 
     def __init__(self, grace: float) -> None:
         self._grace = grace
-        self._told_at: float | None = None
+        self._signalled_at: float | None = None
         self._stop: tuple[asyncio.AbstractEventLoop, Callable[[], object]] | None = None
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._told)
+            signal.signal(number, self._receive)
 
-    def tell(self, loop: asyncio.AbstractEventLoop, stop: Callable[[], object]) -> None:
-        """This is to be called, in the loop, when it is told; at once, if it was."""
+    def notify(self, loop: asyncio.AbstractEventLoop, stop: Callable[[], object]) -> None:
+        """Have a function called in the loop at the first signal; now, if one was received."""
         self._stop = loop, stop
-        if self._told_at is not None:
+        if self._signalled_at is not None:
             stop()
 
     def sleep(self, seconds: float) -> bool:
-        """Wait, but not for longer than until it is told; whether all is to go on."""
+        """Wait for some seconds; return False, earlier, if a signal was received."""
         until = time.monotonic() + seconds
-        while self._told_at is None and (left := until - time.monotonic()) > 0:
-            time.sleep(min(left, _STEP_S))
-        return self._told_at is None
+        while self._signalled_at is None and (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, _POLL_S))
+        return self._signalled_at is None
 
-    def _told(self, number: int, frame: FrameType | None) -> None:
+    def _receive(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
-        if self._told_at is None:
-            self._told_at = now
-            _thread.start_new_thread(self._end_at_last, ())  # takes no lock that may be held here
+        if self._signalled_at is None:
+            self._signalled_at = now
+            _thread.start_new_thread(
+                self._enforce, ()
+            )  # without locks, which the interrupted code may hold
             if self._stop is not None:
                 loop, stop = self._stop
-                with suppress(RuntimeError):  # it is closed; the next one will ask
+                with suppress(RuntimeError):  # the loop is closed; the next one calls notify()
                     loop.call_soon_threadsafe(stop)
-        elif now - self._told_at > _ECHO_S:
-            os._exit(1)  # told twice: at once, as after a crash; nothing that is kept is lost
+        elif now - self._signalled_at > _ECHO_S:
+            os._exit(1)  # a second signal: exit immediately, as in a crash
 
-    def _end_at_last(self) -> None:
-        time.sleep(self._grace + _LAST_WORDS_S)
-        os.write(2, b"zato-lite: the time to stop is over; something holds it up\n")
+    def _enforce(self) -> None:
+        time.sleep(self._grace + _SHUTDOWN_MARGIN_S)
+        limit = f"{self._grace + _SHUTDOWN_MARGIN_S:g}"
+        os.write(2, f"zato-lite: shutdown timed out after {limit} s; exiting\n".encode())
         os._exit(1)
 
 
-def _left(status: int) -> int:
-    """The status; if threads of services would keep the process from ending, it ends here."""
-    until = time.monotonic() + _LAST_WORDS_S / 5
-    others = [it for it in threading.enumerate() if it is not threading.current_thread()]
+def _exit_status(status: int) -> int:
+    """Return the status; exit here if threads of services would keep the process alive."""
+    until = time.monotonic() + _SHUTDOWN_MARGIN_S / 5
+    current = threading.current_thread()
+    others = [thread for thread in threading.enumerate() if thread is not current]
     for thread in others:
         if not thread.daemon:
             thread.join(max(0.0, until - time.monotonic()))
     if left := [thread.name for thread in others if thread.is_alive() and not thread.daemon]:
-        _log.warning("threads of services are left behind", extra={"threads": left})
+        _log.warning("threads of services abandoned", extra={"threads": left})
         logging.shutdown()
         sys.stdout.flush()
         sys.stderr.flush()

@@ -1,7 +1,7 @@
-"""What is secret stays out of logs and histories: it is known by its name, or by its looks. Pure.
+"""Redaction: removes secrets from logs and history, by name and by shape. Pure.
 
-A text is searched for the names first, which is fast, and looked at closely only where one stands:
-what is kept of a run may be a megabyte, and is looked through while others wait.
+Texts are searched for names of secrets first, and parsed only where a name occurs: the output of a
+run may be a megabyte, and redaction blocks the event loop.
 """
 
 import re
@@ -12,10 +12,10 @@ HIDDEN = "***"
 
 _NAMES = (b"passw", b"passphrase", b"secret", b"api_key", b"api-key", b"apikey", b"private_key",
           b"private-key", b"privatekey", b"credential", b"authorization", b"cookie")  # fmt: skip
-_KINDS_OF_TOKEN = re.compile(rb"(?:access|refresh|auth|id|session|bearer|csrf|api)[_-]?\Z")
+_TOKEN_PREFIX = re.compile(rb"(?:access|refresh|auth|id|session|bearer|csrf|api)[_-]?\Z")
 _VALUE = re.compile(
     rb"""
-    [\w-]{0,30} \\?["']? \s{0,5} [:=] \s{0,5}         # the rest of the name, and what comes then
+    [\w-]{0,30} \\?["']? \s{0,5} [:=] \s{0,5}         # the rest of the name, and the separator
     (?: b?(["'])(?: (?!\1)[^\\] | \\. )*+ \1?         # a string
       | \\(["'])(?: (?!\\\2). )*+ (?:\\\2)?           # one in another string
       | [^\s,;&{}\[\]()"'\\]++                         # a bare word
@@ -37,7 +37,7 @@ _NAMED = re.compile(
 
 
 def redacted(text: str) -> str:
-    """The text without what looks like a secret: named values, credentials, our keys."""
+    """Return the text without secrets: named values, credentials, API keys."""
     data = text.encode("utf-8", "surrogatepass")
     lower = data.lower()
     found = [*_values(data, lower), *_schemes(data, lower)]
@@ -51,7 +51,7 @@ def redacted(text: str) -> str:
 
 
 def without_secrets(value: Any, name: str = "") -> Any:
-    """A value to be logged under a name: what is secret in it is hidden, to any depth."""
+    """Return a value to be logged under a name, with secrets hidden at any depth."""
     if value is not None and not isinstance(value, bool) and _NAMED.search(name):
         return HIDDEN
     if isinstance(value, str):
@@ -64,17 +64,17 @@ def without_secrets(value: Any, name: str = "") -> Any:
 
 
 _Cut = tuple[int, int, bytes]
-"""From where to where, and what is put there."""
+"""Start, end, and replacement."""
 
 
 def _values(data: bytes, lower: bytes) -> Iterator[_Cut]:
-    """The values that stand after the names of secrets."""
+    """Yield the values that follow names of secrets."""
     for name in (*_NAMES, b"token"):
         at = lower.find(name)
         while at >= 0:
             end = at + len(name)
-            is_one = name != b"token" or _KINDS_OF_TOKEN.search(lower, max(0, at - 8), at)
-            match = _VALUE.match(data, end) if is_one else None
+            is_secret = name != b"token" or _TOKEN_PREFIX.search(lower, max(0, at - 8), at)
+            match = _VALUE.match(data, end) if is_secret else None
             if match is not None and (cut := _cut(match)) is not None:
                 yield cut
                 end = match.end()
@@ -82,7 +82,7 @@ def _values(data: bytes, lower: bytes) -> Iterator[_Cut]:
 
 
 def _schemes(data: bytes, lower: bytes) -> Iterator[_Cut]:
-    """What follows the schemes of an Authorization header."""
+    """Yield the credentials that follow schemes of an Authorization header."""
     for scheme in (b"basic", b"bearer"):
         at = lower.find(scheme)
         while at >= 0:
@@ -94,7 +94,7 @@ def _schemes(data: bytes, lower: bytes) -> Iterator[_Cut]:
 
 
 def _cut(match: re.Match[bytes]) -> _Cut | None:
-    """What is cut out of a name and its value: the value, within its quotes."""
+    """Return the replacement of a value within its quotes; None for null and booleans."""
     whole = match[0]
     plain = _PLAIN.match(whole)
     if plain is None or (plain[3] is not None and plain.end() == len(whole)):
@@ -110,10 +110,10 @@ def _cut(match: re.Match[bytes]) -> _Cut | None:
 
 
 def _replaced(data: bytes, cuts: list[_Cut]) -> bytes:
-    """The data with what is cut out replaced; of cuts that overlap, the first and all of it."""
+    """Apply replacements; of those that overlap, the first one counts."""
     parts, at = [], 0
-    for begin, end, instead in cuts:
+    for begin, end, replacement in cuts:
         if begin >= at:
-            parts += [data[at:begin], instead]
+            parts += [data[at:begin], replacement]
         at = max(at, end)
     return b"".join((*parts, data[at:]))

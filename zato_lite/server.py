@@ -1,4 +1,4 @@
-"""Serving: an app with its HTTP edge, on a port of ours or in another server."""
+"""Server: an app with its HTTP edge, on its own port or within another ASGI server."""
 
 import asyncio
 import gc
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import cast
 
 from zato_lite import config
-from zato_lite.app import App, open_app, settings
+from zato_lite.app import App, open_app
 from zato_lite.builtin.audited import AuditedService
 from zato_lite.errors import ConfigError
 from zato_lite.http.app import HttpApp
@@ -27,11 +27,13 @@ from zato_lite.metrics import Exposition, Sources, worker_file
 from zato_lite.scheduler.history import RunHistory
 from zato_lite.service.supervisor import Supervisor
 
-_OWN = frozenset({"zato", "docs", "metrics", "healthz", "readyz", "openapi.json", "dashboard"})
-"""First pieces of the server's own paths."""
+_OWN_PATHS = frozenset(
+    {"zato", "docs", "metrics", "healthz", "readyz", "openapi.json", "dashboard"}
+)
+"""First segments of the server's own paths, which mounts cannot use."""
 
-_SETTLED_S = 5.0
-"""Of what is deployed within this time, the remains are collected at once."""
+_COLLECT_AFTER_S = 5.0
+"""Seconds between a deployment and the collection of garbage that it left."""
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +46,7 @@ async def open_server(
     lag: Callable[[], float] = lambda: 0.0,
     restarts: Callable[[], int] = int,
 ) -> AsyncIterator[Server]:
-    """The HTTP edge of an app at its own port; the arguments are those of ``open_edge``."""
+    """Serve an app on its own port; the arguments are those of ``open_edge``."""
     server = app.settings.server
     async with (
         open_edge(app, environ, lag=lag, restarts=restarts) as http,
@@ -76,19 +78,19 @@ async def open_edge(
     lag: Callable[[], float] = lambda: 0.0,
     restarts: Callable[[], int] = int,
 ) -> AsyncIterator[HttpApp]:
-    """What answers requests to an app, whoever brings them; what is mounted in it is started.
+    """Open the HTTP edge of an app and start the applications mounted in it.
 
-    Prints the admin's password if it had to make one up.
+    Prints the admin's password if it had to generate one.
 
     Args:
         app: the application.
-        environ: where the first password may be.
-        lag: how many seconds the loop was late at most, lately.
-        restarts: returns how often the server restarted itself within this process.
+        environ: may contain the admin's first password.
+        lag: returns the recent maximum delay of the event loop in seconds.
+        restarts: returns the number of restarts within this process.
     """
     passwords = app.keys.passwords
-    if made_up := await first_admin(app.accounts, passwords, environ):
-        _tell(f"The password of admin.invoke, shown this once: {made_up}")
+    if password := await first_admin(app.accounts, passwords, environ):
+        _print(f"The password of admin.invoke, shown only this time: {password}")
     session_key = await app.accounts.claim_setting(SESSION_KEY, os.urandom(32).hex())
     authenticator = Authenticator(
         app.accounts,
@@ -132,29 +134,34 @@ async def open_edge(
 
 
 def application(project: Path = Path(), environ: Mapping[str, str] = os.environ) -> AsgiApp:
-    """A project's whole server as an ASGI application, for another server or another application.
+    """Return a project's whole server as an ASGI application for another server or application.
 
-    It is opened at the start that the other one tells of, or else by the first request.
+    It is opened by the lifespan startup event, or by the first request if there is none.
     """
-    place = project.resolve()
+    folder = project.resolve()
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[HttpApp]:
-        async with open_app(place, settings(place)) as app, open_edge(app, environ) as http:
+        async with (
+            open_app(folder, config.load_project(folder)) as app,
+            open_edge(app, environ) as http,
+        ):
             yield http
 
     return asgi_app(opened)
 
 
 def _imported(path: str, mount: config.Mount) -> AsgiApp:
-    """The application that is to be mounted.
+    """Return the application to be mounted.
 
     Raises:
-        ConfigError: it cannot be, or not there.
+        ConfigError: it cannot be imported, or its path is not valid.
     """
     where = f"[server.mounts] {path!r}"
-    if not path.startswith("/") or path.endswith("/") or path.split("/")[1] in _OWN:
-        raise ConfigError(f"{where}: a path like /shop, and none of the server's own")
+    if not path.startswith("/") or path.endswith("/") or path.split("/")[1] in _OWN_PATHS:
+        raise ConfigError(
+            f"{where}: not a valid path for a mount; use /name, except the server's own paths"
+        )
     module, _, name = mount.app.partition(":")
     try:
         found: AsgiApp = getattr(import_module(module), name or "app")
@@ -163,29 +170,30 @@ def _imported(path: str, mount: config.Mount) -> AsgiApp:
     return found
 
 
-def collect_soon(after: float = _SETTLED_S) -> Callable[[], None]:
-    """Called at each deployment: frees the classes that it replaced, which are in circles.
+def collect_soon(after: float = _COLLECT_AFTER_S) -> Callable[[], None]:
+    """Return a listener that frees the classes that deployments have replaced.
 
-    That is once, some seconds after the first of many, as it holds everything up for a moment.
+    Classes are in reference cycles. As a collection blocks the loop for a moment, it is made once
+    for all deployments within ``after`` seconds.
     """
     loop = asyncio.get_running_loop()
-    coming: asyncio.TimerHandle | None = None
+    timer: asyncio.TimerHandle | None = None
 
     def collect() -> None:
-        nonlocal coming
-        coming = None
+        nonlocal timer
+        timer = None
         began = time.monotonic()
         freed = gc.collect()
         took = round((time.monotonic() - began) * 1000, 1)
-        _log.debug("collected after deployment", extra={"objects": freed, "took_ms": took})
+        _log.debug("garbage collected", extra={"objects": freed, "took_ms": took})
 
     def deployed() -> None:
-        nonlocal coming
-        coming = coming or loop.call_later(after, collect)
+        nonlocal timer
+        timer = timer or loop.call_later(after, collect)
 
     return deployed
 
 
-def _tell(text: str) -> None:
+def _print(text: str) -> None:
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""Bytes to values and back: the only module that knows orjson."""
+"""JSON: decoding and encoding. Only module that imports orjson."""
 
 import json
 from collections.abc import Callable
@@ -10,14 +10,14 @@ from zato_lite.errors import BadInputError
 
 OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z
 dumps = orjson.dumps
-"""``encode``, for whoever is in a hurry: ``dumps(value, default, OPTIONS)``."""
+"""``encode`` without the extra call, for hot paths: ``dumps(value, default, OPTIONS)``."""
 
-_FLOATS_FROM = 2.0**63  # integers from here on may have become floats
-_MOST_DIGITS = 20
+_FLOATS_FROM = 2.0**63  # orjson turns larger integers into floats
+_MAX_DIGITS = 20
 
 
 def decode(data: bytes | str) -> Any:
-    """The value that a JSON text stands for.
+    """Return the value of a JSON text.
 
     Raises:
         BadInputError: the text is not JSON (RFC 8259).
@@ -29,19 +29,19 @@ def decode(data: bytes | str) -> Any:
 
 
 def encode(value: Any, default: Callable[[Any], Any] | None = None) -> bytes:
-    """The JSON text of a value; ``default`` turns what JSON does not know into what it knows.
+    """Return the JSON text of a value; ``default`` converts values that JSON does not have.
 
     Raises:
-        TypeError: the value has no JSON form.
+        TypeError: the value cannot be represented in JSON.
     """
     return orjson.dumps(value, default, OPTIONS)
 
 
 def decode_strict(data: bytes) -> Any:
-    """The value of a JSON text in which nothing is ambiguous: what comes from strangers.
+    """Return the value of a JSON text from outside, which must not be ambiguous.
 
-    A key may not be there twice in one object, and an integer may not be beyond 64 bits, since
-    the one would be dropped and the other rounded without a word.
+    Duplicate keys in an object and integers beyond 64 bits are refused, because other readers
+    would drop the former and round the latter silently.
 
     Raises:
         BadInputError: the text is not JSON, or is ambiguous.
@@ -51,10 +51,10 @@ def decode_strict(data: bytes) -> Any:
     except orjson.JSONDecodeError as error:
         raise BadInputError(f"not JSON: {error}") from error
     try:
-        is_same = orjson.dumps(value) == data  # compact, as most clients write: nothing was lost
+        is_same = orjson.dumps(value) == data  # true of compact JSON, which most clients send
     except orjson.JSONEncodeError as error:
-        raise BadInputError("not JSON that can be sent on: it is nested too deep") from error
-    if is_same or _is_whole(value, data):
+        raise BadInputError("not JSON that can be encoded again: nested too deeply") from error
+    if is_same or _is_complete(value, data):
         return value
     try:
         json.loads(data, object_pairs_hook=_unique, parse_int=_in_64_bits)
@@ -63,11 +63,11 @@ def decode_strict(data: bytes) -> Any:
     return value
 
 
-def _is_whole(value: Any, data: bytes) -> bool:
-    """Whether all that the text says is surely in the value; False when it takes a closer look.
+def _is_complete(value: Any, data: bytes) -> bool:
+    """Return True if the value certainly holds all of the text; False if it must be parsed again.
 
-    Each key comes with a colon, and the others are inside strings: if the value holds as many as
-    the text, no key was dropped. Escapes could hide one, and a big float may have been an integer.
+    Colons follow keys or are within strings: if value and text have equally many, no key was
+    dropped. Escapes could hide a colon, and a large float may have been an integer.
     """
     if b"\\u" in data:
         return False
@@ -93,9 +93,9 @@ def _is_whole(value: Any, data: bytes) -> bool:
 def _unique(pairs: list[tuple[str, Any]]) -> None:
     names = {name for name, _ in pairs}
     if len(names) != len(pairs):
-        raise ValueError("a key is there twice in one object")
+        raise ValueError("duplicate key in an object")
 
 
 def _in_64_bits(digits: str) -> None:
-    if len(digits) > _MOST_DIGITS or not -(2**63) <= int(digits) < 2**64:
-        raise ValueError("an integer is beyond 64 bits")
+    if len(digits) > _MAX_DIGITS or not -(2**63) <= int(digits) < 2**64:
+        raise ValueError("integer beyond 64 bits")

@@ -1,4 +1,4 @@
-"""Two processes on one port and one store: each slot once, and a killed one is replaced."""
+"""Two workers on one port and store: each slot runs once, and a killed worker is replaced."""
 
 import os
 import signal

@@ -101,7 +101,7 @@ class Image(NamedTuple):
     files: dict[str, bytes]
 
     def put(self, folder: Path) -> None:
-        """Write the files into a new folder, by their last names."""
+        """Write the files into a new folder, by their base names."""
         folder.mkdir()
         for path, content in self.files.items():
             (folder / Path(path).name).write_bytes(content)

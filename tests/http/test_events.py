@@ -1,4 +1,5 @@
 import asyncio
+import dataclasses
 import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
@@ -157,7 +158,9 @@ async def world(log: None) -> AsyncIterator[World]:
     Talk.may_go_on = asyncio.Event()
     settings = Settings(store=Store("sqlite:///:memory:"), server=Server(grace=0.0, port=0))
     async with sandbox(Talk, settings=settings) as harness:
-        app = harness.app._replace(clock=SystemClock(), events=EventLog(heartbeat=0.01))
+        app = dataclasses.replace(
+            harness.app, clock=SystemClock(), events=EventLog(heartbeat=0.01)
+        )
         async with open_edge(app, {"ZATO_LITE_ADMIN_PASSWORD": "secret"}) as http:
             harness.app = app
             world = World(harness, http)

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -140,7 +141,7 @@ async def harness() -> AsyncIterator[Sandbox]:
 
 
 async def test_a_service_is_cancelled_at_the_time_limit_of_its_request(harness: Sandbox) -> None:
-    app = harness.app._replace(clock=SystemClock())
+    app = dataclasses.replace(harness.app, clock=SystemClock())
     async with open_server(app, {"ZATO_LITE_ADMIN_PASSWORD": "secret"}) as server:
         run = Running(server)
         client = await run.connect()

@@ -1,1 +1,1 @@
-"""The command line: parse, invoke the same services, render."""
+"""Command line: parses arguments, invokes services, prints results."""

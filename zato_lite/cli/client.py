@@ -8,27 +8,29 @@ import urllib.request
 from zato_lite.config import Server
 from zato_lite.errors import BadInputError, ConfigError, UnavailableError
 
-_ANY = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - as it is set
+_LOOPBACK = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - compared, not bound
 
 
 def url_of(server: Server) -> str:
-    """Where a server with these settings answers, for who is on the same machine.
+    """Return the URL of a server with these settings for clients on the same machine.
 
     Raises:
-        ConfigError: it has no such place.
+        ConfigError: the port is not known from the settings.
     """
     if server.unix_socket or not server.port:
-        raise ConfigError("[server] has no port that is known; give --url")
-    host = _ANY.get(server.host) or (f"[{server.host}]" if ":" in server.host else server.host)
+        raise ConfigError("[server] does not set a fixed port; use --url")
+    host = _LOOPBACK.get(server.host) or (
+        f"[{server.host}]" if ":" in server.host else server.host
+    )
     return f"http{'s' if server.certificate else ''}://{host}:{server.port}"
 
 
 def call(url: str, user: str, password: str, service: str, payload: str) -> tuple[int, str]:
-    """Invoke a service of the server at ``url``; the status and the text of its answer.
+    """Invoke a service of a running server; return the response's status and text.
 
     Raises:
-        BadInputError: the URL is none of HTTP.
-        UnavailableError: nobody answers there.
+        BadInputError: the URL is not an HTTP URL.
+        UnavailableError: the server cannot be reached.
     """
     if not url.startswith(("http://", "https://")):
         raise BadInputError(f"--url: {url!r} does not begin with http:// or https://")
@@ -45,11 +47,11 @@ def call(url: str, user: str, password: str, service: str, payload: str) -> tupl
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
     except (urllib.error.URLError, ConnectionError, TimeoutError) as error:
-        raise UnavailableError(f"nobody answers at {url}: {error}") from error
+        raise UnavailableError(f"cannot connect to {url}: {error}") from error
 
 
 def readable(answer: str) -> str:
-    """An answer for a person: JSON in lines of its own, anything else as it is."""
+    """Return JSON indented, and any other text unchanged."""
     try:
         return json.dumps(json.loads(answer), indent=2, ensure_ascii=False)
     except ValueError:

@@ -1,4 +1,4 @@
-"""``zato-lite db``: the store's file checked, copied and put back, with a server or without."""
+"""``zato-lite db``: checks, copies and restores the store's file, with or without a server."""
 
 import json
 import sys
@@ -10,9 +10,7 @@ import click
 
 from zato_lite.cli.options import project as project_option
 
-_store = click.option(
-    "--store", help="Where jobs are kept.  [default: sqlite:///data/zato-lite.db]"
-)
+_store = click.option("--store", help="URL of the store.  [default: sqlite:///data/zato-lite.db]")
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
@@ -29,13 +27,14 @@ def db() -> None:
 @_common
 @click.option("--full", is_flag=True, help="Compare indexes with their tables too.")
 def check(project: Path, store: str | None, as_json: bool, full: bool) -> None:
-    """Say whether the file is sound.
+    """Check the integrity of the file.
 
-    Exit status 1 if it is not.
+    Exits with status 1 if the file is damaged.
     """
-    from zato_lite import app  # noqa: PLC0415
+    from zato_lite.store.backup import check_file  # noqa: PLC0415
+    from zato_lite.store.location import existing_file_of  # noqa: PLC0415 - keeps --help quick
 
-    problems = app.check_store(project, app.settings(project, store=store), is_full=full)
+    problems = check_file(existing_file_of(project, _url(project, store)), is_full=full)
     if as_json:
         click.echo(json.dumps({"is_ok": not problems, "problems": list(problems)}))
     else:
@@ -49,31 +48,46 @@ def check(project: Path, store: str | None, as_json: bool, full: bool) -> None:
 def backup(project: Path, store: str | None, as_json: bool, target: Path | None) -> None:
     """Copy the store to TARGET, a new file.
 
-    That is so whether a server runs or not. Without TARGET: to a file named by the time, in
-    data/backups of the project.
+    Works while a server is running. Without TARGET, the copy is made in data/backups of the
+    project and named by the current time.
     """
-    from zato_lite import app  # noqa: PLC0415
     from zato_lite.clock import SystemClock  # noqa: PLC0415
+    from zato_lite.config import load_project  # noqa: PLC0415
+    from zato_lite.store.backup import backup_name, copy_file  # noqa: PLC0415
+    from zato_lite.store.location import existing_file_of  # noqa: PLC0415
 
-    made = app.back_up(project, app.settings(project, store=store), target, SystemClock())
-    _tell(as_json, {"path": str(made), "size": made.stat().st_size}, str(made))
+    settings = load_project(project, store=store).store
+    path = existing_file_of(project, settings.url)
+    made = target or project / settings.backups / backup_name(SystemClock().now())
+    copy_file(path, made)
+    _print(as_json, {"path": str(made), "size": made.stat().st_size}, str(made))
 
 
 @db.command()
 @_common
 @click.argument("source", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def restore(project: Path, store: str | None, as_json: bool, source: Path) -> None:
-    """Put a backup in the store's place.
+    """Replace the store by the backup SOURCE.
 
-    No server may be using the store. What was there is kept beside it.
+    Stop all servers of the store first. The replaced file is kept beside the store.
     """
-    from zato_lite import app  # noqa: PLC0415
     from zato_lite.clock import SystemClock  # noqa: PLC0415
+    from zato_lite.store.backup import restore_file, timestamp  # noqa: PLC0415
+    from zato_lite.store.location import file_of  # noqa: PLC0415
 
-    kept = app.restore(project, app.settings(project, store=store), source, SystemClock())
-    words = f"restored; what was there is kept as {kept}" if kept else "restored"
-    _tell(as_json, {"kept": str(kept) if kept else None}, words)
+    path = file_of(project, _url(project, store))
+    existed = path.exists()
+    aside = path.with_name(f"{path.name}.before-{timestamp(SystemClock().now())}")
+    restore_file(path, source, aside)
+    text = f"restored; the replaced file is {aside}" if existed else "restored"
+    _print(as_json, {"kept": str(aside) if existed else None}, text)
 
 
-def _tell(as_json: bool, found: dict[str, Any], words: str) -> None:
-    click.echo(json.dumps(found) if as_json else words)
+def _url(project: Path, store: str | None) -> str:
+    from zato_lite.config import load_project  # noqa: PLC0415
+
+    return load_project(project, store=store).store.url
+
+
+def _print(as_json: bool, result: dict[str, Any], text: str) -> None:
+    click.echo(json.dumps(result) if as_json else text)

@@ -1,6 +1,6 @@
-"""The command ``zato-lite``: parses, calls the same services as anybody, renders.
+"""The command ``zato-lite``.
 
-What a command needs is imported when it runs, so that ``--help`` is quick.
+Each command imports what it needs when it runs, so that ``--help`` is quick.
 """
 
 import logging
@@ -22,7 +22,7 @@ _WORKER = "ZATO_LITE_IS_WORKER"
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="zato-lite")
 def cli() -> None:
-    """Services over HTTP and from each other, with a durable scheduler inside."""
+    """Async microservices over HTTP, with a durable scheduler inside."""
 
 
 cli.add_command(db)
@@ -30,30 +30,38 @@ cli.add_command(db)
 
 @cli.command()
 @_project
-@click.option("--host", help="Address to listen at.  [default: 127.0.0.1]")
+@click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
 @click.option(
-    "--port", type=click.IntRange(0, 65535), help="0 takes a free one.  [default: 17010]"
+    "--port",
+    type=click.IntRange(0, 65535),
+    help="Port to listen on; 0 chooses a free one.  [default: 17010]",
 )
-@click.option("--store", help="Where jobs are kept.  [default: sqlite:///data/zato-lite.db]")
-@click.option("--reload/--no-reload", default=None, help="Deploy changed files at once.")
-@click.option("--workers", type=click.IntRange(1, 64), help="Processes.  [default: 1]")
+@click.option("--store", help="URL of the store.  [default: sqlite:///data/zato-lite.db]")
+@click.option(
+    "--reload/--no-reload",
+    default=None,
+    help="Deploy services when their files change.  [default: reload]",
+)
+@click.option("--workers", type=click.IntRange(1, 64), help="Number of processes.  [default: 1]")
 def serve(project: Path, workers: int | None, **options: Any) -> None:
-    """Host the services of a project, and fire its jobs."""
-    from zato_lite import app  # noqa: PLC0415 - keeps --help quick
-    from zato_lite import main as server_main  # noqa: PLC0415
+    """Serve a project: answer HTTP requests and run its jobs."""
+    from zato_lite import main as server_main  # noqa: PLC0415 - keeps --help quick
+    from zato_lite.config import load_project  # noqa: PLC0415
 
-    settings = app.settings(project, workers=workers, **options)
+    settings = load_project(project, workers=workers, **options)
     if settings.server.workers > 1 and _WORKER not in os.environ:
         sys.exit(_serve_many(settings.server))
     sys.exit(server_main.run(project.resolve(), settings))
 
 
 def _serve_many(server: Any) -> int:
-    """Start processes with these very arguments; they know by the environment what they are."""
+    """Start workers with the same arguments; the environment marks them as workers."""
     from zato_lite.cli.prefork import serve as serve_many  # noqa: PLC0415
 
     if not server.port or server.unix_socket:
-        raise ConfigError("[server] workers: they share a port; 0 and unix_socket will not do")
+        raise ConfigError(
+            "[server] workers > 1 needs a fixed TCP port; port 0 and unix_socket cannot be shared"
+        )
     os.environ[_WORKER] = "1"
     arguments = sys.argv[sys.argv.index("serve") + 1 :]
     return serve_many(arguments, server.workers, server.host, server.port)
@@ -62,14 +70,15 @@ def _serve_many(server: Any) -> int:
 @cli.command()
 @_project
 def check(project: Path) -> None:
-    """List all that is wrong with a project.
+    """Check a project and list all mistakes.
 
-    Every service is imported, and every setting and job is read.
+    Reads the settings and the jobs file and imports every service. Exits with status 1 if there
+    are mistakes.
     """
-    from zato_lite import app  # noqa: PLC0415
+    from zato_lite import project as projects  # noqa: PLC0415
 
-    logging.getLogger("zato_lite").addHandler(logging.NullHandler())  # it is all told here
-    mistakes, services = app.check(project.resolve())
+    logging.getLogger("zato_lite").addHandler(logging.NullHandler())  # printed below instead
+    mistakes, services = projects.check(project.resolve())
     for mistake in mistakes:
         click.echo(mistake, err=True)
     click.echo(f"{services} services, {len(mistakes)} mistakes")
@@ -79,32 +88,29 @@ def check(project: Path) -> None:
 @cli.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 def init(folder: Path) -> None:
-    """Make a new project in FOLDER.
-
-    It has a service, settings and a job to begin with.
-    """
+    """Create a project in FOLDER, with a service, settings and a job."""
     from zato_lite.cli.project import create  # noqa: PLC0415
 
     for path in create(folder):
         click.echo(path)
-    click.echo(f"\nNow: cd {folder} && zato-lite serve")
+    click.echo(f"\nNext: cd {folder} && zato-lite serve")
 
 
 @cli.command()
 @click.argument("service")
 @click.argument("payload", default="")
 @_project
-@click.option("--url", help="Of the server.  [default: as the project's settings say]")
-@click.option("--user", default="admin.invoke", show_default=True)
+@click.option("--url", help="URL of the server.  [default: from the project's settings]")
+@click.option("--user", default="admin.invoke", show_default=True, help="User name.")
 @click.option(
-    "--password", envvar="ZATO_LITE_ADMIN_PASSWORD", help="Asked for unless it is given."
+    "--password", envvar="ZATO_LITE_ADMIN_PASSWORD", help="Password; prompted for by default."
 )
 def invoke(
     service: str, payload: str, *, project: Path, url: str | None, user: str, password: str | None
 ) -> None:
     """Invoke a service of a running server.
 
-    SERVICE is its name, PAYLOAD what it is given, a JSON text. What it answers is printed.
+    SERVICE is its name, PAYLOAD its input as JSON. The response is printed.
     """
     from zato_lite import config  # noqa: PLC0415
     from zato_lite.cli.client import call, readable, url_of  # noqa: PLC0415
@@ -112,7 +118,7 @@ def invoke(
     url = url or url_of(config.load(project / config.PLACE).server)
     if password is None:
         if not sys.stdin.isatty():
-            raise UnauthorizedError("no password: give --password or ZATO_LITE_ADMIN_PASSWORD")
+            raise UnauthorizedError("password missing; use --password or ZATO_LITE_ADMIN_PASSWORD")
         password = click.prompt("Password", hide_input=True)
     status, answer = call(url, user, password, service, payload)
     is_error = status >= 400  # noqa: PLR2004
@@ -122,7 +128,7 @@ def invoke(
 
 
 def main(*arguments: Any) -> None:
-    """Run the command; an error that was raised on purpose is told in one line, exit status 2."""
+    """Run the command; print an expected error in one line and exit with status 2."""
     try:
         cli(*arguments, prog_name="zato-lite")
     except ZatoLiteError as error:

@@ -1,4 +1,4 @@
-"""Options that several commands have."""
+"""Options shared by several commands."""
 
 from pathlib import Path
 
@@ -8,5 +8,5 @@ project = click.option(
     "--project",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     default=Path(),
-    help="Folder with services/ and config/.  [default: here]",
+    help="Folder with services/ and config/.  [default: current folder]",
 )

@@ -1,4 +1,4 @@
-"""The files of a new project."""
+"""Files of a new project."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +11,7 @@ from zato_lite import Service
 
 
 class Hello(Service):
-    """Says hello; invoke it as hello.hello."""
+    """Return a greeting; invoke it as hello.hello."""
 
     async def handle(self):
         sent = self.request.payload
@@ -20,7 +20,7 @@ class Hello(Service):
         self.response.payload = {"message": f"Hello, {name}!"}
 ''',
     "config/zato-lite.toml": """\
-# Every key can be given in the environment instead: ZATO_LITE_SERVER__PORT=8000.
+# The environment overrides each key: ZATO_LITE_SERVER__PORT=8000.
 
 [server]
 # port = 17010
@@ -29,10 +29,10 @@ class Hello(Service):
 # url = "sqlite:///data/zato-lite.db"
 
 [user]
-# Your own settings: what services read as self.config
+# Your own settings, which services read as self.config
 """,
     "config/jobs.yaml": """\
-# Jobs that exist as soon as the server has started.
+# Jobs that are created when the server starts.
 scheduler:
   - name: hello-every-minute
     service: hello.hello
@@ -46,14 +46,14 @@ scheduler:
 
 
 def create(folder: Path) -> Iterator[Path]:
-    """Write the files of a new project, none over an existing one, and give their paths.
+    """Write the files of a new project and yield their paths.
 
     Raises:
-        ConflictError: one of them is there already; nothing is written then.
+        ConflictError: a file exists already; nothing is written.
     """
     paths = {folder / name: text for name, text in _FILES.items()}
-    if there := [str(path) for path in paths if path.exists()]:
-        raise ConflictError(f"{', '.join(there)} exists already")
+    if existing := [str(path) for path in paths if path.exists()]:
+        raise ConflictError(f"{', '.join(existing)} exists already")
     for path, text in paths.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")

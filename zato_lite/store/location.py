@@ -1,0 +1,51 @@
+"""Location of a project's store: the path that its URL means."""
+
+from pathlib import Path
+
+from zato_lite.errors import ConfigError
+
+_SQLITE = "sqlite:///"
+_MEMORY = ":memory:"
+
+
+def path_of(folder: Path, url: str) -> str:
+    """Return the path of the database that a URL means, and make its folder.
+
+    Raises:
+        ConfigError: the URL is not valid, or the folder cannot be made.
+    """
+    if not url.startswith(_SQLITE):
+        raise ConfigError(f"[store] url: {url!r} does not begin with {_SQLITE}")
+    path = url.removeprefix(_SQLITE)
+    if path == _MEMORY:
+        return path
+    place = folder / path
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"[store] url: {url!r}: {error}") from error
+    return str(place)
+
+
+def file_of(folder: Path, url: str) -> Path:
+    """Return the path of the database file, which need not exist.
+
+    Raises:
+        ConfigError: the URL is not valid, or means a store in memory.
+    """
+    path = path_of(folder, url)
+    if path == _MEMORY:
+        raise ConfigError("[store] url: a store in memory has no file")
+    return Path(path)
+
+
+def existing_file_of(folder: Path, url: str) -> Path:
+    """Return the path of the database file.
+
+    Raises:
+        ConfigError: the file does not exist, or the URL does not mean a file.
+    """
+    path = file_of(folder, url)
+    if not path.is_file():
+        raise ConfigError(f"[store] url: file not found: {path}")
+    return path
