@@ -30,7 +30,7 @@ class Fail(Service):
 
 
 @pytest.fixture
-async def it() -> AsyncIterator[Sandbox]:
+async def box() -> AsyncIterator[Sandbox]:
     async with sandbox(Work, Fail, clock=ManualClock(START)) as opened:
         for entry in opened.app.registry:
             if entry.is_internal and entry.output is not None:
@@ -45,21 +45,21 @@ def checked(output: Any, payload: Any) -> Any:
     return payload
 
 
-async def create_job(it: Sandbox, **fields: Any) -> int:
+async def create_job(box: Sandbox, **fields: Any) -> int:
     """Create a job that runs every five minutes; return its id."""
     definition = {
         "name": "often", "service": "crm.work", "job_type": "interval_based",
         "start_date": "2027-01-15T07:00:00", "minutes": 5, "extra": "a text", **fields,
     }  # fmt: skip
-    return int((await ask(it, "create", **definition))["id"])
+    return int((await ask(box, "create", **definition))["id"])
 
 
-async def ask(it: Sandbox, name: str, /, **sent: Any) -> Any:
+async def ask(box: Sandbox, name: str, /, **sent: Any) -> Any:
     """Invoke one of the services for jobs."""
-    return await it.invoke(f"zato.scheduler.job.{name}", sent)
+    return await box.invoke(f"zato.scheduler.job.{name}", sent)
 
 
-async def outcomes_of(it: Sandbox, job_id: int) -> list[str]:
+async def outcomes_of(box: Sandbox, job_id: int) -> list[str]:
     """Return the outcomes of a job's runs, oldest first."""
-    rows = (await ask(it, "get-history", id=job_id))["rows"]
+    rows = (await ask(box, "get-history", id=job_id))["rows"]
     return [row["outcome"] for row in rows][::-1]

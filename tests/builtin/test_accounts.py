@@ -12,17 +12,17 @@ KEY = "zato.security.key"
 ANN: dict[str, Any] = {"name": "ann", "password": "long enough", "roles": ["editor"]}
 
 
-async def test_a_user_is_created_edited_and_deleted(it: Sandbox) -> None:
-    await it.invoke(f"{USER}.create", ANN)
+async def test_a_user_is_created_edited_and_deleted(box: Sandbox) -> None:
+    await box.invoke(f"{USER}.create", ANN)
     with pytest.raises(ConflictError):
-        await it.invoke(f"{USER}.create", ANN)
-    first = await it.app.accounts.find("user", "ann")
-    await it.invoke(f"{USER}.edit", {"name": "ann", "patterns": ["crm.*"], "is_active": False})
-    edited = await it.app.accounts.find("user", "ann")
-    await it.invoke(f"{USER}.edit", {"name": "ann", "password": "another one"})
-    changed = await it.app.accounts.find("user", "ann")
+        await box.invoke(f"{USER}.create", ANN)
+    first = await box.app.accounts.find("user", "ann")
+    await box.invoke(f"{USER}.edit", {"name": "ann", "patterns": ["crm.*"], "is_active": False})
+    edited = await box.app.accounts.find("user", "ann")
+    await box.invoke(f"{USER}.edit", {"name": "ann", "password": "another one"})
+    changed = await box.app.accounts.find("user", "ann")
 
-    assert await it.invoke(f"{USER}.get-list") == [
+    assert await box.invoke(f"{USER}.get-list") == [
         {"name": "ann", "roles": ["editor"], "patterns": ["crm.*"], "is_active": False}
     ]
     assert first is not None
@@ -30,23 +30,23 @@ async def test_a_user_is_created_edited_and_deleted(it: Sandbox) -> None:
     assert changed is not None
     assert first.hash.startswith("$argon2id$")
     assert first.hash == edited.hash != changed.hash
-    await it.invoke(f"{USER}.delete", {"name": "ann"})
-    assert await it.invoke(f"{USER}.get-list") == []
+    await box.invoke(f"{USER}.delete", {"name": "ann"})
+    assert await box.invoke(f"{USER}.get-list") == []
     for service in ("edit", "delete"):
         with pytest.raises(NotFoundError):
-            await it.invoke(f"{USER}.{service}", {"name": "ann"})
+            await box.invoke(f"{USER}.{service}", {"name": "ann"})
 
 
-async def test_the_first_admin_cannot_be_deleted_or_lose_its_role(it: Sandbox) -> None:
-    await it.app.accounts.save(
+async def test_the_first_admin_cannot_be_deleted_or_lose_its_role(box: Sandbox) -> None:
+    await box.app.accounts.save(
         Credential("user", "admin.invoke", "h", frozenset({"admin"}), (), is_active=True)
     )
 
     for change in ({"roles": ["viewer"]}, {"is_active": False}):
         with pytest.raises(BadInputError, match="stays an active admin"):
-            await it.invoke(f"{USER}.edit", {"name": "admin.invoke", **change})
+            await box.invoke(f"{USER}.edit", {"name": "admin.invoke", **change})
     with pytest.raises(BadInputError, match="cannot be deleted"):
-        await it.invoke(f"{USER}.delete", {"name": "admin.invoke"})
+        await box.invoke(f"{USER}.delete", {"name": "admin.invoke"})
 
 
 @pytest.mark.parametrize(
@@ -67,75 +67,75 @@ async def test_the_first_admin_cannot_be_deleted_or_lose_its_role(it: Sandbox) -
     ],
 )
 async def test_errors_name_the_wrong_field_of_a_user_but_never_show_a_password(
-    it: Sandbox, field: str, value: Any
+    box: Sandbox, field: str, value: Any
 ) -> None:
     with pytest.raises(BadInputError) as caught:
-        await it.invoke(f"{USER}.create", {**ANN, field: value})
+        await box.invoke(f"{USER}.create", {**ANN, field: value})
 
     assert [error.field for error in caught.value.errors] == [field]
     if field == "password":
         assert str(value) not in str(caught.value)
         assert caught.value.errors[0].value is None
-    assert await it.invoke(f"{USER}.get-list") == []
+    assert await box.invoke(f"{USER}.get-list") == []
 
 
-async def test_a_key_is_shown_once_and_stored_as_a_hash(it: Sandbox) -> None:
-    made = await it.invoke(f"{KEY}.create", {"patterns": ["crm.*"]})
+async def test_a_key_is_shown_once_and_stored_as_a_hash(box: Sandbox) -> None:
+    made = await box.invoke(f"{KEY}.create", {"patterns": ["crm.*"]})
 
-    kept = await it.app.accounts.find("key", made["name"])
+    kept = await box.app.accounts.find("key", made["name"])
     assert kept is not None
     assert made["key"].startswith(f"zl_{made['name']}_")
     assert made["key"].rpartition("_")[2] not in kept.hash
-    assert await it.invoke(f"{KEY}.get-list") == [
+    assert await box.invoke(f"{KEY}.get-list") == [
         {"name": made["name"], "roles": ["operator"], "patterns": ["crm.*"], "is_active": True}
     ]
-    await it.invoke(f"{KEY}.delete", {"name": made["name"]})
+    await box.invoke(f"{KEY}.delete", {"name": made["name"]})
     with pytest.raises(NotFoundError):
-        await it.invoke(f"{KEY}.delete", {"name": made["name"]})
+        await box.invoke(f"{KEY}.delete", {"name": made["name"]})
 
 
 CONFINED = Caller("eve", frozenset({"admin"}), ("zato.security.*", "crm.*"))
 """An admin, of some services only."""
 
 
-async def _refused(it: Sandbox, caller: Caller, service: str, payload: Any) -> str:
+async def _refused(box: Sandbox, caller: Caller, service: str, payload: Any) -> str:
     with pytest.raises(ForbiddenError) as caught:
-        await it.app.invoker.invoke(service, payload, caller=caller)
+        await box.app.invoker.invoke(service, payload, caller=caller)
     return str(caught.value)
 
 
 async def test_a_caller_cannot_create_a_credential_with_more_rights_than_its_own(
-    it: Sandbox,
+    box: Sandbox,
 ) -> None:
     wide: dict[str, Any] = {**ANN, "patterns": ["billing.*"]}
 
     assert "`billing.*` is not within its own patterns (zato.security.*, crm.*)" in await _refused(
-        it, CONFINED, f"{USER}.create", wide
+        box, CONFINED, f"{USER}.create", wide
     )
     assert "no patterns, which is all services" in await _refused(
-        it, CONFINED, f"{USER}.create", ANN
+        box, CONFINED, f"{USER}.create", ANN
     )
-    assert "no patterns" in await _refused(it, CONFINED, f"{KEY}.create", {})
+    assert "no patterns" in await _refused(box, CONFINED, f"{KEY}.create", {})
     assert "the role editor is above its own" in await _refused(
-        it, Caller("op", frozenset({"operator"})), f"{USER}.create", ANN
+        box, Caller("op", frozenset({"operator"})), f"{USER}.create", ANN
     )
 
-    assert await it.invoke(f"{USER}.get-list") == []
-    assert await it.invoke(f"{KEY}.get-list") == []
+    assert await box.invoke(f"{USER}.get-list") == []
+    assert await box.invoke(f"{KEY}.get-list") == []
     narrow = {**ANN, "patterns": ["crm.get-*"]}
-    made = await it.app.invoker.invoke(f"{USER}.create", narrow, caller=CONFINED)
+    made = await box.app.invoker.invoke(f"{USER}.create", narrow, caller=CONFINED)
     assert made == {"name": "ann"}
 
 
 async def test_a_caller_cannot_change_or_delete_a_credential_with_more_rights_than_its_own(
-    it: Sandbox,
+    box: Sandbox,
 ) -> None:
-    await it.app.accounts.save(
+    await box.app.accounts.save(
         Credential("user", "admin.invoke", "h", frozenset({"admin"}), (), is_active=True)
     )
-    await it.invoke(f"{USER}.create", {**ANN, "patterns": ["crm.*"]})
-    key = (await it.invoke(f"{KEY}.create", {}))["name"]
-    await it.invoke(f"{USER}.create", {**ANN, "name": "bob"})
+    await box.invoke(f"{USER}.create", {**ANN, "patterns": ["crm.*"]})
+    key = (await box.invoke(f"{KEY}.create", {}))["name"]
+    await box.invoke(f"{USER}.create", {**ANN, "name": "bob"})
 
     for service, payload in (
         (f"{USER}.edit", {"name": "admin.invoke", "password": "mine from now on"}),
@@ -144,11 +144,11 @@ async def test_a_caller_cannot_change_or_delete_a_credential_with_more_rights_th
         (f"{USER}.delete", {"name": "bob"}),
         (f"{KEY}.delete", {"name": key}),
     ):
-        assert await _refused(it, CONFINED, service, payload)
+        assert await _refused(box, CONFINED, service, payload)
 
-    admin = await it.app.accounts.find("user", "admin.invoke")
+    admin = await box.app.accounts.find("user", "admin.invoke")
     assert admin is not None
     assert admin.hash == "h"
-    assert len(await it.invoke(f"{USER}.get-list")) == 3
-    assert len(await it.invoke(f"{KEY}.get-list")) == 1
-    await it.app.invoker.invoke(f"{USER}.delete", {"name": "ann"}, caller=CONFINED)
+    assert len(await box.invoke(f"{USER}.get-list")) == 3
+    assert len(await box.invoke(f"{KEY}.get-list")) == 1
+    await box.app.invoker.invoke(f"{USER}.delete", {"name": "ann"}, caller=CONFINED)

@@ -12,22 +12,24 @@ ROBOT = Caller("robot", frozenset({"editor"}), ("crm.work", "zato.scheduler.*"))
 EVERY = {"name": "often", "service": "crm.work", "job_type": "interval_based", "minutes": 5}
 
 
-async def _as(it: Sandbox, caller: Caller, service: str, payload: Any = None) -> Any:
-    return await it.app.invoker.invoke(f"{JOB}.{service}", payload, caller=caller)
+async def _as(box: Sandbox, caller: Caller, service: str, payload: Any = None) -> Any:
+    return await box.app.invoker.invoke(f"{JOB}.{service}", payload, caller=caller)
 
 
-async def test_changes_and_refused_attempts_are_recorded_with_their_caller(it: Sandbox) -> None:
-    job_id = (await _as(it, ANN, "create", EVERY))["id"]
+async def test_changes_and_refused_attempts_are_recorded_with_their_caller(box: Sandbox) -> None:
+    job_id = (await _as(box, ANN, "create", EVERY))["id"]
     with pytest.raises(JobExistsError):
-        await _as(it, ANN, "create", EVERY)
+        await _as(box, ANN, "create", EVERY)
     with pytest.raises(JobNotFoundError):
-        await _as(it, ANN, "delete", {"id": 99})
-    await _as(it, ANN, "get-list")
-    await it.invoke(f"{JOB}.execute", {"id": job_id})
+        await _as(box, ANN, "delete", {"id": 99})
+    await _as(box, ANN, "get-list")
+    await box.invoke(f"{JOB}.execute", {"id": job_id})
 
-    lines = await it.invoke("zato.audit.get-list")
+    lines = await box.invoke("zato.audit.get-list")
 
-    assert [(it["who"], it["action"].rpartition(".")[2], it["subject"]) for it in lines[::-1]] == [
+    assert [
+        (line["who"], line["action"].rpartition(".")[2], line["subject"]) for line in lines[::-1]
+    ] == [
         ("ann", "create", "often"),
         ("ann", "create", "'often'"),
         ("ann", "delete", "99"),
@@ -46,9 +48,9 @@ async def test_changes_and_refused_attempts_are_recorded_with_their_caller(it: S
     ids=repr,
 )
 async def test_a_caller_cannot_schedule_a_service_that_it_may_not_invoke(
-    it: Sandbox, fields: dict[str, str]
+    box: Sandbox, fields: dict[str, str]
 ) -> None:
-    job_id = (await _as(it, ROBOT, "create", EVERY))["id"]
+    job_id = (await _as(box, ROBOT, "create", EVERY))["id"]
     wanted = {**EVERY, "name": "other", **fields}
 
     for service, payload in [
@@ -58,24 +60,24 @@ async def test_a_caller_cannot_schedule_a_service_that_it_may_not_invoke(
         ("edit", {"id": job_id, **fields}),
     ]:
         with pytest.raises(ForbiddenError, match="user 'robot' is not allowed to schedule"):
-            await _as(it, ROBOT, service, payload)
+            await _as(box, ROBOT, service, payload)
 
-    assert len(await it.invoke(f"{JOB}.get-list")) == 1
+    assert len(await box.invoke(f"{JOB}.get-list")) == 1
 
 
-async def test_a_caller_cannot_edit_a_job_that_it_could_not_have_created(it: Sandbox) -> None:
-    job_id = (await it.invoke(f"{JOB}.create", {**EVERY, "service": "crm.fail"}))["id"]
+async def test_a_caller_cannot_edit_a_job_that_it_could_not_have_created(box: Sandbox) -> None:
+    job_id = (await box.invoke(f"{JOB}.create", {**EVERY, "service": "crm.fail"}))["id"]
 
     with pytest.raises(ForbiddenError):
-        await _as(it, ROBOT, "edit", {"id": job_id, "extra": "drop everything"})
+        await _as(box, ROBOT, "edit", {"id": job_id, "extra": "drop everything"})
 
 
 @pytest.mark.parametrize("field", ["on_success_job", "on_error_job"])
 async def test_a_caller_cannot_name_a_callback_job_whose_service_it_may_not_invoke(
-    it: Sandbox, field: str
+    box: Sandbox, field: str
 ) -> None:
-    await it.invoke(f"{JOB}.create", {**EVERY, "name": "payroll", "service": "crm.fail"})
-    job_id = (await _as(it, ROBOT, "create", EVERY))["id"]
+    await box.invoke(f"{JOB}.create", {**EVERY, "name": "payroll", "service": "crm.fail"})
+    job_id = (await _as(box, ROBOT, "create", EVERY))["id"]
     wanted = {**EVERY, "name": "other", field: "payroll"}
 
     for service, payload in [
@@ -85,15 +87,15 @@ async def test_a_caller_cannot_name_a_callback_job_whose_service_it_may_not_invo
         ("edit", {"id": job_id, field: "payroll"}),
     ]:
         with pytest.raises(ForbiddenError, match=r"'crm\.fail', which job 'payroll' runs"):
-            await _as(it, ROBOT, service, payload)
+            await _as(box, ROBOT, service, payload)
 
-    assert len(await it.invoke(f"{JOB}.get-list")) == 2
-    await _as(it, ROBOT, "create", {**wanted, field: "often"})
-    await _as(it, ANN, "create", {**wanted, "name": "hers"})
+    assert len(await box.invoke(f"{JOB}.get-list")) == 2
+    await _as(box, ROBOT, "create", {**wanted, field: "often"})
+    await _as(box, ANN, "create", {**wanted, "name": "hers"})
 
 
 async def test_a_callback_job_exists_or_is_created_in_the_same_request(
-    it: Sandbox,
+    box: Sandbox,
 ) -> None:
     calls = {**EVERY, "on_success_job": "later"}
     later = {**EVERY, "name": "later"}
@@ -101,11 +103,11 @@ async def test_a_callback_job_exists_or_is_created_in_the_same_request(
     with pytest.raises(
         BadInputError, match="on_success_job: callback job does not exist"
     ) as caught:
-        await _as(it, ROBOT, "create", calls)
+        await _as(box, ROBOT, "create", calls)
 
     assert caught.value.errors[0].value == "later"
-    await _as(it, ROBOT, "create-many", {"jobs": [calls, later]})
-    await it.invoke(f"{JOB}.create", {**calls, "name": "other", "on_success_job": "not yet"})
+    await _as(box, ROBOT, "create-many", {"jobs": [calls, later]})
+    await box.invoke(f"{JOB}.create", {**calls, "name": "other", "on_success_job": "not yet"})
 
 
 @pytest.mark.parametrize(
@@ -119,13 +121,13 @@ async def test_a_callback_job_exists_or_is_created_in_the_same_request(
     ],
 )
 async def test_a_caller_with_patterns_cannot_start_runs_of_other_services(
-    it: Sandbox, service: str, more: dict[str, Any]
+    box: Sandbox, service: str, more: dict[str, Any]
 ) -> None:
-    job_id = (await it.invoke(f"{JOB}.create", {**EVERY, "service": "crm.fail"}))["id"]
-    await it.invoke(f"{JOB}.execute", {"id": job_id})
-    await it.settle()
+    job_id = (await box.invoke(f"{JOB}.create", {**EVERY, "service": "crm.fail"}))["id"]
+    await box.invoke(f"{JOB}.execute", {"id": job_id})
+    await box.settle()
 
     with pytest.raises(ForbiddenError, match=r"not allowed to schedule service 'crm\.fail'"):
-        await _as(it, ROBOT, service, {"id": job_id, **more})
+        await _as(box, ROBOT, service, {"id": job_id, **more})
 
-    await _as(it, ANN, service, {"id": job_id, **more})
+    await _as(box, ANN, service, {"id": job_id, **more})

@@ -7,55 +7,55 @@ from zato_lite.errors import BadInputError, NotFoundError
 from zato_lite.testing.app import Sandbox
 
 
-async def test_a_pause_has_a_note_and_ends_with_resume(it: Sandbox) -> None:
-    job_id = await create_job(it)
+async def test_a_pause_has_a_note_and_ends_with_resume(box: Sandbox) -> None:
+    job_id = await create_job(box)
 
-    shown = await ask(it, "pause", id=job_id, note="waiting for the bank")
-    await it.advance(minutes=10)
-    why = await ask(it, "why", id=job_id, at="2027-01-15T08:05:00")
-    await ask(it, "resume", id=job_id)
-    await it.advance(minutes=5)
+    shown = await ask(box, "pause", id=job_id, note="waiting for the bank")
+    await box.advance(minutes=10)
+    why = await ask(box, "why", id=job_id, at="2027-01-15T08:05:00")
+    await ask(box, "resume", id=job_id)
+    await box.advance(minutes=5)
 
     assert (shown["is_active"], shown["pause_note"]) == (False, "waiting for the bank")
     assert (why["outcome"], "waiting for the bank" in why["reason"]) == ("paused", True)
-    after = await ask(it, "why", id=job_id, at="2027-01-15T08:05:00")
+    after = await ask(box, "why", id=job_id, at="2027-01-15T08:05:00")
     assert (after["outcome"], "waiting for the bank" in after["reason"]) == ("paused", True)
-    assert await outcomes_of(it, job_id) == ["ok"]
+    assert await outcomes_of(box, job_id) == ["ok"]
 
 
-async def test_a_pause_with_an_end_is_followed_by_runs(it: Sandbox) -> None:
-    job_id = await create_job(it)
+async def test_a_pause_with_an_end_is_followed_by_runs(box: Sandbox) -> None:
+    job_id = await create_job(box)
 
-    await ask(it, "pause", id=job_id, note="", until="2027-01-15T08:12:00")
-    await it.advance(minutes=20)
+    await ask(box, "pause", id=job_id, note="", until="2027-01-15T08:12:00")
+    await box.advance(minutes=20)
 
-    assert await outcomes_of(it, job_id) == ["ok", "ok"]
+    assert await outcomes_of(box, job_id) == ["ok", "ok"]
 
 
-async def test_skipped_slots_are_in_the_ledger(it: Sandbox) -> None:
-    job_id = await create_job(it)
+async def test_skipped_slots_are_in_the_ledger(box: Sandbox) -> None:
+    job_id = await create_job(box)
 
-    await ask(it, "skip-next", id=job_id, count=2)
-    await it.advance(minutes=15)
+    await ask(box, "skip-next", id=job_id, count=2)
+    await box.advance(minutes=15)
 
-    assert await outcomes_of(it, job_id) == ["ok"]
-    ledger = (await ask(it, "get-ledger", id=job_id))["rows"]
+    assert await outcomes_of(box, job_id) == ["ok"]
+    ledger = (await ask(box, "get-ledger", id=job_id))["rows"]
     assert sum(row["count"] for row in ledger) == 2
 
 
-async def test_a_run_is_retried_and_a_span_of_slots_backfilled(it: Sandbox) -> None:
-    job_id = await create_job(it)
-    await it.advance(minutes=5)
+async def test_a_run_is_retried_and_a_span_of_slots_backfilled(box: Sandbox) -> None:
+    job_id = await create_job(box)
+    await box.advance(minutes=5)
 
-    again = await ask(it, "retry-run", job_id=job_id, current_run=1)
+    again = await ask(box, "retry-run", job_id=job_id, current_run=1)
     filled = await ask(
-        it, "backfill", id=job_id, first="2027-01-15T07:00:00", last="2027-01-15T07:10:00"
+        box, "backfill", id=job_id, first="2027-01-15T07:00:00", last="2027-01-15T07:10:00"
     )
-    await it.settle()
+    await box.settle()
 
     assert again == {"current_run": 2}
     assert filled == {"runs": [3, 4, 5]}
-    rows = (await ask(it, "get-history", id=job_id))["rows"][::-1]
+    rows = (await ask(box, "get-history", id=job_id))["rows"][::-1]
     assert [row["kind"] for row in rows] == ["scheduled", "retry", *["backfill"] * 3]
     assert rows[4]["planned_fire_time_iso"] == "2027-01-15T07:10:00+00:00"
 
@@ -71,38 +71,38 @@ async def test_a_run_is_retried_and_a_span_of_slots_backfilled(it: Sandbox) -> N
     ids=repr,
 )
 async def test_a_backfill_without_a_valid_span_is_refused(
-    it: Sandbox, sent: dict[str, Any]
+    box: Sandbox, sent: dict[str, Any]
 ) -> None:
-    job_id = await create_job(it, start_date="1970-01-01")
+    job_id = await create_job(box, start_date="1970-01-01")
 
     with pytest.raises(BadInputError):
-        await ask(it, "backfill", id=job_id, **sent)
+        await ask(box, "backfill", id=job_id, **sent)
 
 
-async def test_only_an_existing_run_can_be_cancelled(it: Sandbox) -> None:
-    job_id = await create_job(it)
-    await it.advance(minutes=5)
+async def test_only_an_existing_run_can_be_cancelled(box: Sandbox) -> None:
+    job_id = await create_job(box)
+    await box.advance(minutes=5)
 
-    ended = await ask(it, "cancel-run", job_id=job_id, current_run=1)
+    ended = await ask(box, "cancel-run", job_id=job_id, current_run=1)
 
     assert ended == {"is_cancelled": False}
     with pytest.raises(NotFoundError):
-        await ask(it, "cancel-run", job_id=job_id, current_run=2)
+        await ask(box, "cancel-run", job_id=job_id, current_run=2)
 
 
-async def test_the_scheduler_is_paused_and_resumed(it: Sandbox) -> None:
-    job_id = await create_job(it)
+async def test_the_scheduler_is_paused_and_resumed(box: Sandbox) -> None:
+    job_id = await create_job(box)
 
-    paused = await it.invoke("zato.scheduler.pause", {"note": "maintenance"})
-    await it.advance(minutes=10)
-    during = await it.invoke("zato.scheduler.status")
-    await it.invoke("zato.scheduler.resume")
-    await it.advance(minutes=5)
-    after = await it.invoke("zato.scheduler.status")
+    paused = await box.invoke("zato.scheduler.pause", {"note": "maintenance"})
+    await box.advance(minutes=10)
+    during = await box.invoke("zato.scheduler.status")
+    await box.invoke("zato.scheduler.resume")
+    await box.advance(minutes=5)
+    after = await box.invoke("zato.scheduler.status")
 
     assert paused["note"] == "maintenance"
     assert (during["is_paused"], during["pause_note"]) == (True, "maintenance")
     assert (after["is_paused"], after["total_jobs"], len(after["nodes"])) == (False, 1, 1)
-    assert await outcomes_of(it, job_id) == ["ok"]
-    why = await ask(it, "why", name="often", at="2027-01-15T08:05:00")
+    assert await outcomes_of(box, job_id) == ["ok"]
+    why = await ask(box, "why", name="often", at="2027-01-15T08:05:00")
     assert why["outcome"] == "paused"

@@ -27,41 +27,41 @@ class Callback(Service):
         self.received.append(self.request.payload)
 
 
-async def _silent_job(it: Sandbox, **fields: Any) -> int:
+async def _silent_job(box: Sandbox, **fields: Any) -> int:
     """Create a watched job; the tests invoke the check themselves, not every minute."""
     definition = {
         "name": "sync", "service": "crm.flaky", "job_type": "interval_based", "hours": 1,
         "start_date": "2027-01-15T08:00:00", "alert_after_intervals": 2, **fields,
     }  # fmt: skip
-    job_id = int((await it.invoke(f"{JOB}.create", definition))["id"])
-    check = await it.invoke(f"{JOB}.get-by-name", {"name": CHECK})
-    await it.invoke(f"{JOB}.pause", {"id": check["id"]})
+    job_id = int((await box.invoke(f"{JOB}.create", definition))["id"])
+    check = await box.invoke(f"{JOB}.get-by-name", {"name": CHECK})
+    await box.invoke(f"{JOB}.pause", {"id": check["id"]})
     return job_id
 
 
-async def _alerts(it: Sandbox) -> list[dict[str, Any]]:
-    await it.invoke(CHECK)
-    await it.settle()
+async def _alerts(box: Sandbox) -> list[dict[str, Any]]:
+    await box.invoke(CHECK)
+    await box.settle()
     return [alert for alert in Callback.received if alert["outcome"] == "silent"]
 
 
 async def test_a_job_without_success_raises_one_alert_for_each_silence() -> None:
     Callback.received.clear()
     Flaky.is_well = False
-    async with sandbox(Flaky, Callback, clock=ManualClock(START)) as it:
-        await _silent_job(it, on_error_service="crm.callback")
+    async with sandbox(Flaky, Callback, clock=ManualClock(START)) as box:
+        await _silent_job(box, on_error_service="crm.callback")
 
-        await it.advance(hours=2, minutes=5)
-        before = await _alerts(it)
-        await it.advance(hours=1)
-        first = await _alerts(it)
-        again = await _alerts(it)
+        await box.advance(hours=2, minutes=5)
+        before = await _alerts(box)
+        await box.advance(hours=1)
+        first = await _alerts(box)
+        again = await _alerts(box)
         Flaky.is_well = True
-        await it.advance(hours=1)
-        well = await _alerts(it)
+        await box.advance(hours=1)
+        well = await _alerts(box)
         Flaky.is_well = False
-        await it.advance(hours=3)
-        second = await _alerts(it)
+        await box.advance(hours=3)
+        second = await _alerts(box)
 
         assert before == []
         assert [(alert["job_name"], alert["slots_without_success"]) for alert in first] == [
@@ -72,12 +72,12 @@ async def test_a_job_without_success_raises_one_alert_for_each_silence() -> None
 
 
 async def test_the_check_for_silent_jobs_is_a_job_like_any_other() -> None:
-    async with sandbox(Flaky, clock=ManualClock(START)) as it:
-        none = await it.invoke(f"{JOB}.get-list", {"query": CHECK})
-        await _silent_job(it)
+    async with sandbox(Flaky, clock=ManualClock(START)) as box:
+        none = await box.invoke(f"{JOB}.get-list", {"query": CHECK})
+        await _silent_job(box)
 
-        [check] = await it.invoke(f"{JOB}.get-list", {"query": CHECK})
-        answer = await it.invoke(CHECK)
+        [check] = await box.invoke(f"{JOB}.get-list", {"query": CHECK})
+        answer = await box.invoke(CHECK)
 
         assert none == []
         assert (check["service"], check["minutes"]) == (CHECK, 1)
@@ -87,29 +87,29 @@ async def test_the_check_for_silent_jobs_is_a_job_like_any_other() -> None:
 async def test_slots_of_a_pause_do_not_count_as_silence() -> None:
     Callback.received.clear()
     Flaky.is_well = True
-    async with sandbox(Flaky, Callback, clock=ManualClock(START)) as it:
-        job_id = await _silent_job(it, on_error_service="crm.callback")
-        await it.invoke(f"{JOB}.pause", {"id": job_id, "note": "a long one"})
-        it.clock.advance(hours=12)
-        during = await _alerts(it)
+    async with sandbox(Flaky, Callback, clock=ManualClock(START)) as box:
+        job_id = await _silent_job(box, on_error_service="crm.callback")
+        await box.invoke(f"{JOB}.pause", {"id": job_id, "note": "a long one"})
+        box.clock.advance(hours=12)
+        during = await _alerts(box)
 
-        await it.invoke(f"{JOB}.resume", {"id": job_id})
-        await it.advance(minutes=30)
+        await box.invoke(f"{JOB}.resume", {"id": job_id})
+        await box.advance(minutes=30)
 
-        assert during == await _alerts(it) == []
+        assert during == await _alerts(box) == []
 
 
 async def test_an_alert_is_raised_once_even_after_the_last_success_was_pruned() -> None:
     Callback.received.clear()
     Flaky.is_well = True
-    async with sandbox(Flaky, Callback, clock=ManualClock(START)) as it:
-        await _silent_job(it, on_error_service="crm.callback", keep_runs=1)
-        await it.advance(hours=1, minutes=5)
-        await _alerts(it)
+    async with sandbox(Flaky, Callback, clock=ManualClock(START)) as box:
+        await _silent_job(box, on_error_service="crm.callback", keep_runs=1)
+        await box.advance(hours=1, minutes=5)
+        await _alerts(box)
         Flaky.is_well = False
 
-        await it.advance(hours=4)
-        first = await _alerts(it)
-        await it.advance(hours=4)
+        await box.advance(hours=4)
+        first = await _alerts(box)
+        await box.advance(hours=4)
 
-        assert len(first) == len(await _alerts(it)) == 1
+        assert len(first) == len(await _alerts(box)) == 1

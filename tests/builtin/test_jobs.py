@@ -37,102 +37,108 @@ HOSTILE = [
 ]
 
 
-async def _create(it: Sandbox, **fields: Any) -> int:
-    answer = await it.invoke(f"{JOB}.create", {**EVERY, **fields})
+async def _create(box: Sandbox, **fields: Any) -> int:
+    answer = await box.invoke(f"{JOB}.create", {**EVERY, **fields})
     return int(answer["id"])
 
 
-async def _get(it: Sandbox, job_id: int) -> dict[str, Any]:
-    found: dict[str, Any] = await it.invoke(f"{JOB}.get-by-id", {"cluster_id": 1, "id": job_id})
+async def _get(box: Sandbox, job_id: int) -> dict[str, Any]:
+    found: dict[str, Any] = await box.invoke(f"{JOB}.get-by-id", {"cluster_id": 1, "id": job_id})
     return found
 
 
-async def test_a_created_job_is_got_by_id_and_by_name(it: Sandbox) -> None:
-    answer = await it.invoke(f"{JOB}.create", EVERY)
+async def test_a_created_job_is_got_by_id_and_by_name(box: Sandbox) -> None:
+    answer = await box.invoke(f"{JOB}.create", EVERY)
 
-    by_id = await _get(it, answer["id"])
+    by_id = await _get(box, answer["id"])
     assert answer == {"id": by_id["id"], "name": "often"}
-    assert by_id == await it.invoke(f"{JOB}.get-by-name", {"cluster_id": 1, "name": "often"})
+    assert by_id == await box.invoke(f"{JOB}.get-by-name", {"cluster_id": 1, "name": "often"})
     assert by_id["next_run_utc"] == "2027-01-15T08:05:00"
     assert (by_id["last_run_utc"], by_id["last_duration_ms"]) == ("", None)
 
 
-async def test_a_cron_job_comes_back_as_it_was_given(it: Sandbox) -> None:
+async def test_a_cron_job_comes_back_as_it_was_given(box: Sandbox) -> None:
     cron = {**EVERY, "minutes": None, "job_type": "cron_style", "cron_definition": " @hourly "}
 
-    answer = await it.invoke(f"{JOB}.create", cron)
+    answer = await box.invoke(f"{JOB}.create", cron)
 
     assert answer["cron_definition"] == "@hourly"
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-async def test_a_hostile_name_is_just_a_name(it: Sandbox, name: str) -> None:
-    job_id = await _create(it, name=name)
+async def test_a_hostile_name_is_just_a_name(box: Sandbox, name: str) -> None:
+    job_id = await _create(box, name=name)
 
-    assert (await _get(it, job_id))["name"] == name
-    found = await it.invoke(f"{JOB}.get-list", {"query": name})
+    assert (await _get(box, job_id))["name"] == name
+    found = await box.invoke(f"{JOB}.get-list", {"query": name})
     assert [job["name"] for job in found] == [name]
-    assert len(await it.invoke(f"{JOB}.get-list", {"query": "often"})) == 0
+    assert len(await box.invoke(f"{JOB}.get-list", {"query": "often"})) == 0
 
 
 @pytest.mark.parametrize(
     "name", ["a\0b", "a\u202eb", "a\nb", "x" * 10_000, "\ud800", 7, ["a"]], ids=ascii
 )
-async def test_a_name_with_unreadable_characters_is_refused(it: Sandbox, name: Any) -> None:
+async def test_a_name_with_unreadable_characters_is_refused(box: Sandbox, name: Any) -> None:
     with pytest.raises(BadInputError) as caught:
-        await _create(it, name=name)
+        await _create(box, name=name)
 
     assert [error.field for error in caught.value.errors] == ["name"]
-    assert await it.invoke(f"{JOB}.get-list") == []
+    assert await box.invoke(f"{JOB}.get-list") == []
 
 
-async def test_a_name_is_taken_once(it: Sandbox) -> None:
-    await _create(it)
+async def test_a_name_is_taken_once(box: Sandbox) -> None:
+    await _create(box)
 
     with pytest.raises(JobExistsError, match=r"^Job `often` already exists$"):
-        await _create(it)
+        await _create(box)
 
-    answer = await it.invoke(f"{JOB}.create", {**EVERY, "should_ignore_existing": True})
+    answer = await box.invoke(f"{JOB}.create", {**EVERY, "should_ignore_existing": True})
     assert answer == {}
 
 
 @pytest.mark.parametrize("field", ["service", "on_success_service", "on_error_service"])
-async def test_a_service_must_be_deployed(it: Sandbox, field: str) -> None:
+async def test_a_service_must_be_deployed(box: Sandbox, field: str) -> None:
     with pytest.raises(ServiceMissingError, match=r"^Service `no\.such` does not exist"):
-        await _create(it, **{field: "no.such"})
+        await _create(box, **{field: "no.such"})
 
 
 async def test_a_missing_callback_job_is_accepted_with_a_warning(
-    it: Sandbox, caplog: pytest.LogCaptureFixture
+    box: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
-    first = await _create(it, on_success_job="second")
-    await it.invoke(f"{JOB}.create-many", {"jobs": [{**EVERY, "name": "second"}]})
-    await it.invoke(f"{JOB}.edit", {"id": first, "on_error_job": "other"})
+    first = await _create(box, on_success_job="second")
+    await box.invoke(f"{JOB}.create-many", {"jobs": [{**EVERY, "name": "second"}]})
+    await box.invoke(f"{JOB}.edit", {"id": first, "on_error_job": "other"})
     applied = {"jobs": [{**EVERY, "name": "third", "on_error_job": "fourth"}]}
-    await it.invoke(f"{JOB}.apply", {**applied, "dry_run": True})
-    await it.invoke(f"{JOB}.apply", applied)
+    await box.invoke(f"{JOB}.apply", {**applied, "dry_run": True})
+    await box.invoke(f"{JOB}.apply", applied)
 
-    warned = [it for it in caplog.records if it.getMessage() == "callback jobs missing"]
-    assert [vars(it)["missing_jobs"] for it in warned] == [["second"], ["other"], ["fourth"]]
+    warned = [
+        record for record in caplog.records if record.getMessage() == "callback jobs missing"
+    ]
+    assert [vars(record)["missing_jobs"] for record in warned] == [
+        ["second"],
+        ["other"],
+        ["fourth"],
+    ]
 
 
 async def test_jobs_that_are_created_together_may_call_each_other_back(
-    it: Sandbox, caplog: pytest.LogCaptureFixture
+    box: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     ping, pong = {**EVERY, "name": "ping"}, {**EVERY, "name": "pong"}
     jobs = [{**ping, "on_success_job": "pong"}, {**pong, "on_success_job": "ping"}]
 
-    await it.invoke(f"{JOB}.create-many", {"jobs": jobs})
+    await box.invoke(f"{JOB}.create-many", {"jobs": jobs})
 
     assert "callback jobs missing" not in caplog.text
 
 
-async def test_a_calendar_must_exist(it: Sandbox) -> None:
+async def test_a_calendar_must_exist(box: Sandbox) -> None:
     with pytest.raises(BadInputError, match="'PL' does not exist; available: none"):
-        await _create(it, calendar="PL")
+        await _create(box, calendar="PL")
 
-    await it.invoke("zato.scheduler.calendar.create", {"name": "PL", "dates": ["2027-01-15"]})
-    assert await _create(it, calendar="PL")
+    await box.invoke("zato.scheduler.calendar.create", {"name": "PL", "dates": ["2027-01-15"]})
+    assert await _create(box, calendar="PL")
 
 
 @pytest.mark.parametrize(
@@ -152,16 +158,16 @@ async def test_a_calendar_must_exist(it: Sandbox) -> None:
     ],
 )
 async def test_a_missing_job_is_reported(
-    it: Sandbox, service: str, payload: dict[str, Any]
+    box: Sandbox, service: str, payload: dict[str, Any]
 ) -> None:
     with pytest.raises(JobNotFoundError):
-        await it.invoke(f"{JOB}.{service}", {"id": 99, **payload})
+        await box.invoke(f"{JOB}.{service}", {"id": 99, **payload})
 
 
 @pytest.mark.parametrize("job_id", [0, -1, "x", 2**63, True, 1.5, [1], {"a": 1}], ids=repr)
-async def test_an_id_is_a_positive_whole_number(it: Sandbox, job_id: Any) -> None:
+async def test_an_id_is_a_positive_whole_number(box: Sandbox, job_id: Any) -> None:
     with pytest.raises(BadInputError) as caught:
-        await it.invoke(f"{JOB}.get-by-id", {"id": job_id})
+        await box.invoke(f"{JOB}.get-by-id", {"id": job_id})
 
     assert caught.value.errors[0].field == "id"
 
@@ -169,56 +175,56 @@ async def test_an_id_is_a_positive_whole_number(it: Sandbox, job_id: Any) -> Non
 @pytest.mark.parametrize("service", ["create", "edit", "delete", "get-list", "get-history", "why"])
 @pytest.mark.parametrize("payload", [[1], "text", 7])
 async def test_a_payload_that_is_not_an_object_is_refused(
-    it: Sandbox, service: str, payload: Any
+    box: Sandbox, service: str, payload: Any
 ) -> None:
     with pytest.raises(BadInputError):
-        await it.invoke(f"{JOB}.{service}", payload)
+        await box.invoke(f"{JOB}.{service}", payload)
 
 
-async def test_an_edit_changes_the_sent_fields_only(it: Sandbox) -> None:
-    job_id = await _create(it, extra="x", priority=3)
+async def test_an_edit_changes_the_sent_fields_only(box: Sandbox) -> None:
+    job_id = await _create(box, extra="x", priority=3)
 
-    answer = await it.invoke(f"{JOB}.edit", {"id": job_id, "name": "renamed", "priority": None})
+    answer = await box.invoke(f"{JOB}.edit", {"id": job_id, "name": "renamed", "priority": None})
 
-    after = await _get(it, job_id)
+    after = await _get(box, job_id)
     assert answer == {"id": job_id, "name": "renamed"}
     assert (after["name"], after["extra"], after.get("priority")) == ("renamed", "x", None)
     assert after["next_run_utc"] == "2027-01-15T08:05:00"
 
 
-async def test_a_wrong_edit_changes_nothing(it: Sandbox) -> None:
-    job_id = await _create(it)
-    await _create(it, name="other")
-    before = await _get(it, job_id)
+async def test_a_wrong_edit_changes_nothing(box: Sandbox) -> None:
+    job_id = await _create(box)
+    await _create(box, name="other")
+    before = await _get(box, job_id)
 
     with pytest.raises(BadInputError):
-        await it.invoke(f"{JOB}.edit", {"id": job_id, "priority": 1, "minutes": -1})
+        await box.invoke(f"{JOB}.edit", {"id": job_id, "priority": 1, "minutes": -1})
     with pytest.raises(JobExistsError):
-        await it.invoke(f"{JOB}.edit", {"id": job_id, "priority": 1, "name": "other"})
+        await box.invoke(f"{JOB}.edit", {"id": job_id, "priority": 1, "name": "other"})
     with pytest.raises(ServiceMissingError):
-        await it.invoke(f"{JOB}.edit", {"id": job_id, "priority": 1, "service": "no.such"})
+        await box.invoke(f"{JOB}.edit", {"id": job_id, "priority": 1, "service": "no.such"})
 
-    assert await _get(it, job_id) == before
+    assert await _get(box, job_id) == before
 
 
-async def test_many_are_created_all_or_none(it: Sandbox) -> None:
+async def test_many_are_created_all_or_none(box: Sandbox) -> None:
     good = [{**EVERY, "name": f"job-{n}"} for n in range(100)]
 
-    answer = await it.invoke(f"{JOB}.create-many", {"jobs": good})
+    answer = await box.invoke(f"{JOB}.create-many", {"jobs": good})
     with pytest.raises(JobExistsError):
-        await it.invoke(f"{JOB}.create-many", {"jobs": [{**EVERY, "name": "new"}, good[0]]})
+        await box.invoke(f"{JOB}.create-many", {"jobs": [{**EVERY, "name": "new"}, good[0]]})
     with pytest.raises(BadInputError, match=r"jobs\[1\]"):
-        await it.invoke(f"{JOB}.create-many", {"jobs": [{**EVERY, "name": "new"}, {}]})
+        await box.invoke(f"{JOB}.create-many", {"jobs": [{**EVERY, "name": "new"}, {}]})
 
     assert len(set(answer["ids"])) == 100
-    assert len(await it.invoke(f"{JOB}.get-list")) == 100
+    assert len(await box.invoke(f"{JOB}.get-list")) == 100
 
 
-async def test_other_tasks_run_while_many_definitions_are_checked(it: Sandbox) -> None:
+async def test_other_tasks_run_while_many_definitions_are_checked(box: Sandbox) -> None:
     many = [{**EVERY, "name": f"job-{n}"} for n in range(10 * AT_ONCE)]
     turns = 0
 
-    asked = asyncio.create_task(it.invoke(f"{JOB}.create-many", {"jobs": [*many, {}]}))
+    asked = asyncio.create_task(box.invoke(f"{JOB}.create-many", {"jobs": [*many, {}]}))
     while not asked.done():
         turns += 1
         await asyncio.sleep(0)
@@ -228,11 +234,11 @@ async def test_other_tasks_run_while_many_definitions_are_checked(it: Sandbox) -
     assert turns > 10
 
 
-async def test_a_list_comes_in_pages_with_zatos_headers(it: Sandbox) -> None:
+async def test_a_list_comes_in_pages_with_zatos_headers(box: Sandbox) -> None:
     jobs = [{**EVERY, "name": f"job-{n:02}"} for n in range(45)]
-    await it.invoke(f"{JOB}.create-many", {"jobs": jobs})
+    await box.invoke(f"{JOB}.create-many", {"jobs": jobs})
 
-    outcome = await it.app.invoker.run(
+    outcome = await box.app.invoker.run(
         Invocation(f"{JOB}.get-list", {"paginate": True, "cur_page": 2})
     )
 
@@ -250,12 +256,12 @@ async def test_a_list_comes_in_pages_with_zatos_headers(it: Sandbox) -> None:
     }
 
 
-async def test_a_list_is_searched_by_words_and_by_service(it: Sandbox) -> None:
-    await _create(it, name="Nightly report PL")
-    await _create(it, name="nightly REPORT de", service="crm.fail")
+async def test_a_list_is_searched_by_words_and_by_service(box: Sandbox) -> None:
+    await _create(box, name="Nightly report PL")
+    await _create(box, name="nightly REPORT de", service="crm.fail")
 
-    both = await it.invoke(f"{JOB}.get-list", {"query": "report night"})
-    one = await it.invoke(f"{JOB}.get-list", {"query": "report", "service_name": "crm.fail"})
+    both = await box.invoke(f"{JOB}.get-list", {"query": "report night"})
+    one = await box.invoke(f"{JOB}.get-list", {"query": "report", "service_name": "crm.fail"})
 
     assert len(both) == 2
     assert [job["name"] for job in one] == ["nightly REPORT de"]
@@ -264,68 +270,70 @@ async def test_a_list_is_searched_by_words_and_by_service(it: Sandbox) -> None:
 @pytest.mark.parametrize(
     "sent", [{"cur_page": 0}, {"page_size": 101}, {"page_size": "x"}, {"paginate": "maybe"}]
 )
-async def test_an_invalid_page_is_refused(it: Sandbox, sent: dict[str, Any]) -> None:
+async def test_an_invalid_page_is_refused(box: Sandbox, sent: dict[str, Any]) -> None:
     with pytest.raises(BadInputError):
-        await it.invoke(f"{JOB}.get-list", sent)
+        await box.invoke(f"{JOB}.get-list", sent)
 
 
-async def test_a_deleted_job_is_gone_and_its_name_free(it: Sandbox) -> None:
-    job_id = await _create(it)
+async def test_a_deleted_job_is_gone_and_its_name_free(box: Sandbox) -> None:
+    job_id = await _create(box)
 
-    assert await it.invoke(f"{JOB}.delete", {"id": job_id}) == {}
+    assert await box.invoke(f"{JOB}.delete", {"id": job_id}) == {}
 
     with pytest.raises(JobNotFoundError):
-        await _get(it, job_id)
-    assert await _create(it) != job_id
+        await _get(box, job_id)
+    assert await _create(box) != job_id
 
 
 @pytest.mark.parametrize("field", ["id", "job_id"])
-async def test_a_job_is_executed_by_either_name_of_its_id(it: Sandbox, field: str) -> None:
-    job_id = await _create(it, is_active=False)
+async def test_a_job_is_executed_by_either_name_of_its_id(box: Sandbox, field: str) -> None:
+    job_id = await _create(box, is_active=False)
 
-    await it.invoke(f"{JOB}.execute", {field: job_id})
-    await it.settle()
+    await box.invoke(f"{JOB}.execute", {field: job_id})
+    await box.settle()
 
-    history = await it.invoke(f"{JOB}.get-history", {"id": job_id})
+    history = await box.invoke(f"{JOB}.get-history", {"id": job_id})
     assert [(row["kind"], row["outcome"]) for row in history["rows"]] == [("manual", "ok")]
 
 
-async def test_a_job_that_is_switched_off_does_not_run(it: Sandbox) -> None:
-    job_id = await _create(it)
+async def test_a_job_that_is_switched_off_does_not_run(box: Sandbox) -> None:
+    job_id = await _create(box)
 
-    await it.invoke(f"{JOB}.set-active-status", {"id": job_id, "is_active": False})
-    await it.advance(minutes=20)
-    await it.invoke(f"{JOB}.set-active-status", {"id": job_id, "is_active": "true"})
-    await it.advance(minutes=5)
+    await box.invoke(f"{JOB}.set-active-status", {"id": job_id, "is_active": False})
+    await box.advance(minutes=20)
+    await box.invoke(f"{JOB}.set-active-status", {"id": job_id, "is_active": "true"})
+    await box.advance(minutes=5)
 
-    history = await it.invoke(f"{JOB}.get-history", {"id": job_id})
+    history = await box.invoke(f"{JOB}.get-history", {"id": job_id})
     assert [row["planned_fire_time_iso"] for row in history["rows"]] == [
         "2027-01-15T08:25:00+00:00"
     ]
-    ledger = await it.invoke(f"{JOB}.get-ledger", {"id": job_id})
+    ledger = await box.invoke(f"{JOB}.get-ledger", {"id": job_id})
     assert [(row["outcome"], row["count"]) for row in ledger["rows"]] == [("paused", 4)]
 
 
-async def test_the_largest_extra_is_stored_unchanged_and_a_larger_one_refused(it: Sandbox) -> None:
+async def test_the_largest_extra_is_stored_unchanged_and_a_larger_one_refused(
+    box: Sandbox,
+) -> None:
     extra = "ż" * 500_000
-    job_id = await _create(it, extra=extra)
+    job_id = await _create(box, extra=extra)
 
-    assert (await _get(it, job_id))["extra"] == extra
+    assert (await _get(box, job_id))["extra"] == extra
     with pytest.raises(BadInputError, match="at most 500000 characters"):
-        await _create(it, name="bigger", extra=extra + "x")
+        await _create(box, name="bigger", extra=extra + "x")
 
 
-async def test_a_creation_takes_few_python_calls_to_the_store(it: Sandbox) -> None:
-    await calls_to_the_store(it, {**EVERY, "name": "first", "hours": 1})
+async def test_a_creation_takes_few_python_calls_to_the_store(box: Sandbox) -> None:
+    await calls_to_the_store(box, {**EVERY, "name": "first", "hours": 1})
 
-    alike = await calls_to_the_store(it, {**EVERY, "name": "alike", "hours": 1})
-    unlike = await calls_to_the_store(it, {**EVERY, "name": "unlike", "hours": 7})
+    alike = await calls_to_the_store(box, {**EVERY, "name": "alike", "hours": 1})
+    unlike = await calls_to_the_store(box, {**EVERY, "name": "unlike", "hours": 7})
 
     assert alike <= 30
     assert unlike <= 60
 
 
-async def calls_to_the_store(it: Sandbox, definition: dict[str, Any]) -> int:
+async def calls_to_the_store(box: Sandbox, definition: dict[str, Any]) -> int:
     """Return the number of Python calls from the service's ``handle`` to the store's part."""
     names: list[str] = []
 
@@ -335,7 +343,7 @@ async def calls_to_the_store(it: Sandbox, definition: dict[str, Any]) -> int:
 
     sys.setprofile(count)
     try:
-        await it.invoke(f"{JOB}.create", definition)
+        await box.invoke(f"{JOB}.create", definition)
     finally:
         sys.setprofile(None)
     return names.index("JobCommands.create")

@@ -1,4 +1,4 @@
-"""Whatever a caller sends to a service of ours, it is told what is wrong with it."""
+"""Built-in services refuse any nonsense with an error that names the mistake."""
 
 import asyncio
 import contextlib
@@ -46,9 +46,9 @@ VALUE = st.recursive(
     max_leaves=6,
 )
 SENT = st.dictionaries(FIELD, VALUE, max_size=7) | VALUE
-NOT_ASKED = {
+LEFT_OUT = {
     "demo.sleep",  # sleeps
-    "test.raise",  # fails, that is what it is for
+    "test.raise",  # fails on purpose
     "zato.service.edit",  # switches the others off
 }
 CALENDAR = {"name": "closed", "ranges": [{"first": "2027-01-01", "last": "9999-12-31"}]}
@@ -66,42 +66,42 @@ MERGES = "\n".join(
 )
 
 
-class Crowd:
-    """An app that is asked a lot; it is opened once, since that takes longer than an answer."""
+class NonsenseSender:
+    """An app that receives many payloads; opened once, since that takes longer than an answer."""
 
-    def __init__(self, runner: asyncio.Runner, it: Sandbox) -> None:
-        self.runner, self.it = runner, it
+    def __init__(self, runner: asyncio.Runner, box: Sandbox) -> None:
+        self.runner, self.box = runner, box
 
     def unexpected(self, sent: Any) -> list[str]:
-        """What was told of something unexpected, by any service."""
+        """Return the unexpected errors of all services for a payload."""
         return self.runner.run(self._ask(sent))
 
     async def _ask(self, sent: Any) -> list[str]:
-        names = [entry.name for entry in self.it.app.registry if entry.name not in NOT_ASKED]
-        found = [await _unexpected(self.it, name, sent) for name in names]
+        names = [entry.name for entry in self.box.app.registry if entry.name not in LEFT_OUT]
+        found = [await _unexpected(self.box, name, sent) for name in names]
         return [each for each in found if each is not None]
 
 
 @pytest.fixture(scope="module")
-def crowd() -> Iterator[Crowd]:
+def sender() -> Iterator[NonsenseSender]:
     with asyncio.Runner() as runner:
         opening = sandbox()
-        it = runner.run(opening.__aenter__())
-        runner.run(_have_jobs(it))
-        yield Crowd(runner, it)
+        box = runner.run(opening.__aenter__())
+        runner.run(_create_jobs(box))
+        yield NonsenseSender(runner, box)
         runner.run(opening.__aexit__(None, None, None))
 
 
-async def _have_jobs(it: Sandbox) -> None:
-    await it.invoke("zato.scheduler.calendar.create", CALENDAR)
-    await it.invoke(f"{JOB}.create", {**HOURLY, "service": "demo.ping"})
-    await it.invoke(f"{JOB}.create", {**NIGHTLY, "service": "demo.ping"})
+async def _create_jobs(box: Sandbox) -> None:
+    await box.invoke("zato.scheduler.calendar.create", CALENDAR)
+    await box.invoke(f"{JOB}.create", {**HOURLY, "service": "demo.ping"})
+    await box.invoke(f"{JOB}.create", {**NIGHTLY, "service": "demo.ping"})
 
 
-async def _unexpected(it: Sandbox, service: str, sent: Any) -> str | None:
+async def _unexpected(box: Sandbox, service: str, sent: Any) -> str | None:
     try:
         async with asyncio.timeout(20):
-            await it.invoke(service, sent)
+            await box.invoke(service, sent)
     except ZatoLiteError as error:
         return f"{service}: {error}" if isinstance(error, InvocationError) else None
     except Exception as error:  # noqa: BLE001 - it is what is looked for
@@ -111,15 +111,19 @@ async def _unexpected(it: Sandbox, service: str, sent: Any) -> str | None:
 
 @settings(max_examples=10, database=None)
 @given(sent=SENT)
-def test_no_built_in_service_fails_unexpectedly_for_any_payload(crowd: Crowd, sent: Any) -> None:
-    assert crowd.unexpected(sent) == []
+def test_no_built_in_service_fails_unexpectedly_for_any_payload(
+    sender: NonsenseSender, sent: Any
+) -> None:
+    assert sender.unexpected(sent) == []
 
 
 @pytest.mark.slow
 @settings(max_examples=1_000, database=None)
 @given(sent=SENT)
-def test_no_built_in_service_fails_unexpectedly_for_many_payloads(crowd: Crowd, sent: Any) -> None:
-    assert crowd.unexpected(sent) == []
+def test_no_built_in_service_fails_unexpectedly_for_many_payloads(
+    sender: NonsenseSender, sent: Any
+) -> None:
+    assert sender.unexpected(sent) == []
 
 
 @pytest.mark.parametrize(
@@ -149,12 +153,12 @@ def test_no_built_in_service_fails_unexpectedly_for_many_payloads(crowd: Crowd, 
     ],
 )
 async def test_payloads_that_once_failed_unexpectedly_are_bad_input(
-    it: Sandbox, service: str, sent: Any
+    box: Sandbox, service: str, sent: Any
 ) -> None:
-    await it.invoke(f"{JOB}.create", HOURLY)
+    await box.invoke(f"{JOB}.create", HOURLY)
 
     with pytest.raises(BadInputError):
-        await it.invoke(service, sent)
+        await box.invoke(service, sent)
 
 
 @pytest.mark.parametrize(
@@ -166,38 +170,38 @@ async def test_payloads_that_once_failed_unexpectedly_are_bad_input(
     ],
 )
 async def test_an_unreadable_entry_is_reported_without_an_error(
-    it: Sandbox, kind: str, document: str
+    box: Sandbox, kind: str, document: str
 ) -> None:
-    told = await it.invoke(f"{JOB}.import", {"format": kind, "document": document})
+    told = await box.invoke(f"{JOB}.import", {"format": kind, "document": document})
 
     assert told["entries"][0]["definition"] is None
     assert told["entries"][0]["errors"]
 
 
 async def test_a_caller_cannot_read_the_servers_environment_by_applying_a_document(
-    it: Sandbox, monkeypatch: pytest.MonkeyPatch
+    box: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SECRET_OF_THE_SERVER", "hunter2")
     document = "scheduler: [{name: x, service: crm.work, extra: '${SECRET_OF_THE_SERVER}'}]"
 
     with pytest.raises(BadInputError, match="not set") as caught:
-        await it.invoke(f"{JOB}.apply", {"document": document})
+        await box.invoke(f"{JOB}.apply", {"document": document})
 
     assert "hunter2" not in str(caught.value)
 
 
-async def test_dates_at_both_ends_of_the_calendar_are_shown(it: Sandbox) -> None:
-    job = await it.invoke(f"{JOB}.create", {**HOURLY, "end_date": "8999-12-30"})
+async def test_dates_at_both_ends_of_the_calendar_are_shown(box: Sandbox) -> None:
+    job = await box.invoke(f"{JOB}.create", {**HOURLY, "end_date": "8999-12-30"})
 
-    shown = await it.invoke(f"{JOB}.get-by-id", {"id": job["id"]})
+    shown = await box.invoke(f"{JOB}.get-by-id", {"id": job["id"]})
 
     assert shown["end_date"] == "8999-12-30T00:00:00"
 
 
-async def test_merges_of_merges_are_refused_or_stay_small(it: Sandbox) -> None:
+async def test_merges_of_merges_are_refused_or_stay_small(box: Sandbox) -> None:
     began = time.process_time()
     with contextlib.suppress(BadInputError):  # PyYAML itself keeps them small from 6.0.4 on
-        await it.invoke(f"{JOB}.apply", {"document": MERGES})
+        await box.invoke(f"{JOB}.apply", {"document": MERGES})
 
     assert time.process_time() - began < 2
-    assert await it.invoke(f"{JOB}.get-list") == []
+    assert await box.invoke(f"{JOB}.get-list") == []

@@ -66,12 +66,12 @@ def filled(schema: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("service", sorted(INPUTS))
 async def test_every_described_field_is_known_and_of_the_described_kind(
-    it: Sandbox, service: str
+    box: Sandbox, service: str
 ) -> None:
     sent = filled(INPUTS[service])
 
     try:
-        await it.invoke(service, sent)
+        await box.invoke(service, sent)
     except BadInputError as error:
         wrong = [found.message for found in error.errors] or [str(error)]
         assert not [text for text in wrong if "known field" in text or "not allowed" in text]
@@ -79,22 +79,22 @@ async def test_every_described_field_is_known_and_of_the_described_kind(
         pass
 
 
-async def test_the_example_of_a_new_job_creates_a_job(it: Sandbox) -> None:
+async def test_the_example_of_a_new_job_creates_a_job(box: Sandbox) -> None:
     sent = example_of(INPUTS[f"{JOB}.create"], {}) | {"service": "crm.work"}
 
-    created = await it.invoke(f"{JOB}.create", sent)
+    created = await box.invoke(f"{JOB}.create", sent)
 
-    assert (await ask(it, "get-by-id", id=created["id"]))["name"] == sent["name"]
-    found = await it.invoke("zato.service.get-by-name", {"name": f"{JOB}.create"})
+    assert (await ask(box, "get-by-id", id=created["id"]))["name"] == sent["name"]
+    found = await box.invoke("zato.service.get-by-name", {"name": f"{JOB}.create"})
     assert found.input_schema == INPUTS[f"{JOB}.create"]
 
 
-async def test_a_job_is_answered_with_described_fields_only(it: Sandbox) -> None:
-    job_id = await create_job(it, pause_note="a reason", keep_days=2)
+async def test_a_job_is_answered_with_described_fields_only(box: Sandbox) -> None:
+    job_id = await create_job(box, pause_note="a reason", keep_days=2)
 
     for name, answer in (
-        ("get-by-id", await ask(it, "get-by-id", id=job_id)),
-        ("get-list", (await ask(it, "get-list"))[0]),
+        ("get-by-id", await ask(box, "get-by-id", id=job_id)),
+        ("get-list", (await ask(box, "get-list"))[0]),
     ):
         schema = described("output")[f"{JOB}.{name}"]
         schema = schema.get("items", schema)

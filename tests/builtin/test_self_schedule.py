@@ -35,15 +35,15 @@ class Once(Service):
 
 
 @pytest.fixture
-def planner(it: Sandbox) -> Sandbox:
+def planner(box: Sandbox) -> Sandbox:
     HEARD.clear()
     for cls in (Target, Planner, Once):
-        it.app.registry.add(cls)
-    return it
+        box.app.registry.add(cls)
+    return box
 
 
-async def _plan(it: Sandbox, operation: str, *args: Any, **options: Any) -> Any:
-    return await it.invoke("crm.planner", {"operation": operation, "args": args, **options})
+async def _plan(box: Sandbox, operation: str, *args: Any, **options: Any) -> Any:
+    return await box.invoke("crm.planner", {"operation": operation, "args": args, **options})
 
 
 @pytest.mark.parametrize(

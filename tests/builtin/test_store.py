@@ -53,10 +53,10 @@ async def test_a_failed_backup_is_an_error_with_its_reason(
 
 
 async def test_a_backup_needs_a_project() -> None:
-    async with sandbox() as it:
+    async with sandbox() as box:
         with pytest.raises(UnavailableError, match="backups need a project folder"):
-            await it.invoke("zato.store.backup")
-        assert (await it.invoke("zato.store.check"))["is_ok"]
+            await box.invoke("zato.store.backup")
+        assert (await box.invoke("zato.store.check"))["is_ok"]
 
 
 def test_only_admins_may_check_and_copy_the_store() -> None:

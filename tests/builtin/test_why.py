@@ -8,18 +8,18 @@ from zato_lite.errors import BadInputError
 from zato_lite.testing.app import Sandbox
 
 
-async def test_why_answers_for_every_kind_of_instant(it: Sandbox) -> None:
-    await it.invoke("zato.scheduler.calendar.create", {"name": "PL", "dates": ["2027-01-16"]})
+async def test_why_answers_for_every_kind_of_instant(box: Sandbox) -> None:
+    await box.invoke("zato.scheduler.calendar.create", {"name": "PL", "dates": ["2027-01-16"]})
     daily = await create_job(
-        it, name="daily", job_type="cron_style", minutes=None, cron_definition="0 9 * * *",
+        box, name="daily", job_type="cron_style", minutes=None, cron_definition="0 9 * * *",
         start_date="2027-01-10", end_date="2027-01-20", calendar="PL",
     )  # fmt: skip
-    await it.advance(days=2)
-    it.clock.advance(days=2)
-    await it.settle()
+    await box.advance(days=2)
+    box.clock.advance(days=2)
+    await box.settle()
 
     async def why(at: str) -> str:
-        return str((await ask(it, "why", id=daily, at=at))["outcome"])
+        return str((await ask(box, "why", id=daily, at=at))["outcome"])
 
     assert await why("2027-01-15 09:00:00") == "ok"
     assert await why("2027-01-16 09:00:00") == "excluded"
@@ -32,7 +32,7 @@ async def test_why_answers_for_every_kind_of_instant(it: Sandbox) -> None:
     assert await why("2027-01-12 09:00:00") == "before_creation"
 
 
-async def test_why_explains_a_run_in_flight_and_coalesced_slots(it: Sandbox) -> None:
+async def test_why_explains_a_run_in_flight_and_coalesced_slots(box: Sandbox) -> None:
     gate = asyncio.Event()
 
     class Gated(Service):
@@ -41,25 +41,25 @@ async def test_why_explains_a_run_in_flight_and_coalesced_slots(it: Sandbox) -> 
         async def handle(self) -> None:
             await gate.wait()
 
-    it.app.registry.add(Gated)
-    job_id = await create_job(it, service="crm.gated")
+    box.app.registry.add(Gated)
+    job_id = await create_job(box, service="crm.gated")
 
     async def pass_five_minutes() -> None:
-        it.clock.advance(minutes=5)
+        box.clock.advance(minutes=5)
         for _ in range(3):
-            await it.app.scheduler.tick()
+            await box.app.scheduler.tick()
             await asyncio.sleep(0)
 
     await pass_five_minutes()
-    running = await ask(it, "why", id=job_id, at="2027-01-15T08:05:00")
+    running = await ask(box, "why", id=job_id, at="2027-01-15T08:05:00")
     await pass_five_minutes()
-    skipped = await ask(it, "why", id=job_id, at="2027-01-15T08:10:00")
+    skipped = await ask(box, "why", id=job_id, at="2027-01-15T08:10:00")
     gate.set()
-    await it.settle()
-    it.clock.advance(minutes=20)
-    await it.settle()
-    coalesced = await ask(it, "why", id=job_id, at="2027-01-15T08:15:00")
-    latest = await ask(it, "why", id=job_id, at="2027-01-15T08:30:00")
+    await box.settle()
+    box.clock.advance(minutes=20)
+    await box.settle()
+    coalesced = await ask(box, "why", id=job_id, at="2027-01-15T08:15:00")
+    latest = await ask(box, "why", id=job_id, at="2027-01-15T08:30:00")
 
     assert (running["outcome"], "in flight" in running["reason"]) == ("running", True)
     assert skipped["outcome"] == "skipped_already_in_flight"
@@ -67,10 +67,10 @@ async def test_why_explains_a_run_in_flight_and_coalesced_slots(it: Sandbox) -> 
     assert "coalesced" in coalesced["reason"]
 
 
-async def test_why_requires_a_job_and_an_instant(it: Sandbox) -> None:
-    await create_job(it)
+async def test_why_requires_a_job_and_an_instant(box: Sandbox) -> None:
+    await create_job(box)
 
     with pytest.raises(BadInputError, match="id"):
-        await ask(it, "why", at="2027-01-01")
+        await ask(box, "why", at="2027-01-01")
     with pytest.raises(BadInputError, match="at"):
-        await ask(it, "why", name="often")
+        await ask(box, "why", name="often")
