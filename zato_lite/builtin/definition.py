@@ -429,19 +429,20 @@ def _trigger(definition: Definition, now: Instant, errors: list[FieldError]) -> 
         timezone = None
     start = _instant("start_date", definition.start_date, timezone, errors)
     end = _instant("end_date", definition.end_date, timezone, errors)
-    start = now if start is None else start
+    span: dict[str, Any] = {"start": now if start is None else start, "end": end}
     made: Trigger
     match definition.job_type:
         case "one_time":
-            made = OneTime(start=start, end=end, timezone=timezone)
+            made = OneTime(**span, timezone=timezone)
         case "interval_based":
-            made = _interval(definition, start, end, timezone, errors)
+            made = Interval(**span, timezone=timezone, **_periods(definition))
+            if not made.period and not any(error.field in PERIODS for error in errors):
+                errors.append(FieldError("seconds", None, _NO_PERIOD))
         case "cron_style":
             if definition.cron_definition is None:
                 errors.append(missing("cron_definition"))
             made = Cron(
-                start=start,
-                end=end,
+                **span,
                 timezone=timezone,
                 expression=(definition.cron_definition or "").strip(),
                 day_and=definition.cron_day_and,
@@ -458,28 +459,15 @@ def _trigger(definition: Definition, now: Instant, errors: list[FieldError]) -> 
     return made
 
 
-def _interval(
-    definition: Definition,
-    start: Instant,
-    end: Instant | None,
-    timezone: str | None,
-    errors: list[FieldError],
-) -> Interval:
+def _periods(definition: Definition) -> dict[str, int]:
+    """Return the parts of the interval; a fraction of a second is milliseconds."""
+    periods: dict[str, Any] = {field: getattr(definition, field) for field in PERIODS}
     seconds = int(definition.seconds)
-    made = Interval(
-        start=start,
-        end=end,
-        timezone=timezone,
-        weeks=definition.weeks,
-        days=definition.days,
-        hours=definition.hours,
-        minutes=definition.minutes,
-        seconds=seconds,
-        milliseconds=definition.milliseconds + round((definition.seconds - seconds) * 1000),
-    )
-    if not made.period and not any(error.field in PERIODS for error in errors):
-        errors.append(FieldError("seconds", None, _NO_PERIOD))
-    return made
+    fraction = round((definition.seconds - seconds) * 1000)
+    return periods | {
+        "seconds": seconds,
+        "milliseconds": definition.milliseconds + fraction,
+    }
 
 
 def _instant(

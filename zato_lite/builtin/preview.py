@@ -1,7 +1,8 @@
 """Services that preview slots, validate definitions, and explain the outcome of a slot."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from functools import partial
 from itertools import islice
 from typing import Annotated, Any, NamedTuple, NotRequired, Self, TypedDict
 
@@ -34,7 +35,6 @@ from zato_lite.service.needs import needs
 from zato_lite.service.registry import Registry
 from zato_lite.service.typed import CustomInput
 from zato_lite.store.rows import JobRow, LedgerRow, RunRow
-from zato_lite.timetable.calendar import Calendar
 from zato_lite.timetable.describe import describe
 from zato_lite.timetable.job import Instant, Job, Trigger
 from zato_lite.timetable.job_plan import JobState
@@ -215,24 +215,13 @@ class Simulate(Service[SimulateInput, Simulation]):
             jobs = [row.job for row in (await self.jobs.list())[0] if row.job.is_active]
         calendars = await self.calendars.calendars()
         start = now if params.start is None else params.start
-        found = await asyncio.to_thread(
-            _simulated, jobs, start, params.until, calendars, params.limit + 1
-        )
+        simulated = partial(simulate, jobs, start, params.until, calendars)
+        found = await asyncio.to_thread(lambda: list(islice(simulated(), params.limit + 1)))
         slots = found[: params.limit]
         self.response.payload = {
             "slots": [{"name": each.name, "slot": iso(each.slot)} for each in slots],
             "is_complete": len(found) <= params.limit,
         }
-
-
-def _simulated(
-    jobs: Sequence[Job],
-    start: Instant,
-    until: Instant,
-    calendars: Mapping[str, Calendar],
-    maximum: int,
-) -> list[Upcoming]:
-    return list(islice(simulate(jobs, start, until, calendars), maximum))
 
 
 class WhyInput(Input):
