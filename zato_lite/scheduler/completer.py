@@ -135,7 +135,8 @@ class Completer:
         self._cancel_timer()
         now, node = self._clock.now(), self._node.id
         self._saves_in_progress += 1
-        frozen = [result.attempt.job_id for result in batch if may_pause_job(result)]
+        failed = [result for result in batch if result.outcome != "ok"]
+        frozen = [result.attempt.job_id for result in failed if may_pause_job(result)]
         started = self.started_runs(frozen) if frozen else NO_STARTED_RUNS
         self._database.submit(
             lambda c: completion.complete_attempts(c, batch, now, node, started),
@@ -235,5 +236,5 @@ class Completer:
 
 
 def may_pause_job(result: AttemptResult) -> bool:
-    """Return True if the job may have reached its ``pause_after_failures``."""
-    return result.outcome != "ok" and result.attempt.job.pause_after_failures is not None
+    """Return True if the job of a failed attempt may have reached its maximum of failures."""
+    return result.attempt.job.pause_after_failures is not None

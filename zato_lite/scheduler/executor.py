@@ -12,7 +12,7 @@ import msgspec
 from zato_lite.clock import Alarm, Clock
 from zato_lite.scheduler.attempt import CancelReason, RunningAttempt
 from zato_lite.scheduler.completer import may_pause_job
-from zato_lite.scheduler.gate import Decision, decide
+from zato_lite.scheduler.gate import decide
 from zato_lite.scheduler.node import CHECK_EVERY, Node
 from zato_lite.scheduler.queues import AttemptQueues
 from zato_lite.service.eager import EagerRunner, Suspended, Unstarted
@@ -94,7 +94,8 @@ class Executor:
         due: list[ClaimedAttempt] = []
         for attempt in attempts:
             job_id = attempt.job_id
-            if attempt.queued and job_id and self._decide(attempt, is_new=True) == "previous run":
+            others = self._open_runs.get(job_id, 0)
+            if attempt.queued and decide(attempt, False, others, False, 1, 0) == "previous run":
                 self._queues.behind_run[job_id].append(attempt)
                 continue
             if job_id:
@@ -131,20 +132,18 @@ class Executor:
         self._start_all(self._queues.pop_due(self._clock.now(), START_SIZE))
         self._set_alarm()
 
-    def _decide(self, attempt: ClaimedAttempt, *, is_new: bool = False) -> Decision:
-        job_id, frozen = attempt.job_id, self._frozen
-        return decide(
-            attempt,
-            not is_new,
-            self._open_runs.get(job_id, 0) - (not is_new),
-            bool(frozen) and (job_id in frozen or None in frozen),
-            self._capacity - len(self._running),
-            self._service_runs[attempt.job.service],
-        )
-
     def _start_all(self, attempts: Iterable[ClaimedAttempt]) -> None:
+        frozen = self._frozen
         for attempt in attempts:
-            decision = self._decide(attempt)
+            job_id = attempt.job_id
+            decision = decide(
+                attempt,
+                True,
+                self._open_runs.get(job_id, 0) - 1,
+                bool(frozen) and (job_id in frozen or None in frozen),
+                self._capacity - len(self._running),
+                self._service_runs[attempt.job.service],
+            )
             if decision == "start":
                 self._start(attempt)
             elif decision == "capacity":
@@ -231,7 +230,7 @@ class Executor:
     def _emit(self, result: AttemptResult) -> None:
         """Hand a result over to be saved; if it ends the run, let the job's next run start."""
         attempt = result.attempt
-        if may_pause_job(result):
+        if result.outcome != "ok" and may_pause_job(result):
             # Until the result is saved, nobody knows if it pauses the job; see ``FollowUps``.
             self.freeze_jobs([attempt.job_id])
         self._on_result(result)
