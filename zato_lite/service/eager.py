@@ -104,29 +104,25 @@ class EagerRunner:
             _enter_task(loop, host.task)
         except RuntimeError:  # another task is running
             return Unstarted(function, argument)
-        self._idle = None  # a nested call must not take the same task
         context = host.context
         try:
             result = context.run(function, argument)
             if type(result) is CoroutineType:
                 awaited = context.run(result.send, None)
+                self._idle = None
                 suspended = host.suspended = Suspended(result, awaited, host)
                 return suspended
         except StopIteration as stop:
             result = stop.value
         except BaseException:
+            self._idle = None
             host.end()
             raise
         finally:
             _leave_task(loop, host.task)
-        if (
-            context != self.context
-            or (self_cancelled and host.task in self_cancelled)
-            or self._is_closed
-        ):
+        if context != self.context or (self_cancelled and host.task in self_cancelled):
+            self._idle = None
             host.end()
-        else:
-            self._idle = host
         return result
 
     def resume(self, rest: Any, work: Callable[[Any], Awaitable[Any]] | None = None) -> "HostTask":
@@ -139,7 +135,11 @@ class EagerRunner:
         if type(rest) is Suspended:
             host = rest.host
         else:
-            host, self._idle = self._idle, None
+            host = self._idle
+            if host is not None and host.task is asyncio.current_task(self.loop):
+                host = None  # this is called within an eager call, which may need its task
+            else:
+                self._idle = None
         if host is None or (host.waiter.done() and host.suspended is None):
             return HostTask(self, rest, work)
         host.accept(rest, work)
