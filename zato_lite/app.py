@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from zato_lite import config
 from zato_lite.builtin.accounts import CredentialIssuer
@@ -83,35 +84,13 @@ async def open_app(
         database = await stack.enter_async_context(open_store(path, clock))
         invoker = await _invoker(database, settings, clock, stack)
         events = EventLog(now=clock.now)
-        scheduler = Scheduler(
-            database,
-            with_events(invoker.run, events),
-            clock,
-            capacity=settings.scheduler.capacity,
-            node_name=_node_name(settings),
-            grace=settings.server.grace,
-            locks=database.locks,
-        )
+        scheduler = _scheduler(database, invoker, events, settings, clock)
         deployer = make_deployer(folder or _NO_PROJECT, settings, invoker.registry, clock)
         stack.callback(deployer.close)
         keys = KeyRing()
         stack.callback(keys.close)
-        backups = None if folder is None else folder / settings.store.backups
-        jobs, accounts = JobCommands(database, scheduler, clock), Accounts(database)
-        audit_log = AuditLog(database)
-        invoker.resources.update(
-            {
-                JobCommands: jobs,
-                RunHistory: RunHistory(database, scheduler, clock),
-                Calendars: Calendars(database, scheduler),
-                AsyncInvocations: jobs,
-                Deployer: deployer,
-                Accounts: accounts,
-                AuditLog: audit_log,
-                CredentialIssuer: keys,
-                Backups: Backups(database, backups, clock),
-            }
-        )
+        resources = _resources(database, scheduler, clock, folder, settings)
+        invoker.resources.update({**resources, Deployer: deployer, CredentialIssuer: keys})
         deploy(invoker.registry)
         project = None if folder is None else Project(folder, settings, deployer, invoker, clock)
         if project is not None:
@@ -123,10 +102,10 @@ async def open_app(
             clock=clock,
             registry=invoker.registry,
             invoker=invoker,
-            jobs=jobs,
+            jobs=resources[JobCommands],
             scheduler=scheduler,
-            accounts=accounts,
-            audit_log=audit_log,
+            accounts=resources[Accounts],
+            audit_log=resources[AuditLog],
             keys=keys,
             events=events,
             is_ready=readiness(scheduler, lambda: database.trouble, settings.scheduler.enabled),
@@ -134,6 +113,45 @@ async def open_app(
             problems=project.problems if project else (),
             on_deployed=project.on_deployed if project else [],
         )
+
+
+def _scheduler(
+    database: SqliteStore,
+    invoker: Invoker,
+    events: EventLog,
+    settings: config.Settings,
+    clock: Clock,
+) -> Scheduler:
+    return Scheduler(
+        database,
+        with_events(invoker.run, events),
+        clock,
+        capacity=settings.scheduler.capacity,
+        node_name=_node_name(settings),
+        grace=settings.server.grace,
+        locks=database.locks,
+    )
+
+
+def _resources(
+    database: SqliteStore,
+    scheduler: Scheduler,
+    clock: Clock,
+    folder: Path | None,
+    settings: config.Settings,
+) -> dict[type, Any]:
+    """Return the objects on the store that services may need, by type."""
+    backups = None if folder is None else folder / settings.store.backups
+    jobs = JobCommands(database, scheduler, clock)
+    return {
+        JobCommands: jobs,
+        RunHistory: RunHistory(database, scheduler, clock),
+        Calendars: Calendars(database, scheduler),
+        AsyncInvocations: jobs,
+        Accounts: Accounts(database),
+        AuditLog: AuditLog(database),
+        Backups: Backups(database, backups, clock),
+    }
 
 
 def _node_name(settings: config.Settings) -> str:

@@ -50,7 +50,7 @@ def _text(chance: random.Random, name: str) -> Text:
     )
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(24))
 async def test_each_file_is_served_whole_or_there_is_a_reason(tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
     registry = Registry()
