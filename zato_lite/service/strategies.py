@@ -115,6 +115,10 @@ class Threaded(_Counted):
         return invoker.pool.run(lambda: run_lifecycle_in_thread(service, entry, wait))
 
 
+Started = FastOutcome | Outcome | Coroutine[Any, Any, Outcome]
+"""The outcome of a service that has ended, or the coroutine that ends one which has to wait."""
+
+
 class Plain:
     """Strategy for an async ``handle`` without hooks: it starts eagerly, in the caller's task."""
 
@@ -124,9 +128,7 @@ class Plain:
         self.entry = entry
         self.is_typed = entry.read is not None or entry.new_payload is not None
 
-    def start(
-        self, invoker: Runtime, invocation: Invocation, now: float
-    ) -> FastOutcome | Outcome | Coroutine[Any, Any, Outcome]:
+    def start(self, invoker: Runtime, invocation: Invocation, now: float) -> Started:
         """Run ``handle`` until it ends or has to wait; a service that waits returns the rest."""
         entry, monotonic, timeout = self.entry, invoker.monotonic, invocation.timeout
         entry.calls += 1
@@ -137,15 +139,12 @@ class Plain:
             if path or not entry.is_active:
                 _check(entry, path)
             service = entry.cls()  # the same as ``bind``, without the call
-            service._invoker = invoker
-            service._root = invocation
-            service._payload = invocation.payload
+            service._invoker, service._root = invoker, invocation
+            service._payload, service._in_thread = invocation.payload, False
             service._depth = len(path) if path else 0
-            service._in_thread = False
             service._parent = service._deadline = service._request = service._response = None
-            if timeout is not None:
-                now = monotonic()  # the caller's reading may be older than its timeout allows
-                service._deadline = now + timeout
+            if timeout is not None:  # the caller's reading of the clock may be too old for it
+                service._deadline = (now := monotonic()) + timeout
             if self.is_typed:
                 read_outer_input(service, entry, invocation)
             stepper, invoker.stepper = invoker.stepper or Stepper(), None
@@ -153,23 +152,16 @@ class Plain:
             if awaited is not stepper:
                 has_ended = False
                 return self._finish(invoker, service, now, stepper.suspended(awaited))
-            payload, stepper.returned = stepper.returned, None
-            invoker.stepper = stepper
+            payload, stepper.returned, invoker.stepper = stepper.returned, None, stepper
             response: Any = service._response
             if response is None:
                 payload = payload if entry.write is None else answer_of(service, entry, payload)
             else:
-                said = response.payload
-                is_checked = payload is None and (
-                    entry.write is None or type(said) is entry.output
-                )
-                payload = said if is_checked else answer_of(service, entry, payload)
-                is_default = (
-                    response.status_code is None
-                    and response.content_type is None
-                    and response.sent_headers is None
-                )
-                overrides = None if is_default else response
+                said, write = response.payload, entry.write
+                is_final = payload is None and (write is None or type(said) is entry.output)
+                payload = said if is_final else answer_of(service, entry, payload)
+                is_default = response.status_code is response.content_type is None
+                overrides = None if is_default and response.sent_headers is None else response
             if timeout is not None and monotonic() - now > timeout:
                 raise TooLateError(service, timeout)  # noqa: TRY301 - counted as any error
         except BaseException as error:  # noqa: BLE001 - the outcome holds it
