@@ -1,11 +1,13 @@
 """Settings: read from a TOML file, the environment and the command line; all errors in one."""
 
 import difflib
+import json
 import os
+import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_origin
 
 import msgspec
 
@@ -19,6 +21,24 @@ PREFIX = "ZATO_LITE_"
 
 METRICS_FILE = "ZATO_LITE_METRICS_FILE"
 """Environment variable that gives a worker the path of its metrics snapshot."""
+
+VARIABLES = frozenset(
+    {
+        METRICS_FILE,
+        "ZATO_LITE_ADMIN_PASSWORD",
+        "ZATO_LITE_ADMIN_PASSWORD_FILE",
+        "ZATO_LITE_IS_WORKER",
+        "ZATO_LITE_ORACLE",
+    }
+)
+"""Variables with the prefix that set no key; any other without a known table is a mistake."""
+
+_REFERENCE = re.compile(r"\$(\$\{\w+\})|\$\{(\w+)\}|Zato_Enmasse_Env\.([A-Za-z_]\w*)")
+"""A variable in a value, or ``$${NAME}``, which stands for ``${NAME}`` itself."""
+
+_Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+_Count = Annotated[int, msgspec.Meta(ge=1)]
+_Seconds = Annotated[float, msgspec.Meta(ge=0)]
 
 _OPTIONS = {
     "host": ("server", "host"),
@@ -63,19 +83,19 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     host: str = "127.0.0.1"
-    port: int = 17010
-    workers: int = 1
+    port: _Port = 17010
+    workers: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
     name: str = ""
-    grace: float = 30.0
+    grace: _Seconds = 30.0
     allowed_hosts: tuple[str, ...] = ()
     unix_socket: str = ""
     certificate: str = ""
     key: str = ""
     trusted_proxies: tuple[str, ...] = ()
-    max_body: int = 1024 * 1024
-    max_connections: int = 10_000
-    max_connections_per_address: int = 4_000
-    request_timeout: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    max_body: _Count = 1024 * 1024
+    max_connections: _Count = 10_000
+    max_connections_per_address: _Count = 4_000
+    request_timeout: _Seconds = 0.0
     channels: dict[str, str] = msgspec.field(default_factory=dict)
     mounts: dict[str, Mount] = msgspec.field(default_factory=dict)
 
@@ -98,12 +118,16 @@ class Scheduler(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         enabled: False for a server that runs no jobs.
         capacity: maximum of concurrent runs on this node.
-        jobs_file: job definitions applied at the start; relative to the project.
+        jobs_file: job definitions applied at the start and when they change; relative to the
+            project.
+        jobs_file_errors: ``refuse`` a start with a mistake in the jobs file, or ``skip`` the jobs
+            with mistakes. A changed file never stops a running server: its mistakes are skipped.
     """
 
     enabled: bool = True
-    capacity: int = 10_000
+    capacity: _Count = 10_000
     jobs_file: str = "config/jobs.yaml"
+    jobs_file_errors: Literal["refuse", "skip"] = "refuse"
 
 
 class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -152,13 +176,13 @@ class Notify(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     webhooks: tuple[str, ...] = ()
     smtp_host: str = ""
-    smtp_port: int = 587
+    smtp_port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 587
     smtp_tls: Literal["starttls", "tls", "none"] = "starttls"
     smtp_user: str = ""
     smtp_password_file: str = ""
     mail_from: str = ""
     mail_to: tuple[str, ...] = ()
-    timeout: float = 10.0
+    timeout: _Seconds = 10.0
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -177,18 +201,23 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def load(path: Path, environ: Mapping[str, str] = os.environ) -> Settings:
     """Return the settings of a file, which need not exist, overridden by the environment.
 
+    ``${NAME}`` and ``Zato_Enmasse_Env.NAME`` in a text of the file stand for a variable's value.
+
     Raises:
-        ConfigError: lists every unknown key, with the nearest known one, or the wrong value.
+        ConfigError: lists every unknown key or variable, with the nearest known one, and every
+            wrong value, each with the file or the variable that has it.
     """
-    tables = _read(path)
-    mistakes = list(_override(tables, environ))
-    mistakes += _unknown(tables)
+    text, tables = _read(path)
+    mistakes: list[str] = []
+    for table, content in tables.items():
+        tables[table] = _expand(content, f"{path}: [{table}]", text, environ, mistakes)
+    mistakes += _override(tables, environ)
+    origins = {key: variable for variable, key in _keys_of(environ).items()}
+    mistakes += _unknown(tables, origins)
+    found = _convert(path, text, tables, origins, mistakes)
     if mistakes:
         raise ConfigError("\n".join(mistakes))
-    try:
-        return msgspec.convert(tables, Settings, strict=False)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"{path}: {error}") from error
+    return Settings(**found)
 
 
 def load_project(folder: Path, **overrides: Any) -> Settings:
@@ -206,35 +235,163 @@ def load_project(folder: Path, **overrides: Any) -> Settings:
     return found
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> tuple[str, dict[str, Any]]:
+    """Return the text of a file and its tables."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        return text, tomllib.loads(text)
     except FileNotFoundError:
-        return {}
+        return "", {}
     except (tomllib.TOMLDecodeError, OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: {error}") from error
 
 
-def _override(tables: dict[str, Any], environ: Mapping[str, str]) -> Iterator[str]:
-    for variable, value in environ.items():
+def _expand(
+    value: Any, place: str, text: str, environ: Mapping[str, str], mistakes: list[str]
+) -> Any:
+    """Return a value of the file with its variables replaced; add those that are not set."""
+    if isinstance(value, dict):
+        return {k: _expand(v, f"{place} {k}", text, environ, mistakes) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_expand(each, place, text, environ, mistakes) for each in value]
+    if not isinstance(value, str):
+        return value
+
+    def replace(match: re.Match[str]) -> str:
+        escaped, *names = match.groups()
+        if escaped:
+            return str(escaped)
+        variable = names[0] or names[1]
+        if variable not in environ:
+            line = _line_of(text, re.escape(match[0]))
+            mistakes.append(f"{place}{line}: variable {variable} is not set")
+        return environ.get(variable, "")
+
+    return _REFERENCE.sub(replace, value)
+
+
+def _line_of(text: str, pattern: str) -> str:
+    """Return `` (line 3)`` for the first line of a TOML text that has the pattern."""
+    for number, line in enumerate(text.splitlines(), 1):
+        if re.search(pattern, line) and not line.lstrip().startswith("#"):
+            return f" (line {number})"
+    return ""
+
+
+def _keys_of(environ: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """Return the table and the key that each variable sets."""
+    found = {}
+    for variable in environ:
         if variable.startswith(PREFIX) and "__" in variable:
             table, _, key = variable.removeprefix(PREFIX).lower().partition("__")
-            if isinstance(content := tables.setdefault(table, {}), dict):
-                content[key] = value
-            else:
-                yield f"{variable}: [{table}] of the file is not a table"
+            found[variable] = (table, key)
+    return found
 
 
-def _unknown(tables: Mapping[str, Any]) -> Iterator[str]:
-    known = {field.name: field.type for field in msgspec.structs.fields(Settings)}
+def _override(tables: dict[str, Any], environ: Mapping[str, str]) -> Iterator[str]:
+    keys = _keys_of(environ)
+    for variable, (table, key) in keys.items():
+        if not isinstance(content := tables.setdefault(table, {}), dict):
+            yield f"{variable}: [{table}] of the file is not a table"
+            continue
+        try:
+            content[key] = _from_text(_types(table).get(key), environ[variable])
+        except ValueError as error:
+            yield f"{variable}: {error}"
+    for variable in environ:
+        if variable.startswith(PREFIX) and variable not in VARIABLES and variable not in keys:
+            yield f"{variable} is not known{_nearest_variable(variable)}"
+
+
+def _from_text(declared: Any, text: str) -> Any:
+    """Return the value of a variable: a list as a JSON array or between commas, a table as JSON.
+
+    Raises:
+        ValueError: the text is neither.
+    """
+    is_list, is_table = get_origin(declared) is tuple, get_origin(declared) is dict
+    if not (is_table or (is_list and text.lstrip().startswith("["))):
+        parts = (part.strip() for part in text.split(","))
+        return [part for part in parts if part] if is_list else text
+    form = "a JSON object" if is_table else "a JSON array, or values between commas"
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is not valid; use {form}") from error
+    if not isinstance(value, dict if is_table else list):
+        raise ValueError(f"{text!r} is not valid; use {form}")  # noqa: TRY004
+    return value
+
+
+def _nearest_variable(variable: str) -> str:
+    """Return a proposal for an unknown variable; two underscores follow the table's name."""
+    known = {
+        f"{PREFIX}{table.name}__{field.name}".upper()
+        for table in msgspec.structs.fields(Settings)
+        for field in (msgspec.structs.fields(table.type) if table.name != "user" else ())
+    }
+    nearest = difflib.get_close_matches(variable, sorted(known | VARIABLES), 1, 0.8)
+    return f"; did you mean {nearest[0]}?" if nearest else ""
+
+
+def _types(table: str) -> dict[str, Any]:
+    """Return the types of a table's keys."""
+    for known in msgspec.structs.fields(Settings):
+        if known.name == table and table != "user":
+            return {field.name: field.type for field in msgspec.structs.fields(known.type)}
+    return {}
+
+
+def _unknown(tables: Mapping[str, Any], origins: Mapping[tuple[str, str], str]) -> Iterator[str]:
+    known = [field.name for field in msgspec.structs.fields(Settings)]
     for table, content in tables.items():
         if table not in known:
             yield f"[{table}] is not known{_nearest(table, known)}"
         elif table != "user" and isinstance(content, dict):
-            keys = [field.name for field in msgspec.structs.fields(known[table])]
+            keys = list(_types(table))
             for key in content:
                 if key not in keys:
-                    yield f"[{table}] {key} is not known{_nearest(key, keys)}"
+                    where = f"{origins[table, key]}: " if (table, key) in origins else ""
+                    yield f"{where}[{table}] {key} is not known{_nearest(key, keys)}"
+
+
+def _convert(
+    path: Path,
+    text: str,
+    tables: Mapping[str, Any],
+    origins: Mapping[tuple[str, str], str],
+    mistakes: list[str],
+) -> dict[str, Any]:
+    """Return the tables as settings; add a mistake for each value that is wrong."""
+    found: dict[str, Any] = {}
+    for known in msgspec.structs.fields(Settings):
+        content = tables.get(known.name, {})
+        if known.name == "user" or not isinstance(content, dict):
+            values, types = {known.name: content}, {known.name: known.type}
+        else:
+            values, types = content, _types(known.name)
+        for key, value in values.items():
+            if key not in types:
+                continue  # reported as unknown
+            try:
+                msgspec.convert(value, types[key], strict=False)
+            except msgspec.ValidationError as error:
+                at = f"$.{known.name}" if values is not content else f"$.{known.name}.{key}"
+                where = origins.get((known.name, key)) or f"{path}{_line_of(text, _key(key))}"
+                mistakes.append(f"{where}: {_problem(error, at)}")
+        if not mistakes:
+            found[known.name] = msgspec.convert(content, known.type, strict=False)
+    return found
+
+
+def _key(name: str) -> str:
+    return rf"^\s*[\"']?{re.escape(name)}[\"']?\s*="
+
+
+def _problem(error: msgspec.ValidationError, at: str) -> str:
+    """Return the text of an error, with its place in the whole file."""
+    text, _, below = str(error).partition(" - at `$")
+    return f"{text} - at `{at}{below.rstrip('`')}`"
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
