@@ -54,10 +54,65 @@ async def test_a_run_is_retried_and_a_span_of_slots_backfilled(box: Sandbox) -> 
     await box.settle()
 
     assert again == {"current_run": 2}
-    assert filled == {"runs": [3, 4, 5]}
+    assert filled == {"runs": [3, 4, 5], "reason": ""}
     rows = (await ask(box, "get-history", id=job_id))["rows"][::-1]
     assert [row["kind"] for row in rows] == ["scheduled", "retry", *["backfill"] * 3]
     assert rows[4]["planned_fire_time_iso"] == "2027-01-15T07:10:00+00:00"
+
+
+NOW = {"start_date": "2027-01-15T08:00"}
+
+
+@pytest.mark.parametrize(
+    ("definition", "count", "reason"),
+    [
+        (
+            NOW | {"minutes": 10},
+            6,
+            "left out: 6 slots before the job's start, 2027-01-15 08:00:00 UTC",
+        ),
+        ({"minutes": 10, "start_date": "2027-01-15T07:30"}, 6, "left out: 3 slots before"),
+        (
+            NOW | {"job_type": "cron_style", "cron_definition": "*/10 * * * *"},
+            6,
+            "left out: 6 slots before the job's start",
+        ),
+        (
+            NOW | {"job_type": "cron_style", "cron_definition": "@every 10m"},
+            6,
+            "left out: 6 slots before the job's start",
+        ),
+        ({"job_type": "one_time", "start_date": "2027-01-16"}, 0, "its only slot is 2027-01-16"),
+        (
+            {"job_type": "cron_style", "cron_definition": "0 3 * * *"},
+            0,
+            "the schedule has no slot from 2027-01-15 07:00:00 UTC",
+        ),
+    ],
+)
+async def test_a_backfill_before_the_start_says_so_and_takes_force(
+    box: Sandbox, definition: dict[str, Any], count: int, reason: str
+) -> None:
+    job_id = await create_job(box, **definition)
+    span = {"id": job_id, "first": "2027-01-15T07:00", "last": "2027-01-15T07:59"}
+
+    answer = await ask(box, "backfill", **span)
+    forced = await ask(box, "backfill", **span, force=True)
+
+    assert answer["reason"].startswith(reason)
+    assert len(forced["runs"]) == count
+    assert (forced["reason"] == "") == (count > 0)
+
+
+async def test_a_backfill_after_the_end_says_so(box: Sandbox) -> None:
+    job_id = await create_job(box, minutes=10, end_date="2027-01-15T08:20")
+    span = {"id": job_id, "first": "2027-01-15T08:00", "last": "2027-01-15T08:40"}
+
+    answer = await ask(box, "backfill", **span)
+
+    assert len(answer["runs"]) == 2
+    assert "3 slots at or after the job's end, 2027-01-15 08:20:00 UTC" in answer["reason"]
+    assert len((await ask(box, "backfill", **span, force=True))["runs"]) == 5
 
 
 @pytest.mark.parametrize(

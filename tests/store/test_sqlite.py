@@ -4,6 +4,7 @@ import asyncio
 import logging
 import threading
 from pathlib import Path
+from typing import cast
 
 import apsw
 import pytest
@@ -118,6 +119,32 @@ async def test_a_running_store_is_copied(database: SqliteStore, tmp_path: Path) 
         assert list(await copy.check()) == []
     with pytest.raises(StoreError, match="already exists"):
         await database.backup(tmp_path / "copy.db")
+
+
+async def test_a_store_is_copied_while_a_statement_runs(
+    database: SqliteStore, tmp_path: Path
+) -> None:
+    began, may_end = threading.Event(), threading.Event()
+
+    def wait(*_: object) -> int:
+        began.set()
+        return may_end.wait(10)
+
+    def work(connection: Connection) -> None:
+        cast("apsw.Connection", connection).create_scalar_function("wait", wait)
+        assert fetch_value(connection, "SELECT wait()") == 1
+        put(connection, "a")
+
+    writing = asyncio.create_task(database.write(work))
+    await asyncio.to_thread(began.wait, 10)
+    copying = asyncio.create_task(database.backup(tmp_path / "copy.db"))
+    await asyncio.wait([copying], timeout=0.2)
+    may_end.set()
+
+    await asyncio.gather(writing, copying)
+    async with open_store(tmp_path / "copy.db", SystemClock()) as copy:
+        assert await copy.read(names) in ([], ["a"])
+    assert await database.read(names) == ["a"]
 
 
 async def test_a_file_that_is_not_a_database_is_refused(tmp_path: Path) -> None:

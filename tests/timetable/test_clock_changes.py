@@ -1,5 +1,6 @@
 """Clock changes: the table of Debian's cron, and each policy."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -45,7 +46,23 @@ def local(expression: str, zone: str, day: str, **policies: Any) -> list[str]:
         ("30 2,3 * * *", {}, ["03:00+0200", "03:30+0200"]),
         ("15 3 * * *", {}, ["03:15+0200"]),
         ("*/20 2 * * *", {}, []),
-        ("30 1-3 * * *", {}, ["01:30+0100", "03:30+0200"]),
+        (
+            "*/20 1-3 * * *",
+            {},
+            [
+                "01:00+0100",
+                "01:20+0100",
+                "01:40+0100",
+                "03:00+0200",
+                "03:20+0200",
+                "03:40+0200",
+            ],
+        ),
+        ("30 1-3 * * *", {}, ["01:30+0100", "03:00+0200", "03:30+0200"]),
+        ("30 1-3/1 * * *", {}, ["01:30+0100", "03:00+0200", "03:30+0200"]),
+        ("30 1-3 * * *", {"gap": "skip"}, ["01:30+0100", "03:30+0200"]),
+        ("15-30/15 2 * * *", {}, ["03:00+0200"]),
+        ("*/15 30 2 * * *", {}, ["03:00+0200"]),
         ("0 1,2,3 * * *", {}, ["01:00+0100", "03:00+0200"]),
     ],
 )
@@ -61,12 +78,65 @@ def test_spring_in_warsaw(expression: str, policies: dict[str, Any], slots: list
         ("30 2 * * *", {"fold": "both"}, ["02:30+0200", "02:30+0100"]),
         ("0 3 * * *", {}, ["03:00+0100"]),
         ("0 2,3 * * *", {"fold": "last"}, ["02:00+0100", "03:00+0100"]),
-        ("0 1-3 * * *", {}, ["01:00+0200", "02:00+0200", "02:00+0100", "03:00+0100"]),
+        ("0 1-3 * * *", {}, ["01:00+0200", "02:00+0200", "03:00+0100"]),
+        ("30 2-3 * * *", {}, ["02:30+0200", "03:30+0100"]),
+        ("30 2,3 * * *", {}, ["02:30+0200", "03:30+0100"]),
+        ("30 2-3/1 * * *", {}, ["02:30+0200", "03:30+0100"]),
+        ("1,31 1-2 * * *", {}, ["01:01+0200", "01:31+0200", "02:01+0200", "02:31+0200"]),
+        ("0-30/30 2 * * *", {}, ["02:00+0200", "02:30+0200"]),
+        ("H(30-30) H(2-2)/5 * * *", {}, ["02:30+0200"]),
+        ("0 2/5 * * *", {"fold": "last"}, [f"{h:02}:00+0100" for h in (2, 7, 12, 17, 22)]),
+        # The policy gives a range the cadence of a ``*``.
+        (
+            "30 2-3 * * *",
+            {"fold": "both", "gap": "skip"},
+            [
+                "02:30+0200",
+                "02:30+0100",
+                "03:30+0100",
+            ],
+        ),
+        # A field that begins with ``*``, whatever follows, keeps real time.
+        (
+            "*,5 2 * * *",
+            {"fold": "first"},
+            [f"02:{m:02}{offset}" for offset in ("+0200", "+0100") for m in range(60)],
+        ),
+        (
+            "30 */2 * * *",
+            {},
+            [
+                "00:30+0200",
+                "02:30+0200",
+                "02:30+0100",
+                *(f"{h:02}:30+0100" for h in range(4, 24, 2)),
+            ],
+        ),
         ("*/30 2 * * *", {}, ["02:00+0200", "02:30+0200", "02:00+0100", "02:30+0100"]),
     ],
 )
 def test_autumn_in_warsaw(expression: str, policies: dict[str, Any], slots: list[str]) -> None:
     assert local(expression, "Europe/Warsaw", "2027-10-31", **policies) == slots
+
+
+def documented() -> list[tuple[str, str, str]]:
+    """Return the rows of the table in the documentation."""
+    text = (Path(__file__).parents[2] / "docs" / "timetable.md").read_text()
+    rows = [line.split("|") for line in text.splitlines() if line.startswith("| `")]
+    found = [(row[1].strip(" `"), row[2].strip(), row[3].strip()) for row in rows if len(row) == 5]
+    return [row for row in found if "* * *" in row[0]]
+
+
+@pytest.mark.parametrize(("expression", "spring", "autumn"), documented())
+def test_the_table_in_the_documentation_is_true(expression: str, spring: str, autumn: str) -> None:
+    for day, words in (("2027-03-28", spring), ("2027-10-31", autumn)):
+        slots = [slot[:5] for slot in local(expression, "Europe/Warsaw", day)]
+        slots = [slot for slot in slots if "01:00" <= slot < "04:00"]
+        assert " ".join(slots) == words.replace("none", "")
+
+
+def test_the_documentation_has_a_table() -> None:
+    assert len(documented()) == 8
 
 
 @pytest.mark.parametrize(

@@ -67,3 +67,15 @@ def test_other_schedules_are_described() -> None:
 )
 def test_durations_have_zatos_format(milliseconds: float, text: str) -> None:
     assert duration(milliseconds) == text
+
+
+@pytest.mark.parametrize(
+    ("trigger", "words"),
+    [
+        (Interval(start=NOON, hours=1, end=NOON), "every hour"),
+        (Cron(start=NOON, expression="@hourly", end=NOON), "every hour, UTC"),
+        (Cron(start=NOON, expression="@every 1h", end=NOON), "every hour"),
+    ],
+)
+def test_the_words_say_that_the_end_is_not_included(trigger: Interval | Cron, words: str) -> None:
+    assert describe(trigger) == f"{words}, before 2026-11-23 12:00:00 UTC (not included)"

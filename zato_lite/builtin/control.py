@@ -24,6 +24,7 @@ from zato_lite.scheduler.history import RunHistory
 from zato_lite.service.base import Service
 from zato_lite.service.needs import needs
 from zato_lite.service.request import In, Out
+from zato_lite.timetable.backfill import left_out_words, without_bounds
 
 
 class PauseInput(JobRef, forbid_unknown_fields=True):
@@ -40,10 +41,14 @@ class SkipInput(JobRef):
 
 
 class BackfillInput(JobRef):
-    """A job and a span of time; dates without an offset are in the job's time zone."""
+    """A job and a span of time; dates without an offset are in the job's time zone.
+
+    Both ends are included. ``force`` also runs slots before the job's start and after its end.
+    """
 
     first: LocalMoment
     last: LocalMoment
+    force: bool = False
 
 
 class NoteInput(Input):
@@ -65,9 +70,10 @@ class NewRun(TypedDict):
 
 
 class NewRuns(TypedDict):
-    """The numbers of the new runs."""
+    """The numbers of the new runs, and which slots were left out and why; empty for none."""
 
     runs: list[int]
+    reason: str
 
 
 class PauseItem(TypedDict):
@@ -174,12 +180,17 @@ class Backfill(JobService[BackfillInput, NewRuns]):
 
     async def change(self, params: BackfillInput) -> str:
         await require_run_rights(params.id, self.jobs, self.caller)
-        timezone = (await self.jobs.get(params.id)).job.trigger.timezone
-        first, last = read_local(timezone, first=params.first, last=params.last)
+        trigger = (await self.jobs.get(params.id)).job.trigger
+        first, last = read_local(trigger.timezone, first=params.first, last=params.last)
         if last < first:
             error = FieldError("last", params.last, "last: it is before first")
             raise BadInputError.of([error])
-        self.response.payload = {"runs": list(await self.jobs.backfill(params.id, first, last))}
+        forced = params.force
+        wanted = without_bounds(trigger, first) if forced else trigger
+        self.response.payload = {
+            "runs": list(await self.jobs.backfill(params.id, first, last, is_forced=forced)),
+            "reason": left_out_words(wanted, first, last),
+        }
         return str(params.id)
 
 

@@ -17,6 +17,7 @@ from zato_lite.store.jobs import StartedRuns
 from zato_lite.store.ports import Connection, Database
 from zato_lite.store.rows import JobRow, NodeRow, Pause, SilenceMark, WatchedRow
 from zato_lite.store.sql import batches
+from zato_lite.timetable.backfill import without_bounds
 from zato_lite.timetable.job import Instant, Job
 from zato_lite.timetable.trigger import slots_between
 
@@ -172,8 +173,12 @@ class JobCommands:
         )
         return attempts[0].run_number
 
-    async def backfill(self, job_id: int, first: Instant, last: Instant) -> Sequence[int]:
+    async def backfill(
+        self, job_id: int, first: Instant, last: Instant, *, is_forced: bool = False
+    ) -> Sequence[int]:
         """Run each slot of [first, last] once, one after another; return the runs' numbers.
+
+        Slots before the job's start or after its end are among them only if ``is_forced``.
 
         Raises:
             BadInputError: the time has more than ``MAX_BACKFILL_SLOTS`` slots.
@@ -182,7 +187,8 @@ class JobCommands:
 
         def work(connection: Connection) -> _Attempts:
             job = jobs.get(connection, job_id).job
-            found = slots_between(job.trigger, first - 1, last)
+            trigger = without_bounds(job.trigger, first) if is_forced else job.trigger
+            found = slots_between(trigger, first - 1, last)
             slots = list(islice(found, MAX_BACKFILL_SLOTS + 1))
             if len(slots) > MAX_BACKFILL_SLOTS:
                 raise BadInputError(f"there are more than {MAX_BACKFILL_SLOTS} slots in this time")

@@ -101,6 +101,25 @@ def copy(source: SqliteConnection, target: Path) -> None:
                 raise StoreError(f"{target} is damaged: {found[0]}")
 
 
+def serialize(connection: Connection) -> bytes:
+    """Return a database as the bytes of a file: a copy of one in memory."""
+    assert isinstance(connection, apsw.Connection)  # noqa: S101 - the store's own
+    return connection.serialize("main")
+
+
+def write_image(image: bytes, target: Path) -> None:
+    """Write the bytes of a database to a new file, and check the file.
+
+    Raises:
+        StoreError: the file exists, cannot be written or is damaged.
+    """
+    with new_file(target) as part, store_errors(str(target)):
+        part.write_bytes(image)
+        with open_file(part) as made:
+            if found := find_problems(made):
+                raise StoreError(f"{target} is damaged: {found[0]}")
+
+
 def checkpoint_alone(path: Path) -> bool:
     """Write a file's log into it while no other program has it open; False if it is damaged.
 

@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 from zato_lite.clock import Clock, SystemClock
 from zato_lite.errors import StoreError, UnavailableError
 from zato_lite.log import Repeats
-from zato_lite.store.atomic import new_file
 from zato_lite.store.connection import (
     InterruptedCheckError,
     SqliteError,
@@ -29,8 +28,9 @@ from zato_lite.store.connection import (
     is_damage,
     is_transient,
     open_file,
-    store_errors,
+    serialize,
     to_public_error,
+    write_image,
 )
 from zato_lite.store.file_lock import FileLock
 from zato_lite.store.migrate import migrate
@@ -129,7 +129,12 @@ class SqliteStore:
         Raises:
             StoreError: the file exists or cannot be written.
         """
-        await asyncio.to_thread(self._backup, Path(target))
+        if self.is_in_memory:
+            # The writer's thread reads its own connection: no other thread may use it meanwhile.
+            image = await self.read(serialize)
+            await asyncio.to_thread(write_image, image, Path(target))
+        else:
+            await asyncio.to_thread(self._backup, Path(target))
 
     async def check(self, *, is_full: bool = False) -> Sequence[str]:
         """Return the problems of the database file; reads and writes continue.
@@ -259,18 +264,8 @@ class SqliteStore:
             _log.critical("store is damaged", extra={"path": self.path, "problems": [str(error)]})
 
     def _backup(self, target: Path) -> None:
-        if not self.is_in_memory:
-            with open_file(self.path) as source:
-                copy(source, target)
-            return
-        with (
-            new_file(target) as part,
-            store_errors(str(target)),
-            open_file(part) as made,
-            made.backup("main", self._reader, "main") as backup,
-        ):
-            while not backup.done:
-                backup.step(1000)
+        with open_file(self.path) as source:
+            copy(source, target)
 
     async def _run(
         self, queue: "SimpleQueue[Task | None]", operation: Callable[[Connection], Result]

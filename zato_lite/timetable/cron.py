@@ -153,13 +153,8 @@ def _expression(fields: tuple[str, ...], seed: str, day_and: bool) -> Expression
         ),
         months=frozenset(_values(_MONTH, month, seed)),
         years=None if year == "*" else frozenset(_values(_YEAR, year, seed)),
-        cadence=_is_cadence(minute) or _is_cadence(hour),
+        cadence=minute.startswith("*") or hour.startswith("*"),
     )
-
-
-def _is_cadence(field: str) -> bool:
-    """Return True if the field repeats: a cadence continues through a clock change."""
-    return any(mark in re.sub(r"\(.*?\)(?!/)", "", field) for mark in "*-/")
 
 
 def _days(field: str, seed: str) -> tuple[int, tuple[DayRule, ...]]:

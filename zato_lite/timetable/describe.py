@@ -22,6 +22,13 @@ _WEEKEND = (0, 6)
 
 def describe(trigger: Trigger) -> str:
     """Describe a schedule: ``every weekday at 02:00, Europe/Warsaw``."""
+    words = _schedule_words(trigger)
+    if trigger.end is None or isinstance(trigger, OneTime):
+        return words
+    return f"{words}, before {to_text(trigger.end, trigger.timezone)} (not included)"
+
+
+def _schedule_words(trigger: Trigger) -> str:
     match trigger:
         case OneTime():
             return f"once, at {to_text(trigger.start, trigger.timezone)}"

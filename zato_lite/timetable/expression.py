@@ -57,7 +57,7 @@ class Expression:
         fields: the seven fields as text, from second to year.
         hours, minutes, seconds, months, years: the matching numbers; years is None for all.
         days, rules, weekdays, weekday_rules, both: see ``DaySet``.
-        cadence: it repeats within a day, so it continues through a clock change.
+        cadence: minute or hour begins with ``*``, so it continues through a clock change.
     """
 
     __slots__ = (
