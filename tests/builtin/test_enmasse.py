@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from zato_lite.builtin.definition import read
-from zato_lite.builtin.enmasse import difference, document, parse
+from zato_lite.builtin.enmasse import compare, definitions_of, difference, document, parse
 from zato_lite.errors import BadInputError
 from zato_lite.timetable.zone import parse_moment
 
@@ -102,3 +102,82 @@ def test_all_mistakes_are_reported_and_a_name_is_used_once() -> None:
     assert [error.field for error in caught.value.errors] == [
         "name", "timezone", "name", "job_type", "service"
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text", ["${NAME}", "$NAME", "Zato_Enmasse_Env.NAME", "a${NAME}", "x=Zato_Enmasse_Env.NAME"]
+)
+@pytest.mark.parametrize("place", ["extra: '{}'", "extra: ['{}']", "extra: {{a: {{b: '{}'}}}}"])
+def test_each_spelling_of_a_variable_works_wherever_it_stands(place: str, text: str) -> None:
+    yaml = "scheduler:\n- name: a\n  " + place.format(text)
+
+    [definition] = parse(yaml, {"NAME": "$v"})
+
+    expected = text.replace("${NAME}", "$v").replace("$NAME", "$v")
+    expected = expected.replace("Zato_Enmasse_Env.NAME", "$v")
+    assert definition["extra"] in (expected, {"a": {"b": expected}})
+    for environ, words in (({}, "is not set"), (None, "is not available here")):
+        with pytest.raises(BadInputError, match=f"line 3: .*variable NAME {words}"):
+            parse(yaml, environ)
+
+
+def test_what_looks_like_a_variable_survives_export_and_apply() -> None:
+    texts = ["Zato_Enmasse_Env.A", "${A} $A $$A ${}", "Zato_Enmasse_Env.", "x$Zato_Enmasse_Env.a"]
+    jobs = [
+        read({**_definitions()[0], "name": f"n{n}", "extra": text}, NOW)
+        for n, text in enumerate(texts)
+    ]
+
+    assert [each["extra"] for each in parse(document(jobs), None)] == texts
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("jobs:\n- {name: a}", "line 1: 'jobs' is not a known section; .*`scheduler`"),
+        ("\nschedular: []", "line 2: 'schedular' .*did you mean `scheduler`"),
+        ("scheduler: []\nx: 1", "line 2: 'x' is not"),
+        ("security: []\nchanel_rest: []", "line 2: .*did you mean `channel_rest`"),
+        ("scheduler:\n- a", "line 2: a definition must be an object"),
+        ("scheduler:\n  a: {hours: 1}", "line 1: `scheduler` must be a list"),
+    ],
+)
+def test_a_wrong_section_is_named_with_its_line(text: str, words: str) -> None:
+    with pytest.raises(BadInputError, match=words):
+        parse(text, {})
+
+
+def test_other_sections_are_counted() -> None:
+    text = "scheduler: []\nsecurity: [{name: a}, {name: b}]\nsql: {a: 1}\noutgoing_rest: []\n"
+
+    assert definitions_of(text, {}).others == {"security": 2, "sql": 1}
+
+
+def test_all_mistakes_of_a_document_have_their_lines() -> None:
+    text = """\
+scheduler:
+  - name: one
+    service: demo.ping
+    job_type: cron
+    lunar: 1
+  - {name: two, service: demo.ping, job_type: interval_based}
+
+  - name: one
+    service: demo.ping
+    job_type: interval_based
+    hours: 1
+    timezone: Mars
+  - {name: good, service: demo.ping, job_type: interval_based, hours: 1}
+  - name: good
+    service: demo.ping
+    job_type: interval_based
+    hours: 1
+"""
+    found = compare({}, definitions_of(text, {}).items, NOW)
+
+    assert [job.name for job in found.found.creates] == ["good"]
+    assert [(it.message.split(":")[0], it.field) for it in found.mistakes] == [
+        ("line 4", "job_type"), ("line 5", "lunar"), ("line 6", "seconds"),
+        ("line 12", "timezone"), ("line 14", "name"),
+    ]  # fmt: skip
+    assert "defined twice, also in line 13" in found.mistakes[-1].message

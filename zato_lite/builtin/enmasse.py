@@ -1,25 +1,52 @@
 """Sets of definitions in the format of Zato's enmasse: parsing, comparison and export."""
 
+import difflib
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import yaml
-
 from zato_lite.builtin.definition import fields, inherit, read
-from zato_lite.builtin.input import shown
+from zato_lite.builtin.documents import Document, Item, read_document, write_document
+from zato_lite.builtin.input import MAX_ERRORS, shown
 from zato_lite.errors import BadInputError, FieldError
 from zato_lite.timetable.job import Instant, Job
 
-_MIN_SIZE_LIMIT = 1_000_000
-_MAX_GROWTH = 10
-_MAX_NESTING = 100
-_MAX_MERGED_MAPPINGS = 10
-_MAX_MERGED_KEYS = 100_000
-_MERGE = "tag:yaml.org,2002:merge"
 _PAUSE = ("is_active", "pause_note", "pause_until")
-_REFERENCE = re.compile(r"\$(?:\{(\w+)\}|([A-Za-z_]\w*))")
+_REFERENCE = re.compile(r"\$(?:\{(\w+)\}|([A-Za-z_]\w*)|\{\})|Zato_Enmasse_Env\.([A-Za-z_]\w*)")
+_ZATO_REFERENCE = re.compile(r"Zato_Enmasse_Env(?=\.[A-Za-z_])")
+JOBS = "scheduler"
+"""Section of the jobs in an enmasse document."""
+
+OTHER_SECTIONS = frozenset(
+    """
+    amqp_channel amqp_outgoing as2 as4 aws azure cache channel_amqp channel_as2 channel_file
+    channel_ibm_mq channel_kafka channel_mllp channel_openapi channel_plain_http channel_rest
+    channel_soap channel_web_socket channel_wsx cloud_aws_s3 confluence def_sec definition_amqp
+    definition_cassandra elastic_search email_imap email_smtp file_transfer ftp google_drive
+    graphql groups gsuite hl7 http_soap ibm_mq include jira jms kafka keyvalue ldap llm mcp
+    microsoft_365 mllp mongodb objects odoo outconn_plain_http outconn_soap outgoing_amqp
+    outgoing_ftp outgoing_graphql outgoing_ibm_mq outgoing_kafka outgoing_mllp outgoing_odata
+    outgoing_plain_http outgoing_rest outgoing_sftp outgoing_soap outgoing_sql outgoing_wsx pubsub
+    pubsub_endpoint pubsub_permission pubsub_subscription pubsub_topic query_cassandra rbac_role
+    role_permission salesforce sap search_es search_solr security security_groups sftp slack
+    solr sql sql_pool swift twilio vault_connection web_socket wsx zato_generic_connection
+    zato_outgoing zato_rbac zmq_channel zmq_outgoing
+    """.split()  # noqa: SIM905 - a table of words
+)
+"""Sections of Zato's enmasse files that hold no jobs."""
+
+
+class Definitions(NamedTuple):
+    """The job definitions of a document.
+
+    Attributes:
+        items: the definitions in order, each with its place in the document.
+        others: the other sections of the document, and the number of entries of each.
+    """
+
+    items: Sequence[Item]
+    others: Mapping[str, int]
 
 
 class Update(NamedTuple):
@@ -38,42 +65,54 @@ class Difference(NamedTuple):
     unchanged: tuple[str, ...]
 
 
-def parse(document: str, environ: Mapping[str, str] = os.environ) -> list[dict[str, Any]]:
-    """Return the definitions of an enmasse document (YAML or JSON): the list under ``scheduler``.
+class Set(NamedTuple):
+    """The effect of applying definitions, and the mistakes of those that cannot be applied.
 
-    ``${NAME}`` and ``$NAME`` in values are taken from the environment, ``$$`` is a dollar sign;
-    a list in ``extra`` is joined with line ends.
+    Attributes:
+        lines: the line of each job in the document, by name; empty without a document.
+    """
+
+    found: Difference
+    mistakes: Sequence[FieldError]
+    lines: Mapping[str, int]
+
+
+def parse(document: str, environ: Mapping[str, str] | None = os.environ) -> list[dict[str, Any]]:
+    """Return the definitions of an enmasse document: those of ``definitions_of``."""
+    return [item.value for item in definitions_of(document, environ).items]
+
+
+def definitions_of(document: str, environ: Mapping[str, str] | None) -> Definitions:
+    """Return the definitions of an enmasse document (YAML or JSON): the list ``scheduler``.
+
+    ``${NAME}``, ``$NAME`` and ``Zato_Enmasse_Env.NAME`` in values are taken from the environment,
+    ``$$`` is a dollar sign; a list in ``extra`` is joined with line ends.
+
+    Args:
+        document: the document.
+        environ: the variables; None for a caller that may not read them.
 
     Raises:
-        BadInputError: the document is not valid, or a variable is not set.
+        BadInputError: lists the mistakes with their lines: the document is not valid, a section
+            is not known, or a variable is not set.
     """
-    try:
-        content = yaml.load(document, _Loader)  # noqa: S506 - a SafeLoader
-        size = _size(content, {})
-    except RecursionError:
-        raise BadInputError("not valid YAML: nested too deeply") from None
-    except (yaml.YAMLError, ArithmeticError, LookupError, TypeError, ValueError) as error:
-        raise BadInputError(f"not valid YAML: {error}") from error
-    except AttributeError as error:  # PyYAML's, for a tag that does not fit
-        raise BadInputError("not valid YAML: a value does not match its tag") from error
-    if size > _MIN_SIZE_LIMIT + _MAX_GROWTH * len(document):
-        raise BadInputError("YAML aliases expand to far more than the document's size")
-    if not isinstance(content, Mapping):
-        raise BadInputError("an object with a list `scheduler` is expected")
-    found = content.get("scheduler") or []
-    if not isinstance(found, list) or not all(isinstance(each, Mapping) for each in found):
-        raise BadInputError("`scheduler` must be a list of definitions")
-    errors: list[FieldError] = []
-    definitions = []
-    for place, each in enumerate(found):
+    read = read_document(document)
+    errors = [*_wrong_sections(read)]
+    items = []
+    for place, item in enumerate(read.items.get(JOBS, ())):
+        where = f"{JOBS}[{place}]"
+        if not isinstance(item.value, Mapping):
+            errors.append(_error(where, None, f"line {item.line}: a definition must be an object"))
+            continue
         definition = {}
-        for field, value in each.items():
-            where = f"scheduler[{place}].{field}"
-            definition[str(field)] = _expanded(_joined(field, value), where, environ, errors)
-        definitions.append(definition)
+        for field, value in item.value.items():
+            label = f"{where}.{field}"
+            expansion = _Expansion(label, item.lines.get(str(field), item.line), environ, errors)
+            definition[str(field)] = _joined(field, expansion.expand(value))
+        items.append(item._replace(value=definition))
     if errors:
-        raise BadInputError.of(errors)
-    return definitions
+        raise BadInputError.of(errors[:MAX_ERRORS])
+    return Definitions(items, {key: _count(read.values[key]) for key in _others(read)})
 
 
 def difference(
@@ -81,31 +120,41 @@ def difference(
 ) -> Difference:
     """Return the effect of applying the definitions to the existing jobs.
 
-    A definition is complete: a field that it leaves out has its default, except for
-    ``start_date``, which stays so that the grid does not move, and ``is_active``, so that a
-    pause outlasts the next start.
-
     Raises:
         BadInputError: lists the mistakes of every definition, and names that are used twice.
     """
+    items = [Item(definition, 0, {}) for definition in definitions]
+    found = compare(existing, items, now)
+    if found.mistakes:
+        raise BadInputError.of(found.mistakes)
+    return found.found
+
+
+def compare(existing: Mapping[str, Job], items: Iterable[Item], now: Instant) -> Set:
+    """Return the effect of applying definitions to the existing jobs, and their mistakes.
+
+    A definition is complete: a field that it leaves out has its default, except for
+    ``start_date``, which stays so that the grid does not move, and ``is_active``, so that a
+    pause outlasts the next start. The mistakes include names that are used twice.
+    """
     creates, updates, unchanged = [], [], []
     errors: list[FieldError] = []
-    seen: set[str] = set()
-    for place, definition in enumerate(definitions):
+    lines: dict[str, int] = {}
+    for place, item in enumerate(items):
+        definition = item.value
         label = str(definition.get("name") or place)
         before = existing.get(str(definition.get("name", "")).strip())
         try:
             after = read(_kept(before, definition), now)
         except BadInputError as error:
-            errors += (
-                (each._replace(message=f"{label}: {each.message}") for each in error.errors)
-                if error.errors
-                else (FieldError(label, None, f"{label}: {error}"),)
-            )
+            errors += _located(error, item, label)
             continue
-        if after.name in seen:
-            errors.append(FieldError("name", after.name, f"{label}: defined twice"))
-        seen.add(after.name)
+        if after.name in lines:
+            earlier = f", also in line {lines[after.name]}" if lines[after.name] else ""
+            text = f"{label}: defined twice{earlier}"
+            errors.append(_error("name", after.name, at_line(item, "name", text)))
+            continue
+        lines[after.name] = item.line
         if before is None:
             creates.append(after)
             continue
@@ -114,23 +163,63 @@ def difference(
             updates.append(Update(before, after, changes))
         else:
             unchanged.append(after.name)
-    if errors:
-        raise BadInputError.of(errors)
-    return Difference(tuple(creates), tuple(updates), tuple(unchanged))
+    return Set(Difference(tuple(creates), tuple(updates), tuple(unchanged)), errors, lines)
+
+
+def at_line(item: Item, field: str, text: str) -> str:
+    """Return the text with the line of a field before it, if the item is of a document."""
+    return f"line {item.lines.get(field, item.line)}: {text}" if item.line else text
 
 
 def document(jobs: Iterable[Job]) -> str:
     """Return the jobs as an enmasse document, by name, that applies without a change."""
     definitions = [
         {
-            field: value.replace("$", "$$") if isinstance(value, str) else value
+            field: _escaped(value) if isinstance(value, str) else value
             for field, value in fields(job).items()
         }
         for job in sorted(jobs, key=lambda job: job.name)
     ]
-    return yaml.safe_dump(
-        {"scheduler": definitions}, sort_keys=False, allow_unicode=True, width=10_000
-    )
+    return write_document({JOBS: definitions})
+
+
+def _escaped(value: str) -> str:
+    """Return the text so that no part of it stands for a variable."""
+    return _ZATO_REFERENCE.sub("Zato_Enmasse_Env${}", value.replace("$", "$$"))
+
+
+def _wrong_sections(read: Document) -> Iterator[FieldError]:
+    """Yield an error for each unknown section, and for a wrong list of jobs."""
+    for key in read.values:
+        if key == JOBS or key in OTHER_SECTIONS:
+            continue
+        nearest = difflib.get_close_matches(str(key), [JOBS, *OTHER_SECTIONS], 1, 0.8)
+        hint = f"did you mean `{nearest[0]}`?" if nearest else f"jobs are listed under `{JOBS}`"
+        text = f"line {read.lines.get(key, 1)}: {shown(str(key))} is not a known section; {hint}"
+        yield _error(str(key), None, text)
+    found = read.values.get(JOBS)
+    if found is not None and not isinstance(found, list):
+        text = f"line {read.lines[JOBS]}: `{JOBS}` must be a list of definitions"
+        yield _error(JOBS, None, text)
+
+
+def _others(read: Document) -> list[str]:
+    return [str(key) for key in read.values if key != JOBS and read.values[key]]
+
+
+def _count(value: Any) -> int:
+    return len(value) if isinstance(value, list | dict) else 1
+
+
+def _located(error: BadInputError, item: Item, label: str) -> Iterator[FieldError]:
+    """Yield the wrong fields of a definition, each with its line and the name of the job."""
+    for each in error.errors or (FieldError(label, None, str(error)),):
+        text = at_line(item, each.field, f"{label}: {each.message}")
+        yield each._replace(message=text)
+
+
+def _error(field: str, value: Any, message: str) -> FieldError:
+    return FieldError(field, value, message)
 
 
 def _kept(before: Job | None, definition: Mapping[str, Any]) -> dict[str, Any]:
@@ -157,65 +246,32 @@ def _joined(field: str, value: Any) -> Any:
     return value
 
 
-def _expanded(value: Any, place: str, environ: Mapping[str, str], errors: list[FieldError]) -> Any:
-    if not isinstance(value, str) or "$" not in value:
-        return value
+class _Expansion(NamedTuple):
+    """Replaces the variables in a field's value, and in the values within it."""
 
-    def expand(match: re.Match[str]) -> str:
-        variable = match[1] or match[2]
-        if variable not in environ:
-            message = f"{place}: {shown(value)} uses variable {variable}, which is not set"
-            errors.append(FieldError(place, value, message))
-        return environ.get(variable, "")
+    label: str
+    line: int
+    environ: Mapping[str, str] | None
+    errors: list[FieldError]
 
-    return "$".join(_REFERENCE.sub(expand, part) for part in value.split("$$"))
+    def expand(self, value: Any) -> Any:
+        """Return the value with its variables replaced; add those that are not set."""
+        if isinstance(value, dict):
+            return {key: self.expand(each) for key, each in value.items()}
+        if isinstance(value, list):
+            return [self.expand(each) for each in value]
+        if not isinstance(value, str) or ("$" not in value and "Zato_Enm" not in value):
+            return value
 
+        def variable(match: re.Match[str]) -> str:
+            name = match[1] or match[2] or match[3]
+            if name is None:
+                return ""
+            if self.environ is None or name not in self.environ:
+                is_missing = "is not available here" if self.environ is None else "is not set"
+                text = f"line {self.line}: {self.label}: variable {name} {is_missing}"
+                self.errors.append(_error(self.label, None, text))
+                return ""
+            return self.environ[name]
 
-def _size(value: Any, known: dict[int, int]) -> int:
-    """Return the number of values and letters; those of an alias count each time."""
-    if isinstance(value, str | bytes):
-        return len(value) + 1
-    if isinstance(value, int) and not -(2**63) <= value < 2**64:
-        raise ValueError("an integer does not fit in 64 bits")
-    if not isinstance(value, dict | list | tuple):
-        return 1
-    size = known.get(id(value))
-    if size is None:
-        parts = value.values() if isinstance(value, dict) else value
-        size = known[id(value)] = 1 + sum(_size(part, known) for part in parts)
-    return size
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML loader without dates (a start date stays text), with limited nesting and merges."""
-
-    merged = 0
-
-    def fetch_flow_collection_start(self, TokenClass: Any) -> None:  # noqa: N803 - its name
-        if self.flow_level >= _MAX_NESTING:
-            raise yaml.YAMLError("nested too deeply")
-        super().fetch_flow_collection_start(TokenClass)
-
-    def add_indent(self, column: int) -> bool:
-        if len(self.indents) >= _MAX_NESTING:
-            raise yaml.YAMLError("nested too deeply")
-        return super().add_indent(column)
-
-    def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        before = len(node.value)
-        for key, value in node.value:
-            is_many = isinstance(value, yaml.SequenceNode) and key.tag == _MERGE
-            if is_many and len(value.value) > _MAX_MERGED_MAPPINGS:
-                raise yaml.YAMLError(
-                    f"more than {_MAX_MERGED_MAPPINGS} mappings are merged together"
-                )
-        super().flatten_mapping(node)
-        self.merged += max(0, len(node.value) - before)
-        if self.merged > _MAX_MERGED_KEYS:
-            raise yaml.YAMLError(f"more than {_MAX_MERGED_KEYS} keys are merged")
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [pair for pair in pairs if pair[0] != "tag:yaml.org,2002:timestamp"]
-    for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
+        return "$".join(_REFERENCE.sub(variable, part) for part in value.split("$$"))
