@@ -7,7 +7,14 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple, Protocol
 
-from zato_lite.redaction import redacted, without_secrets
+from zato_lite.log_values import (
+    escaped,
+    loggable,
+    message_and_arguments,
+    safe_text,
+    shown,
+    traceback_of,
+)
 from zato_lite.wire import encode
 
 Sink = Callable[[logging.LogRecord], None]
@@ -32,6 +39,11 @@ invocation_context: ContextVar[LogContext | None] = ContextVar("invocation", def
 """The invocation of the current task; set by the invoker."""
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "cid", "taskName"}
+_KEYS = frozenset(
+    {"time", "level", "logger", "event", "arguments", "cid", "exception", "stack", "not_json"}
+)
+"""Keys of a line; a field of the same name is written with an underscore."""
+
 _MAX_MESSAGES = 10
 """Different messages of one problem that are logged regardless of its count."""
 
@@ -71,7 +83,10 @@ class RunCapture(logging.Handler):
         """Pass a record to the sink of the current invocation, if it has one."""
         context = invocation_context.get()
         if context is not None and (sink := context.sink) is not None:
-            sink(record)
+            try:
+                sink(record)
+            except Exception:  # noqa: BLE001 - a service must not fail because it logs
+                self.handleError(record)
 
 
 class Repeats:
@@ -107,19 +122,29 @@ class JSONFormatter(logging.Formatter):
     """Formats a record as a JSON object: time, level, logger, event, cid, and its fields."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line."""
+        """Return the line: valid JSON, whatever a service has logged."""
+        event, arguments = message_and_arguments(record)
         line: dict[str, Any] = {
             "time": _iso(record),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "event": redacted(record.getMessage()),
+            "level": escaped(safe_text(record.levelname)).lower(),
+            "logger": escaped(safe_text(record.name)),
+            "event": event,
         }
+        if arguments:
+            line["arguments"] = arguments
         if cid := getattr(record, "cid", ""):
-            line["cid"] = cid
-        line.update(extras(record))
+            line["cid"] = escaped(safe_text(cid))
+        for name, value in extras(record).items():
+            line[f"{name}_" if name in _KEYS else name] = value
         if record.exc_info:
-            line["exception"] = redacted(self.formatException(record.exc_info))
-        return encode(line, repr).decode()
+            line["exception"] = traceback_of(*record.exc_info)
+        if record.stack_info:
+            line["stack"] = shown(record.stack_info)
+        try:
+            return encode(line).decode()
+        except TypeError as error:  # more levels than JSON may have here, for instance
+            plain = {name: shown(safe_text(value)) for name, value in line.items()}
+            return encode(plain | {"not_json": shown(str(error))}).decode()
 
 
 class PrettyFormatter(logging.Formatter):
@@ -131,23 +156,26 @@ class PrettyFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, followed by the traceback if the record has one."""
-        level = f"{record.levelname:<7}"
+        level = f"{escaped(safe_text(record.levelname)):<7}"
         if self._coloured:
             level = f"\033[{_COLOURS.get(record.levelname, '0')}m{level}\033[0m"
         fields = "".join(f" {name}={value}" for name, value in extras(record).items())
-        cid = f" [{cid}]" if (cid := getattr(record, "cid", "")) else ""
+        cid = f" [{escaped(safe_text(cid))}]" if (cid := getattr(record, "cid", "")) else ""
         clock_time = _iso(record)[11:23]
-        message = redacted(record.getMessage())
-        line = f"{clock_time} {level} {record.name}: {message}{fields}{cid}"
+        event, arguments = message_and_arguments(record)
+        fields = f" {arguments}{fields}" if arguments else fields
+        line = f"{clock_time} {level} {escaped(safe_text(record.name))}: {event}{fields}{cid}"
         if record.exc_info:
-            line += "\n" + redacted(self.formatException(record.exc_info))
+            line += "\n" + traceback_of(*record.exc_info)
+        if record.stack_info:
+            line += "\n" + shown(record.stack_info)
         return line
 
 
 def extras(record: logging.LogRecord) -> Mapping[str, Any]:
     """Return the fields that were passed in ``extra``, with secrets redacted."""
     return {
-        name: without_secrets(value, name)
+        escaped(safe_text(name)): loggable(value, safe_text(name))
         for name, value in vars(record).items()
         if name not in _STANDARD
     }

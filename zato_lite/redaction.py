@@ -50,9 +50,14 @@ def redacted(text: str) -> str:
     return data.decode("utf-8", "surrogatepass")
 
 
+def is_secret_name(name: str) -> bool:
+    """Return True if the value of this name is to be hidden."""
+    return _NAMED.search(name) is not None
+
+
 def without_secrets(value: Any, name: str = "") -> Any:
     """Return a value to be logged under a name, with secrets hidden at any depth."""
-    if value is not None and not isinstance(value, bool) and _NAMED.search(name):
+    if value is not None and not isinstance(value, bool) and is_secret_name(name):
         return HIDDEN
     if isinstance(value, str):
         return redacted(value)

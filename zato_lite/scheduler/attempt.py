@@ -10,6 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from zato_lite.clock import to_datetime
+from zato_lite.log_values import escaped, message_of, traceback_of
 from zato_lite.redaction import redacted
 from zato_lite.service.message import Invocation, JobContext, Outcome
 from zato_lite.service.payload import payload_of
@@ -182,24 +183,21 @@ def _plain(value: Any) -> Any:
 
 
 def _message(record: logging.LogRecord) -> str:
-    try:
-        text = record.getMessage()
-    except Exception:  # noqa: BLE001 - the service gave arguments that do not fit its message
-        text = str(record.msg)
+    text = message_of(record)
     if record.exc_info:
-        text += "\n" + "".join(traceback.format_exception(*record.exc_info))
-    return _storable(redacted(text)[:MAX_LINE_LENGTH])
+        text += "\n" + traceback_of(*record.exc_info)
+    return text[:MAX_LINE_LENGTH]
 
 
 def _storable(text: str) -> str:
-    """Escape lone surrogates, which UTF-8 cannot encode; some file names contain them."""
-    return text.encode("utf-8", "backslashreplace").decode()
+    """Escape lone surrogates; tests let them through."""
+    return escaped(text)
 
 
 def _traceback(error: BaseException) -> str:
     try:
         text = "".join(traceback.format_exception(error))
-    except Exception:  # noqa: BLE001 - an exception's own __str__ may raise
+    except BaseException:  # noqa: BLE001 - an exception's own __str__ may raise
         text = type(error).__name__
     text = redacted(text)
     return _storable(text if len(text) <= MAX_ERROR_LENGTH else "…" + text[-MAX_ERROR_LENGTH:])
