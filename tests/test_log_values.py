@@ -147,7 +147,9 @@ def test_long_texts_and_long_lists_say_how_much_is_left_out() -> None:
 
 
 def test_secrets_are_hidden_at_any_depth_and_in_any_text() -> None:
-    line = _line(_record(password="x1", rows=[{"api_key": "x2"}], kept=b"secret=x4"))
+    fields = {"password": "x1", "rows": [{"api_key": "x2"}], "kept": b"secret=x4"}
+
+    line = _line(_record(**fields))
 
     assert not [secret for secret in ("x1", "x2", "x4") if secret in json.dumps(line)]
 
