@@ -184,7 +184,7 @@ async def test_a_caller_cannot_read_the_servers_environment_by_applying_a_docume
     monkeypatch.setenv("SECRET_OF_THE_SERVER", "hunter2")
     document = "scheduler: [{name: x, service: crm.work, extra: '${SECRET_OF_THE_SERVER}'}]"
 
-    with pytest.raises(BadInputError, match="not set") as caught:
+    with pytest.raises(BadInputError, match="not available here") as caught:
         await box.invoke(f"{JOB}.apply", {"document": document})
 
     assert "hunter2" not in str(caught.value)

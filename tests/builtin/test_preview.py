@@ -2,11 +2,23 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
-from zato_lite.errors import BadInputError, JobNotFoundError, ServiceMissingError
+from zato_lite import Service
+from zato_lite.errors import (
+    BadInputError,
+    JobExistsError,
+    JobNotFoundError,
+    ServiceMissingError,
+    ZatoLiteError,
+)
 from zato_lite.testing.app import Sandbox
+from zato_lite.timetable import slots as slots_module
+from zato_lite.timetable import upcoming as upcoming_module
+from zato_lite.timetable.job import Job
 from zato_lite.wire import encode
+from zato_lite.zato.elements import Int
 
 JOB = "zato.scheduler.job"
 NIGHTLY = {
@@ -59,8 +71,6 @@ async def test_a_definition_is_validated_without_being_created(box: Sandbox) -> 
     assert (good["is_valid"], good["definition"]["cron_definition"]) == (True, "30 2 * * *")
     assert {error["field"] for error in wrong["errors"]} == {"timezone", "priority"}
     assert await _ask(box, "get-list") == []
-    with pytest.raises(ServiceMissingError):
-        await _ask(box, "validate", **{**NIGHTLY, "service": "no.such"})
 
 
 async def test_all_slots_of_a_set_are_simulated_in_order(box: Sandbox) -> None:
@@ -171,3 +181,298 @@ async def test_quartz_and_celery_and_apscheduler_come_in_too(box: Sandbox) -> No
 async def test_a_job_that_is_missing_has_no_slots(box: Sandbox) -> None:
     with pytest.raises(JobNotFoundError):
         await _ask(box, "get-upcoming", id=99)
+
+
+TAKEN = {**NIGHTLY, "name": "taken"}
+REFUSED = [
+    ("service", {"service": "no.such"}),
+    ("on_success_service", {"on_success_service": "no.such"}),
+    ("on_error_service", {"on_error_service": "no.such"}),
+    ("calendar", {"calendar": "none"}),
+    ("name", {"name": "taken"}),
+    ("timezone", {"timezone": "Mars"}),
+    ("job_type", {"job_type": "cron"}),
+    ("cron_definition", {"cron_definition": "0 99 * * *"}),
+    ("on_success_job", {"on_success_job": "nightly"}),
+    ("extra", {"service": "typed.order", "extra": "[1]"}),
+]
+
+
+@pytest.mark.parametrize(("field", "changes"), REFUSED)
+async def test_validate_and_create_agree_on_what_is_refused(
+    box: Sandbox, field: str, changes: dict[str, Any]
+) -> None:
+    box.app.registry.add(Order)
+    await _ask(box, "create", **TAKEN)
+    definition = {**NIGHTLY, **changes}
+
+    found = await _ask(box, "validate", **definition)
+
+    assert (found["is_valid"], {each["field"] for each in found["errors"]}) == (False, {field})
+    for name in ("create", "apply", "create-many"):
+        sent = definition if name == "create" else {"jobs": [definition]}
+        if (name, field) == ("apply", "name"):
+            continue  # which would change the existing job
+        with pytest.raises(ZatoLiteError):
+            await _ask(box, name, **sent)
+
+
+async def test_unknown_names_are_reported_beside_wrong_fields(box: Sandbox) -> None:
+    sent = {
+        **NIGHTLY,
+        "service": "no.such",
+        "calendar": "none",
+        "timezone": "Mars",
+        "priority": "x",
+    }
+
+    found = await _ask(box, "validate", **sent)
+
+    assert {each["field"] for each in found["errors"]} == {
+        "service", "calendar", "timezone", "priority"
+    }  # fmt: skip
+
+
+async def test_the_name_of_the_job_itself_is_not_in_its_way(box: Sandbox) -> None:
+    job_id = (await _ask(box, "create", **TAKEN))["id"]
+
+    assert (await _ask(box, "validate", **TAKEN, id=job_id))["is_valid"]
+    assert (await _ask(box, "validate", **TAKEN, should_ignore_existing=True))["is_valid"]
+    assert not (await _ask(box, "validate", **TAKEN, id=job_id + 1))["is_valid"]
+
+
+async def test_a_callback_job_that_does_not_exist_yet_is_a_warning(box: Sandbox) -> None:
+    found = await _ask(box, "validate", **{**NIGHTLY, "on_error_job": "later"})
+
+    assert found["is_valid"]
+    assert found["warnings"] == ["callback job `later` does not exist yet"]
+
+
+class Order(Service):
+    name = "typed.order"
+    input = "sku", Int("count"), "-note"
+
+    async def handle(self) -> None:
+        self.response.payload = self.request.input.count
+
+
+class Struct(msgspec.Struct):
+    at: str
+    numbers: list[int] = []
+
+
+class Native(Service[Struct, Any]):
+    name = "typed.native"
+
+    async def handle(self) -> None:
+        pass
+
+
+class Unchecked(Service):
+    name = "typed.not"
+
+    async def handle(self) -> None:
+        pass
+
+
+EXTRAS: list[tuple[str, Any, bool]] = [
+    ("typed.order", '{"sku": "a", "count": 1}', True),
+    ("typed.order", "sku=a\ncount=1", True),
+    ("typed.order", '{"sku": "a"}', False),
+    ("typed.order", '{"sku": "a", "count": "x"}', False),
+    ("typed.order", None, False),
+    ("typed.order", "just text", False),
+    ("typed.native", {"at": "x", "numbers": [1]}, True),
+    ("typed.native", {"at": "x", "numbers": ["1"]}, False),
+    ("typed.native", {"numbers": []}, False),
+    ("typed.native", {"zato_embedded": True, "data": {"at": "x"}}, True),
+    ("typed.native", None, False),
+    ("typed.not", "anything", True),
+    ("typed.not", None, True),
+    ("zato.scheduler.job.pause", {"id": 1}, True),
+    ("zato.scheduler.job.pause", {"id": "x"}, False),
+]
+
+
+@pytest.mark.parametrize(("service", "extra", "fits"), EXTRAS)
+async def test_extra_is_checked_against_the_input_of_the_service(
+    box: Sandbox, service: str, extra: Any, fits: bool
+) -> None:
+    for cls in (Order, Native, Unchecked):
+        box.app.registry.add(cls)
+    sent = {**NIGHTLY, "service": service, "extra": extra}
+    other = (await _ask(box, "create", **TAKEN))["id"]
+    asks = {
+        "create": sent,
+        "create-many": {"jobs": [{**NIGHTLY, "name": "a"}, {**sent, "name": "b"}]},
+        "apply": {"jobs": [{**sent, "name": "c"}], "dry_run": True},
+        "edit": {"id": other, "service": service, "extra": extra},
+    }
+
+    assert (await _ask(box, "validate", **{**sent, "name": "d"}))["is_valid"] is fits
+    for name, payload in asks.items():
+        if fits:
+            await _ask(box, name, **payload)
+            continue
+        with pytest.raises(BadInputError) as caught:
+            await _ask(box, name, **payload)
+        assert {error.field for error in caught.value.errors} == {"extra"}
+
+
+async def test_a_service_may_be_deployed_later_where_that_is_asked_for(box: Sandbox) -> None:
+    early = {**NIGHTLY, "service": "typed.order", "extra": "[1]", "allow_missing_services": True}
+
+    assert (await _ask(box, "validate", **early))["is_valid"]
+    await _ask(box, "create", **early)
+    await _ask(box, "apply", jobs=[{**early, "name": "b"}, {**NIGHTLY, "name": "c"}])
+    with pytest.raises(ServiceMissingError):
+        await _ask(box, "apply", jobs=[{**early, "name": "d"}, {**NIGHTLY, "service": "no.such"}])
+
+    box.app.registry.add(Order)
+    with pytest.raises(BadInputError, match=r"typed\.order"):
+        await _ask(box, "create", **{**early, "name": "e"})
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"cron_definition": "@every 5m", "timezone": "UTC"},
+        {"cron_definition": "@EVERY 90s", "timezone": "Europe/Warsaw"},
+        {"cron_definition": "@every 1h30m", "timezone": "Asia/Tokyo", "cron_day_and": True},
+        {"cron_definition": "@hourly", "timezone": "Australia/Lord_Howe"},
+        {"cron_definition": "H H * * *", "timezone": "Europe/Warsaw"},
+        {"job_type": "interval_based", "minutes": 5, "cron_definition": None},
+        {"job_type": "one_time", "start_date": "2027-02-01", "cron_definition": None},
+    ],
+)
+async def test_all_previews_agree_on_a_job(box: Sandbox, fields: dict[str, Any]) -> None:
+    definition = {**NIGHTLY, **fields}
+
+    shown = await _ask(box, "get-upcoming", **definition, count=2)
+    created = (await _ask(box, "create", **definition))["id"]
+    stored = await _ask(box, "get-upcoming", id=created, count=2)
+    simulated = await _ask(box, "simulate", until="2027-03-15")
+
+    assert (await _ask(box, "validate", **definition, id=created))["words"] == shown["words"]
+    assert shown == stored
+    assert [each["slot"] for each in simulated["slots"]][:2] == [
+        each["slot"] for each in shown["slots"]
+    ]
+    assert simulated["errors"] == []
+
+
+async def test_one_job_that_cannot_be_computed_does_not_end_a_simulation(
+    box: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "broken", "c"):
+        await _ask(box, "create", **{**NIGHTLY, "name": name, "cron_definition": "@hourly"})
+    compute = slots_module.next_slot
+
+    def next_slot(job: Job, *rest: Any) -> Any:
+        if job.name == "broken":
+            raise BadInputError("not a job of this version")
+        return compute(job, *rest)
+
+    monkeypatch.setattr(upcoming_module, "next_slot", next_slot)
+
+    found = await _ask(box, "simulate", until="2027-01-15T10:00:00")
+
+    assert [each["name"] for each in found["slots"]] == ["a", "c", "a", "c"]
+    assert found["errors"] == [{"name": "broken", "message": "not a job of this version"}]
+
+
+async def test_wrong_definitions_of_a_simulation_are_named_by_their_place(box: Sandbox) -> None:
+    jobs = [NIGHTLY, {**NIGHTLY, "timezone": "Mars"}, {**NIGHTLY, "name": ""}]
+
+    with pytest.raises(BadInputError) as caught:
+        await _ask(box, "simulate", jobs=jobs, until="2027-01-16")
+
+    assert [error.field for error in caught.value.errors] == ["jobs[1].timezone", "jobs[2].name"]
+
+
+@pytest.mark.parametrize("name", ["get-upcoming", "simulate"])
+async def test_a_preview_refuses_a_calendar_that_does_not_exist(box: Sandbox, name: str) -> None:
+    definition = {**NIGHTLY, "calendar": "none"}
+    sent = definition if name == "get-upcoming" else {"jobs": [definition], "until": "2027-02-01"}
+
+    with pytest.raises(BadInputError, match="calendar"):
+        await _ask(box, name, **sent)
+
+
+@pytest.mark.parametrize(
+    "jobs",
+    [
+        [{**NIGHTLY, "name": "a"}, {**NIGHTLY, "name": "a"}],
+        [{**NIGHTLY, "service": "no.such"}],
+        [{**NIGHTLY, "on_error_job": "nightly"}],
+        [{**NIGHTLY, "calendar": "none"}],
+        [{**NIGHTLY, "service": "typed.order"}],
+        [{**NIGHTLY, "name": "a\ud800"}],
+        [{**NIGHTLY, "extra": "\ud800"}],
+        [{**NIGHTLY, "name": "new"}, {**TAKEN, "hours": 1}],
+        [{**NIGHTLY, "name": "new"}],
+    ],
+)
+async def test_a_dry_run_has_the_errors_of_the_real_one_and_changes_nothing(
+    box: Sandbox, jobs: list[dict[str, Any]]
+) -> None:
+    box.app.registry.add(Order)
+    await _ask(box, "create", **TAKEN)
+    before = await _ask(box, "export")
+    outcomes: list[Any] = []
+
+    for dry_run in (True, False):
+        try:
+            answer = await _ask(box, "apply", jobs=jobs, dry_run=dry_run)
+            outcomes.append({**answer, "dry_run": None})
+        except ZatoLiteError as error:
+            outcomes.append((type(error), str(error)))
+        if dry_run:
+            assert await _ask(box, "export") == before
+
+    assert outcomes[0] == outcomes[1]
+
+
+async def test_a_rehearsal_meets_names_that_were_taken_meanwhile(box: Sandbox) -> None:
+    await _ask(box, "create", **TAKEN)
+    [row] = (await box.app.jobs.list())[0]
+
+    for dry_run in (True, False):
+        with pytest.raises(JobExistsError):
+            await box.app.jobs.apply([row.job], {}, dry_run=dry_run)
+        with pytest.raises(JobNotFoundError):
+            await box.app.jobs.apply([], {row.id + 1: row.job}, dry_run=dry_run)
+
+
+async def test_a_name_twice_in_one_request_is_said_so(box: Sandbox) -> None:
+    with pytest.raises(JobExistsError, match="`nightly` is defined twice in this request"):
+        await _ask(box, "create-many", jobs=[NIGHTLY, NIGHTLY])
+
+
+async def test_names_that_look_alike_are_one_name(box: Sandbox) -> None:
+    await _ask(box, "create", **{**NIGHTLY, "name": "caf\u00e9"})
+
+    with pytest.raises(JobExistsError):
+        await _ask(box, "create", **{**NIGHTLY, "name": "cafe\u0301"})
+    assert (await _ask(box, "get-by-name", name="cafe\u0301"))["name"] == "caf\u00e9"
+    found = await _ask(box, "apply", jobs=[{**NIGHTLY, "name": "cafe\u0301"}])
+    assert found["unchanged"] == ["caf\u00e9"]
+
+
+@pytest.mark.parametrize("name", ["localtime", "posixrules", "Factory", "LOCALTIME"])
+async def test_a_zone_is_not_proposed_in_place_of_itself(box: Sandbox, name: str) -> None:
+    with pytest.raises(BadInputError) as caught:
+        await _ask(box, "create", **{**NIGHTLY, "timezone": name})
+
+    assert name.lower() not in str(caught.value).lower().partition("did you mean")[2]
+
+
+async def test_other_sections_of_an_enmasse_document_are_differences(box: Sandbox) -> None:
+    document = "scheduler: []\nsecurity: [{name: a}]\nsql: [{name: b}, {name: c}]\n"
+
+    found = await _ask(box, "apply", document=document)
+
+    assert found["differences"] == [
+        "section `security` has no effect here: 1 entries left out",
+        "section `sql` has no effect here: 2 entries left out",
+    ]

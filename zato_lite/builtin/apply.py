@@ -1,5 +1,6 @@
 """Services for whole sets of definitions: apply, export, and import from other schedulers."""
 
+from collections.abc import Collection, Sequence
 from typing import Annotated, Any, Literal, TypedDict
 
 from msgspec import Meta
@@ -7,11 +8,13 @@ from msgspec import Meta
 from zato_lite.builtin import enmasse
 from zato_lite.builtin.audited import AuditedService
 from zato_lite.builtin.deadman import watch_over
-from zato_lite.builtin.definition import Definition, read
-from zato_lite.builtin.enmasse import Difference, difference
+from zato_lite.builtin.definition import Definition, allows_missing, read
+from zato_lite.builtin.documents import Item
+from zato_lite.builtin.enmasse import Difference
 from zato_lite.builtin.imports import NEEDS_SERVICE, READERS
 from zato_lite.builtin.imports.entry import Entry, Options
-from zato_lite.builtin.input import Input, Name, Zone, missing, object_list
+from zato_lite.builtin.input import MAX_ERRORS, Input, Name, Zone, missing, object_list
+from zato_lite.builtin.job_checks import require_extra
 from zato_lite.builtin.permissions import (
     require_callbacks,
     require_permitted,
@@ -24,6 +27,7 @@ from zato_lite.scheduler.commands import JobCommands
 from zato_lite.service.base import Service
 from zato_lite.service.needs import needs
 from zato_lite.service.registry import Registry
+from zato_lite.timetable.job import Job
 
 _Definitions = Annotated[list[dict[str, Any]], object_list(1_000_000, Definition.json_schema())]
 _Document = Annotated[str, Meta(max_length=64 * 1024 * 1024)]
@@ -58,11 +62,15 @@ class UpdatedJob(TypedDict):
 
 
 class Applied(TypedDict):
-    """Names of the created and the unchanged jobs, and the changes of the others."""
+    """Names of the created and the unchanged jobs, and the changes of the others.
+
+    ``differences`` are parts of the document that have no effect here.
+    """
 
     created: list[str]
     updated: list[UpdatedJob]
     unchanged: list[str]
+    differences: list[str]
     dry_run: bool
 
 
@@ -70,7 +78,8 @@ class Apply(AuditedService[ApplyInput, Applied]):
     """Bring the jobs in line with a set of definitions, all or nothing; see ``dry_run`` first.
 
     The set is ``jobs`` (or ``scheduler``, as in enmasse), or ``document``: an enmasse file's text,
-    in which variables have no values: those of the environment are for the server's own file.
+    in which variables have no values: those of the environment are for the server's own file. A
+    dry run does everything, and undoes it: its errors are those of the real one.
     """
 
     name = "zato.scheduler.job.apply"
@@ -80,24 +89,58 @@ class Apply(AuditedService[ApplyInput, Applied]):
     services = needs(Registry)
 
     async def change(self, params: ApplyInput) -> str:
-        sent: Any = params.scheduler if params.jobs is None else params.jobs
-        if params.document is not None:  # without the environment: a caller may not read it
-            sent = enmasse.parse(params.document, {})
+        items, differences = _items(params)
         now = self.clock.now()
-        names = {str(each.get("name", "")).strip() for each in sent}
-        existing = {row.job.name: row for row in await self.jobs.named(names)}
-        found = difference({key: row.job for key, row in existing.items()}, sent, now)
+        existing = {row.job.name: row for row in await self.jobs.named(enmasse.names_of(items))}
+        compared = enmasse.compare({key: row.job for key, row in existing.items()}, items, now)
+        if compared.mistakes:
+            raise BadInputError.of(compared.mistakes[:MAX_ERRORS])
+        found = compared.found
         wanted = [*found.creates, *(update.after for update in found.updates)]
-        missing_jobs = await require_permitted(
-            wanted, self.jobs, self.calendars, self.services, caller=self.caller
-        )
-        if wanted and not params.dry_run:
+        missing_jobs = await self._require(wanted, enmasse.names_of(filter(_is_early, items)))
+        if wanted:
             edits = {existing[update.before.name].id: update.after for update in found.updates}
-            await self.jobs.apply(found.creates, edits)
+            await self.jobs.apply(found.creates, edits, dry_run=params.dry_run)
+        if wanted and not params.dry_run:
             await watch_over(wanted, self.jobs, now)
             warn_of_missing(missing_jobs, self.logger)
-        self.response.payload = _applied(found, is_dry_run=params.dry_run)
+        self.response.payload = _applied(found, differences, is_dry_run=params.dry_run)
         return f"{len(found.creates)} created, {len(found.updates)} changed"
+
+    async def _require(self, wanted: Sequence[Job], early: Collection[str]) -> Collection[str]:
+        """Refuse jobs that the caller may not have; return the callback jobs that are missing.
+
+        The services of the jobs named ``early`` may be deployed later.
+        """
+        missing: set[str] = set()
+        for allow_missing in (False, True):
+            part = [job for job in wanted if (job.name in early) is allow_missing]
+            missing |= {
+                *await require_permitted(
+                    part,
+                    self.jobs,
+                    self.calendars,
+                    self.services,
+                    caller=self.caller,
+                    together_with=wanted,
+                    allow_missing=allow_missing,
+                )
+            }
+        require_extra(wanted, self.services)
+        return sorted(missing)
+
+
+def _items(params: ApplyInput) -> tuple[Sequence[Item], list[str]]:
+    """Return the definitions that were sent, and the parts of the document without effect."""
+    if params.document is None:
+        sent = (params.scheduler if params.jobs is None else params.jobs) or []
+        return [Item(each, 0, {}) for each in sent], []
+    found = enmasse.definitions_of(params.document, None)  # the environment is the server's own
+    return found.items, [*enmasse.differences(found.others)]
+
+
+def _is_early(item: Item) -> bool:
+    return allows_missing(item.value)
 
 
 class Exported(TypedDict):
@@ -208,7 +251,7 @@ class Import(AuditedService[ImportInput, Imported]):
         }
 
 
-def _applied(found: Difference, *, is_dry_run: bool) -> Applied:
+def _applied(found: Difference, differences: list[str], *, is_dry_run: bool) -> Applied:
     return {
         "created": [job.name for job in found.creates],
         "updated": [
@@ -222,5 +265,6 @@ def _applied(found: Difference, *, is_dry_run: bool) -> Applied:
             for update in found.updates
         ],
         "unchanged": list(found.unchanged),
+        "differences": differences,
         "dry_run": is_dry_run,
     }

@@ -29,6 +29,7 @@ from zato_lite.builtin.input import (
     is_unsent,
     missing,
     parse_field,
+    parse_flag,
     parse_instant,
     parse_name,
     parse_zone,
@@ -152,6 +153,8 @@ class Definition(Input, forbid_unknown_fields=True):
     dst_gap: GapPolicy = "run_after"
     dst_fold: FoldPolicy = "first"
 
+    allow_missing_services: bool = False
+
     cluster_id: Ignored = None
     id: Ignored = None
     service_id: Ignored = None
@@ -210,6 +213,12 @@ class JobChanges(CustomInput):
         schema = JobRef.json_schema()
         schema["properties"] |= Definition.json_schema()["properties"]
         return schema
+
+
+def allows_missing(sent: Any) -> bool:
+    """Return True if the services of a definition, which is valid, may be deployed later."""
+    flag = sent.get("allow_missing_services")
+    return not is_unsent(flag) and parse_flag(flag)
 
 
 def job_output(required: Sequence[str], **more: Any) -> Meta:

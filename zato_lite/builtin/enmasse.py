@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from zato_lite.builtin.definition import fields, inherit, read
 from zato_lite.builtin.documents import Document, Item, read_document, write_document
-from zato_lite.builtin.input import MAX_ERRORS, shown
+from zato_lite.builtin.input import MAX_ERRORS, parse_name, shown
 from zato_lite.errors import BadInputError, FieldError
 from zato_lite.timetable.job import Instant, Job
 
@@ -143,7 +143,7 @@ def compare(existing: Mapping[str, Job], items: Iterable[Item], now: Instant) ->
     for place, item in enumerate(items):
         definition = item.value
         label = str(definition.get("name") or place)
-        before = existing.get(str(definition.get("name", "")).strip())
+        before = existing.get(_name_of(definition))
         try:
             after = read(_kept(before, definition), now)
         except BadInputError as error:
@@ -164,6 +164,24 @@ def compare(existing: Mapping[str, Job], items: Iterable[Item], now: Instant) ->
         else:
             unchanged.append(after.name)
     return Set(Difference(tuple(creates), tuple(updates), tuple(unchanged)), errors, lines)
+
+
+def names_of(items: Iterable[Item]) -> set[str]:
+    """Return the names of the jobs that the definitions name, without those that are not valid."""
+    return {name for item in items if (name := _name_of(item.value))}
+
+
+def _name_of(definition: Mapping[str, Any]) -> str:
+    try:
+        return parse_name(definition.get("name"))
+    except ValueError:
+        return ""
+
+
+def differences(others: Mapping[str, int]) -> Iterator[str]:
+    """Yield a sentence for each section of a document that has no effect."""
+    for section, count in others.items():
+        yield f"section `{section}` has no effect here: {count} entries left out"
 
 
 def at_line(item: Item, field: str, text: str) -> str:

@@ -342,8 +342,12 @@ def parse_flag(value: Any) -> bool:
 
 
 def parse_name(value: Any) -> str:
-    """Return a name that people can read, compare and copy."""
-    if not isinstance(value, str) or not 1 <= len(found := value.strip()) <= MAX_NAME_LENGTH:
+    """Return a name that people can read, compare and copy.
+
+    Letters with accents are one character each, so that names that look alike are equal.
+    """
+    found = unicodedata.normalize("NFC", value.strip()) if isinstance(value, str) else ""
+    if not 1 <= len(found) <= MAX_NAME_LENGTH:
         raise ValueError(f"a text of 1 to {MAX_NAME_LENGTH} characters")
     if not found.isprintable() and any(
         unicodedata.category(letter) in _UNREADABLE for letter in found

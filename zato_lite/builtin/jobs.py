@@ -12,6 +12,7 @@ from zato_lite.builtin.definition import (
     Definition,
     JobChanges,
     NewJob,
+    allows_missing,
     edited,
     fields,
     job_output,
@@ -19,6 +20,7 @@ from zato_lite.builtin.definition import (
     read_many,
 )
 from zato_lite.builtin.input import Input, JobRef, Name, NameRef, Page, object_list, parse_flag
+from zato_lite.builtin.job_checks import require_extra, require_names
 from zato_lite.builtin.output import Empty, duration_ms, naive_iso
 from zato_lite.builtin.permissions import (
     require_calendars,
@@ -131,8 +133,14 @@ class Create(AuditedService[NewJob, CreatedJob]):
         jobs, now = self.jobs, self.clock.now()
         job = read(params.fields, now)
         missing = await require_permitted(
-            [job], jobs, self.calendars, self.services, caller=self.caller
+            [job],
+            jobs,
+            self.calendars,
+            self.services,
+            caller=self.caller,
+            allow_missing=allows_missing(params.fields),
         )
+        require_extra([job], self.services)
         try:
             [job_id] = await jobs.create([job])
         except JobExistsError:
@@ -163,7 +171,9 @@ class CreateMany(AuditedService[NewJobs, CreatedJobs]):
         for batch in read_many(params.jobs, now):
             jobs += batch.jobs
             kinds.update((_permissions_key(job), job) for job in batch.kinds)
+            require_extra(batch.jobs, self.services)
             await asyncio.sleep(0)  # 100,000 definitions take a while, and others have jobs to run
+        require_names(jobs)
         missing = await require_permitted(
             kinds.values(),
             self.jobs,
@@ -189,14 +199,18 @@ class Edit(AuditedService[JobChanges, CreatedJob]):
 
     async def change(self, params: JobChanges) -> str:
         now = self.clock.now()
-        after = edited((await self.jobs.get(params.id)).job, params.fields, now)
+        before = (await self.jobs.get(params.id)).job
+        after = edited(before, params.fields, now)
         require_rights([after], self.caller)
         missing = await require_callbacks([after], self.jobs, self.caller)
         await require_calendars([after], self.calendars)
+        if (after.service, after.extra) != (before.service, before.extra):
+            require_extra([after], self.services)
+        allow_missing = allows_missing(params.fields)
 
         def change(before: Job) -> Job:  # within the transaction: the job may have changed since
             after = edited(before, params.fields, now)
-            if services_of([after]) != services_of([before]):
+            if not allow_missing and services_of([after]) != services_of([before]):
                 require_services([after], self.services, self.caller)
             return after
 

@@ -25,6 +25,7 @@ async def require_permitted(
     *,
     caller: Caller,
     together_with: Collection[Job] = (),
+    allow_missing: bool = False,
 ) -> Collection[str]:
     """Refuse jobs that the caller may not create; return the callback jobs that do not exist.
 
@@ -35,12 +36,16 @@ async def require_permitted(
         services: the deployed services.
         caller: the caller that creates them.
         together_with: jobs that are created in the same request.
+        allow_missing: their services may be deployed later.
 
     Raises:
         ServiceMissingError, ForbiddenError: names the service.
         BadInputError: names the callback job or the calendar that does not exist.
     """
-    require_services(wanted, services, caller)
+    if allow_missing:
+        require_rights(wanted, caller)
+    else:
+        require_services(wanted, services, caller)
     missing: Collection[str] = ()
     for job in wanted:
         if job.on_success_job is not None or job.on_error_job is not None:

@@ -1,14 +1,22 @@
 """Services that preview slots, validate definitions, and explain the outcome of a slot."""
 
 import asyncio
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Collection, Iterable, Mapping
 from itertools import islice
 from typing import Annotated, Any, NamedTuple, NotRequired, Self, TypedDict
 
 from msgspec import Meta
 
-from zato_lite.builtin.definition import Definition, NewJob, edited, fields, job_output, read
+from zato_lite.builtin.definition import (
+    Definition,
+    NewJob,
+    allows_missing,
+    edited,
+    fields,
+    job_output,
+    read,
+    read_many,
+)
 from zato_lite.builtin.history import ledger_item, run_item
 from zato_lite.builtin.input import (
     Input,
@@ -21,10 +29,12 @@ from zato_lite.builtin.input import (
     is_unsent,
     missing,
     object_list,
+    parse_flag,
     read_local,
 )
+from zato_lite.builtin.job_checks import missing_names, surroundings
 from zato_lite.builtin.output import LedgerItem, RunItem, iso
-from zato_lite.builtin.permissions import require_services
+from zato_lite.builtin.permissions import require_calendars, require_callbacks, require_rights
 from zato_lite.clock import Clock
 from zato_lite.errors import BadInputError, FieldError
 from zato_lite.scheduler.calendars import Calendars
@@ -103,6 +113,7 @@ class GetUpcoming(Service[UpcomingInput, UpcomingSlots]):
         options, sent = self.request.input.options, self.request.input.fields
         now = self.clock.now()
         job, state = await self._job(options.id, sent, now)
+        await require_calendars([job], self.calendars)
         calendars = await self.calendars.calendars()
         after = now if options.after is None else options.after
         self.response.payload = {
@@ -135,39 +146,86 @@ class WrongField(TypedDict):
 
 
 class Validation(TypedDict):
-    """The wrong fields of a definition; or its trigger in words, and the definition as read."""
+    """The wrong fields of a definition; or its trigger in words, and the definition as read.
+
+    ``warnings`` do not keep the job from being created.
+    """
 
     is_valid: bool
     errors: list[WrongField]
+    warnings: NotRequired[list[str]]
     words: NotRequired[str]
     definition: NotRequired[Annotated[dict[str, Any], job_output([])]]
 
 
 class Validate(Service[NewJob, Validation]):
-    """Check a definition; return all wrong fields, or the definition in words."""
+    """Check a definition as ``create`` does; return all wrong fields, or it in words.
+
+    With ``id``, the definition is for that job, whose own name is not in its way.
+    """
 
     name = "zato.scheduler.job.validate"
     role = "viewer"
+    jobs = needs(JobCommands)
+    calendars = needs(Calendars)
     clock = needs(Clock)
     services = needs(Registry)
 
     async def handle(self) -> None:
+        sent = self.request.input.fields
         try:
-            job = read(self.request.input.fields, self.clock.now())
+            job = read(sent, self.clock.now())
         except BadInputError as error:
-            wrong = error.errors or (FieldError("", None, str(error)),)
-            self.response.payload = {
-                "is_valid": False,
-                "errors": [{"field": each.field, "message": each.message} for each in wrong],
-            }
+            wrong = [*error.errors] or [FieldError("", None, str(error))]
+            wrong += await self._missing(sent, {each.field for each in wrong})
+            self.response.payload = _invalid(wrong)
             return
-        require_services([job], self.services, self.caller)
+        require_rights([job], self.caller)
+        warnings, wrong = await self._mistakes(job, sent)
+        if wrong:
+            self.response.payload = _invalid(wrong)
+            return
         self.response.payload = {
             "is_valid": True,
             "errors": [],
+            "warnings": warnings,
             "words": describe(job.trigger),
             "definition": fields(job),
         }
+
+    async def _missing(self, sent: Any, wrong: Collection[str]) -> list[FieldError]:
+        """Return the names that do not exist, beside fields that are wrong in themselves."""
+        if not isinstance(sent, Mapping):
+            return []
+        calendars = await self.calendars.calendars()
+        found = missing_names(sent, self.services, calendars)
+        return [each for each in found if each.field not in wrong]
+
+    async def _mistakes(self, job: Job, sent: Any) -> tuple[list[str], list[FieldError]]:
+        """Return what creation would warn of, and what it would refuse."""
+        calendars = await self.calendars.calendars() if job.calendar is not None else ()
+        early = allows_missing(sent)
+        wrong = surroundings(job, self.services, calendars, allows_missing=early)
+        wrong += await self._taken(job.name, sent)
+        try:
+            missing_jobs = await require_callbacks([job], self.jobs, self.caller)
+        except BadInputError as error:
+            return [], [*wrong, *error.errors]
+        return [f"callback job `{name}` does not exist yet" for name in missing_jobs], wrong
+
+    async def _taken(self, name: str, sent: Mapping[str, Any]) -> list[FieldError]:
+        ignores = sent.get("should_ignore_existing")
+        if not is_unsent(ignores) and parse_flag(ignores):
+            return []
+        rows = await self.jobs.named([name])
+        if not rows or str(rows[0].id) == str(sent.get("id")):
+            return []
+        return [FieldError("name", name, f"name: Job `{name}` already exists")]
+
+
+def _invalid(wrong: Iterable[FieldError]) -> Validation:
+    errors: list[WrongField] = [{"field": it.field, "message": it.message} for it in wrong]
+    return {"is_valid": False, "errors": errors}
 
 
 _Definitions = Annotated[
@@ -191,11 +249,22 @@ class SimulatedSlot(TypedDict):
     slot: str
 
 
+class JobError(TypedDict):
+    """A job, and why it has no slots."""
+
+    name: str
+    message: str
+
+
 class Simulation(TypedDict):
-    """Slots in order; not complete if there are more than ``limit``."""
+    """Slots in order; not complete if there are more than ``limit``.
+
+    ``errors`` names the jobs whose slots cannot be computed; those of the others are there.
+    """
 
     slots: list[SimulatedSlot]
     is_complete: bool
+    errors: list[JobError]
 
 
 class Simulate(Service[SimulateInput, Simulation]):
@@ -209,18 +278,24 @@ class Simulate(Service[SimulateInput, Simulation]):
 
     async def handle(self) -> None:
         params, now = self.request.input, self.clock.now()
+        calendars = await self.calendars.calendars()
+        jobs: list[Job] = []
         if params.jobs:
-            jobs = [read(each, now) for each in params.jobs]
+            for batch in read_many(params.jobs, now):
+                jobs += batch.jobs
+                await asyncio.sleep(0)
+            await require_calendars(jobs, self.calendars)
         else:
             jobs = [row.job for row in (await self.jobs.list())[0] if row.job.is_active]
-        calendars = await self.calendars.calendars()
         start = now if params.start is None else params.start
-        simulated = partial(simulate, jobs, start, params.until, calendars)
-        found = await asyncio.to_thread(lambda: list(islice(simulated(), params.limit + 1)))
+        errors: dict[str, str] = {}
+        simulated = simulate(jobs, start, params.until, calendars, errors)
+        found = await asyncio.to_thread(lambda: list(islice(simulated, params.limit + 1)))
         slots = found[: params.limit]
         self.response.payload = {
             "slots": [{"name": each.name, "slot": iso(each.slot)} for each in slots],
             "is_complete": len(found) <= params.limit,
+            "errors": [{"name": name, "message": text} for name, text in errors.items()],
         }
 
 

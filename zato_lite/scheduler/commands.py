@@ -16,7 +16,7 @@ from zato_lite.store.job_insert import InsertResult, JobGroup
 from zato_lite.store.jobs import StartedRuns
 from zato_lite.store.ports import Connection, Database
 from zato_lite.store.rows import JobRow, NodeRow, Pause, SilenceMark, WatchedRow
-from zato_lite.store.sql import batches
+from zato_lite.store.sql import batches, rehearse
 from zato_lite.timetable.backfill import without_bounds
 from zato_lite.timetable.job import Instant, Job
 from zato_lite.timetable.trigger import slots_between
@@ -90,8 +90,14 @@ class JobCommands:
             [job_id], lambda c, started: jobs.delete(c, job_id, now, started), set
         )
 
-    async def apply(self, creates: Sequence[Job], edits: Mapping[int, Job]) -> Applied:
-        """Create and edit jobs, all or none."""
+    async def apply(
+        self, creates: Sequence[Job], edits: Mapping[int, Job], *, dry_run: bool = False
+    ) -> Applied:
+        """Create and edit jobs, all or none; with ``dry_run``, undo that in the same transaction.
+
+        Raises:
+            JobExistsError: a name is already used, or occurs twice.
+        """
         group = await _prepare(creates)
         now = self._clock.now()
 
@@ -107,6 +113,11 @@ class JobCommands:
                 raise result
             return result, edited
 
+        if dry_run:
+            await self._database.write(
+                lambda c: rehearse(c, lambda: work(c, jobs.NO_STARTED_RUNS))
+            )
+            return Applied((), ())
         created, _ = await self._scheduler.change_jobs(
             list(edits), work, lambda result: {run for edit in result[1] for run in edit.revoked}
         )

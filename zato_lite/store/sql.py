@@ -6,7 +6,7 @@ reads return one JSON text. The number of different statement texts stays small,
 prepared once and then found in the statement cache.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import chain
 from typing import Any, TypeVar
@@ -34,6 +34,16 @@ def write_rows(connection: Connection, statement: str, rows: Sequence[Row]) -> i
         changed += connection.changes()
         position += size
     return changed
+
+
+def rehearse(connection: Connection, work: Callable[[], Value]) -> Value:
+    """Return the result of ``work``, or raise its error, and undo all that it has written."""
+    execute(connection, "SAVEPOINT rehearsal")
+    try:
+        return work()
+    finally:
+        execute(connection, "ROLLBACK TO rehearsal")
+        execute(connection, "RELEASE rehearsal")
 
 
 @lru_cache(maxsize=200)

@@ -133,6 +133,8 @@ def clock_remarks(trigger: Trigger, after: Instant, until: Instant) -> Iterator[
     """
     if not isinstance(trigger, Cron) or trigger.timezone is None:
         return
+    if cron.every(trigger.expression):
+        return
     expression, zone, _, _ = _key(trigger)
     if expression.cadence:
         return

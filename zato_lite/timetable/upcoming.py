@@ -53,16 +53,32 @@ def simulate(
     start: Instant,
     until: Instant,
     calendars: Mapping[str, Calendar] | None = None,
+    errors: dict[str, str] | None = None,
 ) -> Iterator[Upcoming]:
-    """Iterate over the slots of all the jobs in (start, until], in order of time."""
+    """Iterate over the slots of all the jobs in (start, until], in order of time.
+
+    With ``errors``, a job whose slots cannot be computed is added there, by its name, and the
+    slots of the others follow.
+    """
     streams = (
         takewhile(
             lambda coming: coming.slot <= until,
-            _coming(job, calendars or {}, JobState(0, job, start)),
+            _guarded(job, _coming(job, calendars or {}, JobState(0, job, start)), errors),
         )
         for job in jobs
     )
     yield from merge(*streams, key=lambda coming: coming.slot)
+
+
+def _guarded(
+    job: Job, stream: Iterator[Upcoming], errors: dict[str, str] | None
+) -> Iterator[Upcoming]:
+    try:
+        yield from stream
+    except Exception as error:
+        if errors is None:
+            raise
+        errors[job.name] = str(error)
 
 
 def _coming(job: Job, calendars: Mapping[str, Calendar], state: JobState) -> Iterator[Upcoming]:

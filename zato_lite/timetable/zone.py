@@ -19,6 +19,10 @@ _MICROSECOND = timedelta(microseconds=1)
 _LONGEST_NAME = 100
 
 
+_NO_ZONES = frozenset({"localtime", "posixrules", "Factory"})
+"""Names of zone files that are the machine's own, or a stand-in, and no zone to choose."""
+
+
 class Stretch(NamedTuple):
     """A period of one UTC offset: between clock changes or the ends of a block, in whole seconds.
 
@@ -46,7 +50,7 @@ def check_zone(name: str) -> None:
         known = bool(name) and not name.startswith(("posix/", "right/")) and _zone(name).key
     except (ValueError, OSError, KeyError, TypeError):
         known = False
-    if not known or name in {"localtime", "posixrules", "Factory"}:
+    if not known or name in _NO_ZONES:
         message = f"Unknown time zone `{name}`{_nearest(str(name))}"
         raise BadInputError.of([FieldError("timezone", name, message)])
 
@@ -186,6 +190,6 @@ def _from_wall(wall: int, timezone: str, gap: GapPolicy, fold: FoldPolicy, text:
 
 
 def _nearest(name: str) -> str:
-    names = {zone.lower(): zone for zone in available_timezones()}
+    names = {zone.lower(): zone for zone in available_timezones() - _NO_ZONES}
     found = get_close_matches(name.lower(), names, 3, 0.6)
     return f"; did you mean {', '.join(names[near] for near in found)}?" if found else ""
