@@ -419,26 +419,123 @@ async def test_a_service_that_cancels_all_tasks_loses_nothing(harness: Harness) 
     assert await harness.outcomes(job_id) == ["ok"]
 
 
-async def test_suspects_begin_one_after_another(harness: Harness) -> None:
+async def crash_twice(harness: Harness, count: int, **fields: Any) -> Harness:
+    """Let two processes die while these runs were running; return the next one's harness."""
     harness.block("s")
-    for number in range(4):
-        await harness.create(name=f"j{number}", trigger=harness.once(1), max_crashes=9)
+    for number in range(count):
+        await harness.create(name=f"j{number}", trigger=harness.once(1), **fields)
     await harness.advance(1)
     await harness.scheduler.crash()
     again = await restart(harness, gated="s")
     await again.settle()
     await again.scheduler.crash()
+    return again
 
-    restarted = await restart(harness)
+
+async def test_suspects_begin_together_after_a_while_and_as_soon_as_those_before_have_ended(
+    harness: Harness,
+) -> None:
+    restarted = await restart(await crash_twice(harness, 4))
     async with restarted.scheduler:
         begun = []
-        for _ in range(6):
+        for _ in range(5):
             await restarted.wait_for(lambda: True)
             begun.append(len(restarted.calls))
             await restarted.advance(1)
 
-        assert begun == [0, 1, 2, 3, 4, 4]
+        assert begun == [0, 0, 0, 4, 4]
         assert {run.crashes for run in await restarted.runs()} == {2}
+
+
+@pytest.mark.parametrize("culprit", [0, 1, 12, 30, 31])
+async def test_one_that_kills_its_process_is_found_among_many_and_alone_is_lost(
+    harness: Harness, culprit: int
+) -> None:
+    current, deaths, killers = await crash_twice(harness, 32), 2, [f"j{culprit}"]
+    while deaths < 20:
+        current = await restart(current, gated="s")
+        begun: list[str] = []
+        for _ in range(60):
+            begun = [call.job.name for call in current.calls if call.job is not None]
+            if set(killers) & set(begun):
+                break
+            await current.advance(1)
+        if not set(killers) & set(begun):
+            break
+        await current.scheduler.crash()
+        deaths += 1
+
+    runs = {run.job_name: run for run in await current.runs()}
+    assert deaths <= 2 + 1 + 5 + 3
+    assert {name for name, run in runs.items() if run.outcome == "lost"} == set(killers)
+    assert "3 of them while no other suspect ran" in (runs[killers[0]].error or "")
+    rows = {row.job.name: row.job for row in (await current.jobs.list())[0]}
+    assert [name for name, job in rows.items() if not job.is_active] == killers
+    await current.scheduler.drain()
+
+
+async def test_a_death_before_the_start_of_a_run_does_not_count(harness: Harness) -> None:
+    fields = {"trigger": harness.once(1), "service": "s", "max_concurrent": 1}
+    harness.block("s")
+    for number in range(3):
+        await harness.create(name=f"j{number}", max_crashes=1, **fields)
+    await harness.create(name="fail", on_crash="fail", **fields)
+    await harness.advance(1)
+    begun = {call.job.name for call in harness.calls if call.job is not None}
+    await harness.scheduler.crash()
+
+    restarted = await restart(harness)
+    async with restarted.scheduler:
+        await restarted.scheduler.wait_until_idle()
+        runs = {run.job_name: run for run in await restarted.runs()}
+
+    assert len(begun) == 1
+    assert {name for name, run in runs.items() if run.outcome == "lost"} == begun
+    others = [run for name, run in runs.items() if name not in begun]
+    assert [(run.outcome, run.attempt, run.crashes) for run in others] == [("ok", 1, 0)] * 3
+
+
+async def test_a_death_after_the_end_of_a_run_repeats_it_without_counting(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = await harness.create(trigger=harness.once(1), max_retries=1, max_crashes=1)
+    monkeypatch.setattr(completion, "complete_attempts", _unavailable)
+    await harness.advance(1)
+    await harness.scheduler.crash()
+    monkeypatch.undo()
+
+    restarted = await restart(harness, failing="s")
+    async with restarted.scheduler:
+        for _ in range(4):
+            await restarted.advance(2)
+        run = (await restarted.runs(job_id))[0]
+
+    # The attempt that ended and was not saved has used up no retry.
+    assert (run.outcome, run.attempt, run.crashes) == ("error", 3, 0)
+
+
+def _unavailable(*_: Any) -> Any:
+    raise UnavailableError("full")
+
+
+async def test_a_death_while_no_suspect_ran_clears_the_suspects(harness: Harness) -> None:
+    current = await crash_twice(harness, 1, max_crashes=3)
+    for _ in range(5):  # each process dies before the suspect starts
+        current = await restart(current, gated="s")
+        await current.advance(2)
+        await current.scheduler.crash()
+    current = await restart(current, gated="s")
+    await current.advance(10)
+    assert len(current.calls) == 1
+    await current.scheduler.crash()  # the third death during the run, the first one alone
+
+    restarted = await restart(current)
+    async with restarted.scheduler:
+        await restarted.advance(20)
+        await restarted.scheduler.wait_until_idle()
+
+    run = (await restarted.runs())[0]
+    assert (run.outcome, run.crashes) == ("ok", 3)
 
 
 @pytest.mark.usefixtures("quick_retries")

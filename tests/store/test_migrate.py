@@ -10,10 +10,13 @@ from zato_lite.clock import SystemClock
 from zato_lite.errors import StoreError
 from zato_lite.store import history
 from zato_lite.store.accounts import Accounts, Credential
+from zato_lite.store.jobs import encode_job
 from zato_lite.store.migrate import migrations
+from zato_lite.store.recovery import recover_runs
 from zato_lite.store.rows import EarlierLines
 from zato_lite.store.sql import execute
 from zato_lite.store.sqlite import open_store
+from zato_lite.timetable.job import Job, OneTime
 
 ANN = Credential("user", "ann", "hash-1", frozenset({"editor", "viewer"}), ("crm.*", "erp.*"))
 BOB = Credential("user", "bob", "hash-2", frozenset({"admin"}), (), is_active=False)
@@ -95,3 +98,21 @@ async def test_attempts_of_the_first_schema_survive_its_migration(
         earlier = await store.read(lambda c: history.earlier_lines(c, [7]))
 
     assert earlier == {7: [EarlierLines(7, 1, 10, 20, "error", ())]}
+
+
+async def test_open_runs_of_an_older_store_are_recovered(tmp_path: Path) -> None:
+    old = make_store_of_schema(tmp_path / "z.db", newest=4)
+    old.execute(
+        "INSERT INTO run (id, job_id, number, slot, kind, state, node, token, attempt, crashes,"
+        " claimed_at) VALUES (7, 0, 7, 5, 'async', 'waiting', 3, 7, 3, 2, 5)"
+    )
+    job = Job(name="", service="s", trigger=OneTime(start=5))
+    old.execute("INSERT INTO call VALUES (7, ?, '')", (encode_job(job),))
+    old.close()
+
+    async with open_store(tmp_path / "z.db", SystemClock()) as store:
+        recovered = await store.write(lambda c: recover_runs(c, [], 4, now=9))
+
+    assert [(a.crashes, a.alone, a.path, a.is_suspect) for a in recovered.attempts] == [
+        (2, 0, (), True)
+    ]

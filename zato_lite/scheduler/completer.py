@@ -161,7 +161,9 @@ class Completer:
             return
         if self._failures.count:
             _log.warning("saving resumed", extra={"failures": self._failures.over()})
-        refused = saved.refused
+        refused, journal = saved.refused, self._node.journal
+        for result in batch:
+            journal.clear(result.attempt.place)
         self._metrics.record([r for r in batch if r not in refused] if refused else batch)
         for result in refused:
             self._metrics.refused_results += 1
@@ -200,6 +202,7 @@ class Completer:
                 [AttemptResult(attempt, NextStep("error"), "error", finished_at, NOT_SAVED)]
             )
         else:
+            self._node.journal.clear(batch[0].attempt.place)
             self._on_saved(FollowUps(frozen))
 
     async def record_start(self, attempt: ClaimedAttempt) -> Literal["start", "wait", "gone"]:
@@ -236,5 +239,7 @@ class Completer:
 
 
 def may_pause_job(result: AttemptResult) -> bool:
-    """Return True if the job of a failed attempt may have reached its maximum of failures."""
+    """Return True if a failed attempt pauses its job, or may do so."""
+    if result.next_step.pause_note is not None:
+        return True
     return result.attempt.job.pause_after_failures is not None

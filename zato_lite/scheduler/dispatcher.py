@@ -184,15 +184,17 @@ class Dispatcher:
     async def recover_runs(self) -> None:
         """Take over the runs of dead nodes, and those that other nodes have released."""
         alive = await self._node.find_alive()
-        while await self._recover_part(alive):
+        deaths = recovery.Deaths(self._node.journal_of)
+        while await self._recover_part(alive, deaths):
             pass
+        self._node.forget_dead()
 
-    async def _recover_part(self, alive: Sequence[int]) -> bool:
+    async def _recover_part(self, alive: Sequence[int], deaths: recovery.Deaths) -> bool:
         now, node = self._clock.now(), self._node.id
 
         def recover(connection: Connection) -> RecoveryResult:
             nodes.record_seen(connection, node, now)
-            return recovery.recover_runs(connection, alive, node, now)
+            return recovery.recover_runs(connection, alive, node, now, deaths=deaths)
 
         recovered = await write_and_deliver(
             self._database, recover, lambda recovered: self.deliver(recovered.attempts)

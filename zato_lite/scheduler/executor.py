@@ -15,11 +15,12 @@ from zato_lite.scheduler.completer import may_pause_job
 from zato_lite.scheduler.gate import decide
 from zato_lite.scheduler.node import CHECK_EVERY, Node
 from zato_lite.scheduler.queues import AttemptQueues
+from zato_lite.scheduler.suspects import Suspects
 from zato_lite.service.eager import EagerRunner, Suspended, Unstarted
 from zato_lite.service.message import Invocation, Outcome
 from zato_lite.store.attempts import AttemptResult, ClaimedAttempt
-from zato_lite.store.recovery import APART, SUSPECT
-from zato_lite.timetable.job import Instant
+from zato_lite.store.recovery import SUSPECT
+from zato_lite.timetable.job import SECOND, Instant
 
 Run = Callable[[Invocation], Awaitable[Outcome]]
 """Invokes a service; an error of the service is part of the outcome, never raised."""
@@ -32,6 +33,9 @@ MAX_READY = 20_000
 
 ABANDON_S = 5.0
 """Seconds after which a service that ignores its cancellation stops being waited for."""
+
+APART = SECOND
+"""Microseconds between two runs of this process that were cut off with others, twice."""
 
 _log = logging.getLogger("zato_lite.scheduler")
 
@@ -80,6 +84,7 @@ class Executor:
         self._frozen: defaultdict[int | None, int] = defaultdict(int)
         self._without_deadline: list[RunningAttempt] = []
         self._next_suspect_at: Instant = 0
+        self._suspects = Suspects(clock, self._release_suspects)
 
     @property
     def next_start(self) -> Instant | None:
@@ -100,7 +105,9 @@ class Executor:
                 continue
             if job_id:
                 self._open_runs[job_id] += 1
-            if attempt.start_at > now:
+            if attempt.is_suspect:
+                self._suspects.add(attempt)
+            elif attempt.start_at > now:
                 self._queues.schedule(attempt)
             else:
                 due.append(attempt)
@@ -126,6 +133,10 @@ class Executor:
         self._alarm_at = instant
         if instant is not None:
             self._alarm = self._clock.call_at(instant, self._start_due)
+
+    def _release_suspects(self, attempts: Iterable[ClaimedAttempt]) -> None:
+        if self._node.is_running:
+            self._start_all(attempts)
 
     def _start_due(self) -> None:
         self._alarm_at = None
@@ -191,7 +202,8 @@ class Executor:
                 if answer != "start":
                     self._put_back(running, is_gone=answer == "gone")
                     return
-            attempt.started_at = self._clock.now()
+            attempt.started_at = now = self._clock.now()
+            attempt.place = self._node.journal.begin(attempt.token, now)
             outcome = await self._run(running.invocation())
         except asyncio.CancelledError:
             pass  # ``running.cancel_reason`` has the reason, if the executor cancelled it
@@ -218,6 +230,8 @@ class Executor:
             return
         running.is_closed = True
         running.task = None
+        if running.attempt.place:
+            self._node.journal.end(running.attempt.place)
         if running.timer is not None:
             running.timer.cancel()
             running.timer = None
@@ -248,6 +262,8 @@ class Executor:
     def _remove(self, running: RunningAttempt) -> None:
         """Give the attempt's place to the next ones that wait for room."""
         attempt, queues = running.attempt, self._queues
+        if attempt.is_suspect:
+            self._suspects.discard(attempt.run_id)
         service = attempt.job.service
         del self._running[attempt.run_id]
         self._service_runs[service] -= 1
@@ -280,7 +296,7 @@ class Executor:
         if (running := self._running.get(run_id)) is not None:
             self._cancel(running, "cancelled")
             return True
-        removed = self._remove_queued({run_id})
+        removed = [*self._remove_queued({run_id}), *self._suspects.remove({run_id})]
         for attempt in removed:
             waiting = RunningAttempt(attempt, cancel_reason="cancelled")
             self._emit(waiting.result(None, self._clock.now()))
@@ -288,7 +304,8 @@ class Executor:
 
     def cancel_jobs(self, job_ids: Collection[int]) -> None:
         """Cancel all runs of these jobs."""
-        attempts = [*self._queues.all(), *(running.attempt for running in self._running.values())]
+        waiting = [*self._queues.all(), *self._suspects.waiting]
+        attempts = [*waiting, *(running.attempt for running in self._running.values())]
         for attempt in attempts:
             if attempt.job_id in job_ids:
                 self.cancel(attempt.run_id)
@@ -326,7 +343,7 @@ class Executor:
         self, job_ids: Collection[int] | None, revoked: Collection[int] = ()
     ) -> None:
         """Start runs of these jobs again, except those that were revoked meanwhile."""
-        for attempt in self._remove_queued(revoked):
+        for attempt in [*self._remove_queued(revoked), *self._suspects.remove(revoked)]:
             self.close_run(attempt)
         for job_id in (None,) if job_ids is None else job_ids:
             self._frozen[job_id] -= 1
@@ -349,7 +366,7 @@ class Executor:
         self._eager.close()
         if self._alarm is not None:
             self._alarm.cancel()
-        return self._queues.clear()
+        return [*self._queues.clear(), *self._suspects.clear()]
 
     async def finish_running(self, grace: float) -> None:
         """Wait ``grace`` seconds for running attempts, then cancel the rest."""

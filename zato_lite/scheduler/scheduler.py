@@ -66,7 +66,7 @@ class Scheduler:
     ) -> None:
         self._database, self._grace = database, grace
         self.metrics = metrics = RunMetrics()
-        self._node = node = Node(database, clock, node_name, locks or NodeLocks(":memory:"))
+        self._node = node = Node(database, clock, node_name, locks or _locks_of(database))
         self._running: dict[int, RunningAttempt] = {}
         wake = asyncio.Event()
         self._completer = completer = Completer(
@@ -285,3 +285,9 @@ class Scheduler:
     def next_start(self) -> Instant | None:
         """Instant of the first start among the claimed runs, or None."""
         return self._executor.next_start
+
+
+def _locks_of(database: Database) -> NodeLocks:
+    """Return locks of a node that is alone; nodes after it on this database read its journal."""
+    locks = getattr(database, "locks", None)
+    return locks.alone() if isinstance(locks, NodeLocks) else NodeLocks(":memory:")

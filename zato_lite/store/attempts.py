@@ -15,8 +15,14 @@ class ClaimedAttempt(msgspec.Struct, kw_only=True, gc=False):
         queued: it waits until no other run of its job is in flight.
         needs_start_record: the store has it as not started, so that its start must be saved
             before its service is invoked; otherwise a crash would not be counted.
-        shutdowns: the number of the run's attempts that a shutdown ended.
+        alone: the number of its crashes in which it was the only suspect.
+        shutdowns: the number of the run's other attempts that no error ended: a shutdown did, or
+            a crash after their end.
+        is_suspect: it starts apart from other suspects, as it may be what kills the process.
+        was_hit: it was among the last to begin when a process died during it.
+        path: the jobs whose callbacks led to this run.
         started_at: the instant at which its service was invoked; 0 before.
+        place: of its entry in the node's journal; 0 for none.
     """
 
     run_id: int
@@ -28,12 +34,17 @@ class ClaimedAttempt(msgspec.Struct, kw_only=True, gc=False):
     job: Job
     attempt_number: int = 1
     crashes: int = 0
+    alone: int = 0
     shutdowns: int = 0
     kind: RunKind = "scheduled"
     queued: bool = False
     needs_start_record: bool = False
     cid: str = ""
+    is_suspect: bool = False
+    was_hit: bool = False
+    path: tuple[str, ...] = ()
     started_at: Instant = 0
+    place: int = 0
 
     @property
     def counted_attempts(self) -> int:

@@ -39,7 +39,8 @@ _CLOSE_RUNS = """WITH v (id, token, outcome, started_at, finished_at, error, res
 
 # Prepare a run for its next attempt, unless the token is stale or the run is closed.
 _AWAIT_NEXT_ATTEMPT = """UPDATE run SET state = 'waiting', retry_at = ?, token = ?, attempt = ?,
-    crashes = ?, started_at = ?, error = ? WHERE id = ? AND token = ? AND outcome IS NULL"""
+    crashes = ?, alone = ?, started_at = ?, error = ?
+    WHERE id = ? AND token = ? AND outcome IS NULL"""
 
 
 def complete_attempts(
@@ -69,7 +70,9 @@ def complete_attempts(
         elif result.attempt.token not in stale_tokens:
             if result.next_step.callbacks:
                 callbacks.extend(_enqueue_callbacks(connection, result, now, node))
-            if result.attempt.job.pause_after_failures is not None:
+            if result.next_step.pause_note is not None and result.attempt.job_id:
+                revoked.extend(_pause(connection, result, now, started))
+            elif result.attempt.job.pause_after_failures is not None:
                 revoked.extend(_count_failures(connection, result, now, started))
     return CompletionResult(refused, next_attempts, callbacks, revoked)
 
@@ -154,6 +157,7 @@ def _prepare_next_attempt(
             token,
             attempt.attempt_number + 1,
             attempt.crashes,
+            attempt.alone if result.outcome == "lost" else 0,
             attempt.started_at or None,
             result.error,
             attempt.run_id,
@@ -169,6 +173,10 @@ def _prepare_next_attempt(
         attempt_number=attempt.attempt_number + 1,
         start_at=result.next_step.retry_at or now,
         started_at=0,
+        place=0,
+        is_suspect=False,
+        was_hit=False,
+        alone=attempt.alone if result.outcome == "lost" else 0,
         queued=False,
         needs_start_record=True,
     )
@@ -268,11 +276,23 @@ def _count_failures(
     execute(
         connection, "UPDATE timer SET failures = ? WHERE job_id = ?", (decided.failures, job_id)
     )
-    note = decided.pause_note
-    if note is None:
+    if decided.pause_note is None:
+        return ()
+    return _pause(connection, msgspec.structs.replace(result, next_step=decided), now, started)
+
+
+def _pause(
+    connection: Connection, result: AttemptResult, now: Instant, started: StartedRuns
+) -> Sequence[int]:
+    """Pause the job of a result with its note; return revoked runs."""
+    job_id = result.attempt.job_id
+    exists = "SELECT 1 FROM timer WHERE job_id = ?"
+    if fetch_value(connection, exists, (job_id,)) is None:  # the job was deleted
         return ()
 
     def pause(job: Job) -> Job:
-        return msgspec.structs.replace(job, is_active=False, pause_note=note)
+        return msgspec.structs.replace(
+            job, is_active=False, pause_note=result.next_step.pause_note
+        )
 
     return jobs.edit(connection, job_id, pause, now, started).revoked

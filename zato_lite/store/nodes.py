@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from zato_lite.store.journal import Journal, StartJournal, read_journal
 from zato_lite.store.ports import Connection
 from zato_lite.store.rows import NodeRow
 from zato_lite.store.sql import execute, fetch_all, fetch_value, next_numbers
@@ -74,22 +75,51 @@ class NodeLocks:
     def __init__(self, database: str) -> None:
         self._database = None if database == ":memory:" else database
         self._held: dict[int, int] = {}
+        self._journals: dict[int, StartJournal] = {}
 
-    def acquire(self, node: int) -> None:
-        """Lock the node's file until it is released or the process ends."""
-        if self._database is None:
-            self._held[node] = -1
-            return
-        file = os.open(self._path(node), os.O_RDWR | os.O_CREAT, 0o600)
-        fcntl.flock(file, fcntl.LOCK_EX)
+    def alone(self) -> "NodeLocks":
+        """Return locks in memory that know only their own nodes, but the same journals."""
+        locks = NodeLocks(":memory:")
+        locks._journals = self._journals
+        return locks
+
+    def acquire(self, node: int) -> StartJournal:
+        """Lock the node's file until it is released or the process ends; return its journal."""
+        file = -1
+        if self._database is not None:
+            file = os.open(self._path(node), os.O_RDWR | os.O_CREAT, 0o600)
+            fcntl.flock(file, fcntl.LOCK_EX)
         self._held[node] = file
+        journal = StartJournal(file)
+        if self._database is None:
+            self._journals[node] = journal
+        return journal
 
     def release(self, node: int) -> None:
         """Release the node's lock and delete its file."""
+        if node in self._held:
+            self.forget([node])
+            self.abandon(node)
+
+    def abandon(self, node: int) -> None:
+        """Release the node's lock and leave its file, as the kernel does for a killed process."""
         file = self._held.pop(node, -1)
         if file >= 0:
-            self._path(node).unlink(missing_ok=True)
+            fcntl.flock(file, fcntl.LOCK_UN)  # the journal's mapping has a copy of the file
             os.close(file)
+
+    def journal_of(self, node: int) -> Journal | None:
+        """Return what the journal of a dead node says; None if it says nothing."""
+        if self._database is not None:
+            return read_journal(self._path(node))
+        return self._journals[node].read() if node in self._journals else None
+
+    def forget(self, nodes: Iterable[int]) -> None:
+        """Delete the files of nodes whose runs have been recovered."""
+        for node in nodes:
+            self._journals.pop(node, None)
+            if self._database is not None:
+                self._path(node).unlink(missing_ok=True)
 
     def alive(self, nodes: Iterable[int]) -> list[int]:
         """Return the nodes whose processes are alive."""
@@ -107,7 +137,6 @@ class NodeLocks:
         except BlockingIOError:
             return True
         else:
-            self._path(node).unlink(missing_ok=True)
             return False
         finally:
             os.close(file)

@@ -1,6 +1,6 @@
 """Recovery: hands the runs of dead nodes on, releases claims, and records deferred starts."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -9,6 +9,7 @@ from zato_lite.store import jobs
 from zato_lite.store.attempts import AttemptResult, ClaimedAttempt
 from zato_lite.store.completion import complete_attempts, save_attempt
 from zato_lite.store.jobs import StartedRuns
+from zato_lite.store.journal import Journal
 from zato_lite.store.ports import Connection
 from zato_lite.store.rows import RunKind, RunState
 from zato_lite.store.sql import execute, fetch_all, fetch_ids, fetch_value, json_list, next_numbers
@@ -18,8 +19,20 @@ from zato_lite.timetable.outcome import NextStep, next_step
 SUSPECT = 2
 """Processes that must have died during a run to make it a suspect: it may be the cause."""
 
-APART = SECOND
-"""Microseconds between the starts of two suspects, so that a crash has one possible cause."""
+TOGETHER = SECOND
+"""Of the runs that a death hit, those that began this long before the last one come first."""
+
+JournalOf = Callable[[int], Journal | None]
+"""Returns what a dead node's journal says."""
+
+
+# Runs that node ? has claimed for an instant up to ?.
+_CLAIMED = """SELECT id, token, crashes FROM run INDEXED BY run_open
+    WHERE outcome IS NULL AND node = ? AND state = 'claimed' AND slot <= ?"""
+
+
+def _no_journal(_: int) -> Journal | None:
+    return None
 
 
 class RecoveryResult(NamedTuple):
@@ -36,44 +49,146 @@ class RecoveryResult(NamedTuple):
     has_more: bool
 
 
+class _OpenRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A run without an outcome, with the columns that recovery needs."""
+
+    id: int
+    job_id: int
+    number: int
+    slot: Instant
+    kind: RunKind
+    state: RunState
+    node: int
+    token: int
+    attempt: int
+    crashes: int
+    alone: int
+    shutdowns: int
+    retry_at: Instant | None
+    started_at: Instant | None
+    path: tuple[str, ...] | None
+    job: Job
+    cid: str
+    is_deleted: int
+
+
 def recover_runs(
-    connection: Connection, alive: Sequence[int], node: int, now: Instant, limit: int = 1000
+    connection: Connection,
+    alive: Sequence[int],
+    node: int,
+    now: Instant,
+    *,
+    limit: int = 1000,
+    deaths: "Deaths | None" = None,
 ) -> RecoveryResult:
     """Claim the next attempts of runs whose node is not alive, as ``on_crash`` says.
 
-    Runs that their node had not started are claimed as they are.
+    Runs that their node had not started are claimed as they are, according to its journal; without
+    one, all claimed runs count as started. ``deaths`` is the same for all parts of a recovery.
     """
     open_runs = fetch_all(connection, _OPEN_RUNS, (json_list(alive), limit), _OpenRun)
+    deaths = deaths or Deaths()
     attempts: list[ClaimedAttempt] = []
     closed: list[AttemptResult] = []
-    suspects = 0
     for run in open_runs:
         attempt = _attempt_of(run, now)
         if run.is_deleted:
             reason = "the job was deleted"
             closed.append(AttemptResult(attempt, NextStep("cancelled"), "cancelled", now, reason))
             continue
-        if run.node == 0 or run.state != "claimed" or run.slot > now:
+        result = deaths.result(connection, run, attempt, now)
+        if result is None:
             attempts.append(_move_to_node(connection, attempt, node))
-            continue
-        result = _crash_result(attempt, now)
-        if result.next_step.outcome is None:
-            suspects += attempt.crashes >= SUSPECT
-            attempts.append(_rerun(connection, result, node, now + suspects * APART))
+        elif result.next_step.outcome is None:
+            attempts.append(_rerun(connection, result, node, now))
         else:
             closed.append(result)
     attempts.extend(complete_attempts(connection, closed, now, node).callbacks)
     return RecoveryResult(attempts, len(closed), len(open_runs) == limit)
 
 
+class _Death(NamedTuple):
+    """The death of a process.
+
+    Attributes:
+        hit: ids of the runs that were running. suspects: those that were suspects already.
+        latest: the start of the one that began last; 0 if not known.
+    """
+
+    journal: Journal | None
+    hit: frozenset[int]
+    suspects: frozenset[int]
+    latest: Instant
+
+
+class Deaths:
+    """The deaths of processes, and what each says about the runs that were open.
+
+    Args:
+        journal_of: returns what a dead node's journal says.
+    """
+
+    def __init__(self, journal_of: JournalOf = _no_journal) -> None:
+        self._journal_of = journal_of
+        self._deaths: dict[int, _Death] = {}
+
+    def result(
+        self, connection: Connection, run: _OpenRun, attempt: ClaimedAttempt, now: Instant
+    ) -> AttemptResult | None:
+        """Return how a run's attempt ended; None if it had not started."""
+        if run.node == 0:
+            return None
+        death = self._deaths.get(run.node) or self._find(connection, run.node, now)
+        began = None if death.journal is None else death.journal.get(run.token)
+        is_unstarted = run.state != "claimed" or run.slot > now
+        if is_unstarted if death.journal is None else began is None:
+            if not death.suspects:
+                attempt.alone = 0  # a process died while no suspect ran: something else does it
+            return None
+        if began is not None:
+            attempt.started_at = began.at
+            if not began.is_running:
+                return _unsaved_result(attempt, now)
+        attempt.crashes += 1
+        attempt.is_suspect = attempt.crashes >= SUSPECT
+        attempt.was_hit = began is None or began.at >= death.latest - TOGETHER
+        rivals = death.suspects if run.id in death.suspects else death.hit
+        attempt.alone += rivals <= {run.id}
+        return _crash_result(attempt, now)
+
+    def _find(self, connection: Connection, node: int, now: Instant) -> _Death:
+        rows = connection.execute(_CLAIMED, (node, now))
+        journal, claimed = self._journal_of(node), list(rows)
+        hit = [
+            (run_id, crashes)
+            for run_id, token, crashes in claimed
+            if journal is None or ((began := journal.get(token)) is not None and began.is_running)
+        ]
+        suspects = frozenset(run_id for run_id, crashes in hit if crashes >= SUSPECT)
+        starts = [began.at for began in (journal or {}).values() if began.is_running]
+        ids = frozenset(run_id for run_id, _ in hit)
+        death = _Death(journal, ids, suspects, max(starts, default=0))
+        self._deaths[node] = death
+        return death
+
+
+def _unsaved_result(attempt: ClaimedAttempt, now: Instant) -> AttemptResult:
+    """Return the result of an attempt that ended before its process died."""
+    attempt.shutdowns += 1
+    job = attempt.job
+    step = next_step(job, "lost", attempt.attempt_number, -1, 0, now, job_id=attempt.job_id)
+    reason = "the process died before the result was saved"
+    return AttemptResult(attempt, step, "lost", now, reason)
+
+
 def _crash_result(attempt: ClaimedAttempt, now: Instant) -> AttemptResult:
-    attempt.crashes += 1
-    step = next_step(
-        attempt.job, "lost", attempt.attempt_number, attempt.crashes, 0, now, job_id=attempt.job_id
-    )
+    job, alone = attempt.job, attempt.alone
+    step = next_step(job, "lost", attempt.attempt_number, alone, 0, now, job_id=attempt.job_id)
     reason = "the process died during the run"
     if step.is_quarantined:
         reason = f"quarantined: {attempt.crashes} processes died during this run"
+        if attempt.crashes > alone:
+            reason += f", {alone} of them while no other suspect ran"
     return AttemptResult(attempt, step, "lost", now, reason)
 
 
@@ -127,32 +242,13 @@ def release_claims(
             )
 
 
-class _OpenRun(msgspec.Struct, frozen=True, kw_only=True):
-    """A run without an outcome, with the columns that recovery needs."""
-
-    id: int
-    job_id: int
-    number: int
-    slot: Instant
-    kind: RunKind
-    state: RunState
-    node: int
-    token: int
-    attempt: int
-    crashes: int
-    shutdowns: int
-    retry_at: Instant | None
-    job: Job
-    cid: str
-    is_deleted: int
-
-
 # Up to ? runs without an outcome, with a job or on request, that no live node holds.
 _OPEN_RUNS = """SELECT json_object('id', r.id, 'job_id', r.job_id, 'number', r.number,
         'slot', r.slot, 'kind', r.kind, 'state', r.state, 'node', r.node, 'token', r.token,
         'attempt', r.attempt,
-        'crashes', r.crashes, 'shutdowns', (SELECT count(*) FROM attempt a
-            WHERE a.run_id = r.id AND a.outcome = 'cancelled'),
+        'crashes', r.crashes, 'alone', r.alone, 'shutdowns', (SELECT count(*) FROM attempt a
+            WHERE a.run_id = r.id AND a.outcome IN ('cancelled', 'lost')) - r.crashes,
+        'started_at', r.started_at, 'path', json(r.path),
         'retry_at', r.retry_at, 'cid', coalesce(c.cid, ''), 'is_deleted', j.deleted_at IS NOT NULL,
         'job', json(coalesce(c.definition, j.definition))) AS line
     FROM (SELECT * FROM run INDEXED BY run_open
@@ -162,6 +258,7 @@ _OPEN_RUNS = """SELECT json_object('id', r.id, 'job_id', r.job_id, 'number', r.n
 
 
 def _attempt_of(run: _OpenRun, now: Instant) -> ClaimedAttempt:
+    is_suspect = run.state == "waiting" and run.crashes >= SUSPECT and (run.retry_at or 0) <= now
     return ClaimedAttempt(
         run_id=run.id,
         job_id=run.job_id,
@@ -172,11 +269,15 @@ def _attempt_of(run: _OpenRun, now: Instant) -> ClaimedAttempt:
         job=run.job,
         attempt_number=run.attempt,
         crashes=run.crashes,
+        alone=run.alone,
         shutdowns=run.shutdowns,
         kind=run.kind,
         queued=run.state == "queued",
         needs_start_record=run.state != "claimed",
         cid=run.cid,
+        is_suspect=is_suspect,
+        path=run.path or (),
+        started_at=run.started_at or 0,
     )
 
 
@@ -185,36 +286,38 @@ def _move_to_node(connection: Connection, attempt: ClaimedAttempt, node: int) ->
     token = next_numbers(connection, "token", 1)[0]
     execute(
         connection,
-        "UPDATE run SET node = ?, token = ? WHERE id = ?",
-        (node, token, attempt.run_id),
+        "UPDATE run SET node = ?, token = ?, alone = ? WHERE id = ?",
+        (node, token, attempt.alone, attempt.run_id),
     )
     attempt.token = token
     return attempt
 
 
 def _rerun(
-    connection: Connection, result: AttemptResult, node: int, start_at: Instant
+    connection: Connection, result: AttemptResult, node: int, now: Instant
 ) -> ClaimedAttempt:
     """Save a crashed attempt and claim the next one.
 
     A suspect's start is recorded only when it comes: if it kills this process too, only the
-    suspects that have started by then count one more crash.
+    suspects that have started by then count one more crash, even without a journal.
     """
     attempt = result.attempt
-    is_suspect = attempt.crashes >= SUSPECT
+    is_suspect = attempt.is_suspect
     token = next_numbers(connection, "token", 1)[0]
     save_attempt(connection, result)
     execute(
         connection,
-        "UPDATE run SET node = ?, token = ?, attempt = ?, crashes = ?, state = ?, retry_at = ?"
-        " WHERE id = ?",
+        "UPDATE run SET node = ?, token = ?, attempt = ?, crashes = ?, alone = ?, state = ?,"
+        " retry_at = ?, started_at = ? WHERE id = ?",
         (
             node,
             token,
             attempt.attempt_number + 1,
             attempt.crashes,
+            attempt.alone,
             "waiting" if is_suspect else "claimed",
-            start_at if is_suspect else None,
+            now if is_suspect else None,
+            attempt.started_at or None,
             attempt.run_id,
         ),
     )
@@ -222,6 +325,7 @@ def _rerun(
         attempt,
         token=token,
         attempt_number=attempt.attempt_number + 1,
-        start_at=start_at,
+        start_at=now,
         needs_start_record=is_suspect,
+        place=0,
     )

@@ -67,7 +67,7 @@ def next_step(  # noqa: PLR0917 - the columns of a run, in their order
     if delay is not None:
         return NextStep(None, now + delay, failures=failures_in_a_row)
     is_quarantined = outcome == "lost" and job.on_crash == "rerun"
-    return _failed(job, outcome, failures_in_a_row + 1, is_quarantined=is_quarantined)
+    return _failed(job, outcome, failures_in_a_row + 1, crashes, is_quarantined=is_quarantined)
 
 
 def after_shutdown(job: Job, now: Instant) -> NextStep:
@@ -101,12 +101,17 @@ def _delay_after(  # noqa: PLR0917 - as above
     return retry_delay(job, attempt, job_id, slot) if attempt <= job.max_retries else None
 
 
-def _failed(job: Job, outcome: AttemptOutcome, failures: int, *, is_quarantined: bool) -> NextStep:
+def _failed(
+    job: Job, outcome: AttemptOutcome, failures: int, crashes: int, *, is_quarantined: bool
+) -> NextStep:
     """Return the consequences of a failed run without a further attempt."""
     limit = job.pause_after_failures
     note = None
     if limit is not None and failures >= limit:
         note = f"paused automatically after {failures} failed run{'s' * (failures > 1)} in a row"
+    if is_quarantined:
+        times = f"{crashes} crash{'es' * (crashes != 1)}"
+        note = f"paused automatically: a run was quarantined after {times}"
     return NextStep(
         outcome,
         callbacks=_callbacks(job.on_error_service, job.on_error_job),
