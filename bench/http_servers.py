@@ -143,6 +143,7 @@ async def zato_lite_app() -> AsyncIterator[Any]:
     from zato_lite.service.registry import Registry
     from zato_lite.store.accounts import Accounts
     from zato_lite.store.audit import AuditLog
+    from zato_lite.store.sessions import Sessions
     from zato_lite.store.sqlite import open_store
 
     class Get(Service):
@@ -166,9 +167,7 @@ async def zato_lite_app() -> AsyncIterator[Any]:
     async with open_store(":memory:", clock) as store:
         accounts = Accounts(store)
         await first_admin(accounts, passwords, {"ZATO_LITE_ADMIN_PASSWORD": PASSWORD})
-        authenticator = Authenticator(
-            accounts, AuditLog(store), passwords, clock, session_key=os.urandom(32)
-        )
+        authenticator = Authenticator(accounts, AuditLog(store), passwords, clock, Sessions(store))
         yield HttpApp(Invoker(registry).begin, registry, authenticator)
 
 

@@ -57,6 +57,8 @@ SERVICES = {
         f"{JOB}.get-current-state", f"{JOB}.get-history", f"{JOB}.get-last-run-list",
         f"{JOB}.get-ledger", f"{JOB}.get-list", f"{JOB}.get-log-entries", f"{JOB}.get-run-detail",
         f"{JOB}.get-upcoming", f"{JOB}.simulate", f"{JOB}.validate", f"{JOB}.why",
+        "zato.security.session.delete", "zato.security.session.delete-all",
+        "zato.security.session.get-list",
         "zato.scheduler.status", "zato.service.get-by-name",
         "zato.service.get-deployment-info-list", "zato.service.get-list",
         "zato.service.is-deployed",

@@ -31,6 +31,7 @@ from zato_lite.store.audit import AuditLog
 from zato_lite.store.backup import Backups
 from zato_lite.store.location import path_of
 from zato_lite.store.locks import Locks as StoredLocks
+from zato_lite.store.sessions import SessionLimits, Sessions
 from zato_lite.store.sqlite import SqliteStore, open_store
 
 _NO_PROJECT = Path("no-project")
@@ -56,6 +57,7 @@ class App:
     scheduler: Scheduler
     accounts: Accounts
     audit_log: AuditLog
+    sessions: Sessions
     keys: KeyRing
     events: EventLog
     is_ready: Readiness
@@ -106,6 +108,7 @@ async def open_app(
             scheduler=scheduler,
             accounts=resources[Accounts],
             audit_log=resources[AuditLog],
+            sessions=resources[Sessions],
             keys=keys,
             events=events,
             is_ready=readiness(scheduler, lambda: database.trouble, settings.scheduler.enabled),
@@ -150,8 +153,15 @@ def _resources(
         AsyncInvocations: jobs,
         Accounts: Accounts(database),
         AuditLog: AuditLog(database),
+        Sessions: Sessions(database, session_limits(settings.server)),
         Backups: Backups(database, backups, clock),
     }
+
+
+def session_limits(server: config.Server) -> SessionLimits:
+    """Return the limits of sessions that the settings say."""
+    idle, lifetime = server.session_idle, server.session_lifetime
+    return SessionLimits(round(idle * 1_000_000), round(lifetime * 1_000_000))
 
 
 def _node_name(settings: config.Settings) -> str:

@@ -78,6 +78,8 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         max_connections, max_connections_per_address: maximum of open connections.
         request_timeout: maximum seconds of an invocation over HTTP; 0 for no limit. A caller can
             shorten it with the header Request-Timeout.
+        session_idle: seconds without use after which a session ends.
+        session_lifetime: seconds after which a session ends in any case.
         mounts: ASGI applications by path.
         channels: REST channels, as ``"GET /customers/{id}" = "crm.get-customer"``.
     """
@@ -96,6 +98,8 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_connections: _Count = 10_000
     max_connections_per_address: _Count = 4_000
     request_timeout: _Seconds = 0.0
+    session_idle: Annotated[float, msgspec.Meta(ge=1, le=31_536_000)] = 7_200.0
+    session_lifetime: Annotated[float, msgspec.Meta(ge=1, le=31_536_000)] = 43_200.0
     channels: dict[str, str] = msgspec.field(default_factory=dict)
     mounts: dict[str, Mount] = msgspec.field(default_factory=dict)
 

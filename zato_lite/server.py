@@ -18,7 +18,7 @@ from zato_lite.builtin.audited import AuditedService
 from zato_lite.errors import ConfigError
 from zato_lite.http.app import HttpApp
 from zato_lite.http.asgi import AsgiApp, asgi_app
-from zato_lite.http.auth import SESSION_KEY, Authenticator
+from zato_lite.http.auth import Authenticator
 from zato_lite.http.mount import lifespan, mount_route
 from zato_lite.http.parser import Limits
 from zato_lite.http.passwords import first_admin
@@ -91,14 +91,7 @@ async def open_edge(
     passwords = app.keys.passwords
     if password := await first_admin(app.accounts, passwords, environ):
         _print(f"The password of admin.invoke, shown only this time: {password}")
-    session_key = await app.accounts.claim_setting(SESSION_KEY, os.urandom(32).hex())
-    authenticator = Authenticator(
-        app.accounts,
-        app.audit_log,
-        passwords,
-        app.clock,
-        session_key=bytes.fromhex(session_key),
-    )
+    authenticator = Authenticator(app.accounts, app.audit_log, passwords, app.clock, app.sessions)
     app.keys.authenticator = authenticator
     server = app.settings.server
     history = cast("RunHistory", app.invoker.resources[RunHistory])

@@ -20,6 +20,7 @@ from zato_lite.service.request import Response as ServiceResponse
 from zato_lite.store.accounts import Accounts
 from zato_lite.store.audit import AuditLog
 from zato_lite.store.ports import Database
+from zato_lite.store.sessions import Sessions
 from zato_lite.store.sqlite import open_store
 
 BASIC = b"Basic YWRtaW4uaW52b2tlOnNlY3JldA=="
@@ -145,15 +146,20 @@ def users(store: Database) -> Accounts:
 
 
 @pytest.fixture
+def sessions(store: Database) -> Sessions:
+    return Sessions(store)
+
+
+@pytest.fixture
 def audit_log(store: Database) -> AuditLog:
     return AuditLog(store)
 
 
 @pytest.fixture
-async def authenticator(users: Accounts, audit_log: AuditLog) -> Authenticator:
+async def authenticator(users: Accounts, audit_log: AuditLog, sessions: Sessions) -> Authenticator:
     passwords = Passwords(PasswordHasher(time_cost=1, memory_cost=32))
     await first_admin(users, passwords, {"ZATO_LITE_ADMIN_PASSWORD": "secret"})
-    return Authenticator(users, audit_log, passwords, SystemClock(), session_key=b"s" * 32)
+    return Authenticator(users, audit_log, passwords, SystemClock(), sessions)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 import json
 from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ import pytest
 from prometheus_client.core import CounterMetricFamily
 
 from tests.http.conftest import BASIC, Ask, Invoker, Running, Services, running
+from zato_lite import __version__
+from zato_lite.clock import SystemClock, to_datetime
 from zato_lite.http.app import HttpApp
 from zato_lite.http.auth import Authenticator
 from zato_lite.http.endpoints.envelope import wrap_response
@@ -165,16 +168,62 @@ async def test_a_session_is_a_cookie(ask: Ask, app: HttpApp, audit_log: AuditLog
     assert "HttpOnly; SameSite=Strict" in cookie
     assert "Secure" not in cookie
     seen = await ask("GET", "/zato/session", auth=None, cookie=f"x=y; {token}")
-    assert json.loads(seen[2]) == {"name": "admin.invoke", "roles": ["admin"], "patterns": []}
+    shown = json.loads(seen[2])
+    assert (shown["name"], shown["roles"], shown["patterns"]) == ("admin.invoke", ["admin"], [])
+    assert shown["version"] == __version__
+    assert datetime.fromisoformat(shown["expires"]) > to_datetime(SystemClock().now())
     foreign = await ask(
         "POST", "/zato/api/invoke/echo", auth=None, cookie=token, sec_fetch_site="cross-site"
     )
     assert foreign[0] == 403
-    out = await ask("DELETE", "/zato/session", auth=None)
+    out = await ask("DELETE", "/zato/session", auth=None, cookie=token)
     assert "Max-Age=0" in out[1]["set-cookie"]
+    assert (await ask("GET", "/zato/session", auth=None, cookie=token))[0] == 401
+    assert (await ask("POST", "/zato/api/invoke/echo", auth=None, cookie=token))[0] == 401
+    assert (await ask("DELETE", "/zato/session", auth=None, cookie=token))[0] == 200
     await app.audit.flush()
     audit = await audit_log.list()
-    assert [entry.outcome for entry in audit if entry.action == "login"] == ["ok"]
+    found = [(entry.who, entry.action, entry.outcome) for entry in audit if "log" in entry.action]
+    assert found == [("admin.invoke", "logout", "ok"), ("admin.invoke", "login", "ok")]
+
+
+async def sign_in(ask: Ask) -> str:
+    """Return the cookie of a new session."""
+    login = b'{"username": "admin.invoke", "password": "secret"}'
+    headers = (await ask("POST", "/zato/session", login, auth=None, user_agent="a browser"))[1]
+    return headers["set-cookie"].partition(";")[0]
+
+
+async def test_all_sessions_are_listed_and_ended_with_all(ask: Ask) -> None:
+    one, two = await sign_in(ask), await sign_in(ask)
+
+    listed = json.loads((await ask("GET", "/zato/session?all", auth=None, cookie=two))[2])
+    foreign = await ask(
+        "DELETE", "/zato/session?all", auth=None, cookie=two, sec_fetch_site="cross-site"
+    )
+    ended = await ask("DELETE", "/zato/session?all", auth=None, cookie=two)
+
+    assert sorted(found["is_current"] for found in listed["sessions"]) == [False, True]
+    assert {found["user_agent"] for found in listed["sessions"]} == {"a browser"}
+    assert (foreign[0], ended[0]) == (403, 200)
+    for cookie in (one, two):
+        assert (await ask("GET", "/zato/session", auth=None, cookie=cookie))[0] == 401
+
+
+async def test_without_a_session_none_is_ended(ask: Ask) -> None:
+    cookie = await sign_in(ask)
+
+    for other in ("x=y", f"{cookie}x", "zato_lite_session=", "zato_lite_session=\xff"):
+        assert (await ask("DELETE", "/zato/session", auth=None, cookie=other))[0] == 200
+        assert (await ask("DELETE", "/zato/session?all", auth=None, cookie=other))[0] == 401
+
+    assert (await ask("GET", "/zato/session", auth=None, cookie=cookie))[0] == 200
+    assert (await ask("DELETE", "/zato/session?all"))[0] == 200  # with the password
+    assert (await ask("GET", "/zato/session", auth=None, cookie=cookie))[0] == 401
+
+
+async def test_a_caller_with_a_password_has_no_expiry(ask: Ask) -> None:
+    assert json.loads((await ask("GET", "/zato/session"))[2])["expires"] is None
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ class Context:
         self.targets: dict[bytes, tuple[str, str, bytes]] = {}
         self.hosts: set[bytes] = set()
         self.trusted: tuple[IPv4Network | IPv6Network, ...] = ()
+        self.trusts_peers = False
 
 
 def new_parser() -> RequestParser:

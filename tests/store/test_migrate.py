@@ -116,3 +116,17 @@ async def test_open_runs_of_an_older_store_are_recovered(tmp_path: Path) -> None
     assert [(a.crashes, a.alone, a.path, a.is_suspect) for a in recovered.attempts] == [
         (2, 0, (), True)
     ]
+
+
+async def test_the_key_that_signed_sessions_is_deleted(tmp_path: Path) -> None:
+    old = make_store_of_schema(tmp_path / "z.db", newest=4)
+    old.execute("INSERT INTO setting VALUES ('http.session-key', 'secret'), ('other', 'kept')")
+    old.execute("INSERT INTO credential VALUES ('user', 'ann', 'h', '[\"admin\"]', '[]', 1)")
+    old.close()
+
+    async with open_store(tmp_path / "z.db", SystemClock()) as store:
+        settings = await store.read(lambda c: list(c.execute("SELECT name, value FROM setting")))
+        users = await Accounts(store).list("user")
+
+    assert settings == [("other", "kept")]
+    assert users == [Credential("user", "ann", "h", frozenset({"admin"}))]

@@ -3,7 +3,7 @@
 A caller cannot create, change or delete a credential with more rights than the caller has.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Annotated, Any, ClassVar, Protocol, TypedDict
 
 import msgspec
@@ -128,6 +128,10 @@ class CredentialIssuer(Protocol):
         """Authenticate all callers again: credentials were changed."""
         ...
 
+    def forget_sessions(self, hashes: Collection[str]) -> None:
+        """Forget the callers of these sessions: they have ended."""
+        ...
+
 
 class GetUsers(Service[Any, list[CredentialItem]]):
     """Return all users by name."""
@@ -174,7 +178,7 @@ class CreateUser(AccountService[NewUser, Named]):
 
 
 class EditUser(AccountService[ChangedUser, Named]):
-    """Change the fields that are sent of a user; the user's sessions end."""
+    """Change the fields that are sent of a user; with a new password, its sessions end."""
 
     name = "zato.security.user.edit"
 

@@ -54,8 +54,9 @@ class Admission:
         credentials = credentials_of(headers)
         if credentials is None:
             raise UnauthorizedError("Unauthorized")
-        remembered = self._authenticator.remembered(credentials)
-        return remembered or await self._authenticator.check(credentials, request.remote_address)
+        address = request.remote_address
+        remembered = self._authenticator.remembered(credentials, address)
+        return remembered or await self._authenticator.check(credentials, address)
 
     async def admit_to_service(self, request: Request, service: str) -> CallerRights:
         """Return the caller if it may invoke the service.
@@ -88,7 +89,7 @@ class Admission:
         credentials = credentials_of(request.headers)
         if credentials is None:
             return None
-        rights = self._authenticator.remembered(credentials)
+        rights = self._authenticator.remembered(credentials, request.remote_address)
         return rights.caller.name if rights is not None else ""
 
 
@@ -128,11 +129,22 @@ def credentials_of(headers: Mapping[bytes, bytes]) -> bytes | None:
         return authorization
     if (key := headers.get(b"x-api-key")) is not None:
         return b"Bearer " + key
+    if token := _session_token(headers):
+        return b"Session " + token
+    return None
+
+
+def session_token(headers: Mapping[bytes, bytes]) -> str:
+    """Return the token in the session's cookie, whatever the other credentials; or ""."""
+    return _session_token(headers).decode("latin-1")
+
+
+def _session_token(headers: Mapping[bytes, bytes]) -> bytes:
     for cookie in headers.get(b"cookie", b"").split(b";"):
         name, _, value = cookie.strip().partition(b"=")
         if name == _COOKIE:
-            return b"Session " + value
-    return None
+            return value
+    return b""
 
 
 def challenge_for(request: Request) -> str:

@@ -80,7 +80,7 @@ class HttpApp:
             time_limit,
         )
         self.router.add([envelope_route(self._invoker, self._responder)])
-        self.router.add(session_routes(authenticator, self.audit))
+        self.router.add(session_routes(authenticator, self.audit, services))
         self.router.add(monitoring_routes(readiness, self.latency, render_metrics))
         if events is not None:
             self.router.add(event_routes(events, self._invoker.ask))

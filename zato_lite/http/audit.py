@@ -9,6 +9,7 @@ import msgspec
 from zato_lite.clock import Clock
 from zato_lite.http.events import EventLog
 from zato_lite.http.message import Request
+from zato_lite.http.throttle import network_of
 from zato_lite.service.access import needed_role
 from zato_lite.store.audit import AuditLog, AuditRecord
 
@@ -111,7 +112,8 @@ class AuditTrail:
 
     def count_refusal(self, request: Request) -> int:
         """Return how many refusals a record of this one stands for; 0 for no record."""
-        return self._refusals.count(request.remote_address, self._clock.monotonic())
+        network = network_of(request.remote_address)
+        return self._refusals.count(network, self._clock.monotonic())
 
     async def flush(self) -> None:
         """Wait for the records that are being written."""

@@ -1,43 +1,65 @@
 """Authentication: finds the caller behind a password, an API key or a session.
 
-Results are remembered for a minute. Credentials come from the store's ``Accounts``.
+Passwords and keys are remembered for a minute, sessions for seconds. All are in the store.
 """
 
 import asyncio
 import binascii
 import hashlib
 import hmac
+import logging
 import secrets
-from base64 import b64decode, urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64decode
+from collections.abc import Collection
+from functools import partial
+from typing import NamedTuple
+
+import msgspec
 
 from zato_lite.clock import Clock
-from zato_lite.errors import TooManyRequestsError, UnauthorizedError
-from zato_lite.http.passwords import KEY_PREFIX, Passwords, hash_key
-from zato_lite.http.throttle import Throttle
+from zato_lite.errors import UnauthorizedError, ZatoLiteError
+from zato_lite.http.passwords import KEY_PREFIX, THREADS, Passwords, hash_key
+from zato_lite.http.throttle import SignIns, network_of
+from zato_lite.http.turns import Turns
 from zato_lite.service.access import ROLES, may_invoke
 from zato_lite.service.message import Caller
 from zato_lite.store.accounts import Accounts, Credential
 from zato_lite.store.audit import AuditLog
+from zato_lite.store.sessions import Session, Sessions, hash_token
 
-SESSION_KEY = "http.session-key"
 SESSION_COOKIE = "zato_lite_session"
-SESSION_SECONDS = 12 * 3600
 
 _REMEMBERED_S = 60.0
+_SESSION_REMEMBERED_S = 3.0
+"""Seconds after which a session is read again, since another process may have ended it."""
+
 _MAX_REMEMBERED = 4096
-_FAILURES_OF_USER = 5
-_FAILURES_OF_ADDRESS = 50
-_MAX_HASHING = 64
-_MAX_NAME = 200
+_MAX_TOKEN = 200
+_MAX_AGENT = 200
+_ATTEMPTS = 3
+"""Attempts of a sign-in whose user is changed meanwhile."""
+
+_log = logging.getLogger(__name__)
+
+
+class Checked(NamedTuple):
+    """The caller behind checked credentials, and the session, if they are a session's."""
+
+    caller: Caller
+    session: Session | None = None
 
 
 class CallerRights:
-    """An admitted caller, and the monotonic time until which its rights need no new check."""
+    """An admitted caller, and the monotonic time until which its rights need no new check.
 
-    __slots__ = ("_allowed", "caller", "until")
+    Attributes:
+        session: hash of the session's token, if the caller has signed in.
+    """
 
-    def __init__(self, caller: Caller, until: float) -> None:
-        self.caller, self.until = caller, until
+    __slots__ = ("_allowed", "caller", "session", "until")
+
+    def __init__(self, caller: Caller, until: float, session: str = "") -> None:
+        self.caller, self.until, self.session = caller, until, session
         self._allowed: dict[str, bool] = {}
 
     def may_invoke(self, service: str) -> bool:
@@ -55,7 +77,11 @@ class CallerRights:
 
 
 class Authenticator:
-    """Checks credentials, remembers the callers, and makes sessions."""
+    """Checks credentials, remembers the callers, and makes sessions.
+
+    An API key or a session is a long random text, which cannot be guessed: only passwords are
+    throttled, and only they wait for their turn.
+    """
 
     def __init__(
         self,
@@ -63,26 +89,25 @@ class Authenticator:
         audit_log: AuditLog,
         passwords: Passwords,
         clock: Clock,
-        *,
-        session_key: bytes,
+        sessions: Sessions,
     ) -> None:
-        self._accounts, self.audit_log = accounts, audit_log
-        self._passwords, self.clock = passwords, clock
+        self.accounts, self.audit_log, self.sessions = accounts, audit_log, sessions
+        self.passwords, self.clock = passwords, clock
         self._digest_key = hashlib.blake2b(digest_size=16, key=secrets.token_bytes(32))
-        self._session_key = session_key
         self._remembered: dict[bytes, CallerRights] = {}
-        self._throttle = Throttle()
-        self._hashing = 0
-        self._checks: dict[bytes, asyncio.Task[Caller]] = {}
-        self._changes = 0
+        self.sign_ins, self._turns = SignIns(), Turns(THREADS)
+        self._checks: dict[bytes, asyncio.Task[Checked]] = {}
+        self._session_checks: dict[bytes, asyncio.Task[Checked]] = {}
+        self._changes = self._ended_sessions = 0
 
-    def remembered(self, authorization: bytes) -> CallerRights | None:
-        """Return the caller with these credentials if they were checked within the last minute.
+    def remembered(self, authorization: bytes, address: str) -> CallerRights | None:
+        """Return the caller with these credentials if they were checked a short time ago.
 
         The memory holds keyed digests: neither the credentials, nor anything that the time of a
-        comparison could reveal.
+        comparison could reveal. The network is a part of each, so that guesses from elsewhere
+        cannot find out what was right here.
         """
-        rights = self._remembered.get(self._digest(authorization))
+        rights = self._remembered.get(self._digest(authorization, address))
         if rights is not None and rights.until > self.clock.monotonic():
             return rights
         return None
@@ -94,19 +119,23 @@ class Authenticator:
             UnauthorizedError: the credentials are wrong.
             TooManyRequestsError: they were wrong too often; they are not checked now.
         """
-        if (rights := self.remembered(authorization)) is not None:
+        if (rights := self.remembered(authorization, address)) is not None:
             return rights
-        digest = self._digest(authorization)
+        digest = self._digest(authorization, address)
+        is_session = authorization[:8].lower() == b"session "
+        checks = self._session_checks if is_session else self._checks
         while True:
-            changes = self._changes
-            check = self._checks.get(digest)
+            before = self._changes, self._ended_sessions
+            check = checks.get(digest)
             if check is None:
                 check = asyncio.ensure_future(self._check(authorization, address))
-                self._checks[digest] = check
-                check.add_done_callback(lambda done: self._check_ended(digest, done))
-            caller = await asyncio.shield(check)  # other requests may wait for the same check
-            if changes == self._changes:
-                return self._remember(digest, caller)
+                checks[digest] = check
+                check.add_done_callback(partial(_check_ended, checks, digest))
+            checked = await asyncio.shield(check)  # other requests may wait for the same check
+            if before[0] != self._changes:
+                continue
+            if checked.session is None or before[1] == self._ended_sessions:
+                return self._remember(digest, checked)
 
     def forget(self) -> None:
         """Drop the remembered callers, because a user or a key was changed.
@@ -115,89 +144,134 @@ class Authenticator:
         """
         self._changes += 1
         self._checks.clear()
+        self._session_checks.clear()
         self._forget_all()
 
-    async def log_in(self, name: str, password: str, address: str) -> str:
+    def forget_sessions(self, hashes: Collection[str]) -> None:
+        """Drop the callers of sessions that have ended; those with passwords stay."""
+        self._ended_sessions += 1
+        self._session_checks.clear()
+        for digest, rights in tuple(self._remembered.items()):
+            if rights.session in hashes:
+                rights.until = 0.0
+                del self._remembered[digest]
+
+    async def log_in(self, name: str, password: str, address: str, agent: str = "") -> str:
         """Return the token of a new session of the user.
+
+        Args:
+            name: of the user.
+            password: the user's.
+            address: of the client.
+            agent: the client's User-Agent, shown in the list of sessions.
 
         Raises:
             UnauthorizedError: the password is wrong.
             TooManyRequestsError: it was wrong too often; it is not checked now.
         """
-        user = await self._user(name, password, address)
-        expiry = int(self.clock.now() // 1_000_000) + SESSION_SECONDS
-        text = urlsafe_b64encode(f"{expiry} {name}".encode()).decode()
-        return f"{text}.{self._sign(text, user.hash)}"
+        for _ in range(_ATTEMPTS):
+            user = await self._user(name, password, address)
+            if (token := await self.begin_session(user, address, agent)) is not None:
+                return token
+        raise UnauthorizedError("Unauthorized")
+
+    async def begin_session(self, user: Credential, address: str, agent: str) -> str | None:
+        """Return the token of a new session; None if the user was changed meanwhile."""
+        token, now = secrets.token_urlsafe(32), self.clock.now()
+        shown = "".join(c for c in agent[:_MAX_AGENT] if c.isprintable())
+        session = Session(hash_token(token), user.name, now, now, address, shown)
+        return token if await self.sessions.add(session, user.hash) else None
 
     async def session(self, token: str) -> Caller:
-        """Return the caller of a session; a new password ends it.
+        """Return the caller of a session.
 
         Raises:
             UnauthorizedError: the token is not valid, or the session has ended.
         """
-        text, _, signature = token.partition(".")
-        try:
-            expiry, _, name = urlsafe_b64decode(text.encode()).decode().partition(" ")
-            ends_at = int(expiry) * 1_000_000
-        except ValueError as error:
-            raise UnauthorizedError("Unauthorized") from error
-        user = await self._accounts.find("user", name)
-        is_signed = hmac.compare_digest(
-            self._sign(text, user.hash if user else "").encode(), signature.encode()
-        )
-        if not is_signed or user is None or not user.is_active or ends_at < self.clock.now():
-            raise UnauthorizedError("Unauthorized")
-        return _caller(user)
+        return (await self._session(token)).caller
 
-    async def _check(self, authorization: bytes, address: str) -> Caller:
+    async def find_session(self, token: str) -> Session | None:
+        """Return the session of a token, or None if it has ended."""
+        if not 0 < len(token) <= _MAX_TOKEN:
+            return None
+        return await self.sessions.find(hash_token(token), self.clock.now())
+
+    async def end_session(self, token: str) -> Session | None:
+        """End a session; return it, or None if it has ended already."""
+        session = await self.find_session(token)
+        if session is not None:
+            await self.sessions.delete([session.hash])
+            self.forget_sessions({session.hash})
+        return session
+
+    async def end_sessions_of(self, user: str) -> int:
+        """End all sessions of a user; return their number."""
+        ended = await self.sessions.delete_of(user)
+        self.forget_sessions(frozenset(ended))
+        return len(ended)
+
+    async def _check(self, authorization: bytes, address: str) -> Checked:
         scheme, _, text = authorization.partition(b" ")
         match scheme.lower():
             case b"basic":
                 name, password = _parse_basic(text)
-                return _caller(await self._user(name, password, address))
+                return Checked(_caller(await self._user(name, password, address)))
             case b"bearer":
-                return _caller(await self._key(text.strip(), address))
+                return Checked(_caller(await self._key(text.strip())))
             case b"session":
-                return await self.session(text.decode("latin-1"))
+                return await self._session(text.decode("latin-1"))
             case _:
                 raise UnauthorizedError("Unauthorized")
 
-    async def _user(self, name: str, password: str, address: str) -> Credential:
-        subject = f"{name[:_MAX_NAME]}\0{address}"
-        now = self.clock.monotonic()
-        self._throttle.check(subject, now)
-        self._throttle.check(address, now)
-        if self._hashing >= _MAX_HASHING:
-            raise TooManyRequestsError("Too many sign-ins in progress; try again later")
-        self._hashing += 1
-        try:
-            user = await self._accounts.find("user", name)
-            hashed = user.hash if user is not None and user.is_active else None
-            is_right = await self._passwords.matches(hashed, password)
-        finally:
-            self._hashing -= 1
-        if user is None or not is_right:
-            now = self.clock.monotonic()
-            self._throttle.record_failure(subject, _FAILURES_OF_USER, now)
-            self._throttle.record_failure(address, _FAILURES_OF_ADDRESS, now)
+    async def _session(self, token: str) -> Checked:
+        session = await self.find_session(token)
+        user = await self.accounts.find("user", session.user) if session is not None else None
+        if session is None or user is None or not user.is_active:
             raise UnauthorizedError("Unauthorized")
-        self._throttle.record_success(subject)
+        try:
+            await self.sessions.record_use(session, self.clock.now())
+        except ZatoLiteError as error:  # a full disk must not lock out its admin
+            _log.warning("use of a session not recorded", extra={"error": str(error)})
+        return Checked(_caller(user), session)
+
+    async def _user(self, name: str, password: str, address: str) -> Credential:
+        network, now = network_of(address), self.clock.monotonic()
+        self.sign_ins.check(name, network, now)
+        async with self._turns.turn(self.sign_ins.rank(name, network, now), network):
+            self.sign_ins.check(name, network, self.clock.monotonic())
+            user = await self.accounts.find("user", name)
+            hashed = user.hash if user is not None and user.is_active else None
+            is_right = await self.passwords.matches(hashed, password)
+            if user is not None and is_right:
+                self.sign_ins.record_success(name, network)
+                return await self._rehashed(user, password)
+        now = self.clock.monotonic()
+        self.sign_ins.record_failure(name, network, now, exists=user is not None)
+        raise UnauthorizedError("Unauthorized")
+
+    async def _rehashed(self, user: Credential, password: str) -> Credential:
+        """Return the user, whose hash is brought to the present parameters if it is older."""
+        if not self.passwords.is_outdated(user.hash):
+            return user
+        hashed = await self.passwords.hash(password)
+        try:
+            if await self.accounts.replace_hash(user.name, user.hash, hashed):
+                return msgspec.structs.replace(user, hash=hashed)
+        except ZatoLiteError as error:
+            _log.warning("hash of a password not renewed", extra={"error": str(error)})
         return user
 
-    async def _key(self, text: bytes, address: str) -> Credential:
-        self._throttle.check(address, self.clock.monotonic())
+    async def _key(self, text: bytes) -> Credential:
         prefix, _, rest = text.decode("ascii", "replace").partition("_")
         name, _, secret = rest.partition("_")
-        key = await self._accounts.find("key", name) if prefix == KEY_PREFIX else None
+        key = await self.accounts.find("key", name) if prefix == KEY_PREFIX else None
         expected = key.hash if key is not None else hash_key("")
         is_right = hmac.compare_digest(hash_key(secret), expected)
         if key is None or not is_right or not key.is_active:
-            now = self.clock.monotonic()
-            self._throttle.record_failure(address, _FAILURES_OF_ADDRESS, now)
             raise UnauthorizedError("Unauthorized")
         return key
 
-    def _remember(self, digest: bytes, caller: Caller) -> CallerRights:
+    def _remember(self, digest: bytes, checked: Checked) -> CallerRights:
         """Remember the caller as one object, so that ``forget`` ends what was handed out."""
         now = self.clock.monotonic()
         earlier = self._remembered.get(digest)
@@ -205,7 +279,12 @@ class Authenticator:
             return earlier
         if len(self._remembered) >= _MAX_REMEMBERED:
             self._forget_all()
-        rights = self._remembered[digest] = CallerRights(caller, now + _REMEMBERED_S)
+        seconds, hashed = _REMEMBERED_S, ""
+        if (session := checked.session) is not None:
+            left = (session.ends_at(self.sessions.limits) - self.clock.now()) / 1_000_000
+            seconds, hashed = min(_SESSION_REMEMBERED_S, left), session.hash
+        rights = CallerRights(checked.caller, now + seconds, hashed)
+        self._remembered[digest] = rights
         return rights
 
     def _forget_all(self) -> None:
@@ -213,20 +292,19 @@ class Authenticator:
             rights.until = 0.0
         self._remembered.clear()
 
-    def _check_ended(self, digest: bytes, check: asyncio.Task[Caller]) -> None:
-        if self._checks.get(digest) is check:
-            del self._checks[digest]
-        if not check.cancelled():
-            check.exception()  # asyncio warns of an exception that no request has retrieved
-
-    def _digest(self, authorization: bytes) -> bytes:
+    def _digest(self, authorization: bytes, address: str) -> bytes:
         digest = self._digest_key.copy()
-        digest.update(authorization)
+        digest.update(b"%b\0%b" % (network_of(address).encode("utf-8", "replace"), authorization))
         return digest.digest()
 
-    def _sign(self, text: str, hashed: str) -> str:
-        message = f"{text}\0{hashed}".encode()
-        return hmac.digest(self._session_key, message, "sha256").hex()
+
+def _check_ended(
+    checks: dict[bytes, asyncio.Task[Checked]], digest: bytes, check: asyncio.Task[Checked]
+) -> None:
+    if checks.get(digest) is check:
+        del checks[digest]
+    if not check.cancelled():
+        check.exception()  # asyncio warns of an exception that no request has retrieved
 
 
 def _parse_basic(text: bytes) -> tuple[str, str]:

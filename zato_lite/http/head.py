@@ -25,6 +25,7 @@ SINGLE_FIELDS = frozenset(
 """Fields that must not be repeated: two programs could each use a different one."""
 
 _MAX_DIGITS = 100
+_WITH_PORT = re.compile(r"(?:([0-9.]+)|\[([0-9A-Fa-f:.]+)\])(?::[0-9]{1,5})?\Z")
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=-]+)(:[0-9]{0,5})?\Z")
 _ABSOLUTE = re.compile(rb"(?i:https?)://([^/?#@]+)([/?].*)?\Z", re.DOTALL)
@@ -105,13 +106,21 @@ def parse_error(is_method: bool, data: bytes) -> RefusedError:
     return RefusedError(400, "request is malformed")
 
 
-def trust_proxies(request: Request, trusted: Iterable[Network]) -> None:
-    """Replace a trusted proxy's address by the last forwarded one that is not a proxy's."""
+def trust_proxies(
+    request: Request, trusted: Iterable[Network], *, trusts_peer: bool = False
+) -> None:
+    """Replace a trusted proxy's address by the last forwarded one that is not a proxy's.
+
+    Args:
+        request: the request, which is changed.
+        trusted: networks of trusted proxies.
+        trusts_peer: the peer is a trusted proxy, whatever its address.
+    """
     forwarded = request.headers.get(b"x-forwarded-for", b"").decode("latin-1")
-    addresses = [address.strip() for address in forwarded.split(",")]
+    addresses = [_without_port(address.strip()) for address in forwarded.split(",")]
     client = request.remote_address
-    while _is_in(client, trusted) and addresses and addresses[-1]:
-        client = addresses.pop()
+    while (trusts_peer or _is_in(client, trusted)) and addresses and addresses[-1]:
+        client, trusts_peer = addresses.pop(), False
     if client != request.remote_address:
         request.remote_address = client
         proto = request.headers.get(b"x-forwarded-proto", b"")
@@ -132,6 +141,12 @@ def _split_other_form(
     if method == "CONNECT":
         raise RefusedError(501, "proxying is not supported")
     raise RefusedError(400, "target is not valid")
+
+
+def _without_port(address: str) -> str:
+    """Return a forwarded address without the port that some proxies add to it."""
+    match = _WITH_PORT.match(address)
+    return address if match is None else match[1] or match[2]
 
 
 def _is_in(address: str, networks: Iterable[Network]) -> bool:

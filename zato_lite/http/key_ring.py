@@ -1,5 +1,7 @@
 """Key ring: hashes passwords and issues keys for services; forgets cached credentials."""
 
+from collections.abc import Collection
+
 from zato_lite.http.auth import Authenticator
 from zato_lite.http.passwords import Passwords, new_key
 from zato_lite.store.accounts import NewKey
@@ -35,6 +37,11 @@ class KeyRing:
         """Forget cached credentials, so that changes of accounts take effect."""
         if self.authenticator is not None:
             self.authenticator.forget()
+
+    def forget_sessions(self, hashes: Collection[str]) -> None:
+        """Forget the callers of these sessions, which have ended."""
+        if self.authenticator is not None:
+            self.authenticator.forget_sessions(hashes)
 
     def close(self) -> None:
         """Stop the password hasher."""

@@ -72,6 +72,7 @@ class ServerContext(Protocol):
         targets: earlier targets without a query, with their parts.
         hosts: earlier valid Host fields.
         trusted: networks of trusted proxies.
+        trusts_peers: all peers are trusted proxies: the server listens on a unix socket.
     """
 
     now: float
@@ -79,6 +80,7 @@ class ServerContext(Protocol):
     targets: dict[bytes, tuple[str, str, bytes]]
     hosts: set[bytes]
     trusted: tuple[IPv4Network | IPv6Network, ...]
+    trusts_peers: bool
 
 
 class ParsedRequest(NamedTuple):
@@ -282,8 +284,8 @@ class RequestParser:
             raw_path,
             self._is_secure,
         )
-        if context.trusted:
-            trust_proxies(request, context.trusted)
+        if context.trusted or context.trusts_peers:
+            trust_proxies(request, context.trusted, trusts_peer=context.trusts_peers)
         if b"upgrade" in headers:
             keep_alive = False
         self.state = "idle"

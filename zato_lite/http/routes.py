@@ -45,6 +45,11 @@ class Entry(Protocol):
         ...
 
     @property
+    def is_internal(self) -> bool:
+        """True for a built-in service."""
+        ...
+
+    @property
     def input(self) -> Any:
         """Declared type of the input, or None."""
         ...

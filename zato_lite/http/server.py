@@ -21,6 +21,7 @@ from zato_lite.errors import ConfigError
 from zato_lite.http.connection import Connection
 from zato_lite.http.parser import Limits
 from zato_lite.http.pipeline import App
+from zato_lite.http.throttle import network_of
 from zato_lite.http.writer import Renderer
 
 _UNSENT = 65_536
@@ -58,6 +59,7 @@ class Server:
     ) -> None:
         self.app, self.limits, self.clock = app, limits, clock
         self.trusted = tuple(ip_network(text) for text in trusted)
+        self.trusts_peers = False
         self.tls = tls
         self.loop = asyncio.get_running_loop()
         self.context = copy_context()
@@ -109,7 +111,7 @@ class Server:
                 self._listener = await self.loop.create_unix_server(
                     self.connect, str(unix), ssl=self.tls, backlog=backlog
                 )
-                self._unix = unix
+                self._unix, self.trusts_peers = unix, True
             else:
                 self._listener = await self.loop.create_server(
                     self.connect,
@@ -148,7 +150,7 @@ class Server:
 
     def add(self, connection: Connection) -> bool:
         """Count the connection in; return False if there are too many."""
-        limits, address = self.limits, connection.peer
+        limits, address = self.limits, network_of(connection.peer)
         count = self.addresses.get(address, 0)
         if len(self.connections) >= limits.connections or count >= limits.per_address:
             self.refused += 1
@@ -165,11 +167,12 @@ class Server:
         if connection not in self.connections:
             return
         self.connections.remove(connection)
-        count = self.addresses.get(connection.peer, 1) - 1
+        address = network_of(connection.peer)
+        count = self.addresses.get(address, 1) - 1
         if count:
-            self.addresses[connection.peer] = count
+            self.addresses[address] = count
         else:
-            self.addresses.pop(connection.peer, None)
+            self.addresses.pop(address, None)
         if self._gone is not None and not self.connections and not self._gone.done():
             self._gone.set_result(None)
 

@@ -66,32 +66,69 @@ class Accounts:
         )
 
     async def save(self, credential: Credential) -> None:
-        """Insert the credential, or replace the one of the same kind and name."""
-        values = (
-            credential.kind,
-            credential.name,
-            credential.hash,
-            msgspec.json.encode(sorted(credential.roles)).decode(),
-            msgspec.json.encode(credential.patterns).decode(),
-            credential.is_active,
-        )
-        await self._database.write(
-            lambda c: execute(
-                c, "INSERT OR REPLACE INTO credential VALUES (?, ?, ?, ?, ?, ?)", values
-            )
+        """Insert the credential, or replace the one of the same kind and name.
+
+        The sessions of a user end if the password is new or the user is not active.
+        """
+        await self._database.write(lambda c: save_credential(c, credential))
+
+    async def add(self, credential: Credential) -> bool:
+        """Insert the credential; return False, without any change, if it exists."""
+        return await self._database.write(lambda c: _add(c, credential))
+
+    async def replace_hash(self, name: str, before: str, after: str) -> bool:
+        """Replace the hash of a user's password by another hash of the same password.
+
+        Sessions do not end. Returns False, without any change, if the hash is another one by now.
+        """
+        statement = "UPDATE credential SET hash = ? WHERE kind = 'user' AND name = ? AND hash = ?"
+        return await self._database.write(
+            lambda c: bool(execute(c, statement, (after, name, before)))
         )
 
     async def delete(self, kind: Kind, name: str) -> bool:
-        """Delete the credential; return False if it does not exist."""
-        return await self._database.write(
-            lambda c: bool(
-                execute(c, "DELETE FROM credential WHERE kind = ? AND name = ?", (kind, name))
-            )
-        )
+        """Delete the credential and end its sessions; return False if it does not exist."""
+        return await self._database.write(lambda c: _delete(c, kind, name))
 
     async def claim_setting(self, name: str, value: str) -> str:
         """Save the value unless the setting has one already; return the value in effect."""
         return await self._database.write(lambda c: _claim_setting(c, name, value))
+
+
+def save_credential(connection: Connection, credential: Credential) -> None:
+    """Insert or replace a credential within a transaction; see ``Accounts.save``."""
+    if credential.kind == "user":
+        name, hashed, is_active = credential.name, credential.hash, credential.is_active
+        same = "SELECT 1 FROM credential WHERE kind = 'user' AND name = ?1 AND hash = ?2 AND ?3"
+        for table in ("session", "password_code"):
+            statement = f"DELETE FROM {table} WHERE user = ?1 AND NOT EXISTS ({same})"
+            execute(connection, statement, (name, hashed, is_active))
+    _insert(connection, credential, "REPLACE")
+
+
+def _add(connection: Connection, credential: Credential) -> bool:
+    _insert(connection, credential, "IGNORE")
+    return bool(connection.changes())
+
+
+def _insert(connection: Connection, credential: Credential, otherwise: str) -> None:
+    values = (
+        credential.kind,
+        credential.name,
+        credential.hash,
+        msgspec.json.encode(sorted(credential.roles)).decode(),
+        msgspec.json.encode(credential.patterns).decode(),
+        credential.is_active,
+    )
+    statement = f"INSERT OR {otherwise} INTO credential VALUES (?, ?, ?, ?, ?, ?)"
+    execute(connection, statement, values)
+
+
+def _delete(connection: Connection, kind: Kind, name: str) -> bool:
+    if kind == "user":
+        execute(connection, "DELETE FROM session WHERE user = ?", (name,))
+    statement = "DELETE FROM credential WHERE kind = ? AND name = ?"
+    return bool(execute(connection, statement, (kind, name)))
 
 
 def _claim_setting(connection: Connection, name: str, value: str) -> str:

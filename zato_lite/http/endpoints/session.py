@@ -4,17 +4,23 @@ from typing import Any
 
 import msgspec
 
+from zato_lite import __version__
+from zato_lite.clock import to_datetime
 from zato_lite.errors import BadInputError, UnauthorizedError, ZatoLiteError
-from zato_lite.http.admission import refuse_other_sites
+from zato_lite.http.admission import credentials_of, refuse_other_sites, session_token
 from zato_lite.http.audit import AuditTrail, describe_refusals
-from zato_lite.http.auth import SESSION_COOKIE, SESSION_SECONDS, Authenticator
+from zato_lite.http.auth import SESSION_COOKIE, Authenticator
 from zato_lite.http.message import Request, Response
-from zato_lite.http.routes import Route
+from zato_lite.http.routes import Route, Services
+from zato_lite.service.access import may_invoke
 from zato_lite.service.message import Caller
 from zato_lite.store.audit import AuditRecord
+from zato_lite.store.sessions import SessionLimits, session_item
 from zato_lite.wire import decode_strict, encode
 
 PATH = "/zato/session"
+
+_ALL = (b"all", b"all=true", b"all=1", b"all=")
 
 
 class Login(msgspec.Struct):
@@ -24,10 +30,28 @@ class Login(msgspec.Struct):
     password: str
 
 
-def session_routes(authenticator: Authenticator, audit: AuditTrail) -> list[Route]:
+def session_routes(
+    authenticator: Authenticator, audit: AuditTrail, services: Services
+) -> list[Route]:
     """Return the routes: POST signs in, GET describes the caller, DELETE signs out."""
+    endpoint = SessionEndpoint(authenticator, audit, services)
+    return [
+        Route(("POST",), PATH, endpoint.sign_in, role=None),
+        Route(("DELETE",), PATH, endpoint.sign_out, role=None),
+        Route(("GET",), PATH, endpoint.show),
+    ]
 
-    async def sign_in(request: Request, caller: Caller | None) -> Response:
+
+class SessionEndpoint:
+    """The handlers of ``/zato/session``."""
+
+    def __init__(
+        self, authenticator: Authenticator, audit: AuditTrail, services: Services
+    ) -> None:
+        self._authenticator, self._audit, self._services = authenticator, audit, services
+
+    async def sign_in(self, request: Request, caller: Caller | None) -> Response:
+        """Check a name and a password, and set the cookie of a new session."""
         refuse_other_sites(request.headers)
         try:
             login = msgspec.convert(decode_strict(request.body), Login)
@@ -35,45 +59,86 @@ def session_routes(authenticator: Authenticator, audit: AuditTrail) -> list[Rout
             raise BadInputError(str(error)) from error
         record = AuditRecord(login.username, "login", "", "ok")
         try:
-            token = await authenticator.log_in(
-                login.username, login.password, request.remote_address
+            token = await self._authenticator.log_in(
+                login.username,
+                login.password,
+                request.remote_address,
+                request.headers.get(b"user-agent", b"").decode("latin-1"),
             )
         except ZatoLiteError:
-            if count := audit.count_refusal(request):
+            if count := self._audit.count_refusal(request):
                 outcome = describe_refusals("refused", count)
-                await audit.record(msgspec.structs.replace(record, outcome=outcome), request)
+                await self._audit.record(msgspec.structs.replace(record, outcome=outcome), request)
             raise
-        await audit.record(record, request)
-        rights = await authenticator.check(b"Session " + token.encode(), "")
-        return _describe(rights.caller, _cookie(token, SESSION_SECONDS, request))
+        await self._audit.record(record, request)
+        caller = await self._authenticator.session(token)
+        body = await self._describe(caller, token)
+        limits = self._authenticator.sessions.limits
+        return Response(200, encode(body), headers=session_cookie(token, limits, request))
 
-    async def show(request: Request, caller: Caller | None) -> Response:
+    async def show(self, request: Request, caller: Caller | None) -> Response:
+        """Describe the caller and what it may do; with ``?all``, list the caller's sessions."""
         if caller is None:
             raise UnauthorizedError("Unauthorized")
-        return _describe(caller, None)
+        token = session_token(request.headers)
+        body = await self._describe(caller, token)
+        if request.query in _ALL:
+            now = self._authenticator.clock.now()
+            current = await self._authenticator.find_session(token)
+            body["sessions"] = [
+                {
+                    **session_item(found, self._authenticator.sessions.limits),
+                    "is_current": current is not None and found.hash == current.hash,
+                }
+                for found in await self._authenticator.sessions.list(now, caller.name)
+            ]
+        return Response(200, encode(body))
 
-    async def sign_out(request: Request, caller: Caller | None) -> Response:
+    async def sign_out(self, request: Request, caller: Caller | None) -> Response:
+        """End the session of the cookie; with ``?all``, all sessions of its user."""
         refuse_other_sites(request.headers)
-        return Response(200, b"{}", headers=(("Set-Cookie", _cookie("", 0, request)),))
+        ended = await self._authenticator.end_session(session_token(request.headers))
+        if request.query in _ALL:
+            user = ended.user if ended is not None else await self._caller_of(request)
+            count = await self._authenticator.end_sessions_of(user) + (ended is not None)
+            record = AuditRecord(user, "logout", f"all sessions, {count}", "ok")
+            await self._audit.record(record, request)
+        elif ended is not None:
+            await self._audit.record(AuditRecord(ended.user, "logout", ended.id, "ok"), request)
+        return Response(200, b"{}", headers=session_cookie("", None, request))
 
-    return [
-        Route(("POST",), PATH, sign_in, role=None),
-        Route(("DELETE",), PATH, sign_out, role=None),
-        Route(("GET",), PATH, show),
-    ]
+    async def _caller_of(self, request: Request) -> str:
+        """Return the name of a caller without a session."""
+        credentials = credentials_of(request.headers)
+        if credentials is None:
+            raise UnauthorizedError("Unauthorized")
+        rights = await self._authenticator.check(credentials, request.remote_address)
+        return rights.caller.name
+
+    async def _describe(self, caller: Caller, token: str) -> dict[str, Any]:
+        session = await self._authenticator.find_session(token)
+        ends_at = None
+        if session is not None and session.user == caller.name:
+            ends_at = session.ends_at(self._authenticator.sessions.limits)
+        return {
+            "name": caller.name,
+            "roles": sorted(caller.roles),
+            "patterns": list(caller.patterns),
+            "may": sorted(
+                entry.name
+                for entry in self._services
+                if entry.is_internal and may_invoke(caller, entry.name)
+            ),
+            "version": __version__,
+            "expires": None if ends_at is None else to_datetime(ends_at).isoformat(),
+        }
 
 
-def _describe(caller: Caller, cookie: str | None) -> Response:
-    body: dict[str, Any] = {
-        "name": caller.name,
-        "roles": sorted(caller.roles),
-        "patterns": list(caller.patterns),
-    }
-    headers = (("Set-Cookie", cookie),) if cookie is not None else ()
-    return Response(200, encode(body), headers=headers)
-
-
-def _cookie(token: str, seconds: int, request: Request) -> str:
+def session_cookie(
+    token: str, limits: SessionLimits | None, request: Request
+) -> tuple[tuple[str, str], ...]:
+    """Return the field that sets the session's cookie; without limits, the one that deletes it."""
+    seconds = 0 if limits is None else max(1, limits.lifetime // 1_000_000)
     secure = "; Secure" if request.is_secure else ""
     attributes = f"Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}"
-    return f"{SESSION_COOKIE}={token}; {attributes}"
+    return (("Set-Cookie", f"{SESSION_COOKIE}={token}; {attributes}"),)
