@@ -1,27 +1,23 @@
-"""Services for whole sets of definitions: apply, export, and import from other schedulers."""
+"""Services for whole sets of definitions: apply and export."""
 
 from collections.abc import Collection, Sequence
-from typing import Annotated, Any, Literal, TypedDict
+from typing import Annotated, Any, TypedDict
 
 from msgspec import Meta
 
 from zato_lite.builtin import enmasse
 from zato_lite.builtin.audited import AuditedService
 from zato_lite.builtin.deadman import watch_over
-from zato_lite.builtin.definition import Definition, allows_missing, read
+from zato_lite.builtin.definition import Definition, allows_missing
 from zato_lite.builtin.documents import Item
 from zato_lite.builtin.enmasse import Difference
-from zato_lite.builtin.imports import NEEDS_SERVICE, READERS
-from zato_lite.builtin.imports.entry import Entry, Options
-from zato_lite.builtin.input import MAX_ERRORS, Input, Name, Zone, missing, object_list
+from zato_lite.builtin.input import MAX_ERRORS, Input, missing, object_list
 from zato_lite.builtin.job_checks import require_extra
 from zato_lite.builtin.permissions import (
-    require_callbacks,
     require_permitted,
-    require_services,
     warn_of_missing,
 )
-from zato_lite.errors import BadInputError, FieldError, ForbiddenError, ServiceMissingError
+from zato_lite.errors import BadInputError, FieldError
 from zato_lite.scheduler.calendars import Calendars
 from zato_lite.scheduler.commands import JobCommands
 from zato_lite.service.base import Service
@@ -31,7 +27,6 @@ from zato_lite.timetable.job import Job
 
 _Definitions = Annotated[list[dict[str, Any]], object_list(1_000_000, Definition.json_schema())]
 _Document = Annotated[str, Meta(max_length=64 * 1024 * 1024)]
-Format = Literal["crontab", "celery", "apscheduler", "quartz"]
 
 
 class ApplyInput(Input, forbid_unknown_fields=True):
@@ -163,91 +158,6 @@ class Export(Service[Any, Exported]):
         self.response.payload = {
             "document": document,
             "scheduler": enmasse.parse(document, {}),
-        }
-
-
-class ImportInput(Input, forbid_unknown_fields=True):
-    """A file of another scheduler; ``service`` and ``timezone`` for jobs that name none."""
-
-    format: Format
-    document: _Document
-    service: Name | None = None
-    timezone: Zone | None = None
-    with_user: bool = False
-    dry_run: bool = True
-
-    @classmethod
-    def check(cls, values: dict[str, Any], errors: list[FieldError]) -> None:
-        kind = values.get("format")
-        if kind in NEEDS_SERVICE and "service" not in values:
-            text = f"{missing('service').message} (for {kind})"
-            errors.append(FieldError("service", None, text))
-
-
-class ImportedEntry(TypedDict):
-    """An entry of the file: its definition or null, its differences, and its errors."""
-
-    place: str
-    definition: dict[str, Any] | None
-    differences: list[str]
-    errors: list[str]
-
-
-class Imported(TypedDict):
-    """All entries of the file, and the number of created jobs."""
-
-    entries: list[ImportedEntry]
-    created: int
-    dry_run: bool
-
-
-class Import(AuditedService[ImportInput, Imported]):
-    """Read another scheduler's file; return its definitions and their differences from there.
-
-    With ``dry_run`` false all entries without errors are created; it is true by default.
-    """
-
-    name = "zato.scheduler.job.import"
-    role = "editor"
-    jobs = needs(JobCommands)
-    services = needs(Registry)
-
-    async def change(self, params: ImportInput) -> str:
-        options = Options(params.service or "", params.timezone, params.with_user)
-        entries = [
-            self._entry(found) for found in READERS[params.format](params.document, options)
-        ]
-        good = [entry["definition"] for entry in entries if not entry["errors"]]
-        if good and not params.dry_run:
-            now = self.clock.now()
-            jobs = [read(each, now) for each in good]
-            missing_jobs = await require_callbacks(jobs, self.jobs, self.caller)
-            await self.jobs.create(jobs)
-            warn_of_missing(missing_jobs, self.logger)
-        self.response.payload = {
-            "entries": entries,
-            "created": 0 if params.dry_run else len(good),
-            "dry_run": params.dry_run,
-        }
-        return f"{len(entries)} entries"
-
-    def _entry(self, found: Entry) -> ImportedEntry:
-        errors: list[str] = []
-        if found.fields is None:
-            errors = list(found.differences)
-        else:
-            try:
-                job = read(found.fields, self.clock.now())
-                require_services([job], self.services, self.caller)
-            except BadInputError as error:
-                errors = [each.message for each in error.errors] or [str(error)]
-            except (ServiceMissingError, ForbiddenError) as error:
-                errors = [str(error)]
-        return {
-            "place": found.place,
-            "definition": found.fields,
-            "differences": list(found.differences) if found.fields is not None else [],
-            "errors": errors,
         }
 
 

@@ -1,0 +1,17 @@
+"""Readers by the name of their format."""
+
+from collections.abc import Callable, Iterator, Mapping
+
+from zato_lite.builtin.imports import apscheduler, celery, crontab, quartz
+from zato_lite.builtin.imports.entry import Entry, Options
+
+READERS: Mapping[str, Callable[[str, Options], Iterator[Entry]]] = {
+    "crontab": crontab.read,
+    "celery": celery.read,
+    "apscheduler": apscheduler.read,
+    "quartz": quartz.read,
+}
+"""Readers by the name of their format."""
+
+NEEDS_SERVICE = frozenset({"crontab", "quartz"})
+"""Formats whose entries name no service."""
