@@ -9,20 +9,22 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z][a-z\/-]*:.*## / { printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # What `zato-lite serve` needs, and no more: the first run is quick.
-$(VENV)/.runtime: pyproject.toml
+# Versions and hashes come from locks/, which `make lock` writes.
+$(VENV)/.runtime: pyproject.toml locks/runtime.txt
 	@$(PYTHON) -c 'import sys; sys.exit("zato-lite needs Python 3.11 or newer; try: make PYTHON=python3.12 ...") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/pip install --quiet --editable .
+	$(BIN)/pip install --quiet --require-hashes -r locks/runtime.txt
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
 # What the tests need: enough for another version of Python.
-$(VENV)/.test: $(VENV)/.runtime pyproject.toml
-	$(BIN)/pip install --quiet --editable . --group test
+$(VENV)/.test: $(VENV)/.runtime locks/test.txt
+	$(BIN)/pip install --quiet --require-hashes -r locks/test.txt
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.test pyproject.toml
-	$(BIN)/pip install --quiet --group dev
+$(VENV)/.dev: $(VENV)/.test locks/dev.txt
+	$(BIN)/pip install --quiet --require-hashes -r locks/dev.txt
 	@touch $@
 
 .PHONY: install dev serve check format lint types layers test test-fast test-other-pythons
@@ -35,6 +37,7 @@ format: dev ## Put the code in its house style
 	$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 lint: dev ## Check style, spelling and dependencies
 	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/codespell && $(BIN)/deptry zato_lite
+	$(BIN)/bandit --quiet --recursive --severity-level medium --skip B608 zato_lite
 types: dev ## Check types, twice
 	$(BIN)/mypy && $(BIN)/basedpyright --pythonpath $(BIN)/python
 layers: dev ## Check that packages import only from the layers below
@@ -48,6 +51,22 @@ test-fast: $(VENV)/.test ## Run the tests that start no process (under a minute)
 	$(BIN)/pytest -q -n auto -m 'not slow and not e2e' --hypothesis-profile=fast $(ARGS)
 test-other-pythons: dev ## Run the fast tests on each other Python found on this machine
 	.ci/other-pythons $(BIN)/python
+
+LOCK = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-annotate --no-emit-index-url --group build
+.PHONY: lock sbom licences
+lock: dev ## Renew the versions and hashes in locks/ (ARGS='--upgrade')
+	$(BIN)/pip install --quiet --group release
+	$(LOCK) $(ARGS) --output-file locks/runtime.txt
+	$(LOCK) $(ARGS) --group test --output-file locks/test.txt
+	$(LOCK) $(ARGS) --group dev --output-file locks/dev.txt
+sbom: dev ## Write dist/sbom.json, a CycloneDX list of what zato-lite installs
+	$(BIN)/pip install --quiet --group release
+	@mkdir -p dist
+	$(BIN)/cyclonedx-py requirements locks/runtime.txt --pyproject pyproject.toml --output-reproducible --output-file dist/sbom.json
+licences: dev ## List the licences of what zato-lite installs
+	$(BIN)/pip install --quiet --group release
+	$(BIN)/pip-licenses --packages $(shell sed -n 's/^\([A-Za-z0-9_.-]*\)==.*/\1/p' locks/runtime.txt) --format markdown
 
 .PHONY: bench-scheduler
 bench-scheduler: dev ## Measure the scheduler beside others (ARGS='--scenarios S2,S3 --quick')
