@@ -119,3 +119,14 @@ def test_a_repeated_problem_with_changing_messages_is_logged_seldom_too() -> Non
     told = [trouble.again(f"at {number}") for number in range(1_000)]
 
     assert sum(told) < 20
+
+
+def test_a_pretty_line_holds_no_control_characters() -> None:
+    record = logging.makeLogRecord(
+        {"msg": "name \x1b[31m\x07\u202e\r end", "name": "x", "user": "a\x1b]0;title\x07"}
+    )
+
+    line = PrettyFormatter(coloured=False).format(record)
+
+    assert line.isprintable()
+    assert "\\x1b[31m\\x07\\u202e\\r end user=a\\x1b]0;title" in line

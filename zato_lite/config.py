@@ -170,7 +170,10 @@ class Notify(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Targets of ``zato.notify.webhook`` and ``zato.notify.email``.
 
     Attributes:
-        webhooks: URLs to which a JSON object is posted.
+        webhooks: URLs to which a JSON object is posted; redirections are not followed.
+        webhook_hosts: hosts that may be named there, ``*.example.com`` for all below; empty for
+            any host.
+        webhook_private_addresses: False to send to addresses of the public internet only.
         smtp_host, smtp_port: mail server; without a host, mail is not sent.
         smtp_tls: ``starttls``, ``tls`` from the first byte, or ``none``.
         smtp_user, smtp_password_file: credentials, if the server requires them.
@@ -179,6 +182,8 @@ class Notify(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     webhooks: tuple[str, ...] = ()
+    webhook_hosts: tuple[str, ...] = ()
+    webhook_private_addresses: bool = True
     smtp_host: str = ""
     smtp_port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 587
     smtp_tls: Literal["starttls", "tls", "none"] = "starttls"

@@ -164,12 +164,22 @@ class PrettyFormatter(logging.Formatter):
         clock_time = _iso(record)[11:23]
         event, arguments = message_and_arguments(record)
         fields = f" {arguments}{fields}" if arguments else fields
-        line = f"{clock_time} {level} {escaped(safe_text(record.name))}: {event}{fields}{cid}"
+        text = f"{escaped(safe_text(record.name))}: {event}{fields}{cid}"
         if record.exc_info:
-            line += "\n" + traceback_of(*record.exc_info)
+            text += "\n" + traceback_of(*record.exc_info)
         if record.stack_info:
-            line += "\n" + shown(record.stack_info)
-        return line
+            text += "\n" + shown(record.stack_info)
+        return f"{clock_time} {level} {_printable(text)}"
+
+
+def _printable(text: str) -> str:
+    """Return the text with its control characters escaped, for they could change a terminal."""
+    if text.isprintable():
+        return text
+    return "".join(
+        letter if letter.isprintable() or letter in "\n\t" else ascii(letter)[1:-1]
+        for letter in text
+    )
 
 
 def extras(record: logging.LogRecord) -> Mapping[str, Any]:

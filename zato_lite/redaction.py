@@ -28,18 +28,80 @@ _PLAIN = re.compile(
 _QUOTE = re.compile(rb"(\\?[\"'])\s*[:=]\s*\Z")
 _CREDENTIALS = re.compile(rb"\s{1,5}(?=[a-z+/_.~-]*+[A-Z0-9=])[A-Za-z0-9+/_.~=-]{8,}+")
 _KEY = re.compile(rb"zl_([0-9a-f]{12})_[A-Za-z0-9_-]{16,}+")
-_URL = re.compile(rb"(://[^/\s:@]++):[^/\s@]++@")
+_URL = re.compile(rb"(://[^/\s:@\"'<>]*+):[^/\s\"'<>]*@")
+_HEADER = re.compile(
+    rb"((?:authorization|cookie)\s{0,5}[:=]\s{0,5})"
+    rb"(?!b?\\?[\"'{\[]|(?:null|none|true|false)\b)"
+    rb"(?:(?:username|realm|nonce|uri|response|opaque|qop|cnonce|algorithm)=\\?\"[^\"\r\n]*+\""
+    rb"|[^\r\n\"'\\])++",
+    re.IGNORECASE,
+)
+_INTEGER = re.compile(rb"[\s:=\\\"']*\d+[\"']?\Z")
+_WORDS = (b"token", b"pwd", b"pass", b"sig", b"signature")
+"""Names of secrets only as whole words, and only with a value that is not a whole number: a
+fencing token or a count of passed tests is not a secret."""
+
+_SHAPES: tuple[tuple[bytes, re.Pattern[bytes], bytes], ...] = (
+    (b"eyJ", re.compile(rb"\beyJ[\w-]{5,}\.[\w-]{5,}(?:\.[\w-]*)*"), b"***"),
+    (
+        b"PRIVATE KEY-----",
+        re.compile(
+            rb"(-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY-----)(?:(?!-----END)[^\"'])*+", re.DOTALL
+        ),
+        rb"\1***",
+    ),
+    (b"AKIA", re.compile(rb"\bAKIA[A-Z0-9]{16}\b"), b"***"),
+    (b"ASIA", re.compile(rb"\bASIA[A-Z0-9]{16}\b"), b"***"),
+    (b"gh", re.compile(rb"\b(gh[pousr])_\w{16,}+"), rb"\1_***"),
+    (b"github_pat_", re.compile(rb"\bgithub_pat_\w{16,}+"), b"github_pat_***"),
+    (b"xox", re.compile(rb"\b(xox[a-z])-[\w-]{8,}+"), rb"\1-***"),
+    (b"glpat-", re.compile(rb"\bglpat-[\w-]{16,}+"), b"glpat-***"),
+    (b"k_", re.compile(rb"\b([sr]k_(?:live|test))_\w{12,}+"), rb"\1_***"),
+    (b"sk-", re.compile(rb"\bsk-[\w-]{20,}+"), b"sk-***"),
+    (b"AIza", re.compile(rb"\bAIza[\w-]{30,}+"), b"AIza***"),
+    (b"SG.", re.compile(rb"\bSG\.[\w-]{16,}+\.[\w-]{16,}+"), b"SG.***"),
+    (b"npm_", re.compile(rb"\bnpm_[A-Za-z0-9]{30,}+"), b"npm_***"),
+    (b"hooks.slack.com/", re.compile(rb"(hooks\.slack\.com/)[^\s\"'<>\\]++"), rb"\1***"),
+    (b"/api/webhooks/", re.compile(rb"(/api/webhooks/)[^\s\"'<>\\]++"), rb"\1***"),
+    (b".office.com/", re.compile(rb"(\.office\.com/)[^\s\"'<>\\]++"), rb"\1***"),
+    (
+        b"--",
+        re.compile(
+            rb"(--[\w-]{0,30}(?:passw(?:or)?d|secret|token|api-?key)[\w-]{0,10}[ \t]{1,5})"
+            rb"(?!-)(?:\"[^\"]*+\"?|'[^']*+'?|\S++)",
+            re.IGNORECASE,
+        ),
+        rb"\1***",
+    ),
+    (
+        b"</",
+        re.compile(
+            rb"(<[\w:.-]{0,30}(?:passw(?:or)?d|pwd|secret|token|api[_-]?key)[\w.-]{0,30}"
+            rb"(?:\s[^<>]{0,200})?>)[^<]++",
+            re.IGNORECASE,
+        ),
+        rb"\1***",
+    ),
+    (b"://", re.compile(rb"(://)[^/\s:@\"'<>]{20,}+@"), rb"\1***@"),
+)
+"""Secrets that their shape shows: bytes that occur in each, pattern, replacement."""
+
 _NAMED = re.compile(
     r"passw|passphrase|secret|(?:api|private)[_-]?key|credential|authorization|cookie"
     r"|(?:access|refresh|auth|id|session|bearer|csrf|api)[_-]?token",
     re.IGNORECASE,
 )
+_NAMED_TEXT = re.compile(r"token|pwd|pass|sig|signature", re.IGNORECASE)
+"""Names whose values are secrets if they are texts."""
 
 
 def redacted(text: str) -> str:
     """Return the text without secrets: named values, credentials, API keys."""
     data = text.encode("utf-8", "surrogatepass")
     lower = data.lower()
+    if b"authorization" in lower or b"cookie" in lower:
+        data = _HEADER.sub(rb"\1***", data)
+        lower = data.lower()
     found = [*_values(data, lower), *_schemes(data, lower)]
     if found:
         data = _replaced(data, sorted(found))
@@ -47,6 +109,9 @@ def redacted(text: str) -> str:
         data = _KEY.sub(rb"zl_\1_***", data)
     if b"://" in data:
         data = _URL.sub(rb"\1:***@", data)
+    for part, pattern, replacement in _SHAPES:
+        if part in data:
+            data = pattern.sub(replacement, data)
     return data.decode("utf-8", "surrogatepass")
 
 
@@ -60,7 +125,7 @@ def without_secrets(value: Any, name: str = "") -> Any:
     if value is not None and not isinstance(value, bool) and is_secret_name(name):
         return HIDDEN
     if isinstance(value, str):
-        return redacted(value)
+        return HIDDEN if value and _NAMED_TEXT.fullmatch(name) else redacted(value)
     if isinstance(value, Mapping):
         return {key: without_secrets(item, str(key)) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -74,16 +139,25 @@ _Cut = tuple[int, int, bytes]
 
 def _values(data: bytes, lower: bytes) -> Iterator[_Cut]:
     """Yield the values that follow names of secrets."""
-    for name in (*_NAMES, b"token"):
+    for name in (*_NAMES, *_WORDS):
         at = lower.find(name)
         while at >= 0:
             end = at + len(name)
-            is_secret = name != b"token" or _TOKEN_PREFIX.search(lower, max(0, at - 8), at)
-            match = _VALUE.match(data, end) if is_secret else None
-            if match is not None and (cut := _cut(match)) is not None:
-                yield cut
+            is_word = name in _WORDS and not _TOKEN_PREFIX.search(lower, max(0, at - 8), at)
+            match = (
+                None if is_word and _is_within_word(lower, at, end) else _VALUE.match(data, end)
+            )
+            if match is not None and not (is_word and _INTEGER.match(match[0])):
+                if (cut := _cut(match)) is not None:
+                    yield cut
                 end = match.end()
             at = lower.find(name, end)
+
+
+def _is_within_word(lower: bytes, start: int, end: int) -> bool:
+    """Return True if a letter, a digit or ``_`` stands before, or letters or ``-`` behind."""
+    before, after = lower[start - 1 : start] if start else b"", lower[end : end + 1]
+    return before.isalnum() or after.isalnum() or after in (b"_", b"-")
 
 
 def _schemes(data: bytes, lower: bytes) -> Iterator[_Cut]:

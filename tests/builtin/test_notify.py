@@ -22,7 +22,15 @@ class Receiver(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.received.append(decode(self.rfile.read(int(self.headers["Content-Length"]))))
-        self.send_response(200 if self.path == "/ok" else 500)
+        status = int(self.path[1:4]) if self.path[1:4].isdigit() else 500
+        self.send_response(200 if self.path == "/ok" else status)
+        if 300 <= status < 400:
+            self.send_header("Location", self.path[4:] or "/ok")
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        self.received.append(self.path)
+        self.send_response(200)
         self.end_headers()
 
     def log_message(self, *arguments: Any) -> None:
@@ -90,10 +98,81 @@ async def test_a_webhook_receives_the_fields_of_the_callback(url: str) -> None:
 async def test_a_failing_webhook_does_not_stop_the_others(url: str) -> None:
     invoker = _invoker(Notify(webhooks=(f"{url}/no", f"{url}/ok", "ftp://x")))
 
-    with pytest.raises(UnavailableError, match=r"/no: HTTP Error 500.*ftp://x"):
+    with pytest.raises(UnavailableError, match=r"127.0.0.1: answered with status 500; x: .*http"):
         await invoker.invoke("zato.notify.webhook", FIELDS)
 
     assert len(Receiver.received) == 2
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("location", ["/ok", "http://127.0.0.1:1/meta-data", "ftp://127.0.0.1/x"])
+async def test_a_redirection_is_a_failure_and_is_not_followed(
+    url: str, status: int, location: str
+) -> None:
+    invoker = _invoker(Notify(webhooks=(f"{url}/{status}{location}",)))
+
+    with pytest.raises(UnavailableError, match=f"answered with status {status}"):
+        await invoker.invoke("zato.notify.webhook", FIELDS)
+
+    assert Receiver.received == [FIELDS]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:1/services/T000/SECRET",
+        "https://127.0.0.1:1/SECRET?sig=SECRET",
+        "http://user:SECRET@127.0.0.1:1/",
+        "file:///SECRET",
+        "http://[SECRET",
+        "http://SECRET.invalid:99999/",
+    ],
+)
+async def test_an_error_does_not_repeat_the_secret_in_a_url(url: str) -> None:
+    invoker = _invoker(Notify(webhooks=(url,)))
+
+    with pytest.raises(UnavailableError) as found:
+        await invoker.invoke("zato.notify.webhook", FIELDS)
+
+    assert "SECRET" not in str(found.value).replace("secret.invalid", "")
+
+
+@pytest.mark.parametrize(
+    ("hosts", "is_allowed"),
+    [
+        ((), True),
+        (("127.0.0.1",), True),
+        (("example.com", "127.0.0.1"), True),
+        (("*.0.0.1",), True),
+        (("example.com",), False),
+        (("*.example.com",), False),
+        (("27.0.0.1",), False),
+    ],
+)
+async def test_webhooks_are_confined_to_the_listed_hosts(
+    url: str, hosts: tuple[str, ...], is_allowed: bool
+) -> None:
+    invoker = _invoker(Notify(webhooks=(f"{url}/ok",), webhook_hosts=hosts))
+
+    if is_allowed:
+        assert await invoker.invoke("zato.notify.webhook", FIELDS) == {"sent": 1}
+    else:
+        with pytest.raises(UnavailableError, match="webhook_hosts"):
+            await invoker.invoke("zato.notify.webhook", FIELDS)
+    assert len(Receiver.received) == is_allowed
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0", "[::ffff:127.0.0.1]"])  # noqa: S104
+async def test_private_addresses_can_be_refused_however_they_are_written(
+    url: str, host: str
+) -> None:
+    port = url.rpartition(":")[2]
+    settings = Notify(webhooks=(f"http://{host}:{port}/ok",), webhook_private_addresses=False)
+
+    with pytest.raises(UnavailableError, match=r"not public|cannot connect"):
+        await _invoker(settings).invoke("zato.notify.webhook", FIELDS)
+
+    assert Receiver.received == []
 
 
 @pytest.fixture

@@ -4,6 +4,8 @@ Imported when the first notification is sent, since its libraries are slow to im
 underscore keeps it out of the search for built-in services, which would import it at the start.
 """
 
+import http.client
+import ipaddress
 import smtplib
 import ssl
 import urllib.error
@@ -12,6 +14,7 @@ from collections.abc import Callable, Mapping
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import anyio
 import anyio.to_thread
@@ -45,24 +48,117 @@ def build_mail(subject: str, fields: Mapping[str, Any], settings: Notify) -> Ema
     return message
 
 
-def post(url: str, body: bytes, timeout: float) -> int:
+def post(url: str, body: bytes, settings: Notify) -> int:
     """Send the body to a URL; return the status of the response.
 
+    A redirection counts as a failure: it could lead to an address that the settings do not allow.
+
     Raises:
-        OSError: it was not accepted.
-        ValueError: it is not an HTTP URL.
+        OSError: it was not accepted; the text does not repeat the URL, whose path may be a secret.
+        ValueError: the settings do not allow the URL.
     """
-    if not url.startswith(("http://", "https://")):
-        raise ValueError("a URL must begin with http:// or https://")
+    check_webhook(url, settings)
     headers = {"Content-Type": "application/json", "User-Agent": "zato-lite"}
     request = urllib.request.Request(url, body, headers, method="POST")  # noqa: S310
+    opener = _opener(only_public=not settings.webhook_private_addresses)
     try:
-        with urllib.request.urlopen(request, timeout=timeout) as response:  # noqa: S310
+        with opener.open(request, timeout=settings.timeout) as response:
             status: int = response.status
             return status
     except urllib.error.HTTPError as error:
         error.close()
-        raise OSError(str(error)) from None
+        raise OSError(f"answered with status {error.code}") from None
+    except urllib.error.URLError as error:
+        raise OSError(f"cannot connect: {error.reason}") from None
+
+
+def check_webhook(url: str, settings: Notify) -> None:
+    """Check a URL against the settings.
+
+    Raises:
+        ValueError: it is not an HTTP URL with a host, or the host is not in ``webhook_hosts``.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("a webhook's URL must begin with http:// or https:// and name a host")
+    allowed = settings.webhook_hosts
+    if allowed and not any(_is_within(parts.hostname, pattern) for pattern in allowed):
+        raise ValueError(f"host {parts.hostname!r} is not in [notify] webhook_hosts")
+
+
+def host_of(url: str) -> str:
+    """Return the host of a URL, for messages."""
+    try:
+        return urlsplit(url).hostname or "webhook"
+    except ValueError:
+        return "webhook"
+
+
+def _is_within(host: str, pattern: str) -> bool:
+    """Return True if the host is the pattern, or below it if the pattern begins with ``*.``."""
+    host, pattern = host.lower(), pattern.lower()
+    return host.endswith(pattern[1:]) if pattern.startswith("*.") else host == pattern
+
+
+class _PublicHTTPConnection(http.client.HTTPConnection):
+    """Connection that sends nothing to an address outside the public internet."""
+
+    def connect(self) -> None:
+        super().connect()
+        _check_public(self)
+
+
+class _PublicHTTPSConnection(http.client.HTTPSConnection):
+    """Connection that sends nothing but its TLS greeting to an address that is not public."""
+
+    def connect(self) -> None:
+        super().connect()
+        _check_public(self)
+
+
+def _check_public(connection: http.client.HTTPConnection) -> None:
+    # The peer's own address is checked, after the connection: a name may resolve differently
+    # from one look-up to the next.
+    address = ipaddress.ip_address(connection.sock.getpeername()[0])
+    address = getattr(address, "ipv4_mapped", None) or address
+    if not address.is_global or address.is_multicast:
+        connection.close()
+        raise OSError(f"address {address} is not public; see [notify] webhook_private_addresses")
+
+
+class _PublicHTTPHandler(urllib.request.HTTPHandler):
+    def http_open(self, request: urllib.request.Request) -> Any:
+        return self.do_open(_PublicHTTPConnection, request)
+
+
+class _PublicHTTPSHandler(urllib.request.HTTPSHandler):
+    def https_open(self, request: urllib.request.Request) -> Any:
+        context = ssl.create_default_context()
+        return self.do_open(_PublicHTTPSConnection, request, context=context)
+
+
+def _opener(only_public: bool) -> urllib.request.OpenerDirector:
+    """Return an opener for http and https that follows no redirections.
+
+    Proxies of the environment are used unless only public addresses are allowed, as the address
+    of a proxy says nothing of the receiver's.
+    """
+    opener = urllib.request.OpenerDirector()
+    handlers: list[urllib.request.BaseHandler] = [
+        urllib.request.HTTPDefaultErrorHandler(),
+        urllib.request.HTTPErrorProcessor(),
+    ]
+    if only_public:
+        handlers += [_PublicHTTPHandler(), _PublicHTTPSHandler()]
+    else:
+        handlers += [
+            urllib.request.ProxyHandler(),
+            urllib.request.HTTPHandler(),
+            urllib.request.HTTPSHandler(),
+        ]
+    for handler in handlers:
+        opener.add_handler(handler)
+    return opener
 
 
 def send(message: EmailMessage, settings: Notify) -> None:

@@ -32,14 +32,14 @@ class Webhook(Service[Any, Sent]):
         if not self.settings.webhooks:
             raise BadInputError("[notify] webhooks: the list is empty; add the URL of a receiver")
         # Slow to import, and rarely used.
-        from zato_lite.builtin._delivery import deliver, post  # noqa: PLC0415
+        from zato_lite.builtin._delivery import deliver, host_of, post  # noqa: PLC0415
 
         body = encode(fields_of(self.request.payload))
-        urls, timeout = self.settings.webhooks, self.settings.timeout
-        posts = [deliver(post, url, body, timeout) for url in urls]
+        urls = self.settings.webhooks
+        posts = [deliver(post, url, body, self.settings) for url in urls]
         answers = await asyncio.gather(*posts, return_exceptions=True)
         failed = [
-            f"{url}: {answer}"
+            f"{host_of(url)}: {answer}"
             for url, answer in zip(urls, answers, strict=True)
             if isinstance(answer, BaseException)
         ]
