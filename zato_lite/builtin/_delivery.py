@@ -127,14 +127,14 @@ def _check_public(connection: http.client.HTTPConnection) -> None:
 
 
 class _PublicHTTPHandler(urllib.request.HTTPHandler):
-    def http_open(self, request: urllib.request.Request) -> Any:
-        return self.do_open(_PublicHTTPConnection, request)
+    def http_open(self, req: urllib.request.Request) -> Any:
+        return self.do_open(_PublicHTTPConnection, req)
 
 
 class _PublicHTTPSHandler(urllib.request.HTTPSHandler):
-    def https_open(self, request: urllib.request.Request) -> Any:
+    def https_open(self, req: urllib.request.Request) -> Any:
         context = ssl.create_default_context()
-        return self.do_open(_PublicHTTPSConnection, request, context=context)
+        return self.do_open(_PublicHTTPSConnection, req, context=context)
 
 
 def _opener(only_public: bool) -> urllib.request.OpenerDirector:
