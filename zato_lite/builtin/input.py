@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, partial
+from itertools import takewhile
 from typing import Annotated, Any, Literal, NamedTuple, Self, get_args, get_origin
 
 import msgspec
@@ -203,11 +204,28 @@ def is_unsent(value: Any) -> bool:
 
 def shown(value: Any) -> str:
     """Return the value as an error message shows it."""
+    begin = _beginning(value, [_MAX_SHOWN])
     try:
-        text = ascii(value) if isinstance(value, str) and not value.isprintable() else repr(value)
+        text = ascii(begin) if isinstance(begin, str) and not begin.isprintable() else repr(begin)
     except (ValueError, RecursionError):  # a number of thousands of digits, a list in itself
         text = f"a {type(value).__name__}"
     return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
+
+
+def _beginning(value: Any, left: list[int]) -> Any:
+    """Return a value whose text begins as that of ``value`` does; it has few parts.
+
+    Each part has a letter at least: as many parts as there is room for letters are enough.
+    """
+    left[0] -= 1
+    if isinstance(value, str | bytes):
+        return value[: _MAX_SHOWN + 1]
+    if type(value) is list:
+        return [_beginning(each, left) for each in takewhile(lambda _: left[0] >= 0, value)]
+    if type(value) is dict:
+        parts = takewhile(lambda _: left[0] >= 0, value.items())
+        return {_beginning(key, left): _beginning(each, left) for key, each in parts}
+    return value
 
 
 # From a field's type to its parser

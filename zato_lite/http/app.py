@@ -18,11 +18,12 @@ from zato_lite.http.events import EventLog
 from zato_lite.http.fastpath import Answer, FastPath
 from zato_lite.http.message import Request, Response, await_response
 from zato_lite.http.metrics import LatencyRecorder
-from zato_lite.http.payloads import payload_of
+from zato_lite.http.payloads import read_payload
 from zato_lite.http.request_invoker import Begin, RequestInvoker
 from zato_lite.http.responder import Responder
 from zato_lite.http.router import ChannelTable, Router, Target, WrongMethod
 from zato_lite.http.routes import Channel, Route, Services, channels_of, parse_channel
+from zato_lite.service.offload import OFFLOAD_FROM
 
 
 class HttpApp:
@@ -126,10 +127,11 @@ class HttpApp:
 
     async def _answer_target(self, request: Request, target: Target) -> Response:
         cached = await self._invoker.prepare(request, target)
-        request.memo = cached if cached.is_shareable else None
-        payload, raw = payload_of(request, cached.query)
+        is_small = len(request.body) < OFFLOAD_FROM  # the fast path decodes in the loop's thread
+        request.memo = cached if cached.is_shareable and is_small else None
+        payload, raw = await read_payload(request, cached.query)
         outcome = await self._invoker.invoke(cached, payload, raw)
-        return self._responder.answer(cached, request, outcome)
+        return await self._responder.answer_in_parts(cached, request, outcome)
 
     async def _answer_route(self, request: Request, route: Route) -> Response:
         caller = None

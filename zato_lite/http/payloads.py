@@ -1,4 +1,4 @@
-"""Payloads: what a service receives of an HTTP request. Pure."""
+"""Payloads: what a service receives of an HTTP request."""
 
 import re
 from collections.abc import Mapping
@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 from zato_lite.errors import BadInputError, FieldError
 from zato_lite.http.message import Headers, Request
 from zato_lite.service.message import HttpContext
+from zato_lite.service.offload import OFFLOAD_FROM, offload
 from zato_lite.wire import decode_strict
 
 TIMEOUT_HEADER = "Request-Timeout"
@@ -44,6 +45,15 @@ def query_of(query: bytes) -> dict[str, str | list[str]]:
         else:
             parameters[name] = [earlier, value]
     return parameters
+
+
+async def read_payload(
+    request: Request, query: Mapping[str, str | list[str]]
+) -> tuple[Any, str | bytes | None]:
+    """Return the same as ``payload_of``; a large body is decoded in a thread."""
+    if len(request.body) < OFFLOAD_FROM:
+        return payload_of(request, query)
+    return await offload(payload_of, request, query)
 
 
 def payload_of(

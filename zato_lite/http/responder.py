@@ -7,10 +7,11 @@ from typing import Any
 from zato_lite.errors import NotFoundError, UnauthorizedError, ZatoLiteError
 from zato_lite.http.admission import Admission, challenge_for
 from zato_lite.http.audit import AuditTrail
+from zato_lite.http.large import is_large
 from zato_lite.http.message import Request, Response
 from zato_lite.http.metrics import LatencyRecorder
 from zato_lite.http.request_invoker import CachedRequest
-from zato_lite.http.responses import error_response, response_of
+from zato_lite.http.responses import error_response, response_in_parts, response_of
 from zato_lite.service.message import Outcome
 from zato_lite.store.audit import AuditRecord
 
@@ -35,7 +36,21 @@ class Responder:
 
     def answer(self, cached: CachedRequest, request: Request, outcome: Outcome) -> Response:
         """Return the response to an outcome."""
-        response = response_of(outcome)
+        return self._answered(cached, request, outcome, response_of(outcome))
+
+    async def answer_in_parts(
+        self, cached: CachedRequest, request: Request, outcome: Outcome
+    ) -> Response:
+        """Return the response to an outcome; others have their turn while a large one is made."""
+        if not is_large(outcome.payload):
+            return self.answer(cached, request, outcome)
+        response = await response_in_parts(outcome)
+        return self._answered(cached, request, outcome, response)
+
+    def _answered(
+        self, cached: CachedRequest, request: Request, outcome: Outcome, response: Response
+    ) -> Response:
+        """Count, log and audit a response, and return it."""
         self._latency.add(response.status, outcome.seconds)
         if outcome.error is not None and response.status == _INTERNAL_ERROR:
             # The caller gets only the cid; the log has the error under it.
@@ -81,6 +96,6 @@ class Responder:
         self, cached: CachedRequest, request: Request, outcome: Awaitable[Outcome]
     ) -> Response:
         try:
-            return self.answer(cached, request, await outcome)
+            return await self.answer_in_parts(cached, request, await outcome)
         except Exception as error:  # noqa: BLE001 - every request gets an answer
             return self.answer_error(request, error)

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from zato_lite.errors import BadInputError, FieldError, MethodNotAllowedError, ZatoLiteError
+from zato_lite.http.large import encode_in_parts
 from zato_lite.http.message import JSON, TEXT, Response
 from zato_lite.service.message import Outcome, ResponseOverrides
 from zato_lite.wire import encode
@@ -49,6 +50,20 @@ def response_of(outcome: Outcome) -> Response:
     except (TypeError, ValueError, RecursionError) as error:
         _log.exception("response not serialised", extra={"cid": outcome.cid})
         return error_response(error, outcome.cid)
+    return _response(outcome, body, kind)
+
+
+async def response_in_parts(outcome: Outcome) -> Response:
+    """Return the response to an outcome with a large payload; others have turns meanwhile."""
+    try:
+        body = await encode_in_parts(outcome.payload, to_plain)
+    except (TypeError, ValueError, RecursionError) as error:
+        _log.exception("response not serialised", extra={"cid": outcome.cid})
+        return error_response(error, outcome.cid)
+    return _response(outcome, body, JSON)
+
+
+def _response(outcome: Outcome, body: bytes, kind: str) -> Response:
     response = Response(200, body, kind, (), outcome.cid)
     if outcome.overrides is not None:
         _apply(outcome.overrides, response)

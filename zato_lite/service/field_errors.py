@@ -2,9 +2,9 @@
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import repeat
+from itertools import islice, repeat
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints, is_typeddict
 
@@ -12,13 +12,19 @@ import msgspec
 
 from zato_lite.errors import FieldError
 
+MAX_ERRORS = 100
+"""Wrong fields that one request reports at most."""
+
+_PART = 64
+"""Items that are converted together, to find those parts of a long list that have errors."""
+
 
 def wrong_fields(
     payload: Any, wanted: Any, is_strict: bool, error: msgspec.ValidationError
 ) -> list[FieldError]:
     """Return an error for each wrong field of the payload; msgspec stops at the first."""
     convert = partial(msgspec.convert, strict=is_strict)
-    found = list(_wrong(convert, payload, wanted, ""))
+    found = list(islice(_wrong_inside(convert, payload, wanted, ""), MAX_ERRORS))
     return found or [_field_error(payload, "", error)]
 
 
@@ -28,8 +34,9 @@ def _wrong(
     try:
         convert(value, wanted)
     except msgspec.ValidationError as error:
-        inner = list(_wrong_inside(convert, value, wanted, path))
-        yield from inner or [_field_error(value, path, error)]
+        inner = _wrong_inside(convert, value, wanted, path)
+        yield next(inner, None) or _field_error(value, path, error)
+        yield from inner
 
 
 def _field_error(value: Any, path: str, error: msgspec.ValidationError) -> FieldError:
@@ -60,13 +67,44 @@ def _wrong_inside(
         if (arm := arms[0] if len(arms) == 1 else _tagged(value, arms)) is not None:
             yield from _wrong_inside(convert, value, arm, path)
     elif isinstance(value, (list, tuple)):
-        for index, (item, item_type) in enumerate(zip(value, _items(wanted), strict=False)):
-            yield from _wrong(convert, item, item_type, f"{path}[{index}]")
+        yield from _wrong_items(convert, value, wanted, path)
     elif isinstance(value, Mapping) and origin is dict:
-        for key, item in value.items():
+        for key, item in _suspect_items(convert, value, arms[1]):
             yield from _wrong(convert, item, arms[1], below(path, str(key)))
     elif isinstance(value, Mapping):
         yield from _wrong_fields(convert, value, wanted, path)
+
+
+def _wrong_items(
+    convert: Callable[..., Any], value: Sequence[Any], wanted: Any, path: str
+) -> Iterator[FieldError]:
+    """Yield the errors in a list; parts of it without any cost one conversion each."""
+    is_uniform = get_origin(wanted) is list
+    for start in range(0, len(value), _PART):
+        part = value[start : start + _PART]
+        if is_uniform and _is_right(convert, part, wanted):
+            continue
+        kinds = islice(_items(wanted), start, None)
+        for index, (item, item_type) in enumerate(zip(part, kinds, strict=False), start):
+            yield from _wrong(convert, item, item_type, f"{path}[{index}]")
+
+
+def _suspect_items(
+    convert: Callable[..., Any], value: Mapping[Any, Any], wanted: Any
+) -> Iterator[tuple[Any, Any]]:
+    """Yield the items of a dictionary, but for parts of it in which no value is wrong."""
+    items = iter(value.items())
+    while part := [*islice(items, _PART)]:
+        if not _is_right(convert, [item for _, item in part], list.__class_getitem__(wanted)):
+            yield from part
+
+
+def _is_right(convert: Callable[..., Any], value: Any, wanted: Any) -> bool:
+    try:
+        convert(value, wanted)
+    except msgspec.ValidationError:
+        return False
+    return True
 
 
 def _tagged(value: Any, arms: Iterable[Any]) -> Any:

@@ -12,7 +12,11 @@ from zato_lite.wire import decode
 EMBEDDED = "zato_embedded"
 """Key that marks data put into a job by ``self.schedule``."""
 
-_PAIR = re.compile(r"\s*([A-Za-z_][\w.-]*)\s*=\s*(.*?)\s*")
+_NAME = re.compile(r"[A-Za-z_][\w.-]*")
+_MAX_PAIRS = 1_000
+_MAX_LITERAL = 10_000
+"""Pairs, and letters of a value, that are parsed at each run; a longer text stays a text."""
+
 _CONSTANTS = {"true": True, "false": False, "none": None, "null": None}
 
 
@@ -52,17 +56,21 @@ def _plain_model(value: Any) -> Any:
 
 def _pairs(text: str) -> Any:
     """Return ``key=value`` lines, or pairs between semicolons, as a dictionary; else the text."""
-    lines = [line.strip() for line in re.split(r"[\n;]", text)]
-    lines = [line for line in lines if line and not line.startswith("#")]
-    pairs = [_PAIR.fullmatch(line) for line in lines]
-    if not pairs or not all(pairs):
+    if text.count("\n") + text.count(";") > _MAX_PAIRS:
         return text
-    return {pair[1]: _literal(pair[2]) for pair in pairs if pair}
+    lines = [line.strip() for line in re.split(r"[\n;]", text)]
+    parts = [line.partition("=") for line in lines if line and not line.startswith("#")]
+    pairs = [(name.rstrip(), value.lstrip()) for name, sign, value in parts if sign]
+    if not pairs or len(pairs) < len(parts) or not all(_NAME.fullmatch(n) for n, _ in pairs):
+        return text
+    return {name: _literal(value) for name, value in pairs}
 
 
 def _literal(text: str) -> Any:
     if text.lower() in _CONSTANTS:
         return _CONSTANTS[text.lower()]
+    if len(text) > _MAX_LITERAL:
+        return text
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError, MemoryError, RecursionError):

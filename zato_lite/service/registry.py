@@ -8,6 +8,9 @@ from zato_lite.errors import ConfigError, ServiceExistsError, ServiceMissingErro
 from zato_lite.service.entry import AnyService, Entry
 from zato_lite.service.strategies import choose_strategy
 
+_MAX_NAME = 200
+"""Letters of an unknown name that are compared with the known ones, and shown."""
+
 
 def new_entry(cls: type[AnyService], *, source: str, is_internal: bool) -> Entry:
     """Create the entry of a service, with the strategy that runs it."""
@@ -80,7 +83,8 @@ class Registry:
         """
         entry = self.entries.get(name)
         if entry is None:
-            raise ServiceMissingError(f"Service `{name}` does not exist{self._nearest(name)}")
+            shown = name if len(str(name)) <= _MAX_NAME else f"{str(name)[:_MAX_NAME]}…"
+            raise ServiceMissingError(f"Service `{shown}` does not exist{self._nearest(shown)}")
         return entry
 
     def by_id(self, service_id: Any) -> Entry:

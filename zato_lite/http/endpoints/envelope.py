@@ -13,6 +13,7 @@ from zato_lite.http.responder import Responder
 from zato_lite.http.router import Target
 from zato_lite.http.routes import Route
 from zato_lite.service.message import Caller
+from zato_lite.service.offload import OFFLOAD_FROM, offload
 from zato_lite.wire import decode, decode_strict, encode
 
 PATH = "/zato/admin/invoke"
@@ -37,7 +38,11 @@ def envelope_route(invoker: RequestInvoker, responder: Responder) -> Route:
     """Return the route; it admits viewers, and then checks the rights to the named service."""
 
     async def invoke(request: Request, caller: Caller | None) -> Response:
-        envelope, payload, raw = read_envelope(request.body)
+        body = request.body
+        if len(body) < OFFLOAD_FROM:
+            envelope, payload, raw = read_envelope(body)
+        else:
+            envelope, payload, raw = await offload(read_envelope, body)
         cached = await invoker.prepare(request, Target(envelope.name))
         if envelope.is_async:
             run = {"name": envelope.name, "payload": payload, "is_async": True}
@@ -46,7 +51,10 @@ def envelope_route(invoker: RequestInvoker, responder: Responder) -> Route:
         else:
             seconds = shorter(envelope.timeout or None, cached.timeout)
             outcome = await invoker.invoke(cached, payload, raw, seconds=seconds)
-        return wrap_response(responder.answer(cached, request, outcome))
+        response = await responder.answer_in_parts(cached, request, outcome)
+        if len(response.body) < OFFLOAD_FROM:
+            return wrap_response(response)
+        return await offload(wrap_response, response)
 
     return Route(("POST",), PATH, invoke)
 
