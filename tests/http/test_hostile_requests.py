@@ -52,8 +52,12 @@ TABLE = {
     "a method with a colon": Hostile(b"GE:T / HTTP/1.1\r\n" + H + b"\r\n", 400),
     "no method": Hostile(b" / HTTP/1.1\r\n" + H + b"\r\n", 400),
     "no target": Hostile(b"GET HTTP/1.1\r\n" + H + b"\r\n", 400),
-    "two spaces (RFC 9112, 3: words may be split at any whitespace)": Hostile(
-        b"GET  /zato/ping HTTP/1.1\r\n" + H + b"\r\n", 200, closed=False
+    "two spaces after the method": Hostile(b"GET  /zato/ping HTTP/1.1\r\n" + H + b"\r\n", 400),
+    "two spaces after the target": Hostile(b"GET /zato/ping  HTTP/1.1\r\n" + H + b"\r\n", 400),
+    "a space after the version": Hostile(b"GET /zato/ping HTTP/1.1 \r\n" + H + b"\r\n", 400),
+    "a space before the method": Hostile(b" GET /zato/ping HTTP/1.1\r\n" + H + b"\r\n", 400),
+    "another protocol of the same parser": Hostile(
+        b"OPTIONS /zato/ping RTSP/1.0\r\n" + H + b"\r\n", 400
     ),
     "a space in the target": Hostile(get(b"/zato/ ping"), 400),
     "a tab in the target": Hostile(get(b"/zato/\tping"), 400),
@@ -183,15 +187,16 @@ TABLE = {
         ECHO + b"Transfer-Encoding: chunked\r\n\r\n0\r\n" + b"A: b\r\n" * 20_000, 431
     ),
     "a trailer that is a Host": Hostile(
-        ECHO + b"Transfer-Encoding: chunked\r\n\r\n0\r\nHost: b\r\n\r\n", 400
+        ECHO + b"Transfer-Encoding: chunked\r\n\r\n0\r\nHost: b\r\n\r\n", 200, closed=False
     ),
     # what is asked on the way
     "an upgrade to HTTP/2": Hostile(
         get(more=b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: A\r\n"),
         200,
+        closed=False,
     ),
     "an upgrade to a web socket": Hostile(
-        get(more=b"Connection: Upgrade\r\nUpgrade: websocket\r\n"), 200
+        get(more=b"Connection: Upgrade\r\nUpgrade: websocket\r\n"), 200, closed=False
     ),
     "a request smuggled into a body": Hostile(
         ECHO + b"Content-Length: 44\r\n\r\nGET /zato/ping HTTP/1.1\r\nHost: localhost\r\n\r\n",

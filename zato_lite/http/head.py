@@ -24,21 +24,28 @@ SINGLE_FIELDS = frozenset(
 )
 """Fields that must not be repeated: two programs could each use a different one."""
 
+_IDENTITY = (("Accept-Encoding", "identity"),)
 _MAX_DIGITS = 100
 _WITH_PORT = re.compile(r"(?:([0-9.]+)|\[([0-9A-Fa-f:.]+)\])(?::[0-9]{1,5})?\Z")
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=-]+)(:[0-9]{0,5})?\Z")
 _ABSOLUTE = re.compile(rb"(?i:https?)://([^/?#@]+)([/?].*)?\Z", re.DOTALL)
-_REQUEST_LINE = re.compile(rb"[A-Z]{3,20} [^ \r\n]+ HTTP/1\.[01]\r\n")
-_OTHER_VERSION = re.compile(rb"[A-Z]{1,20} [^ \r\n]+ HTTP/(?!1\.[01]\r?\n)[0-9.]+\r?\n")
+_WORD = rb"[^\x00-\x20\x7f]+"
+_REQUEST_LINE = re.compile(rb"[A-Z][A-Z_-]* " + _WORD + rb" HTTP/1\.[01]\r\n")
+_LONG_TARGET = re.compile(rb"[A-Z_-]{1,32} [^\x00-\x20\x7f]{8000}")
+_OTHER_VERSION = re.compile(
+    rb"[A-Z]{1,20} (" + _WORD + rb" HTTP/(?!1\.[01]\Z)[0-9.]{1,9}|/[^\x00-\x20\x7f]*)\Z"
+)
 
 
 class RefusedError(Exception):
     """A request that is refused with this status before it reaches the application."""
 
-    def __init__(self, status: int, details: str) -> None:
+    def __init__(
+        self, status: int, details: str, headers: tuple[tuple[str, str], ...] = ()
+    ) -> None:
         super().__init__(details)
-        self.status, self.details = status, details
+        self.status, self.details, self.headers = status, details, headers
 
 
 def check_host(host: bytes | None, is_old: bool) -> None:
@@ -64,12 +71,17 @@ def check_body(headers: dict[bytes, bytes], is_old: bool, limit: int) -> bool:
         raise RefusedError(400, "Content-Length is not a number")
     elif len(length) > _MAX_DIGITS or int(length) > limit:
         raise RefusedError(413, "body is too large")
-    if b"content-encoding" in headers:
-        raise RefusedError(415, "Content-Encoding is not supported")
+    coding = headers.get(b"content-encoding", b"")
+    if any(name.strip().lower() not in {b"", b"identity"} for name in coding.split(b",")):
+        raise RefusedError(
+            415, "Content-Encoding is not supported; send the body as it is", _IDENTITY
+        )
     expect = headers.get(b"expect")
-    if expect is not None and expect.lower() != b"100-continue":
+    if expect is None or is_old:
+        return False  # HTTP/1.0 knows no interim responses (RFC 9110, 10.1.1)
+    if expect.lower() != b"100-continue":
         raise RefusedError(417, "Expect is not supported; only 100-continue is")
-    return expect is not None
+    return True
 
 
 def split_target(
@@ -97,13 +109,22 @@ def split_target(
     return path, text, query
 
 
-def parse_error(is_method: bool, data: bytes) -> RefusedError:
-    """Return the refusal of a request that the parser could not parse."""
-    if is_method and _REQUEST_LINE.match(data):
-        return RefusedError(501, "method is unknown")
-    if _OTHER_VERSION.match(data):
+def is_request_line(data: bytes) -> bool:
+    """Return True if the data begins with a complete request line of HTTP/1.0 or HTTP/1.1.
+
+    Its parts are one space apart: a program in front may understand another path if there are
+    more (RFC 9112, 3). httptools skips them.
+    """
+    return _REQUEST_LINE.match(data) is not None
+
+
+def refuse_line(line: bytes) -> RefusedError:
+    """Return the refusal of another request line, or of the beginning of a long one."""
+    if _LONG_TARGET.match(line):
+        return RefusedError(414, "target is too long")
+    if _OTHER_VERSION.match(line):
         return RefusedError(505, "HTTP version is not supported; use HTTP/1.1")
-    return RefusedError(400, "request is malformed")
+    return RefusedError(400, "request line is malformed")
 
 
 def trust_proxies(
@@ -138,8 +159,6 @@ def _split_other_form(
         return path or b"/", query
     if target == b"*" and method == "OPTIONS":
         return b"*", b""
-    if method == "CONNECT":
-        raise RefusedError(501, "proxying is not supported")
     raise RefusedError(400, "target is not valid")
 
 

@@ -12,7 +12,8 @@ from zato_lite.http.head import (
     RefusedError,
     check_body,
     check_host,
-    parse_error,
+    is_request_line,
+    refuse_line,
     split_target,
     trust_proxies,
 )
@@ -25,7 +26,17 @@ _MAX_PIPELINED = 16
 """Requests of one connection that wait for an answer; no more are parsed."""
 
 _MAX_TARGETS = 2000
-_HEAD_END = b"\r\n\r\n"
+_SECTION_END = b"\r\n\r\n"
+"""End of a head, and of a chunked body with its trailers."""
+
+_SLACK = 1024
+"""Bytes of a head beyond its target and fields: method, version, optional whitespace."""
+
+_BYTES_PER_FRAMING = 2
+"""Bytes of a body for each byte of chunk sizes and extensions, beyond the first 32 kB of these.
+
+Chunks of one byte would cost more CPU time than any other bytes of the same number."""
+
 _UNCACHEABLE_FIELDS = frozenset({b"expect", b"transfer-encoding", b"upgrade"})
 _METHODS = {
     name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -109,8 +120,22 @@ class CachedHead:
         self.head, self.length, self.size, self.request = head, len(head), size, request
 
 
+class _BodyCallbacks:
+    """The callbacks for a body whose head another parser has read."""
+
+    __slots__ = ("on_body", "on_chunk_header", "on_header", "on_message_complete")
+
+    def __init__(self, parser: "RequestParser") -> None:
+        self.on_body, self.on_header = parser.on_body, parser.on_header
+        self.on_chunk_header = parser.on_chunk_header
+        self.on_message_complete = parser.on_message_complete
+
+
 class RequestParser:
     """Parses the bytes of one connection, within its limits.
+
+    Bytes are handed to httptools in pieces that end where a head or a request ends. So each byte
+    counts against the limit of its part, and an upgrade never hides the bytes behind it.
 
     Attributes:
         requests: complete requests that wait for an answer.
@@ -127,12 +152,23 @@ class RequestParser:
         "_body",
         "_context",
         "_fed",
+        "_fields",
+        "_framing",
         "_headers",
+        "_is_old",
         "_is_secure",
+        "_is_stopped",
+        "_is_trailer",
+        "_is_upgrade",
+        "_keep_alive",
+        "_length",
+        "_line",
+        "_method",
+        "_needs_new_parser",
         "_parser",
         "_peer",
-        "_repeated",
         "_size",
+        "_tail",
         "_target",
         "_unparsed",
         "cached",
@@ -151,14 +187,20 @@ class RequestParser:
         self.state: State = "idle"
         self.since = context.now
         self.received = 0
-        self.is_ended = False
+        self.is_ended = self._is_stopped = False
         self.is_new = True
         self.expects_continue = False
-        self._unparsed: deque[memoryview] = deque()
+        self._unparsed: deque[bytes] = deque()
         self.cached: CachedHead | None = None
         self._target = b""
         self._headers: dict[bytes, bytes] = {}
-        self._repeated = self._size = self._fed = 0
+        self._line: bytes | None = b""  # an unfinished request line; None after its end
+        self._tail = b""  # the last bytes of a section that has no end yet
+        self._fields = self._size = self._fed = self._framing = 0
+        self._length: int | None = None  # of the body; None for chunks
+        self._is_trailer = self._is_old = self._is_upgrade = self._needs_new_parser = False
+        self._keep_alive = True
+        self._method = ""
         self._body: bytes | bytearray = b""
         self._parser: Any = httptools.HttpRequestParser(self)
 
@@ -184,8 +226,7 @@ class RequestParser:
             if is_alone and is_whole and not self.is_ended:
                 self._cache_head(data)
         else:
-            view = memoryview(data)
-            self._unparsed.extend(view[i : i + _SLICE] for i in range(0, len(data), _SLICE))
+            self._unparsed.extend(data[i : i + _SLICE] for i in range(0, len(data), _SLICE))
             self.feed_more()
 
     def feed_more(self) -> None:
@@ -200,7 +241,8 @@ class RequestParser:
 
     def end(self) -> None:
         """Parse no more; complete requests are still to be answered."""
-        self.is_ended, self.cached = True, None
+        self.is_ended = self._is_stopped = True
+        self.cached = None
         self._unparsed.clear()
 
     def stop(self) -> None:
@@ -225,11 +267,18 @@ class RequestParser:
             raise RefusedError(414, "target is too long")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Add a header field."""
+        """Add a header field; drop a trailer field, whose sender nothing has checked."""
+        limits = self._context.limits
         self._size += len(name) + len(value) + 4
-        if self._size > self._context.limits.header_block:
+        self._fields += 1
+        if self._size > limits.header_block:
             raise RefusedError(431, "header block is too large")
-        name = name.lower()
+        if self._fields > limits.headers:
+            raise RefusedError(431, "header block has too many fields")
+        if self.state == "body":
+            self._needs_new_parser = True  # httptools reads a trailer such as Connection, too
+            return
+        name, value = name.lower(), value.strip(b" \t")
         headers = self._headers
         if name in headers:
             self._repeat(name, value)
@@ -238,14 +287,26 @@ class RequestParser:
 
     def on_headers_complete(self) -> None:
         """Check the fields that describe the body."""
-        headers = self._headers
-        if len(headers) + self._repeated > self._context.limits.headers:
-            raise RefusedError(431, "header block has too many fields")
-        if b"content-length" in headers or b"transfer-encoding" in headers:
+        headers, parser = self._headers, self._parser
+        self._method = _METHODS.get(parser.get_method()) or parser.get_method().decode()
+        if self._method == "CONNECT":
+            raise RefusedError(501, "proxying is not supported")
+        self._keep_alive = parser.should_keep_alive()
+        # Only a close or a Connection field can come with a version other than 1.1.
+        is_usual = self._keep_alive and b"connection" not in headers
+        self._is_old = not is_usual and parser.get_http_version() == "1.0"
+        self._size = self._fields = 0
+        length = headers.get(b"content-length")
+        if length is not None or b"transfer-encoding" in headers:
             self.state = "body"
             self.since = self._context.now
-            is_old = self._parser.get_http_version() == "1.0"
-            self.expects_continue = check_body(headers, is_old, self._context.limits.body)
+            self.expects_continue = check_body(headers, self._is_old, self._context.limits.body)
+            self._length = int(length) if length is not None else None
+        self._is_upgrade = parser.should_upgrade()
+
+    def on_chunk_header(self) -> None:
+        """Note the end of a chunk's first line: after the last chunk, trailer fields follow."""
+        self._is_trailer = True
 
     def on_body(self, body: bytes) -> None:
         """Add to the body."""
@@ -255,23 +316,27 @@ class RequestParser:
             if isinstance(self._body, bytes):
                 self._body = bytearray(self._body)
             self._body += body
+        self._is_trailer = False
+        self._fed = 0
         self.received += len(body)
         if self.received > self._context.limits.body:
             raise RefusedError(413, "body is too large")
 
     def on_message_complete(self) -> None:
-        """Make a request of the parts."""
-        context, parser, headers = self._context, self._parser, self._headers
-        keep_alive = parser.should_keep_alive()
-        is_old = False
-        if not keep_alive or b"connection" in headers:  # otherwise it can only be 1.1
-            is_old = _is_old(parser.get_http_version())
+        """Make a request of the parts, unless httptools stops before the body of an upgrade."""
+        if self._is_upgrade and self.state == "body" and self._length != 0:
+            self._is_upgrade = False
+        else:
+            self._complete()
+
+    def _complete(self) -> None:
+        context, headers, is_old = self._context, self._headers, self._is_old
         host = headers.get(b"host")
         if host not in context.hosts:
             check_host(host, is_old)
             if host is not None and len(context.hosts) < _MAX_TARGETS:
                 context.hosts.add(host)
-        method = _METHODS.get(parser.get_method()) or parser.get_method().decode()
+        method = self._method
         path, raw_path, query = context.targets.get(self._target) or self._split_target(method)
         body = self._body
         request = Request(
@@ -286,15 +351,13 @@ class RequestParser:
         )
         if context.trusted or context.trusts_peers:
             trust_proxies(request, context.trusted, trusts_peer=context.trusts_peers)
-        if b"upgrade" in headers:
-            keep_alive = False
         self.state = "idle"
         self.since = context.now
-        self._body = b""
-        self._repeated = self._size = self._fed = self.received = 0
+        self._body, self._line = b"", b""
+        self._fields = self._size = self._fed = self._framing = self.received = 0
         self.expects_continue = False
-        self.requests.append(ParsedRequest(request, keep_alive, is_old))
-        if not keep_alive:
+        self.requests.append(ParsedRequest(request, self._keep_alive, is_old))
+        if not self._keep_alive:
             self.end()
 
     def _cache_head(self, data: bytes) -> None:
@@ -305,37 +368,120 @@ class RequestParser:
         length = len(data) - len(request.body)
         is_plain = request.headers.keys().isdisjoint(_UNCACHEABLE_FIELDS)
         is_plain = is_plain and request.method != "HEAD"
-        if is_plain and data.find(_HEAD_END) == length - len(_HEAD_END):
+        if is_plain and data.find(_SECTION_END) == length - len(_SECTION_END):
             self.cached = CachedHead(data[:length], len(data), request)
 
-    def _parse(self, data: bytes | memoryview) -> None:
+    def _parse(self, data: bytes) -> None:
+        position, length = 0, len(data)
         try:
-            if self.state == "head":
-                self._check_unfinished_head(len(data))
-            self._parser.feed_data(data)
+            while position < length and not self._is_stopped:
+                if self.state == "idle":
+                    position = self._skip_empty_lines(data, position)
+                    if position == length:
+                        break
+                end = self._find_cut(data, position)
+                self._parse_piece(data[position:end])
+                position = end
         except RefusedError as refused:
             self.refuse(refused)
-        except httptools.HttpParserUpgrade:
-            self.end()  # only HTTP/1.1 is supported: the request is answered, then closed
         except httptools.HttpParserError as error:
             # httptools chains the exception that a callback has raised
             if isinstance(cause := error.__context__, RefusedError):
                 self.refuse(cause)
             else:
                 is_method = isinstance(error, httptools.HttpParserInvalidMethodError)
-                self.refuse(parse_error(is_method, bytes(data[:256])))
+                is_unknown = is_method and self._line is None
+                self.refuse(
+                    RefusedError(501, "method is unknown")
+                    if is_unknown
+                    else RefusedError(400, "request is malformed")
+                )
 
-    def _check_unfinished_head(self, length: int) -> None:
-        """Limit the bytes that the parser buffers of a field without an end."""
-        self._fed += length
+    def _skip_empty_lines(self, data: bytes, position: int) -> int:
+        """Return the position after the empty lines before a request."""
+        if data[position] not in b"\r\n":
+            return position
+        begin = len(data) - len(data[position:].lstrip(b"\r\n"))
+        self._fed += begin - position
+        if self._fed > self._context.limits.header_block:
+            raise RefusedError(400, "too many empty lines before a request")
+        return begin
+
+    def _find_cut(self, data: bytes, position: int) -> int:
+        """Return where the head or the request ends; the end of the data otherwise."""
+        if self.state == "body" and self._length is not None:
+            return min(len(data), position + max(self._length - self.received, 1))
+        tail = self._tail
+        if tail and (found := (tail + data[:3]).find(_SECTION_END)) >= 0:
+            end = found + len(_SECTION_END) - len(tail)
+        elif (found := data.find(_SECTION_END, position)) >= 0:
+            end = found + len(_SECTION_END)
+        else:
+            self._tail = (tail + data[position:][-3:])[-3:]
+            return len(data)
+        self._tail = b""
+        return end
+
+    def _parse_piece(self, piece: bytes) -> None:
+        """Parse bytes that all belong to one part of a request."""
+        if self._line is not None:
+            self._check_line(piece)
+        self._check_fed()
+        self._fed += len(piece)
+        if self.state == "body":
+            self._framing += len(piece)
+        try:
+            self._parser.feed_data(piece)
+        except httptools.HttpParserUpgrade:
+            self._ignore_upgrade()
+        if self._needs_new_parser and self.state == "idle":
+            self._needs_new_parser = False
+            self._parser = httptools.HttpRequestParser(self)
+
+    def _check_line(self, piece: bytes) -> None:
+        """Check the request line as soon as it is complete, and its length before that."""
+        line = self._line + piece if self._line else piece
+        if is_request_line(line):
+            self._line = None
+        elif b"\n" in line:
+            raise refuse_line(line.partition(b"\n")[0].removesuffix(b"\r"))
+        elif b"  " in line:
+            raise RefusedError(400, "request line has more than one space between its parts")
+        elif len(line) > self._context.limits.target + _SLACK:
+            raise refuse_line(line)
+        else:
+            self._line = line
+
+    def _check_fed(self) -> None:
+        """Limit the bytes since the last progress, and those between the pieces of a body."""
         limits = self._context.limits
-        if self._fed > limits.header_block + limits.target + _SLICE:
-            raise RefusedError(431, "header block is too large")
+        if self._fed > limits.header_block:
+            if self.state != "body":
+                if self._fed > limits.header_block + limits.target + _SLACK:
+                    raise RefusedError(431, "header block is too large")
+            elif self._is_trailer:
+                raise RefusedError(431, "trailer section is too large")
+            else:
+                raise RefusedError(413, "chunk extension is too large")
+        permitted = limits.header_block + self.received // _BYTES_PER_FRAMING
+        if self._framing - self.received > permitted:
+            raise RefusedError(413, "chunks are too small or have too many extensions")
+
+    def _ignore_upgrade(self) -> None:
+        """Read the body behind a head with an upgrade: only HTTP/1.1 is supported."""
+        self._needs_new_parser = True
+        if self.state == "body":
+            self._parser = httptools.HttpRequestParser(_BodyCallbacks(self))
+            length = self._length
+            framing = (
+                b"Transfer-Encoding: chunked" if length is None else b"Content-Length: %d" % length
+            )
+            self._parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n\r\n" % framing)
+            self._size = self._fields = 0
 
     def _repeat(self, name: bytes, value: bytes) -> None:
         if name in SINGLE_FIELDS:
             raise RefusedError(400, f"header field is repeated: {name.decode('latin-1')}")
-        self._repeated += 1
         self._headers[name] += (b"; " if name == b"cookie" else b", ") + value
 
     def _split_target(self, method: str) -> tuple[str, str, bytes]:
@@ -347,9 +493,3 @@ class RequestParser:
                 targets.clear()
             targets[target] = parts
         return parts
-
-
-def _is_old(version: str) -> bool:
-    if version not in {"1.1", "1.0"}:
-        raise RefusedError(505, "HTTP version is not supported; use HTTP/1.1")
-    return version == "1.0"

@@ -159,7 +159,7 @@ class ResponseWriter:
     def refuse(self, refused: RefusedError) -> None:
         """Send a refusal."""
         body = encode({"result": "Error", "cid": "", "details": refused.details})
-        response = Response(refused.status, body)
+        response = Response(refused.status, body, headers=refused.headers)
         self._transport.write(self._renderer.render(response, False, _CLOSE))
 
     def send(self, parsed: ParsedRequest, response: Response, keep_alive: bool) -> None:
