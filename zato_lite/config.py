@@ -68,6 +68,8 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         host, port: address to listen on; port 0 chooses a free port.
         workers: processes that share the port and the store.
+    worker_timeout: Annotated[float, msgspec.Meta(ge=3)] = 30.0
+        worker_timeout: seconds without a sign of life after which a worker is replaced.
         name: name of this node, in the store and in ``self.server.name``; default: the host name.
         grace: maximum seconds that a shutdown waits for running services.
         allowed_hosts: accepted values of Host besides the address; ``["*"]`` accepts any.
@@ -242,6 +244,17 @@ def load_project(folder: Path, **overrides: Any) -> Settings:
             changed = msgspec.structs.replace(getattr(found, table), **{name: value})
             found = msgspec.structs.replace(found, **{table: changed})
     return found
+
+
+def differences(before: Settings, after: Settings) -> list[str]:
+    """Return the settings that differ, as ``table.key``; the user's table as a whole."""
+    tables = [(name, getattr(before, name), getattr(after, name)) for name in Settings.__struct_fields__]
+    return [
+        f"{table}.{key}" if key else table
+        for table, old, new in tables
+        for key in (("",) if table == "user" else type(new).__struct_fields__)
+        if (getattr(old, key) != getattr(new, key) if key else old != new)
+    ]
 
 
 def _read(path: Path) -> tuple[str, dict[str, Any]]:

@@ -1,40 +1,41 @@
 """Main loop of a serving process: runs until a signal, and restarts if a service ends it."""
 
-import _thread
 import asyncio
 import gc
 import logging
 import os
-import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
-import uvloop
-
 from zato_lite import config, log
-from zato_lite.app import open_app
-from zato_lite.http.server import check_address_free
+from zato_lite.app import App, open_app
+from zato_lite.errors import ConfigError
+from zato_lite.http.server import Server, check_address_free
+from zato_lite.loop import new_loop
+from zato_lite.offenders import offenders_paused
 from zato_lite.server import open_server
-from zato_lite.service.containment import contain_tasks
+from zato_lite.service.containment import contain_tasks, protect
 from zato_lite.service.watchdog import Watchdog
+from zato_lite.signals import Signals
+from zato_lite.systemd import notify, watchdog_interval
+from zato_lite.workers import sign_of
 
-_SHUTDOWN_MARGIN_S = 5.0
-"""Seconds after the grace period until the process exits in spite of unfinished work."""
+_TASKS_S = 1.0
+"""Seconds that tasks left by services may take to end, before they are abandoned."""
 
-_ECHO_S = 0.5
-"""Seconds within which signals count as one: terminal and parent may both signal a worker."""
+_THREADS_S = 1.0
+"""Seconds that threads left by services may take to end, before they are abandoned."""
+
+_TICK_S = 1.0
+"""Seconds between signs of life to systemd and to the supervisor of workers."""
 
 _MIN_PAUSE_S, _MAX_PAUSE_S = 0.5, 60.0
 """Seconds before the second restart in a row, and maximum after doubling."""
-
-_POLL_S = 0.1
-"""Seconds between checks for a signal during a pause."""
 
 _log = logging.getLogger(__name__)
 
@@ -46,11 +47,11 @@ def run(project: Path, settings: config.Settings) -> int:
     grows with each repetition. The store is not affected.
     """
     log.set_up(log.Settings(settings.log.level, settings.log.format))
-    shutdown = Shutdown(settings.server.grace)
+    signals = Signals(settings.server.grace)
     restarts = Restarts()
     while True:
         try:
-            return _exit_status(_run(_serve(project, settings, shutdown, restarts)))
+            return _exit_status(*_run(_serve(project, settings, signals, restarts)))
         except (SystemExit, KeyboardInterrupt, asyncio.CancelledError) as error:
             by = repr(error)  # a service's, not the user's: signals are handled
         pause = restarts.pause()
@@ -58,40 +59,56 @@ def run(project: Path, settings: config.Settings) -> int:
             "server task ended by a service; restarting",
             extra={"by": by, "restarts": restarts.count, "pause_s": pause},
         )
-        if not shutdown.sleep(pause):
+        if not signals.sleep(pause):
             return _exit_status(0)
 
 
-def _run(main: Coroutine[Any, Any, int]) -> int:
-    """Run a coroutine in a new event loop; tasks that resist cancellation are abandoned.
+def _run(main: Coroutine[Any, Any, int]) -> tuple[int, bool]:
+    """Run a coroutine in a new event loop; return its result, and True if it leaves tasks.
 
-    If a service stops the loop, it is run again: its tasks and timers are still there.
+    Tasks that resist cancellation are abandoned. If a callback of a service raises out of the
+    loop, the loop is run again: its tasks and timers are still there.
     """
-    loop = uvloop.new_event_loop()
+    loop = new_loop()
     contain_tasks(loop)
     stops = log.Repeats()
     task = loop.create_task(main)
+    protect(task)
+    has_left = False
     try:
         while True:
             try:
-                return loop.run_until_complete(task)
+                result = loop.run_until_complete(task)
+                break
             except BaseException as error:  # noqa: BLE001 - a callback of a service may raise anything
                 if task.done():
-                    return task.result()
+                    result = task.result()
+                    break
                 if stops.again(by := repr(error)):
                     extra = {"by": by, "so_far": stops.count}
                     _log.critical("event loop restarted after a service stopped it", extra=extra)
     finally:
-        if left := asyncio.all_tasks(loop):
-            for task in left:
-                task.cancel()
-            loop.run_until_complete(asyncio.wait(left, timeout=_SHUTDOWN_MARGIN_S))
-        loop.run_until_complete(loop.shutdown_asyncgens())
-        loop.close()
+        has_left = _end_tasks(loop)
+        if not has_left:
+            loop.close()
+    return result, has_left
+
+
+def _end_tasks(loop: asyncio.AbstractEventLoop) -> bool:
+    """Cancel the tasks that are left; return True if some resist."""
+    resist = False
+    if left := asyncio.all_tasks(loop):
+        for task in left:
+            task.cancel()
+        _, resisting = loop.run_until_complete(asyncio.wait(left, timeout=_TASKS_S))
+        resist = bool(resisting)
+    closing = loop.create_task(loop.shutdown_asyncgens())
+    _, resisting = loop.run_until_complete(asyncio.wait([closing], timeout=_TASKS_S))
+    return resist or bool(resisting)
 
 
 async def _serve(
-    project: Path, settings: config.Settings, shutdown: "Shutdown", restarts: "Restarts"
+    project: Path, settings: config.Settings, signals: Signals, restarts: "Restarts"
 ) -> int:
     server = settings.server
     check_address_free(
@@ -100,29 +117,99 @@ async def _serve(
         unix=Path(server.unix_socket) if server.unix_socket else None,
         reuse_port=server.workers > 1,
     )
-    stop = asyncio.Event()
-    shutdown.notify(asyncio.get_running_loop(), stop.set)
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    signals.notify(loop, stop.set)
     async with (
         Watchdog() as dog,
         open_app(project, settings) as app,
         open_server(app, lag=lambda: dog.lag, restarts=lambda: restarts.count) as listening,
     ):
-        internal = sum(1 for entry in app.registry if entry.is_internal)
-        _log.info(
-            "serving",
-            extra={
-                "url": listening.url,
-                "services": len(app.registry) - internal,
-                "internal_services": internal,
-                "store": settings.store.url,
-            },
-        )
+        reloader = Reloader(project, app, listening)
+        signals.notify(loop, stop.set, reloader.reload)
+        _log_start(app, listening)
         _tune_garbage_collection()
-        await stop.wait()
-        _log.info("stopping", extra={"grace_s": server.grace})
-        # Together, because both share the grace period.
-        await asyncio.gather(listening.close(server.grace), app.scheduler.drain())
+        with offenders_paused(app.registry, app.jobs), signs_of_life(loop, signals):
+            notify("READY=1")
+            await stop.wait()
+            _log.info("stopping", extra={"grace_s": server.grace})
+            notify("STOPPING=1")
+            # Together, because both share the grace period.
+            await asyncio.gather(listening.close(server.grace), app.scheduler.drain())
     return 0
+
+
+def _log_start(app: App, listening: Server) -> None:
+    internal = sum(1 for entry in app.registry if entry.is_internal)
+    _log.info(
+        "serving",
+        extra={
+            "url": listening.url,
+            "services": len(app.registry) - internal,
+            "internal_services": internal,
+            "store": app.settings.store.url,
+        },
+    )
+
+
+@contextmanager
+def signs_of_life(loop: asyncio.AbstractEventLoop, signals: Signals) -> Iterator[None]:
+    """Show systemd and the supervisor of workers that the loop runs, as long as the block lasts."""
+    interval = watchdog_interval()
+    sign = sign_of(os.environ)
+    timer: asyncio.TimerHandle | None = None
+
+    def tick() -> None:
+        nonlocal timer
+        timer = loop.call_later(min(_TICK_S, interval or _TICK_S), tick)
+        signals.keep()
+        if interval is not None:
+            notify("WATCHDOG=1")
+        if sign is not None:
+            with suppress(OSError):  # the supervisor has gone, with its folder
+                os.utime(sign)
+
+    tick()
+    try:
+        yield
+    finally:
+        if timer is not None:
+            timer.cancel()
+
+
+class Reloader:
+    """Reloads at SIGHUP what can change in a running server.
+
+    That is the certificate, ``[log]`` and ``[user]``; other changed settings are named in the log.
+    """
+
+    def __init__(self, project: Path, app: App, listening: Server) -> None:
+        self._project, self._app, self._listening = project, app, listening
+        self._settings = _loaded(project)
+
+    def reload(self) -> None:
+        """Read the settings and the certificate again; wrong ones change nothing."""
+        notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        self._listening.renew()
+        settings = _loaded(self._project)
+        if settings is not None:
+            before, self._settings = self._settings or config.Settings(), settings
+            if settings.log != before.log:
+                log.set_up(log.Settings(settings.log.level, settings.log.format))
+            if settings.user != before.user:
+                self._app.invoker.replace_config(settings.user)
+            changed = config.differences(before, settings)
+            waiting = [name for name in changed if not name.startswith(("log.", "user"))]
+            extra = {"changed": changed, "need_a_restart": waiting}
+            _log.info("settings reloaded", extra=extra)
+        notify("READY=1")
+
+
+def _loaded(project: Path) -> config.Settings | None:
+    try:
+        return config.load_project(project)
+    except ConfigError as error:
+        _log.error("settings not reloaded", extra={"why": str(error)})  # noqa: TRY400 - its text says all
+        return None
 
 
 def _tune_garbage_collection() -> None:
@@ -156,64 +243,18 @@ class Restarts:
         return self._pause
 
 
-class Shutdown:
-    """Shutdown: receives signals, notifies the running loop, and enforces the time limit.
-
-    Signals are handled by Python instead of the loop, which a service may block. When ``grace``
-    and a margin have passed, the process exits as in a crash, which the store survives.
-    """
-
-    def __init__(self, grace: float) -> None:
-        self._grace = grace
-        self._signalled_at: float | None = None
-        self._stop: tuple[asyncio.AbstractEventLoop, Callable[[], object]] | None = None
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._receive)
-
-    def notify(self, loop: asyncio.AbstractEventLoop, stop: Callable[[], object]) -> None:
-        """Have a function called in the loop at the first signal; now, if one was received."""
-        self._stop = loop, stop
-        if self._signalled_at is not None:
-            stop()
-
-    def sleep(self, seconds: float) -> bool:
-        """Wait for some seconds; return False, earlier, if a signal was received."""
-        until = time.monotonic() + seconds
-        while self._signalled_at is None and (left := until - time.monotonic()) > 0:
-            time.sleep(min(left, _POLL_S))
-        return self._signalled_at is None
-
-    def _receive(self, number: int, frame: FrameType | None) -> None:
-        now = time.monotonic()
-        if self._signalled_at is None:
-            self._signalled_at = now
-            _thread.start_new_thread(
-                self._enforce, ()
-            )  # without locks, which the interrupted code may hold
-            if self._stop is not None:
-                loop, stop = self._stop
-                with suppress(RuntimeError):  # the loop is closed; the next one calls notify()
-                    loop.call_soon_threadsafe(stop)
-        elif now - self._signalled_at > _ECHO_S:
-            os._exit(1)  # a second signal: exit immediately, as in a crash
-
-    def _enforce(self) -> None:
-        time.sleep(self._grace + _SHUTDOWN_MARGIN_S)
-        limit = f"{self._grace + _SHUTDOWN_MARGIN_S:g}"
-        os.write(2, f"zato-lite: shutdown timed out after {limit} s; exiting\n".encode())
-        os._exit(1)
-
-
-def _exit_status(status: int) -> int:
-    """Return the status; exit here if threads of services would keep the process alive."""
-    until = time.monotonic() + _SHUTDOWN_MARGIN_S / 5
+def _exit_status(status: int, has_left_tasks: bool = False) -> int:
+    """Return the status; exit here if services would keep the process alive."""
+    until = time.monotonic() + _THREADS_S
     current = threading.current_thread()
     others = [thread for thread in threading.enumerate() if thread is not current]
     for thread in others:
         if not thread.daemon:
             thread.join(max(0.0, until - time.monotonic()))
-    if left := [thread.name for thread in others if thread.is_alive() and not thread.daemon]:
-        _log.warning("threads of services abandoned", extra={"threads": left})
+    left = [thread.name for thread in others if thread.is_alive() and not thread.daemon]
+    if left or has_left_tasks:
+        extra = {"threads": left, "tasks": has_left_tasks}
+        _log.warning("work of services abandoned", extra=extra)
         logging.shutdown()
         sys.stdout.flush()
         sys.stderr.flush()

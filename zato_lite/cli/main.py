@@ -5,6 +5,7 @@ Each command imports what it needs when it runs, so that ``--help`` is quick.
 
 import logging
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,7 @@ cli.add_command(db)
 @click.option("--workers", type=click.IntRange(1, 64), help="Number of processes.  [default: 1]")
 def serve(project: Path, workers: int | None, **options: Any) -> None:
     """Serve a project: answer HTTP requests and run its jobs."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the imports take a while; SIGHUP ends nothing
     from zato_lite import main as server_main  # noqa: PLC0415 - keeps --help quick
     from zato_lite.config import load_project  # noqa: PLC0415
 
@@ -64,7 +66,7 @@ def _serve_many(server: Any) -> int:
         )
     os.environ[_WORKER] = "1"
     arguments = sys.argv[sys.argv.index("serve") + 1 :]
-    return serve_many(arguments, server.workers, server.host, server.port)
+    return serve_many(arguments, server)
 
 
 @cli.command()

@@ -8,9 +8,10 @@ import signal
 import socket
 import ssl
 import threading
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from contextvars import copy_context
+from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -47,6 +48,7 @@ class Server:
         now: monotonic seconds, updated once a second while there are connections.
         context: the context variables that each request begins with.
         refused: number of connections refused so far because there were too many.
+        renew: loads the certificate again; without one it does nothing.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Server:
         self._update_time()
         self.sockets: tuple[socket.socket, ...] = ()
         self.refused = 0
+        self.renew: Callable[[], object] = bool
         self._listener: asyncio.Server | None = None
         self._unix: Path | None = None
         self._sweep: asyncio.TimerHandle | None = None
@@ -223,12 +226,18 @@ async def serve(
     context = tls_context(tls) if tls is not None else None
     server = Server(app, clock, limits or Limits(), trusted_proxies, context)
     await server.listen(host, port, unix=unix, reuse_port=reuse_port)
-    if tls is not None and context is not None and threading.current_thread() is _MAIN:
-        server.loop.add_signal_handler(signal.SIGHUP, _renew, context, tls)
+    renews_at_signal = False
+    if tls is not None and context is not None:
+        server.renew = partial(_renew, context, tls)
+        # A process that handles SIGHUP itself calls ``renew``.
+        is_free = not callable(signal.getsignal(signal.SIGHUP))
+        renews_at_signal = is_free and threading.current_thread() is _MAIN
+    if renews_at_signal:
+        server.loop.add_signal_handler(signal.SIGHUP, server.renew)
     try:
         yield server
     finally:
-        if tls is not None and threading.current_thread() is _MAIN:
+        if renews_at_signal:
             server.loop.remove_signal_handler(signal.SIGHUP)
         await server.close(grace)
 

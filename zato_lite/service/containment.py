@@ -6,6 +6,10 @@ from typing import Any, NamedTuple
 
 from zato_lite.errors import InvocationError
 from zato_lite.log import LogContext, invocation_context
+from zato_lite.service.interference import interferences
+
+protected_tasks: set[asyncio.Task[Any]] = set()
+"""The server's own tasks, which services cannot cancel."""
 
 
 class ContainedTask(asyncio.Task[Any]):
@@ -21,6 +25,9 @@ class ContainedTask(asyncio.Task[Any]):
         invocation = invocation_context.get()
         if invocation is None or self.done():
             return super().cancel(msg)
+        if self in protected_tasks:
+            interferences.report(invocation, "cancelled a task of the server")
+            return False
         loop = self.get_loop()
         was_itself = asyncio.current_task(loop) is self
         later = None
@@ -91,6 +98,12 @@ async def absorb_cancellations(invocation: LogContext) -> None:
         except asyncio.CancelledError:
             if is_cancelled_by_owner(invocation):
                 raise
+
+
+def protect(task: asyncio.Task[Any]) -> None:
+    """Keep services from cancelling a task of the server."""
+    protected_tasks.add(task)
+    task.add_done_callback(protected_tasks.discard)
 
 
 def contain_tasks(loop: asyncio.AbstractEventLoop) -> None:

@@ -168,6 +168,10 @@ class Invoker:
         """Return the deployed service of this id."""
         return self.registry.by_id(service_id)
 
+    def replace_config(self, config: Mapping[str, Any]) -> None:
+        """Replace the user's settings, for invocations from now on."""
+        self.config = Config(config)
+
     def close(self) -> None:
         """End idle threads; busy ones end with their work."""
         self.pool.close()

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from zato_lite.log import Repeats
+from zato_lite.service.containment import protect, protected_tasks
 
 _log = logging.getLogger(__name__)
 
@@ -58,6 +59,7 @@ class Supervisor:
     def start(self) -> None:
         """Start the task."""
         self._task = asyncio.create_task(self._repeat(), name=self._name)
+        protect(self._task)
         # A task that is cancelled before its first step runs no line of its coroutine; only its
         # callback learns of it.
         self._task.add_done_callback(self._restart)
@@ -66,6 +68,7 @@ class Supervisor:
         """Cancel the task, and wait until it has ended."""
         task, self._task = self._task, None
         if task is not None:
+            protected_tasks.discard(task)
             task.cancel()
             await asyncio.wait([task])
 

@@ -104,7 +104,7 @@ class Watchdog:
             self._lags.append(self._monotonic() - asked_at)
 
     def _report(self, frame: FrameType | None) -> None:
-        stall = Stall(self.limit, _service_in(frame), "".join(traceback.format_stack(frame)))
+        stall = Stall(self.limit, service_in(frame), "".join(traceback.format_stack(frame)))
         self.stalls = [*self.stalls[-9:], stall]
         _log.warning(
             "loop blocked",
@@ -119,7 +119,7 @@ def _starter(frame: FrameType | None) -> FrameType | None:
     return frame
 
 
-def _service_in(frame: FrameType | None) -> str:
+def service_in(frame: FrameType | None) -> str:
     """Return the name of the innermost service on a stack."""
     while frame is not None:
         owner = frame.f_locals.get("self")
