@@ -68,7 +68,6 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         host, port: address to listen on; port 0 chooses a free port.
         workers: processes that share the port and the store.
-    worker_timeout: Annotated[float, msgspec.Meta(ge=3)] = 30.0
         worker_timeout: seconds without a sign of life after which a worker is replaced.
         name: name of this node, in the store and in ``self.server.name``; default: the host name.
         grace: maximum seconds that a shutdown waits for running services.
@@ -89,6 +88,7 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     host: str = "127.0.0.1"
     port: _Port = 17010
     workers: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
+    worker_timeout: Annotated[float, msgspec.Meta(ge=3)] = 30.0
     name: str = ""
     grace: _Seconds = 30.0
     allowed_hosts: tuple[str, ...] = ()
@@ -248,7 +248,9 @@ def load_project(folder: Path, **overrides: Any) -> Settings:
 
 def differences(before: Settings, after: Settings) -> list[str]:
     """Return the settings that differ, as ``table.key``; the user's table as a whole."""
-    tables = [(name, getattr(before, name), getattr(after, name)) for name in Settings.__struct_fields__]
+    tables = [
+        (name, getattr(before, name), getattr(after, name)) for name in Settings.__struct_fields__
+    ]
     return [
         f"{table}.{key}" if key else table
         for table, old, new in tables

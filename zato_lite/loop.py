@@ -9,7 +9,7 @@ import uvloop
 from zato_lite.service.interference import is_interference
 
 
-class ServerLoop(uvloop.Loop):  # type: ignore[misc] # uvloop's class has no types
+class ServerLoop(uvloop.Loop):
     """Loop that ignores a service that stops it or changes its handlers, and reports it."""
 
     def stop(self) -> None:
@@ -23,7 +23,9 @@ class ServerLoop(uvloop.Loop):  # type: ignore[misc] # uvloop's class has no typ
             is_interference("closed the event loop")
         super().close()
 
-    def add_signal_handler(self, sig: int, callback: Callable[..., Any], *args: Any) -> None:
+    def add_signal_handler(  # type: ignore[override] # its variadic type cannot be passed on
+        self, sig: int, callback: Callable[..., object], *args: Any
+    ) -> None:
         """Set a signal's handler, unless a service asks for it."""
         if not is_interference("changed a signal's handler"):
             super().add_signal_handler(sig, callback, *args)

@@ -76,22 +76,18 @@ def _run(main: Coroutine[Any, Any, int]) -> tuple[int, bool]:
     protect(task)
     has_left = False
     try:
-        while True:
+        while not task.done():
             try:
-                result = loop.run_until_complete(task)
-                break
-            except BaseException as error:  # noqa: BLE001 - a callback of a service may raise anything
-                if task.done():
-                    result = task.result()
-                    break
-                if stops.again(by := repr(error)):
+                loop.run_until_complete(task)
+            except BaseException as error:  # noqa: BLE001 - a service's callback may raise anything
+                if not task.done() and stops.again(by := repr(error)):
                     extra = {"by": by, "so_far": stops.count}
                     _log.critical("event loop restarted after a service stopped it", extra=extra)
     finally:
         has_left = _end_tasks(loop)
         if not has_left:
             loop.close()
-    return result, has_left
+    return task.result(), has_left
 
 
 def _end_tasks(loop: asyncio.AbstractEventLoop) -> bool:
@@ -153,7 +149,7 @@ def _log_start(app: App, listening: Server) -> None:
 
 @contextmanager
 def signs_of_life(loop: asyncio.AbstractEventLoop, signals: Signals) -> Iterator[None]:
-    """Show systemd and the supervisor of workers that the loop runs, as long as the block lasts."""
+    """Show systemd and the workers' supervisor that the loop runs, while the block lasts."""
     interval = watchdog_interval()
     sign = sign_of(os.environ)
     timer: asyncio.TimerHandle | None = None
@@ -208,7 +204,7 @@ def _loaded(project: Path) -> config.Settings | None:
     try:
         return config.load_project(project)
     except ConfigError as error:
-        _log.error("settings not reloaded", extra={"why": str(error)})  # noqa: TRY400 - its text says all
+        _log.error("settings not reloaded", extra={"why": str(error)})
         return None
 
 

@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 
 @contextmanager
 def offenders_paused(registry: Registry, jobs: JobCommands) -> Iterator[None]:
-    """Pause each offender as long as the block lasts: its invocations are refused, its jobs paused.
+    """Pause each offender while the block lasts: refuse its invocations, pause its jobs.
 
     The jobs stay paused in the store. The service is active again after a restart, or when
     ``zato.service.edit`` activates it.

@@ -53,7 +53,7 @@ class Signals:
         }
         for number, handler in self._handlers.items():
             _set_handler(number, handler)
-        signal.signal = self._guarded  # type: ignore[assignment] # for services
+        signal.signal = self._guarded  # for services
 
     def notify(
         self,

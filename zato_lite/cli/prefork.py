@@ -1,7 +1,9 @@
 """Prefork: supervises worker processes that share a port and a store on one machine.
 
 Each worker is a node: jobs run on the node that claims them, and other nodes recover the runs of
-a worker that dies. A worker that shows no sign of life is killed and replaced. The kernel distributes connections (SO_REUSEPORT, Linux).
+a worker that dies. A worker that shows no sign of life is killed and replaced.
+
+The kernel distributes connections (SO_REUSEPORT, Linux).
 """
 
 import os
@@ -138,7 +140,9 @@ class _Workers:
             except subprocess.TimeoutExpired:
                 click.echo(f"worker {worker.pid} does not end; killing it", err=True)
                 worker.kill()
-        return max(abs(worker.wait()) for worker in self.running)
+        # A worker that was still starting ends by the signal itself.
+        ends = [worker.wait() for worker in self.running]
+        return max(0 if end in {-signal.SIGTERM, -signal.SIGINT} else abs(end) for end in ends)
 
 
 def _sign(metrics_file: str) -> int:

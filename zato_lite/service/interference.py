@@ -58,4 +58,3 @@ def is_interference(deed: str) -> bool:
         return False
     interferences.report(invocation, deed)
     return True
-
