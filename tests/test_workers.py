@@ -15,7 +15,7 @@ def test_a_worker_is_silent_from_the_last_change_of_its_sign() -> None:
     assert found == [(30.0, False), (0.0, True), (4.5, True)]
 
 
-def test_a_wall_clock_set_back_or_forward_is_no_silence() -> None:
+def test_a_step_of_the_wall_clock_does_not_count_as_silence() -> None:
     silence = Silence(7_000, now=0.0)
 
     assert silence.seconds(3_000, 1.0) == 0.0

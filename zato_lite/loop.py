@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVarTuple
 
 import uvloop
 
 from zato_lite.service.interference import is_interference
+
+_Ts = TypeVarTuple("_Ts")
 
 
 class ServerLoop(uvloop.Loop):
@@ -23,8 +25,8 @@ class ServerLoop(uvloop.Loop):
             is_interference("closed the event loop")
         super().close()
 
-    def add_signal_handler(  # type: ignore[override] # its variadic type cannot be passed on
-        self, sig: int, callback: Callable[..., object], *args: Any
+    def add_signal_handler(
+        self, sig: int, callback: Callable[[*_Ts], object], *args: *_Ts
     ) -> None:
         """Set a signal's handler, unless a service asks for it."""
         if not is_interference("changed a signal's handler"):

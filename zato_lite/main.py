@@ -173,9 +173,9 @@ def signs_of_life(loop: asyncio.AbstractEventLoop, signals: Signals) -> Iterator
 
 
 class Reloader:
-    """Reloads at SIGHUP what can change in a running server.
+    """Reloads the certificate, ``[log]`` and ``[user]`` at SIGHUP.
 
-    That is the certificate, ``[log]`` and ``[user]``; other changed settings are named in the log.
+    Other settings that have changed are named in the log: they need a restart.
     """
 
     def __init__(self, project: Path, app: App, listening: Server) -> None:
