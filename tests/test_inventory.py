@@ -78,7 +78,7 @@ SERVICES = {
         "zato.scheduler.pause", "zato.scheduler.resume",
     },
     "admin": {
-        "zato.audit.get-list", "zato.hot-deploy.create", "zato.notify.email",
+        f"{JOB}.adopt", "zato.audit.get-list", "zato.hot-deploy.create", "zato.notify.email",
         "zato.notify.webhook", "zato.ping2", "zato.security.key.create",
         "zato.security.key.delete", "zato.security.key.get-list", "zato.security.user.create",
         "zato.security.user.delete", "zato.security.user.edit", "zato.security.user.get-list",

@@ -10,6 +10,7 @@ from typing import Any
 
 from zato_lite import config
 from zato_lite.builtin.accounts import CredentialIssuer
+from zato_lite.builtin.audited import UseRecorder
 from zato_lite.builtin.deploy import deploy
 from zato_lite.clock import Clock, SystemClock
 from zato_lite.deploy.deployer import Deployer
@@ -22,9 +23,10 @@ from zato_lite.project import Project, make_deployer
 from zato_lite.scheduler.calendars import Calendars
 from zato_lite.scheduler.commands import JobCommands
 from zato_lite.scheduler.history import RunHistory
+from zato_lite.scheduler.principals import Principals, refuse_denied
 from zato_lite.scheduler.scheduler import Scheduler
 from zato_lite.service.invoker import Invoker
-from zato_lite.service.needs import AsyncInvocations, Locks
+from zato_lite.service.needs import AsyncInvocations, Locks, UseLog
 from zato_lite.service.registry import Registry
 from zato_lite.store.accounts import Accounts
 from zato_lite.store.audit import AuditLog
@@ -86,13 +88,15 @@ async def open_app(
         database = await stack.enter_async_context(open_store(path, clock))
         invoker = await _invoker(database, settings, clock, stack)
         events = EventLog(now=clock.now)
-        scheduler = _scheduler(database, invoker, events, settings, clock)
+        principals = Principals()
+        scheduler = _scheduler(database, invoker, events, settings, clock, principals=principals)
         deployer = make_deployer(folder or _NO_PROJECT, settings, invoker.registry, clock)
         stack.callback(deployer.close)
         keys = KeyRing()
         stack.callback(keys.close)
-        resources = _resources(database, scheduler, clock, folder, settings)
+        resources = _resources(database, scheduler, clock, folder, settings, principals=principals)
         invoker.resources.update({**resources, Deployer: deployer, CredentialIssuer: keys})
+        invoker.resources[UseLog] = UseRecorder(resources[AuditLog], invoker.registry, clock)
         deploy(invoker.registry)
         project = None if folder is None else Project(folder, settings, deployer, invoker, clock)
         if project is not None:
@@ -124,15 +128,18 @@ def _scheduler(
     events: EventLog,
     settings: config.Settings,
     clock: Clock,
+    *,
+    principals: Principals,
 ) -> Scheduler:
     return Scheduler(
         database,
-        with_events(invoker.run, events),
+        with_events(refuse_denied(invoker.run), events),
         clock,
         capacity=settings.scheduler.capacity,
         node_name=_node_name(settings),
         grace=settings.server.grace,
         locks=database.locks,
+        principals=principals,
     )
 
 
@@ -142,6 +149,8 @@ def _resources(
     clock: Clock,
     folder: Path | None,
     settings: config.Settings,
+    *,
+    principals: Principals,
 ) -> dict[type, Any]:
     """Return the objects on the store that services may need, by type."""
     backups = None if folder is None else folder / settings.store.backups
@@ -151,7 +160,8 @@ def _resources(
         RunHistory: RunHistory(database, scheduler, clock),
         Calendars: Calendars(database, scheduler),
         AsyncInvocations: jobs,
-        Accounts: Accounts(database),
+        Accounts: Accounts(database, scheduler.load_rights),
+        Principals: principals,
         AuditLog: AuditLog(database),
         Sessions: Sessions(database, session_limits(settings.server)),
         Backups: Backups(database, backups, clock),

@@ -46,6 +46,10 @@ class ForbiddenError(ZatoLiteError):
     status = 403
 
 
+class DeniedError(ForbiddenError):
+    """A run is refused: its principal does not exist any more, or has lost the right to it."""
+
+
 class NotFoundError(ZatoLiteError):
     """The requested object does not exist."""
 

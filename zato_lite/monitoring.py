@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from zato_lite.errors import DeniedError
 from zato_lite.http.endpoints.monitoring import Readiness
 from zato_lite.http.events import EventLog
 from zato_lite.scheduler.scheduler import Scheduler
@@ -65,6 +66,8 @@ def _fields(invocation: Invocation) -> dict[str, Any]:
 def _outcome_word(outcome: Outcome) -> str:
     if outcome.is_timeout:
         return "timeout"
+    if isinstance(outcome.error, DeniedError):
+        return "denied"
     if outcome.is_cancelled:
         return "cancelled"
     return "ok" if outcome.error is None else "error"

@@ -1,9 +1,10 @@
 """Services for whole sets of definitions: apply and export."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any, TypedDict
 
 from msgspec import Meta
+from msgspec.structs import replace
 
 from zato_lite.builtin import enmasse
 from zato_lite.builtin.audited import AuditedService
@@ -14,6 +15,10 @@ from zato_lite.builtin.enmasse import Difference
 from zato_lite.builtin.input import MAX_ERRORS, Input, missing, object_list
 from zato_lite.builtin.job_checks import require_extra
 from zato_lite.builtin.permissions import (
+    Principal,
+    authority_of,
+    choose_principal,
+    require_matching,
     require_permitted,
     warn_of_missing,
 )
@@ -21,8 +26,10 @@ from zato_lite.errors import BadInputError, FieldError
 from zato_lite.scheduler.calendars import Calendars
 from zato_lite.scheduler.commands import JobCommands
 from zato_lite.service.base import Service
+from zato_lite.service.message import SYSTEM, SYSTEM_PRINCIPAL, Caller
 from zato_lite.service.needs import needs
 from zato_lite.service.registry import Registry
+from zato_lite.store.accounts import Accounts
 from zato_lite.timetable.job import Job
 
 _Definitions = Annotated[list[dict[str, Any]], object_list(1_000_000, Definition.json_schema())]
@@ -80,6 +87,7 @@ class Apply(AuditedService[ApplyInput, Applied]):
     name = "zato.scheduler.job.apply"
     role = "editor"
     jobs = needs(JobCommands)
+    accounts = needs(Accounts)
     calendars = needs(Calendars)
     services = needs(Registry)
 
@@ -87,41 +95,73 @@ class Apply(AuditedService[ApplyInput, Applied]):
         items, differences = _items(params)
         now = self.clock.now()
         existing = {row.job.name: row for row in await self.jobs.named(enmasse.names_of(items))}
-        compared = enmasse.compare({key: row.job for key, row in existing.items()}, items, now)
+        before = {name: row.job for name, row in existing.items()}
+        # What the server's own file defines runs on the server's behalf.
+        principal = SYSTEM_PRINCIPAL if self.caller is SYSTEM else ""
+        compared = enmasse.compare(before, items, now, principal)
         if compared.mistakes:
             raise BadInputError.of(compared.mistakes[:MAX_ERRORS])
         found = compared.found
-        wanted = [*found.creates, *(update.after for update in found.updates)]
-        missing_jobs = await self._require(wanted, enmasse.names_of(filter(_is_early, items)))
+        authority = authority_of(self)
+        for update in found.updates:
+            require_matching(update.before, authority)
+        wanted, callers = await self._owned(found)
+        early = enmasse.names_of(filter(_is_early, items))
+        missing_jobs = await self._require(wanted, callers, early)
         if wanted:
-            edits = {existing[update.before.name].id: update.after for update in found.updates}
-            await self.jobs.apply(found.creates, edits, dry_run=params.dry_run)
+            creates = [wanted[job.name] for job in found.creates]
+            updated = [update.before.name for update in found.updates]
+            edits = {existing[name].id: wanted[name] for name in updated}
+            await self.jobs.apply(creates, edits, dry_run=params.dry_run)
         if wanted and not params.dry_run:
-            await watch_over(wanted, self.jobs, now)
+            await watch_over(wanted.values(), self.jobs, now)
             warn_of_missing(missing_jobs, self.logger)
         self.response.payload = _applied(found, differences, is_dry_run=params.dry_run)
         return f"{len(found.creates)} created, {len(found.updates)} changed"
 
-    async def _require(self, wanted: Sequence[Job], early: Collection[str]) -> Collection[str]:
-        """Refuse jobs that the caller may not have; return the callback jobs that are missing.
+    async def _owned(self, found: Difference) -> tuple[dict[str, Job], dict[str, Caller]]:
+        """Return the definitions with their principals, and the callers of these, by name."""
+        claims: list[tuple[Job, str, str | None]] = [
+            (job, job.principal, None) for job in found.creates
+        ]
+        claims += [(each.after, each.claim, each.before.principal) for each in found.updates]
+        wanted: dict[str, Job] = {}
+        callers: dict[str, Caller] = {}
+        chosen: dict[tuple[str, str | None], Principal] = {}
+        for job, claim, before in claims:
+            key = (claim, before)
+            if key not in chosen:
+                chosen[key] = await choose_principal(
+                    claim, self.caller, self.accounts, before=before
+                )
+            wanted[job.name] = replace(job, principal=chosen[key].text)
+            callers[job.name] = chosen[key].caller
+        return wanted, callers
+
+    async def _require(
+        self, wanted: Mapping[str, Job], callers: Mapping[str, Caller], early: Collection[str]
+    ) -> Collection[str]:
+        """Refuse jobs that their principals may not run; return the missing callback jobs.
 
         The services of the jobs named ``early`` may be deployed later.
         """
+        parts: dict[tuple[Caller, bool], list[Job]] = {}
+        for name, job in wanted.items():
+            parts.setdefault((callers[name], name in early), []).append(job)
         missing: set[str] = set()
-        for allow_missing in (False, True):
-            part = [job for job in wanted if (job.name in early) is allow_missing]
+        for (caller, allow_missing), part in parts.items():
             missing |= {
                 *await require_permitted(
                     part,
                     self.jobs,
                     self.calendars,
                     self.services,
-                    caller=self.caller,
-                    together_with=wanted,
+                    caller=caller,
+                    together_with=wanted.values(),
                     allow_missing=allow_missing,
                 )
             }
-        require_extra(wanted, self.services)
+        require_extra(wanted.values(), self.services)
         return sorted(missing)
 
 

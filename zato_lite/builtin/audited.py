@@ -3,10 +3,12 @@
 from typing import Any, ClassVar, cast
 
 from zato_lite.clock import Clock
-from zato_lite.errors import ZatoLiteError
+from zato_lite.errors import ForbiddenError, ZatoLiteError
+from zato_lite.service.access import AUDITED_ROLES, needed_role
 from zato_lite.service.base import Service
-from zato_lite.service.message import SYSTEM
+from zato_lite.service.message import SYSTEM, Invocation
 from zato_lite.service.needs import needs
+from zato_lite.service.registry import Registry
 from zato_lite.service.request import In, Out
 from zato_lite.service.typed import declared, is_custom
 from zato_lite.store.audit import AuditLog, AuditRecord
@@ -65,6 +67,48 @@ class AuditedService(Service[In, Out]):
             at=self.clock.now(),
         )
         await self.audit_log.record(record)
+
+
+class UseRecorder:
+    """``UseLog``: the audit log of what runs and other services invoke, as that of requests.
+
+    Services that record their own changes are left out, and so are those that any operator may
+    invoke.
+    """
+
+    def __init__(self, audit_log: AuditLog, services: Registry, clock: Clock) -> None:
+        self._audit_log, self._services, self._clock = audit_log, services, clock
+
+    async def record_use(
+        self, invocation: Invocation, service: str, error: BaseException | None
+    ) -> None:
+        """Record an invocation of a service for editors or admins, with its status."""
+        if needed_role(service) in AUDITED_ROLES and not self._is_self_audited(service):
+            status = "200" if error is None else str(getattr(error, "status", 500))
+            await self._record(invocation, "invoke", service, status)
+
+    async def record_refusal(self, invocation: Invocation, service: str) -> None:
+        """Record that the caller was refused a service."""
+        await self._record(invocation, "refused", service, str(ForbiddenError.status))
+
+    def _is_self_audited(self, service: str) -> bool:
+        entry = self._services.entries.get(service)
+        return entry is not None and issubclass(entry.cls, AuditedService)
+
+    async def _record(
+        self, invocation: Invocation, action: str, service: str, outcome: str
+    ) -> None:
+        http = invocation.http
+        record = AuditRecord(
+            who=invocation.caller.name,
+            action=action,
+            subject=service,
+            outcome=outcome,
+            cid=invocation.cid,
+            remote_address=http.remote_address if http is not None else "",
+            at=self._clock.now(),
+        )
+        await self._audit_log.record(record)
 
 
 def _subject_of(payload: Any) -> str:

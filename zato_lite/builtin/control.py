@@ -16,7 +16,7 @@ from zato_lite.builtin.input import (
 )
 from zato_lite.builtin.jobs import JobItem, job_item
 from zato_lite.builtin.output import Empty, build, iso
-from zato_lite.builtin.permissions import require_run_rights
+from zato_lite.builtin.permissions import authority_of, require_run_rights
 from zato_lite.clock import Clock
 from zato_lite.errors import BadInputError, FieldError, NotFoundError
 from zato_lite.scheduler.commands import JobCommands
@@ -120,6 +120,7 @@ class Pause(JobService[PauseInput, JobItem]):
     name = "zato.scheduler.job.pause"
 
     async def change(self, params: PauseInput) -> str:
+        await require_run_rights(params.id, self.jobs, authority_of(self))
         row = await self.jobs.pause(params.id, params.note, params.until)
         self.response.payload = job_item(row, None)
         return str(params.id)
@@ -131,7 +132,7 @@ class Resume(JobService[JobRef, JobItem]):
     name = "zato.scheduler.job.resume"
 
     async def change(self, params: JobRef) -> str:
-        await require_run_rights(params.id, self.jobs, self.caller)
+        await require_run_rights(params.id, self.jobs, authority_of(self))
         row = await self.jobs.resume(params.id)
         self.response.payload = job_item(row, None)
         return f"{row.id} {row.job.name}"
@@ -143,6 +144,7 @@ class SkipNext(JobService[SkipInput, JobItem]):
     name = "zato.scheduler.job.skip-next"
 
     async def change(self, params: SkipInput) -> str:
+        await require_run_rights(params.id, self.jobs, authority_of(self))
         self.response.payload = job_item(await self.jobs.skip_next(params.id, params.count), None)
         return str(params.id)
 
@@ -155,6 +157,7 @@ class CancelRun(JobService[RunRef, Cancelled]):
 
     async def change(self, params: RunRef) -> str:
         job_id, number = params.id, params.current_run
+        await require_run_rights(job_id, self.jobs, authority_of(self))
         if await self.history.run(job_id, number) is None:
             raise NotFoundError(f"Run {number} of job {job_id} not found")
         self.response.payload = {"is_cancelled": await self.jobs.cancel_run(job_id, number)}
@@ -168,8 +171,9 @@ class RetryRun(JobService[RunRef, NewRun]):
 
     async def change(self, params: RunRef) -> str:
         job_id, number = params.id, params.current_run
-        await require_run_rights(job_id, self.jobs, self.caller)
-        self.response.payload = {"current_run": await self.jobs.retry_run(job_id, number)}
+        await require_run_rights(job_id, self.jobs, authority_of(self))
+        run = await self.jobs.retry_run(job_id, number, self.caller.principal)
+        self.response.payload = {"current_run": run}
         return f"{job_id}, run {number}"
 
 
@@ -179,7 +183,7 @@ class Backfill(JobService[BackfillInput, NewRuns]):
     name = "zato.scheduler.job.backfill"
 
     async def change(self, params: BackfillInput) -> str:
-        await require_run_rights(params.id, self.jobs, self.caller)
+        await require_run_rights(params.id, self.jobs, authority_of(self))
         trigger = (await self.jobs.get(params.id)).job.trigger
         first, last = read_local(trigger.timezone, first=params.first, last=params.last)
         if last < first:
@@ -187,8 +191,11 @@ class Backfill(JobService[BackfillInput, NewRuns]):
             raise BadInputError.of([error])
         forced = params.force
         wanted = without_bounds(trigger, first) if forced else trigger
+        runs = await self.jobs.backfill(
+            params.id, first, last, self.caller.principal, is_forced=forced
+        )
         self.response.payload = {
-            "runs": list(await self.jobs.backfill(params.id, first, last, is_forced=forced)),
+            "runs": list(runs),
             "reason": left_out_words(wanted, first, last),
         }
         return str(params.id)

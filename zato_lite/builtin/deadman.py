@@ -14,10 +14,12 @@ from zato_lite.clock import Clock
 from zato_lite.errors import JobExistsError
 from zato_lite.scheduler.commands import JobCommands
 from zato_lite.service.base import Service
+from zato_lite.service.message import SYSTEM_PRINCIPAL
 from zato_lite.service.needs import needs
 from zato_lite.store.rows import JobRow, SilenceMark, WatchedRow
-from zato_lite.timetable.job import Instant, Interval, Job
+from zato_lite.timetable.job import NOTICE, Instant, Interval, Job, OneTime
 from zato_lite.timetable.trigger import count_between
+from zato_lite.wire import encode
 
 CHECK = "zato.scheduler.job.check-silent"
 _EVERY_MINUTES = 1
@@ -69,7 +71,8 @@ class CheckSilent(Service[Any, CheckResult]):
             alert = _alert(silence)
             _log.error("job silent", extra={"job": silence.row.job.name, **alert})
             if silence.row.job.on_error_service is not None:
-                await self.invoke_async(silence.row.job.on_error_service, alert)
+                job = _alert_run(silence.row.job, silence.row.job.on_error_service, alert, now)
+                await self._invoker.invoke_async(job, self.cid)
         # Saved after the alerts: a crash in between raises an alert twice, and loses none.
         if changed:
             await self.jobs.keep_marks(changed)
@@ -102,7 +105,19 @@ async def watch_over(wanted: Iterable[Job], jobs: JobCommands, now: Instant) -> 
     if any(job.alert_after_intervals is not None for job in wanted):
         trigger = Interval(start=now, minutes=_EVERY_MINUTES)
         with suppress(JobExistsError):
-            await jobs.create([Job(name=CHECK, service=CHECK, trigger=trigger)])
+            job = Job(name=CHECK, service=CHECK, trigger=trigger, principal=SYSTEM_PRINCIPAL)
+            await jobs.create([job])
+
+
+def _alert_run(job: Job, service: str, alert: dict[str, Any], now: Instant) -> Job:
+    """Return the definition of the run that raises an alert, on behalf of the job's principal."""
+    return Job(
+        name=f"{service} alert",
+        service=service,
+        trigger=OneTime(start=now),
+        extra=encode(alert).decode(),
+        principal=NOTICE + job.principal,
+    )
 
 
 def _alert(silence: Silence) -> dict[str, Any]:

@@ -38,6 +38,7 @@ from zato_lite.builtin.input import (
 from zato_lite.builtin.output import naive_iso
 from zato_lite.clock import to_datetime
 from zato_lite.errors import BadInputError, FieldError
+from zato_lite.service.message import SYSTEM_PRINCIPAL
 from zato_lite.service.typed import CustomInput
 from zato_lite.timetable import trigger as triggers
 from zato_lite.timetable.job import (
@@ -82,6 +83,16 @@ def _parse_job_type(value: Any) -> str:
     return value
 
 
+def parse_principal(value: Any) -> str:
+    """Return the principal that a text names: ``system``, ``user:NAME`` or ``key:NAME``."""
+    kind, _, name = value.partition(":") if isinstance(value, str) else ("", "", "")
+    if value == SYSTEM_PRINCIPAL:
+        return SYSTEM_PRINCIPAL
+    if kind not in {"user", "key"}:
+        raise ValueError("system, user:NAME or key:NAME")
+    return f"{kind}:{parse_name(name)}"
+
+
 _JobType = Annotated[
     Literal["one_time", "interval_based", "cron_style"],
     ParsedBy(_parse_job_type, {"enum": [*_JOB_TYPES]}),
@@ -89,6 +100,11 @@ _JobType = Annotated[
 _Extra = Annotated[Any, ParsedBy(extra_text, _text.schema)]
 # The pattern holds texts that need no further check.
 _PauseNote = Annotated[str, Meta(pattern=r"\A(?!ZATO_NONE\Z)[ -~\n]+\Z", max_length=1_000), _note]
+_Principal = Annotated[
+    str,
+    Meta(pattern=r"\A(?:system|(?:user|key):[!-~]+)\Z", max_length=MAX_NAME_LENGTH),
+    ParsedBy(parse_principal, {"type": "string", "example": "user:ann"}),
+]
 _Expression = Annotated[
     str, Meta(min_length=1), ParsedBy(str, {"type": "string", "example": "0 2 * * mon-fri"})
 ]
@@ -138,6 +154,7 @@ class Definition(Input, forbid_unknown_fields=True):
     alert_after_intervals: _Count | None = None
     keep_runs: Annotated[int, Meta(ge=0, le=10**9)] | None = None
     keep_days: Annotated[float, Meta(ge=0, le=36_600)] | None = None
+    principal: _Principal = ""
 
     start_date: LocalMoment = None
     end_date: LocalMoment = None
@@ -238,12 +255,13 @@ class JobBatch(NamedTuple):
     kinds: list[Job]
 
 
-def read(sent: Any, now: Instant) -> Job:
+def read(sent: Any, now: Instant, principal: str = "") -> Job:
     """Return the job that the fields of a request define.
 
     Args:
         sent: the fields, in a mapping.
         now: the start of a job without ``start_date``.
+        principal: the principal of a job whose fields name none.
 
     Raises:
         BadInputError: lists every field that is missing, unknown or wrong, and what is allowed.
@@ -252,11 +270,11 @@ def read(sent: Any, now: Instant) -> Job:
         # The current time has no influence: such jobs are alike at any time.
         if len(_recent) >= _MAX_RECENT:
             _recent.clear()
-        return _read_cached(sent, now, _recent)
-    return _read(sent, now)
+        return _read_cached(sent, now, principal, _recent)
+    return _read(sent, now, principal)
 
 
-def _read_cached(sent: dict[str, Any], now: Instant, cache: dict[Any, Job]) -> Job:
+def _read_cached(sent: dict[str, Any], now: Instant, principal: str, cache: dict[Any, Job]) -> Job:
     """Return the job, by way of one in the cache that differs in name and extra only.
 
     Programs that create jobs create many that are alike: checking a definition takes five times
@@ -265,21 +283,24 @@ def _read_cached(sent: dict[str, Any], now: Instant, cache: dict[Any, Job]) -> J
     rest = sent.copy()
     name, extra = rest.pop("name", None), rest.pop("extra", None)
     if not (_is_plain(name, MAX_NAME_LENGTH) and (extra is None or _is_plain(extra, _MAX_EXTRA))):
-        return _read(sent, now)
+        return _read(sent, now, principal)
     values = rest.values()
     key = (*rest, *values, *map(type, values))  # 1 is not True
     try:
         alike = cache.get(key)
     except TypeError:  # a list or an object where a text belongs
-        return _read(sent, now)
+        return _read(sent, now, principal)
     if alike is None:
-        job = _read(sent, now)
+        job = _read(sent, now, principal)
         if not isinstance(job.trigger, Cron):  # which the job's name is a part of
             cache[key] = job
         return job
     if name in (alike.on_success_job, alike.on_error_job):
-        return _read(sent, now)
-    return replace(alike, name=name, extra=extra)
+        return _read(sent, now, principal)
+    named = rest.get("principal")
+    return replace(
+        alike, name=name, extra=extra, principal=alike.principal if named else principal
+    )
 
 
 def _is_plain(value: Any, maximum: int) -> bool:
@@ -294,18 +315,18 @@ def _is_plain(value: Any, maximum: int) -> bool:
     )
 
 
-def _read(sent: Any, now: Instant) -> Job:
+def _read(sent: Any, now: Instant, principal: str) -> Job:
     if isinstance(sent, dict):
         try:
-            return _job(convert(sent, Definition), sent, now, [])
+            return _job(convert(sent, Definition), sent, now, principal, [])
         except ValidationError:
             pass  # fields that are sent as text, in part or wrong: collect knows them all
     errors: list[FieldError] = []
     values = Definition.collect(sent, errors)
-    return _job(Definition(**{**_INCOMPLETE, **values}), values, now, errors)
+    return _job(Definition(**{**_INCOMPLETE, **values}), values, now, principal, errors)
 
 
-def read_many(sent: Sequence[Any], now: Instant) -> Iterator[JobBatch]:
+def read_many(sent: Sequence[Any], now: Instant, principal: str = "") -> Iterator[JobBatch]:
     """Yield the jobs of definitions in order; the caller lets others run between two batches.
 
     Raises:
@@ -315,7 +336,7 @@ def read_many(sent: Sequence[Any], now: Instant) -> Iterator[JobBatch]:
     cache: dict[Any, Job] = {}
     for begin in range(0, len(sent), BATCH_SIZE):
         part = sent[begin : begin + BATCH_SIZE]
-        alike = _read_alike(part, now)
+        alike = _read_alike(part, now, principal)
         if alike is not None:
             yield JobBatch(alike, alike[:1])
             continue
@@ -324,7 +345,9 @@ def read_many(sent: Sequence[Any], now: Instant) -> Iterator[JobBatch]:
             try:
                 is_object = isinstance(definition, dict)
                 jobs.append(
-                    _read_cached(definition, now, cache) if is_object else _read(definition, now)
+                    _read_cached(definition, now, principal, cache)
+                    if is_object
+                    else _read(definition, now, principal)
                 )
             except BadInputError as error:
                 errors += _located(error, f"jobs[{position}]")
@@ -408,7 +431,11 @@ def fields(job: Job, *, aware: bool = False) -> dict[str, Any]:
 
 
 def _job(
-    definition: Definition, sent: Iterable[str], now: Instant, errors: list[FieldError]
+    definition: Definition,
+    sent: Iterable[str],
+    now: Instant,
+    principal: str,
+    errors: list[FieldError],
 ) -> Job:
     """Return the job of a definition of which the fields ``sent`` count; raise all errors."""
     values = {
@@ -428,6 +455,7 @@ def _job(
     trigger = _trigger(definition, now, errors)
     if errors:
         raise BadInputError.of(errors[:MAX_ERRORS])
+    values["principal"] = definition.principal or principal
     return Job(trigger=trigger, **values)
 
 
@@ -488,7 +516,7 @@ def _instant(
     return cast("Instant | None", found)
 
 
-def _read_alike(part: Sequence[Any], now: Instant) -> list[Job] | None:
+def _read_alike(part: Sequence[Any], now: Instant, principal: str) -> list[Job] | None:
     """Return the jobs of definitions that differ in name, extra and start only, else None.
 
     None also where something is wrong: reading one after the other finds the mistake.
@@ -502,7 +530,7 @@ def _read_alike(part: Sequence[Any], now: Instant) -> list[Job] | None:
     if not _are_equal(rests) or _NOT_SENT in names:
         return None
     try:
-        first = read(part[0], now)
+        first = read(part[0], now, principal)
         made = _triggers(first.trigger, starts, now)
         if made is None:
             return None

@@ -7,15 +7,18 @@ from pkgutil import iter_modules
 from typing import Any
 
 from zato_lite import builtin
-from zato_lite.service.access import declare_role
+from zato_lite.service.access import declare_access
 from zato_lite.service.base import Service
 from zato_lite.service.registry import Registry
 
 
 def deploy(registry: Registry) -> None:
-    """Deploy every built-in service, for callers with the role that its class declares."""
+    """Deploy every built-in service, for callers with the role that its class declares.
+
+    A class may also declare its ``scope``, see ``access.Scope``.
+    """
     for cls in built_in_services():
-        declare_role(cls.name, cls.role)
+        declare_access(cls.name, cls.role, getattr(cls, "scope", "service"))
         registry.add(cls, is_internal=True)
 
 

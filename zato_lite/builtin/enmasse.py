@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from msgspec.structs import replace
+
 from zato_lite.builtin.definition import fields, inherit, read
 from zato_lite.builtin.documents import Document, Item, read_document, write_document
 from zato_lite.builtin.input import MAX_ERRORS, parse_name, shown
@@ -50,11 +52,16 @@ class Definitions(NamedTuple):
 
 
 class Update(NamedTuple):
-    """A job that would change, with the old and the new value of each changed field."""
+    """A job that would change, with the old and the new value of each changed field.
+
+    Attributes:
+        claim: the principal that the definition names; empty if it names none.
+    """
 
     before: Job
     after: Job
     changes: Mapping[str, tuple[Any, Any]]
+    claim: str = ""
 
 
 class Difference(NamedTuple):
@@ -116,7 +123,10 @@ def definitions_of(document: str, environ: Mapping[str, str] | None) -> Definiti
 
 
 def difference(
-    existing: Mapping[str, Job], definitions: Sequence[Mapping[str, Any]], now: Instant
+    existing: Mapping[str, Job],
+    definitions: Sequence[Mapping[str, Any]],
+    now: Instant,
+    principal: str = "",
 ) -> Difference:
     """Return the effect of applying the definitions to the existing jobs.
 
@@ -124,18 +134,21 @@ def difference(
         BadInputError: lists the mistakes of every definition, and names that are used twice.
     """
     items = [Item(definition, 0, {}) for definition in definitions]
-    found = compare(existing, items, now)
+    found = compare(existing, items, now, principal)
     if found.mistakes:
         raise BadInputError.of(found.mistakes)
     return found.found
 
 
-def compare(existing: Mapping[str, Job], items: Iterable[Item], now: Instant) -> Set:
+def compare(
+    existing: Mapping[str, Job], items: Iterable[Item], now: Instant, principal: str = ""
+) -> Set:
     """Return the effect of applying definitions to the existing jobs, and their mistakes.
 
     A definition is complete: a field that it leaves out has its default, except for
     ``start_date``, which stays so that the grid does not move, and ``is_active``, so that a
-    pause outlasts the next start. The mistakes include names that are used twice.
+    pause outlasts the next start. A definition without a principal has ``principal``, or if this
+    is empty, that of the existing job. The mistakes include names that are used twice.
     """
     creates, updates, unchanged = [], [], []
     errors: list[FieldError] = []
@@ -145,7 +158,7 @@ def compare(existing: Mapping[str, Job], items: Iterable[Item], now: Instant) ->
         label = str(definition.get("name") or place)
         before = existing.get(_name_of(definition))
         try:
-            after = read(_kept(before, definition), now)
+            after = read(_kept(before, definition), now, principal)
         except BadInputError as error:
             errors += _located(error, item, label)
             continue
@@ -158,9 +171,10 @@ def compare(existing: Mapping[str, Job], items: Iterable[Item], now: Instant) ->
         if before is None:
             creates.append(after)
             continue
-        after = inherit(before, after)
+        claim = after.principal
+        after = inherit(before, replace(after, principal=claim or before.principal))
         if changes := _changes(before, after):
-            updates.append(Update(before, after, changes))
+            updates.append(Update(before, after, changes, claim))
         else:
             unchanged.append(after.name)
     return Set(Difference(tuple(creates), tuple(updates), tuple(unchanged)), errors, lines)

@@ -28,7 +28,7 @@ from zato_lite.timetable.job import SECOND, Instant
 
 OUTCOMES = (
     "ok", "error", "timeout", "running", "skipped_already_in_flight",  # Zato's
-    "cancelled", "lost", "missed", "excluded", "paused",
+    "cancelled", "lost", "missed", "excluded", "paused", "denied",
 )  # fmt: skip
 _LEVELS = {"system": "system", "warning": "warn", "error": "error", "critical": "error"}
 _MAX_PAGE_SIZE = 1_000
@@ -362,7 +362,7 @@ class GetCurrentState(HistoryService[StateQuery, SchedulerState]):
         last = await self.history.last_runs(ids)
         recent = await self.history.recent_outcomes(ids)
         ended = summary.last_hour
-        failed = ended.get("error", 0) + ended.get("timeout", 0)
+        failed = sum(ended.get(outcome, 0) for outcome in ("error", "timeout", "denied"))
         self.response.payload = build(
             SchedulerState,
             summary,

@@ -116,7 +116,7 @@ class Import(AuditedService[ImportInput, Imported]):
         if found.fields is None:
             return None, [*found.differences]
         try:
-            job = read(found.fields, self.clock.now())
+            job = read(found.fields, self.clock.now(), self.caller.principal)
             require_services([job], self.services, self.caller)
         except BadInputError as error:
             return None, [each.message for each in error.errors] or [str(error)]

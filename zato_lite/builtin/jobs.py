@@ -1,10 +1,12 @@
 """Jobs as services: create, edit, delete, execute, list, get; names and fields are Zato's."""
 
 import asyncio
+from collections.abc import Collection, Iterable
 from operator import attrgetter
 from typing import Annotated, Any, NotRequired, TypedDict
 
 from msgspec import Meta
+from msgspec.structs import replace
 
 from zato_lite.builtin.audited import AuditedService
 from zato_lite.builtin.deadman import watch_over
@@ -23,8 +25,11 @@ from zato_lite.builtin.input import Input, JobRef, Name, NameRef, Page, object_l
 from zato_lite.builtin.job_checks import require_extra, require_names
 from zato_lite.builtin.output import Empty, duration_ms, naive_iso
 from zato_lite.builtin.permissions import (
+    authority_of,
+    choose_principal,
     require_calendars,
     require_callbacks,
+    require_matching,
     require_permitted,
     require_rights,
     require_run_rights,
@@ -37,8 +42,11 @@ from zato_lite.scheduler.calendars import Calendars
 from zato_lite.scheduler.commands import JobCommands
 from zato_lite.scheduler.history import RunHistory
 from zato_lite.service.base import Service
+from zato_lite.service.message import SYSTEM
 from zato_lite.service.needs import needs
 from zato_lite.service.registry import Registry
+from zato_lite.service.schedule import SystemJob
+from zato_lite.store.accounts import Accounts
 from zato_lite.store.rows import JobRow, RunRow
 from zato_lite.timetable.job import Cron, Job
 
@@ -54,6 +62,7 @@ _permissions_key = attrgetter(
     "on_error_job",
     "calendar",
     "alert_after_intervals",
+    "principal",
 )
 """The attributes that permissions depend on: of jobs that agree in them one is checked."""
 
@@ -126,18 +135,22 @@ class Create(AuditedService[NewJob, CreatedJob]):
     name = "zato.scheduler.job.create"
     role = "editor"
     jobs = needs(JobCommands)
+    accounts = needs(Accounts)
     calendars = needs(Calendars)
     services = needs(Registry)
 
     async def change(self, params: NewJob) -> str:
         jobs, now = self.jobs, self.clock.now()
-        job = read(params.fields, now)
+        caller = SYSTEM if type(params.fields) is SystemJob else self.caller
+        job = read(params.fields, now, own := caller.principal)
+        if job.principal != own:
+            caller = (await choose_principal(job.principal, caller, self.accounts)).caller
         missing = await require_permitted(
             [job],
             jobs,
             self.calendars,
             self.services,
-            caller=self.caller,
+            caller=caller,
             allow_missing=allows_missing(params.fields),
         )
         require_extra([job], self.services)
@@ -161,6 +174,7 @@ class CreateMany(AuditedService[NewJobs, CreatedJobs]):
     name = "zato.scheduler.job.create-many"
     role = "editor"
     jobs = needs(JobCommands)
+    accounts = needs(Accounts)
     calendars = needs(Calendars)
     services = needs(Registry)
 
@@ -168,50 +182,71 @@ class CreateMany(AuditedService[NewJobs, CreatedJobs]):
         now = self.clock.now()
         jobs: list[Job] = []
         kinds: dict[Any, Job] = {}
-        for batch in read_many(params.jobs, now):
+        for batch in read_many(params.jobs, now, self.caller.principal):
             jobs += batch.jobs
             kinds.update((_permissions_key(job), job) for job in batch.kinds)
             require_extra(batch.jobs, self.services)
             await asyncio.sleep(0)  # 100,000 definitions take a while, and others have jobs to run
         require_names(jobs)
-        missing = await require_permitted(
-            kinds.values(),
-            self.jobs,
-            self.calendars,
-            self.services,
-            caller=self.caller,
-            together_with=jobs,
-        )
+        missing = await self._require_permitted(kinds.values(), jobs)
         self.response.payload = {"ids": list(await self.jobs.create(jobs))}
         await watch_over(kinds.values(), self.jobs, now)
         warn_of_missing(missing, self.logger)
         return f"{len(jobs)} jobs"
 
+    async def _require_permitted(self, kinds: Collection[Job], jobs: list[Job]) -> Collection[str]:
+        """Refuse jobs that their principals may not run; return the missing callback jobs."""
+        missing: set[str] = set()
+        for principal, of_principal in _by_principal(kinds).items():
+            chosen = await choose_principal(principal, self.caller, self.accounts)
+            missing |= set(
+                await require_permitted(
+                    of_principal,
+                    self.jobs,
+                    self.calendars,
+                    self.services,
+                    caller=chosen.caller,
+                    together_with=jobs,
+                )
+            )
+        return sorted(missing)
+
 
 class Edit(AuditedService[JobChanges, CreatedJob]):
-    """Change the fields that are sent; null clears one; the others stay."""
+    """Change the fields that are sent; null clears one; the others stay.
+
+    The job runs on behalf of its editor from then on.
+    """
 
     name = "zato.scheduler.job.edit"
     role = "editor"
     jobs = needs(JobCommands)
+    accounts = needs(Accounts)
     calendars = needs(Calendars)
     services = needs(Registry)
 
     async def change(self, params: JobChanges) -> str:
         now = self.clock.now()
+        authority = authority_of(self)
         before = (await self.jobs.get(params.id)).job
+        require_matching(before, authority)
         after = edited(before, params.fields, now)
-        require_rights([after], self.caller)
-        missing = await require_callbacks([after], self.jobs, self.caller)
+        claim = after.principal if params.fields.get("principal") else ""
+        principal, caller = await choose_principal(
+            claim, self.caller, self.accounts, before=before.principal
+        )
+        require_rights([after], caller)
+        missing = await require_callbacks([after], self.jobs, caller)
         await require_calendars([after], self.calendars)
         if (after.service, after.extra) != (before.service, before.extra):
             require_extra([after], self.services)
         allow_missing = allows_missing(params.fields)
 
         def change(before: Job) -> Job:  # within the transaction: the job may have changed since
-            after = edited(before, params.fields, now)
+            require_matching(before, authority)
+            after = replace(edited(before, params.fields, now), principal=principal)
             if not allow_missing and services_of([after]) != services_of([before]):
-                require_services([after], self.services, self.caller)
+                require_services([after], self.services, caller)
             return after
 
         row = await self.jobs.edit(params.id, change)
@@ -229,8 +264,8 @@ class SetActiveStatus(AuditedService[ActiveStatus, Empty]):
     jobs = needs(JobCommands)
 
     async def change(self, params: ActiveStatus) -> str:
+        await require_run_rights(params.id, self.jobs, authority_of(self))
         if params.is_active:
-            await require_run_rights(params.id, self.jobs, self.caller)
             await self.jobs.resume(params.id)
         else:
             await self.jobs.pause(params.id)
@@ -246,6 +281,7 @@ class Delete(AuditedService[JobRef, Empty]):
     jobs = needs(JobCommands)
 
     async def change(self, params: JobRef) -> str:
+        await require_run_rights(params.id, self.jobs, authority_of(self))
         await self.jobs.delete(params.id)
         self.response.payload = {}
         return str(params.id)
@@ -259,8 +295,8 @@ class Execute(AuditedService[JobRef, ExecutedJob]):
     jobs = needs(JobCommands)
 
     async def change(self, params: JobRef) -> str:
-        await require_run_rights(params.id, self.jobs, self.caller)
-        run = await self.jobs.execute(params.id)
+        await require_run_rights(params.id, self.jobs, authority_of(self))
+        run = await self.jobs.execute(params.id, self.caller.principal)
         self.response.payload = {"current_run": run}
         return f"{params.id}, run {run}"
 
@@ -311,6 +347,13 @@ class GetByName(Service[NameRef, JobDetail]):
     async def handle(self) -> None:
         row = await self.jobs.get_by_name(self.request.input.name)
         self.response.payload = await job_detail(self.history, row)
+
+
+def _by_principal(jobs: Iterable[Job]) -> dict[str, list[Job]]:
+    found: dict[str, list[Job]] = {}
+    for job in jobs:
+        found.setdefault(job.principal, []).append(job)
+    return found
 
 
 def job_item(row: JobRow, last: RunRow | None) -> JobItem:

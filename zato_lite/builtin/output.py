@@ -45,6 +45,8 @@ class RunItem(TypedDict):
     attempt: int
     token: int
     crashes: int
+    principal: str
+    requested_by: str
 
 
 class LedgerItem(TypedDict):

@@ -7,13 +7,16 @@ keep calling it, as a service keeps calling another one whose code has changed.
 
 import logging
 from collections.abc import Collection, Iterable, Iterator
+from typing import Any, NamedTuple
 
 from zato_lite.errors import BadInputError, FieldError, ForbiddenError
 from zato_lite.scheduler.calendars import Calendars
 from zato_lite.scheduler.commands import JobCommands
 from zato_lite.service.access import matches, may_invoke, missing_right
-from zato_lite.service.message import SYSTEM, Caller
+from zato_lite.service.base import Service
+from zato_lite.service.message import SYSTEM, SYSTEM_PRINCIPAL, Caller
 from zato_lite.service.registry import Registry
+from zato_lite.store.accounts import Accounts
 from zato_lite.timetable.job import Job
 
 
@@ -122,7 +125,7 @@ async def require_callbacks(
     names = {name for _, name in callbacks}.difference(job.name for job in together_with or wanted)
     existing = {row.job.name: row.job for row in await jobs.named(names)} if names else {}
     missing = sorted(names - existing.keys())
-    if caller is SYSTEM or not missing_right(caller, ("admin",), ()):
+    if caller is SYSTEM or is_unconfined_admin(caller):
         return missing
     for job in existing.values():
         if not may_invoke(caller, job.service):
@@ -171,14 +174,83 @@ def no_calendar(name: str, known: Iterable[str]) -> str:
     return f"calendar: {name!r} does not exist; available: {', '.join(sorted(known)) or 'none'}"
 
 
+def authority_of(service: Service[Any, Any]) -> Caller:
+    """Return the caller whose patterns confine a built-in service.
+
+    The project's own code is trusted: what it invokes is not confined. Its caller is still the
+    one that the audit log names, and the principal of the jobs that it creates.
+    """
+    return SYSTEM if service.is_invoked_by_code else service.caller
+
+
 async def require_run_rights(job_id: int, jobs: JobCommands, caller: Caller) -> None:
-    """Refuse a run of a job whose service is not among those the caller is confined to.
+    """Refuse a change or a run of a job whose service the caller's patterns do not match.
 
     Raises:
         ForbiddenError: names the service.
         JobNotFoundError: the job does not exist.
     """
     if caller.patterns:
-        service = (await jobs.get(job_id)).job.service
-        if not matches(service, caller.patterns):
-            raise _not_allowed(caller, service)
+        require_matching((await jobs.get(job_id)).job, caller)
+
+
+def require_matching(job: Job, caller: Caller) -> None:
+    """Refuse a job whose service the caller's patterns do not match.
+
+    Raises:
+        ForbiddenError: names the service.
+    """
+    if not matches(job.service, caller.patterns):
+        raise _not_allowed(caller, job.service)
+
+
+def is_unconfined_admin(caller: Caller) -> bool:
+    """Return True if the caller has every right."""
+    return not missing_right(caller, ("admin",), ())
+
+
+class Principal(NamedTuple):
+    """On whose behalf a job runs: the text to record, and the caller whose rights must suffice."""
+
+    text: str
+    caller: Caller
+
+
+async def choose_principal(
+    claim: str, caller: Caller, accounts: Accounts, *, before: str | None = None
+) -> Principal:
+    """Return on whose behalf a job runs that the caller creates or edits: its own.
+
+    Only an admin without patterns may name another principal in the definition. For others, the
+    name of an edited job's present principal counts as none. The server itself leaves it as it is.
+
+    Args:
+        claim: the principal that the definition names; empty if it names none.
+        caller: the caller that creates or edits the job.
+        accounts: the users and keys.
+        before: the present principal of an edited job; None for a new one.
+
+    Raises:
+        ForbiddenError: the caller may not name another principal.
+        BadInputError: the principal does not exist.
+    """
+    if caller is SYSTEM:
+        return Principal(claim or (SYSTEM_PRINCIPAL if before is None else before), SYSTEM)
+    own = Principal(caller.principal, caller)
+    if claim in {"", own.text}:
+        return own
+    if not is_unconfined_admin(caller):
+        if claim == before:
+            return own
+        raise ForbiddenError(
+            f"user {caller.name!r} is not allowed to schedule on behalf of {claim!r};"
+            " leave principal out"
+        )
+    if claim == SYSTEM_PRINCIPAL:
+        return Principal(claim, SYSTEM)
+    kind, _, name = claim.partition(":")
+    found = await accounts.find("key" if kind == "key" else "user", name)
+    if found is None:
+        text = f"principal: {claim!r} does not exist; name an existing user or key, or none"
+        raise BadInputError.of([FieldError("principal", claim, text)])
+    return Principal(claim, Caller(found.name, found.roles, found.patterns, found.kind))

@@ -34,7 +34,12 @@ from zato_lite.builtin.input import (
 )
 from zato_lite.builtin.job_checks import missing_names, surroundings
 from zato_lite.builtin.output import LedgerItem, RunItem, iso
-from zato_lite.builtin.permissions import require_calendars, require_callbacks, require_rights
+from zato_lite.builtin.permissions import (
+    choose_principal,
+    require_calendars,
+    require_callbacks,
+    require_rights,
+)
 from zato_lite.clock import Clock
 from zato_lite.errors import BadInputError, FieldError
 from zato_lite.scheduler.calendars import Calendars
@@ -44,6 +49,7 @@ from zato_lite.service.base import Service
 from zato_lite.service.needs import needs
 from zato_lite.service.registry import Registry
 from zato_lite.service.typed import CustomInput
+from zato_lite.store.accounts import Accounts
 from zato_lite.store.rows import JobRow, LedgerRow, RunRow
 from zato_lite.timetable.describe import describe
 from zato_lite.timetable.job import Instant, Job, Trigger
@@ -168,6 +174,7 @@ class Validate(Service[NewJob, Validation]):
     role = "viewer"
     jobs = needs(JobCommands)
     calendars = needs(Calendars)
+    accounts = needs(Accounts)
     clock = needs(Clock)
     services = needs(Registry)
 
@@ -180,7 +187,8 @@ class Validate(Service[NewJob, Validation]):
             wrong += await self._missing(sent, {each.field for each in wrong})
             self.response.payload = _invalid(wrong)
             return
-        require_rights([job], self.caller)
+        caller = (await choose_principal(job.principal, self.caller, self.accounts)).caller
+        require_rights([job], caller)
         warnings, wrong = await self._mistakes(job, sent)
         if wrong:
             self.response.payload = _invalid(wrong)

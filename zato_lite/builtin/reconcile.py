@@ -11,6 +11,7 @@ from zato_lite.builtin.permissions import no_calendar
 from zato_lite.deploy.ownership import Claim
 from zato_lite.errors import BadInputError
 from zato_lite.service.entry import Entry
+from zato_lite.service.message import SYSTEM_PRINCIPAL
 from zato_lite.service.schedule import DeclaredSchedule
 from zato_lite.store.rows import JobRow
 from zato_lite.timetable.job import Instant, Job
@@ -112,7 +113,7 @@ def reconciled(
             if after != row.job:
                 edits[row.id] = after
     creates = (job for name, job in jobs.items() if name not in rows_by_name)
-    created = tuple(replace(job, is_declared=True) for job in creates)
+    created = tuple(replace(job, is_declared=True, principal=SYSTEM_PRINCIPAL) for job in creates)
     return Reconciled(created, edits, tuple(mistakes))
 
 
@@ -122,9 +123,10 @@ def _edited(before: Job, declared: Job | None) -> Job:
         if before.is_declared and before.is_active:
             return replace(before, is_active=False, pause_note=REMOVED)
         return before
-    if not declared.is_active and declared.pause_note == REMOVED:
-        return replace(declared, is_declared=True, is_active=True, pause_note=None)
-    return replace(declared, is_declared=True)
+    own = replace(declared, is_declared=True, principal=SYSTEM_PRINCIPAL)
+    if not own.is_active and own.pause_note == REMOVED:
+        return replace(own, is_active=True, pause_note=None)
+    return own
 
 
 def _job(existing: Mapping[str, Job], fields: Mapping[str, Any], now: Instant) -> Job:

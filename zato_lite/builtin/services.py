@@ -7,9 +7,10 @@ from typing import Annotated, Any
 import msgspec
 
 from zato_lite.deploy.deployer import Deployer
-from zato_lite.errors import BadInputError, ForbiddenError
+from zato_lite.errors import BadInputError
 from zato_lite.service.access import may_invoke
 from zato_lite.service.base import Service
+from zato_lite.service.built_in import record_refusal, refusal_of
 from zato_lite.service.entry import Entry
 from zato_lite.service.needs import needs
 from zato_lite.service.registry import Registry
@@ -154,9 +155,8 @@ class Invoke(RegistryService[InvokeRequest]):
         if name == self.name:
             raise BadInputError(f"`{name}` cannot invoke itself")
         if not may_invoke(self.caller, name):
-            raise ForbiddenError(
-                f"user {self.caller.name!r} is not allowed to invoke service {name!r}"
-            )
+            await record_refusal(self.provider, self.root, name)
+            raise refusal_of(self.caller.name, name)
         if query.is_async:
             run = await self.invoke_async(name, query.payload, timeout=query.timeout or None)
             self.response.payload = {"run_id": run}

@@ -10,7 +10,7 @@ from zato_lite.clock import Clock
 from zato_lite.http.events import EventLog
 from zato_lite.http.message import Request
 from zato_lite.http.throttle import network_of
-from zato_lite.service.access import needed_role
+from zato_lite.service.access import AUDITED_ROLES, needed_role
 from zato_lite.store.audit import AuditLog, AuditRecord
 
 _WINDOW_S = 60.0
@@ -18,7 +18,6 @@ _MAX_PER_ADDRESS = 20
 _MAX_RECORDED = 1_000
 _MAX_ADDRESSES = 10_000
 _MAX_NAME = 200
-_AUDITED_ROLES = frozenset({"editor", "admin"})
 
 _log = logging.getLogger(__name__)
 
@@ -100,7 +99,7 @@ class AuditTrail:
         if self._events is not None:
             fields = {"who": record.who, "service": record.subject, "status": record.outcome}
             self._events.publish("change", fields)
-        is_audited = needed_role(record.subject) in _AUDITED_ROLES
+        is_audited = needed_role(record.subject) in AUDITED_ROLES
         if is_audited and record.subject not in self._self_audited:
             self._record_later(record, request)
 

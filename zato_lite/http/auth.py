@@ -319,4 +319,4 @@ def _parse_basic(text: bytes) -> tuple[str, str]:
 
 
 def _caller(credential: Credential) -> Caller:
-    return Caller(credential.name, credential.roles, credential.patterns)
+    return Caller(credential.name, credential.roles, credential.patterns, credential.kind)

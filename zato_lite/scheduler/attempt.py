@@ -10,9 +10,10 @@ from typing import Any, Literal
 import msgspec
 
 from zato_lite.clock import to_datetime
+from zato_lite.errors import DeniedError
 from zato_lite.log_values import escaped, message_of, traceback_of
 from zato_lite.redaction import redacted
-from zato_lite.service.message import Invocation, JobContext, Outcome
+from zato_lite.service.message import SYSTEM, Caller, Invocation, JobContext, Outcome
 from zato_lite.service.payload import payload_of
 from zato_lite.store.attempts import AttemptResult, ClaimedAttempt
 from zato_lite.store.jobs import job_type
@@ -63,7 +64,7 @@ class RunningAttempt(msgspec.Struct, gc=False):
         """Maximum duration of the attempt in milliseconds."""
         return self.attempt.job.max_execution_time_ms or DEFAULT_TIMEOUT_MS
 
-    def invocation(self) -> Invocation:
+    def invocation(self, caller: Caller = SYSTEM) -> Invocation:
         """Return the invocation of the job's service for this attempt."""
         attempt = self.attempt
         job = attempt.job
@@ -74,6 +75,7 @@ class RunningAttempt(msgspec.Struct, gc=False):
             raw=extra,
             cid=attempt.cid,
             channel="async" if attempt.kind == "async" else "scheduler",
+            caller=caller,
             job=_job_context(attempt) if attempt.job_id else None,
             sink=self.capture,
             until=attempt.started_at + self.timeout_ms * 1000,
@@ -133,8 +135,7 @@ class RunningAttempt(msgspec.Struct, gc=False):
             self.attempt.crashes += 1
             return "lost", TASK_CANCELLED, None
         if outcome.error is not None:
-            word: AttemptOutcome = "timeout" if outcome.is_timeout else "error"
-            return word, _traceback(outcome.error), None
+            return (*_failure(outcome.error, is_timeout=outcome.is_timeout), None)
         if outcome.payload is None:
             return "ok", None, None
         return _encoded_result(outcome.payload)
@@ -192,6 +193,12 @@ def _message(record: logging.LogRecord) -> str:
 def _storable(text: str) -> str:
     """Escape lone surrogates; tests let them through."""
     return escaped(text)
+
+
+def _failure(error: BaseException, *, is_timeout: bool) -> tuple[AttemptOutcome, str]:
+    if isinstance(error, DeniedError):
+        return "denied", str(error)
+    return "timeout" if is_timeout else "error", _traceback(error)
 
 
 def _traceback(error: BaseException) -> str:

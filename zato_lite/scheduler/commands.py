@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from typing import NamedTuple
 
@@ -27,6 +28,9 @@ Change = Callable[[Job], Job]
 MAX_BACKFILL_SLOTS = 10_000
 BULK_SIZE = 100
 """From this number of new jobs on, they are prepared in the loop, in parts, before the write."""
+
+ADOPTION_SIZE = 500
+"""Jobs that change their principal in one write: others wait for it."""
 
 _Attempts = list[ClaimedAttempt]
 _Creation = tuple[JobGroup, "asyncio.Future[Sequence[int]]"]
@@ -124,6 +128,22 @@ class JobCommands:
         self._scheduler.reschedule_claim()
         return Applied(created, list(edits))
 
+    async def adopt(self, job_ids: Sequence[int], principal: str) -> int:
+        """Have jobs run on behalf of a principal; return their number. Deleted ones are left out.
+
+        Claims of these jobs whose attempts have not started are revoked.
+        """
+        adopted = 0
+        for part in batches(job_ids, ADOPTION_SIZE):
+            count, _ = await self._scheduler.change_jobs(
+                part,
+                partial(jobs.adopt, job_ids=part, principal=principal),
+                lambda result: result[1],
+            )
+            adopted += count
+        self._scheduler.reschedule_claim()
+        return adopted
+
     async def pause(self, job_id: int, note: str = "", until: Instant | None = None) -> JobRow:
         """Pause a job: its slots get no run until it is resumed or until the given instant."""
 
@@ -148,13 +168,15 @@ class JobCommands:
 
     # Runs on demand
 
-    async def execute(self, job_id: int) -> int:
+    async def execute(self, job_id: int, requested_by: str = "") -> int:
         """Run a job once, now, even if it is inactive, and return the run's number."""
         now, node = self._clock.now(), self._scheduler.node_id
 
         def work(connection: Connection) -> _Attempts:
             job = jobs.get(connection, job_id).job
-            return enqueue.enqueue_runs(connection, job_id, job, now, node)
+            return enqueue.enqueue_runs(
+                connection, job_id, job, now, node, requested_by=requested_by
+            )
 
         return (await self._scheduler.start_runs(work))[0].run_number
 
@@ -171,7 +193,7 @@ class JobCommands:
         )
         return bool(closed)
 
-    async def retry_run(self, job_id: int, number: int) -> int:
+    async def retry_run(self, job_id: int, number: int, requested_by: str = "") -> int:
         """Run a finished run's slot again, as a new run, and return its number.
 
         Raises:
@@ -180,12 +202,18 @@ class JobCommands:
         """
         now, node = self._clock.now(), self._scheduler.node_id
         attempts = await self._scheduler.start_runs(
-            lambda c: enqueue.enqueue_retry(c, job_id, number, now, node)
+            lambda c: enqueue.enqueue_retry(c, job_id, number, now, node, requested_by)
         )
         return attempts[0].run_number
 
     async def backfill(
-        self, job_id: int, first: Instant, last: Instant, *, is_forced: bool = False
+        self,
+        job_id: int,
+        first: Instant,
+        last: Instant,
+        requested_by: str = "",
+        *,
+        is_forced: bool = False,
     ) -> Sequence[int]:
         """Run each slot of [first, last] once, one after another; return the runs' numbers.
 
@@ -206,7 +234,15 @@ class JobCommands:
             if not slots:
                 return []
             return enqueue.enqueue_runs(
-                connection, job_id, job, now, node, kind="backfill", slots=slots, one_by_one=True
+                connection,
+                job_id,
+                job,
+                now,
+                node,
+                kind="backfill",
+                slots=slots,
+                one_by_one=True,
+                requested_by=requested_by,
             )
 
         return [attempt.run_number for attempt in await self._scheduler.start_runs(work)]
@@ -257,6 +293,10 @@ class JobCommands:
     async def named(self, names: Collection[str]) -> Sequence[JobRow]:
         """Return the jobs that have one of these names."""
         return await self._database.read(lambda c: jobs.get_by_names(c, names))
+
+    async def unowned(self) -> Sequence[int]:
+        """Return the ids of the jobs whose principal is unknown or does not exist."""
+        return await self._database.read(jobs.list_unowned)
 
     async def declared(self) -> Sequence[JobRow]:
         """Return the jobs that come from declared schedules, past or present."""

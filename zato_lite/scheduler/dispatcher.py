@@ -14,6 +14,7 @@ from zato_lite.scheduler.completer import Completer
 from zato_lite.scheduler.executor import Executor
 from zato_lite.scheduler.metrics import RunMetrics
 from zato_lite.scheduler.node import CHECK_EVERY, Node
+from zato_lite.scheduler.principals import Principals
 from zato_lite.scheduler.pruner import sleep_until
 from zato_lite.store import claim, nodes, recovery
 from zato_lite.store.attempts import ClaimedAttempt
@@ -45,6 +46,7 @@ class Dispatcher:
     Args:
         metrics: counts claims.
         wake: set by anything that the dispatcher has to act on: due slots, due results, room.
+        principals: the rights of users and keys, brought up to date by each claim.
 
     Attributes:
         downtime: time before the start during which no node ran; None if unknown.
@@ -60,10 +62,11 @@ class Dispatcher:
         *,
         metrics: RunMetrics,
         wake: asyncio.Event,
+        principals: Principals | None = None,
     ) -> None:
         self._database, self._clock, self._node = database, clock, node
         self._executor, self._completer = executor, completer
-        self._metrics, self._wake = metrics, wake
+        self._metrics, self._wake, self._principals = metrics, wake, principals
         self.downtime: Downtime | None = None
         self._is_claim_due = False
         self._alarm: Alarm | None = None
@@ -104,6 +107,7 @@ class Dispatcher:
                 position=position,
                 margin=MARGIN,
                 downtime=self.downtime,
+                rights_version=self._principals.version if self._principals else None,
             )
             claimed = await write_and_deliver(self._database, operation, self._deliver)
             if claimed.is_shared and node.is_exclusive:
@@ -115,6 +119,8 @@ class Dispatcher:
         self._schedule_next(claim_again_at, claimed.next_due)
 
     def _deliver(self, claimed: ClaimResult) -> None:
+        if claimed.rights is not None and self._principals is not None:
+            self._principals.update(claimed.rights)
         if claimed.jobs_to_cancel:
             self._executor.cancel_jobs(claimed.jobs_to_cancel)
         if claimed.attempts:

@@ -14,16 +14,14 @@ from zato_lite.scheduler.attempt import CancelReason, RunningAttempt
 from zato_lite.scheduler.completer import may_pause_job
 from zato_lite.scheduler.gate import decide
 from zato_lite.scheduler.node import CHECK_EVERY, Node
+from zato_lite.scheduler.principals import FindCaller, Run
 from zato_lite.scheduler.queues import AttemptQueues
 from zato_lite.scheduler.suspects import Suspects
 from zato_lite.service.eager import EagerRunner, Suspended, Unstarted
-from zato_lite.service.message import Invocation, Outcome
+from zato_lite.service.message import Outcome
 from zato_lite.store.attempts import AttemptResult, ClaimedAttempt
 from zato_lite.store.recovery import SUSPECT
 from zato_lite.timetable.job import SECOND, Instant
-
-Run = Callable[[Invocation], Awaitable[Outcome]]
-"""Invokes a service; an error of the service is part of the outcome, never raised."""
 
 START_SIZE = 500
 """Attempts that are started in one turn of the loop, so that other callbacks get their turn."""
@@ -46,6 +44,7 @@ class Executor:
     Args:
         run: invokes a service.
         capacity: maximum number of running attempts.
+        caller_of: returns the caller of an attempt that starts.
         running: the running attempts by run id; only the executor changes it.
         on_result: receives the result of each attempt.
         record_start: writes that an attempt which had to wait starts; says if it may.
@@ -64,12 +63,14 @@ class Executor:
         capacity: int,
         running: dict[int, RunningAttempt],
         *,
+        caller_of: FindCaller,
         on_result: Callable[[AttemptResult], None],
         record_start: Callable[[ClaimedAttempt], Awaitable[Literal["start", "wait", "gone"]]],
         revoke_claim: Callable[[ClaimedAttempt], None],
         on_room: Callable[[], None],
     ) -> None:
         self._run, self._clock, self._node, self._capacity = run, clock, node, capacity
+        self._caller_of = caller_of
         self._on_result, self._record_start = on_result, record_start
         self._revoke_claim, self._on_room = revoke_claim, on_room
         self.is_full = False
@@ -204,7 +205,7 @@ class Executor:
                     return
             attempt.started_at = now = self._clock.now()
             attempt.place = self._node.journal.begin(attempt.token, now)
-            outcome = await self._run(running.invocation())
+            outcome = await self._run(running.invocation(self._caller_of(attempt)))
         except asyncio.CancelledError:
             pass  # ``running.cancel_reason`` has the reason, if the executor cancelled it
         except Exception as error:  # noqa: BLE001 - ``run`` should not raise; if so, record it

@@ -20,7 +20,7 @@ MAX_FAILING_JOBS = 1_000
 
 OTHERS = "(others)"
 _EDGES_US = tuple(round(edge * 1e6) for edge in EDGES_S)
-_FAILURES = frozenset({"error", "timeout", "lost"})
+_FAILURES = frozenset({"error", "timeout", "lost", "denied"})
 
 _log = logging.getLogger("zato_lite.scheduler")
 

@@ -15,9 +15,10 @@ from zato_lite.clock import Clock
 from zato_lite.scheduler.attempt import RunningAttempt
 from zato_lite.scheduler.completer import Completer, FollowUps
 from zato_lite.scheduler.dispatcher import Dispatcher
-from zato_lite.scheduler.executor import Executor, Run
+from zato_lite.scheduler.executor import Executor
 from zato_lite.scheduler.metrics import RunMetrics
 from zato_lite.scheduler.node import Node
+from zato_lite.scheduler.principals import Principals, Run, system
 from zato_lite.scheduler.pruner import prune_periodically
 from zato_lite.service.supervisor import Supervisor
 from zato_lite.store import jobs, recovery
@@ -26,6 +27,7 @@ from zato_lite.store.delivery import resolve, write_and_deliver
 from zato_lite.store.jobs import StartedRuns
 from zato_lite.store.nodes import NodeLocks
 from zato_lite.store.ports import Connection, Database
+from zato_lite.store.rights import AllRights, all_rights, changed_rights
 from zato_lite.store.rows import LogLine
 from zato_lite.timetable.job import Instant
 
@@ -48,6 +50,7 @@ class Scheduler:
         node_name: name of this process among others on the same store.
         grace: seconds that runs in flight may take to end when the scheduler stops.
         locks: proof of which nodes are alive; by default this node is alone.
+        principals: the rights of users and keys; without them, SYSTEM makes all runs.
 
     Attributes:
         metrics: counters of claims and of the attempts that were saved here.
@@ -63,8 +66,9 @@ class Scheduler:
         node_name: str = "zato-lite",
         grace: float = 30.0,
         locks: NodeLocks | None = None,
+        principals: Principals | None = None,
     ) -> None:
-        self._database, self._grace = database, grace
+        self._database, self._grace, self._principals = database, grace, principals
         self.metrics = metrics = RunMetrics()
         self._node = node = Node(database, clock, node_name, locks or _locks_of(database))
         self._running: dict[int, RunningAttempt] = {}
@@ -84,13 +88,21 @@ class Scheduler:
             node,
             capacity,
             self._running,
+            caller_of=principals.caller_of if principals is not None else system,
             on_result=completer.add,
             record_start=completer.record_start,
             revoke_claim=self._revoke_claim,
             on_room=wake.set,
         )
         self._dispatcher = Dispatcher(
-            database, clock, node, executor, completer, metrics=metrics, wake=wake
+            database,
+            clock,
+            node,
+            executor,
+            completer,
+            metrics=metrics,
+            wake=wake,
+            principals=principals,
         )
         self._claiming = self._supervise("scheduler", self._dispatcher.run_once)
         self._supervisors = (
@@ -106,6 +118,7 @@ class Scheduler:
     # Life
 
     async def __aenter__(self) -> Self:
+        await self.load_rights()
         downtime = await self._node.enter()
         await self._dispatcher.recover_runs()
         if self._node.is_exclusive:
@@ -199,6 +212,11 @@ class Scheduler:
 
     # Commands
 
+    async def load_rights(self) -> None:
+        """Read the rights of users and keys; attempts that start from now on have them."""
+        if self._principals is not None:
+            self._principals.update(await self._database.read(all_rights))
+
     def reschedule_claim(self, due: Instant | None = None) -> None:
         """Claim in time for a slot that is due at the given instant; without one, now."""
         if self._node.is_running:
@@ -208,7 +226,18 @@ class Scheduler:
         self, operation: Callable[[Connection], Sequence[ClaimedAttempt]]
     ) -> Sequence[ClaimedAttempt]:
         """Write runs on demand, and start them even if the caller is cancelled meanwhile."""
-        return await write_and_deliver(self._database, operation, self._dispatcher.deliver)
+        version = self._principals.version if self._principals is not None else None
+
+        def work(connection: Connection) -> tuple[Sequence[ClaimedAttempt], AllRights | None]:
+            return operation(connection), changed_rights(connection, version)
+
+        return (await write_and_deliver(self._database, work, self._deliver))[0]
+
+    def _deliver(self, started: tuple[Sequence[ClaimedAttempt], AllRights | None]) -> None:
+        attempts, rights = started
+        if rights is not None and self._principals is not None:
+            self._principals.update(rights)
+        self._dispatcher.deliver(attempts)
 
     async def change_jobs(
         self,

@@ -3,19 +3,31 @@
 import re
 from collections.abc import Collection, Iterable
 from fnmatch import fnmatchcase
+from typing import Literal
 
 from zato_lite.service.message import Caller
+
+Scope = Literal["service", "own", "all"]
+"""Effect of a caller's patterns on a built-in service: they must match its name; it answers with
+what they match, whatever its name; or it concerns everything, and is refused to a caller that has
+patterns."""
 
 ROLES = ("viewer", "operator", "editor", "admin")
 """Roles in ascending order; each includes the ones before it."""
 
+AUDITED_ROLES = frozenset({"editor", "admin"})
+"""Roles of the built-in services whose invocations are recorded in the audit log."""
+
+_NOTIFICATIONS = "zato.notify."
 _built_in: dict[str, str] = {}
-"""The least role for each built-in service, as its class declares it; filled by deployment."""
+_scopes: dict[str, Scope] = {}
+"""Least role and scope of each built-in service, as its class declares them."""
 
 
-def declare_role(service: str, role: str) -> None:
-    """Record the least role that may invoke a built-in service."""
+def declare_access(service: str, role: str, scope: Scope) -> None:
+    """Record the least role that may invoke a built-in service, and its scope."""
     _built_in[service] = role
+    _scopes[service] = scope
 
 
 def needed_role(service: str) -> str:
@@ -27,11 +39,29 @@ def needed_role(service: str) -> str:
 
 
 def may_invoke(caller: Caller, service: str) -> bool:
-    """Return True if the caller's role suffices and its patterns match the service."""
+    """Return True if the caller's role suffices and its patterns permit the service."""
     least = ROLES.index(needed_role(service))
     if not any(role in caller.roles for role in ROLES[least:]):
         return False
-    return matches(service, caller.patterns)
+    if not caller.patterns:
+        return True
+    match _scopes.get(service, "service"):
+        case "own":
+            return True
+        case "all":
+            return False
+        case _:
+            return matches(service, caller.patterns)
+
+
+def is_built_in(service: str) -> bool:
+    """Return True for the framework's services, also unknown ones; False for the project's."""
+    return service in _built_in or service.startswith("zato.")
+
+
+def is_notification(service: str) -> bool:
+    """Return True for the project's own services and for those that only send a notification."""
+    return not is_built_in(service) or service.startswith(_NOTIFICATIONS)
 
 
 def matches(service: str, patterns: Collection[str]) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from datetime import datetime
 from functools import partial
-from typing import Any, ClassVar, Generic, Protocol, TypeVar, cast
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar, cast
 
 import typing_extensions
 
@@ -14,7 +14,14 @@ from zato_lite.service.attribute_dict import Config
 from zato_lite.service.cache import Cache
 from zato_lite.service.context import Channel, ServiceLogger, Time, service_logger
 from zato_lite.service.locks import BlockingLock, Lock
-from zato_lite.service.message import Caller, HttpContext, Invocation, JobContext
+from zato_lite.service.message import (
+    SYSTEM,
+    Caller,
+    HttpContext,
+    Invocation,
+    JobContext,
+    principal_of,
+)
 from zato_lite.service.naming import default_name
 from zato_lite.service.needs import Locks, Provider
 from zato_lite.service.patterns import BlockingPatterns, Patterns
@@ -22,7 +29,7 @@ from zato_lite.service.payload import embed, plain
 from zato_lite.service.request import In, Out, Request, Response
 from zato_lite.service.schedule import BlockingSchedule, Schedule
 from zato_lite.service.sync_aware import LazyAttribute, SyncAwareMethod, blocking
-from zato_lite.timetable.job import SECOND, Job, OneTime
+from zato_lite.timetable.job import CODE, SECOND, Job, OneTime
 from zato_lite.wire import encode
 
 T = TypeVar("T")
@@ -155,6 +162,9 @@ class Service(Generic[In, Out]):
     output: ClassVar[Any] = None
     """Declared output, in the same forms."""
 
+    is_built_in: ClassVar[bool] = False
+    """True for services of the framework, which check their callers; set by deployment."""
+
     reads_input: ClassVar[bool] = True
     """False: ``input`` is only described; ``handle`` reads ``request.payload``."""
 
@@ -274,6 +284,7 @@ class Service(Generic[In, Out]):
         retry_backoff: float = 2,
         timeout: float | None = None,
         callback: "str | type[Service[Any, Any]] | None" = None,
+        on_behalf_of: Literal["caller", "system"] = "caller",
         **kwargs: Any,
     ) -> Coroutine[Any, Any, int]:
         """Save an invocation of another service, to be made by any node, and return the run's id.
@@ -282,7 +293,9 @@ class Service(Generic[In, Out]):
         be able to hold the payload. The run begins after ``delay`` seconds. A failed attempt is
         followed by up to ``retries`` more, the first after ``retry_delay`` seconds, each later
         one after ``retry_backoff`` times the delay before; each may take ``timeout`` seconds.
-        The service ``callback``, which must be deployed, is invoked with the outcome.
+        The service ``callback``, which must be deployed, is invoked with the outcome. The run and
+        its callback are made on behalf of the caller of this invocation, whose rights must then
+        suffice, or of the system.
         """
         if kwargs:
             payload = payload_or(kwargs, payload)
@@ -299,6 +312,7 @@ class Service(Generic[In, Out]):
             max_execution_time_ms=None if timeout is None else int(timeout * 1000),
             on_success_service=after,
             on_error_service=after,
+            principal=self._principal(on_behalf_of),
         )
         return self._resolve(self._invoker.invoke_async(job, self.cid))
 
@@ -414,6 +428,16 @@ class Service(Generic[In, Out]):
         return self._root.caller
 
     @property
+    def root(self) -> Invocation:
+        """Return the outermost invocation, which all inner ones share."""
+        return self._root
+
+    @property
+    def is_invoked_by_code(self) -> bool:
+        """Return True if a service of the project invoked this one."""
+        return self._parent is not None and not self._parent.is_built_in
+
+    @property
     def http(self) -> HttpContext | None:
         """Return the HTTP request that invoked this service, or None."""
         return None if self._parent else self._root.http
@@ -428,6 +452,10 @@ class Service(Generic[In, Out]):
         """Return the names of the services from the outermost to this one."""
         before = self._parent.path if self._parent else self._root.path
         return (*before, self.get_name())
+
+    def _principal(self, on_behalf_of: str) -> str:
+        principal = principal_of(on_behalf_of, self.caller)
+        return principal if self.is_built_in or self.caller is SYSTEM else CODE + principal
 
     def _server(self) -> Server | BlockingServer:
         return (BlockingServer if self._in_thread else Server)(self, self._invoker)

@@ -1,6 +1,6 @@
 """``BlockingService``: base class of services that run in a worker thread, for type checkers."""
 
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from zato_lite.service.base import Answer, Service
 from zato_lite.service.locks import BlockingLock
@@ -36,6 +36,7 @@ class BlockingService(Service[In, Out], RunsInThread):
         retry_backoff: float = 2,
         timeout: float | None = None,
         callback: str | type[Service[Any, Any]] | None = None,
+        on_behalf_of: Literal["caller", "system"] = "caller",
         **kwargs: Any,
     ) -> int:
         """Save an invocation of another service and return the run's id."""
@@ -48,6 +49,7 @@ class BlockingService(Service[In, Out], RunsInThread):
             retry_backoff=retry_backoff,
             timeout=timeout,
             callback=callback,
+            on_behalf_of=on_behalf_of,
             **kwargs,
         )
         return cast("int", run)

@@ -103,7 +103,7 @@ class Entry:
         self.name = cls.get_name()
         self.cls = cls
         self.source = source
-        self.is_internal = is_internal
+        self.is_internal = cls.is_built_in = is_internal
         self.is_active = True
         self.hooks = frozenset(name for name in HOOKS if _overrides(cls, name))
         self.verbs = frozenset(verb for verb in VERBS if hasattr(cls, f"handle_{verb}"))

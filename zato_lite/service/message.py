@@ -12,21 +12,46 @@ ChannelType = Literal["invoke", "async", "scheduler", "http", "cli", "startup"]
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """The user, key or job on whose behalf an invocation is made; inner invocations share it.
+    """The user or key on whose behalf an invocation is made; inner invocations share it.
 
     Attributes:
         name: the user or key.
         roles: viewer, operator, editor, admin.
         patterns: fnmatch patterns of the services that it may invoke; empty means all.
+        kind: user, key or system: users and keys may have equal names.
+        denial: the reason for which a run on its behalf is refused; empty if it may be made.
     """
 
     name: str
     roles: frozenset[str] = frozenset()
     patterns: tuple[str, ...] = ()
+    kind: Literal["user", "key", "system"] = "user"
+    denial: str = ""
+
+    @property
+    def principal(self) -> str:
+        """Return the text by which jobs and runs record on whose behalf they are."""
+        return SYSTEM_PRINCIPAL if self.kind == "system" else f"{self.kind}:{self.name}"
 
 
-SYSTEM = Caller("system", frozenset({"admin"}))
-"""The caller for the scheduler and the server."""
+SYSTEM_PRINCIPAL = "system"
+"""The principal of what the server's files declare, and of what code runs on its own behalf."""
+
+SYSTEM = Caller("system", frozenset({"admin"}), (), "system")
+"""The caller for the server itself."""
+
+
+def principal_of(on_behalf_of: str, caller: Caller) -> str:
+    """Return the principal of what code creates on behalf of its caller or of the system.
+
+    Raises:
+        ValueError: it is neither ``caller`` nor ``system``.
+    """
+    if on_behalf_of == "caller":
+        return caller.principal
+    if on_behalf_of == "system":
+        return SYSTEM_PRINCIPAL
+    raise ValueError(f"on_behalf_of {on_behalf_of!r} is unknown; use caller or system")
 
 
 class HttpContext(msgspec.Struct, frozen=True):

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Generic, Protocol, TypeVar, overload
 
+from zato_lite.service.message import Invocation
 from zato_lite.timetable.job import Job
 
 T = TypeVar("T")
@@ -16,6 +17,20 @@ class AsyncInvocations(Protocol):
 
         Once this returns, the run survives a crash.
         """
+        ...
+
+
+class UseLog(Protocol):
+    """Record of built-in services that runs and other services have invoked for a caller."""
+
+    async def record_use(
+        self, invocation: Invocation, service: str, error: BaseException | None
+    ) -> None:
+        """Record that the caller of the outermost invocation has used a service."""
+        ...
+
+    async def record_refusal(self, invocation: Invocation, service: str) -> None:
+        """Record that the caller of the outermost invocation was refused a service."""
         ...
 
 

@@ -5,6 +5,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from zato_lite.errors import ConfigError, ServiceExistsError, ServiceMissingError
+from zato_lite.service.built_in import BuiltIn
 from zato_lite.service.entry import AnyService, Entry
 from zato_lite.service.strategies import choose_strategy
 
@@ -15,7 +16,8 @@ _MAX_NAME = 200
 def new_entry(cls: type[AnyService], *, source: str, is_internal: bool) -> Entry:
     """Create the entry of a service, with the strategy that runs it."""
     entry = Entry(cls, source=source, is_internal=is_internal)
-    entry.strategy = choose_strategy(entry)
+    strategy = choose_strategy(entry)
+    entry.strategy = BuiltIn(entry.name, strategy) if is_internal else strategy
     return entry
 
 

@@ -6,7 +6,7 @@ Only module that imports dateutil.
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from itertools import product
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 from dateutil import parser
 
@@ -17,6 +17,14 @@ from zato_lite.wire import encode
 T = TypeVar("T")
 
 _DEFAULTS = (datetime(2000, 1, 1), datetime(2001, 2, 2))  # noqa: DTZ001 - for omitted parts of a date
+
+
+OnBehalfOf = Literal["caller", "system"]
+"""On whose behalf a job runs: of the invocation's caller, or of the system."""
+
+
+class SystemJob(dict[str, Any]):
+    """The definition of a job on behalf of the system; only code makes one, never a request."""
 
 
 class Named(Protocol):
@@ -48,15 +56,25 @@ class Scheduling:
         self._cid = cid
         self._now = now
 
-    def _create(self, definition: dict[str, Any], data: Any) -> Coroutine[Any, Any, int]:
+    def _create(
+        self, definition: dict[str, Any], data: Any, on_behalf_of: OnBehalfOf
+    ) -> Coroutine[Any, Any, int]:
+        if on_behalf_of not in {"caller", "system"}:
+            raise ValueError(f"on_behalf_of {on_behalf_of!r} is unknown; use caller or system")
         request = {"cluster_id": 1, "is_active": True, **definition}
+        if on_behalf_of == "system":
+            request = SystemJob(request)
         if data or data in (0, False):
             request["extra"] = encode(embed(data)).decode()
         return self._invoke("zato.scheduler.job.create", request, _id_of)
 
 
 class Schedule(Scheduling):
-    """Creates and manages jobs. In async services each method must be awaited."""
+    """Creates and manages jobs. In async services each method must be awaited.
+
+    A job runs on behalf of the caller of the invocation that creates it, whose rights must suffice
+    for its services at each run; with ``on_behalf_of="system"``, on behalf of the system.
+    """
 
     def onetime(
         self,
@@ -69,6 +87,7 @@ class Schedule(Scheduling):
         after_seconds: float = 0,
         after_minutes: float = 0,
         data: Any = "",
+        on_behalf_of: OnBehalfOf = "caller",
     ) -> Coroutine[Any, Any, int]:
         """Create a job that runs a service once, and return the job's id.
 
@@ -84,7 +103,7 @@ class Schedule(Scheduling):
             name = f"{before}{source} -> {target} {now.isoformat()} {self._cid}"
         start = _start(_from_words(start_date), now, after_seconds + 60 * after_minutes)
         request = {"name": name, "job_type": "one_time", "service": target, "start_date": start}
-        return self._create(request, data)
+        return self._create(request, data, on_behalf_of)
 
     def interval(
         self,
@@ -99,6 +118,7 @@ class Schedule(Scheduling):
         seconds: int = 0,
         start_date: str | datetime = "",
         data: Any = "",
+        on_behalf_of: OnBehalfOf = "caller",
         **more: Any,
     ) -> Coroutine[Any, Any, int]:
         """Create a job that runs a service at an interval, and return the job's id.
@@ -117,7 +137,7 @@ class Schedule(Scheduling):
             "seconds": seconds,
             **more,
         }
-        return self._create(request, data)
+        return self._create(request, data, on_behalf_of)
 
     def cron(
         self,
@@ -128,6 +148,7 @@ class Schedule(Scheduling):
         *,
         start_date: str | datetime = "",
         data: Any = "",
+        on_behalf_of: OnBehalfOf = "caller",
         **more: Any,
     ) -> Coroutine[Any, Any, int]:
         """Create a job that runs a service by a cron expression, and return the job's id.
@@ -142,7 +163,7 @@ class Schedule(Scheduling):
             "cron_definition": cron_definition,
             **more,
         }
-        return self._create(request, data)
+        return self._create(request, data, on_behalf_of)
 
     def get(self, job: int | str) -> Coroutine[Any, Any, dict[str, Any]]:
         """Return a job's definition, by its id or its name."""

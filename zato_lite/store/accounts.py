@@ -1,6 +1,6 @@
 """Accounts: credentials of users and API keys, and settings that the server makes up itself."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -47,10 +47,17 @@ _SELECT = """SELECT json_object('kind', kind, 'name', name, 'hash', hash, 'roles
 
 
 class Accounts:
-    """Repository of credentials and settings."""
+    """Repository of credentials and settings.
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    Args:
+        database: the store.
+        on_change: awaited after each change of a credential, before the change is answered.
+    """
+
+    def __init__(
+        self, database: Database, on_change: Callable[[], Awaitable[object]] | None = None
+    ) -> None:
+        self._database, self._on_change = database, on_change
 
     async def find(self, kind: Kind, name: str) -> Credential | None:
         """Return the credential, or None if it does not exist."""
@@ -71,10 +78,13 @@ class Accounts:
         The sessions of a user end if the password is new or the user is not active.
         """
         await self._database.write(lambda c: save_credential(c, credential))
+        await self._changed()
 
     async def add(self, credential: Credential) -> bool:
         """Insert the credential; return False, without any change, if it exists."""
-        return await self._database.write(lambda c: _add(c, credential))
+        is_new = await self._database.write(lambda c: _add(c, credential))
+        await self._changed()
+        return is_new
 
     async def replace_hash(self, name: str, before: str, after: str) -> bool:
         """Replace the hash of a user's password by another hash of the same password.
@@ -88,7 +98,13 @@ class Accounts:
 
     async def delete(self, kind: Kind, name: str) -> bool:
         """Delete the credential and end its sessions; return False if it does not exist."""
-        return await self._database.write(lambda c: _delete(c, kind, name))
+        existed = await self._database.write(lambda c: _delete(c, kind, name))
+        await self._changed()
+        return existed
+
+    async def _changed(self) -> None:
+        if self._on_change is not None:
+            await self._on_change()
 
     async def claim_setting(self, name: str, value: str) -> str:
         """Save the value unless the setting has one already; return the value in effect."""

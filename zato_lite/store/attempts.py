@@ -21,6 +21,7 @@ class ClaimedAttempt(msgspec.Struct, kw_only=True, gc=False):
         is_suspect: it starts apart from other suspects, as it may be what kills the process.
         was_hit: it was among the last to begin when a process died during it.
         path: the jobs whose callbacks led to this run.
+        requested_by: the principal that asked for the run; empty if its slot did.
         started_at: the instant at which its service was invoked; 0 before.
         place: of its entry in the node's journal; 0 for none.
     """
@@ -45,6 +46,7 @@ class ClaimedAttempt(msgspec.Struct, kw_only=True, gc=False):
     path: tuple[str, ...] = ()
     started_at: Instant = 0
     place: int = 0
+    requested_by: str = ""
 
     @property
     def counted_attempts(self) -> int:

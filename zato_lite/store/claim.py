@@ -11,6 +11,7 @@ from zato_lite.store.enqueue import INSERT_RUNS
 from zato_lite.store.ledger import LedgerEntry, record_entries
 from zato_lite.store.pauses import PAUSE_SETTING
 from zato_lite.store.ports import Connection, Row
+from zato_lite.store.rights import CREDENTIALS_VERSION, AllRights, all_rights
 from zato_lite.store.sql import (
     fetch_ids,
     fetch_row,
@@ -42,6 +43,7 @@ class ClaimResult(NamedTuple):
             jobs that could not be decided yet.
         next_due: the first due instant beyond the horizon.
         is_shared: the store has rows of other nodes, alive or not yet known to be dead.
+        rights: of all users and keys, if they differ from those that the node knows.
     """
 
     attempts: Sequence[ClaimedAttempt]
@@ -51,14 +53,15 @@ class ClaimResult(NamedTuple):
     claim_again_at: Instant | None = None
     next_due: Instant | None = None
     is_shared: bool = False
+    rights: AllRights | None = None
 
 
 _DueJob = tuple[int, Instant, Instant, int, int, int, Job]
 """Job id, next_at, cursor, started, number, runs without an outcome, definition."""
 
-# Is the scheduler paused? How many nodes are there?
-_PAUSED_AND_NODES = """SELECT EXISTS (SELECT 1 FROM setting WHERE name = ?),
-    (SELECT count(*) FROM node)"""
+# Is the scheduler paused? How many nodes are there? Which version of the rights is it?
+_STATE = f"""SELECT EXISTS (SELECT 1 FROM setting WHERE name = ?),
+    (SELECT count(*) FROM node), ({CREDENTIALS_VERSION})"""
 
 # Up to ?4 jobs due by ?1, from position (?2, ?3) on, as one JSON list of ``_DueJob``; and the
 # first due instant after ?1. Concatenated by hand: json_array would parse each definition.
@@ -96,16 +99,18 @@ def claim(
     position: Position = FIRST_POSITION,
     margin: Instant = 0,
     downtime: Downtime | None = None,
+    rights_version: int | None = None,
 ) -> ClaimResult:
     """Claim the runs that are due, and those that will certainly be due by ``horizon``.
 
     A run is certain before its slot if its job has no run in flight and only one slot is due. All
     others are decided at their slot, or up to ``margin`` before it, if the run before them may
-    have ended by then.
+    have ended by then. Rights are returned if their version is not ``rights_version``.
     """
-    is_paused, nodes = fetch_row(connection, _PAUSED_AND_NODES, (PAUSE_SETTING,))
+    is_paused, nodes, version = fetch_row(connection, _STATE, (PAUSE_SETTING,))
+    rights = all_rights(connection) if rights_version not in (None, version) else None
     if is_paused:
-        return ClaimResult((), (), position, has_more=False)
+        return ClaimResult((), (), position, has_more=False, rights=rights)
     is_shared = nodes > 1
     if is_shared:
         horizon = now  # a job change made on another node could not revoke an early claim
@@ -128,6 +133,7 @@ def claim(
         claim_again_at=min(batch.later, default=None),
         next_due=None if has_more else min(batch.beyond, default=None),
         is_shared=is_shared,
+        rights=rights,
     )
 
 
@@ -243,7 +249,8 @@ class _Batch:
             tokens, self._starts, strict=True
         ):
             state = "queued" if queued else "claimed"
-            rows.append((token, job_id, number, slot, "scheduled", state, node, token, 1, 0, now))
+            run = (token, job_id, number, slot, "scheduled", state, node, token, 1, 0, now)
+            rows.append((*run, job.principal))
             attempts.append(
                 ClaimedAttempt(
                     run_id=token,

@@ -10,7 +10,7 @@ from zato_lite.store.attempts import AttemptResult, ClaimedAttempt
 from zato_lite.store.jobs import NO_STARTED_RUNS, StartedRuns
 from zato_lite.store.ports import Connection
 from zato_lite.store.sql import execute, fetch_value, next_numbers, write_rows
-from zato_lite.timetable.job import Instant, Job, OneTime
+from zato_lite.timetable.job import NOTICE, Instant, Job, OneTime
 from zato_lite.timetable.outcome import Callback, NextStep, next_step
 
 
@@ -206,18 +206,33 @@ def _enqueue_callbacks(
     connection: Connection, result: AttemptResult, now: Instant, node: int
 ) -> list[ClaimedAttempt]:
     payload = _callback_payload(result)
+    principal = result.attempt.job.principal
+    if result.outcome == "denied":
+        principal = NOTICE + principal.removeprefix(NOTICE)
     return [
         attempt
         for callback in result.next_step.callbacks
-        for attempt in _enqueue_callback(connection, callback, payload, now, node)
+        for attempt in _enqueue_callback(connection, callback, payload, principal, now, node)
     ]
 
 
-def _enqueue_callback(
-    connection: Connection, callback: Callback, payload: str, now: Instant, node: int
+def _enqueue_callback(  # noqa: PLR0917 - the callback, then its payload and principal
+    connection: Connection,
+    callback: Callback,
+    payload: str,
+    principal: str,
+    now: Instant,
+    node: int,
 ) -> list[ClaimedAttempt]:
+    """Insert the run of a callback: a service for the principal, a job for the job's own."""
     if callback.kind == "service":
-        job = Job(name="", service=callback.name, trigger=OneTime(start=now), extra=payload)
+        job = Job(
+            name="",
+            service=callback.name,
+            trigger=OneTime(start=now),
+            extra=payload,
+            principal=principal,
+        )
         return [enqueue.enqueue_call(connection, job, now, node, kind="callback")]
     job_id = fetch_value(
         connection,
@@ -227,7 +242,9 @@ def _enqueue_callback(
     if job_id is None:
         return []
     job = jobs.get(connection, job_id).job
-    return enqueue.enqueue_runs(connection, job_id, job, now, node, kind="callback")
+    return enqueue.enqueue_runs(
+        connection, job_id, job, now, node, kind="callback", requested_by=principal
+    )
 
 
 def _callback_payload(result: AttemptResult) -> str:

@@ -17,10 +17,12 @@ from zato_lite.store.sql import (
     next_numbers,
     write_rows,
 )
-from zato_lite.timetable.job import Instant, Job
+from zato_lite.timetable.job import Instant, Job, plain_principal
 
 INSERT_RUNS = """INSERT INTO run (id, job_id, number, slot, kind, state, node, token, attempt,
-    crashes, claimed_at) VALUES {rows}"""
+    crashes, claimed_at, principal) VALUES {rows}"""
+_INSERT_REQUESTED_RUNS = """INSERT INTO run (id, job_id, number, slot, kind, state, node, token,
+    attempt, crashes, claimed_at, principal, requested_by) VALUES {rows}"""
 _until_kind = attrgetter("run_id", "job_id", "run_number", "slot", "kind")
 
 
@@ -34,6 +36,7 @@ def enqueue_runs(
     kind: RunKind = "manual",
     slots: Sequence[Instant] = (),
     one_by_one: bool = False,
+    requested_by: str = "",
 ) -> list[ClaimedAttempt]:
     """Insert runs of a job for this node, for now or for the given slots; the cursor stays."""
     slots = slots or (now,)
@@ -56,6 +59,7 @@ def enqueue_runs(
             kind=kind,
             queued=one_by_one,
             needs_start_record=one_by_one,
+            requested_by=requested_by,
         )
         for token, number, slot in zip(tokens, numbers, slots, strict=True)
     ]
@@ -91,8 +95,13 @@ def enqueue_call(
     return attempt
 
 
-def enqueue_retry(
-    connection: Connection, job_id: int, number: int, now: Instant, node: int
+def enqueue_retry(  # noqa: PLR0917 - the run, then who and when
+    connection: Connection,
+    job_id: int,
+    number: int,
+    now: Instant,
+    node: int,
+    requested_by: str = "",
 ) -> list[ClaimedAttempt]:
     """Insert a new run for the slot of a finished run."""
     row = jobs.get(connection, job_id)
@@ -107,7 +116,16 @@ def enqueue_retry(
     slot, outcome = runs[0]
     if outcome is None:
         raise ConflictError(f"Run {number} is in flight")
-    return enqueue_runs(connection, job_id, row.job, now, node, kind="retry", slots=(slot,))
+    return enqueue_runs(
+        connection,
+        job_id,
+        row.job,
+        now,
+        node,
+        kind="retry",
+        slots=(slot,),
+        requested_by=requested_by,
+    )
 
 
 def cancel_unstarted(connection: Connection, job_id: int, number: int, now: Instant) -> list[int]:
@@ -135,7 +153,8 @@ def _insert(
             *_until_kind(attempt),
             "queued" if attempt.queued else "claimed",
             *(node, attempt.token, attempt.attempt_number, attempt.crashes, now),
+            *(plain_principal(attempt.job.principal), plain_principal(attempt.requested_by)),
         )
         for attempt in attempts
     ]
-    write_rows(connection, INSERT_RUNS, rows)
+    write_rows(connection, _INSERT_REQUESTED_RUNS, rows)

@@ -22,7 +22,8 @@ _RUN_ROW = """json_object('id', r.id, 'job_id', r.job_id, 'job_name', coalesce(j
     'kind', r.kind, 'slot', r.slot, 'state', r.state, 'node', r.node, 'token', r.token,
     'attempt', r.attempt, 'crashes', r.crashes, 'claimed_at', r.claimed_at,
     'started_at', r.started_at, 'finished_at', r.finished_at, 'retry_at', r.retry_at,
-    'outcome', coalesce(r.outcome, 'running'), 'error', r.error, 'result', r.result) AS line"""
+    'outcome', coalesce(r.outcome, 'running'), 'error', r.error, 'result', r.result,
+    'principal', r.principal, 'requested_by', r.requested_by) AS line"""
 _JOINS = "LEFT JOIN job j ON j.id = r.job_id LEFT JOIN call c ON c.run_id = r.id"
 
 # A ``LedgerRow``, from a ledger row ``l`` with its job ``j``.

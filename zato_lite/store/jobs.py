@@ -202,6 +202,29 @@ def delete(
     return revoked + cancelled
 
 
+def adopt(
+    connection: Connection, started: StartedRuns, *, job_ids: Sequence[int], principal: str
+) -> tuple[int, list[int]]:
+    """Set the principal of jobs; return their number and the runs whose claims were revoked."""
+    ids = json_list(job_ids)
+    claimed = fetch_ids(
+        connection,
+        "SELECT DISTINCT job_id AS id FROM run WHERE outcome IS NULL AND state = 'claimed'"
+        " AND kind = 'scheduled' AND job_id IN (SELECT job_id FROM timer"
+        " WHERE job_id IN (SELECT value FROM json_each(?)))",
+        (ids,),
+    )
+    revoked = [run for job_id in claimed for run in revoke_claims(connection, job_id, started)]
+    adopted = execute(
+        connection,
+        "UPDATE job SET definition = json_set(definition, '$.principal', ?),"
+        " version = version + 1"
+        " WHERE deleted_at IS NULL AND id IN (SELECT value FROM json_each(?))",
+        (principal, ids),
+    )
+    return adopted, revoked
+
+
 def write_definition(connection: Connection, job_id: int, job: Job) -> None:
     """Save a definition in place of the one before."""
     execute(
@@ -252,6 +275,17 @@ def get_by_names(connection: Connection, names: Collection[str]) -> list[JobRow]
 def list_declared(connection: Connection) -> list[JobRow]:
     """Return the jobs whose schedule a service's class declares, or declared before."""
     return _fetch_jobs(connection, "j.is_declared")
+
+
+def list_unowned(connection: Connection) -> list[int]:
+    """Return the ids of the jobs whose principal is unknown or does not exist."""
+    return fetch_ids(
+        connection,
+        "SELECT id FROM job WHERE deleted_at IS NULL"
+        " AND coalesce(definition ->> 'principal', '') <> 'system'"
+        " AND coalesce(definition ->> 'principal', '')"
+        " NOT IN (SELECT kind || ':' || name FROM credential) ORDER BY id",
+    )
 
 
 def list_watched(connection: Connection) -> list[WatchedRow]:

@@ -70,6 +70,7 @@ class _OpenRun(msgspec.Struct, frozen=True, kw_only=True):
     job: Job
     cid: str
     is_deleted: int
+    requested_by: str
 
 
 def recover_runs(
@@ -250,6 +251,7 @@ _OPEN_RUNS = """SELECT json_object('id', r.id, 'job_id', r.job_id, 'number', r.n
             WHERE a.run_id = r.id AND a.outcome IN ('cancelled', 'lost')) - r.crashes,
         'started_at', r.started_at, 'path', json(r.path),
         'retry_at', r.retry_at, 'cid', coalesce(c.cid, ''), 'is_deleted', j.deleted_at IS NOT NULL,
+        'requested_by', r.requested_by,
         'job', json(coalesce(c.definition, j.definition))) AS line
     FROM (SELECT * FROM run INDEXED BY run_open
           WHERE outcome IS NULL AND job_id >= 0
@@ -278,6 +280,7 @@ def _attempt_of(run: _OpenRun, now: Instant) -> ClaimedAttempt:
         is_suspect=is_suspect,
         path=run.path or (),
         started_at=run.started_at or 0,
+        requested_by=run.requested_by,
     )
 
 

@@ -76,6 +76,8 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True):
         retry_at: the instant of the next attempt, while the run waits for it.
         outcome: ``running`` until the run is done.
         result: the service's response as JSON.
+        principal: the user, key or ``system`` on whose behalf it is made; empty if unknown.
+        requested_by: the principal that asked for the run; empty if its slot did.
     """
 
     id: int
@@ -97,6 +99,8 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True):
     outcome: str = "running"
     error: str | None = None
     result: str | None = None
+    principal: str = ""
+    requested_by: str = ""
 
     @property
     def delay_us(self) -> int | None:

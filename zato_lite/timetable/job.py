@@ -20,12 +20,24 @@ DAY_S = 86_400
 DAY = DAY_S * SECOND
 """Microseconds in a day."""
 
+NOTICE = "notice:"
+"""Prefix of the principal of an alert, which is sent even if the principal has lost its rights."""
+
+CODE = "code:"
+"""Prefix of the principal of a run that the project's own code invoked: for a service of the
+project, the principal needs no right but to exist."""
+
 GapPolicy = Literal["run_after", "skip", "shift"]
 FoldPolicy = Literal["first", "last", "both"]
 MissedPolicy = Literal["run_once", "run_all", "skip"]
 OverlapPolicy = Literal["skip", "queue_one", "queue_all", "cancel_running", "allow"]
 CrashPolicy = Literal["rerun", "fail"]
 ExcludedPolicy = Literal["skip", "next_day", "previous_day"]
+
+
+def plain_principal(principal: str) -> str:
+    """Return a principal without its prefixes: ``user:ann``, ``key:…``, ``system`` or empty."""
+    return principal.removeprefix(NOTICE).removeprefix(CODE)
 
 
 class _Trigger(
@@ -126,6 +138,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
         keep_runs, keep_days: the history to keep; None for the default.
         alert_after_intervals: the number of slots without a success that raises an alert.
         is_declared: the definition is on its service's class.
+        principal: the user (``user:ann``), key (``key:…``) or ``system`` on whose behalf runs are
+            made; empty if unknown, and then they are denied.
     """
 
     name: str
@@ -164,3 +178,4 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     keep_days: float | None = None
     alert_after_intervals: int | None = None
     is_declared: bool = False
+    principal: str = ""

@@ -7,7 +7,7 @@ import msgspec
 from zato_lite.timetable.jitter import mix
 from zato_lite.timetable.job import Instant, Job
 
-AttemptOutcome = Literal["ok", "error", "timeout", "cancelled", "lost"]
+AttemptOutcome = Literal["ok", "error", "timeout", "cancelled", "lost", "denied"]
 
 
 class Callback(NamedTuple):
@@ -55,7 +55,7 @@ def next_step(  # noqa: PLR0917 - the columns of a run, in their order
 
     ``crashes`` is the number of processes that died during the run, including this attempt's. A
     cancelled run counts as neither success nor failure and causes no callback, because a caller
-    asked for the cancellation.
+    asked for the cancellation. A denied run is a failure without a further attempt.
     """
     if outcome == "ok":
         if job.on_success_service is None and job.on_success_job is None:
@@ -96,6 +96,8 @@ def _delay_after(  # noqa: PLR0917 - as above
     job: Job, outcome: AttemptOutcome, attempt: int, crashes: int, job_id: int, slot: Instant
 ) -> int | None:
     """Return the microseconds until the next attempt, or None without one."""
+    if outcome == "denied":
+        return None
     if outcome == "lost":
         return 0 if job.on_crash == "rerun" and crashes < job.max_crashes else None
     return retry_delay(job, attempt, job_id, slot) if attempt <= job.max_retries else None

@@ -173,7 +173,8 @@ class Service(BlockingService[Any, Any]):
             callback: a service, its class, this service, or a list with one of them; the default
                 is the service with this one's name and ``-async-callback``, if it is deployed.
             kwargs: options of ``zato_lite.Service``: ``delay``, ``retries``, ``retry_delay``,
-                ``retry_backoff``, ``timeout``; the others are the payload, when none is given.
+                ``retry_backoff``, ``timeout``, ``on_behalf_of``; the others are the payload, when
+                none is given.
         """
         options = {key: kwargs.pop(key) for key in _OPTIONS if key in kwargs}
         if kwargs:
@@ -253,7 +254,7 @@ class AdminService(Service):
     DONT_DEPLOY: ClassVar[bool] = True
 
 
-_OPTIONS = ("delay", "retries", "retry_delay", "retry_backoff", "timeout")
+_OPTIONS = ("delay", "retries", "retry_delay", "retry_backoff", "timeout", "on_behalf_of")
 
 
 async def _converted(

@@ -1,0 +1,48 @@
+"""Rights of users and keys: what a run on their behalf may do, and the number of their version."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from zato_lite.store.accounts import Kind
+from zato_lite.store.ports import Connection
+from zato_lite.store.sql import fetch_all, fetch_value
+
+CREDENTIALS_VERSION = "SELECT value FROM sequence WHERE name = 'credential'"
+"""Statement for the number that grows with each change of a credential."""
+
+_SELECT = """SELECT json_object('kind', kind, 'name', name, 'roles', json(roles),
+    'patterns', json(patterns),
+    'is_active', json(CASE is_active WHEN 1 THEN 'true' ELSE 'false' END)) AS line
+    FROM credential"""
+
+
+class Rights(msgspec.Struct, frozen=True):
+    """A user or a key with its rights, without its secret."""
+
+    kind: Kind
+    name: str
+    roles: frozenset[str]
+    patterns: tuple[str, ...]
+    is_active: bool
+
+
+class AllRights(NamedTuple):
+    """The rights of all users and keys, and the number of their version."""
+
+    version: int
+    rights: Sequence[Rights]
+
+
+def changed_rights(connection: Connection, version: int | None) -> AllRights | None:
+    """Return the rights of all users and keys if their version is another one, else None."""
+    if version is None or fetch_value(connection, CREDENTIALS_VERSION) == version:
+        return None
+    return all_rights(connection)
+
+
+def all_rights(connection: Connection) -> AllRights:
+    """Return the rights of all users and keys."""
+    version = fetch_value(connection, CREDENTIALS_VERSION)
+    return AllRights(version, fetch_all(connection, _SELECT, (), Rights))
