@@ -33,6 +33,7 @@ from zato_lite.store.audit import AuditLog
 from zato_lite.store.backup import Backups
 from zato_lite.store.location import path_of
 from zato_lite.store.locks import Locks as StoredLocks
+from zato_lite.store.private import prepare_backups
 from zato_lite.store.sessions import SessionLimits, Sessions
 from zato_lite.store.sqlite import SqliteStore, open_store
 
@@ -154,6 +155,8 @@ def _resources(
 ) -> dict[type, Any]:
     """Return the objects on the store that services may need, by type."""
     backups = None if folder is None else folder / settings.store.backups
+    if backups is not None:
+        prepare_backups(backups)
     jobs = JobCommands(database, scheduler, clock)
     return {
         JobCommands: jobs,

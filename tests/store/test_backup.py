@@ -66,7 +66,7 @@ async def test_a_restore_replaces_the_store_and_preserves_the_old_one(
 
     restore_file(path, tmp_path / "copy.db", tmp_path / ASIDE)
 
-    assert path.stat().st_mode & 0o777 == 0o640
+    assert path.stat().st_mode & 0o777 == 0o600
     assert await settings_in(path) == ["a"]
     assert await settings_in(tmp_path / ASIDE) == ["a", "b"]
     assert await settings_in(tmp_path / "copy.db") == ["a"]

@@ -133,6 +133,6 @@ def main(*arguments: Any) -> None:
     """Run the command; print an expected error in one line and exit with status 2."""
     try:
         cli(*arguments, prog_name="zato-lite")
-    except ZatoLiteError as error:
+    except (ZatoLiteError, OSError) as error:  # OSError: a file or folder cannot be used
         click.echo(f"zato-lite: {error}", err=True)
         sys.exit(2)

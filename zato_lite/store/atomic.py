@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from zato_lite.errors import StoreError
+from zato_lite.store.private import FILE, FOLDER
 
 
 @contextmanager
@@ -19,10 +20,9 @@ def new_file(target: Path) -> Iterator[Path]:
         raise StoreError(f"{target} already exists")
     part = target.with_name(f".{target.name}.part")
     try:
-        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        target.parent.mkdir(mode=FOLDER, parents=True, exist_ok=True)
         part.unlink(missing_ok=True)
-        # Readable by the owner only: a backup holds hashes of passwords.
-        os.close(os.open(part, os.O_CREAT | os.O_EXCL, 0o600))
+        os.close(os.open(part, os.O_CREAT | os.O_EXCL, FILE))
         yield part
         # Content first, name second: a power cut between them leaves no partial target.
         sync(part)
@@ -46,7 +46,6 @@ def replace_database(path: Path, part: Path, aside: Path) -> None:
     """
     if path.exists():
         status = path.stat()
-        part.chmod(status.st_mode & 0o777)
         with suppress(PermissionError):  # only root may give a file to another owner
             os.chown(part, status.st_uid, status.st_gid)
         os.link(path, aside)

@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 
 from zato_lite.clock import Clock, to_datetime
 from zato_lite.errors import BadInputError, ConflictError, StoreError, UnavailableError
-from zato_lite.store.atomic import link_log, replace_database, unlink_log
+from zato_lite.store.atomic import link_log, replace_database, sync, unlink_log
 from zato_lite.store.connection import checkpoint_alone, copy, find_problems, open_file
 from zato_lite.store.file_lock import exclusive_lock, shared_lock
 from zato_lite.store.migrate import refuse_foreign
@@ -135,6 +135,7 @@ def restore_file(path: Path, backup: Path, aside: Path) -> None:
                     raise StoreError(f"{backup} is damaged: {found[0]}")
                 _check_origin(source, backup)
                 copy(source, part)
+            _end_sessions(part)
             _merge_log(path, aside)
             replace_database(path, part, aside)
         except OSError as error:
@@ -156,6 +157,16 @@ def _merge_log(path: Path, aside: Path) -> None:
         raise
     if is_merged:
         unlink_log(aside)
+
+
+def _end_sessions(part: Path) -> None:
+    """Delete sessions, which may have been ended since the backup was made."""
+    with open_file(part) as made:
+        exists = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
+        for table in ("session", "password_code"):
+            if list(made.execute(exists, (table,))):
+                made.execute(f"DELETE FROM {table}")
+    sync(part)
 
 
 def _check_origin(source: Connection, backup: Path) -> None:

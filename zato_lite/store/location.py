@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from zato_lite.errors import ConfigError
+from zato_lite.store.private import make_folder
 
 _SQLITE = "sqlite:///"
 _MEMORY = ":memory:"
@@ -21,9 +22,10 @@ def path_of(folder: Path, url: str) -> str:
         return path
     place = folder / path
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(place.parent)
     except OSError as error:
-        raise ConfigError(f"[store] url: {url!r}: {error}") from error
+        words = f"folder {place.parent} cannot be used: {error.strerror or error}"
+        raise ConfigError(f"[store] url: {url!r}: {words}") from error
     return str(place)
 
 
@@ -46,6 +48,10 @@ def existing_file_of(folder: Path, url: str) -> Path:
         ConfigError: the file does not exist, or the URL does not mean a file.
     """
     path = file_of(folder, url)
-    if not path.is_file():
+    try:
+        is_file = path.is_file()
+    except OSError as error:
+        raise ConfigError(f"[store] url: {path} cannot be read: {error.strerror}") from error
+    if not is_file:
         raise ConfigError(f"[store] url: file not found: {path}")
     return path

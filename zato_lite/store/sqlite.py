@@ -36,6 +36,7 @@ from zato_lite.store.file_lock import FileLock
 from zato_lite.store.migrate import migrate
 from zato_lite.store.nodes import NodeLocks
 from zato_lite.store.ports import Connection
+from zato_lite.store.private import prepare_database
 
 Result = TypeVar("Result")
 Operation = Callable[[Connection], Any]
@@ -161,14 +162,8 @@ class SqliteStore:
 
     def open(self, now: int) -> None:
         """Open or create the file, check it and migrate its schema."""
-        try:
-            if not self.is_in_memory:
-                Path(self.path).parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreError(
-                f"{self.path} has no folder, and it cannot be created ({error})"
-            ) from error
         if not self.is_in_memory:
+            prepare_database(Path(self.path))
             self._file_lock.acquire_shared()
         try:
             self._open(now)
