@@ -65,8 +65,8 @@ def make_folder(folder: Path) -> None:
 def restrict_folder(folder: Path) -> None:
     """Correct the mode of a folder, unless it is also meant for others.
 
-    Those are folders of another user or of all (``/tmp``), the current folder, the home folder
-    and all that contain one of them.
+    Not corrected are folders for all users (``/tmp``), the project's, the current and the home
+    folder, and all that contain one of the two.
     """
     status = folder.stat()
     if not status.st_mode & _OTHERS:
