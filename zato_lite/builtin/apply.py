@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from zato_lite.builtin import enmasse
 from zato_lite.builtin.audited import AuditedService
 from zato_lite.builtin.deadman import watch_over
-from zato_lite.builtin.definition import Definition, allows_missing
+from zato_lite.builtin.definition import Definition, allows_missing, fields
 from zato_lite.builtin.documents import Item
 from zato_lite.builtin.enmasse import Difference
 from zato_lite.builtin.input import MAX_ERRORS, Input, missing, object_list
@@ -28,6 +28,7 @@ from zato_lite.scheduler.commands import JobCommands
 from zato_lite.service.base import Service
 from zato_lite.service.message import SYSTEM, SYSTEM_PRINCIPAL, Caller
 from zato_lite.service.needs import needs
+from zato_lite.service.offload import offload
 from zato_lite.service.registry import Registry
 from zato_lite.store.accounts import Accounts
 from zato_lite.timetable.job import Job
@@ -92,13 +93,13 @@ class Apply(AuditedService[ApplyInput, Applied]):
     services = needs(Registry)
 
     async def change(self, params: ApplyInput) -> str:
-        items, differences = _items(params)
+        items, differences = await offload(_items, params)
         now = self.clock.now()
         existing = {row.job.name: row for row in await self.jobs.named(enmasse.names_of(items))}
         before = {name: row.job for name, row in existing.items()}
         # What the server's own file defines runs on the server's behalf.
         principal = SYSTEM_PRINCIPAL if self.caller is SYSTEM else ""
-        compared = enmasse.compare(before, items, now, principal)
+        compared = await offload(enmasse.compare, before, items, now, principal)
         if compared.mistakes:
             raise BadInputError.of(compared.mistakes[:MAX_ERRORS])
         found = compared.found
@@ -193,12 +194,14 @@ class Export(Service[Any, Exported]):
     jobs = needs(JobCommands)
 
     async def handle(self) -> None:
-        rows, _ = await self.jobs.list()
-        document = enmasse.document(row.job for row in rows)
-        self.response.payload = {
-            "document": document,
-            "scheduler": enmasse.parse(document, {}),
-        }
+        definitions: list[dict[str, Any]] = []
+        texts: list[str] = []
+        async for rows in self.jobs.parts():
+            part = [fields(row.job) for row in rows]
+            definitions += part
+            texts.append(await offload(enmasse.items_text, part))
+        document = await offload(enmasse.document_text, texts)
+        self.response.payload = {"document": document, "scheduler": definitions}
 
 
 def _applied(found: Difference, differences: list[str], *, is_dry_run: bool) -> Applied:

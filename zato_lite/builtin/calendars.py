@@ -1,7 +1,6 @@
 """Services for calendars: named sets of days on which jobs do not run."""
 
 from datetime import date
-from functools import partial
 from typing import Annotated, Any
 
 import msgspec
@@ -16,11 +15,20 @@ from zato_lite.service.needs import needs
 from zato_lite.timetable.calendar import Calendar, DateRange, check_calendar
 
 
-def _list_of(item: Any, **schema: Any) -> ParsedBy:
+def _list_of(item: Any, most: int, /, **schema: Any) -> ParsedBy:
     """Return the parser of a list whose items msgspec converts."""
     wanted = tuple.__class_getitem__((item, ...))
-    return ParsedBy(partial(msgspec.convert, type=wanted), {"type": "array", "items": schema})
 
+    def parse(value: Any) -> Any:
+        if isinstance(value, list) and len(value) > most:
+            raise ValueError(f"a list of at most {most} items")
+        return msgspec.convert(value, wanted)
+
+    return ParsedBy(parse, {"type": "array", "items": schema, "maxItems": most})
+
+
+_MAX_DATES, _MAX_RANGES, _MAX_RULES = 5_000, 1_000, 500
+"""Each day on which a job is due is looked for in these lists."""
 
 _DATE = {"type": "string", "format": "date"}
 _RANGE = {
@@ -28,10 +36,10 @@ _RANGE = {
     "properties": {"first": _DATE, "last": _DATE, "reason": {"type": "string"}},
     "required": ["first", "last"],
 }
-Dates = Annotated[tuple[date, ...], _list_of(date, **_DATE)]
-Weekdays = Annotated[tuple[int, ...], _list_of(int, type="integer", minimum=0, maximum=6)]
-Rules = Annotated[tuple[str, ...], _list_of(str, type="string", example="12-25")]
-Ranges = Annotated[tuple[DateRange, ...], _list_of(DateRange, **_RANGE)]
+Dates = Annotated[tuple[date, ...], _list_of(date, _MAX_DATES, **_DATE)]
+Weekdays = Annotated[tuple[int, ...], _list_of(int, 7, type="integer", minimum=0, maximum=6)]
+Rules = Annotated[tuple[str, ...], _list_of(str, _MAX_RULES, type="string", example="12-25")]
+Ranges = Annotated[tuple[DateRange, ...], _list_of(DateRange, _MAX_RANGES, **_RANGE)]
 
 
 class CalendarInput(NameRef, forbid_unknown_fields=True):

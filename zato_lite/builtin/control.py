@@ -237,14 +237,16 @@ class Status(Service[Any, SchedulerStatus]):
     clock = needs(Clock)
 
     async def handle(self) -> None:
-        pause = await self.jobs.paused()
+        pause, counts = await self.jobs.paused(), await self.jobs.counts()
         nodes = [
             build(NodeItem, node, started=iso(node.started_at), seen=iso(node.seen_at))
             for node in await self.jobs.nodes()
         ]
         self.response.payload = build(
             SchedulerStatus,
-            await self.history.summary(buckets=1, recent_limit=0),
+            None,
+            total_jobs=counts.total,
+            active_jobs=counts.active,
             is_paused=pause is not None,
             paused_since=iso(pause.since) if pause is not None else None,
             pause_note=pause.note if pause is not None else "",

@@ -205,14 +205,26 @@ def at_line(item: Item, field: str, text: str) -> str:
 
 def document(jobs: Iterable[Job]) -> str:
     """Return the jobs as an enmasse document, by name, that applies without a change."""
-    definitions = [
-        {
-            field: _escaped(value) if isinstance(value, str) else value
-            for field, value in fields(job).items()
-        }
-        for job in sorted(jobs, key=lambda job: job.name)
-    ]
-    return write_document({JOBS: definitions})
+    definitions = [fields(job) for job in sorted(jobs, key=lambda job: job.name)]
+    return document_text([items_text(definitions)] if definitions else [])
+
+
+def document_text(parts: Sequence[str]) -> str:
+    """Return the document of which these are the parts, made by ``items_text``."""
+    return "".join([f"{JOBS}:\n", *parts]) if parts else f"{JOBS}: []\n"
+
+
+def items_text(definitions: Iterable[Mapping[str, Any]]) -> str:
+    """Return the part of a document that holds these definitions, at least one."""
+    return write_document(
+        [
+            {
+                field: _escaped(value) if isinstance(value, str) else value
+                for field, value in definition.items()
+            }
+            for definition in definitions
+        ]
+    )
 
 
 def _escaped(value: str) -> str:

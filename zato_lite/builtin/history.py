@@ -18,12 +18,13 @@ from zato_lite.builtin.input import (
 )
 from zato_lite.builtin.output import LedgerItem, RunItem, build, duration_ms, iso, iso_or_none
 from zato_lite.clock import Clock
-from zato_lite.scheduler.commands import JobCommands
+from zato_lite.scheduler.commands import PART_SIZE, JobCommands
 from zato_lite.scheduler.history import RunHistory
 from zato_lite.service.base import Service
 from zato_lite.service.needs import needs
 from zato_lite.service.request import In, Out
 from zato_lite.store.rows import AttemptRow, JobRow, LedgerRow, LogLine, RunRow, Summary
+from zato_lite.store.sql import batches
 from zato_lite.timetable.job import SECOND, Instant
 
 OUTCOMES = (
@@ -336,9 +337,11 @@ class GetLastRunList(HistoryService[JobIds, LastRuns]):
     name = "zato.scheduler.job.get-last-run-list"
 
     async def handle(self) -> None:
-        ids = self.request.input.id_list
-        last = await self.history.last_runs(ids)
-        self.response.payload = {"items": [_last_run(job_id, last.get(job_id)) for job_id in ids]}
+        items: list[LastRun] = []
+        for ids in batches(self.request.input.id_list, PART_SIZE):
+            last = await self.history.last_runs(ids)
+            items += [_last_run(job_id, last.get(job_id)) for job_id in ids]
+        self.response.payload = {"items": items}
 
 
 class GetCurrentState(HistoryService[StateQuery, SchedulerState]):

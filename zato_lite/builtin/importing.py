@@ -15,6 +15,7 @@ from zato_lite.builtin.permissions import require_services
 from zato_lite.errors import BadInputError, FieldError, ForbiddenError, ServiceMissingError
 from zato_lite.scheduler.commands import JobCommands
 from zato_lite.service.needs import needs
+from zato_lite.service.offload import offload
 from zato_lite.service.registry import Registry
 from zato_lite.timetable.job import Job
 
@@ -95,8 +96,7 @@ class Import(AuditedService[ImportInput, Imported]):
             params.services or {},
             self.clock.now(),
         )
-        found = [*READERS[params.format](params.document, options)]
-        results = [self._job(entry) for entry in found]
+        found, results = await offload(self._read_file, params, options)
         existing = await self.jobs.named({job.name for job, _ in results if job is not None})
         _add_name_errors(results, {row.job.name for row in existing})
         good = [job for job, errors in results if job is not None and not errors]
@@ -110,6 +110,13 @@ class Import(AuditedService[ImportInput, Imported]):
             "dry_run": params.dry_run,
         }
         return f"{len(found)} entries"
+
+    def _read_file(
+        self, params: ImportInput, options: Options
+    ) -> tuple[Sequence[Entry], Sequence[_Result]]:
+        """Return the entries of the file with their jobs; a long file takes seconds."""
+        found = [*READERS[params.format](params.document, options)]
+        return found, [self._job(entry) for entry in found]
 
     def _job(self, found: Entry) -> _Result:
         """Return the job of an entry and its errors."""

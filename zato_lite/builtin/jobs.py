@@ -1,7 +1,7 @@
 """Jobs as services: create, edit, delete, execute, list, get; names and fields are Zato's."""
 
 import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from operator import attrgetter
 from typing import Annotated, Any, NotRequired, TypedDict
 
@@ -313,14 +313,21 @@ class GetList(Service[JobQuery, list[JobItem]]):
         params = self.request.input
         size = params.page_size or PAGE_SIZE
         is_paged = params.page_size is not None if params.paginate is None else params.paginate
-        limit, offset = (size, (params.cur_page - 1) * size) if is_paged else (_MAX_UNPAGED, 0)
-        rows, total = await self.jobs.list(
-            query=params.query, service=params.service_name or "", limit=limit, offset=offset
-        )
-        if is_paged:
-            self.response.headers.update(page_headers(params.cur_page, size, total))
+        words, service = params.query, params.service_name or ""
+        if not is_paged:
+            items: list[JobItem] = []
+            async for rows in self.jobs.parts(words, service, _MAX_UNPAGED):
+                items += await self._items(rows)
+            self.response.payload = items
+            return
+        offset = (params.cur_page - 1) * size
+        rows, total = await self.jobs.list(query=words, service=service, limit=size, offset=offset)
+        self.response.headers.update(page_headers(params.cur_page, size, total))
+        self.response.payload = await self._items(rows)
+
+    async def _items(self, rows: Sequence[JobRow]) -> list[JobItem]:
         last = await self.history.last_runs([row.id for row in rows])
-        self.response.payload = [job_item(row, last.get(row.id)) for row in rows]
+        return [job_item(row, last.get(row.id)) for row in rows]
 
 
 class GetByID(Service[JobRef, JobDetail]):

@@ -1,7 +1,7 @@
 """Services that preview slots, validate definitions, and explain the outcome of a slot."""
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Annotated, Any, NamedTuple, NotRequired, Self, TypedDict
 
@@ -47,10 +47,12 @@ from zato_lite.scheduler.commands import JobCommands
 from zato_lite.scheduler.history import RunHistory
 from zato_lite.service.base import Service
 from zato_lite.service.needs import needs
+from zato_lite.service.offload import offload
 from zato_lite.service.registry import Registry
 from zato_lite.service.typed import CustomInput
 from zato_lite.store.accounts import Accounts
 from zato_lite.store.rows import JobRow, LedgerRow, RunRow
+from zato_lite.timetable.calendar import Calendar
 from zato_lite.timetable.describe import describe
 from zato_lite.timetable.job import Instant, Job, Trigger
 from zato_lite.timetable.job_plan import JobState
@@ -60,6 +62,7 @@ from zato_lite.timetable.zone import to_datetime
 
 _MAX_SLOTS = 1_000
 _MAX_SIMULATED = 100_000
+_MAX_DEFINITIONS = 1_000
 
 
 class UpcomingOptions(Input):
@@ -122,13 +125,8 @@ class GetUpcoming(Service[UpcomingInput, UpcomingSlots]):
         await require_calendars([job], self.calendars)
         calendars = await self.calendars.calendars()
         after = now if options.after is None else options.after
-        self.response.payload = {
-            "words": describe(job.trigger),
-            "slots": [
-                upcoming_item(each, job.trigger.timezone)
-                for each in upcoming(job, after, options.count, calendars, state)
-            ],
-        }
+        slots = await offload(_upcoming_items, job, after, options.count, calendars, state)
+        self.response.payload = {"words": describe(job.trigger), "slots": slots}
 
     async def _job(
         self, job_id: int | None, sent: Mapping[str, Any], now: Instant
@@ -142,6 +140,17 @@ class GetUpcoming(Service[UpcomingInput, UpcomingSlots]):
             if sent:
                 return edited(row.job, sent, now), None
         return row.job, JobState(row.id, row.job, row.cursor, row.started)
+
+
+def _upcoming_items(
+    job: Job,
+    after: Instant,
+    count: int,
+    calendars: Mapping[str, Calendar],
+    state: JobState | None,
+) -> list[UpcomingSlot]:
+    found = upcoming(job, after, count, calendars, state)
+    return [upcoming_item(each, job.trigger.timezone) for each in found]
 
 
 class WrongField(TypedDict):
@@ -237,7 +246,7 @@ def _invalid(wrong: Iterable[FieldError]) -> Validation:
 
 
 _Definitions = Annotated[
-    list[dict[str, Any]], object_list(_MAX_SIMULATED, Definition.json_schema())
+    list[dict[str, Any]], object_list(_MAX_DEFINITIONS, Definition.json_schema())
 ]
 
 
@@ -294,17 +303,28 @@ class Simulate(Service[SimulateInput, Simulation]):
                 await asyncio.sleep(0)
             await require_calendars(jobs, self.calendars)
         else:
-            jobs = [row.job for row in (await self.jobs.list())[0] if row.job.is_active]
+            async for rows in self.jobs.parts():
+                jobs += [row.job for row in rows if row.job.is_active]
         start = now if params.start is None else params.start
-        errors: dict[str, str] = {}
-        simulated = simulate(jobs, start, params.until, calendars, errors)
-        found = await asyncio.to_thread(lambda: list(islice(simulated, params.limit + 1)))
-        slots = found[: params.limit]
-        self.response.payload = {
-            "slots": [{"name": each.name, "slot": iso(each.slot)} for each in slots],
-            "is_complete": len(found) <= params.limit,
-            "errors": [{"name": name, "message": text} for name, text in errors.items()],
-        }
+        self.response.payload = await offload(
+            _simulation, jobs, start, params.until, calendars, params.limit
+        )
+
+
+def _simulation(
+    jobs: Sequence[Job],
+    start: Instant,
+    until: Instant,
+    calendars: Mapping[str, Calendar],
+    limit: int,
+) -> Simulation:
+    errors: dict[str, str] = {}
+    found = list(islice(simulate(jobs, start, until, calendars, errors), limit + 1))
+    return {
+        "slots": [{"name": each.name, "slot": iso(each.slot)} for each in found[:limit]],
+        "is_complete": len(found) <= limit,
+        "errors": [{"name": name, "message": text} for name, text in errors.items()],
+    }
 
 
 class WhyInput(Input):

@@ -1,7 +1,8 @@
 """Job commands: creation and changes of jobs, runs on demand, and queries about jobs."""
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+import sys
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from typing import NamedTuple
@@ -31,6 +32,9 @@ BULK_SIZE = 100
 
 ADOPTION_SIZE = 500
 """Jobs that change their principal in one write: others wait for it."""
+
+PART_SIZE = 250
+"""Jobs that ``parts`` reads together."""
 
 _Attempts = list[ClaimedAttempt]
 _Creation = tuple[JobGroup, "asyncio.Future[Sequence[int]]"]
@@ -286,13 +290,39 @@ class JobCommands:
         """
         return await self._database.read(lambda c: jobs.find(c, query, service, limit, offset))
 
+    async def parts(
+        self, query: str = "", service: str = "", limit: int = sys.maxsize
+    ) -> AsyncIterator[Sequence[JobRow]]:
+        """Yield the same jobs in parts of at most ``PART_SIZE``, each as it is when it is read.
+
+        A part takes a few milliseconds of the interpreter's lock; other tasks run in between.
+        """
+        after = ""
+        while limit > 0:
+            size = min(limit, PART_SIZE)
+            rows = await self._database.read(
+                partial(jobs.find_part, query=query, service=service, after=after, limit=size)
+            )
+            if rows:
+                yield rows
+            if len(rows) < size:
+                return
+            after, limit = rows[-1].job.name, limit - size
+
+    async def counts(self) -> jobs.JobCounts:
+        """Return the number of all jobs, and of those that are active."""
+        return await self._database.read(jobs.count)
+
     async def next_due(self, after: Instant) -> Instant | None:
         """Return the first instant after ``after`` at which a job is due."""
         return await self._database.read(lambda c: claim.next_due(c, after))
 
     async def named(self, names: Collection[str]) -> Sequence[JobRow]:
         """Return the jobs that have one of these names."""
-        return await self._database.read(lambda c: jobs.get_by_names(c, names))
+        rows: list[JobRow] = []
+        for part in batches([*names], PART_SIZE):
+            rows += await self._database.read(partial(jobs.get_by_names, names=part))
+        return rows
 
     async def unowned(self) -> Sequence[int]:
         """Return the ids of the jobs whose principal is unknown or does not exist."""

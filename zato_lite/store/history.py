@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable
 from typing import Any, NamedTuple
 
+from zato_lite.store import jobs
 from zato_lite.store.ports import Connection
 from zato_lite.store.rows import (
     AttemptRow,
@@ -24,6 +25,7 @@ _RUN_ROW = """json_object('id', r.id, 'job_id', r.job_id, 'job_name', coalesce(j
     'started_at', r.started_at, 'finished_at', r.finished_at, 'retry_at', r.retry_at,
     'outcome', coalesce(r.outcome, 'running'), 'error', r.error, 'result', r.result,
     'principal', r.principal, 'requested_by', r.requested_by) AS line"""
+_RUN_WITHOUT_RESULT = _RUN_ROW.replace("r.result,", "NULL,")
 _JOINS = "LEFT JOIN job j ON j.id = r.job_id LEFT JOIN call c ON c.run_id = r.id"
 
 # A ``LedgerRow``, from a ledger row ``l`` with its job ``j``.
@@ -31,6 +33,26 @@ _LEDGER_ROW = """json_object('id', l.id, 'job_id', l.job_id, 'job_name', coalesc
     'outcome', l.outcome, 'first', l.first, 'last', l.last, 'count', l.count,
     'reason', l.reason) AS line"""
 _HOUR = 3600 * SECOND
+
+# The outcomes ``o`` that runs have: each is the next one in the index, so that none is scanned.
+_OUTCOMES = """WITH RECURSIVE o (outcome) AS (
+    SELECT (SELECT min(outcome) FROM run WHERE outcome IS NOT NULL)
+    UNION ALL SELECT (SELECT min(outcome) FROM run WHERE outcome > o.outcome) FROM o
+    WHERE o.outcome IS NOT NULL)"""
+
+# Runs that have ended, in ?4 parts of ?3 us of [?1, ?2), by ranges of the index of slots.
+_ENDED_BY_SLOT = f"""{_OUTCOMES}, part (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM part
+        WHERE i + 1 < ?4)
+    SELECT json_array(i, o.outcome, (SELECT count(*) FROM run WHERE outcome = o.outcome
+        AND slot >= ?1 + i * ?3 AND slot < min(?2, ?1 + (i + 1) * ?3))) AS line
+    FROM part CROSS JOIN o WHERE o.outcome IS NOT NULL"""
+
+# Runs in flight and slots without a run, in the same parts.
+_OTHERS_BY_SLOT = """SELECT json_array((at - ?1) / ?3, o, sum(n)) AS line FROM (
+        SELECT slot at, 'running' o, 1 n FROM run
+        WHERE outcome IS NULL AND slot >= ?1 AND slot < ?2
+        UNION ALL SELECT first, outcome, count FROM ledger WHERE first >= ?1 AND first < ?2)
+    GROUP BY (at - ?1) / ?3, o"""
 
 
 class HistoryQuery(NamedTuple):
@@ -47,17 +69,21 @@ class HistoryQuery(NamedTuple):
 def history(connection: Connection, query: HistoryQuery) -> tuple[list[RunRow], int]:
     """Return a page of runs, newest first, and the number of all finished ones."""
     where, values = _conditions(query)
-    rows = fetch_all(
+    total = fetch_value(
+        connection, f"SELECT count(*) FROM run WHERE {where} AND outcome IS NOT NULL", values
+    )
+    return _page(connection, query), total
+
+
+def _page(connection: Connection, query: HistoryQuery) -> list[RunRow]:
+    where, values = _conditions(query)
+    return fetch_all(
         connection,
         f"SELECT {_RUN_ROW} FROM (SELECT * FROM run WHERE {where} ORDER BY id DESC"
         f" LIMIT ? OFFSET ?) r {_JOINS} ORDER BY r.id DESC",
         [*values, query.limit, query.offset],
         RunRow,
     )
-    total = fetch_value(
-        connection, f"SELECT count(*) FROM run WHERE {where} AND outcome IS NOT NULL", values
-    )
-    return rows, total
 
 
 def _conditions(query: HistoryQuery) -> tuple[str, list[Any]]:
@@ -151,9 +177,10 @@ def earlier_lines(
 
 def last_runs(connection: Connection, job_ids: Collection[int]) -> dict[int, RunRow]:
     """Return the latest started run of each job."""
+    # A result may be a megabyte; of many jobs, nobody reads it here.
     rows = fetch_all(
         connection,
-        f"SELECT {_RUN_ROW} FROM run r {_JOINS} WHERE r.id IN (SELECT"
+        f"SELECT {_RUN_WITHOUT_RESULT} FROM run r {_JOINS} WHERE r.id IN (SELECT"
         " (SELECT max(id) FROM run WHERE job_id = wanted.value AND started_at IS NOT NULL)"
         " FROM json_each(?) wanted)",
         (json_list(job_ids),),
@@ -236,63 +263,73 @@ class SummaryQuery(NamedTuple):
 
 def summary(connection: Connection, query: SummaryQuery, now: Instant) -> Summary:
     """Return numbers of jobs and runs by outcome and time, and the latest runs."""
-    total, active = next(
-        iter(
-            connection.execute(
-                "SELECT count(*), coalesce(sum(is_active), 0) FROM job WHERE deleted_at IS NULL"
-            )
-        )
-    )
-    outcomes = _counts(connection, "SELECT coalesce(outcome, 'running') o, 1 n FROM run")
+    counts = jobs.count(connection)
+    outcomes = _counts(connection, "SELECT count(*) FROM run WHERE outcome = o.outcome")
+    running = fetch_value(connection, "SELECT count(*) FROM run WHERE outcome IS NULL")
+    if running:
+        outcomes["running"] = running
     total_runs = sum(outcomes.values())
-    outcomes |= _counts(connection, "SELECT outcome o, count n FROM ledger")
-    hour = _counts(
-        connection, "SELECT outcome o, 1 n FROM run WHERE finished_at >= ?", (now - _HOUR,)
+    skipped = fetch_all(
+        connection,
+        "SELECT json_array(outcome, sum(count)) AS line FROM ledger GROUP BY outcome",
+        (),
+        tuple[str, int],
     )
-    recent, _ = history(connection, HistoryQuery(None, query.recent_limit, 0, query.recent_since))
+    recent = HistoryQuery(None, query.recent_limit, 0, query.recent_since)
     return Summary(
-        total_jobs=total,
-        active_jobs=active,
-        paused_jobs=total - active,
+        total_jobs=counts.total,
+        active_jobs=counts.active,
+        paused_jobs=counts.total - counts.active,
         total_runs=total_runs,
-        outcomes=outcomes,
-        last_hour=hour,
+        outcomes=outcomes | dict(skipped),
+        last_hour=_counts(
+            connection,
+            "SELECT count(*) FROM run WHERE outcome = o.outcome AND finished_at >= ?",
+            (now - _HOUR,),
+        ),
         buckets=_buckets(connection, query),
-        recent=tuple(recent),
+        recent=tuple(_page(connection, recent)),
     )
 
 
-def _counts(connection: Connection, select: str, values: tuple[Any, ...] = ()) -> dict[str, int]:
+def _counts(connection: Connection, count: str, values: tuple[Any, ...] = ()) -> dict[str, int]:
+    """Return the number of runs of each outcome; ``count`` reads a range of an index."""
     pairs = fetch_all(
         connection,
-        f"SELECT json_array(o, sum(n)) AS line FROM ({select}) GROUP BY o",
+        f"{_OUTCOMES} SELECT json_array(o.outcome, ({count})) AS line FROM o"
+        " WHERE o.outcome IS NOT NULL",
         values,
         tuple[str, int],
     )
-    return dict(pairs)
+    return {outcome: number for outcome, number in pairs if number}
+
+
+def _first_slot(connection: Connection) -> Instant | None:
+    """Return the first slot that has a run."""
+    ended = (
+        f"{_OUTCOMES} SELECT min((SELECT min(slot) FROM run WHERE outcome = o.outcome)) FROM o"
+        " WHERE o.outcome IS NOT NULL"
+    )
+    in_flight = "SELECT min(slot) FROM run WHERE outcome IS NULL"
+    found = [fetch_value(connection, statement) for statement in (ended, in_flight)]
+    return min((slot for slot in found if slot is not None), default=None)
 
 
 def _buckets(connection: Connection, query: SummaryQuery) -> tuple[Bucket, ...]:
     """Count runs by slot, and ledger rows by their first slot, in equal parts of the period."""
     since, until, number = query.since, query.until, query.buckets
     if since is None:
-        since = fetch_value(connection, "SELECT min(slot) FROM run")
+        since = _first_slot(connection)
     if since is None or since >= until or number < 1:
         return ()
     width = max(1, -(-(until - since) // number))
     counts: list[dict[str, int]] = [{} for _ in range(number)]
-    rows = fetch_all(
-        connection,
-        "SELECT json_array((at - ?1) / ?3, o, sum(n)) AS line FROM ("
-        " SELECT slot at, coalesce(outcome, 'running') o, 1 n FROM run"
-        " WHERE slot >= ?1 AND slot < ?2"
-        " UNION ALL SELECT first, outcome, count FROM ledger WHERE first >= ?1 AND first < ?2)"
-        " GROUP BY (at - ?1) / ?3, o",
-        (since, until, width),
-        tuple[int, str, int],
-    )
+    values = (since, until, width)
+    rows = fetch_all(connection, _ENDED_BY_SLOT, (*values, number), tuple[int, str, int])
+    rows += fetch_all(connection, _OTHERS_BY_SLOT, values, tuple[int, str, int])
     for index, outcome, count in rows:
-        counts[index][outcome] = count
+        if count:
+            counts[index][outcome] = count
     return tuple(
         Bucket(since + index * width, since + (index + 1) * width, outcomes)
         for index, outcomes in enumerate(counts)

@@ -54,6 +54,13 @@ NO_STARTED_RUNS = StartedRuns(0, frozenset())
 """For callers that are not a node: no claim is revoked."""
 
 
+class JobCounts(NamedTuple):
+    """The number of all jobs, and of those that are active."""
+
+    total: int
+    active: int
+
+
 class EditResult(NamedTuple):
     """A job after a change, and the ids of runs whose claims the change revoked."""
 
@@ -357,12 +364,7 @@ def find(
     connection: Connection, query: str, service: str, limit: int | None, offset: int
 ) -> tuple[list[JobRow], int]:
     """Return a page of the jobs whose names contain all words, and the number of all of them."""
-    words = query.split()
-    where = "j.deleted_at IS NULL" + " AND j.name LIKE ? ESCAPE '\\'" * len(words)
-    values: list[str | int] = [f"%{_escaped(word)}%" for word in words]
-    if service:
-        where += " AND j.service = ?"
-        values.append(service)
+    where, values = _matching(query, service)
     total = fetch_value(connection, f"SELECT count(*) FROM job j WHERE {where}", values)
     rows = fetch_all(
         connection,
@@ -372,6 +374,40 @@ def find(
         JobRow,
     )
     return rows, total
+
+
+def find_part(
+    connection: Connection, query: str, service: str, after: str, limit: int
+) -> list[JobRow]:
+    """Return the first of the jobs that match and whose names come after ``after``."""
+    where, values = _matching(query, service)
+    return fetch_all(
+        connection,
+        f"SELECT {_JOB_ROW} FROM (SELECT * FROM job j WHERE {where} AND j.name > ?"
+        " ORDER BY name LIMIT ?) j JOIN timer t ON t.job_id = j.id ORDER BY j.name",
+        [*values, after, limit],
+        JobRow,
+    )
+
+
+def _matching(query: str, service: str) -> tuple[str, list[str | int]]:
+    """Return the condition, and its values, of jobs that the arguments of ``find`` match."""
+    words = query.split()
+    where = "j.deleted_at IS NULL" + " AND j.name LIKE ? ESCAPE '\\'" * len(words)
+    values: list[str | int] = [f"%{_escaped(word)}%" for word in words]
+    if service:
+        where += " AND j.service = ?"
+        values.append(service)
+    return where, values
+
+
+def count(connection: Connection) -> JobCounts:
+    """Return the numbers of jobs, by indexes."""
+    total = fetch_value(connection, "SELECT count(*) FROM job WHERE deleted_at IS NULL")
+    paused = fetch_value(
+        connection, "SELECT count(*) FROM job WHERE deleted_at IS NULL AND NOT is_active"
+    )
+    return JobCounts(total, total - paused)
 
 
 def _escaped(word: str) -> str:
