@@ -21,7 +21,7 @@ from zato_lite.timetable.job import Job
 
 _Document = Annotated[str, Meta(max_length=64 * 1024 * 1024)]
 _MAX_SERVICES = 10_000
-Format = Literal["crontab", "celery", "apscheduler", "quartz"]
+Format = Literal["crontab", "celery", "apscheduler", "quartz", "kubernetes", "systemd"]
 
 
 _Result = tuple[Job | None, list[str]]

@@ -90,11 +90,10 @@ def _pickled(kind: Kind, expression: Any) -> Piece:
 def written_fields(given: Mapping[str, Any]) -> Fields:
     """Return the expressions of the arguments of a cron trigger, with APScheduler's defaults."""
     left = [name for name in FIELD_NAMES if given.get(name) is not None]
-    if not left:
-        raise NoEquivalentError("the cron trigger has no field; it would run every second")
+    lowest = _LOWEST if left else {}
     found: dict[str, Sequence[Piece]] = {}
     for name in FIELD_NAMES:
-        text = "*" if left else _LOWEST.get(name, "*")
+        text = "*" if left else lowest.get(name, "*")
         if name in left:
             left.remove(name)
             text = str(given[name]).strip().lower()
