@@ -81,6 +81,11 @@ bench-before-after: dev ## Compare CPU time per operation with another commit (A
 oracle: dev ## Compare 3,200 random cron expressions with a brute-force reading of cron's manual
 	ZATO_LITE_ORACLE=400 $(BIN)/pytest -q tests/timetable/test_oracle.py
 
+.PHONY: oracle-imports
+oracle-imports: dev ## Compare 10,000 random schedules of each dialect with the tool's own library (minutes)
+	$(BIN)/pip install --quiet --group oracles
+	ZATO_LITE_IMPORT_ORACLE=$(or $(ORACLE_SAMPLE),10000) $(BIN)/pytest -q tests/builtin/imports/test_oracles.py tests/e2e/test_import_oracles.py $(ARGS)
+
 .PHONY: faults crash-loop power-cut
 faults: crash-loop power-cut ## Kill it, cut its power, fill its disk (minutes)
 	$(BIN)/pytest -s -m '' tests/faults -k 'first_60 or store_files'
