@@ -31,7 +31,8 @@ def ours(fields: Mapping[str, Any], count: int = SLOTS) -> list[datetime]:
         if "It would never run" in str(error) or "must be later than" in str(error):
             return []
         raise
-    found, moment = [], NOW
+    found: list[datetime] = []
+    moment = NOW
     while len(found) < count and (slot := next_after(trigger, moment)) is not None:
         found.append(to_datetime(slot))
         moment = slot

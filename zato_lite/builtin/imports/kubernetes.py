@@ -137,7 +137,7 @@ def convert(text: str) -> str:
 def _field(kind: Kind, text: str) -> str:
     """Return a field; a day field counts as ``*`` only if a part is ``*`` or ``?`` without steps.
 
-    That is what decides there whether both day fields must match; here it is a leading ``*``.
+    Both day fields must match there if one counts as ``*``; here a leading ``*`` decides that.
     """
     found: set[int] = set()
     is_star = False

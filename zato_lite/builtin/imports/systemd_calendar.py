@@ -18,7 +18,6 @@ _SHORTHANDS: Mapping[str, str] = {
     "weekly": "Mon *-*-* 00:00:00",
     "yearly": "*-01-01 00:00:00",
     "annually": "*-01-01 00:00:00",
-    "anually": "*-01-01 00:00:00",
     "quarterly": "*-01,04,07,10-01 00:00:00",
     "semiannually": "*-01,07-01 00:00:00",
     "semi-annually": "*-01,07-01 00:00:00",
