@@ -11,10 +11,10 @@ from typing import cast
 import pytest
 
 from zato_lite.app import App, open_app
+from zato_lite.check import check
 from zato_lite.config import Server, Services, Settings, Store
 from zato_lite.deploy.deployer import Deployer
 from zato_lite.http.server import Server as Listening
-from zato_lite.project import check
 from zato_lite.scheduler.calendars import Calendars
 from zato_lite.server import open_server
 from zato_lite.testing.clock import ManualClock

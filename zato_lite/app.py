@@ -1,7 +1,7 @@
 """Composition root: the only module that knows all others; builds the app from its parts."""
 
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -37,6 +37,8 @@ from zato_lite.store.private import prepare_backups
 from zato_lite.store.sessions import SessionLimits, Sessions
 from zato_lite.store.sqlite import SqliteStore, open_store
 
+Prepare = Callable[[Invoker], Awaitable[object]]
+
 _NO_PROJECT = Path("no-project")
 """Folder of a deployer that has nothing to deploy."""
 
@@ -47,6 +49,7 @@ class App:
 
     Attributes:
         is_ready: returns the reasons why the app cannot take work.
+        warnings: returns what needs attention although the app can take work.
         queued: returns the numbers of writes and reads that wait for the store.
         problems: files and jobs that could not be deployed at the start, each in a line.
         on_deployed: called when services were deployed or removed later on.
@@ -66,12 +69,16 @@ class App:
     is_ready: Readiness
     queued: Callable[[], tuple[int, int]]
     problems: tuple[str, ...] = ()
+    warnings: Callable[[], Mapping[str, str]] = dict
     on_deployed: list[Callable[[], None]] = field(default_factory=list)
 
 
 @asynccontextmanager
 async def open_app(
-    folder: Path | None, settings: config.Settings, clock: Clock | None = None
+    folder: Path | None,
+    settings: config.Settings,
+    clock: Clock | None = None,
+    prepare: Prepare | None = None,
 ) -> AsyncIterator[App]:
     """Open an app, and deploy the services and jobs of a project.
 
@@ -79,9 +86,11 @@ async def open_app(
         folder: the project's; without one there are only the built-in services.
         settings: the settings.
         clock: the system's by default.
+        prepare: called before the project is deployed.
 
     Raises:
-        ConfigError, StoreError: the store cannot be used; nothing is left open.
+        ConfigError, StoreError: the store cannot be used, or the jobs file has mistakes; nothing
+            is left open.
     """
     clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
@@ -99,6 +108,8 @@ async def open_app(
         invoker.resources.update({**resources, Deployer: deployer, CredentialIssuer: keys})
         invoker.resources[UseLog] = UseRecorder(resources[AuditLog], invoker.registry, clock)
         deploy(invoker.registry)
+        if prepare is not None:
+            await prepare(invoker)
         project = None if folder is None else Project(folder, settings, deployer, invoker, clock)
         if project is not None:
             await stack.enter_async_context(project.opened())
@@ -119,8 +130,14 @@ async def open_app(
             is_ready=readiness(scheduler, lambda: database.trouble, settings.scheduler.enabled),
             queued=lambda: database.queued,
             problems=project.problems if project else (),
+            warnings=lambda: _warnings(project),
             on_deployed=project.on_deployed if project else [],
         )
+
+
+def _warnings(project: Project | None) -> Mapping[str, str]:
+    count = 0 if project is None else len(project.jobs_file.mistakes)
+    return {"jobs_file": f"{count} mistakes, see the log"} if count else {}
 
 
 def _scheduler(

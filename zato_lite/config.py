@@ -19,6 +19,9 @@ PLACE = Path("config/zato-lite.toml")
 PREFIX = "ZATO_LITE_"
 """Prefix of environment variables: ``ZATO_LITE_SERVER__PORT=8000`` sets ``[server] port``."""
 
+JOBS_FILE_ERRORS = "ZATO_LITE_SCHEDULER__JOBS_FILE_ERRORS"
+"""Environment variable that sets ``[scheduler] jobs_file_errors``."""
+
 METRICS_FILE = "ZATO_LITE_METRICS_FILE"
 """Environment variable that gives a worker the path of its metrics snapshot."""
 
@@ -257,6 +260,12 @@ def differences(before: Settings, after: Settings) -> list[str]:
         for key in (("",) if table == "user" else type(new).__struct_fields__)
         if (getattr(old, key) != getattr(new, key) if key else old != new)
     ]
+
+
+def tolerant(settings: Settings) -> Settings:
+    """Return the settings of a restart: a jobs file that is wrong by now does not prevent it."""
+    scheduler = msgspec.structs.replace(settings.scheduler, jobs_file_errors="skip")
+    return msgspec.structs.replace(settings, scheduler=scheduler)
 
 
 def _read(path: Path) -> tuple[str, dict[str, Any]]:

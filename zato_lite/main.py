@@ -61,6 +61,7 @@ def run(project: Path, settings: config.Settings) -> int:
         )
         if not signals.sleep(pause):
             return _exit_status(0)
+        settings = config.tolerant(settings)
 
 
 def _run(main: Coroutine[Any, Any, int]) -> tuple[int, bool]:

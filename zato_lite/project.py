@@ -1,17 +1,19 @@
 """Project: deploys a folder of services and a jobs file, and keeps jobs in line with both."""
 
 import asyncio
+import difflib
+import inspect
 import logging
+import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from zato_lite import config
-from zato_lite.builtin.deploy import deploy
-from zato_lite.builtin.enmasse import parse
+from zato_lite.builtin.jobs_file import JobsFile
 from zato_lite.builtin.reconcile import Known, Mistake, claims_of, definitions, reconciled
-from zato_lite.clock import Clock, SystemClock
+from zato_lite.clock import Clock
 from zato_lite.deploy.deployer import Deployer
 from zato_lite.deploy.files import shown
 from zato_lite.deploy.loader import Failure
@@ -21,6 +23,7 @@ from zato_lite.errors import ConfigError, ZatoLiteError
 from zato_lite.http import routes
 from zato_lite.scheduler.calendars import Calendars
 from zato_lite.scheduler.commands import JobCommands
+from zato_lite.service.base import Service
 from zato_lite.service.entry import Entry
 from zato_lite.service.invoker import Invoker
 from zato_lite.service.registry import Registry
@@ -63,6 +66,7 @@ class Project:
     Attributes:
         problems: errors found when it was opened, each in a line.
         on_deployed: called when services were deployed or removed later on.
+        jobs_file: the jobs file.
     """
 
     def __init__(
@@ -75,21 +79,26 @@ class Project:
     ) -> None:
         self.problems: tuple[str, ...] = ()
         self.on_deployed: list[Callable[[], None]] = []
-        self._jobs_file = folder / settings.scheduler.jobs_file
         self._reload = settings.services.reload
+        self._refuses = settings.scheduler.jobs_file_errors == "refuse"
         self._deployer, self._invoker, self._clock = deployer, invoker, clock
         self._registry = invoker.registry
         self._jobs = cast("JobCommands", invoker.resources[JobCommands])
         self._calendars = cast("Calendars", invoker.resources[Calendars])
         self._has_changed = asyncio.Event()
+        path = folder / settings.scheduler.jobs_file
+        self.jobs_file = JobsFile(path, self._jobs, self._calendars, self._registry, clock)
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
         """Deploy everything, and follow changes of the files as long as the block lasts."""
         problems = await _deploy_folder(self._deployer)
         problems += await self._reconcile()
-        problems += await self._apply_jobs_file()
-        self.problems = tuple(problems)
+        try:
+            await self.jobs_file.apply(refuses=self._refuses)
+        except ConfigError as error:
+            raise ConfigError("\n".join([*problems, str(error)])) from error
+        self.problems = (*problems, *self.jobs_file.mistakes)
         self._deployer.on_change.append(self._follow)
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(
@@ -97,6 +106,7 @@ class Project:
             )
             if self._reload:
                 await stack.enter_async_context(watching(self._deployer))
+                await stack.enter_async_context(Supervisor("jobs file", self.jobs_file.follow))
             yield
 
     def _follow(self, _: object) -> None:
@@ -108,8 +118,12 @@ class Project:
                 _log.exception("deployment listener failed")
 
     async def _keep_reconciled(self) -> None:
-        """Reconcile when services have changed; while a declaration is wrong, now and then too."""
-        has_mistakes = bool(self._deployer.remarks)
+        """Reconcile when services have changed; while there are mistakes, now and then too.
+
+        Jobs of the jobs file that had mistakes are tried again: a service or a calendar may exist
+        by now.
+        """
+        has_mistakes = bool(self._deployer.remarks or self.jobs_file.mistakes)
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_RECHECK_S if has_mistakes else None):
@@ -117,16 +131,19 @@ class Project:
             self._has_changed.clear()
             try:
                 has_mistakes = bool(await self._reconcile())
+                await self.jobs_file.apply_wrong()
+                has_mistakes = has_mistakes or bool(self.jobs_file.mistakes)
             except ZatoLiteError:
-                _log.exception("declared schedules not applied")
+                _log.exception("declared schedules or jobs file not applied")
                 has_mistakes = True
 
     async def _reconcile(self) -> list[str]:
         """Bring jobs in line with declared schedules; return a line for each that is wrong."""
         declared = definitions(self._registry)
         before = await self._jobs.declared()
+        without = [*_without_handle(self._deployer.folder)]
         if not declared and not before:
-            return self._remark(())
+            return self._remark(without)
         same_names = await self._jobs.named([definition.job for definition in declared])
         rows = {row.id: row for row in (*before, *same_names)}.values()
         needs_calendars = any("calendar" in definition.fields for definition in declared)
@@ -139,7 +156,7 @@ class Project:
                 "declared schedules applied",
                 extra={"jobs_created": [job.name for job in creates], "jobs_changed": len(edits)},
             )
-        return self._remark(mistakes)
+        return self._remark((*without, *mistakes))
 
     def _remark(self, mistakes: Iterable[Mistake]) -> list[str]:
         """Show mistakes in the status of their files; return a line for each file."""
@@ -153,61 +170,8 @@ class Project:
         for path, remark in remarks.items():
             if before.get(path) != remark:
                 extra = {"source": shown(path), "why": remark.message}
-                _log.error("declared schedule refused", extra=extra)
+                _log.error("declaration refused", extra=extra)
         return [f"{shown(path)}: {text}" for path, text in found.items()]
-
-    async def _apply_jobs_file(self) -> list[str]:
-        """Bring jobs in line with the jobs file; return a line if the file is wrong."""
-        path = self._jobs_file
-        try:
-            document = await asyncio.to_thread(path.read_text, "utf-8")
-        except FileNotFoundError:
-            return []
-        try:
-            done = await self._invoker.invoke("zato.scheduler.job.apply", {"document": document})
-        except ZatoLiteError as error:
-            _log.error("jobs file not applied", extra={"file": str(path), "why": str(error)})
-            return [f"{path}: {error}"]
-        created, updated = done["created"], [item["name"] for item in done["updated"]]
-        if created or updated:
-            extra = {"file": str(path), "jobs_created": created, "jobs_updated": updated}
-            _log.info("jobs file applied", extra=extra)
-        return []
-
-
-def check(folder: Path) -> tuple[list[str], int]:
-    """Return the mistakes in a project's settings, services and jobs, and its service count."""
-    mistakes: list[str] = []
-    settings = config.Settings()
-    try:
-        settings = config.load_project(folder)
-    except ConfigError as error:
-        mistakes += str(error).splitlines()
-    registry = Registry()
-    deploy(registry)
-    built_in = len(registry)
-    try:
-        deployer = make_deployer(folder, settings, registry, SystemClock())
-        mistakes += asyncio.run(_check_folder(deployer, registry))
-    except ConfigError as error:
-        mistakes.append(str(error))
-    jobs_file = settings.scheduler.jobs_file
-    try:
-        parse((folder / jobs_file).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        pass
-    except (ZatoLiteError, OSError) as error:
-        mistakes.append(f"{jobs_file}: {error}")
-    return mistakes, len(registry) - built_in
-
-
-async def _check_folder(deployer: Deployer, registry: Registry) -> list[str]:
-    problems = await _deploy_folder(deployer)
-    declared = definitions(registry)
-    known = Known([str(it.fields.get("calendar")) for it in declared], registry.entries)
-    mistakes = reconciled((), declared, SystemClock().now(), known).mistakes
-    deployer.close()
-    return problems + [f"{shown(it.source)}: {it.message}" for it in mistakes]
 
 
 async def _deploy_folder(deployer: Deployer) -> list[str]:
@@ -216,3 +180,45 @@ async def _deploy_folder(deployer: Deployer) -> list[str]:
         return [f"services folder not found: {deployer.folder}"]
     await deployer.deploy()
     return [f"{shown(path)}: {failure.message}" for path, failure in deployer.failures.items()]
+
+
+def _without_handle(folder: Path) -> Iterator[Mistake]:
+    """Yield the classes of a folder's services that cannot be deployed: they have no handle.
+
+    A class that another one derives from may leave ``handle`` to it.
+    """
+    real = folder.resolve()
+    for cls in _subclasses(Service):
+        module = sys.modules.get(cls.__module__)
+        path = Path(getattr(module, "__file__", None) or "")
+        is_current = getattr(module, cls.__qualname__, None) is cls
+        if not (is_current and path.is_relative_to(real)) or _is_complete(cls):
+            continue
+        near = difflib.get_close_matches("handle", vars(cls), 1, 0.7)
+        hint = f", but `{near[0]}`" if near else ""
+        text = f"{_line_of(cls)}class {cls.__qualname__} has no method `handle`{hint}"
+        yield Mistake(str(folder / path.relative_to(real)), text)
+
+
+def _is_complete(cls: type[Any]) -> bool:
+    """Return True for a service, for a base of others, and for one that is not to be deployed."""
+    return bool(
+        cls.__subclasses__()
+        or cls.__dict__.get("DONT_DEPLOY")
+        or cls.handle is not Service.handle
+        or any(name.startswith("handle_") for name in dir(cls))
+    )
+
+
+def _subclasses(cls: type[Any]) -> Iterator[type[Any]]:
+    subclasses: list[type[Any]] = cls.__subclasses__()
+    for each in subclasses:
+        yield each
+        yield from _subclasses(each)
+
+
+def _line_of(cls: type) -> str:
+    try:
+        return f"line {inspect.getsourcelines(cls)[1]}: "
+    except (OSError, TypeError):
+        return ""

@@ -100,7 +100,7 @@ async def open_edge(
     async with AsyncExitStack() as stack:
         mounts = []
         for path, mount in server.mounts.items():
-            other = _imported(path, mount)
+            other = import_mount(path, mount)
             state = await stack.enter_async_context(lifespan(other))
             role = None if mount.role == "anybody" else mount.role
             mounts.append(mount_route(other, path, role, state))
@@ -113,6 +113,7 @@ async def open_edge(
             routes=mounts,
             events=app.events,
             readiness=app.is_ready,
+            warnings=app.warnings,
             self_audited=[e.name for e in app.registry if issubclass(e.cls, AuditedService)],
             time_limit=server.request_timeout or None,
             render_metrics=exposition.render,
@@ -144,7 +145,7 @@ def application(project: Path = Path(), environ: Mapping[str, str] = os.environ)
     return asgi_app(opened)
 
 
-def _imported(path: str, mount: config.Mount) -> AsgiApp:
+def import_mount(path: str, mount: config.Mount) -> AsgiApp:
     """Return the application to be mounted.
 
     Raises:

@@ -97,7 +97,9 @@ def test_a_naive_date_is_in_the_jobs_zone_and_without_one_in_utc() -> None:
 
 
 def test_error_texts_are_those_of_zato() -> None:
-    assert _wrong({**CRON, "job_type": "lunar"}) == ["Unrecognized job type [lunar]"]
+    assert _wrong({**CRON, "job_type": "lunar"}) == [
+        "Unrecognized job type [lunar]; use one_time, interval_based or cron_style"
+    ]
     assert _wrong({**EVERY, "minutes": 0}) == [
         "At least one of ['weeks', 'days', 'hours', 'minutes', 'seconds'] must be given"
     ]

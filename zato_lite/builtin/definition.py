@@ -79,7 +79,8 @@ def extra_text(value: Any) -> str:
 
 def _parse_job_type(value: Any) -> str:
     if not isinstance(value, str) or value not in _JOB_TYPES:
-        raise BadInputError.of([FieldError("job_type", value, f"Unrecognized job type [{value}]")])
+        text = f"Unrecognized job type [{value}]; use one_time, interval_based or cron_style"
+        raise BadInputError.of([FieldError("job_type", value, text)])
     return value
 
 

@@ -45,10 +45,14 @@ class Definitions(NamedTuple):
     Attributes:
         items: the definitions in order, each with its place in the document.
         others: the other sections of the document, and the number of entries of each.
+        mistakes: of definitions that are not among the items, and unknown sections.
+        lines: the first line of each definition, with mistakes or without.
     """
 
     items: Sequence[Item]
     others: Mapping[str, int]
+    mistakes: Sequence[FieldError] = ()
+    lines: Sequence[int] = ()
 
 
 class Update(NamedTuple):
@@ -103,23 +107,38 @@ def definitions_of(document: str, environ: Mapping[str, str] | None) -> Definiti
         BadInputError: lists the mistakes with their lines: the document is not valid, a section
             is not known, or a variable is not set.
     """
+    found = right_definitions_of(document, environ)
+    if found.mistakes:
+        raise BadInputError.of(found.mistakes[:MAX_ERRORS])
+    return found
+
+
+def right_definitions_of(document: str, environ: Mapping[str, str] | None) -> Definitions:
+    """Return the definitions as ``definitions_of`` does, without those that have mistakes.
+
+    Raises:
+        BadInputError: the document is not valid.
+    """
     read = read_document(document)
-    errors = [*_wrong_sections(read)]
+    mistakes = [*_wrong_sections(read)]
     items = []
     for place, item in enumerate(read.items.get(JOBS, ())):
         where = f"{JOBS}[{place}]"
         if not isinstance(item.value, Mapping):
-            errors.append(_error(where, None, f"line {item.line}: a definition must be an object"))
+            text = f"line {item.line}: a definition must be an object"
+            mistakes.append(FieldError(where, None, text))
             continue
+        errors: list[FieldError] = []
         definition = {}
         for field, value in item.value.items():
             label = f"{where}.{field}"
             expansion = _Expansion(label, item.lines.get(str(field), item.line), environ, errors)
             definition[str(field)] = _joined(field, expansion.expand(value))
-        items.append(item._replace(value=definition))
-    if errors:
-        raise BadInputError.of(errors[:MAX_ERRORS])
-    return Definitions(items, {key: _count(read.values[key]) for key in _others(read)})
+        mistakes += errors
+        if not errors:
+            items.append(item._replace(value=definition))
+    others = {key: _count(read.values[key]) for key in _others(read)}
+    return Definitions(items, others, mistakes, [it.line for it in read.items.get(JOBS, ())])
 
 
 def difference(
@@ -156,11 +175,12 @@ def compare(
     for place, item in enumerate(items):
         definition = item.value
         label = str(definition.get("name") or place)
-        before = existing.get(_name_of(definition))
+        before = existing.get(name_of(definition))
         try:
             after = read(_kept(before, definition), now, principal)
         except BadInputError as error:
-            errors += _located(error, item, label)
+            wrong = error.errors or (FieldError(label, None, str(error)),)
+            errors += located(wrong, item, label)
             continue
         if after.name in lines:
             earlier = f", also in line {lines[after.name]}" if lines[after.name] else ""
@@ -182,10 +202,11 @@ def compare(
 
 def names_of(items: Iterable[Item]) -> set[str]:
     """Return the names of the jobs that the definitions name, without those that are not valid."""
-    return {name for item in items if (name := _name_of(item.value))}
+    return {name for item in items if (name := name_of(item.value))}
 
 
-def _name_of(definition: Mapping[str, Any]) -> str:
+def name_of(definition: Mapping[str, Any]) -> str:
+    """Return the name of a definition's job; empty if it is missing or not valid."""
     try:
         return parse_name(definition.get("name"))
     except ValueError:
@@ -255,9 +276,9 @@ def _count(value: Any) -> int:
     return len(value) if isinstance(value, list | dict) else 1
 
 
-def _located(error: BadInputError, item: Item, label: str) -> Iterator[FieldError]:
+def located(errors: Iterable[FieldError], item: Item, label: str) -> Iterator[FieldError]:
     """Yield the wrong fields of a definition, each with its line and the name of the job."""
-    for each in error.errors or (FieldError(label, None, str(error)),):
+    for each in errors:
         text = at_line(item, each.field, f"{label}: {each.message}")
         yield each._replace(message=text)
 

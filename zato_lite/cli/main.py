@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +52,22 @@ def serve(project: Path, workers: int | None, **options: Any) -> None:
     from zato_lite.config import load_project  # noqa: PLC0415
 
     settings = load_project(project, workers=workers, **options)
+    _require_project(project, settings)
     if settings.server.workers > 1 and _WORKER not in os.environ:
         sys.exit(_serve_many(settings.server))
     sys.exit(server_main.run(project.resolve(), settings))
+
+
+def _require_project(folder: Path, settings: Any) -> None:
+    """Refuse a folder that holds no project."""
+    from zato_lite.config import PLACE  # noqa: PLC0415
+
+    parts = (settings.services.folder, PLACE, settings.scheduler.jobs_file)
+    if not any((folder / part).exists() for part in parts):
+        raise ConfigError(
+            f"project not found in {folder.resolve()}: neither {parts[0]}/ nor {parts[1]}; "
+            "create one with: zato-lite init FOLDER"
+        )
 
 
 def _serve_many(server: Any) -> int:
@@ -74,13 +88,17 @@ def _serve_many(server: Any) -> int:
 def check(project: Path) -> None:
     """Check a project and list all mistakes.
 
-    Reads the settings and the jobs file and imports every service. Exits with status 1 if there
-    are mistakes.
+    Opens the project as serve does, but in memory. Exits with status 1 if there are mistakes.
     """
-    from zato_lite import project as projects  # noqa: PLC0415
+    from zato_lite.check import check as find_mistakes  # noqa: PLC0415
+    from zato_lite.config import Settings, load_project  # noqa: PLC0415
 
+    settings = Settings()
+    with suppress(ConfigError):  # which find_mistakes reports
+        settings = load_project(project)
+    _require_project(project, settings)
     logging.getLogger("zato_lite").addHandler(logging.NullHandler())  # printed below instead
-    mistakes, services = projects.check(project.resolve())
+    mistakes, services = find_mistakes(project.resolve())
     for mistake in mistakes:
         click.echo(mistake, err=True)
     click.echo(f"{services} services, {len(mistakes)} mistakes")

@@ -32,7 +32,7 @@ class Hello(Service):
 # Your own settings, which services read as self.config
 """,
     "config/jobs.yaml": """\
-# Jobs that are created when the server starts.
+# Jobs that are created or updated when the server starts, and when this file changes.
 scheduler:
   - name: hello-every-minute
     service: hello.hello

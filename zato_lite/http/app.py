@@ -38,6 +38,7 @@ class HttpApp:
         channels: configured REST channels with the names of their services.
         events: published changes, or None.
         readiness: the reasons why the server is not ready.
+        warnings: what needs attention although the server is ready.
         render_metrics: returns the body of ``/metrics``.
         self_audited: names of services that write audit records themselves.
         time_limit: seconds that any invocation may take, whatever its caller asks for.
@@ -59,6 +60,7 @@ class HttpApp:
         channels: Mapping[str, str] | None = None,
         events: EventLog | None = None,
         readiness: Readiness | None = None,
+        warnings: Callable[[], Mapping[str, str]] = dict,
         render_metrics: RenderMetrics | None = None,
         self_audited: Iterable[str] = (),
         time_limit: float | None = None,
@@ -82,7 +84,7 @@ class HttpApp:
         )
         self.router.add([envelope_route(self._invoker, self._responder)])
         self.router.add(session_routes(authenticator, self.audit, services))
-        self.router.add(monitoring_routes(readiness, self.latency, render_metrics))
+        self.router.add(monitoring_routes(readiness, self.latency, render_metrics, warnings))
         if events is not None:
             self.router.add(event_routes(events, self._invoker.ask))
         self.router.add([openapi_route(services, self._admission, self.router)])

@@ -2,10 +2,10 @@
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 from zato_lite.clock import Clock, to_datetime
 from zato_lite.errors import BadInputError, ConflictError, StoreError, UnavailableError
@@ -15,6 +15,8 @@ from zato_lite.store.file_lock import exclusive_lock, shared_lock
 from zato_lite.store.migrate import refuse_foreign
 from zato_lite.store.ports import Connection
 from zato_lite.timetable.job import Instant
+
+Value = TypeVar("Value")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _GENERATED_NAME = re.compile(r"zato-lite-\d{8}T\d{6}Z\.db")
@@ -107,6 +109,16 @@ def check_file(path: Path, *, is_full: bool = False) -> Sequence[str]:
     """
     with shared_lock(path), open_file(path) as connection:
         return find_problems(connection, is_full=is_full)
+
+
+def query_file(path: Path, query: Callable[[Connection], Value]) -> Value:
+    """Return the result of a query on a database file, even while a server has it open.
+
+    Raises:
+        StoreError: it cannot be opened or read.
+    """
+    with shared_lock(path), open_file(path) as connection:
+        return query(connection)
 
 
 def copy_file(path: Path, target: Path) -> None:

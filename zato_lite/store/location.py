@@ -29,6 +29,18 @@ def path_of(folder: Path, url: str) -> str:
     return str(place)
 
 
+def existing_path_of(folder: Path, url: str) -> Path | None:
+    """Return the path of the database file if it exists, without making its folder.
+
+    Raises:
+        ConfigError: the URL is not valid.
+    """
+    if not url.startswith(_SQLITE):
+        raise ConfigError(f"[store] url: {url!r} does not begin with {_SQLITE}")
+    path = folder / url.removeprefix(_SQLITE)
+    return path if path.is_file() else None
+
+
 def file_of(folder: Path, url: str) -> Path:
     """Return the path of the database file, which need not exist.
 

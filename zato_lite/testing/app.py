@@ -9,6 +9,7 @@ from typing import Any
 from zato_lite.app import App, open_app
 from zato_lite.config import Server, Settings, Store
 from zato_lite.service.base import Service
+from zato_lite.service.invoker import Invoker
 from zato_lite.testing.clock import ManualClock
 
 _ROUNDS = 3
@@ -60,7 +61,10 @@ async def sandbox(
     """
     clock = clock or ManualClock()
     chosen = settings or Settings(store=Store("sqlite:///:memory:"), server=Server(grace=0.0))
-    async with open_app(project, chosen, clock) as app:
+
+    async def add_services(invoker: Invoker) -> None:
         for cls in services:
-            app.registry.add(cls)
+            invoker.registry.add(cls)
+
+    async with open_app(project, chosen, clock, add_services) as app:
         yield Sandbox(app, clock)

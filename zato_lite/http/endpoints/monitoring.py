@@ -18,7 +18,10 @@ RenderMetrics = Callable[[LatencyRecorder], Awaitable[bytes]]
 
 
 def monitoring_routes(
-    readiness: Readiness | None, latency: LatencyRecorder, render: RenderMetrics | None
+    readiness: Readiness | None,
+    latency: LatencyRecorder,
+    render: RenderMetrics | None,
+    warnings: Callable[[], Mapping[str, str]] = dict,
 ) -> list[Route]:
     """Return ``/healthz`` and ``/readyz``, open to all callers, and ``/metrics`` for viewers."""
 
@@ -27,7 +30,10 @@ def monitoring_routes(
 
     async def readyz(request: Request, caller: Caller | None) -> Response:
         reasons = dict(await readiness()) if readiness is not None else {}
-        body = encode({"is_ready": not reasons, "reasons": reasons})
+        found = {"is_ready": not reasons, "reasons": reasons}
+        if notes := dict(warnings()):
+            found["warnings"] = notes
+        body = encode(found)
         return Response(503 if reasons else 200, body)
 
     async def metrics(request: Request, caller: Caller | None) -> Response:

@@ -1,0 +1,223 @@
+"""Jobs file: the definitions of a project, applied at the start and when the file changes."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from zato_lite.builtin import enmasse
+from zato_lite.builtin.deadman import watch_over
+from zato_lite.builtin.definition import allows_missing
+from zato_lite.builtin.job_checks import surroundings
+from zato_lite.builtin.permissions import require_callbacks
+from zato_lite.clock import Clock
+from zato_lite.errors import BadInputError, ConfigError, JobExistsError, JobNotFoundError
+from zato_lite.scheduler.calendars import Calendars
+from zato_lite.scheduler.commands import JobCommands
+from zato_lite.service.message import SYSTEM
+from zato_lite.service.registry import Registry
+from zato_lite.store.rows import JobRow
+from zato_lite.timetable.job import Instant, Job
+
+_POLL_S = 0.2
+"""Seconds between two looks at the file; it is read when it stayed the same for that time."""
+
+_ATTEMPTS = 5
+"""Attempts to apply the file while other processes change the same jobs."""
+
+_log = logging.getLogger(__name__)
+
+Stamp = tuple[int, int, int] | None
+
+
+class Mistake(NamedTuple):
+    """A mistake in the file: the line of its job (0: the document), and a sentence."""
+
+    line: int
+    text: str
+
+
+class FilePlan(NamedTuple):
+    """Changes that applying the file makes.
+
+    Attributes:
+        creates: jobs to create. edits: new definitions of existing jobs, by id.
+        mistakes: of the jobs that are left out.
+        differences: sentences about parts of the file without effect.
+    """
+
+    creates: Sequence[Job]
+    edits: Mapping[int, Job]
+    mistakes: Sequence[Mistake]
+    differences: Sequence[str]
+
+
+def plan(
+    definitions: enmasse.Definitions,
+    rows: Sequence[JobRow],
+    services: Registry,
+    calendars: Mapping[str, object],
+    now: Instant,
+) -> FilePlan:
+    """Return what applying the definitions to the existing jobs changes."""
+    existing = {row.job.name: row for row in rows}
+    jobs = {name: row.job for name, row in existing.items()}
+    found = enmasse.compare(jobs, definitions.items, now)
+    wrong = [*definitions.mistakes, *found.mistakes]
+    items = {enmasse.name_of(item.value): item for item in reversed(definitions.items)}
+    good: dict[str, Job] = {}
+    changed = {job.name: job for job in found.found.creates}
+    changed |= {update.after.name: update.after for update in found.found.updates}
+    for name in found.lines:
+        job = changed.get(name) or jobs[name]
+        early = allows_missing(items[name].value)
+        errors = surroundings(job, services, calendars, allows_missing=early)
+        wrong += enmasse.located(errors, items[name], name)
+        if not errors:
+            good[name] = job
+    creates = [job for job in found.found.creates if job.name in good]
+    updates = [update for update in found.found.updates if update.after.name in good]
+    edits = {existing[update.before.name].id: update.after for update in updates}
+    mistakes = sorted(_mistake(each.message, definitions.lines) for each in wrong)
+    return FilePlan(creates, edits, mistakes, [*enmasse.differences(definitions.others)])
+
+
+def _mistake(text: str, starts: Sequence[int]) -> Mistake:
+    """Return the mistake of an error, whose text begins with its line."""
+    head, _, _ = text.removeprefix("line ").partition(":")
+    line = int(head) if head.isdigit() else 0
+    return Mistake(max((start for start in starts if start <= line), default=0), text)
+
+
+class JobsFile:
+    """The jobs file of a project.
+
+    Attributes:
+        mistakes: those of the file as it was applied last.
+    """
+
+    def __init__(
+        self, path: Path, jobs: JobCommands, calendars: Calendars, services: Registry, clock: Clock
+    ) -> None:
+        self.path = path
+        self.mistakes: Sequence[str] = ()
+        self._jobs, self._calendars = jobs, calendars
+        self._services, self._clock = services, clock
+        self._stamp: Stamp = None
+        self._wrong: frozenset[int] = frozenset()
+        self._lock = asyncio.Lock()
+
+    async def apply(self, environ: Mapping[str, str] = os.environ, *, refuses: bool) -> None:
+        """Bring the jobs in line with the file; those with mistakes stay as they are.
+
+        Raises:
+            ConfigError: ``refuses``, and the file has mistakes; nothing is changed.
+        """
+        async with self._lock:
+            await self._apply(environ, refuses=refuses, lines=None)
+
+    async def apply_wrong(self, environ: Mapping[str, str] = os.environ) -> None:
+        """Try again those jobs of the file that had mistakes."""
+        async with self._lock:
+            if self.mistakes:
+                await self._apply(environ, refuses=False, lines=self._wrong)
+
+    async def follow(self) -> None:
+        """Apply the file whenever it has changed."""
+        while True:
+            stamp = _stamp_of(self.path)
+            await asyncio.sleep(_POLL_S)
+            if stamp != self._stamp and stamp == _stamp_of(self.path):
+                await self.apply(refuses=False)
+
+    async def _apply(
+        self, environ: Mapping[str, str], *, refuses: bool, lines: frozenset[int] | None
+    ) -> None:
+        self._stamp = _stamp_of(self.path)
+        try:
+            text = await asyncio.to_thread(_read, self.path)
+            definitions = enmasse.right_definitions_of(text, environ)
+        except (BadInputError, OSError, UnicodeDecodeError) as error:
+            self._report([Mistake(0, str(error))], refuses=refuses)
+            return
+        for attempt in range(_ATTEMPTS):
+            try:
+                await self._carry_out(definitions, refuses=refuses, lines=lines)
+            except (JobExistsError, JobNotFoundError):  # another process has changed them
+                if attempt == _ATTEMPTS - 1:
+                    raise
+            else:
+                return
+
+    async def _carry_out(
+        self, definitions: enmasse.Definitions, *, refuses: bool, lines: frozenset[int] | None
+    ) -> None:
+        now = self._clock.now()
+        rows = await self._jobs.named(enmasse.names_of(definitions.items))
+        calendars = await self._calendars.calendars()
+        found = plan(definitions, rows, self._services, calendars, now)
+        self._report(found.mistakes, refuses=refuses)
+        if lines is None:
+            for sentence in found.differences:
+                _log.warning("jobs file differs", extra={"file": str(self.path), "why": sentence})
+        else:
+            found = _only(found, definitions, lines)
+        if not found.creates and not found.edits:
+            return
+        await self._jobs.apply(found.creates, found.edits)
+        wanted = [*found.creates, *found.edits.values()]
+        await watch_over(wanted, self._jobs, now)
+        if missing := await require_callbacks(wanted, self._jobs, SYSTEM):
+            _log.warning("callback jobs missing", extra={"missing_jobs": missing})
+        _log.info(
+            "jobs file applied",
+            extra={
+                "file": str(self.path),
+                "jobs_created": [job.name for job in found.creates],
+                "jobs_updated": [job.name for job in found.edits.values()],
+            },
+        )
+
+    def _report(self, mistakes: Sequence[Mistake], *, refuses: bool) -> None:
+        """Keep the mistakes and log those that are new.
+
+        Raises:
+            ConfigError: ``refuses``, and there are some.
+        """
+        before = self.mistakes
+        self.mistakes = [f"{self.path}: {mistake.text}" for mistake in mistakes]
+        self._wrong = frozenset(mistake.line for mistake in mistakes)
+        if refuses and mistakes:
+            raise ConfigError("\n".join(self.mistakes))
+        for mistake, text in zip(mistakes, self.mistakes, strict=True):
+            if text not in before:
+                extra = {"file": str(self.path), "why": mistake.text}
+                _log.error("jobs file mistake skipped", extra=extra)
+
+
+def _only(found: FilePlan, definitions: enmasse.Definitions, lines: frozenset[int]) -> FilePlan:
+    """Return the changes of the jobs that begin in these lines."""
+    names = enmasse.names_of(item for item in definitions.items if item.line in lines)
+    return found._replace(
+        creates=[job for job in found.creates if job.name in names],
+        edits={key: job for key, job in found.edits.items() if job.name in names},
+    )
+
+
+def _read(path: Path) -> str:
+    """Return the text of the file; a missing file is empty."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""
+
+
+def _stamp_of(path: Path) -> Stamp:
+    """Return what changes with each version of the file; None if it does not exist."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size

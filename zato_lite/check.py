@@ -1,0 +1,84 @@
+"""Check of a project: what a server would refuse or leave out, found by starting it in memory."""
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+from msgspec.structs import replace
+
+from zato_lite import config
+from zato_lite.app import open_app
+from zato_lite.errors import ConfigError, StoreError, ZatoLiteError
+from zato_lite.scheduler.calendars import Calendars
+from zato_lite.scheduler.commands import JobCommands
+from zato_lite.server import import_mount
+from zato_lite.service.invoker import Invoker
+from zato_lite.store.backup import query_file
+from zato_lite.store.jobs import find, get_calendars
+from zato_lite.store.location import existing_path_of
+from zato_lite.store.rows import JobRow
+from zato_lite.timetable.calendar import Calendar
+
+_MAX_JOBS = 100_000
+
+
+def check(folder: Path) -> tuple[list[str], int]:
+    """Return the mistakes in a project's settings, services and jobs, and its service count.
+
+    The project is opened as ``serve`` opens it, on a store in memory with the calendars and the
+    jobs of the project's store.
+    """
+    mistakes: list[str] = []
+    settings = config.Settings()
+    try:
+        settings = config.load_project(folder)
+    except ConfigError as error:
+        mistakes += str(error).splitlines()
+    try:
+        found, services = asyncio.run(_open(folder, settings))
+    except ZatoLiteError as error:
+        return [*mistakes, *str(error).splitlines()], 0
+    return mistakes + found, services
+
+
+async def _open(folder: Path, settings: config.Settings) -> tuple[list[str], int]:
+    """Return the mistakes that opening a project finds, and its service count."""
+    calendars, rows = _stored(folder, settings)
+
+    async def copy_store(invoker: Invoker) -> None:
+        for calendar in calendars.values():
+            await cast("Calendars", invoker.resources[Calendars]).save_calendar(calendar)
+        if rows:
+            await cast("JobCommands", invoker.resources[JobCommands]).create(
+                [row.job for row in rows]
+            )
+
+    rehearsal = replace(
+        settings,
+        store=replace(settings.store, url="sqlite:///:memory:"),
+        scheduler=replace(settings.scheduler, enabled=False, jobs_file_errors="skip"),
+        services=replace(settings.services, reload=False),
+    )
+    async with open_app(folder, rehearsal, prepare=copy_store) as app:
+        mistakes = list(app.problems)
+        for path, mount in settings.server.mounts.items():
+            try:
+                import_mount(path, mount)
+            except ConfigError as error:
+                mistakes.append(str(error))
+        return mistakes, sum(1 for entry in app.registry if not entry.is_internal)
+
+
+def _stored(
+    folder: Path, settings: config.Settings
+) -> tuple[Mapping[str, Calendar], list[JobRow]]:
+    """Return the calendars and jobs of the project's store; none if it cannot be read."""
+    path = existing_path_of(folder, settings.store.url)
+    if path is None:
+        return {}, []
+    try:
+        rows, _ = query_file(path, lambda c: find(c, "", "", _MAX_JOBS, 0))
+        return query_file(path, get_calendars), [*rows]
+    except StoreError:
+        return {}, []
