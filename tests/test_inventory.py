@@ -246,4 +246,4 @@ async def test_public_routes_disclose_no_private_data(world: World) -> None:
     assert told == {"/healthz": (200, b"ok\n"), "/zato/ping": (200, b'{"pong":"zato"}')}
     assert (status, json.loads(body)["is_ready"]) in {(200, True), (503, False)}
     assert (await world.ask(None, "POST", "/zato/session"))[0] == 400
-    assert (await world.ask(None, "POST", "/zato/ping"))[0] == 405
+    assert (await world.ask(None, "PUT", "/zato/ping"))[0] == 405

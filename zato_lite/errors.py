@@ -78,6 +78,12 @@ class TooLargeError(ZatoLiteError):
     status = 413
 
 
+class UnsupportedTypeError(ZatoLiteError):
+    """The body has a type or a charset that the server does not read."""
+
+    status = 415
+
+
 class TooManyRequestsError(ZatoLiteError):
     """The caller has sent too many requests; try again later."""
 

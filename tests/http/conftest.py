@@ -15,6 +15,7 @@ from zato_lite.http.parser import Limits
 from zato_lite.http.passwords import Passwords, first_admin
 from zato_lite.http.pipeline import App
 from zato_lite.http.server import Server, serve
+from zato_lite.service.access import declare_access
 from zato_lite.service.message import Invocation, Outcome, ResponseOverrides
 from zato_lite.service.request import Response as ServiceResponse
 from zato_lite.store.accounts import Accounts
@@ -68,6 +69,7 @@ class Services:
     """Services with ordinary names, and with the names of routes."""
 
     def __init__(self) -> None:
+        declare_access("zato.ping", "viewer", "service")
         names = ("zato.ping", "echo", "fail", "wrong", "taken", "slow", "none", "text", "page")
         odd = ("health", "ready", "static", "login", "metrics", "zato.user.create")
         self.entries = {name: Entry(name, Plain) for name in (*names, *odd)}

@@ -25,6 +25,8 @@ def get(target: bytes = PING, more: bytes = b"") -> bytes:
 TABLE = {
     # who is meant
     "no Host": Hostile(b"GET /zato/ping HTTP/1.1\r\n\r\n", 400),
+    "no Host in HTTP/1.0": Hostile(b"GET /healthz HTTP/1.0\r\n\r\n", 200),
+    "no Host in HTTP/1.0, elsewhere": Hostile(b"GET /metrics HTTP/1.0\r\n\r\n", 401),
     "two Hosts": Hostile(get(more=b"Host: localhost\r\n"), 400),
     "two different Hosts": Hostile(get(more=b"Host: evil.example\r\n"), 400),
     "an empty Host": Hostile(b"GET /zato/ping HTTP/1.1\r\nHost:\r\n\r\n", 400),
@@ -44,7 +46,7 @@ TABLE = {
     "an absolute target of another scheme": Hostile(get(b"ftp://localhost/zato/ping"), 400),
     "an authority as the target": Hostile(get(b"localhost:80"), 400),
     "CONNECT": Hostile(b"CONNECT localhost:80 HTTP/1.1\r\n" + H + b"\r\n", 501),
-    "OPTIONS of everything": Hostile(b"OPTIONS * HTTP/1.1\r\n" + H + b"\r\n", 404, closed=False),
+    "OPTIONS of everything": Hostile(b"OPTIONS * HTTP/1.1\r\n" + H + b"\r\n", 204, closed=False),
     "GET of everything": Hostile(get(b"*"), 400),
     # the request line
     "an unknown method": Hostile(b"FROBNICATE / HTTP/1.1\r\n" + H + b"\r\n", 501),

@@ -96,7 +96,13 @@ async def answer(request: Request, caller: Caller | None) -> Response:
     [
         ("GET", "/zato/ping", Target("zato.ping", is_public=True)),
         ("HEAD", "/zato/ping", Target("zato.ping", is_public=True)),
-        ("POST", "/zato/ping", WrongMethod(("GET", "HEAD"))),
+        ("POST", "/zato/ping", Target("zato.ping", is_public=True)),
+        ("PUT", "/zato/ping", WrongMethod(("GET", "HEAD", "POST"))),
+        ("GET", "/zato/api/invoke/crm%2Efind", Target("crm.find")),
+        ("GET", "/zato%2Fapi%2Finvoke%2Fcrm.find", None),
+        ("GET", "/zato/api/invoke%2Fcrm.find", None),
+        ("GET", "/zato%2fping", None),
+        ("POST", "/shop%2Fcart", None),
         ("GET", "/zato/api/invoke/crm.find", Target("crm.find")),
         ("PUT", "/zato/api/invoke/", Target("")),
         ("GET", "/own", OWN := Route(("GET",), "/own", answer)),
@@ -116,4 +122,30 @@ def test_the_server_s_own_routes_win_over_channels(method: str, path: str, found
     channels = ("/own", "/own/below", "/shop/{any}", "/zato/ping")
     router.table = ChannelTable((parse_channel(text), "customers") for text in channels)
 
-    assert router.find(method, path, path) == found
+    assert router.find(method, path) == found
+
+
+@pytest.mark.parametrize(
+    "raw_path",
+    [
+        "/zato%2Fping",
+        "/%7Aato/ping",
+        "/zato/pin%67",
+        "/%6Fwn",
+        "/own%2F",
+        "/sho%70/cart",
+        "/SHOP/a",
+    ],
+)
+def test_the_server_s_own_routes_are_found_by_the_path_as_it_was_sent(raw_path: str) -> None:
+    router = Router()
+    router.add([OWN, SHOP])
+
+    assert router.find("GET", raw_path) is None
+
+
+def test_a_route_beyond_ascii_is_found_by_its_encoded_path() -> None:
+    router = Router()
+    router.add([route := Route(("GET",), "/caf\xe9/*", answer)])
+
+    assert router.find("GET", "/caf%C3%A9/a") == route

@@ -138,6 +138,7 @@ class GetUsers(Service[Any, list[CredentialItem]]):
 
     name = "zato.security.user.get-list"
     role = "admin"
+    is_safe = True
     kind: ClassVar[Kind] = "user"
     accounts = needs(Accounts)
 

@@ -191,6 +191,7 @@ class Export(Service[Any, Exported]):
 
     name = "zato.scheduler.job.export"
     role = "editor"
+    is_safe = True
     jobs = needs(JobCommands)
 
     async def handle(self) -> None:

@@ -35,6 +35,7 @@ class GetList(Service[AuditPage, list[AuditItem]]):
 
     name = "zato.audit.get-list"
     role = "admin"
+    is_safe = True
     audit_log = needs(AuditLog)
 
     async def handle(self) -> None:

@@ -47,6 +47,7 @@ class Echo(Service):
 
     name = "demo.echo"
     role = "operator"
+    is_safe = True
 
     async def handle(self) -> None:
         self.response.payload = self.request.payload
@@ -57,6 +58,7 @@ class Sleep(Service[SleepInput, Slept]):
 
     name = "demo.sleep"
     role = "operator"
+    is_safe = True
 
     async def handle(self) -> None:
         mean, jitter = self.request.input.seconds, self.request.input.jitter
@@ -70,6 +72,7 @@ class Raise(Service):
 
     name = "test.raise"
     role = "operator"
+    is_safe = True
 
     async def handle(self) -> NoReturn:
         raise RuntimeError("Test exception")

@@ -7,6 +7,7 @@ from pkgutil import iter_modules
 from typing import Any
 
 from zato_lite import builtin
+from zato_lite.builtin.audited import AuditedService
 from zato_lite.service.access import declare_access
 from zato_lite.service.base import Service
 from zato_lite.service.registry import Registry
@@ -18,8 +19,17 @@ def deploy(registry: Registry) -> None:
     A class may also declare its ``scope``, see ``access.Scope``.
     """
     for cls in built_in_services():
-        declare_access(cls.name, cls.role, getattr(cls, "scope", "service"))
+        scope = getattr(cls, "scope", "service")
+        declare_access(cls.name, cls.role, scope, is_safe=is_safe(cls))
         registry.add(cls, is_internal=True)
+
+
+def is_safe(cls: Any) -> bool:
+    """Return True if a service changes nothing, so that it can be invoked by GET.
+
+    Services for viewers only read; others that only read declare ``is_safe = True``.
+    """
+    return not issubclass(cls, AuditedService) and getattr(cls, "is_safe", cls.role == "viewer")
 
 
 def built_in_services() -> Iterator[Any]:

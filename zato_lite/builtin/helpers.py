@@ -8,6 +8,7 @@ class Echo(Service):
 
     name = "zato.helpers.echo"
     role = "operator"
+    is_safe = True
 
     async def handle(self) -> None:
         self.response.payload = self.request.payload
@@ -24,6 +25,7 @@ class InputLogger(Service):
 
     name = "zato.helpers.input-logger"
     role = "operator"
+    is_safe = True
 
     async def handle(self) -> None:
         self.logger.info("%s", self.request.payload)
@@ -40,6 +42,7 @@ class RawRequestLogger(Service):
 
     name = "zato.helpers.raw-request-logger"
     role = "operator"
+    is_safe = True
 
     async def handle(self) -> None:
         self.logger.info("Received request: `%s`", self.request.raw_request)

@@ -47,6 +47,7 @@ class Check(Service[CheckInput, CheckResult]):
 
     name = "zato.store.check"
     role = "admin"
+    is_safe = True
     backups = needs(Backups)
     clock = needs(Clock)
 

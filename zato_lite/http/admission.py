@@ -12,6 +12,8 @@ _PORT = re.compile(rb":[0-9]{1,5}\Z")
 _ADDRESS = re.compile(rb"(\[[0-9a-f:.]+\]|[0-9]{1,3}(\.[0-9]{1,3}){3})\Z")
 _LOCALHOST = b"localhost"
 _TRUSTED_SITES = {b"same-origin", b"none"}
+_SITE_FIELDS = frozenset({b"sec-fetch-site", b"origin", b"referer"})
+_AUTHORITY_END = re.compile(rb"[/?#]")
 _COOKIE = SESSION_COOKIE.encode()
 
 
@@ -35,9 +37,9 @@ class Admission:
         Raises:
             MisdirectedError: the Host is neither local, nor an address, nor allowed.
         """
-        host = headers.get(b"host", b"")
-        if host in self._known_hosts:
-            return
+        host = headers.get(b"host")
+        if host is None or host in self._known_hosts:
+            return  # only HTTP/1.0 gets here without a Host, and no browser speaks that
         if not is_served(host, self._allowed_hosts):
             raise MisdirectedError("host is not served here; allowed_hosts lists the names")
         if len(self._known_hosts) < _MAX_HOSTS:
@@ -107,8 +109,8 @@ def is_served(host: bytes, allowed: Collection[str]) -> bool:
 def refuse_other_sites(headers: Mapping[bytes, bytes]) -> None:
     """Refuse requests that a browser makes for a page of another site (CSRF).
 
-    Browsers name the page's site in Sec-Fetch-Site, older ones in Origin. Other clients send
-    neither field, and hold no credentials that a page could use.
+    Browsers name the page's site in Sec-Fetch-Site; in plain HTTP to another machine only in
+    Origin or Referer. Other clients send none of these fields.
 
     Raises:
         ForbiddenError: the request comes from a page of another site.
@@ -116,11 +118,34 @@ def refuse_other_sites(headers: Mapping[bytes, bytes]) -> None:
     site = headers.get(b"sec-fetch-site")
     if site is not None:
         is_trusted = site.lower() in _TRUSTED_SITES
+    elif (origin := headers.get(b"origin")) is not None:
+        is_trusted = origin.partition(b"://")[2] == headers.get(b"host")
     else:
-        origin = headers.get(b"origin")
-        is_trusted = origin is None or origin.partition(b"://")[2] == headers.get(b"host")
+        _, is_absolute, rest = headers.get(b"referer", b"").partition(b"://")
+        referrer = _AUTHORITY_END.split(rest, maxsplit=1)[0]
+        is_trusted = not is_absolute or referrer == headers.get(b"host")
     if not is_trusted:
         raise ForbiddenError("request comes from a page of another site")
+
+
+def refuse_hidden_site(method: str, headers: Mapping[bytes, bytes]) -> None:
+    """Refuse a browser's GET that may come from any page, because no field names the site.
+
+    A page can hide its site in plain HTTP to another machine, and browsers add a remembered
+    Basic password to its requests. They send Origin with all methods but these.
+
+    Raises:
+        ForbiddenError: the request comes from a browser that names no site.
+    """
+    if method not in {"GET", "HEAD"} or not _SITE_FIELDS.isdisjoint(headers):
+        return
+    agent = headers.get(b"user-agent", b"")
+    is_browser = agent.startswith(b"Mozilla/") and b"PowerShell" not in agent
+    if is_browser and headers.get(b"authorization", b"")[:6].lower() == b"basic ":
+        raise ForbiddenError(
+            "request of a browser names no site: it may come from any page; "
+            "use POST, HTTPS or a REST channel"
+        )
 
 
 def credentials_of(headers: Mapping[bytes, bytes]) -> bytes | None:

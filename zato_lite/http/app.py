@@ -18,6 +18,7 @@ from zato_lite.http.events import EventLog
 from zato_lite.http.fastpath import Answer, FastPath
 from zato_lite.http.message import Request, Response, await_response
 from zato_lite.http.metrics import LatencyRecorder
+from zato_lite.http.mount import METHODS
 from zato_lite.http.payloads import read_payload
 from zato_lite.http.request_invoker import Begin, RequestInvoker
 from zato_lite.http.responder import Responder
@@ -114,7 +115,7 @@ class HttpApp:
         """Route and admit the request, and cache the result for the next equal head."""
         try:
             self._admission.check_host(request.headers)
-            match self.router.find(request.method, request.path, request.raw_path):
+            match self.router.find(request.method, request.raw_path or request.path):
                 case Target() as target:
                     return await self._answer_target(request, target)
                 case Route() as route:
@@ -122,6 +123,8 @@ class HttpApp:
                 case WrongMethod(allow):
                     error = MethodNotAllowedError("Method not allowed", allow)
                     return self._responder.answer_error(request, error)
+                case None if request.path == "*":  # OPTIONS: the parser refuses other methods
+                    return Response(204, b"", None, (("Allow", ", ".join(METHODS)),))
                 case None:
                     return self._responder.answer_unknown_url()
         except Exception as error:  # noqa: BLE001 - every request gets an answer

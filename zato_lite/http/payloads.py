@@ -6,7 +6,8 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qsl
 
-from zato_lite.errors import BadInputError, FieldError
+from zato_lite.errors import BadInputError, FieldError, UnsupportedTypeError
+from zato_lite.http.media import FORM_TYPE, charset_of, is_json_type, media_type
 from zato_lite.http.message import Headers, Request
 from zato_lite.service.message import HttpContext
 from zato_lite.service.offload import OFFLOAD_FROM, offload
@@ -16,7 +17,16 @@ TIMEOUT_HEADER = "Request-Timeout"
 """Name of the field in which a caller limits its invocation, in seconds."""
 
 _MAX_PARAMETERS = 1000
-_FORM = b"application/x-www-form-urlencoded"
+_CHARSETS = {
+    "utf-8": "utf-8",
+    "utf8": "utf-8",
+    "us-ascii": "ascii",
+    "iso-8859-1": "latin-1",
+    "latin1": "latin-1",
+    "windows-1252": "cp1252",
+}
+"""Charsets of text bodies; others are refused."""
+
 _SECONDS = re.compile(rb"[0-9]{1,9}(\.[0-9]{1,9})?\Z")
 
 
@@ -75,14 +85,16 @@ def payload_of(
         return (dict(query) if query else None), None
     if is_json(request):
         return decode_strict(body), body
-    kind = request.headers[b"content-type"]
-    return _decode_body(kind.partition(b";")[0].strip().lower(), body), body
+    return _decode_body(request.headers[b"content-type"], body), body
 
 
 def is_json(request: Request) -> bool:
-    """Return True if the Content-Type is JSON or missing."""
-    kind = request.headers.get(b"content-type")
-    return kind is None or b"json" in kind
+    """Return True if the Content-Type is JSON or missing.
+
+    JSON is UTF-8: a charset has no meaning (RFC 8259, 11).
+    """
+    field = request.headers.get(b"content-type")
+    return field is None or is_json_type(media_type(field))
 
 
 def context_of(
@@ -129,16 +141,21 @@ def shorter(first: float | None, second: float | None) -> float | None:
     return min(first, second)
 
 
-def _decode_body(kind: bytes, body: bytes) -> Any:
-    if kind == _FORM and body.lstrip()[:1] not in {b"{", b"["}:
+def _decode_body(field: bytes, body: bytes) -> Any:
+    kind = media_type(field)
+    if kind == FORM_TYPE and body.lstrip()[:1] not in {b"{", b"["}:
         return query_of(body)
-    if kind in {b"", _FORM}:
+    if kind in {b"", FORM_TYPE}:
         return decode_strict(body)
-    return _decode_text(body) if kind.startswith(b"text/") else body
+    return _decode_text(body, charset_of(field)) if kind.startswith(b"text/") else body
 
 
-def _decode_text(body: bytes) -> str:
+def _decode_text(body: bytes, charset: str) -> str:
+    codec = _CHARSETS.get(charset)
+    if codec is None:
+        allowed = ", ".join(_CHARSETS)
+        raise UnsupportedTypeError(f"charset {charset!r} is not supported; use one of {allowed}")
     try:
-        return body.decode()
+        return body.decode(codec)
     except UnicodeDecodeError as error:
-        raise BadInputError("text body is not UTF-8") from error
+        raise BadInputError(f"text body is not {charset.upper()}") from error

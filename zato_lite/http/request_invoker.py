@@ -6,14 +6,14 @@ from typing import Any
 
 import msgspec
 
-from zato_lite.errors import ForbiddenError, NotFoundError
-from zato_lite.http.admission import Admission
+from zato_lite.errors import ForbiddenError, MethodNotAllowedError, NotFoundError
+from zato_lite.http.admission import Admission, refuse_hidden_site
 from zato_lite.http.auth import CallerRights
 from zato_lite.http.message import Request
 from zato_lite.http.payloads import context_of, is_json, query_of, time_limit
 from zato_lite.http.router import PING_SERVICE, ChannelTable, Router, Target
 from zato_lite.http.routes import Services
-from zato_lite.service.access import may_invoke, needed_role
+from zato_lite.service.access import is_safe, may_invoke, needed_role
 from zato_lite.service.message import (
     Caller,
     FastOutcome,
@@ -25,6 +25,9 @@ from zato_lite.service.message import (
 
 _ANONYMOUS = CallerRights(Caller("anonymous", frozenset({"viewer"}), (PING_SERVICE,)), math.inf)
 
+
+UNSAFE_METHODS = ("DELETE", "PATCH", "POST", "PUT")
+"""The methods for services that change something; browsers send others for any page."""
 
 Begin = Callable[[Invocation, float], FastOutcome | Outcome | Awaitable[Outcome]]
 """Invokes a service up to its first wait; the second argument is monotonic seconds."""
@@ -85,14 +88,21 @@ class RequestInvoker:
             UnauthorizedError, TooManyRequestsError, ForbiddenError: the request is not admitted.
             NotFoundError: the service is not deployed.
             BadInputError: the query string or the time limit is not valid.
+            MethodNotAllowedError: the service changes something, and the method must not.
         """
         service = target.service
         if target.is_public:
             rights = _ANONYMOUS
         else:
+            if not target.route:  # a channel for GET says that the service may be asked by GET
+                refuse_hidden_site(request.method, request.headers)
             rights = await self._admission.admit_to_service(request, service)
             if service not in self._services:
                 raise NotFoundError(f"No such service `{service}`")
+            if request.method not in UNSAFE_METHODS and not is_safe(service):
+                raise MethodNotAllowedError(
+                    f"service '{service}' changes something; use POST", UNSAFE_METHODS
+                )
         query = query_of(request.query) if request.query else {}
         return CachedRequest(
             service,

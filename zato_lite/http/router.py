@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from zato_lite.errors import ConfigError
 from zato_lite.http.routes import ANY_METHOD, PARAMETER, Channel, Route
 
 INVOKE_PREFIX = "/zato/api/invoke/"
+_UNQUOTED = "/*-._~!$&'()+,;=:@"
 PING_PATH = "/zato/ping"
 PING_SERVICE = "zato.ping"
 
@@ -45,7 +46,7 @@ class Router:
         self.routes: list[Route] = []
         self.table = ChannelTable(())
         self._exact: dict[str, dict[str, Route | Target]] = {
-            PING_PATH: {"GET": Target(PING_SERVICE, is_public=True)}
+            PING_PATH: dict.fromkeys(("GET", "POST"), Target(PING_SERVICE, is_public=True))
         }
         self._prefixes: list[str] = []
 
@@ -53,21 +54,22 @@ class Router:
         """Add routes of the server itself; they win over REST channels."""
         for route in routes:
             self.routes.append(route)
-            self._exact.setdefault(route.path, {}).update(dict.fromkeys(route.methods, route))
-            if route.path.endswith("/*"):
-                self._prefixes.append(route.path[:-1])
+            path = quote(route.path, safe=_UNQUOTED)
+            self._exact.setdefault(path, {}).update(dict.fromkeys(route.methods, route))
+            if path.endswith("/*"):
+                self._prefixes.append(path[:-1])
 
-    def find(self, method: str, path: str, raw_path: str) -> Route | Target | WrongMethod | None:
+    def find(self, method: str, raw_path: str) -> Route | Target | WrongMethod | None:
         """Return what answers the request; None if the path is unknown.
 
         Args:
             method: in upper case.
-            path: percent-decoded.
-            raw_path: as it was sent, so that an encoded slash stays inside its parameter.
+            raw_path: as it was sent: an encoded slash is data, and a rule for ``/zato/`` in a
+                proxy holds for all paths that the server reads as such (RFC 3986, 2.2).
         """
-        if path.startswith(INVOKE_PREFIX):
-            return Target(path.removeprefix(INVOKE_PREFIX))
-        verbs = self._exact.get(path) or self._find_prefix(path)
+        if raw_path.startswith(INVOKE_PREFIX):
+            return Target(unquote(raw_path.removeprefix(INVOKE_PREFIX)))
+        verbs = self._exact.get(raw_path) or self._find_prefix(raw_path)
         if verbs is None:
             return self.table.find(method, raw_path)
         return verbs.get(_effective(method, verbs)) or WrongMethod(allowed_methods(verbs))

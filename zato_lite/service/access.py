@@ -23,11 +23,20 @@ _built_in: dict[str, str] = {}
 _scopes: dict[str, Scope] = {}
 """Least role and scope of each built-in service, as its class declares them."""
 
+_unsafe: set[str] = set()
+"""The built-in services that change something; filled by deployment."""
 
-def declare_access(service: str, role: str, scope: Scope) -> None:
-    """Record the least role that may invoke a built-in service, and its scope."""
+
+def declare_access(service: str, role: str, scope: Scope, *, is_safe: bool = True) -> None:
+    """Record the least role that may invoke a built-in service, its scope, and if it only reads."""
     _built_in[service] = role
     _scopes[service] = scope
+    (_unsafe.discard if is_safe else _unsafe.add)(service)
+
+
+def is_safe(service: str) -> bool:
+    """Return False if a built-in service changes something; the user's services decide alone."""
+    return service not in _unsafe
 
 
 def needed_role(service: str) -> str:

@@ -92,7 +92,9 @@ def openapi_route(services: Services, admission: Admission, router: Router) -> R
 def openapi_document(services: Iterable[ServiceDescription], version: str) -> dict[str, Any]:
     """Return the whole document."""
     schemas: dict[str, Any] = {"Error": _ERROR}
-    paths: dict[str, Any] = {"/zato/ping": {"get": _ping()}}
+    paths: dict[str, Any] = {
+        "/zato/ping": {"get": _ping(), "post": {**_ping(), "operationId": "ping:post"}}
+    }
     for service in services:
         operation = _operation(service, schemas)
         paths[f"/zato/api/invoke/{service.name}"] = {
