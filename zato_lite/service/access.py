@@ -28,7 +28,7 @@ _unsafe: set[str] = set()
 
 
 def declare_access(service: str, role: str, scope: Scope, *, is_safe: bool = True) -> None:
-    """Record the least role that may invoke a built-in service, its scope, and if it only reads."""
+    """Record who may invoke a built-in service, its scope, and if it only reads."""
     _built_in[service] = role
     _scopes[service] = scope
     (_unsafe.discard if is_safe else _unsafe.add)(service)
