@@ -74,3 +74,22 @@ async def test_why_requires_a_job_and_an_instant(box: Sandbox) -> None:
         await ask(box, "why", at="2027-01-01")
     with pytest.raises(BadInputError, match="at"):
         await ask(box, "why", name="often")
+
+
+@pytest.mark.parametrize("whole", [False, True])
+async def test_a_pause_explains_held_runs_and_due_slots(box: Sandbox, whole: bool) -> None:
+    job_id = await create_job(box, service="crm.fail", max_retries=1, retry_delay_ms=3_600_000)
+    await box.advance(minutes=5)
+    await box.settle()
+    if whole:
+        await box.invoke("zato.scheduler.pause", {"note": "moving house"})
+    else:
+        await ask(box, "pause", id=job_id, note="moving house")
+    who = "scheduler" if whole else "job"
+
+    held = await ask(box, "why", id=job_id, at="2027-01-15T08:05:00")
+    await box.advance(minutes=5)
+    due = await ask(box, "why", id=job_id, at="2027-01-15T08:10:00")
+
+    assert held["reason"].endswith(f"held: the {who} is paused: moving house")
+    assert (due["outcome"], due["reason"]) == ("paused", f"the {who} is paused: moving house")

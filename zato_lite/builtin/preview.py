@@ -51,7 +51,7 @@ from zato_lite.service.offload import offload
 from zato_lite.service.registry import Registry
 from zato_lite.service.typed import CustomInput
 from zato_lite.store.accounts import Accounts
-from zato_lite.store.rows import JobRow, LedgerRow, RunRow
+from zato_lite.store.rows import JobRow, LedgerRow, Pause, RunRow
 from zato_lite.timetable.calendar import Calendar
 from zato_lite.timetable.describe import describe
 from zato_lite.timetable.job import Instant, Job, Trigger
@@ -370,7 +370,8 @@ class Why(Service[WhyInput, Explanation]):
             row = await self.jobs.get_by_name(params.name or "")
         [at] = read_local(row.job.trigger.timezone, at=params.at)
         found = await self.history.slot(row.id, at)
-        answer = answer_of(row, at, found, self.clock.now())
+        pause = await self.jobs.paused()
+        answer = answer_of(row, at, found, self.clock.now(), pause)
         self.response.payload = {
             "job_id": row.id,
             "job_name": row.job.name,
@@ -389,13 +390,34 @@ class Answer(NamedTuple):
     reason: str
 
 
-def answer_of(row: JobRow, at: Instant, found: RunRow | LedgerRow | None, now: Instant) -> Answer:
-    """Explain an instant of a job by its run, its ledger entry or its trigger."""
+def answer_of(
+    row: JobRow,
+    at: Instant,
+    found: RunRow | LedgerRow | None,
+    now: Instant,
+    pause: Pause | None = None,
+) -> Answer:
+    """Explain an instant of a job by its run, its ledger entry or its trigger.
+
+    ``pause`` is the pause of the whole scheduler, if there is one.
+    """
     if isinstance(found, LedgerRow):
         return Answer(found.outcome, found.reason or found.outcome)
     if found is not None:
-        return Answer(found.outcome, _run_words(found))
-    return _off_schedule(row.job.trigger, at) or _unrecorded(row, at, now)
+        words = _run_words(found)
+        if found.outcome == "running" and found.node == 0 and (held := _held_words(row, pause)):
+            words += f"; held: {held}"
+        return Answer(found.outcome, words)
+    return _off_schedule(row.job.trigger, at) or _unrecorded(row, at, now, pause)
+
+
+def _held_words(row: JobRow, pause: Pause | None) -> str:
+    """Say which pause keeps the job's runs from starting; empty without any."""
+    if not row.job.is_active:
+        return "the job is paused" + (f": {row.job.pause_note}" if row.job.pause_note else "")
+    if pause is not None:
+        return "the scheduler is paused" + (f": {pause.note}" if pause.note else "")
+    return ""
 
 
 def _off_schedule(trigger: Trigger, at: Instant) -> Answer | None:
@@ -413,10 +435,10 @@ def _off_schedule(trigger: Trigger, at: Instant) -> Answer | None:
     )
 
 
-def _unrecorded(row: JobRow, at: Instant, now: Instant) -> Answer:
+def _unrecorded(row: JobRow, at: Instant, now: Instant, pause: Pause | None) -> Answer:
     """Explain a slot that has neither a run nor a ledger entry."""
     job = row.job
-    note = f": {job.pause_note}" if job.pause_note else ""
+    held = _held_words(row, pause)
     reasons = {
         "before_creation": (
             at < row.created_at,
@@ -426,7 +448,7 @@ def _unrecorded(row: JobRow, at: Instant, now: Instant) -> Answer:
             at > row.cursor and job.repeats is not None and row.started >= job.repeats,
             f"all {job.repeats} runs of the job have started",
         ),
-        "paused": (at > row.cursor and not job.is_active, f"the job is paused{note}"),
+        "paused": (at > row.cursor and (at <= now or not job.is_active) and held != "", held),
         "not_yet": (at > now, f"the slot is due at {iso(at)}"),
         "due": (at > row.cursor, "the slot is due and not yet claimed"),
         "unknown": (

@@ -13,9 +13,8 @@ from zato_lite.clock import Clock
 from zato_lite.errors import BadInputError, ZatoLiteError
 from zato_lite.scheduler.scheduler import Scheduler
 from zato_lite.store import claim, enqueue, history, job_insert, jobs, nodes, pauses
-from zato_lite.store.attempts import ClaimedAttempt
+from zato_lite.store.attempts import NO_STARTED_RUNS, ClaimedAttempt, StartedRuns
 from zato_lite.store.job_insert import InsertResult, JobGroup
-from zato_lite.store.jobs import StartedRuns
 from zato_lite.store.ports import Connection, Database
 from zato_lite.store.rows import JobRow, NodeRow, Pause, SilenceMark, WatchedRow
 from zato_lite.store.sql import batches, rehearse
@@ -86,6 +85,7 @@ class JobCommands:
             [job_id],
             lambda c, started: jobs.edit(c, job_id, change, now, started),
             lambda edited: edited.revoked,
+            lambda edited: [edited],
         )
         if edited.row.next_at is not None:
             self._scheduler.reschedule_claim(edited.row.next_at)
@@ -122,12 +122,13 @@ class JobCommands:
             return result, edited
 
         if dry_run:
-            await self._database.write(
-                lambda c: rehearse(c, lambda: work(c, jobs.NO_STARTED_RUNS))
-            )
+            await self._database.write(lambda c: rehearse(c, lambda: work(c, NO_STARTED_RUNS)))
             return Applied((), ())
         created, _ = await self._scheduler.change_jobs(
-            list(edits), work, lambda result: {run for edit in result[1] for run in edit.revoked}
+            list(edits),
+            work,
+            lambda result: {run for edit in result[1] for run in edit.revoked},
+            lambda result: result[1],
         )
         self._scheduler.reschedule_claim()
         return Applied(created, list(edits))
@@ -354,6 +355,7 @@ class JobCommands:
         """End the pause of all jobs; the ledger records their past slots as paused."""
         now = self._clock.now()
         await self._database.write(lambda c: pauses.resume_all(c, now))
+        self._scheduler.release_held()
         self._scheduler.reschedule_claim()
 
     async def paused(self) -> Pause | None:

@@ -12,9 +12,8 @@ from zato_lite.scheduler.attempt import RunningAttempt
 from zato_lite.scheduler.metrics import RunMetrics
 from zato_lite.scheduler.node import Node
 from zato_lite.store import completion, recovery
-from zato_lite.store.attempts import AttemptResult, ClaimedAttempt
+from zato_lite.store.attempts import NO_STARTED_RUNS, AttemptResult, ClaimedAttempt, StartedRuns
 from zato_lite.store.completion import CompletionResult
-from zato_lite.store.jobs import NO_STARTED_RUNS, StartedRuns
 from zato_lite.store.ports import Database
 from zato_lite.timetable.outcome import NextStep
 
@@ -43,7 +42,7 @@ class FollowUps(NamedTuple):
     Attributes:
         unfrozen: jobs that were frozen because a result might pause them.
         revoked: runs that must not start, because their jobs were paused.
-        refused: attempts whose runs another node has taken over.
+        refused: attempts whose runs another node has taken over, or a pause holds.
         next_attempts: retries of runs that are open on this node.
         callbacks: new runs that the results caused.
     """
@@ -169,9 +168,10 @@ class Completer:
             self._metrics.refused_results += 1
             fields = {"job": result.attempt.job.name, "run": result.attempt.run_number}
             _log.warning("late result refused", extra=fields)
-        if frozen or refused or saved.next_attempts or saved.callbacks:
+        if frozen or refused or saved.next_attempts or saved.callbacks or saved.held:
             # The executor has closed runs already whose result was final.
             open_runs = [r.attempt for r in refused if r.next_step.outcome is None]
+            open_runs += saved.held
             self._on_saved(
                 FollowUps(frozen, saved.revoked, open_runs, saved.next_attempts, saved.callbacks)
             )

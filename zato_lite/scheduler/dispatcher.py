@@ -68,7 +68,7 @@ class Dispatcher:
         self._executor, self._completer = executor, completer
         self._metrics, self._wake, self._principals = metrics, wake, principals
         self.downtime: Downtime | None = None
-        self._is_claim_due = False
+        self._is_claim_due = self._is_recovery_due = False
         self._alarm: Alarm | None = None
         self._claim_at: Instant | None = None
         self._next_due: Instant | None = None
@@ -77,6 +77,9 @@ class Dispatcher:
         """Wait until woken; then claim if anything can be claimed, and save due results."""
         await self._wake.wait()
         self._wake.clear()
+        if self._is_recovery_due:
+            self._is_recovery_due = False
+            await self.recover_runs()
         if self._node.is_running and (self._is_claim_due or self._can_claim_ahead()):
             await self.claim()
         else:
@@ -110,7 +113,7 @@ class Dispatcher:
                 rights_version=self._principals.version if self._principals else None,
             )
             claimed = await write_and_deliver(self._database, operation, self._deliver)
-            if claimed.is_shared and node.is_exclusive:
+            if claimed.has_resumed or (claimed.is_shared and node.is_exclusive):
                 await self.recover_runs()
             claim_again_at = _earliest(claim_again_at, claimed.claim_again_at)
             if not claimed.has_more:
@@ -186,6 +189,11 @@ class Dispatcher:
         await self.recover_runs()
         if self._node.is_exclusive != was_exclusive:
             self.claim_now()
+
+    def recover_now(self) -> None:
+        """Recover released runs as soon as possible: a pause has ended."""
+        self._is_recovery_due = True
+        self._wake.set()
 
     async def recover_runs(self) -> None:
         """Take over the runs of dead nodes, and those that other nodes have released."""

@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 
 from zato_lite.clock import Alarm, Clock
+from zato_lite.errors import ZatoLiteError
 from zato_lite.scheduler.attempt import CancelReason, RunningAttempt
 from zato_lite.scheduler.completer import may_pause_job
 from zato_lite.scheduler.gate import decide
@@ -21,7 +22,7 @@ from zato_lite.service.eager import EagerRunner, Suspended, Unstarted
 from zato_lite.service.message import Outcome
 from zato_lite.store.attempts import AttemptResult, ClaimedAttempt
 from zato_lite.store.recovery import SUSPECT
-from zato_lite.timetable.job import SECOND, Instant
+from zato_lite.timetable.job import SECOND, Instant, Job
 
 START_SIZE = 500
 """Attempts that are started in one turn of the loop, so that other callbacks get their turn."""
@@ -101,10 +102,12 @@ class Executor:
         for attempt in attempts:
             job_id = attempt.job_id
             others = self._open_runs.get(job_id, 0)
-            if attempt.queued and decide(attempt, False, others, False, 1, 0) == "previous run":
-                self._queues.behind_run[job_id].append(attempt)
+            if attempt.queued and (later := self._queues.pop_later(attempt)) is not None:
+                self._queues.push_behind_run(later)  # it waits for this one
+            elif attempt.queued and decide(attempt, False, others, False, 1, 0) == "previous run":
+                self._queues.push_behind_run(attempt)
                 continue
-            if job_id:
+            elif job_id:
                 self._open_runs[job_id] += 1
             if attempt.is_suspect:
                 self._suspects.add(attempt)
@@ -203,6 +206,9 @@ class Executor:
                 if answer != "start":
                     self._put_back(running, is_gone=answer == "gone")
                     return
+                if has_no_retry_left(attempt):
+                    self._finish(running, Outcome(cid=attempt.cid, error=_no_retry(attempt)))
+                    return
             attempt.started_at = now = self._clock.now()
             attempt.place = self._node.journal.begin(attempt.token, now)
             outcome = await self._run(running.invocation(self._caller_of(attempt)))
@@ -220,8 +226,12 @@ class Executor:
         self._remove(running)
         if is_gone:
             self.close_run(attempt)
+        elif self._queues.has_earlier(attempt):  # here, and it waits for this one
+            self._queues.push_behind_run(attempt)
+            self.close_run(attempt)
         else:
             attempt.start_at = self._clock.now() + CHECK_EVERY
+            self._queues.checked[attempt.job_id] = attempt
             self.schedule([attempt])
 
     # Ending
@@ -357,8 +367,23 @@ class Executor:
             return []
         for job_id, waiting in self._queues.behind_run.items():
             # Only admitted runs are counted as open, and each removed one is closed again.
-            self._open_runs[job_id] += sum(attempt.run_id in run_ids for attempt in waiting)
+            self._open_runs[job_id] += sum(entry[-1].run_id in run_ids for entry in waiting)
         return self._queues.remove(run_ids)
+
+    # Changed definitions
+
+    def replace_job(self, job_id: int, job: Job) -> None:
+        """Give a job's attempts that have not started its new definition."""
+        if not self._open_runs.get(job_id) and job_id not in self._queues.behind_run:
+            return
+        ended: list[ClaimedAttempt] = []
+        for attempt in (*self._queues.all(), *self._suspects.waiting):
+            if attempt.job_id == job_id:
+                attempt.job = job
+                if attempt.start_at > self._clock.now() and has_no_retry_left(attempt):
+                    ended.append(attempt)
+        self._queues.remove({attempt.run_id for attempt in ended})
+        self._start_all(ended)
 
     # Stopping
 
@@ -393,3 +418,13 @@ class Executor:
             if running.task is not None:
                 running.task.cancel()
         self._running.clear()
+
+
+def has_no_retry_left(attempt: ClaimedAttempt) -> bool:
+    """Return True if the job's definition no longer allows this retry."""
+    return attempt.attempt_number > 1 and attempt.counted_attempts > attempt.job.max_retries + 1
+
+
+def _no_retry(attempt: ClaimedAttempt) -> Exception:
+    failed, limit = attempt.attempt_number - 1, attempt.job.max_retries
+    return ZatoLiteError(f"attempt {failed} failed, and `max_retries` was reduced to {limit}")

@@ -8,6 +8,9 @@ from itertools import count
 from zato_lite.store.attempts import ClaimedAttempt
 from zato_lite.timetable.job import Instant
 
+_Entry = tuple[Instant, int, ClaimedAttempt]
+"""A slot, a run's id, and its attempt."""
+
 
 class AttemptQueues:
     """All attempts that this node has claimed and not started.
@@ -17,7 +20,8 @@ class AttemptQueues:
         scheduled: attempts that wait for their instant.
         over_capacity: a heap of those that wait for room on the node, highest priority first.
         over_service_limit: those that wait for other runs of their service.
-        behind_run: those that wait for the previous run of their job.
+        behind_run: heaps by job of those that wait for the previous run, earliest slot first.
+        checked: by job, the one in ``scheduled`` that waits for a run of another node.
         frozen: those of jobs that are being changed.
     """
 
@@ -26,7 +30,8 @@ class AttemptQueues:
         self.start_times: list[Instant] = []
         self.over_capacity: list[tuple[int, Instant, int, ClaimedAttempt]] = []
         self.over_service_limit: defaultdict[str, deque[ClaimedAttempt]] = defaultdict(deque)
-        self.behind_run: defaultdict[int, deque[ClaimedAttempt]] = defaultdict(deque)
+        self.behind_run: dict[int, list[_Entry]] = {}
+        self.checked: dict[int, ClaimedAttempt] = {}
         self.frozen: list[ClaimedAttempt] = []
         self._numbers = count()
 
@@ -61,12 +66,31 @@ class AttemptQueues:
         """Remove and return the attempt that is next when the node has room."""
         return heappop(self.over_capacity)[-1]
 
+    def push_behind_run(self, attempt: ClaimedAttempt) -> None:
+        """Queue an attempt until the previous run of its job has ended."""
+        self.checked.pop(attempt.job_id, None)
+        entry = (attempt.slot, attempt.run_id, attempt)
+        heappush(self.behind_run.setdefault(attempt.job_id, []), entry)
+
+    def has_earlier(self, attempt: ClaimedAttempt) -> bool:
+        """Return True if an earlier run of the same job waits for the previous one."""
+        waiting = self.behind_run.get(attempt.job_id)
+        return waiting is not None and waiting[0][:2] < (attempt.slot, attempt.run_id)
+
+    def pop_later(self, attempt: ClaimedAttempt) -> ClaimedAttempt | None:
+        """Remove and return a later run of the same job that waits for a run of another node."""
+        later = self.checked.get(attempt.job_id)
+        if later is None or (later.slot, later.run_id) < (attempt.slot, attempt.run_id):
+            return None
+        del self.checked[attempt.job_id]
+        return next(iter(self.remove({later.run_id})), None)
+
     def pop_behind_run(self, job_id: int) -> ClaimedAttempt | None:
         """Remove and return the attempt that follows the job's previous run, if there is one."""
         waiting = self.behind_run.get(job_id)
         if not waiting:
             return None
-        attempt = waiting.popleft()
+        attempt = heappop(waiting)[-1]
         if not waiting:
             del self.behind_run[job_id]
         return attempt
@@ -79,11 +103,8 @@ class AttemptQueues:
     def all(self) -> Iterator[ClaimedAttempt]:
         """Yield every attempt in every queue."""
         yield from (entry[-1] for entry in self.over_capacity)
-        for attempts in (
-            *self.scheduled.values(),
-            *self.behind_run.values(),
-            *self.over_service_limit.values(),
-        ):
+        yield from (entry[-1] for waiting in self.behind_run.values() for entry in waiting)
+        for attempts in (*self.scheduled.values(), *self.over_service_limit.values()):
             yield from attempts
         yield from self.frozen
 
@@ -103,9 +124,14 @@ class AttemptQueues:
             return found
         self.over_capacity = [e for e in self.over_capacity if e[-1].run_id not in run_ids]
         heapify(self.over_capacity)
+        for job_id, waiting in list(self.behind_run.items()):
+            left = [entry for entry in waiting if entry[-1].run_id not in run_ids]
+            heapify(left)
+            self.behind_run[job_id] = left
+            if not left:
+                del self.behind_run[job_id]
         for attempts in (
             *self.scheduled.values(),
-            *self.behind_run.values(),
             *self.over_service_limit.values(),
             self.frozen,
         ):

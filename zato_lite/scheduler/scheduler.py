@@ -7,7 +7,7 @@ Everything here happens in the loop's thread.
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -22,9 +22,9 @@ from zato_lite.scheduler.principals import Principals, Run, system
 from zato_lite.scheduler.pruner import prune_periodically
 from zato_lite.service.supervisor import Supervisor
 from zato_lite.store import jobs, recovery
-from zato_lite.store.attempts import ClaimedAttempt
+from zato_lite.store.attempts import ClaimedAttempt, StartedRuns
 from zato_lite.store.delivery import resolve, write_and_deliver
-from zato_lite.store.jobs import StartedRuns
+from zato_lite.store.jobs import EditResult
 from zato_lite.store.nodes import NodeLocks
 from zato_lite.store.ports import Connection, Database
 from zato_lite.store.rights import AllRights, all_rights, changed_rights
@@ -32,6 +32,11 @@ from zato_lite.store.rows import LogLine
 from zato_lite.timetable.job import Instant
 
 Result = TypeVar("Result")
+
+
+def _no_edits(_: object) -> Iterable[EditResult]:
+    return ()
+
 
 RETRY_S = 1.0
 """Seconds between two attempts to claim from a store that is unavailable."""
@@ -244,16 +249,36 @@ class Scheduler:
         job_ids: Collection[int] | None,
         operation: Callable[[Connection, StartedRuns], Result],
         revoked: Callable[[Result], Collection[int]],
+        edits: Callable[[Result], Iterable[EditResult]] = _no_edits,
     ) -> Result:
         """Write a change of these jobs, or of all; until it is written, no run of them starts.
 
-        Runs that the change has ``revoked`` never start.
+        Runs that the change has ``revoked`` never start here; others get the new definitions of
+        its ``edits``, and held runs start if these end a pause.
         """
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+
+        def written(result: Result) -> Collection[int]:
+            for edit in edits(result):
+                self._apply_edit(edit)
+            return revoked(result)
+
         self._submit_change(
-            job_ids, operation, revoked, lambda result, error: resolve(future, result, error)
+            job_ids, operation, written, lambda result, error: resolve(future, result, error)
         )
         return await future
+
+    def _apply_edit(self, edit: EditResult) -> None:
+        self._executor.replace_job(edit.row.id, edit.row.job)
+        for job_id, job in edit.renamed.items():
+            self._executor.replace_job(job_id, job)
+        if edit.has_resumed:
+            self.release_held()
+
+    def release_held(self) -> None:
+        """Start runs that a pause held, as soon as possible: it has ended."""
+        if self._node.is_running:
+            self._dispatcher.recover_now()
 
     def _submit_change(
         self,

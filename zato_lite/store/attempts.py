@@ -1,5 +1,7 @@
 """Attempt values that store and scheduler exchange: claimed before, a result after."""
 
+from typing import NamedTuple
+
 import msgspec
 
 from zato_lite.store.rows import RunKind
@@ -71,3 +73,18 @@ class AttemptResult(msgspec.Struct, frozen=True, gc=False):
     result: str | None = None
     lines: str | None = None
     cid: str = ""
+
+
+class StartedRuns(NamedTuple):
+    """The runs that a node has started: only the node knows that, not the database.
+
+    Attributes:
+        node: the node's id. run_ids: its started runs, of the jobs in question.
+    """
+
+    node: int
+    run_ids: frozenset[int]
+
+
+NO_STARTED_RUNS = StartedRuns(0, frozenset())
+"""For callers that are not a node: no claim is revoked."""

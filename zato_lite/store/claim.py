@@ -8,8 +8,8 @@ import msgspec
 from zato_lite.store import jobs
 from zato_lite.store.attempts import ClaimedAttempt
 from zato_lite.store.enqueue import INSERT_RUNS
+from zato_lite.store.holds import PAUSE_SETTING
 from zato_lite.store.ledger import LedgerEntry, record_entries
-from zato_lite.store.pauses import PAUSE_SETTING
 from zato_lite.store.ports import Connection, Row
 from zato_lite.store.rights import CREDENTIALS_VERSION, AllRights, all_rights
 from zato_lite.store.sql import (
@@ -42,6 +42,7 @@ class ClaimResult(NamedTuple):
         claim_again_at: the first instant up to the horizon at which another claim is needed, for
             jobs that could not be decided yet.
         next_due: the first due instant beyond the horizon.
+        has_resumed: the pause of a job has ended, so that its held runs may start.
         is_shared: the store has rows of other nodes, alive or not yet known to be dead.
         rights: of all users and keys, if they differ from those that the node knows.
     """
@@ -54,6 +55,7 @@ class ClaimResult(NamedTuple):
     next_due: Instant | None = None
     is_shared: bool = False
     rights: AllRights | None = None
+    has_resumed: bool = False
 
 
 _DueJob = tuple[int, Instant, Instant, int, int, int, Job]
@@ -134,6 +136,7 @@ def claim(
         next_due=None if has_more else min(batch.beyond, default=None),
         is_shared=is_shared,
         rights=rights,
+        has_resumed=batch.has_resumed,
     )
 
 
@@ -142,6 +145,7 @@ class _Batch:
 
     Attributes:
         attempts, jobs_to_cancel: see ``ClaimResult``.
+        has_resumed: see ``ClaimResult``.
         later: instants up to the horizon at which jobs need another claim.
         beyond: due instants of planned jobs beyond the horizon.
     """
@@ -162,6 +166,7 @@ class _Batch:
         self._starts: list[tuple[int, Job, int, Instant, Instant, bool]] = []
         self.attempts: list[ClaimedAttempt] = []
         self.jobs_to_cancel: list[int] = []
+        self.has_resumed = False
         self.later: list[Instant] = []
         self.beyond: list[Instant] = []
 
@@ -211,6 +216,7 @@ class _Batch:
         if planned.job is not None:
             if planned.job.is_active and not job.is_active:
                 jobs.clear_pause(self._connection, job_id)
+                self.has_resumed = True
             job = planned.job
             jobs.write_definition(self._connection, job_id, job)
         for start in planned.starts:

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import msgspec
 
 from zato_lite.store import enqueue, jobs
-from zato_lite.store.attempts import AttemptResult, ClaimedAttempt
-from zato_lite.store.jobs import NO_STARTED_RUNS, StartedRuns
+from zato_lite.store.attempts import NO_STARTED_RUNS, AttemptResult, ClaimedAttempt, StartedRuns
+from zato_lite.store.holds import hold_if_paused, is_paused
 from zato_lite.store.ports import Connection
 from zato_lite.store.sql import execute, fetch_value, next_numbers, write_rows
 from zato_lite.timetable.job import NOTICE, Instant, Job, OneTime
@@ -22,12 +22,14 @@ class CompletionResult(NamedTuple):
         next_attempts: of runs that are not done.
         callbacks: attempts of new runs that the results cause.
         revoked: ids of runs whose claims were revoked, because their job was paused.
+        held: attempts of runs whose next attempt waits for the end of a pause.
     """
 
     refused: Sequence[AttemptResult]
     next_attempts: Sequence[ClaimedAttempt]
     callbacks: Sequence[ClaimedAttempt]
     revoked: Sequence[int]
+    held: Sequence[ClaimedAttempt] = ()
 
 
 # Close runs, unless their token is stale or they are closed already.
@@ -36,6 +38,8 @@ _CLOSE_RUNS = """WITH v (id, token, outcome, started_at, finished_at, error, res
     UPDATE run SET outcome = v.outcome, started_at = v.started_at, state = 'done',
     finished_at = v.finished_at, error = v.error, result = v.result
     FROM v WHERE run.id = v.id AND run.token = v.token AND run.outcome IS NULL"""
+
+_ACTIVE_JOB = "SELECT id FROM job WHERE name = ? AND deleted_at IS NULL AND is_active"
 
 # Prepare a run for its next attempt, unless the token is stale or the run is closed.
 _AWAIT_NEXT_ATTEMPT = """UPDATE run SET state = 'waiting', retry_at = ?, token = ?, attempt = ?,
@@ -60,11 +64,14 @@ def complete_attempts(
     next_attempts: list[ClaimedAttempt] = []
     callbacks: list[ClaimedAttempt] = []
     revoked: list[int] = []
+    held: list[ClaimedAttempt] = []
     for result in results:
         if result.next_step.outcome is None:
             attempt = _prepare_next_attempt(connection, result, now)
             if attempt is None:
                 refused.append(result)
+            elif hold_if_paused(connection, attempt):
+                held.append(attempt)
             else:
                 next_attempts.append(attempt)
         elif result.attempt.token not in stale_tokens:
@@ -74,7 +81,7 @@ def complete_attempts(
                 revoked.extend(_pause(connection, result, now, started))
             elif result.attempt.job.pause_after_failures is not None:
                 revoked.extend(_count_failures(connection, result, now, started))
-    return CompletionResult(refused, next_attempts, callbacks, revoked)
+    return CompletionResult(refused, next_attempts, callbacks, revoked, held)
 
 
 def _without_deleted_job(connection: Connection, result: AttemptResult) -> AttemptResult:
@@ -205,23 +212,33 @@ def save_attempt(connection: Connection, result: AttemptResult) -> None:
 def _enqueue_callbacks(
     connection: Connection, result: AttemptResult, now: Instant, node: int
 ) -> list[ClaimedAttempt]:
+    """Insert the runs of a result's callbacks; while the scheduler is paused, for no node."""
     payload = _callback_payload(result)
     principal = result.attempt.job.principal
     if result.outcome == "denied":
         principal = NOTICE + principal.removeprefix(NOTICE)
-    return [
+    is_held = is_paused(connection)
+    owner = 0 if is_held else node
+    attempts = [
         attempt
         for callback in result.next_step.callbacks
-        for attempt in _enqueue_callback(connection, callback, payload, principal, now, node)
+        for attempt in _enqueue_callback(
+            connection, result, callback, payload, now, principal=principal, node=owner
+        )
     ]
+    path = (*result.attempt.path, result.attempt.job.name)
+    started = [each for each in attempts if enqueue.set_path(connection, each, path, now)]
+    return [] if is_held else started
 
 
-def _enqueue_callback(  # noqa: PLR0917 - the callback, then its payload and principal
+def _enqueue_callback(
     connection: Connection,
+    result: AttemptResult,
     callback: Callback,
     payload: str,
-    principal: str,
     now: Instant,
+    *,
+    principal: str,
     node: int,
 ) -> list[ClaimedAttempt]:
     """Insert the run of a callback: a service for the principal, a job for the job's own."""
@@ -234,17 +251,26 @@ def _enqueue_callback(  # noqa: PLR0917 - the callback, then its payload and pri
             principal=principal,
         )
         return [enqueue.enqueue_call(connection, job, now, node, kind="callback")]
-    job_id = fetch_value(
-        connection,
-        "SELECT id FROM job WHERE name = ? AND deleted_at IS NULL AND is_active",
-        (callback.name,),
-    )
+    job_id = fetch_value(connection, _ACTIVE_JOB, (callback.name,))
+    if job_id is None:  # renamed since the attempt was claimed?
+        name = _present_name(connection, result)
+        job_id = None if name is None else fetch_value(connection, _ACTIVE_JOB, (name,))
     if job_id is None:
         return []
     job = jobs.get(connection, job_id).job
     return enqueue.enqueue_runs(
         connection, job_id, job, now, node, kind="callback", requested_by=principal
     )
+
+
+def _present_name(connection: Connection, result: AttemptResult) -> str | None:
+    """Return the job that a result's job calls back according to its present definition."""
+    if not result.attempt.job_id:
+        return None
+    job = jobs.get_if_exists(connection, result.attempt.job_id)
+    if job is None:
+        return None
+    return job.on_success_job if result.next_step.outcome == "ok" else job.on_error_job
 
 
 def _callback_payload(result: AttemptResult) -> str:

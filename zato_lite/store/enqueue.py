@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from operator import attrgetter
 
+import msgspec
+
 from zato_lite.errors import ConflictError, NotFoundError
 from zato_lite.store import jobs
 from zato_lite.store.attempts import ClaimedAttempt
@@ -23,6 +25,10 @@ INSERT_RUNS = """INSERT INTO run (id, job_id, number, slot, kind, state, node, t
     crashes, claimed_at, principal) VALUES {rows}"""
 _INSERT_REQUESTED_RUNS = """INSERT INTO run (id, job_id, number, slot, kind, state, node, token,
     attempt, crashes, claimed_at, principal, requested_by) VALUES {rows}"""
+MAX_DEPTH = 64
+"""Callbacks that may lead to a run, one after another; as many as nested invocations."""
+
+_MAX_ERROR_LENGTH = 20_000
 _until_kind = attrgetter("run_id", "job_id", "run_number", "slot", "kind")
 
 
@@ -143,6 +149,29 @@ def cancel_unstarted(connection: Connection, job_id: int, number: int, now: Inst
         (now, json_list(run_ids)),
     )
     return run_ids
+
+
+def set_path(
+    connection: Connection, attempt: ClaimedAttempt, path: tuple[str, ...], now: Instant
+) -> bool:
+    """Record the jobs whose callbacks led to a new run; close it and return False if too many.
+
+    Jobs may call each other back, so that a circle would have no end.
+    """
+    attempt.path = path
+    if len(path) <= MAX_DEPTH or not attempt.job_id:
+        saved = msgspec.json.encode(path).decode()
+        execute(connection, "UPDATE run SET path = ? WHERE id = ?", (saved, attempt.run_id))
+        return True
+    names = " → ".join([*path, attempt.job.name])
+    error = f"not started: more than {MAX_DEPTH} callbacks led to this run: {names}"
+    execute(
+        connection,
+        "UPDATE run SET outcome = 'error', state = 'done', finished_at = ?, error = ?"
+        " WHERE id = ?",
+        (now, error[:_MAX_ERROR_LENGTH], attempt.run_id),
+    )
+    return False
 
 
 def _insert(

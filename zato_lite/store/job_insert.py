@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from zato_lite.errors import BadInputError, ZatoLiteError
-from zato_lite.store import jobs
+from zato_lite.store import jobs, references
 from zato_lite.store.ports import Connection
 from zato_lite.store.sql import execute, next_numbers, write_rows
 from zato_lite.timetable.due import first_due
@@ -19,7 +19,7 @@ BATCH_SIZE = 1_000
 _encode = msgspec.json.Encoder().encode
 _columns_of = attrgetter(
     "service", "is_active", "is_declared", "alert_after_intervals",
-    "jitter_ms", "calendar", "repeats",
+    "jitter_ms", "calendar", "repeats", "on_success_job", "on_error_job",
 )  # fmt: skip
 
 _INTO_JOB = """INSERT INTO job (id, name, service, is_active, is_declared, is_watched, definition,
@@ -192,6 +192,10 @@ class _Insertion:
             )
         ]
         write_rows(connection, _INSERT_JOBS, rows)
+        if any(map(references.has_callbacks, self._jobs)) or any(
+            references.has_callbacks(batch.jobs[0]) for _, batch in self._uniform
+        ):
+            references.mark(connection, ids)
         timers = _timers(connection, places, timed, ids, now)
         write_rows(connection, _INSERT_TIMERS, timers)
         due.update(timer[1] for timer in timers)

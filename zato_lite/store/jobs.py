@@ -7,6 +7,8 @@ import msgspec
 from msgspec.structs import replace
 
 from zato_lite.errors import ConflictError, JobExistsError, JobNotFoundError, NotFoundError
+from zato_lite.store import holds, references
+from zato_lite.store.attempts import NO_STARTED_RUNS, StartedRuns
 from zato_lite.store.ledger import record_entries
 from zato_lite.store.ports import Connection
 from zato_lite.store.rows import JobRow, SilenceMark, WatchedRow
@@ -39,21 +41,6 @@ _HAS_LATER_SLOTS = """SELECT EXISTS (SELECT 1 FROM run WHERE job_id = ?1 AND slo
     OR EXISTS (SELECT 1 FROM ledger WHERE job_id = ?1 AND last >= ?2)"""
 
 
-class StartedRuns(NamedTuple):
-    """The runs that a node has started: only the node knows that, not the database.
-
-    Attributes:
-        node: the node's id. run_ids: its started runs, of the jobs in question.
-    """
-
-    node: int
-    run_ids: frozenset[int]
-
-
-NO_STARTED_RUNS = StartedRuns(0, frozenset())
-"""For callers that are not a node: no claim is revoked."""
-
-
 class JobCounts(NamedTuple):
     """The number of all jobs, and of those that are active."""
 
@@ -62,10 +49,17 @@ class JobCounts(NamedTuple):
 
 
 class EditResult(NamedTuple):
-    """A job after a change, and the ids of runs whose claims the change revoked."""
+    """A job after a change, and the ids of runs that the change revoked or holds.
+
+    Attributes:
+        has_resumed: the change ended a pause.
+        renamed: the jobs that call it back, with their new definitions, if it has a new name.
+    """
 
     row: JobRow
     revoked: Sequence[int]
+    has_resumed: bool = False
+    renamed: Mapping[int, Job] = {}
 
 
 # Changes
@@ -83,10 +77,29 @@ def edit(
     job = change(row.job)
     if job.name != row.job.name and existing_names(connection, [job.name]):
         raise job_exists_error(job.name)
+    before = row.job
     row = _rescheduled(connection, row, job, now, was_revoked=bool(revoked))
     write_definition(connection, job_id, row.job)
     _write_timer(connection, row)
-    return EditResult(replace(row, version=row.version + 1), revoked)
+    if before.is_active and not job.is_active:
+        revoked += holds.hold_runs(connection, job_id, started)
+    renamed = {} if job.name == before.name else _rename(connection, before.name, job.name)
+    has_resumed = job.is_active and not before.is_active
+    return EditResult(replace(row, version=row.version + 1), revoked, has_resumed, renamed)
+
+
+def _rename(connection: Connection, old: str, new: str) -> dict[int, Job]:
+    """Have the jobs that call back a job follow its new name; return their definitions."""
+    renamed = {}
+    for job_id in references.referrers(connection, old):
+        job = get(connection, job_id).job
+        renamed[job_id] = job = replace(
+            job,
+            on_success_job=new if job.on_success_job == old else job.on_success_job,
+            on_error_job=new if job.on_error_job == old else job.on_error_job,
+        )
+        write_definition(connection, job_id, job)
+    return renamed
 
 
 def _rescheduled(
@@ -188,10 +201,20 @@ def clear_pause(connection: Connection, job_id: int) -> None:
 
 
 def delete(
-    connection: Connection, job_id: int, now: Instant, started: StartedRuns = NO_STARTED_RUNS
+    connection: Connection,
+    job_id: int,
+    now: Instant,
+    started: StartedRuns = NO_STARTED_RUNS,
+    together_with: Collection[int] = (),
 ) -> list[int]:
-    """Delete a job, cancel its runs that were not started, and return their ids."""
-    row, revoked = _revoke(connection, get(connection, job_id), started)
+    """Delete a job, cancel its runs that were not started, and return their ids.
+
+    Raises:
+        ConflictError: jobs that are not among ``together_with`` call it back.
+    """
+    row = get(connection, job_id)
+    references.require_unreferenced(connection, job_id, row.job.name, together_with)
+    row, revoked = _revoke(connection, row, started)
     cancelled = _unstarted_runs(connection, job_id, started) + fetch_ids(
         connection,
         "SELECT id FROM run WHERE job_id = ? AND outcome IS NULL"
@@ -237,7 +260,7 @@ def write_definition(connection: Connection, job_id: int, job: Job) -> None:
     execute(
         connection,
         "UPDATE job SET name = ?, service = ?, is_active = ?, definition = ?, is_declared = ?,"
-        " is_watched = ?, version = version + 1 WHERE id = ?",
+        " is_watched = ?, has_callbacks = ?, version = version + 1 WHERE id = ?",
         (
             job.name,
             job.service,
@@ -245,6 +268,7 @@ def write_definition(connection: Connection, job_id: int, job: Job) -> None:
             encode_job(job),
             job.is_declared,
             job.alert_after_intervals is not None,
+            references.has_callbacks(job),
             job_id,
         ),
     )
@@ -267,6 +291,12 @@ def state_of(row: JobRow, job: Job | None = None) -> JobState:
 
 def get(connection: Connection, job_id: int) -> JobRow:
     return _only(_fetch_jobs(connection, "j.id = ?", job_id))
+
+
+def get_if_exists(connection: Connection, job_id: int) -> Job | None:
+    """Return a job's definition, or None if it was deleted."""
+    rows = _fetch_jobs(connection, "j.id = ?", job_id)
+    return rows[0].job if rows else None
 
 
 def get_by_name(connection: Connection, name: str) -> JobRow:

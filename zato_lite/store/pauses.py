@@ -3,15 +3,14 @@
 import msgspec
 
 from zato_lite.store import jobs
-from zato_lite.store.jobs import StartedRuns
+from zato_lite.store.attempts import StartedRuns
+from zato_lite.store.holds import PAUSE_SETTING, hold_runs
 from zato_lite.store.ledger import record_entries
 from zato_lite.store.ports import Connection
 from zato_lite.store.rows import Pause
 from zato_lite.store.sql import execute, fetch_ids, fetch_value
 from zato_lite.timetable.due import end_pause
 from zato_lite.timetable.job import Instant
-
-PAUSE_SETTING = "scheduler.pause"
 
 
 def get_pause(connection: Connection) -> Pause | None:
@@ -40,7 +39,7 @@ def pause_all(
     revoked = [
         run_id for job_id in job_ids for run_id in jobs.revoke_claims(connection, job_id, started)
     ]
-    return pause, revoked
+    return pause, revoked + hold_runs(connection, None, started)
 
 
 def resume_all(connection: Connection, now: Instant) -> None:

@@ -6,9 +6,9 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from zato_lite.store import jobs
-from zato_lite.store.attempts import AttemptResult, ClaimedAttempt
+from zato_lite.store.attempts import AttemptResult, ClaimedAttempt, StartedRuns
 from zato_lite.store.completion import complete_attempts, save_attempt
-from zato_lite.store.jobs import StartedRuns
+from zato_lite.store.holds import IS_HELD, hold_these
 from zato_lite.store.journal import Journal
 from zato_lite.store.ports import Connection
 from zato_lite.store.rows import RunKind, RunState
@@ -29,6 +29,11 @@ JournalOf = Callable[[int], Journal | None]
 # Runs that node ? has claimed for an instant up to ?.
 _CLAIMED = """SELECT id, token, crashes FROM run INDEXED BY run_open
     WHERE outcome IS NULL AND node = ? AND state = 'claimed' AND slot <= ?"""
+
+
+# An open run of job ?1 that run ?2, of slot ?3, has to wait for.
+_PREDECESSOR = """SELECT 1 FROM run WHERE job_id = ?1 AND outcome IS NULL AND id <> ?2
+    AND (state <> 'queued' OR (slot, id) < (?3, ?2))"""
 
 
 def _no_journal(_: int) -> Journal | None:
@@ -71,6 +76,7 @@ class _OpenRun(msgspec.Struct, frozen=True, kw_only=True):
     cid: str
     is_deleted: int
     requested_by: str
+    is_held: int
 
 
 def recover_runs(
@@ -91,6 +97,7 @@ def recover_runs(
     deaths = deaths or Deaths()
     attempts: list[ClaimedAttempt] = []
     closed: list[AttemptResult] = []
+    held: list[int] = []
     for run in open_runs:
         attempt = _attempt_of(run, now)
         if run.is_deleted:
@@ -98,13 +105,21 @@ def recover_runs(
             closed.append(AttemptResult(attempt, NextStep("cancelled"), "cancelled", now, reason))
             continue
         result = deaths.result(connection, run, attempt, now)
-        if result is None:
-            attempts.append(_move_to_node(connection, attempt, node))
-        elif result.next_step.outcome is None:
-            attempts.append(_rerun(connection, result, node, now))
-        else:
+        if result is not None and result.next_step.outcome is not None:
             closed.append(result)
-    attempts.extend(complete_attempts(connection, closed, now, node).callbacks)
+            continue
+        if result is None:
+            attempt = _move_to_node(connection, attempt, node)
+        else:
+            attempt = _rerun(connection, result, node, now)
+        if run.is_held:
+            held.append(run.id)
+        attempts.append(attempt)
+    hold_these(connection, held)
+    completed = complete_attempts(connection, closed, now, node)
+    left_out = {*held, *completed.revoked}
+    attempts = [attempt for attempt in attempts if attempt.run_id not in left_out]
+    attempts.extend(completed.callbacks)
     return RecoveryResult(attempts, len(closed), len(open_runs) == limit)
 
 
@@ -198,17 +213,19 @@ def record_start(
 ) -> Literal["start", "wait", "gone"]:
     """Record the start of an attempt that the store has as waiting: a crash counts from now on.
 
-    Return ``wait`` if another node still executes the run before it, which cannot be if this node
-    ``is_exclusive`` (the only one alive); return ``gone`` if another node has it or closed it.
+    Return ``wait`` if a run of the same job is in flight or queued before it, on any node; return
+    ``gone`` if another node has it, or it was closed or is held. The attempt gets the job's
+    present definition, which another node may have changed unless this one ``is_exclusive``.
     """
-    if attempt.queued and not is_exclusive:
-        predecessor = fetch_value(
-            connection,
-            "SELECT 1 FROM run WHERE job_id = ? AND outcome IS NULL AND state = 'claimed'",
-            (attempt.job_id,),
-        )
-        if predecessor is not None:
+    if attempt.queued:
+        values = (attempt.job_id, attempt.run_id, attempt.slot)
+        if fetch_value(connection, _PREDECESSOR, values) is not None:
             return "wait"
+    if attempt.job_id and not is_exclusive:
+        saved = "SELECT definition FROM job WHERE id = ?"
+        definition = fetch_value(connection, saved, (attempt.job_id,))
+        if definition is not None:
+            attempt.job = msgspec.json.decode(definition, type=Job)
     changed = execute(
         connection,
         "UPDATE run SET state = 'claimed' WHERE id = ? AND token = ? AND outcome IS NULL",
@@ -244,7 +261,7 @@ def release_claims(
 
 
 # Up to ? runs without an outcome, with a job or on request, that no live node holds.
-_OPEN_RUNS = """SELECT json_object('id', r.id, 'job_id', r.job_id, 'number', r.number,
+_OPEN_RUNS = f"""SELECT json_object('id', r.id, 'job_id', r.job_id, 'number', r.number,
         'slot', r.slot, 'kind', r.kind, 'state', r.state, 'node', r.node, 'token', r.token,
         'attempt', r.attempt,
         'crashes', r.crashes, 'alone', r.alone, 'shutdowns', (SELECT count(*) FROM attempt a
@@ -252,10 +269,12 @@ _OPEN_RUNS = """SELECT json_object('id', r.id, 'job_id', r.job_id, 'number', r.n
         'started_at', r.started_at, 'path', json(r.path),
         'retry_at', r.retry_at, 'cid', coalesce(c.cid, ''), 'is_deleted', j.deleted_at IS NOT NULL,
         'requested_by', r.requested_by,
+        'is_held', {IS_HELD},
         'job', json(coalesce(c.definition, j.definition))) AS line
-    FROM (SELECT * FROM run INDEXED BY run_open
+    FROM (SELECT * FROM run r INDEXED BY run_open
           WHERE outcome IS NULL AND job_id >= 0
-          AND node NOT IN (SELECT value FROM json_each(?)) ORDER BY id LIMIT ?) r
+          AND node NOT IN (SELECT value FROM json_each(?))
+          AND NOT (node = 0 AND {IS_HELD}) ORDER BY id LIMIT ?) r
     LEFT JOIN job j ON j.id = r.job_id LEFT JOIN call c ON c.run_id = r.id"""
 
 

@@ -24,6 +24,7 @@ def plan(
     if (
         not job.is_active
         or state.in_flight
+        or state.queued
         or job.calendar is not None
         or job.jitter_ms
         or job.skip_next

@@ -207,7 +207,8 @@ class Planner:
         """Start or queue a run for the slot, or return the reason why it gets none."""
         job = self._job
         limit = job.max_parallel or (None if job.on_overlap == "allow" else 1)
-        if limit is None or self._running < limit:
+        # A queued run is before this one, also if the run before it has just ended.
+        if limit is None or self._running + self._queued < limit:
             self._running += 1
             self._starts.append(Start(slot))
             return None
