@@ -138,7 +138,8 @@ async def zato_lite_app() -> AsyncIterator[Any]:
     from zato_lite.clock import SystemClock
     from zato_lite.http.app import HttpApp
     from zato_lite.http.auth import Authenticator
-    from zato_lite.http.passwords import Passwords, first_admin
+    from zato_lite.http.first_start import apply_environment
+    from zato_lite.http.passwords import Passwords
     from zato_lite.service.invoker import Invoker
     from zato_lite.service.registry import Registry
     from zato_lite.store.accounts import Accounts
@@ -166,7 +167,7 @@ async def zato_lite_app() -> AsyncIterator[Any]:
     clock, passwords = SystemClock(), Passwords()
     async with open_store(":memory:", clock) as store:
         accounts = Accounts(store)
-        await first_admin(accounts, passwords, {"ZATO_LITE_ADMIN_PASSWORD": PASSWORD})
+        await apply_environment(accounts, passwords, {"ZATO_LITE_ADMIN_PASSWORD": PASSWORD})
         authenticator = Authenticator(accounts, AuditLog(store), passwords, clock, Sessions(store))
         yield HttpApp(Invoker(registry).begin, registry, authenticator)
 

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from tests.store.damage import damage
 from zato_lite import __version__
-from zato_lite.cli.client import call, readable, url_of
+from zato_lite.cli.client import call, find_password, readable, url_of
 from zato_lite.cli.main import cli, main
 from zato_lite.cli.project import create
 from zato_lite.config import Server
@@ -101,7 +101,7 @@ def test_without_a_terminal_no_password_is_asked_for() -> None:
 
     assert result.returncode == 2
     assert result.stderr == (
-        "zato-lite: password missing; use --password or ZATO_LITE_ADMIN_PASSWORD\n"
+        "zato-lite: password missing; use --password-file or ZATO_LITE_ADMIN_PASSWORD\n"
     )
 
 
@@ -140,9 +140,65 @@ def test_the_server_of_the_project_is_invoked(tmp_path: Path, unused_port: int) 
     ):
         CliRunner().invoke(
             cli,
-            ["invoke", "zato.ping", "--password", "x", "--project", str(tmp_path)],
+            ["invoke", "zato.ping", "--project", str(tmp_path)],
+            env={"ZATO_LITE_ADMIN_PASSWORD": "x"},
             catch_exceptions=False,
         )
+
+
+@pytest.mark.parametrize("argument", [["--password", "x"], ["--password=x"]])
+def test_a_password_among_the_arguments_is_refused(argument: list[str]) -> None:
+    with pytest.raises(BadInputError, match="in the list of processes; use --password-file"):
+        CliRunner().invoke(cli, ["invoke", "zato.ping", *argument], catch_exceptions=False)
+
+
+def test_credentials_in_the_url_are_refused() -> None:
+    with pytest.raises(BadInputError, match="credentials are not allowed"):
+        call("http://ann:secret@127.0.0.1:1", "ann", "x", "zato.ping", "")
+
+
+def test_the_password_comes_from_a_file_or_the_environment(tmp_path: Path) -> None:
+    (tmp_path / "one").write_text("from a file\n")
+    variable = {"ZATO_LITE_ADMIN_PASSWORD": "from the environment"}
+    named = {"ZATO_LITE_ADMIN_PASSWORD_FILE": str(tmp_path / "one")}
+
+    assert find_password(variable, tmp_path / "one") == "from a file"
+    assert find_password({**variable, **named}, None) == "from the environment"
+    assert find_password(named, None) == "from a file"
+    assert find_password({}, None) is None
+
+
+@pytest.mark.parametrize("content", [None, b"", b" \n", b"\xff"])
+def test_a_password_file_without_a_password_is_an_error(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    if content is not None:
+        (tmp_path / "file").write_bytes(content)
+
+    with pytest.raises(ConfigError, match="--password-file: "):
+        find_password({}, tmp_path / "file")
+
+
+def test_a_payload_with_secrets_comes_from_stdin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[tuple[str, ...]] = []
+
+    def record(*arguments: str) -> tuple[int, str]:
+        sent.append(arguments)
+        return 200, "{}"
+
+    monkeypatch.setattr("zato_lite.cli.client.call", record)
+    result = CliRunner().invoke(
+        cli,
+        ["invoke", "a.b", "-", "--url", "http://h"],
+        env={"ZATO_LITE_ADMIN_PASSWORD": "x"},
+        input='{"password": "secret"}',
+        catch_exceptions=False,
+    )
+
+    assert result.exit_code == 0
+    assert sent == [("http://h", "admin.invoke", "x", "a.b", '{"password": "secret"}')]
 
 
 @pytest.fixture

@@ -32,6 +32,8 @@ ANYBODY = {
     ("GET", "/zato/ping"),
     ("POST", "/zato/session"),
     ("DELETE", "/zato/session"),
+    ("GET", "/zato/set-password"),
+    ("POST", "/zato/set-password"),
 }
 ROUTES = ANYBODY | {
     ("GET", "/zato/session"),

@@ -4,9 +4,11 @@ import re
 import shutil
 from pathlib import Path
 
+from zato_lite import config
 from zato_lite.app import open_app
 from zato_lite.builtin.deploy import deploy
 from zato_lite.config import load_project
+from zato_lite.http.first_start import FILE_NAME
 from zato_lite.service.registry import Registry
 
 ROOT = Path(__file__).parents[1]
@@ -58,3 +60,13 @@ def test_the_docs_name_every_built_in_service() -> None:
     assert [
         name for name in names if name not in docs and f"`.{name.rpartition('.')[2]}`" not in docs
     ] == []
+
+
+def test_the_readme_describes_the_first_start() -> None:
+    text = " ".join(_readme().split())
+
+    assert "prints a link, valid once and for 15 minutes" in text
+    assert f"`data/{FILE_NAME}`" in text
+    assert all(name in text for name in config.VARIABLES if "ADMIN_PASSWORD" in name)
+    assert "prints a password" not in text
+    assert "admin.invoke:" not in text  # no password among the arguments of curl

@@ -34,7 +34,7 @@ from zato_lite.store.backup import Backups
 from zato_lite.store.location import path_of
 from zato_lite.store.locks import Locks as StoredLocks
 from zato_lite.store.private import prepare_backups
-from zato_lite.store.sessions import SessionLimits, Sessions
+from zato_lite.store.sessions import PasswordCodes, SessionLimits, Sessions
 from zato_lite.store.sqlite import SqliteStore, open_store
 
 Prepare = Callable[[Invoker], Awaitable[object]]
@@ -51,6 +51,7 @@ class App:
         is_ready: returns the reasons why the app cannot take work.
         warnings: returns what needs attention although the app can take work.
         queued: returns the numbers of writes and reads that wait for the store.
+        data: the folder of the store; None for a store in memory.
         problems: files and jobs that could not be deployed at the start, each in a line.
         on_deployed: called when services were deployed or removed later on.
     """
@@ -64,10 +65,12 @@ class App:
     accounts: Accounts
     audit_log: AuditLog
     sessions: Sessions
+    codes: PasswordCodes
     keys: KeyRing
     events: EventLog
     is_ready: Readiness
     queued: Callable[[], tuple[int, int]]
+    data: Path | None = None
     problems: tuple[str, ...] = ()
     warnings: Callable[[], Mapping[str, str]] = dict
     on_deployed: list[Callable[[], None]] = field(default_factory=list)
@@ -125,6 +128,8 @@ async def open_app(
             accounts=resources[Accounts],
             audit_log=resources[AuditLog],
             sessions=resources[Sessions],
+            codes=PasswordCodes(database),
+            data=None if database.is_in_memory else Path(database.path).parent,
             keys=keys,
             events=events,
             is_ready=readiness(scheduler, lambda: database.trouble, settings.scheduler.enabled),

@@ -25,8 +25,12 @@ JOBS_FILE_ERRORS = "ZATO_LITE_SCHEDULER__JOBS_FILE_ERRORS"
 METRICS_FILE = "ZATO_LITE_METRICS_FILE"
 """Environment variable that gives a worker the path of its metrics snapshot."""
 
+FOLLOWER = "ZATO_LITE_IS_FOLLOWER"
+"""Environment variable of workers but the first, which alone gives the admin a password."""
+
 VARIABLES = frozenset(
     {
+        FOLLOWER,
         METRICS_FILE,
         "ZATO_LITE_ADMIN_PASSWORD",
         "ZATO_LITE_ADMIN_PASSWORD_FILE",

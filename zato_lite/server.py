@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import cast
 
 from zato_lite import config
@@ -19,9 +20,14 @@ from zato_lite.errors import ConfigError
 from zato_lite.http.app import HttpApp
 from zato_lite.http.asgi import AsgiApp, asgi_app
 from zato_lite.http.auth import Authenticator
+from zato_lite.http.first_start import (
+    apply_environment,
+    generate_admin,
+    invitation,
+    invite_admin,
+)
 from zato_lite.http.mount import lifespan, mount_route
 from zato_lite.http.parser import Limits
-from zato_lite.http.passwords import first_admin
 from zato_lite.http.server import Server, Tls, serve
 from zato_lite.metrics import Exposition, Sources, worker_file
 from zato_lite.scheduler.history import RunHistory
@@ -67,6 +73,7 @@ async def open_server(
             reuse_port=server.workers > 1,
         ) as listening,
     ):
+        await _show_invitation(app, environ, listening.url)
         yield listening
 
 
@@ -80,7 +87,7 @@ async def open_edge(
 ) -> AsyncIterator[HttpApp]:
     """Open the HTTP edge of an app and start the applications mounted in it.
 
-    Prints the admin's password if it had to generate one.
+    Without an admin and a terminal, it generates the admin's password and writes it to a file.
 
     Args:
         app: the application.
@@ -89,8 +96,7 @@ async def open_edge(
         restarts: returns the number of restarts within this process.
     """
     passwords = app.keys.passwords
-    if password := await first_admin(app.accounts, passwords, environ):
-        _print(f"The password of admin.invoke, shown only this time: {password}")
+    has_admin = await apply_environment(app.accounts, passwords, environ)
     authenticator = Authenticator(app.accounts, app.audit_log, passwords, app.clock, app.sessions)
     app.keys.authenticator = authenticator
     server = app.settings.server
@@ -98,6 +104,9 @@ async def open_edge(
     sources = Sources(history, app.scheduler, app.invoker, app.clock, app.queued, lag, restarts)
     exposition = Exposition(sources, worker_file(environ))
     async with AsyncExitStack() as stack:
+        if not (has_admin or sys.stdout.isatty() or config.FOLLOWER in environ):
+            folder = app.data or Path(stack.enter_context(TemporaryDirectory()))
+            await generate_admin(app.accounts, passwords, folder)
         mounts = []
         for path, mount in server.mounts.items():
             other = import_mount(path, mount)
@@ -116,6 +125,7 @@ async def open_edge(
             warnings=app.warnings,
             self_audited=[e.name for e in app.registry if issubclass(e.cls, AuditedService)],
             time_limit=server.request_timeout or None,
+            codes=app.codes,
             render_metrics=exposition.render,
         )
         app.on_deployed.extend(
@@ -140,6 +150,7 @@ def application(project: Path = Path(), environ: Mapping[str, str] = os.environ)
             open_app(folder, config.load_project(folder)) as app,
             open_edge(app, environ) as http,
         ):
+            await _show_invitation(app, environ, "")
             yield http
 
     return asgi_app(opened)
@@ -188,6 +199,11 @@ def collect_soon(after: float = _COLLECT_AFTER_S) -> Callable[[], None]:
     return deployed
 
 
-def _print(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+async def _show_invitation(app: App, environ: Mapping[str, str], url: str) -> None:
+    """Show the link to set the admin's password, at the first start, on a terminal."""
+    if not sys.stdout.isatty() or config.FOLLOWER in environ:
+        return
+    if (link := await invite_admin(app.accounts, app.codes, app.clock)) is not None:
+        base = url.replace("://0.0.0.0:", "://127.0.0.1:").replace("://[::]:", "://[::1]:")
+        sys.stdout.write(invitation(link if base.startswith("unix:") else base + link))
+        sys.stdout.flush()

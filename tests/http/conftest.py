@@ -10,9 +10,10 @@ from zato_lite.clock import Alarm, SystemClock
 from zato_lite.errors import BadInputError, FieldError, JobExistsError
 from zato_lite.http.app import HttpApp
 from zato_lite.http.auth import Authenticator
+from zato_lite.http.first_start import apply_environment
 from zato_lite.http.message import Request
 from zato_lite.http.parser import Limits
-from zato_lite.http.passwords import Passwords, first_admin
+from zato_lite.http.passwords import Passwords
 from zato_lite.http.pipeline import App
 from zato_lite.http.server import Server, serve
 from zato_lite.service.access import declare_access
@@ -160,7 +161,7 @@ def audit_log(store: Database) -> AuditLog:
 @pytest.fixture
 async def authenticator(users: Accounts, audit_log: AuditLog, sessions: Sessions) -> Authenticator:
     passwords = Passwords(PasswordHasher(time_cost=1, memory_cost=32))
-    await first_admin(users, passwords, {"ZATO_LITE_ADMIN_PASSWORD": "secret"})
+    await apply_environment(users, passwords, {"ZATO_LITE_ADMIN_PASSWORD": "secret"})
     return Authenticator(users, audit_log, passwords, SystemClock(), sessions)
 
 

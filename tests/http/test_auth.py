@@ -1,4 +1,5 @@
 import asyncio
+import os
 from base64 import b64encode
 from pathlib import Path
 
@@ -9,7 +10,8 @@ from argon2.exceptions import VerifyMismatchError
 from tests.http.conftest import MovedClock
 from zato_lite.errors import ConfigError, TooManyRequestsError, UnauthorizedError
 from zato_lite.http.auth import Authenticator
-from zato_lite.http.passwords import Passwords, first_admin, new_key, stand_in
+from zato_lite.http.first_start import apply_environment, generate_admin
+from zato_lite.http.passwords import Passwords, new_key, stand_in
 from zato_lite.http.throttle import SignIns
 from zato_lite.store.accounts import ADMIN, Accounts, Credential
 from zato_lite.store.audit import AuditLog
@@ -47,21 +49,39 @@ async def authenticator(
     clock: MovedClock,
     sessions: Sessions,
 ) -> Authenticator:
-    await first_admin(users, passwords, {"ZATO_LITE_ADMIN_PASSWORD": "right"})
+    await apply_environment(users, passwords, {"ZATO_LITE_ADMIN_PASSWORD": "right"})
     return Authenticator(users, audit_log, passwords, clock, sessions)
 
 
 async def test_the_first_admin_gets_a_random_password_once(
-    users: Accounts, passwords: Passwords
+    users: Accounts, passwords: Passwords, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    made = await first_admin(users, passwords, {})
-    again = await first_admin(users, passwords, {})
+    path = await generate_admin(users, passwords, tmp_path)
+    assert path is not None
+    made = path.read_text().strip()
 
-    assert made is not None
+    again = await generate_admin(users, passwords, tmp_path)
+
     assert again is None
+    assert os.listdir(tmp_path) == ["admin-password"]  # noqa: PTH208 - as a list of names
+    assert path.read_text().strip() == made
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert made not in caplog.text
+    assert str(path) in {str(vars(record).get("file")) for record in caplog.records}
     kept = await hash_of_admin(users)
     assert made not in kept
     assert await passwords.matches(kept, made)
+
+
+async def test_without_its_file_no_admin_is_created(
+    users: Accounts, passwords: Passwords, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(ConfigError, match="cannot be written"):
+        await generate_admin(users, passwords, tmp_path / "file")
+
+    assert await users.list("user") == []
 
 
 async def test_the_environment_sets_the_admin_s_password_at_each_start(
@@ -69,12 +89,12 @@ async def test_the_environment_sets_the_admin_s_password_at_each_start(
 ) -> None:
     (tmp_path / "password").write_text("from the file\n")
 
-    assert await first_admin(users, passwords, {"ZATO_LITE_ADMIN_PASSWORD": "one"}) is None
+    assert await apply_environment(users, passwords, {"ZATO_LITE_ADMIN_PASSWORD": "one"})
     first = await hash_of_admin(users)
-    await first_admin(users, passwords, {"ZATO_LITE_ADMIN_PASSWORD": "one"})
+    await apply_environment(users, passwords, {"ZATO_LITE_ADMIN_PASSWORD": "one"})
     assert await hash_of_admin(users) == first
 
-    await first_admin(
+    await apply_environment(
         users, passwords, {"ZATO_LITE_ADMIN_PASSWORD_FILE": str(tmp_path / "password")}
     )
     assert await passwords.matches(await hash_of_admin(users), "from the file")
@@ -89,7 +109,7 @@ async def test_an_empty_password_file_is_an_error(
         path.write_text(content)
 
     with pytest.raises(ConfigError, match="ZATO_LITE_ADMIN_PASSWORD_FILE"):
-        await first_admin(users, passwords, {"ZATO_LITE_ADMIN_PASSWORD_FILE": str(path)})
+        await apply_environment(users, passwords, {"ZATO_LITE_ADMIN_PASSWORD_FILE": str(path)})
 
 
 async def test_the_right_password_is_admitted_and_remembered(authenticator: Authenticator) -> None:

@@ -23,9 +23,16 @@ from zato_lite.service.base import Service
 from zato_lite.service.message import SYSTEM, Caller
 from zato_lite.service.needs import needs
 from zato_lite.service.request import In, Out
-from zato_lite.store.accounts import ADMIN, Accounts, Credential, Kind, NewKey
+from zato_lite.store.accounts import (
+    ADMIN,
+    MAX_PASSWORD,
+    MIN_PASSWORD,
+    Accounts,
+    Credential,
+    Kind,
+    NewKey,
+)
 
-_MIN_PASSWORD, _MAX_PASSWORD = 8, 1_000
 _MAX_PATTERNS = 100
 
 
@@ -37,8 +44,8 @@ def _parse_roles(value: Any) -> Sequence[str]:
 
 def _parse_password(value: Any) -> str:
     """Return the password; errors do not show it."""
-    allowed = f"{_MIN_PASSWORD} to {_MAX_PASSWORD} characters are needed"
-    if not isinstance(value, str) or not _MIN_PASSWORD <= len(value) <= _MAX_PASSWORD:
+    allowed = f"{MIN_PASSWORD} to {MAX_PASSWORD} characters are needed"
+    if not isinstance(value, str) or not MIN_PASSWORD <= len(value) <= MAX_PASSWORD:
         raise BadInputError(allowed)
     try:
         value.encode()
@@ -58,8 +65,8 @@ Password = Annotated[
         _parse_password,
         {
             "type": "string",
-            "minLength": _MIN_PASSWORD,
-            "maxLength": _MAX_PASSWORD,
+            "minLength": MIN_PASSWORD,
+            "maxLength": MAX_PASSWORD,
             "format": "password",
         },
     ),

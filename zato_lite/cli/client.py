@@ -3,12 +3,18 @@
 import base64
 import json
 import urllib.error
+import urllib.parse
 import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
 
 from zato_lite.config import Server
 from zato_lite.errors import BadInputError, ConfigError, UnavailableError
 
 _LOOPBACK = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 # nosec B104 - compared, not bound
+
+
+_PASSWORD = "ZATO_LITE_ADMIN_PASSWORD"  # noqa: S105 - the name of a variable
 
 
 def url_of(server: Server) -> str:
@@ -25,6 +31,27 @@ def url_of(server: Server) -> str:
     return f"http{'s' if server.certificate else ''}://{host}:{server.port}"
 
 
+def find_password(environ: Mapping[str, str], file: Path | None) -> str | None:
+    """Return the password from a file or the environment, or None.
+
+    Raises:
+        ConfigError: the file cannot be read, or is empty.
+    """
+    if file is None and (password := environ.get(_PASSWORD)):
+        return password
+    option = "--password-file" if file is not None else f"{_PASSWORD}_FILE"
+    name = file or environ.get(f"{_PASSWORD}_FILE")
+    if not name:
+        return None
+    try:
+        password = Path(name).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{option}: {error}") from error
+    if not password:
+        raise ConfigError(f"{option}: {name} is empty")
+    return password
+
+
 def call(url: str, user: str, password: str, service: str, payload: str) -> tuple[int, str]:
     """Invoke a service of a running server; return the response's status and text.
 
@@ -34,6 +61,8 @@ def call(url: str, user: str, password: str, service: str, payload: str) -> tupl
     """
     if not url.startswith(("http://", "https://")):
         raise BadInputError(f"--url: {url!r} does not begin with http:// or https://")
+    if "@" in urllib.parse.urlsplit(url).netloc:
+        raise BadInputError("--url: credentials are not allowed in it; use --user and a password")
     credentials = base64.b64encode(f"{user}:{password}".encode()).decode()
     request = urllib.request.Request(  # noqa: S310
         f"{url.rstrip('/')}/zato/api/invoke/{service}",

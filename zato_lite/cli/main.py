@@ -16,9 +16,13 @@ import click
 from zato_lite import __version__
 from zato_lite.cli.database import db
 from zato_lite.cli.options import project as _project
-from zato_lite.errors import ConfigError, UnauthorizedError, ZatoLiteError
+from zato_lite.errors import BadInputError, ConfigError, UnauthorizedError, ZatoLiteError
 
 _WORKER = "ZATO_LITE_IS_WORKER"
+_IN_PROCESS_LIST = (
+    "a password among the arguments is in the list of processes; use --password-file,"
+    " ZATO_LITE_ADMIN_PASSWORD or the prompt"
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -123,28 +127,54 @@ def init(folder: Path) -> None:
 @click.option("--url", help="URL of the server.  [default: from the project's settings]")
 @click.option("--user", default="admin.invoke", show_default=True, help="User name.")
 @click.option(
-    "--password", envvar="ZATO_LITE_ADMIN_PASSWORD", help="Password; prompted for by default."
+    "--password-file",
+    type=click.Path(path_type=Path),
+    help="File with the password; ZATO_LITE_ADMIN_PASSWORD[_FILE] or a prompt by default.",
 )
+@click.option("--password", hidden=True)
 def invoke(
-    service: str, payload: str, *, project: Path, url: str | None, user: str, password: str | None
+    service: str,
+    payload: str,
+    *,
+    project: Path,
+    url: str | None,
+    user: str,
+    password_file: Path | None,
+    password: str | None,
 ) -> None:
     """Invoke a service of a running server.
 
-    SERVICE is its name, PAYLOAD its input as JSON. The response is printed.
+    SERVICE is its name, PAYLOAD its input as JSON, or - to read it from stdin. The response is
+    printed. All users of this machine can see the arguments of a command: send secrets by stdin.
     """
     from zato_lite import config  # noqa: PLC0415
-    from zato_lite.cli.client import call, readable, url_of  # noqa: PLC0415
+    from zato_lite.cli.client import call, find_password, readable, url_of  # noqa: PLC0415
 
+    if password is not None:
+        raise BadInputError(f"--password: {_IN_PROCESS_LIST}")
     url = url or url_of(config.load(project / config.PLACE).server)
-    if password is None:
-        if not sys.stdin.isatty():
-            raise UnauthorizedError("password missing; use --password or ZATO_LITE_ADMIN_PASSWORD")
-        password = click.prompt("Password", hide_input=True)
-    status, answer = call(url, user, password, service, payload)
+    if payload == "-":
+        payload = sys.stdin.read()
+        found = find_password(os.environ, password_file)
+    else:
+        found = find_password(os.environ, password_file) or _ask_for_password()
+    if not found:
+        raise UnauthorizedError(
+            "password missing; use --password-file or ZATO_LITE_ADMIN_PASSWORD"
+        )
+    status, answer = call(url, user, found, service, payload)
     is_error = status >= 400  # noqa: PLR2004
     is_read = (sys.stderr if is_error else sys.stdout).isatty()
     click.echo(readable(answer) if is_read else answer, err=is_error)
     sys.exit(1 if is_error else 0)
+
+
+def _ask_for_password() -> str | None:
+    """Return the password that a person types; None without a terminal."""
+    if not sys.stdin.isatty():
+        return None
+    password: str = click.prompt("Password", hide_input=True)
+    return password
 
 
 def main(*arguments: Any) -> None:

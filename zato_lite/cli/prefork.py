@@ -19,7 +19,7 @@ from types import FrameType
 
 import click
 
-from zato_lite.config import JOBS_FILE_ERRORS, METRICS_FILE, Server
+from zato_lite.config import FOLLOWER, JOBS_FILE_ERRORS, METRICS_FILE, Server
 from zato_lite.systemd import NOTIFY_SOCKET, notify, watchdog_interval
 from zato_lite.workers import Silence, sign_beside
 
@@ -87,8 +87,9 @@ class _Workers:
         """Start a worker; one that replaces another inherits its file of metrics."""
         file = metrics_file or str(self._metrics / f"{len(self.running)}.json")
         environ = {**os.environ, METRICS_FILE: file}
-        if self.running or metrics_file:  # only the first worker may refuse the jobs file
-            environ[JOBS_FILE_ERRORS] = "skip"
+        if self.running or metrics_file:
+            # Only the first worker may refuse the jobs file, and gives the admin a password.
+            environ |= {JOBS_FILE_ERRORS: "skip", FOLLOWER: "1"}
         environ.pop(NOTIFY_SOCKET, None)  # the supervisor is the service of systemd
         sign_beside(file).touch()
         # A worker that has just begun ignores SIGHUP, instead of ending, until it handles it.

@@ -14,6 +14,7 @@ from zato_lite.http.endpoints.monitoring import Readiness, RenderMetrics, monito
 from zato_lite.http.endpoints.openapi import openapi_route
 from zato_lite.http.endpoints.pages import DOCS, page_routes
 from zato_lite.http.endpoints.session import session_routes
+from zato_lite.http.endpoints.set_password import set_password_routes
 from zato_lite.http.events import EventLog
 from zato_lite.http.fastpath import Answer, FastPath
 from zato_lite.http.message import Request, Response, await_response
@@ -25,6 +26,7 @@ from zato_lite.http.responder import Responder
 from zato_lite.http.router import ChannelTable, Router, Target, WrongMethod
 from zato_lite.http.routes import Channel, Route, Services, channels_of, parse_channel
 from zato_lite.service.offload import OFFLOAD_FROM
+from zato_lite.store.sessions import PasswordCodes
 
 
 class HttpApp:
@@ -43,6 +45,7 @@ class HttpApp:
         render_metrics: returns the body of ``/metrics``.
         self_audited: names of services that write audit records themselves.
         time_limit: seconds that any invocation may take, whatever its caller asks for.
+        codes: with which the admin's password can be set once, or None.
         new_cid: makes correlation ids.
 
     Attributes:
@@ -65,6 +68,7 @@ class HttpApp:
         render_metrics: RenderMetrics | None = None,
         self_audited: Iterable[str] = (),
         time_limit: float | None = None,
+        codes: PasswordCodes | None = None,
         new_cid: Callable[[], str] | None = None,
     ) -> None:
         self._services, self._channels = services, dict(channels or {})
@@ -85,6 +89,8 @@ class HttpApp:
         )
         self.router.add([envelope_route(self._invoker, self._responder)])
         self.router.add(session_routes(authenticator, self.audit, services))
+        if codes is not None:
+            self.router.add(set_password_routes(authenticator, self.audit, codes))
         self.router.add(monitoring_routes(readiness, self.latency, render_metrics, warnings))
         if events is not None:
             self.router.add(event_routes(events, self._invoker.ask))

@@ -16,7 +16,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from argon2.low_level import ARGON2_VERSION
 
 from zato_lite.errors import ConfigError
-from zato_lite.store.accounts import ADMIN, Accounts, Credential, NewKey
+from zato_lite.store.accounts import NewKey
 
 PASSWORD_VARIABLE = "ZATO_LITE_ADMIN_PASSWORD"  # noqa: S105 - the name of it
 KEY_PREFIX = "zl"
@@ -97,26 +97,6 @@ def stand_in(hasher: PasswordHasher) -> str:
         for size in (hasher.salt_len, hasher.hash_len)
     )
     return f"$argon2id$v={ARGON2_VERSION}${cost}${salt}${digest}"
-
-
-async def first_admin(
-    accounts: Accounts, passwords: Passwords, environ: Mapping[str, str]
-) -> str | None:
-    """Create the admin, or set its password; return the password if it was generated.
-
-    ``ZATO_LITE_ADMIN_PASSWORD``, or the file that ``ZATO_LITE_ADMIN_PASSWORD_FILE`` names, sets
-    it at every start; without them a random one is generated at the first start.
-    """
-    given = password_of(environ)
-    admin = await accounts.find("user", ADMIN)
-    if given is None and admin is not None:
-        return None
-    if given is not None and admin is not None and await passwords.matches(admin.hash, given):
-        return None
-    password = given or secrets.token_urlsafe(18)
-    hashed = await passwords.hash(password)
-    await accounts.save(Credential("user", ADMIN, hashed, frozenset({"admin"})))
-    return None if given else password
 
 
 def password_of(environ: Mapping[str, str]) -> str | None:

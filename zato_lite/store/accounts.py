@@ -11,6 +11,9 @@ from zato_lite.store.sql import execute, fetch_all, fetch_value
 ADMIN = "admin.invoke"
 """Name of the user that always exists and has every right."""
 
+MIN_PASSWORD, MAX_PASSWORD = 8, 1_000
+"""Characters of a password that is set."""
+
 Kind = Literal["user", "key"]
 
 
