@@ -69,14 +69,16 @@ SERVICES = {
         "demo.echo", "demo.sleep", "helpers.echo", "pub.helpers.input-logger", "pub.zato.ping",
         "test.raise", "zato.helpers.echo", "zato.helpers.input-logger",
         "zato.helpers.raw-request-logger", f"{JOB}.backfill", f"{JOB}.cancel-run",
-        f"{JOB}.execute", f"{JOB}.pause", f"{JOB}.resume", f"{JOB}.retry-run",
+        f"{JOB}.execute", f"{JOB}.execute-many", f"{JOB}.pause", f"{JOB}.pause-many",
+        f"{JOB}.resume-many", f"{JOB}.resume", f"{JOB}.retry-run",
         f"{JOB}.set-active-status", f"{JOB}.skip-next", "zato.service.invoke",
         *ODD, "crm.customer",
     },
     "editor": {
         "zato.scheduler.calendar.create", "zato.scheduler.calendar.delete",
         "zato.scheduler.calendar.edit", f"{JOB}.apply", f"{JOB}.check-silent", f"{JOB}.create",
-        f"{JOB}.create-many", f"{JOB}.delete", f"{JOB}.edit", f"{JOB}.export", f"{JOB}.import",
+        f"{JOB}.create-many", f"{JOB}.delete", f"{JOB}.delete-many", f"{JOB}.edit",
+        f"{JOB}.export", f"{JOB}.import",
         "zato.scheduler.pause", "zato.scheduler.resume",
     },
     "admin": {

@@ -20,6 +20,7 @@ from zato_lite.http.events import EventLog
 from zato_lite.http.key_ring import KeyRing
 from zato_lite.monitoring import readiness, with_events
 from zato_lite.project import Project, make_deployer
+from zato_lite.scheduler.bulk import BulkCommands
 from zato_lite.scheduler.calendars import Calendars
 from zato_lite.scheduler.commands import JobCommands
 from zato_lite.scheduler.history import RunHistory
@@ -184,6 +185,7 @@ def _resources(
         JobCommands: jobs,
         RunHistory: RunHistory(database, scheduler, clock),
         Calendars: Calendars(database, scheduler),
+        BulkCommands: BulkCommands(database, scheduler, clock),
         AsyncInvocations: jobs,
         Accounts: Accounts(database, scheduler.load_rights),
         Principals: principals,

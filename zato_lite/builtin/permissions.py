@@ -204,6 +204,18 @@ def require_matching(job: Job, caller: Caller) -> None:
         raise _not_allowed(caller, job.service)
 
 
+def require_services_match(services: Iterable[str], caller: Caller) -> None:
+    """Refuse changes or runs of jobs with a service that the caller's patterns do not match.
+
+    Raises:
+        ForbiddenError: names the first such service.
+    """
+    if caller.patterns:
+        for service in sorted(services):
+            if not matches(service, caller.patterns):
+                raise _not_allowed(caller, service)
+
+
 def is_unconfined_admin(caller: Caller) -> bool:
     """Return True if the caller has every right."""
     return not missing_right(caller, ("admin",), ())

@@ -205,15 +205,17 @@ def delete(
     job_id: int,
     now: Instant,
     started: StartedRuns = NO_STARTED_RUNS,
-    together_with: Collection[int] = (),
+    *,
+    is_checked: bool = False,
 ) -> list[int]:
     """Delete a job, cancel its runs that were not started, and return their ids.
 
     Raises:
-        ConflictError: jobs that are not among ``together_with`` call it back.
+        ConflictError: other jobs call it back, unless ``is_checked`` says that this is fine.
     """
     row = get(connection, job_id)
-    references.require_unreferenced(connection, job_id, row.job.name, together_with)
+    if not is_checked:
+        references.require_unreferenced(connection, {job_id}, {row.job.name})
     row, revoked = _revoke(connection, row, started)
     cancelled = _unstarted_runs(connection, job_id, started) + fetch_ids(
         connection,
@@ -394,7 +396,7 @@ def find(
     connection: Connection, query: str, service: str, limit: int | None, offset: int
 ) -> tuple[list[JobRow], int]:
     """Return a page of the jobs whose names contain all words, and the number of all of them."""
-    where, values = _matching(query, service)
+    where, values = matching(query, service)
     total = fetch_value(connection, f"SELECT count(*) FROM job j WHERE {where}", values)
     rows = fetch_all(
         connection,
@@ -410,7 +412,7 @@ def find_part(
     connection: Connection, query: str, service: str, after: str, limit: int
 ) -> list[JobRow]:
     """Return the first of the jobs that match and whose names come after ``after``."""
-    where, values = _matching(query, service)
+    where, values = matching(query, service)
     return fetch_all(
         connection,
         f"SELECT {_JOB_ROW} FROM (SELECT * FROM job j WHERE {where} AND j.name > ?"
@@ -420,7 +422,7 @@ def find_part(
     )
 
 
-def _matching(query: str, service: str) -> tuple[str, list[str | int]]:
+def matching(query: str, service: str) -> tuple[str, list[str | int]]:
     """Return the condition, and its values, of jobs that the arguments of ``find`` match."""
     words = query.split()
     where = "j.deleted_at IS NULL" + " AND j.name LIKE ? ESCAPE '\\'" * len(words)

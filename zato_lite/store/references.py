@@ -4,16 +4,19 @@ from collections.abc import Collection, Sequence
 
 from zato_lite.errors import ConflictError
 from zato_lite.store.ports import Connection
-from zato_lite.store.sql import execute, fetch_ids, json_list
+from zato_lite.store.sql import execute, fetch_ids
 from zato_lite.timetable.job import Job
 
 _MAX_NAMED = 5
 
-# The jobs that call back a job of a name, other than those that are listed.
-_REFERRERS = """SELECT id, name, definition ->> 'on_success_job' IS ?1 FROM job INDEXED BY
-    job_has_callbacks WHERE has_callbacks AND deleted_at IS NULL
-    AND (definition ->> 'on_success_job' = ?1 OR definition ->> 'on_error_job' = ?1)
-    AND id NOT IN (SELECT value FROM json_each(?2)) ORDER BY name"""
+_CALLBACKS = """SELECT id, name, definition ->> 'on_success_job', definition ->> 'on_error_job'
+    FROM job INDEXED BY job_has_callbacks WHERE has_callbacks AND deleted_at IS NULL
+    ORDER BY name"""
+
+# The jobs that call back a job of a name.
+_REFERRERS = """SELECT id FROM job INDEXED BY job_has_callbacks WHERE has_callbacks
+    AND deleted_at IS NULL
+    AND (definition ->> 'on_success_job' = ?1 OR definition ->> 'on_error_job' = ?1)"""
 
 
 def has_callbacks(job: Job) -> bool:
@@ -33,21 +36,25 @@ def mark(connection: Connection, ids: range) -> None:
 
 def referrers(connection: Connection, name: str) -> Sequence[int]:
     """Return the ids of the jobs that call back the job of this name."""
-    return fetch_ids(connection, f"SELECT id FROM ({_REFERRERS})", (name, "[]"))
+    return fetch_ids(connection, _REFERRERS, (name,))
 
 
 def require_unreferenced(
-    connection: Connection, job_id: int, name: str, except_for: Collection[int] = ()
+    connection: Connection, ids: Collection[int], names: Collection[str]
 ) -> None:
-    """Refuse the deletion of a job that others call back.
+    """Refuse the deletion of jobs, given by ids and names, that any other job calls back.
 
     Raises:
-        ConflictError: names these jobs and their fields.
+        ConflictError: names one of them, and the jobs and fields that refer to it.
     """
-    others = json_list({job_id, *except_for})
-    found = list(connection.execute(_REFERRERS, (name, others)))
-    if found:
-        fields = ("on_error_job", "on_success_job")
-        named = [f"`{job}` ({fields[is_success]})" for _, job, is_success in found[:_MAX_NAMED]]
-        more = f" and {len(found) - _MAX_NAMED} more" if len(found) > _MAX_NAMED else ""
-        raise ConflictError(f"job `{name}` is called back by {', '.join(named)}{more}")
+    found: dict[str, list[str]] = {}
+    for job_id, referrer, *called in connection.execute(_CALLBACKS):
+        if job_id not in ids:
+            for field, name in zip(("on_success_job", "on_error_job"), called, strict=True):
+                if name in names:
+                    found.setdefault(name, []).append(f"`{referrer}` ({field})")
+    for name, referring in found.items():
+        more = f" and {len(referring) - _MAX_NAMED} more" if len(referring) > _MAX_NAMED else ""
+        raise ConflictError(
+            f"job `{name}` is called back by {', '.join(referring[:_MAX_NAMED])}{more}"
+        )

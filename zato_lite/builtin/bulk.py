@@ -1,0 +1,186 @@
+"""Services that change many jobs: delete, pause, resume and execute."""
+
+from collections.abc import Collection
+from typing import Annotated, Any, TypedDict
+
+from msgspec import Meta
+
+from zato_lite.builtin.audited import AuditedService
+from zato_lite.builtin.input import (
+    Input,
+    Moment,
+    Name,
+    Note,
+    ParsedBy,
+    list_of,
+    missing,
+    parse_name,
+    whole_number,
+)
+from zato_lite.builtin.permissions import authority_of, require_services_match
+from zato_lite.errors import FieldError
+from zato_lite.scheduler.bulk import BulkCommands
+from zato_lite.service.needs import needs
+from zato_lite.service.request import In, Out
+from zato_lite.store.selection import Selected, Selection
+
+_MAX_JOBS = 100_000
+_MAX_ID = 2**63 - 1
+_ids = list_of(whole_number(1, _MAX_ID), _MAX_JOBS)
+_names = list_of(ParsedBy(parse_name, {"type": "string"}), _MAX_JOBS)
+
+
+class ManyJobs(Input, forbid_unknown_fields=True):
+    """Jobs by ``ids`` and ``names``; or all that a list with ``query`` and ``service_name`` shows.
+
+    ``expected`` is the number of jobs that must be selected. It is required without ``ids`` and
+    ``names``, so that no job is changed that the caller has not seen; alone, it selects all jobs.
+    ``dry_run`` selects and checks only.
+    """
+
+    ids: Annotated[tuple[int, ...], _ids] = ()
+    names: Annotated[tuple[str, ...], _names] = ()
+    query: str | None = None
+    service_name: Name | None = None
+    expected: Annotated[int, Meta(ge=0, le=_MAX_JOBS)] | None = None
+    dry_run: bool = False
+
+    @classmethod
+    def check(cls, values: dict[str, Any], errors: list[FieldError]) -> None:
+        has_list = bool(values.get("ids") or values.get("names"))
+        has_query = bool(values.keys() & {"query", "service_name"})
+        if not (has_list or has_query or errors) and values.get("expected") is None:
+            errors.append(missing("ids"))
+        if has_list and has_query:
+            words = "query: send either `ids` and `names`, or `query` and `service_name`"
+            errors.append(FieldError("query", values.get("query"), words))
+        if has_query and values.get("expected") is None:
+            errors.append(missing("expected"))
+
+    @property
+    def selection(self) -> Selection:
+        """The selected jobs."""
+        return Selection(
+            self.ids,
+            self.names,
+            None if self.ids or self.names else self.query or "",
+            self.service_name or "",
+            self.expected,
+        )
+
+
+class ManyPaused(ManyJobs, forbid_unknown_fields=True):
+    """Jobs, the reason for their pause, and the instant at which it ends."""
+
+    note: Note = ""
+    until: Moment | None = None
+
+
+class ChangedJobs(TypedDict):
+    """The ids and names of the changed jobs, in order of their names; or of those to change."""
+
+    count: int
+    ids: list[int]
+    names: list[str]
+    dry_run: bool
+
+
+class BulkService(AuditedService[In, Out]):
+    """Base of the services that change many jobs."""
+
+    bulk = needs(BulkCommands)
+
+    async def selected(self, params: ManyJobs) -> list[Selected]:
+        """Return the selected jobs; refuse them all if one is not the caller's to change."""
+        selected = await self.bulk.select(params.selection)
+        require_services_match({each.service for each in selected}, authority_of(self))
+        return list(selected)
+
+
+def changed_jobs(params: ManyJobs, selected: list[Selected], ids: Collection[int]) -> ChangedJobs:
+    """Return the answer for those of the selected jobs that were changed."""
+    changed = set(ids)
+    return {
+        "count": len(changed),
+        "ids": [each.id for each in selected if each.id in changed],
+        "names": [each.name for each in selected if each.id in changed],
+        "dry_run": params.dry_run,
+    }
+
+
+def subject_of(answer: ChangedJobs) -> str:
+    """Return the changed jobs as the audit log shows them."""
+    words = "1 job" if answer["count"] == 1 else f"{answer['count']} jobs"
+    return f"{words}{' (dry run)' * answer['dry_run']}: {id_ranges(answer['ids'])}"
+
+
+class DeleteMany(BulkService[ManyJobs, ChangedJobs]):
+    """Delete jobs; their runs stay in the history."""
+
+    name = "zato.scheduler.job.delete-many"
+    role = "editor"
+
+    async def change(self, params: ManyJobs) -> str:
+        selected = await self.selected(params)
+        await self.bulk.check_deletion(selected)
+        ids = [each.id for each in selected]
+        if not params.dry_run:
+            ids = list(await self.bulk.delete(selected))
+        self.response.payload = answer = changed_jobs(params, selected, ids)
+        return subject_of(answer)
+
+
+class PauseMany(BulkService[ManyPaused, ChangedJobs]):
+    """Pause jobs: start none of their slots until they are resumed, or until ``until``."""
+
+    name = "zato.scheduler.job.pause-many"
+    role = "operator"
+
+    async def change(self, params: ManyPaused) -> str:
+        selected = await self.selected(params)
+        ids = [each.id for each in selected]
+        if not params.dry_run:
+            ids = list(await self.bulk.pause(selected, params.note, params.until))
+        self.response.payload = answer = changed_jobs(params, selected, ids)
+        return subject_of(answer)
+
+
+class ResumeMany(BulkService[ManyJobs, ChangedJobs]):
+    """Resume jobs; slots that passed during their pauses are in their ledgers."""
+
+    name = "zato.scheduler.job.resume-many"
+    role = "operator"
+
+    async def change(self, params: ManyJobs) -> str:
+        selected = await self.selected(params)
+        ids = [each.id for each in selected]
+        if not params.dry_run:
+            ids = list(await self.bulk.resume(selected))
+        self.response.payload = answer = changed_jobs(params, selected, ids)
+        return subject_of(answer)
+
+
+class ExecuteMany(BulkService[ManyJobs, ChangedJobs]):
+    """Start a run of each job now, even of paused ones; their slots stay as they are."""
+
+    name = "zato.scheduler.job.execute-many"
+    role = "operator"
+
+    async def change(self, params: ManyJobs) -> str:
+        selected = await self.selected(params)
+        ids = [each.id for each in selected]
+        if not params.dry_run:
+            ids = list(await self.bulk.execute(selected, self.caller.principal))
+        self.response.payload = answer = changed_jobs(params, selected, ids)
+        return subject_of(answer)
+
+
+def id_ranges(ids: list[int]) -> str:
+    """Return ids as short text: ``1-3, 7``."""
+    ranges: list[list[int]] = []
+    for job_id in sorted(ids):
+        if ranges and ranges[-1][1] == job_id - 1:
+            ranges[-1][1] = job_id
+        else:
+            ranges.append([job_id, job_id])
+    return ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in ranges)
