@@ -4,6 +4,7 @@ import io
 import random
 import warnings
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -131,12 +132,18 @@ def test_exports_of_apscheduler_have_the_slots_that_apscheduler_finds() -> None:
         if found.fields is None:
             refused += 1
             assert any(reason in found.differences[0] for reason in ALLOWED_REFUSALS), found
-        elif ours(found.fields) != dialects.aps_slots(trigger):
+        elif ours(found.fields) != _until_2099(found, dialects.aps_slots(trigger)):
             wrong.append((str(trigger), found))
 
     assert by_text
     assert wrong == []
     assert refused < SAMPLE / 4
+
+
+def _until_2099(found: Entry, slots: list[datetime]) -> list[datetime]:
+    """Return the slots that the import has promised."""
+    is_cut = "no runs after 2099" in found.differences
+    return [slot for slot in slots if slot.year <= 2099 or not is_cut]
 
 
 def _restored(trigger: dict[str, Any]) -> Any:
@@ -172,7 +179,7 @@ def test_flat_triggers_have_the_slots_that_apscheduler_finds() -> None:
         if found.fields is None:
             refused += 1
             assert any(reason in found.differences[0] for reason in ALLOWED_REFUSALS), found
-        elif ours(found.fields) != dialects.aps_slots(trigger):
+        elif ours(found.fields) != _until_2099(found, dialects.aps_slots(trigger)):
             wrong.append((arguments, found))
 
     assert wrong == []

@@ -43,6 +43,7 @@ _KNOWN = frozenset(
 )
 _DEFAULT_GRACE_S = 1
 _DEPTH = 20
+_MAX_VALUES = 100_000
 
 
 class _Trigger(NamedTuple):
@@ -105,8 +106,9 @@ def _entry(place: str, sent: Mapping[str, Any], options: Options) -> Entry:
 def _plain(sent: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:
     """Return a job with its pickles read; arguments become JSON values."""
     job = {key: value if key == "trigger" else _value(value) for key, value in sent.items()}
+    values = _Json(notes)
     for key in ("args", "kwargs"):
-        job[key] = _as_json(job.get(key), key, notes, _DEPTH)
+        job[key] = values.convert(job.get(key), key)
     return job
 
 
@@ -116,29 +118,41 @@ def _value(value: Any) -> Any:
     return value
 
 
-def _as_json(sent: Any, place: str, notes: list[str], depth: int) -> Any:
-    value = _value(sent)
-    if not depth:
-        raise NoEquivalentError(f"{place} is nested too deeply")
-    if isinstance(value, Mapping) and "__apscheduler_class__" in value:
-        kind = quoted(value["__apscheduler_class__"])
-        raise NoEquivalentError(f"{place} is an object of {kind}; arguments must be JSON")
-    if isinstance(value, Mapping):
-        return {
-            str(key): _as_json(each, f"{place}.{key}", notes, depth - 1)
-            for key, each in value.items()
-        }
-    if isinstance(value, list | tuple):
-        return [_as_json(e, f"{place}[{at}]", notes, depth - 1) for at, e in enumerate(value)]
-    if isinstance(value, datetime | date):
-        notes.append(f"{place} is a text, {value.isoformat()}")
-        return value.isoformat()
-    if isinstance(value, timedelta):
-        notes.append(f"{place} is a number of seconds, {value.total_seconds()}")
-        return value.total_seconds()
-    if value is None or isinstance(value, str | int | float):
-        return value
-    raise NoEquivalentError(f"{place} is a pickled {type(value).__name__}; arguments must be JSON")
+class _Json:
+    """Converter of arguments to JSON values, within limits: pickled lists can hold each other."""
+
+    def __init__(self, notes: list[str]) -> None:
+        self.notes = notes
+        self.left = _MAX_VALUES
+
+    def convert(self, sent: Any, place: str, depth: int = _DEPTH) -> Any:
+        """Return the value as JSON has it; dates and periods become a difference."""
+        value = _value(sent)
+        self.left -= 1
+        if not depth or self.left < 0:
+            raise NoEquivalentError(f"{place} is nested too deeply, or too large")
+        if isinstance(value, Mapping) and "__apscheduler_class__" in value:
+            kind = quoted(value["__apscheduler_class__"])
+            raise NoEquivalentError(f"{place} is an object of {kind}; arguments must be JSON")
+        if isinstance(value, Mapping):
+            return {
+                str(key): self.convert(each, f"{place}.{key}", depth - 1)
+                for key, each in value.items()
+            }
+        if isinstance(value, list | tuple):
+            return [
+                self.convert(each, f"{place}[{at}]", depth - 1) for at, each in enumerate(value)
+            ]
+        if isinstance(value, datetime | date):
+            self.notes.append(f"{place} is a text, {value.isoformat()}")
+            return value.isoformat()
+        if isinstance(value, timedelta):
+            self.notes.append(f"{place} is a number of seconds, {value.total_seconds()}")
+            return value.total_seconds()
+        if value is None or isinstance(value, str | int | float):
+            return value
+        kind = type(value).__name__
+        raise NoEquivalentError(f"{place} is a pickled {kind}; arguments must be JSON")
 
 
 # ---- triggers

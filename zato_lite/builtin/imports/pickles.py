@@ -71,7 +71,7 @@ class _Machine:
             if count > _MAX_OPERATIONS:
                 raise NoEquivalentError("a pickle of too many operations is not read")
             if opcode.name == "STOP":
-                [value] = self.stack
+                [value] = self.take(len(self.stack))
                 return value
             if opcode.name in _CONSTANTS:
                 self.stack.append(argument)
