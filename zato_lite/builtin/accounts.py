@@ -11,6 +11,7 @@ import msgspec
 from zato_lite.builtin.audited import AuditedService
 from zato_lite.builtin.input import Input, Name, NameRef, ParsedBy
 from zato_lite.builtin.output import Empty, Named, build
+from zato_lite.builtin.permissions import authority_of
 from zato_lite.errors import (
     BadInputError,
     ConflictError,
@@ -141,7 +142,7 @@ class CredentialIssuer(Protocol):
 
 
 class GetUsers(Service[Any, list[CredentialItem]]):
-    """Return all users by name."""
+    """Return all users by name; to a caller with patterns, those with no more rights."""
 
     name = "zato.security.user.get-list"
     role = "admin"
@@ -150,7 +151,12 @@ class GetUsers(Service[Any, list[CredentialItem]]):
     accounts = needs(Accounts)
 
     async def handle(self) -> None:
-        self.response.payload = [_item(found) for found in await self.accounts.list(self.kind)]
+        caller = authority_of(self)
+        self.response.payload = [
+            _item(found)
+            for found in await self.accounts.list(self.kind)
+            if not caller.patterns or not missing_right(caller, found.roles, found.patterns)
+        ]
 
 
 class GetKeys(GetUsers):

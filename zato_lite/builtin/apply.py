@@ -20,6 +20,7 @@ from zato_lite.builtin.permissions import (
     choose_principal,
     require_matching,
     require_permitted,
+    visible_to,
     warn_of_missing,
 )
 from zato_lite.errors import BadInputError, FieldError
@@ -192,12 +193,13 @@ class Export(Service[Any, Exported]):
     name = "zato.scheduler.job.export"
     role = "editor"
     is_safe = True
+    scope = "own"
     jobs = needs(JobCommands)
 
     async def handle(self) -> None:
         definitions: list[dict[str, Any]] = []
         texts: list[str] = []
-        async for rows in self.jobs.parts():
+        async for rows in self.jobs.parts(permits=visible_to(authority_of(self))):
             part = [fields(row.job) for row in rows]
             definitions += part
             texts.append(await offload(enmasse.items_text, part))

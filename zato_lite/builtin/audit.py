@@ -36,6 +36,7 @@ class GetList(Service[AuditPage, list[AuditItem]]):
     name = "zato.audit.get-list"
     role = "admin"
     is_safe = True
+    scope = "all"
     audit_log = needs(AuditLog)
 
     async def handle(self) -> None:

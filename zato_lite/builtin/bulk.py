@@ -17,7 +17,7 @@ from zato_lite.builtin.input import (
     parse_name,
     whole_number,
 )
-from zato_lite.builtin.permissions import authority_of, require_services_match
+from zato_lite.builtin.permissions import authority_of, require_services_match, visible_to
 from zato_lite.errors import FieldError
 from zato_lite.scheduler.bulk import BulkCommands
 from zato_lite.service.needs import needs
@@ -92,8 +92,9 @@ class BulkService(AuditedService[In, Out]):
 
     async def selected(self, params: ManyJobs) -> list[Selected]:
         """Return the selected jobs; refuse them all if one is not the caller's to change."""
-        selected = await self.bulk.select(params.selection)
-        require_services_match({each.service for each in selected}, authority_of(self))
+        caller = authority_of(self)
+        selected = await self.bulk.select(params.selection, visible_to(caller))
+        require_services_match({each.service for each in selected}, caller)
         return list(selected)
 
 

@@ -84,6 +84,7 @@ class SavesCalendar(AuditedService[CalendarInput, Named]):
     """Base of the services that save a calendar."""
 
     role = "editor"
+    scope = "all"
     calendars = needs(Calendars)
 
     async def save(self, params: CalendarInput) -> str:
@@ -122,6 +123,7 @@ class Delete(AuditedService[NameRef, Empty]):
 
     name = "zato.scheduler.calendar.delete"
     role = "editor"
+    scope = "all"
     calendars = needs(Calendars)
 
     async def change(self, params: NameRef) -> str:

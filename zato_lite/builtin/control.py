@@ -206,6 +206,7 @@ class PauseScheduler(AuditedService[NoteInput, PauseItem]):
 
     name = "zato.scheduler.pause"
     role = "editor"
+    scope = "all"
     jobs = needs(JobCommands)
 
     async def change(self, params: NoteInput) -> str:
@@ -219,6 +220,7 @@ class ResumeScheduler(AuditedService[Any, Empty]):
 
     name = "zato.scheduler.resume"
     role = "editor"
+    scope = "all"
     jobs = needs(JobCommands)
 
     async def change(self, params: Any) -> str:
@@ -232,6 +234,7 @@ class Status(Service[Any, SchedulerStatus]):
 
     name = "zato.scheduler.status"
     role = "viewer"
+    scope = "all"
     jobs = needs(JobCommands)
     history = needs(RunHistory)
     clock = needs(Clock)

@@ -56,6 +56,7 @@ class CheckSilent(Service[Any, CheckResult]):
 
     name = CHECK
     role = "editor"
+    scope = "all"
     jobs = needs(JobCommands)
     clock = needs(Clock)
 

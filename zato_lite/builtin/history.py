@@ -17,6 +17,7 @@ from zato_lite.builtin.input import (
     parse_instant,
 )
 from zato_lite.builtin.output import LedgerItem, RunItem, build, duration_ms, iso, iso_or_none
+from zato_lite.builtin.permissions import authority_of, require_visible, visible_to
 from zato_lite.clock import Clock
 from zato_lite.scheduler.commands import PART_SIZE, JobCommands
 from zato_lite.scheduler.history import RunHistory
@@ -243,7 +244,9 @@ class HistoryService(Service[In, Out]):
     """Base of the services that read the history."""
 
     role = "viewer"
+    scope = "own"
     history = needs(RunHistory)
+    jobs = needs(JobCommands)
 
 
 class GetHistory(HistoryService[HistoryQuery, HistoryPage]):
@@ -253,6 +256,7 @@ class GetHistory(HistoryService[HistoryQuery, HistoryPage]):
 
     async def handle(self) -> None:
         query = self.request.input
+        await require_visible(query.id, self.jobs, authority_of(self))
         since = query.since_iso if query.since_timestamp is None else query.since_timestamp
         rows, total = await self.history.history(
             query.id,
@@ -280,8 +284,15 @@ class GetLedger(HistoryService[LedgerQuery, LedgerPage]):
 
     async def handle(self) -> None:
         query = self.request.input
+        caller = authority_of(self)
+        if query.id is not None:
+            await require_visible(query.id, self.jobs, caller)
         rows, total = await self.history.ledger(
-            query.id, limit=query.page_size, offset=query.offset, since=query.since_iso
+            query.id,
+            limit=query.page_size,
+            offset=query.offset,
+            since=query.since_iso,
+            permits=visible_to(caller),
         )
         self.response.payload = {
             "rows": [ledger_item(row) for row in rows],
@@ -298,6 +309,7 @@ class GetRunDetail(HistoryService[RunRef, RunDetail]):
 
     async def handle(self) -> None:
         job_id, number = self.request.input.id, self.request.input.current_run
+        await require_visible(job_id, self.jobs, authority_of(self))
         row = await self.history.run(job_id, number)
         if row is None:
             self.response.payload = {"record": None, "prev_run": None, "next_run": None}
@@ -322,6 +334,7 @@ class GetLogEntries(HistoryService[LogQuery, LogEntries]):
 
     async def handle(self) -> None:
         query = self.request.input
+        await require_visible(query.id, self.jobs, authority_of(self))
         lines = await self.history.log_entries(query.id, query.current_run, query.since_idx)
         self.response.payload = {
             "entries": [
@@ -332,13 +345,16 @@ class GetLogEntries(HistoryService[LogQuery, LogEntries]):
 
 
 class GetLastRunList(HistoryService[JobIds, LastRuns]):
-    """Return the start and the duration of each job's last run."""
+    """Return the start and the duration of each job's last run; jobs not shown are left out."""
 
     name = "zato.scheduler.job.get-last-run-list"
 
     async def handle(self) -> None:
         items: list[LastRun] = []
-        for ids in batches(self.request.input.id_list, PART_SIZE):
+        permits = visible_to(authority_of(self))
+        for part in batches(self.request.input.id_list, PART_SIZE):
+            visible = part if permits is None else await self.jobs.visible(part, permits)
+            ids = part if permits is None else [each for each in part if each in visible]
             last = await self.history.last_runs(ids)
             items += [_last_run(job_id, last.get(job_id)) for job_id in ids]
         self.response.payload = {"items": items}
@@ -348,19 +364,20 @@ class GetCurrentState(HistoryService[StateQuery, SchedulerState]):
     """Return the state of the whole scheduler, as an overview page shows it."""
 
     name = "zato.scheduler.job.get-current-state"
-    jobs = needs(JobCommands)
     clock = needs(Clock)
 
     async def handle(self) -> None:
         query = self.request.input
+        permits = visible_to(authority_of(self))
         summary = await self.history.summary(
+            permits=permits,
             since=query.chart_since_iso,
             until=query.chart_until_iso,
             buckets=_BUCKETS,
             recent_since=query.recent_since_iso,
             recent_limit=query.recent_limit,
         )
-        rows, _ = await self.jobs.list(limit=_MAX_PAGE_SIZE)
+        rows, _ = await self.jobs.list(limit=_MAX_PAGE_SIZE, permits=permits)
         ids = [row.id for row in rows]
         last = await self.history.last_runs(ids)
         recent = await self.history.recent_outcomes(ids)

@@ -34,7 +34,9 @@ from zato_lite.builtin.permissions import (
     require_rights,
     require_run_rights,
     require_services,
+    require_visible_job,
     services_of,
+    visible_to,
     warn_of_missing,
 )
 from zato_lite.errors import JobExistsError
@@ -306,6 +308,7 @@ class GetList(Service[JobQuery, list[JobItem]]):
 
     name = "zato.scheduler.job.get-list"
     role = "viewer"
+    scope = "own"
     jobs = needs(JobCommands)
     history = needs(RunHistory)
 
@@ -314,14 +317,15 @@ class GetList(Service[JobQuery, list[JobItem]]):
         size = params.page_size or PAGE_SIZE
         is_paged = params.page_size is not None if params.paginate is None else params.paginate
         words, service = params.query, params.service_name or ""
+        permits = visible_to(authority_of(self))
         if not is_paged:
             items: list[JobItem] = []
-            async for rows in self.jobs.parts(words, service, _MAX_UNPAGED):
+            async for rows in self.jobs.parts(words, service, _MAX_UNPAGED, permits=permits):
                 items += await self._items(rows)
             self.response.payload = items
             return
         offset = (params.cur_page - 1) * size
-        rows, total = await self.jobs.list(query=words, service=service, limit=size, offset=offset)
+        rows, total = await self.jobs.list(words, service, size, offset, permits=permits)
         self.response.headers.update(page_headers(params.cur_page, size, total))
         self.response.payload = await self._items(rows)
 
@@ -335,11 +339,13 @@ class GetByID(Service[JobRef, JobDetail]):
 
     name = "zato.scheduler.job.get-by-id"
     role = "viewer"
+    scope = "own"
     jobs = needs(JobCommands)
     history = needs(RunHistory)
 
     async def handle(self) -> None:
         row = await self.jobs.get(self.request.input.id)
+        require_visible_job(row.job, authority_of(self))
         self.response.payload = await job_detail(self.history, row)
 
 
@@ -348,11 +354,13 @@ class GetByName(Service[NameRef, JobDetail]):
 
     name = "zato.scheduler.job.get-by-name"
     role = "viewer"
+    scope = "own"
     jobs = needs(JobCommands)
     history = needs(RunHistory)
 
     async def handle(self) -> None:
         row = await self.jobs.get_by_name(self.request.input.name)
+        require_visible_job(row.job, authority_of(self))
         self.response.payload = await job_detail(self.history, row)
 
 

@@ -7,6 +7,7 @@ keep calling it, as a service keeps calling another one whose code has changed.
 
 import logging
 from collections.abc import Collection, Iterable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 from zato_lite.errors import BadInputError, FieldError, ForbiddenError
@@ -17,6 +18,7 @@ from zato_lite.service.base import Service
 from zato_lite.service.message import SYSTEM, SYSTEM_PRINCIPAL, Caller
 from zato_lite.service.registry import Registry
 from zato_lite.store.accounts import Accounts
+from zato_lite.store.visibility import Permits
 from zato_lite.timetable.job import Job
 
 
@@ -214,6 +216,37 @@ def require_services_match(services: Iterable[str], caller: Caller) -> None:
         for service in sorted(services):
             if not matches(service, caller.patterns):
                 raise _not_allowed(caller, service)
+
+
+def visible_to(caller: Caller) -> Permits | None:
+    """Return which services' jobs the caller may see; None for all."""
+    return partial(matches, patterns=caller.patterns) if caller.patterns else None
+
+
+async def require_visible(job_id: int, jobs: JobCommands, caller: Caller) -> None:
+    """Refuse to show a job, also a deleted one, whose service the caller's patterns do not match.
+
+    Raises:
+        ForbiddenError: names the job.
+    """
+    if caller.patterns:
+        service = await jobs.service_of(job_id)
+        if service is not None and not matches(service, caller.patterns):
+            raise _not_visible(caller, str(job_id))
+
+
+def require_visible_job(job: Job, caller: Caller) -> None:
+    """Refuse to show a job whose service the caller's patterns do not match.
+
+    Raises:
+        ForbiddenError: names the job.
+    """
+    if not matches(job.service, caller.patterns):
+        raise _not_visible(caller, repr(job.name))
+
+
+def _not_visible(caller: Caller, job: str) -> ForbiddenError:
+    return ForbiddenError(f"user {caller.name!r} is not allowed to read job {job}")
 
 
 def is_unconfined_admin(caller: Caller) -> bool:

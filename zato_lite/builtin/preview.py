@@ -35,10 +35,13 @@ from zato_lite.builtin.input import (
 from zato_lite.builtin.job_checks import missing_names, surroundings
 from zato_lite.builtin.output import LedgerItem, RunItem, iso
 from zato_lite.builtin.permissions import (
+    authority_of,
     choose_principal,
     require_calendars,
     require_callbacks,
     require_rights,
+    require_visible_job,
+    visible_to,
 )
 from zato_lite.clock import Clock
 from zato_lite.errors import BadInputError, FieldError
@@ -114,6 +117,7 @@ class GetUpcoming(Service[UpcomingInput, UpcomingSlots]):
 
     name = "zato.scheduler.job.get-upcoming"
     role = "viewer"
+    scope = "own"
     jobs = needs(JobCommands)
     calendars = needs(Calendars)
     clock = needs(Clock)
@@ -137,8 +141,9 @@ class GetUpcoming(Service[UpcomingInput, UpcomingSlots]):
             row = await self.jobs.get_by_name(NameRef.from_payload(sent).name)
         else:
             row = await self.jobs.get(job_id)
-            if sent:
-                return edited(row.job, sent, now), None
+        require_visible_job(row.job, authority_of(self))
+        if job_id is not None and sent:
+            return edited(row.job, sent, now), None
         return row.job, JobState(row.id, row.job, row.cursor, row.started)
 
 
@@ -181,6 +186,7 @@ class Validate(Service[NewJob, Validation]):
 
     name = "zato.scheduler.job.validate"
     role = "viewer"
+    scope = "own"
     jobs = needs(JobCommands)
     calendars = needs(Calendars)
     accounts = needs(Accounts)
@@ -289,6 +295,7 @@ class Simulate(Service[SimulateInput, Simulation]):
 
     name = "zato.scheduler.job.simulate"
     role = "viewer"
+    scope = "own"
     jobs = needs(JobCommands)
     calendars = needs(Calendars)
     clock = needs(Clock)
@@ -303,7 +310,7 @@ class Simulate(Service[SimulateInput, Simulation]):
                 await asyncio.sleep(0)
             await require_calendars(jobs, self.calendars)
         else:
-            async for rows in self.jobs.parts():
+            async for rows in self.jobs.parts(permits=visible_to(authority_of(self))):
                 jobs += [row.job for row in rows if row.job.is_active]
         start = now if params.start is None else params.start
         self.response.payload = await offload(
@@ -358,6 +365,7 @@ class Why(Service[WhyInput, Explanation]):
 
     name = "zato.scheduler.job.why"
     role = "viewer"
+    scope = "own"
     jobs = needs(JobCommands)
     history = needs(RunHistory)
     clock = needs(Clock)
@@ -368,6 +376,7 @@ class Why(Service[WhyInput, Explanation]):
             row = await self.jobs.get(params.id)
         else:
             row = await self.jobs.get_by_name(params.name or "")
+        require_visible_job(row.job, authority_of(self))
         [at] = read_local(row.job.trigger.timezone, at=params.at)
         found = await self.history.slot(row.id, at)
         pause = await self.jobs.paused()

@@ -6,9 +6,10 @@ from typing import Annotated, Any
 
 import msgspec
 
+from zato_lite.builtin.permissions import authority_of
 from zato_lite.deploy.deployer import Deployer
 from zato_lite.errors import BadInputError
-from zato_lite.service.access import may_invoke
+from zato_lite.service.access import matches, may_invoke
 from zato_lite.service.base import Service
 from zato_lite.service.built_in import record_refusal, refusal_of
 from zato_lite.service.entry import Entry
@@ -66,11 +67,28 @@ class RegistryService(Service[In, Out]):
     role = "viewer"
     registry = needs(Registry)
 
+    def is_visible(self, service: str) -> bool:
+        """Return True if the caller's patterns match the service."""
+        return matches(service, authority_of(self).patterns)
+
+    def find(self, wanted: ServiceRef) -> Entry:
+        """Return a service that the caller's patterns match, by its name or its id.
+
+        Raises:
+            ServiceMissingError: it is not deployed.
+            ForbiddenError: the patterns do not match it.
+        """
+        entry = find(self.registry, wanted)
+        if not self.is_visible(entry.name):
+            raise refusal_of(authority_of(self).name, entry.name)
+        return entry
+
 
 class GetList(RegistryService[ListRequest, list[ServiceItem]]):
     """Return the deployed services, by name."""
 
     name = "zato.service.get-list"
+    scope = "own"
 
     async def handle(self) -> None:
         query = self.request.input
@@ -79,6 +97,7 @@ class GetList(RegistryService[ListRequest, list[ServiceItem]]):
             item_of(entry)
             for entry in self.registry
             if query.is_internal in (None, entry.is_internal)
+            and self.is_visible(entry.name)
             and all(word in entry.name.lower() for word in words)
         ]
 
@@ -87,9 +106,10 @@ class GetByName(RegistryService[ServiceRef, ServiceDetail]):
     """Return a service with the JSON Schemas of its input and output."""
 
     name = "zato.service.get-by-name"
+    scope = "own"
 
     async def handle(self) -> None:
-        entry = find(self.registry, self.request.input)
+        entry = self.find(self.request.input)
         self.response.payload = ServiceDetail(
             **msgspec.structs.asdict(item_of(entry)),
             description=description_of(entry),
@@ -108,9 +128,11 @@ class IsDeployed(RegistryService[ServiceRef, Deployed]):
     """Return True if a service of this name is deployed."""
 
     name = "zato.service.is-deployed"
+    scope = "own"
 
     async def handle(self) -> None:
-        self.response.payload = Deployed(self.request.input.name in self.registry)
+        name = self.request.input.name
+        self.response.payload = Deployed(name in self.registry and self.is_visible(name))
 
 
 class EditRequest(ServiceRef):
@@ -126,7 +148,7 @@ class Edit(RegistryService[EditRequest, ServiceItem]):
     role = "admin"
 
     async def handle(self) -> None:
-        entry = find(self.registry, self.request.input)
+        entry = self.find(self.request.input)
         entry.is_active = self.request.input.is_active
         self.response.payload = item_of(entry)
 
@@ -180,6 +202,7 @@ class GetDeploymentInfoList(Service[Any, list[FileItem]]):
 
     name = "zato.service.get-deployment-info-list"
     role = "viewer"
+    scope = "all"
     deployer = needs(Deployer)
 
     async def handle(self) -> None:
@@ -208,6 +231,7 @@ class HotDeploy(Service[UploadRequest, dict[str, bool]]):
 
     name = "zato.hot-deploy.create"
     role = "admin"
+    scope = "all"
     deployer = needs(Deployer)
 
     async def handle(self) -> None:

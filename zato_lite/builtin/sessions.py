@@ -60,6 +60,7 @@ class GetSessions(Service[SessionScope, list[SessionItem]]):
 
     name = "zato.security.session.get-list"
     role = "viewer"
+    scope = "own"
     sessions = needs(Sessions)
     accounts = needs(Accounts)
     clock = needs(Clock)
@@ -75,6 +76,7 @@ class DeleteSession(AuditedService[SessionRef, Ended]):
 
     name = "zato.security.session.delete"
     role = "viewer"
+    scope = "own"
     sessions = needs(Sessions)
     accounts = needs(Accounts)
     issuer = needs(CredentialIssuer)
@@ -96,6 +98,7 @@ class DeleteAllSessions(AuditedService[SessionScope, Ended]):
 
     name = "zato.security.session.delete-all"
     role = "viewer"
+    scope = "own"
     sessions = needs(Sessions)
     accounts = needs(Accounts)
     issuer = needs(CredentialIssuer)

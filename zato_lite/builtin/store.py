@@ -48,6 +48,7 @@ class Check(Service[CheckInput, CheckResult]):
     name = "zato.store.check"
     role = "admin"
     is_safe = True
+    scope = "all"
     backups = needs(Backups)
     clock = needs(Clock)
 
@@ -72,6 +73,7 @@ class Backup(AuditedService[BackupInput, BackupItem]):
 
     name = "zato.store.backup"
     role = "admin"
+    scope = "all"
     backups = needs(Backups)
 
     async def change(self, params: BackupInput) -> str:

@@ -18,6 +18,7 @@ from zato_lite.store.attempts import ClaimedAttempt, StartedRuns
 from zato_lite.store.ports import Connection, Database
 from zato_lite.store.selection import Selected, Selection, select
 from zato_lite.store.sql import batches
+from zato_lite.store.visibility import Permits
 from zato_lite.timetable.job import Instant, Job
 
 SLICE = 50
@@ -32,14 +33,20 @@ class BulkCommands:
     def __init__(self, database: Database, scheduler: Scheduler, clock: Clock) -> None:
         self._database, self._scheduler, self._clock = database, scheduler, clock
 
-    async def select(self, selection: Selection) -> Sequence[Selected]:
+    async def select(
+        self, selection: Selection, permits: Permits | None = None
+    ) -> Sequence[Selected]:
         """Return the selected jobs in order of their names.
+
+        A query selects only jobs for whose services ``permits`` returns True.
 
         Raises:
             NotFoundError: names the ids and names that no job has.
             ConflictError: the query matches another number of jobs than expected.
         """
         found = await self._database.read(lambda c: select(c, selection))
+        if selection.query is not None and permits is not None:
+            found = [each for each in found if permits(each.service)]
         if selection.expected is not None and len(found) != selection.expected:
             raise ConflictError(
                 f"the selection has {len(found)} jobs, and `expected` is {selection.expected}"

@@ -18,6 +18,7 @@ from zato_lite.store.job_insert import InsertResult, JobGroup
 from zato_lite.store.ports import Connection, Database
 from zato_lite.store.rows import JobRow, NodeRow, Pause, SilenceMark, WatchedRow
 from zato_lite.store.sql import batches, rehearse
+from zato_lite.store.visibility import Permits
 from zato_lite.timetable.backfill import without_bounds
 from zato_lite.timetable.job import Instant, Job
 from zato_lite.timetable.trigger import slots_between
@@ -279,7 +280,13 @@ class JobCommands:
         return await self._database.read(lambda c: jobs.get_by_name(c, name))
 
     async def list(
-        self, query: str = "", service: str = "", limit: int | None = None, offset: int = 0
+        self,
+        query: str = "",
+        service: str = "",
+        limit: int | None = None,
+        offset: int = 0,
+        *,
+        permits: Permits | None = None,
     ) -> tuple[Sequence[JobRow], int]:
         """Return jobs in order of their names, and the total number of matches.
 
@@ -288,11 +295,27 @@ class JobCommands:
             service: only jobs of exactly this service.
             limit: maximum number of jobs to return.
             offset: number of jobs to leave out at the beginning.
+            permits: only jobs for whose services it returns True.
         """
-        return await self._database.read(lambda c: jobs.find(c, query, service, limit, offset))
+        return await self._database.read(
+            lambda c: jobs.find(c, query, service, limit, offset, permits=permits)
+        )
+
+    async def service_of(self, job_id: int) -> str | None:
+        """Return the service of a job, even of a deleted one; None if it never existed."""
+        return await self._database.read(lambda c: jobs.service_of(c, job_id))
+
+    async def visible(self, job_ids: Collection[int], permits: Permits) -> Collection[int]:
+        """Return those of the jobs, also deleted ones, whose services are permitted."""
+        return await self._database.read(lambda c: jobs.visible(c, job_ids, permits))
 
     async def parts(
-        self, query: str = "", service: str = "", limit: int = sys.maxsize
+        self,
+        query: str = "",
+        service: str = "",
+        limit: int = sys.maxsize,
+        *,
+        permits: Permits | None = None,
     ) -> AsyncIterator[Sequence[JobRow]]:
         """Yield the same jobs in parts of at most ``PART_SIZE``, each as it is when it is read.
 
@@ -302,7 +325,14 @@ class JobCommands:
         while limit > 0:
             size = min(limit, PART_SIZE)
             rows = await self._database.read(
-                partial(jobs.find_part, query=query, service=service, after=after, limit=size)
+                partial(
+                    jobs.find_part,
+                    query=query,
+                    service=service,
+                    after=after,
+                    limit=size,
+                    permits=permits,
+                )
             )
             if rows:
                 yield rows

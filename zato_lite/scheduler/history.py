@@ -8,9 +8,11 @@ import msgspec
 from zato_lite.clock import Clock
 from zato_lite.scheduler.scheduler import Scheduler
 from zato_lite.store import history
+from zato_lite.store.confined import confined_summary
 from zato_lite.store.history import HistoryQuery, SummaryQuery
 from zato_lite.store.ports import Database
 from zato_lite.store.rows import AttemptRow, EarlierLines, LedgerRow, LogLine, RunRow, Summary
+from zato_lite.store.visibility import Permits
 from zato_lite.timetable.describe import duration
 from zato_lite.timetable.job import Instant
 
@@ -122,9 +124,15 @@ class RunHistory:
         limit: int = 50,
         offset: int = 0,
         since: Instant | None = None,
+        permits: Permits | None = None,
     ) -> tuple[Sequence[LedgerRow], int]:
-        """Return the ledger's rows, newest first, and their total number."""
-        return await self._database.read(lambda c: history.ledger(c, job_id, limit, offset, since))
+        """Return the ledger's rows, newest first, and their total number.
+
+        With ``permits``, only those of jobs whose services it returns True for.
+        """
+        return await self._database.read(
+            lambda c: history.ledger(c, job_id, limit, offset, since, permits)
+        )
 
     async def summary(
         self,
@@ -134,13 +142,17 @@ class RunHistory:
         buckets: int = 120,
         recent_since: Instant | None = None,
         recent_limit: int = 100,
+        permits: Permits | None = None,
     ) -> Summary:
         """Return counts of jobs and runs, outcomes by time over [since, until), latest runs.
 
-        Without ``since`` the time begins with the oldest run in history.
+        Without ``since`` the time begins with the oldest run in history. With ``permits``, only
+        jobs count whose services it returns True for.
         """
         now = self._clock.now()
         query = SummaryQuery(since, until or now, buckets, recent_since, recent_limit)
+        if permits is not None:
+            return await self._database.read(lambda c: confined_summary(c, query, now, permits))
         return await self._database.read(lambda c: history.summary(c, query, now))
 
     def _with_start(self, row: RunRow) -> RunRow:

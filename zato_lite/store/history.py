@@ -15,6 +15,7 @@ from zato_lite.store.rows import (
     Summary,
 )
 from zato_lite.store.sql import Value, fetch_all, fetch_value, json_list
+from zato_lite.store.visibility import Permits, visible_runs
 from zato_lite.timetable.job import SECOND, Instant
 
 # A ``RunRow``, from a run ``r`` with its job ``j`` or call ``c``.
@@ -64,19 +65,21 @@ class HistoryQuery(NamedTuple):
     since: Instant | None = None
     outcomes: Collection[str] = ()
     numbers: Collection[int] = ()
+    permits: Permits | None = None
 
 
 def history(connection: Connection, query: HistoryQuery) -> tuple[list[RunRow], int]:
     """Return a page of runs, newest first, and the number of all finished ones."""
-    where, values = _conditions(query)
+    where, values = _conditions(connection, query)
     total = fetch_value(
         connection, f"SELECT count(*) FROM run WHERE {where} AND outcome IS NOT NULL", values
     )
-    return _page(connection, query), total
+    return page(connection, query), total
 
 
-def _page(connection: Connection, query: HistoryQuery) -> list[RunRow]:
-    where, values = _conditions(query)
+def page(connection: Connection, query: HistoryQuery) -> list[RunRow]:
+    """Return a page of runs, newest first."""
+    where, values = _conditions(connection, query)
     return fetch_all(
         connection,
         f"SELECT {_RUN_ROW} FROM (SELECT * FROM run WHERE {where} ORDER BY id DESC"
@@ -86,7 +89,7 @@ def _page(connection: Connection, query: HistoryQuery) -> list[RunRow]:
     )
 
 
-def _conditions(query: HistoryQuery) -> tuple[str, list[Any]]:
+def _conditions(connection: Connection, query: HistoryQuery) -> tuple[str, list[Any]]:
     where, values = "1", list[Any]()
     if query.outcomes:
         where += " AND (outcome IS NULL OR outcome IN (SELECT value FROM json_each(?)))"
@@ -101,7 +104,8 @@ def _conditions(query: HistoryQuery) -> tuple[str, list[Any]]:
     if query.job_id is not None:
         where += " AND job_id = ?"
         values.append(query.job_id)
-    return where, values
+    visible = visible_runs(connection, query.permits)
+    return where + visible.condition, [*values, *visible.values]
 
 
 def run(connection: Connection, job_id: int, number: int) -> RunRow | None:
@@ -229,8 +233,13 @@ def slot(connection: Connection, job_id: int, instant: Instant) -> RunRow | Ledg
     return rows[0] if rows else None
 
 
-def ledger(
-    connection: Connection, job_id: int | None, limit: int, offset: int, since: Instant | None
+def ledger(  # noqa: PLR0917 - the filters, then the page
+    connection: Connection,
+    job_id: int | None,
+    limit: int,
+    offset: int,
+    since: Instant | None,
+    permits: Permits | None = None,
 ) -> tuple[list[LedgerRow], int]:
     """Return a page of ledger rows, newest first, and the number of all of them."""
     where, values = "1", list[Any]()
@@ -240,6 +249,9 @@ def ledger(
     if since is not None:
         where += " AND last >= ?"
         values.append(since)
+    visible = visible_runs(connection, permits)
+    where += visible.condition
+    values += visible.values
     rows = fetch_all(
         connection,
         f"SELECT {_LEDGER_ROW} FROM (SELECT * FROM ledger WHERE {where}"
@@ -288,7 +300,7 @@ def summary(connection: Connection, query: SummaryQuery, now: Instant) -> Summar
             (now - _HOUR,),
         ),
         buckets=_buckets(connection, query),
-        recent=tuple(_page(connection, recent)),
+        recent=tuple(page(connection, recent)),
     )
 
 
@@ -323,10 +335,17 @@ def _buckets(connection: Connection, query: SummaryQuery) -> tuple[Bucket, ...]:
     if since is None or since >= until or number < 1:
         return ()
     width = max(1, -(-(until - since) // number))
-    counts: list[dict[str, int]] = [{} for _ in range(number)]
     values = (since, until, width)
     rows = fetch_all(connection, _ENDED_BY_SLOT, (*values, number), tuple[int, str, int])
     rows += fetch_all(connection, _OTHERS_BY_SLOT, values, tuple[int, str, int])
+    return buckets_of(since, width, number, rows)
+
+
+def buckets_of(
+    since: Instant, width: int, number: int, rows: Iterable[tuple[int, str, int]]
+) -> tuple[Bucket, ...]:
+    """Return equal parts of a period, with the counts of their rows: part, outcome, number."""
+    counts: list[dict[str, int]] = [{} for _ in range(number)]
     for index, outcome, count in rows:
         if count:
             counts[index][outcome] = count

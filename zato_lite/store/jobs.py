@@ -13,6 +13,7 @@ from zato_lite.store.ledger import record_entries
 from zato_lite.store.ports import Connection
 from zato_lite.store.rows import JobRow, SilenceMark, WatchedRow
 from zato_lite.store.sql import execute, fetch_all, fetch_ids, fetch_value, json_list, write_rows
+from zato_lite.store.visibility import Permits, visible_jobs
 from zato_lite.timetable import due
 from zato_lite.timetable.calendar import Calendar
 from zato_lite.timetable.job import Cron, Instant, Interval, Job, OneTime, Trigger
@@ -392,11 +393,32 @@ def _mark_name(job_id: int) -> str:
     return f"silence.{job_id}"
 
 
+def service_of(connection: Connection, job_id: int) -> str | None:
+    """Return the service of a job, even of a deleted one; None if it never existed."""
+    service: str | None = fetch_value(
+        connection, "SELECT service FROM job WHERE id = ?", (job_id,)
+    )
+    return service
+
+
+def visible(connection: Connection, job_ids: Collection[int], permits: Permits) -> set[int]:
+    """Return those of the jobs, also deleted ones, whose services are permitted."""
+    found = visible_jobs(connection, permits)
+    statement = f"SELECT id FROM job WHERE id IN (SELECT value FROM json_each(?)){found.condition}"
+    return set(fetch_ids(connection, statement, (json_list(job_ids), *found.values)))
+
+
 def find(
-    connection: Connection, query: str, service: str, limit: int | None, offset: int
+    connection: Connection,
+    query: str,
+    service: str,
+    limit: int | None,
+    offset: int,
+    *,
+    permits: Permits | None = None,
 ) -> tuple[list[JobRow], int]:
     """Return a page of the jobs whose names contain all words, and the number of all of them."""
-    where, values = matching(query, service)
+    where, values = _visible_matching(connection, query, service, permits)
     total = fetch_value(connection, f"SELECT count(*) FROM job j WHERE {where}", values)
     rows = fetch_all(
         connection,
@@ -408,11 +430,16 @@ def find(
     return rows, total
 
 
-def find_part(
-    connection: Connection, query: str, service: str, after: str, limit: int
+def find_part(  # noqa: PLR0917 - the filters, then the part
+    connection: Connection,
+    query: str,
+    service: str,
+    after: str,
+    limit: int,
+    permits: Permits | None = None,
 ) -> list[JobRow]:
     """Return the first of the jobs that match and whose names come after ``after``."""
-    where, values = matching(query, service)
+    where, values = _visible_matching(connection, query, service, permits)
     return fetch_all(
         connection,
         f"SELECT {_JOB_ROW} FROM (SELECT * FROM job j WHERE {where} AND j.name > ?"
@@ -420,6 +447,14 @@ def find_part(
         [*values, after, limit],
         JobRow,
     )
+
+
+def _visible_matching(
+    connection: Connection, query: str, service: str, permits: Permits | None
+) -> tuple[str, list[str | int]]:
+    where, values = matching(query, service)
+    visible = visible_jobs(connection, permits)
+    return where + visible.condition, [*values, *visible.values]
 
 
 def matching(query: str, service: str) -> tuple[str, list[str | int]]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 
+from zato_lite.errors import ForbiddenError
 from zato_lite.http.message import TEXT, Request, Response
 from zato_lite.http.metrics import LatencyRecorder
 from zato_lite.http.routes import Route
@@ -37,6 +38,9 @@ def monitoring_routes(
         return Response(503 if reasons else 200, body)
 
     async def metrics(request: Request, caller: Caller | None) -> Response:
+        if caller is not None and caller.patterns:
+            text = f"user {caller.name!r} has patterns; the metrics are those of all services"
+            raise ForbiddenError(text)
         body = b"" if render is None else await render(latency)
         return Response(200, body, METRICS_TYPE)
 

@@ -1,0 +1,75 @@
+"""Summary of the jobs and runs that a caller with patterns may see.
+
+``history.summary`` reads figures of all runs from indexes; which jobs are visible is not in them.
+"""
+
+from typing import Any
+
+from zato_lite.store.history import HistoryQuery, SummaryQuery, buckets_of, page
+from zato_lite.store.ports import Connection
+from zato_lite.store.rows import Bucket, Summary
+from zato_lite.store.sql import fetch_all, fetch_row, fetch_value
+from zato_lite.store.visibility import Permits, Visible, visible_jobs, visible_runs
+from zato_lite.timetable.job import SECOND, Instant
+
+_HOUR = 3600 * SECOND
+
+
+def confined_summary(
+    connection: Connection, query: SummaryQuery, now: Instant, permits: Permits
+) -> Summary:
+    """Return what ``history.summary`` does, of visible jobs and their runs."""
+    jobs, runs = visible_jobs(connection, permits), visible_runs(connection, permits)
+    total, active = fetch_row(
+        connection,
+        "SELECT count(*), coalesce(sum(is_active), 0) FROM job WHERE deleted_at IS NULL"
+        + jobs.condition,
+        jobs.values,
+    )
+    all_runs = f"SELECT coalesce(outcome, 'running') o, 1 n FROM run WHERE 1{runs.condition}"
+    outcomes = _counts(connection, all_runs, runs.values)
+    skipped = f"SELECT outcome o, count n FROM ledger WHERE 1{runs.condition}"
+    ended = f"SELECT outcome o, 1 n FROM run WHERE finished_at >= ?{runs.condition}"
+    recent = HistoryQuery(None, query.recent_limit, 0, query.recent_since, permits=permits)
+    return Summary(
+        total_jobs=total,
+        active_jobs=active,
+        paused_jobs=total - active,
+        total_runs=sum(outcomes.values()),
+        outcomes=outcomes | _counts(connection, skipped, runs.values),
+        last_hour=_counts(connection, ended, (now - _HOUR, *runs.values)),
+        buckets=_buckets(connection, query, runs),
+        recent=tuple(page(connection, recent)),
+    )
+
+
+def _counts(connection: Connection, select: str, values: tuple[Any, ...]) -> dict[str, int]:
+    pairs = fetch_all(
+        connection,
+        f"SELECT json_array(o, sum(n)) AS line FROM ({select}) GROUP BY o",
+        values,
+        tuple[str, int],
+    )
+    return dict(pairs)
+
+
+def _buckets(connection: Connection, query: SummaryQuery, runs: Visible) -> tuple[Bucket, ...]:
+    since, until, number = query.since, query.until, query.buckets
+    if since is None:
+        oldest = f"SELECT min(slot) FROM run WHERE 1{runs.condition}"
+        since = fetch_value(connection, oldest, runs.values)
+    if since is None or since >= until or number < 1:
+        return ()
+    width = max(1, -(-(until - since) // number))
+    rows = fetch_all(
+        connection,
+        "SELECT json_array((at - ?1) / ?3, o, sum(n)) AS line FROM ("
+        " SELECT slot at, coalesce(outcome, 'running') o, 1 n FROM run"
+        f" WHERE slot >= ?1 AND slot < ?2{runs.condition}"
+        " UNION ALL SELECT first, outcome, count FROM ledger"
+        f" WHERE first >= ?1 AND first < ?2{runs.condition})"
+        " GROUP BY (at - ?1) / ?3, o",
+        (since, until, width, *runs.values, *runs.values),
+        tuple[int, str, int],
+    )
+    return buckets_of(since, width, number, rows)
