@@ -113,8 +113,13 @@ def _close_runs(connection: Connection, final: Sequence[AttemptResult]) -> int:
         if result.outcome == "lost":
             execute(
                 connection,
-                "UPDATE run SET crashes = ? WHERE id = ? AND token = ?",
-                (result.attempt.crashes, result.attempt.run_id, result.attempt.token),
+                "UPDATE run SET crashes = ?, alone = ? WHERE id = ? AND token = ?",
+                (
+                    result.attempt.crashes,
+                    result.attempt.alone,
+                    result.attempt.run_id,
+                    result.attempt.token,
+                ),
             )
     return closed
 
