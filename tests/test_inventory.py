@@ -76,7 +76,8 @@ SERVICES = {
     },
     "editor": {
         "zato.scheduler.calendar.create", "zato.scheduler.calendar.delete",
-        "zato.scheduler.calendar.edit", f"{JOB}.apply", f"{JOB}.check-silent", f"{JOB}.create",
+        "zato.scheduler.calendar.edit", "zato.scheduler.calendar.rename", f"{JOB}.apply",
+        f"{JOB}.check-silent", f"{JOB}.create",
         f"{JOB}.create-many", f"{JOB}.delete", f"{JOB}.delete-many", f"{JOB}.edit",
         f"{JOB}.export", f"{JOB}.import",
         "zato.scheduler.pause", "zato.scheduler.resume",

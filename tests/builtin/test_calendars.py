@@ -30,6 +30,32 @@ async def test_a_calendar_is_created_edited_and_deleted(box: Sandbox) -> None:
         await box.invoke(f"{calendar}.get-by-name", {"name": "PL"})
 
 
+async def test_a_renamed_calendar_stays_with_its_jobs(box: Sandbox) -> None:
+    calendar = "zato.scheduler.calendar"
+    await box.invoke(f"{calendar}.create", {"name": "PL", "dates": ["2027-01-15"]})
+    await box.invoke(f"{calendar}.create", {"name": "DE"})
+    ids = [await create_job(box, name=name, calendar="PL") for name in ("a", "b")]
+    await create_job(box, name="c", calendar="DE")
+
+    for old, new, error in (
+        ("PL", "DE", ConflictError),
+        ("PL", "PL", ConflictError),
+        ("FR", "IT", NotFoundError),
+        ("PL", "", BadInputError),
+    ):
+        with pytest.raises(error):
+            await box.invoke(f"{calendar}.rename", {"name": old, "new_name": new})
+    await box.invoke(f"{calendar}.rename", {"name": "PL", "new_name": "Polska"})
+
+    jobs = {job["name"]: job["calendar"] for job in await ask(box, "get-list")}
+    assert jobs == {"a": "Polska", "b": "Polska", "c": "DE"}
+    shown = await box.invoke(f"{calendar}.get-list")
+    assert [each["name"] for each in shown] == ["DE", "Polska"]
+    await box.advance(hours=16, minutes=1)
+    ledger = await ask(box, "get-ledger", id=ids[0])
+    assert "Polska" in str(ledger)
+
+
 @pytest.mark.parametrize(
     "sent",
     [{}, {"name": "x", "dates": ["x"]}, {"name": "x", "weekdays": [9]}, {"name": "x", "dtes": []}],

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import msgspec
 
 from zato_lite.builtin.audited import AuditedService
-from zato_lite.builtin.input import NameRef, Note, ParsedBy
+from zato_lite.builtin.input import Name, NameRef, Note, ParsedBy
 from zato_lite.builtin.output import Empty, Named
 from zato_lite.errors import ConflictError, NotFoundError
 from zato_lite.scheduler.calendars import Calendars
@@ -105,6 +105,25 @@ class Create(SavesCalendar):
         if params.name in await self.calendars.calendars():
             raise ConflictError(f"Calendar `{params.name}` already exists")
         return await self.save(params)
+
+
+class NewName(NameRef):
+    """A calendar and its new name."""
+
+    new_name: Name
+
+
+class Rename(AuditedService[NewName, Named]):
+    """Give a calendar a new name, also in the jobs that use it."""
+
+    name = "zato.scheduler.calendar.rename"
+    role = "editor"
+    calendars = needs(Calendars)
+
+    async def change(self, params: NewName) -> str:
+        await self.calendars.rename_calendar(params.name, params.new_name)
+        self.response.payload = {"name": params.new_name}
+        return f"{params.name} → {params.new_name}"
 
 
 class Edit(SavesCalendar):

@@ -19,6 +19,15 @@ class Calendars:
         await self._database.write(lambda c: jobs.save_calendar(c, calendar))
         self._scheduler.reschedule_claim()
 
+    async def rename_calendar(self, name: str, new_name: str) -> None:
+        """Give a calendar a new name, also in the jobs that use it.
+
+        Raises:
+            NotFoundError: no calendar has this name.
+            ConflictError: another calendar has the new name.
+        """
+        await self._database.write(lambda c: jobs.rename_calendar(c, name, new_name))
+
     async def delete_calendar(self, name: str) -> None:
         """Delete a calendar.
 

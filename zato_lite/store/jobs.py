@@ -514,6 +514,22 @@ def save_calendar(connection: Connection, calendar: Calendar) -> None:
         _write_timer(connection, replace(row, next_at=due.next_due(state_of(row), calendars)))
 
 
+def rename_calendar(connection: Connection, name: str, new_name: str) -> None:
+    """Give a calendar a new name, also in the jobs that use it."""
+    calendars = get_calendars(connection)
+    if name not in calendars:
+        raise NotFoundError(f"Calendar `{name}` not found")
+    if new_name in calendars:
+        raise ConflictError(f"Calendar `{new_name}` already exists")
+    job_ids = _jobs_with_calendar(connection, name)
+    execute(connection, "DELETE FROM calendar WHERE name = ?", (name,))
+    for job_id in job_ids:
+        write_definition(
+            connection, job_id, replace(get(connection, job_id).job, calendar=new_name)
+        )
+    save_calendar(connection, replace(calendars[name], name=new_name))
+
+
 def delete_calendar(connection: Connection, name: str) -> None:
     if job_ids := _jobs_with_calendar(connection, name):
         names = [get(connection, job_id).job.name for job_id in job_ids[:5]]
