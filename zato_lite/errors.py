@@ -85,9 +85,17 @@ class UnsupportedTypeError(ZatoLiteError):
 
 
 class TooManyRequestsError(ZatoLiteError):
-    """The caller has sent too many requests; try again later."""
+    """The caller has sent too many requests; try again later.
+
+    Attributes:
+        retry_after: seconds to wait, sent as Retry-After; None if they are unknown.
+    """
 
     status = 429
+
+    def __init__(self, message: str = "", retry_after: int | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class UnavailableError(ZatoLiteError):

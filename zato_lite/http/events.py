@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
+from itertools import islice
 from typing import Any, NamedTuple, Protocol
 
 from zato_lite.wire import encode
@@ -13,6 +14,8 @@ GAP = "gap"
 _MAX_EVENTS = 2_000
 _MAX_BEHIND = 1_000
 _HEARTBEAT_S = 15.0
+_PAUSE_S = 0.1
+"""Seconds between two wake-ups of the listeners: events in quick succession come together."""
 
 
 class Event(NamedTuple):
@@ -55,6 +58,9 @@ class EventLog:
         self._complete_since = 0
         self._events: deque[Event] = deque(maxlen=_MAX_EVENTS)
         self._published: asyncio.Event | None = None
+        self._count = 0
+        self._resting: asyncio.TimerHandle | None = None
+        self._is_late = False
 
     def publish(self, kind: str, data: Any) -> None:
         """Hand an event to all listeners."""
@@ -65,8 +71,9 @@ class EventLog:
         if len(self._events) == _MAX_EVENTS:
             self._complete_since = self._events[0].number
         self._events.append(Event(self._last, kind, text, service))
+        self._count += 1
         if self._published is not None:
-            self._published.set()
+            self._wake()
 
     async def subscribe(self, since: int | None) -> AsyncGenerator[Event | None, None]:
         """Yield the events after number ``since``, or from now on; a gap for dropped ones."""
@@ -75,21 +82,45 @@ class EventLog:
             self._complete_since = self._events[0].number - 1 if self._events else self._now()
             self._last = max(self._last, self._complete_since)
         last = self._last if since is None or since > self._last else since
+        cursor = self._count - sum(event.number > last for event in self._events)
         self.listeners += 1
         try:
             while True:
-                following = [event for event in self._events if event.number > last]
-                if last < self._complete_since or len(following) > _MAX_BEHIND:
-                    following = following[-_MAX_BEHIND:]
+                behind = min(self._count - cursor, len(self._events))
+                following = self._latest(min(behind, _MAX_BEHIND))
+                cursor = self._count
+                if last < self._complete_since or behind > _MAX_BEHIND:
                     last = following[0].number - 1 if following else self._complete_since
                     yield Event(last, GAP, b"{}")
                 for event in following:
                     last = event.number
                     yield event
-                if last == self._last and not await self._wait():
+                if cursor == self._count and not await self._wait():
                     yield None
         finally:
             self.listeners -= 1
+
+    def _latest(self, count: int) -> list[Event]:
+        """Return the latest events; a deque is quick at its ends."""
+        latest = list(islice(reversed(self._events), count))
+        latest.reverse()
+        return latest
+
+    def _wake(self) -> None:
+        """Wake the listeners now, or after the pause since the last time."""
+        if self._resting is not None:
+            self._is_late = True
+            return
+        if self._published is not None:
+            self._published.set()
+        loop = asyncio.get_running_loop()
+        self._resting = loop.call_later(_PAUSE_S, self._end_rest)
+
+    def _end_rest(self) -> None:
+        self._resting = None
+        if self._is_late:
+            self._is_late = False
+            self._wake()
 
     async def _wait(self) -> bool:
         """Wait for the next event; return False when the heartbeat is due first."""

@@ -10,9 +10,10 @@ import logging
 from collections.abc import Callable, Coroutine
 from contextvars import Context
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from zato_lite.clock import Clock
+from zato_lite.http.compression import GZIP_FROM, compress, compress_in_slices
 from zato_lite.http.head import RefusedError
 from zato_lite.http.message import (
     LARGE,
@@ -32,6 +33,11 @@ _TURN = 32
 """Requests of one connection that are answered before other connections get their turn."""
 
 _log = logging.getLogger(__name__)
+
+
+def request_of(parsed: ParsedRequest) -> Request:
+    """Return the request that was answered."""
+    return cast("Request", parsed.request)
 
 
 class PipelineContext(ServerContext, Protocol):
@@ -167,6 +173,8 @@ class Pipeline:
         if answer is None:
             self._refuse(RefusedError(500, "An error has occurred"))
         elif isinstance(answer, Response) and not answer.stream and len(answer.body) <= LARGE:
+            if len(answer.body) >= GZIP_FROM:
+                answer = compress(request_of(parsed), answer)
             keep_alive = self._keeps_alive(parsed)
             self._writer.send(parsed, answer, keep_alive)
             if keep_alive:
@@ -261,6 +269,7 @@ class Pipeline:
                 parsed, response, response.stream, keep_alive
             )
         else:
+            response = await compress_in_slices(request_of(parsed), response)
             self._writer.send(parsed, response, keep_alive)
             await self._writer.send_large_body(parsed, response)
         if not keep_alive:

@@ -8,7 +8,13 @@ from typing import Any
 
 import msgspec
 
-from zato_lite.errors import BadInputError, FieldError, MethodNotAllowedError, ZatoLiteError
+from zato_lite.errors import (
+    BadInputError,
+    FieldError,
+    MethodNotAllowedError,
+    TooManyRequestsError,
+    ZatoLiteError,
+)
 from zato_lite.http.large import encode_in_parts
 from zato_lite.http.message import JSON, TEXT, Response
 from zato_lite.service.message import Outcome, ResponseOverrides
@@ -81,6 +87,8 @@ def error_response(error: BaseException, cid: str, *, is_cancelled: bool = False
     headers: tuple[tuple[str, str], ...] = ()
     if isinstance(error, MethodNotAllowedError):
         headers = (("Allow", ", ".join(error.allow)),)
+    elif isinstance(error, TooManyRequestsError) and error.retry_after is not None:
+        headers = (("Retry-After", str(error.retry_after)),)
     return Response(status, encode(body, repr), JSON, headers, cid)
 
 

@@ -10,6 +10,7 @@ from zato_lite.http.events import GAP, Event, Events
 from zato_lite.http.message import Request, Response
 from zato_lite.http.payloads import query_of
 from zato_lite.http.routes import Route
+from zato_lite.http.streams import StreamCounter
 from zato_lite.service.access import matches
 from zato_lite.service.message import Caller
 from zato_lite.wire import encode
@@ -30,27 +31,32 @@ Ask = Callable[[str, Mapping[str, Any], Caller], Awaitable[Any]]
 """Invokes a service for a caller and returns its answer, or raises its error."""
 
 
-def event_routes(events: Events, ask: Ask) -> list[Route]:
-    """Return the two routes, for viewers.
+def event_routes(events: Events, ask: Ask, streams: StreamCounter | None = None) -> list[Route]:
+    """Return the two routes, for viewers, who may have a limited number of streams.
 
     ``/zato/events?kinds=run-started,run-ended`` streams some kinds only; a caller confined to
     some services gets the events of those. ``/zato/events/log?job_id=7&current_run=3`` follows
     the log lines of a run to its end; its caller needs the right to read them.
     """
+    counter = streams or StreamCounter()
 
     async def stream_events(request: Request, caller: Caller | None) -> Response:
+        principal = (caller or _NOBODY).principal
         kinds = _kinds(request.query)
         patterns = caller.patterns if caller is not None else ()
         pieces = _stream(events.subscribe(_last_event_id(request)), kinds, patterns)
-        return Response(200, content_type=CONTENT_TYPE, headers=_HEADERS, stream=pieces)
+        stream = counter.count(principal, pieces)
+        return Response(200, content_type=CONTENT_TYPE, headers=_HEADERS, stream=stream)
 
     async def stream_log(request: Request, caller: Caller | None) -> Response:
         run, since = query_of(request.query), _last_event_id(request) or 0
-        log = _RunLog(ask, run, caller or _NOBODY)
+        caller = caller or _NOBODY
+        counter.check(caller.principal)  # before the services are asked
+        log = _RunLog(ask, run, caller)
         first = await log.read(since)
         if first.has_ended and not first.lines and since:
             return Response(204, b"", None)  # makes a browser stop reconnecting
-        stream = log.follow(first, since)
+        stream = counter.count(caller.principal, log.follow(first, since))
         return Response(200, content_type=CONTENT_TYPE, headers=_HEADERS, stream=stream)
 
     return [Route(("GET",), EVENTS_PATH, stream_events), Route(("GET",), LOG_PATH, stream_log)]

@@ -1,9 +1,12 @@
 """Static pages: files for browsers, read once; no path leads to any other file."""
 
+import gzip
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
+from zato_lite.http.compression import GZIP, VARY, is_text_type, wants_gzip
 from zato_lite.http.message import Request, Response
 from zato_lite.http.routes import Handler, Route
 from zato_lite.service.message import Caller
@@ -30,6 +33,23 @@ _POLICY = (
 )
 
 
+_HEADERS = (("Cache-Control", "no-cache"), ("Content-Security-Policy", _POLICY))
+
+
+class _Variant(NamedTuple):
+    """A file in a coding, with its ETag and the fields that belong to the coding."""
+
+    body: bytes
+    tag: str
+    headers: tuple[tuple[str, str], ...]
+
+
+def is_match(field: bytes, tag: str) -> bool:
+    """Return True if an If-None-Match field names the tag (RFC 9110, 13.1.2)."""
+    names = [name.strip().removeprefix("W/") for name in field.decode("latin-1").split(",")]
+    return tag in names or names == ["*"]
+
+
 def page_routes(folder: Path, prefix: str, role: str | None = "viewer") -> Iterator[Route]:
     """Yield a route below ``prefix`` for each file; ``index.html`` also answers at the prefix."""
     for path in sorted(folder.rglob("*")):
@@ -43,16 +63,20 @@ def page_routes(folder: Path, prefix: str, role: str | None = "viewer") -> Itera
 
 
 def _handler(body: bytes, content_type: str) -> Handler:
-    tag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
-    headers = (
-        ("ETag", tag),
-        ("Cache-Control", "no-cache"),
-        ("Content-Security-Policy", _POLICY),
-    )
+    """Return the handler of a file, which is compressed at the start of the server."""
+    digest = hashlib.sha256(body).hexdigest()[:20]
+    plain = _Variant(body, f'"{digest}"', ())
+    variants = {False: plain, True: plain}
+    if is_text_type(content_type):
+        packed = gzip.compress(body, mtime=0)
+        variants[False] = plain._replace(headers=(VARY,))
+        variants[True] = _Variant(packed, f'"{digest}-gzip"', (VARY, GZIP))
 
     async def send(request: Request, caller: Caller | None) -> Response:
-        if request.headers.get(b"if-none-match") == tag.encode():
+        variant = variants[wants_gzip(request)]
+        headers = (("ETag", variant.tag), *_HEADERS, *variant.headers)
+        if is_match(request.headers.get(b"if-none-match", b""), variant.tag):
             return Response(304, b"", content_type, headers)
-        return Response(200, body, content_type, headers)
+        return Response(200, variant.body, content_type, headers)
 
     return send
