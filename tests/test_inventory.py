@@ -80,7 +80,7 @@ SERVICES = {
         f"{JOB}.check-silent", f"{JOB}.create",
         f"{JOB}.create-many", f"{JOB}.delete", f"{JOB}.delete-many", f"{JOB}.edit",
         f"{JOB}.export", f"{JOB}.import",
-        "zato.scheduler.pause", "zato.scheduler.resume",
+        "zato.scheduler.pause", "zato.scheduler.resume", "zato.scheduler.continue",
     },
     "admin": {
         f"{JOB}.adopt", "zato.audit.get-list", "zato.hot-deploy.create", "zato.notify.email",

@@ -18,7 +18,7 @@ from zato_lite.errors import ConfigError
 from zato_lite.http.endpoints.monitoring import Readiness
 from zato_lite.http.events import EventLog
 from zato_lite.http.key_ring import KeyRing
-from zato_lite.monitoring import readiness, with_events
+from zato_lite.monitoring import readiness, warnings, with_events
 from zato_lite.project import Project, make_deployer
 from zato_lite.scheduler.bulk import BulkCommands
 from zato_lite.scheduler.calendars import Calendars
@@ -32,6 +32,7 @@ from zato_lite.service.registry import Registry
 from zato_lite.store.accounts import Accounts
 from zato_lite.store.audit import AuditLog
 from zato_lite.store.backup import Backups
+from zato_lite.store.health import Commits
 from zato_lite.store.location import path_of
 from zato_lite.store.locks import Locks as StoredLocks
 from zato_lite.store.private import prepare_backups
@@ -51,6 +52,7 @@ class App:
     Attributes:
         is_ready: returns the reasons why the app cannot take work.
         warnings: returns what needs attention although the app can take work.
+        commits: returns figures of the store's commits.
         queued: returns the numbers of writes and reads that wait for the store.
         data: the folder of the store; None for a store in memory.
         problems: files and jobs that could not be deployed at the start, each in a line.
@@ -70,6 +72,7 @@ class App:
     keys: KeyRing
     events: EventLog
     is_ready: Readiness
+    commits: Callable[[], Commits]
     queued: Callable[[], tuple[int, int]]
     data: Path | None = None
     problems: tuple[str, ...] = ()
@@ -119,6 +122,7 @@ async def open_app(
             await stack.enter_async_context(project.opened())
         if settings.scheduler.enabled:
             await stack.enter_async_context(scheduler)
+        own_warnings = warnings(lambda: database.health.slow, lambda: scheduler.clock_warning)
         yield App(
             settings=settings,
             clock=clock,
@@ -134,9 +138,10 @@ async def open_app(
             keys=keys,
             events=events,
             is_ready=readiness(scheduler, lambda: database.trouble, settings.scheduler.enabled),
+            commits=lambda: database.health.figures,
             queued=lambda: database.queued,
             problems=project.problems if project else (),
-            warnings=lambda: _warnings(project),
+            warnings=lambda: {**_warnings(project), **own_warnings()},
             on_deployed=project.on_deployed if project else [],
         )
 
@@ -164,6 +169,7 @@ def _scheduler(
         grace=settings.server.grace,
         locks=database.locks,
         principals=principals,
+        commit_seconds=lambda: database.health.p95,
     )
 
 

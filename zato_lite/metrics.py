@@ -25,6 +25,8 @@ from zato_lite.scheduler.metrics import EDGES_S, RunMetrics
 from zato_lite.scheduler.scheduler import Scheduler
 from zato_lite.service.invoker import Invoker
 from zato_lite.service.registry import Registry
+from zato_lite.store.health import BUCKETS_S as COMMIT_BUCKETS_S
+from zato_lite.store.health import Commits
 from zato_lite.store.rows import RunRow, Summary
 
 MAX_SUMMARY_AGE_S = 5.0
@@ -38,7 +40,13 @@ SAVE_INTERVAL_S = 1.0
 
 _QUANTILES = (0.5, 0.99)
 _CUMULATIVE = frozenset({"counter", "histogram"})
-_MAXIMA = frozenset({"zato_lite_loop_lag_seconds", "zato_scheduler_uptime_seconds"})
+_MAXIMA = frozenset(
+    {
+        "zato_lite_loop_lag_seconds",
+        "zato_lite_store_commit_p95_seconds",
+        "zato_scheduler_uptime_seconds",
+    }
+)
 """Gauges of which workers show the largest value; other gauges are summed."""
 
 
@@ -49,6 +57,7 @@ class Sources(NamedTuple):
         queued: returns the numbers of writes and reads that wait for the store.
         lag: returns the longest delay of the event loop within the last minute, in seconds.
         restarts: returns how often the server restarted itself within this process.
+        commits: returns figures of the store's commits; None without a store.
     """
 
     history: RunHistory
@@ -58,6 +67,7 @@ class Sources(NamedTuple):
     queued: Callable[[], tuple[int, int]]
     lag: Callable[[], float]
     restarts: Callable[[], int] = int
+    commits: Callable[[], Commits] | None = None
 
 
 class Exposition:
@@ -92,6 +102,7 @@ class Exposition:
             *_of_services(sources.invoker.registry),
             *of_http(latency),
             *_of_server(sources, self._restarts()),
+            *(() if sources.commits is None else _of_commits(sources.commits())),
         ]
 
     def _restarts(self) -> int:
@@ -347,6 +358,15 @@ def _of_server(sources: Sources, restarts: int) -> Iterator[Metric]:
         yield GaugeMetricFamily(f"zato_lite_{name}", text, value)
     text = "Restarts of the server after a service ended its main task."
     yield CounterMetricFamily("zato_lite_restarts_total", text, restarts)
+
+
+def _of_commits(commits: Commits) -> Iterator[Metric]:
+    text = "Duration of the store's commits in seconds."
+    took = HistogramMetricFamily("zato_lite_store_commit_seconds", text)
+    took.add_metric([], _buckets(COMMIT_BUCKETS_S, commits.counts), commits.seconds)
+    yield took
+    text = "95th percentile of commits within the last 10 s, in seconds; slow from 0.25 on."
+    yield GaugeMetricFamily("zato_lite_store_commit_p95_seconds", text, commits.p95)
 
 
 # Figures of the store, the same for every worker

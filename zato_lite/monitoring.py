@@ -54,6 +54,18 @@ def readiness(scheduler: Scheduler, store_trouble: Callable[[], str], wanted: bo
     return reasons
 
 
+def warnings(
+    store_warning: Callable[[], str], clock_warning: Callable[[], str]
+) -> Callable[[], Mapping[str, str]]:
+    """Return a function that lists what to look at, though the server can take work."""
+
+    def found() -> Mapping[str, str]:
+        texts = {"store": store_warning(), "clock": clock_warning()}
+        return {part: text for part, text in texts.items() if text}
+
+    return found
+
+
 def _fields(invocation: Invocation) -> dict[str, Any]:
     job = invocation.job
     fields: dict[str, Any] = {"service": invocation.service, "cid": invocation.cid}

@@ -101,7 +101,9 @@ async def open_edge(
     app.keys.authenticator = authenticator
     server = app.settings.server
     history = cast("RunHistory", app.invoker.resources[RunHistory])
-    sources = Sources(history, app.scheduler, app.invoker, app.clock, app.queued, lag, restarts)
+    sources = Sources(
+        history, app.scheduler, app.invoker, app.clock, app.queued, lag, restarts, app.commits
+    )
     exposition = Exposition(sources, worker_file(environ))
     async with AsyncExitStack() as stack:
         if not (has_admin or sys.stdout.isatty() or config.FOLLOWER in environ):

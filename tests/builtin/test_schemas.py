@@ -15,6 +15,7 @@ WITHOUT_INPUT = {
     f"{JOB}.check-silent",
     f"{JOB}.export",
     "zato.scheduler.status",
+    "zato.scheduler.continue",
     "zato.scheduler.resume",
     "zato.scheduler.calendar.get-list",
     "zato.security.user.get-list",

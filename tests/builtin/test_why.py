@@ -93,3 +93,23 @@ async def test_a_pause_explains_held_runs_and_due_slots(box: Sandbox, whole: boo
 
     assert held["reason"].endswith(f"held: the {who} is paused: moving house")
     assert (due["outcome"], due["reason"]) == ("paused", f"the {who} is paused: moving house")
+
+
+async def test_why_and_status_say_that_the_clock_was_set_back(box: Sandbox) -> None:
+    job_id = await create_job(box)
+    await box.advance(hours=3)
+    box.clock.set(box.clock.now() - 3 * 3_600_000_000)
+    await box.app.scheduler.check_clock()
+
+    held = await ask(box, "why", id=job_id, at="2027-01-15T08:05:00")
+    status = await box.invoke("zato.scheduler.status")
+    continued = await box.invoke("zato.scheduler.continue")
+    free = await ask(box, "why", id=job_id, at="2027-01-15T08:05:00")
+    later = await box.invoke("zato.scheduler.status")
+
+    assert "the clock was set back" in held["reason"]
+    assert "zato.scheduler.continue" in held["reason"]
+    assert "1 jobs have run their slots" in status["clock_warning"]
+    assert continued == {"jobs": 1}
+    assert "set back" not in free["reason"]
+    assert later["clock_warning"] == ""

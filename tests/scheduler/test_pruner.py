@@ -112,3 +112,61 @@ async def test_of_the_audit_log_the_latest_lines_stay(
     await tidy(harness)
 
     assert [line.at for line in await audit_log.list()] == [4, 3, 2]
+
+
+async def tidy_active(harness: Harness, active: pruner.ActivePruner) -> None:
+    task = asyncio.ensure_future(active.prune())
+    while not task.done():
+        await harness.settle()
+        harness.clock.advance(milliseconds=50)
+    await task
+
+
+async def test_active_jobs_keep_only_their_newest_runs_between_two_full_passes(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "MAX_RUNS", 4)
+    monkeypatch.setattr(retention, "MAX_JOBS", 2)
+    jobs = [
+        await harness.create(name=f"job {keep}", keep_runs=keep, trigger=harness.every(10))
+        for keep in (1, 2, 3, 4, 50)
+    ]
+    active = pruner.ActivePruner(harness.store, harness.clock)
+    for _ in range(12):
+        await harness.advance(10)
+    await harness.jobs.pause_all()
+
+    await tidy_active(harness, active)
+
+    assert [len(await harness.runs(job)) for job in jobs] == [1, 2, 3, 4, 12]
+
+
+async def test_a_pass_over_active_jobs_looks_only_at_those_with_new_runs(
+    harness: Harness,
+) -> None:
+    active = pruner.ActivePruner(harness.store, harness.clock)
+    quiet = await harness.create(name="quiet", trigger=harness.once(1), keep_runs=1)
+    busy = await harness.create(name="busy", trigger=harness.every(10))
+    await harness.advance(10)
+    await tidy_active(harness, active)
+    found = []
+
+    for _ in range(2):
+        jobs, _ = await active._active(active._newest or 0)
+        found.append(jobs)
+        await harness.advance(10)
+
+    assert found == [[], [busy]]
+    assert quiet not in found[1]
+
+
+async def test_keep_runs_holds_within_a_minute_while_jobs_run(harness: Harness) -> None:
+    job = await harness.create(keep_runs=5, trigger=harness.every(1))
+    most = 0
+
+    for _ in range(180):
+        await harness.advance(1)
+        most = max(most, len(await harness.runs(job)))
+
+    assert most <= 5 + 60
+    assert len(await harness.runs(job)) <= 5 + 25

@@ -104,6 +104,7 @@ class SchedulerStatus(TypedDict):
     total_jobs: int
     active_jobs: int
     now: str
+    clock_warning: str
     nodes: list[NodeItem]
 
 
@@ -229,6 +230,28 @@ class ResumeScheduler(AuditedService[Any, Empty]):
         return "scheduler"
 
 
+class ContinueItem(TypedDict):
+    """The number of jobs that start again."""
+
+    jobs: int
+
+
+class Continue(AuditedService[Any, ContinueItem]):
+    """Have jobs that a clock set back holds up start from now on.
+
+    Their slots between now and the time that the clock showed before run again, as if they had
+    not run; the earlier runs stay in history, as runs of the kind ``backfill``.
+    """
+
+    name = "zato.scheduler.continue"
+    role = "editor"
+    jobs = needs(JobCommands)
+
+    async def change(self, params: Any) -> str:
+        self.response.payload = {"jobs": await self.jobs.continue_jobs()}
+        return "scheduler"
+
+
 class Status(Service[Any, SchedulerStatus]):
     """Return the scheduler's pause, its number of jobs, and its nodes."""
 
@@ -255,5 +278,6 @@ class Status(Service[Any, SchedulerStatus]):
             pause_note=pause.note if pause is not None else "",
             paused_by=pause.by if pause is not None else "",
             now=iso(self.clock.now()),
+            clock_warning=self.jobs.clock_warning,
             nodes=nodes,
         )

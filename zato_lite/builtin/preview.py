@@ -54,6 +54,7 @@ from zato_lite.service.offload import offload
 from zato_lite.service.registry import Registry
 from zato_lite.service.typed import CustomInput
 from zato_lite.store.accounts import Accounts
+from zato_lite.store.clock import AHEAD
 from zato_lite.store.rows import JobRow, LedgerRow, Pause, RunRow
 from zato_lite.timetable.calendar import Calendar
 from zato_lite.timetable.describe import describe
@@ -380,7 +381,8 @@ class Why(Service[WhyInput, Explanation]):
         [at] = read_local(row.job.trigger.timezone, at=params.at)
         found = await self.history.slot(row.id, at)
         pause = await self.jobs.paused()
-        answer = answer_of(row, at, found, self.clock.now(), pause)
+        now = self.clock.now()
+        answer = with_clock(answer_of(row, at, found, now, pause), row, at, now)
         self.response.payload = {
             "job_id": row.id,
             "job_name": row.job.name,
@@ -427,6 +429,19 @@ def _held_words(row: JobRow, pause: Pause | None) -> str:
     if pause is not None:
         return "the scheduler is paused" + (f": {pause.note}" if pause.note else "")
     return ""
+
+
+def with_clock(answer: Answer, row: JobRow, at: Instant, now: Instant) -> Answer:
+    """Add that the clock was set back, if the job has decided slots of the future."""
+    is_held_up = row.cursor > now + AHEAD and row.cursor >= row.job.trigger.start
+    if not is_held_up or row.next_at is None or at > row.cursor:
+        return answer
+    outcome = "clock_set_back" if answer.outcome in {"unknown", "not_yet"} else answer.outcome
+    words = (
+        f"{answer.reason}; the clock was set back: the job's slots up to {iso(row.cursor)} are"
+        " decided, and none runs again until then; zato.scheduler.continue starts it from now on"
+    )
+    return Answer(outcome, words)
 
 
 def _off_schedule(trigger: Trigger, at: Instant) -> Answer | None:

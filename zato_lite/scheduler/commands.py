@@ -13,6 +13,7 @@ from zato_lite.clock import Clock
 from zato_lite.errors import BadInputError, ZatoLiteError
 from zato_lite.scheduler.scheduler import Scheduler
 from zato_lite.store import claim, enqueue, history, job_insert, jobs, nodes, pauses
+from zato_lite.store import clock as store_clock
 from zato_lite.store.attempts import NO_STARTED_RUNS, ClaimedAttempt, StartedRuns
 from zato_lite.store.job_insert import InsertResult, JobGroup
 from zato_lite.store.ports import Connection, Database
@@ -387,6 +388,23 @@ class JobCommands:
         await self._database.write(lambda c: pauses.resume_all(c, now))
         self._scheduler.release_held()
         self._scheduler.reschedule_claim()
+
+    async def continue_jobs(self) -> int:
+        """Have jobs that a clock set back holds up start from now on; return their number."""
+        now = self._clock.now()
+        continued = await self._scheduler.change_jobs(
+            None,
+            lambda c, started: store_clock.continue_jobs(c, now, started),
+            lambda continued: continued.revoked,
+        )
+        self._scheduler.reschedule_claim()
+        await self._scheduler.check_clock()
+        return len(continued.jobs)
+
+    @property
+    def clock_warning(self) -> str:
+        """The jobs that a clock set back holds up, in a sentence, or an empty text."""
+        return self._scheduler.clock_warning
 
     async def paused(self) -> Pause | None:
         """Return the pause of all jobs, or None."""

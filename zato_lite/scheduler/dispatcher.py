@@ -6,7 +6,7 @@ the slot and the start: see ``store.claim.claim``. All others are claimed at the
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 from zato_lite.clock import Alarm, Clock
@@ -31,6 +31,12 @@ LEAD = 3 * SECOND // 4
 MARGIN = SECOND // 4
 """Runs are claimed at least this long before their slot, as a commit may take long."""
 
+MAX_MARGIN = 4 * SECOND
+"""The same for a slow store: the margin follows the measured time of commits up to this."""
+
+COMMITS_AHEAD = 2.5
+"""Commits that fit into the margin: the one under way, the claim's own, and some reserve."""
+
 CLAIM_SIZE = 1_000
 """Maximum number of jobs in one claim."""
 
@@ -45,6 +51,7 @@ class Dispatcher:
 
     Args:
         metrics: counts claims.
+        commit_seconds: returns the recent duration of commits.
         wake: set by anything that the dispatcher has to act on: due slots, due results, room.
         principals: the rights of users and keys, brought up to date by each claim.
 
@@ -63,7 +70,9 @@ class Dispatcher:
         metrics: RunMetrics,
         wake: asyncio.Event,
         principals: Principals | None = None,
+        commit_seconds: Callable[[], float] = float,
     ) -> None:
+        self._commit_seconds = commit_seconds
         self._database, self._clock, self._node = database, clock, node
         self._executor, self._completer = executor, completer
         self._metrics, self._wake, self._principals = metrics, wake, principals
@@ -85,8 +94,16 @@ class Dispatcher:
         else:
             self._completer.save_due()
 
+    @property
+    def _margin(self) -> int:
+        return margin_for(self._commit_seconds())
+
+    @property
+    def _lead(self) -> int:
+        return self._margin + LEAD - MARGIN
+
     def _can_claim_ahead(self) -> bool:
-        return self._next_due is not None and self._next_due <= self._clock.now() + LEAD
+        return self._next_due is not None and self._next_due <= self._clock.now() + self._lead
 
     async def claim(self) -> None:
         """Claim all that is due, in parts; results that wait are saved by the same commits."""
@@ -94,6 +111,8 @@ class Dispatcher:
         # Cleared first: a change during this claim may come too late for it.
         self._is_claim_due, self._claim_at, self._next_due = False, None, None
         position, claim_again_at, node = claim.FIRST_POSITION, None, self._node
+        margin = margin_for(self._commit_seconds())
+        lead = margin + LEAD - MARGIN
         while True:
             self._completer.save()
             if self._executor.is_full or not node.is_running:
@@ -104,11 +123,11 @@ class Dispatcher:
                 claim.claim,
                 now=now,
                 # Other nodes may change a job unknown to this one, so none is claimed ahead.
-                horizon=now + LEAD if node.is_exclusive else now,
+                horizon=now + lead if node.is_exclusive else now,
                 node=node.id,
                 limit=CLAIM_SIZE,
                 position=position,
-                margin=MARGIN,
+                margin=margin,
                 downtime=self.downtime,
                 rights_version=self._principals.version if self._principals else None,
             )
@@ -150,7 +169,7 @@ class Dispatcher:
     def claim_in_time_for(self, due: Instant | None = None) -> None:
         """Claim in time for a slot that is due then; without an instant, now."""
         now = self._clock.now()
-        instant = now if due is None else max(now, due - MARGIN)
+        instant = now if due is None else max(now, due - self._margin)
         if self._claim_at is None or instant < self._claim_at:
             self._set_alarm(instant)
 
@@ -160,7 +179,7 @@ class Dispatcher:
         if claim_again_at is not None:
             instants.append(claim_again_at)
         if next_due is not None:
-            instants.append(next_due - (MARGIN if is_exclusive else 0))
+            instants.append(next_due - (self._margin if is_exclusive else 0))
         if self._claim_at is not None:
             instants.append(self._claim_at)
         self._next_due = _earliest(claim_again_at, next_due) if is_exclusive else None
@@ -217,6 +236,11 @@ class Dispatcher:
             fields = {"again": len(recovered.attempts), "closed": recovered.closed}
             _log.warning("runs recovered", extra=fields)
         return recovered.has_more
+
+
+def margin_for(commit_s: float) -> int:
+    """Return how long before their slots runs are claimed, if a commit takes this long."""
+    return min(max(MARGIN, int(commit_s * COMMITS_AHEAD * SECOND)), MAX_MARGIN)
 
 
 def _earliest(*instants: Instant | None) -> Instant | None:

@@ -13,13 +13,14 @@ from typing import Self, TypeVar
 
 from zato_lite.clock import Clock
 from zato_lite.scheduler.attempt import RunningAttempt
+from zato_lite.scheduler.clock_watch import ClockWatch
 from zato_lite.scheduler.completer import Completer, FollowUps
 from zato_lite.scheduler.dispatcher import Dispatcher
 from zato_lite.scheduler.executor import Executor
 from zato_lite.scheduler.metrics import RunMetrics
 from zato_lite.scheduler.node import Node
 from zato_lite.scheduler.principals import Principals, Run, system
-from zato_lite.scheduler.pruner import prune_periodically
+from zato_lite.scheduler.pruner import ActivePruner, prune_periodically
 from zato_lite.service.supervisor import Supervisor
 from zato_lite.store import jobs, recovery
 from zato_lite.store.attempts import ClaimedAttempt, StartedRuns
@@ -56,6 +57,7 @@ class Scheduler:
         grace: seconds that runs in flight may take to end when the scheduler stops.
         locks: proof of which nodes are alive; by default this node is alone.
         principals: the rights of users and keys; without them, SYSTEM makes all runs.
+        commit_seconds: returns the recent duration of the store's commits.
 
     Attributes:
         metrics: counters of claims and of the attempts that were saved here.
@@ -72,6 +74,7 @@ class Scheduler:
         grace: float = 30.0,
         locks: NodeLocks | None = None,
         principals: Principals | None = None,
+        commit_seconds: Callable[[], float] = float,
     ) -> None:
         self._database, self._grace, self._principals = database, grace, principals
         self.metrics = metrics = RunMetrics()
@@ -108,13 +111,18 @@ class Scheduler:
             metrics=metrics,
             wake=wake,
             principals=principals,
+            commit_seconds=commit_seconds,
         )
+        active_pruner = ActivePruner(database, clock)
         self._claiming = self._supervise("scheduler", self._dispatcher.run_once)
         self._supervisors = (
             self._claiming,
             self._supervise("retention", lambda: prune_periodically(database, clock)),
+            self._supervise("active retention", active_pruner.prune_periodically),
             self._supervise("takeover", self._dispatcher.recover_periodically),
         )
+        self._clock_watch = ClockWatch(database, clock, self._follow_clock)
+        self._watching = self._supervise("clock", self._clock_watch.check_periodically)
 
     def _supervise(self, name: str, work: Callable[[], Awaitable[object]]) -> Supervisor:
         restart = self._dispatcher.claim_now
@@ -131,6 +139,7 @@ class Scheduler:
         self._dispatcher.claim_now()
         for supervisor in self._supervisors:
             supervisor.start()
+        self._watching.start()
         return self
 
     async def __aexit__(
@@ -154,6 +163,7 @@ class Scheduler:
             await self._stop(self._grace if grace is None else grace)
         finally:
             # To the end, as the dispatcher saves the results of the runs that end meanwhile.
+            await self._watching.stop()
             for supervisor in self._supervisors:
                 await supervisor.stop()
             await self._node.leave()
@@ -178,8 +188,22 @@ class Scheduler:
         self._dispatcher.stop()
         self._executor.crash()
         self._completer.crash()
+        await self._watching.stop()
         for supervisor in self._supervisors:
             await supervisor.stop()
+
+    async def _follow_clock(self) -> None:
+        """Begin the waits of background work again, whose ends the wall clock has moved."""
+        for supervisor in self._supervisors:
+            if supervisor is not self._claiming:
+                await supervisor.stop()
+                supervisor.start()
+        self._dispatcher.claim_now()
+
+    async def check_clock(self) -> None:
+        """Notice a step of the clock now, and count the jobs that it holds up."""
+        await self._clock_watch.check()
+        await self._clock_watch.count()
 
     async def tick(self) -> None:
         """Claim once what is due, and save the results that wait."""
@@ -329,6 +353,11 @@ class Scheduler:
         if failures.count:
             return f"runs cannot be claimed: {failures.words}"
         return self._completer.trouble
+
+    @property
+    def clock_warning(self) -> str:
+        """The jobs that a clock set back holds up, in a sentence, or an empty text."""
+        return self._clock_watch.warning
 
     @property
     def in_flight(self) -> int:

@@ -1,5 +1,6 @@
 """Retention: deletes history that no job has to keep, in short transactions."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -50,11 +51,32 @@ def prune(connection: Connection, now: Instant, after_job: int) -> PruneResult:
     return PruneResult(deleted, after_job)
 
 
+def jobs_with_runs_after(connection: Connection, run_id: int) -> tuple[list[int], int]:
+    """Return the jobs that have a newer run than this one, and the newest run's id."""
+    newest = fetch_value(connection, "SELECT max(id) FROM run") or 0
+    found = fetch_ids(
+        connection, "SELECT DISTINCT job_id AS id FROM run WHERE id > ? ORDER BY 1", (run_id,)
+    )
+    return found, newest
+
+
+def prune_jobs(connection: Connection, now: Instant, jobs: Sequence[int]) -> Sequence[int]:
+    """Delete expired history of the first of these jobs; return those that are left."""
+    deleted = 0
+    for place, job_id in enumerate(jobs[:MAX_JOBS]):
+        deleted += _prune_job(connection, job_id, now, MAX_RUNS - deleted)
+        if deleted >= MAX_RUNS:
+            return jobs[place:]
+    return jobs[MAX_JOBS:]
+
+
 def _prune_job(connection: Connection, job_id: int, now: Instant, limit: int) -> int:
     job = _definition(connection, job_id)
     oldest = now - int(_days(job) * DAY)
     keep = KEEP_RUNS if job is None or job.keep_runs is None else job.keep_runs
     newest = fetch_value(connection, "SELECT max(number) FROM run WHERE job_id = ?", (job_id,))
+    if newest is None:  # deleted meanwhile
+        return 0
     last = 0 if job_id == 0 else newest - keep  # the number of a run without a job is its id
     old = fetch_ids(
         connection,

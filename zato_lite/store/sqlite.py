@@ -33,6 +33,7 @@ from zato_lite.store.connection import (
     write_image,
 )
 from zato_lite.store.file_lock import FileLock
+from zato_lite.store.health import StoreHealth
 from zato_lite.store.migrate import migrate
 from zato_lite.store.nodes import NodeLocks
 from zato_lite.store.ports import Connection
@@ -86,6 +87,7 @@ class SqliteStore:
     Attributes:
         is_broken: a commit failed, and the file has not been reopened since.
         damage: a description of damage found in the file; empty without any.
+        health: what the file, its lock and its disk do.
     """
 
     def __init__(self, path: str, clock: Clock | None = None) -> None:
@@ -94,6 +96,8 @@ class SqliteStore:
         self.is_broken = False
         self.damage = ""
         self._monotonic = (clock or SystemClock()).monotonic
+        # Not the application's clock, which tests set: commits take real time.
+        self.health = StoreHealth(path, SystemClock().monotonic)
         self._file_lock = FileLock(path)
         self._is_unchecked = False
         self._stopping = Event()
@@ -151,7 +155,7 @@ class SqliteStore:
         """Return why the store is not usable; empty while it is."""
         if self.is_broken and not self.damage:
             return "the last commit failed; no write is acknowledged until the store is reopened"
-        return self.damage
+        return self.damage or self.health.trouble
 
     @property
     def queued(self) -> tuple[int, int]:
@@ -182,6 +186,7 @@ class SqliteStore:
         except StoreError:
             self._writer.close(force=True)
             raise
+        self.health.remember_files()
 
     def start(self) -> None:
         """Start the threads; answers go to the running event loop."""
@@ -195,6 +200,7 @@ class SqliteStore:
             )
         for thread in self._threads:
             thread.start()
+        self.health.start()
 
     def close(self) -> None:
         """Complete the submitted operations and close the file; refuse later ones."""
@@ -204,6 +210,7 @@ class SqliteStore:
         self._reads.put(None)
         for thread in self._threads:
             thread.join()
+        self.health.stop()
         if self._reader is not self._writer:
             self._reader.close()
         self._writer.close()
@@ -301,16 +308,26 @@ class SqliteStore:
                 return
 
     def _commit(self, tasks: Sequence[Task]) -> list[Answer]:
+        health = self.health
+        if moved := health.check_files():
+            return _refuse_all(tasks, moved)
         try:
             if self.is_broken:
                 self._reopen()
+            health.waits_for_lock()
             self._writer.execute("BEGIN IMMEDIATE")
+            health.has_lock()
             answers = self._run_group(tasks)
+            health.commits_now()
             self._writer.execute("COMMIT")
         except (SqliteError, StoreError) as error:
+            health.has_failed()
             return self._fail_all(tasks, error)
+        health.has_ended()
         if self._failures.count:
             _log.warning("commits succeed again", extra={"failures": self._failures.over()})
+        if moved := health.check_files():  # the commit may be in a file that nobody will find
+            return _refuse_all(tasks, moved)
         return answers
 
     def _run_group(self, tasks: Sequence[Task]) -> list[Answer]:
@@ -363,8 +380,7 @@ class SqliteStore:
             self.is_broken = True
         if not is_transient(error):
             self.is_broken = not self.is_in_memory
-        refusal = UnavailableError(f"the store cannot be written to: {error}")
-        return [(done, None, refusal) for _, done in tasks]
+        return _refuse_all(tasks, str(error))
 
     def _reopen(self) -> None:
         self._writer.close(force=True)
@@ -373,6 +389,7 @@ class SqliteStore:
             self.damage = damage_message(self.path, found[0])
             raise StoreError(self.damage)
         self.is_broken, self.damage = False, ""
+        self.health.remember_files()
         _log.warning("store reopened", extra={"path": self.path})
 
     def _needs_checkpoint(self) -> bool:
@@ -424,6 +441,11 @@ def _collect(first: Task | None, queue: "SimpleQueue[Task | None]") -> tuple[lis
             return tasks, True
         tasks.append(task)
     return tasks, False
+
+
+def _refuse_all(tasks: Sequence[Task], why: str) -> list[Answer]:
+    refusal = UnavailableError(f"the store cannot be written to: {why}")
+    return [(done, None, refusal) for _, done in tasks]
 
 
 def _call_back(answers: list[Answer]) -> None:
