@@ -212,3 +212,41 @@ async def test_a_service_runs_in_a_task_from_its_first_step() -> None:
         for _ in range(2):
             client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
             assert (await client.answer())[::2] == (200, b"went on")
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "address"),
+    [
+        ("", ""),
+        ("X-Forwarded-For: 192.0.2.7\r\n", "192.0.2.7"),
+        ("X-Forwarded-For: 192.0.2.7, 10.0.0.1\r\n", "10.0.0.1"),
+        ("X-Forwarded-For: 192.0.2.7:4711\r\n", "192.0.2.7"),
+        ("X-Forwarded-For: [2001:db8::1]:80\r\n", "2001:db8::1"),
+        ("X-Forwarded-For: 2001:db8::1\r\n", "2001:db8::1"),
+        ("X-Forwarded-For: ,\r\n", ""),
+    ],
+)
+async def test_the_peer_of_a_unix_socket_names_the_client(
+    tmp_path: Path, forwarded: str, address: str
+) -> None:
+    async def tell(request: Request) -> Response:
+        return Response(200, request.remote_address.encode() or b"-")
+
+    path = tmp_path / "s"
+    async with running(tell, unix=path):
+        client = Client(*await asyncio.open_unix_connection(str(path)))
+        client.send(f"GET / HTTP/1.1\r\nHost: localhost\r\n{forwarded}\r\n".encode())
+
+        assert (await client.answer())[2] == (address.encode() or b"-")
+        client.writer.close()
+
+
+async def test_without_a_trusted_proxy_no_address_is_believed() -> None:
+    async def tell(request: Request) -> Response:
+        return Response(200, request.remote_address.encode())
+
+    async with running(tell) as run:
+        client = await run.connect()
+        client.send(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: 192.0.2.7\r\n\r\n")
+
+        assert (await client.answer())[2] == b"127.0.0.1"

@@ -81,13 +81,13 @@ def test_the_own_machine_is_local() -> None:
     assert not any(is_local(network_of(text)) for text in ("::2", "10.0.0.1", "unknown"))
 
 
-def test_proven_names_and_networks_without_failures_come_first() -> None:
+def test_proven_clients_known_names_and_networks_without_failures_come_first() -> None:
     sign_ins = SignIns()
     sign_ins.record_success("ann", "10.0.0.1")
     sign_ins.record_failure("x", "10.0.0.2", 0.0, exists=False)
 
     ranks = [
-        sign_ins.rank(name, network, 1.0)
+        sign_ins.rank(name, network, 1.0, exists=name == "ann")
         for name, network in (
             ("ann", "10.0.0.1"),
             ("ann", "10.0.0.3"),
@@ -98,7 +98,7 @@ def test_proven_names_and_networks_without_failures_come_first() -> None:
     ]
 
     assert ranks == list(range(RANKS))
-    assert sign_ins.rank("bob", "10.0.0.2", 1000.0) == 2
+    assert sign_ins.rank("bob", "10.0.0.2", 1000.0, exists=False) == 2
 
 
 @pytest.mark.parametrize("exists", [True, False])
@@ -130,7 +130,7 @@ def test_networks_take_turns() -> None:
     for item in ("a1", "a2", "a3", "b1", "c1", "c2"):
         queue.put(item, 0, item[0])
 
-    assert drain(queue) == ["a1", "b1", "c1", "a2", "c2", "a3"]
+    assert drain(queue) == ["a1", "c1", "a2", "b1", "c2", "a3"]
     assert len(queue) == 0
 
 
@@ -167,3 +167,37 @@ def test_a_full_queue_refuses_the_lowest_rank() -> None:
 
     assert queue.put("c", 2, "c") == "c"
     assert len(queue) == 2
+
+
+def test_two_networks_that_send_much_have_equal_shares() -> None:
+    queue: FairQueue[str] = FairQueue()
+    for _ in range(20):
+        queue.put("a", 3, "a")
+    for _ in range(20):
+        queue.put("b", 3, "b")
+
+    taken = drain(queue)
+
+    assert abs(taken[:20].count("a") - 10) <= 1
+
+
+def test_a_client_that_comes_during_a_flood_is_soon_served() -> None:
+    queue: FairQueue[str] = FairQueue()
+    for number in range(200):
+        queue.put(f"flood {number}", 1, f"10.0.0.{number}")
+    queue.put("right", 1, "192.0.2.1")
+
+    assert drain(queue).index("right") <= 2
+
+
+def test_the_oldest_is_not_starved_by_ever_new_networks() -> None:
+    queue: FairQueue[str] = FairQueue()
+    for number in range(10):
+        queue.put(f"old {number}", 1, f"old {number}")
+
+    taken = []
+    for number in range(60):
+        queue.put(f"new {number}", 1, f"new {number}")
+        taken.append(queue.take())
+
+    assert {f"old {number}" for number in range(10)} <= set(taken)

@@ -237,7 +237,9 @@ class Authenticator:
     async def _user(self, name: str, password: str, address: str) -> Credential:
         network, now = network_of(address), self.clock.monotonic()
         self.sign_ins.check(name, network, now)
-        async with self._turns.turn(self.sign_ins.rank(name, network, now), network):
+        exists = await self.accounts.find("user", name) is not None
+        rank = self.sign_ins.rank(name, network, now, exists=exists)
+        async with self._turns.turn(rank, network):
             self.sign_ins.check(name, network, self.clock.monotonic())
             user = await self.accounts.find("user", name)
             hashed = user.hash if user is not None and user.is_active else None

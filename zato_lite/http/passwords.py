@@ -21,7 +21,7 @@ from zato_lite.store.accounts import NewKey
 PASSWORD_VARIABLE = "ZATO_LITE_ADMIN_PASSWORD"  # noqa: S105 - the name of it
 KEY_PREFIX = "zl"
 THREADS = 2
-_NICENESS = 5
+_NICENESS = 2
 """Priority of the threads below that of the event loop, which guesses must not slow down."""
 
 

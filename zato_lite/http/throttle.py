@@ -20,7 +20,6 @@ the same name has signed in from there."""
 
 _MAX_SUBJECTS = 10_000
 _MAX_NAME = 200
-_ANYWHERE = "*"
 
 RANKS = 5
 _FAIR_SHARE = 8
@@ -103,12 +102,11 @@ class SignIns:
         self._known.check(subject, now)
         self._unknown.check(subject, now)
 
-    def rank(self, name: str, network: str, now: float) -> int:
+    def rank(self, name: str, network: str, now: float, *, exists: bool) -> int:
         """Return the rank of a guess: 0 is checked first, ``RANKS - 1`` last."""
         if _subject(name, network) in self._proven:
             return 0
-        is_proven = _subject(name, _ANYWHERE) in self._proven
-        return (1 if is_proven else 2) + (2 if self._networks.has_failed(network, now) else 0)
+        return (1 if exists else 2) + (2 if self._networks.has_failed(network, now) else 0)
 
     def record_failure(self, name: str, network: str, now: float, *, exists: bool) -> None:
         """Record a wrong guess."""
@@ -124,19 +122,22 @@ class SignIns:
         subject = _subject(name, network)
         self._known.record_success(subject)
         self._unknown.record_success(subject)
-        for proven in (subject, _subject(name, _ANYWHERE)):
-            self._proven.pop(proven, None)
-            self._proven[proven] = None
-        while len(self._proven) > self._capacity:
+        self._proven.pop(subject, None)
+        self._proven[subject] = None
+        if len(self._proven) > self._capacity:
             self._proven.popitem(last=False)
 
 
 class FairQueue(Generic[Item]):
-    """Queue by rank, and within a rank in turns by network, whatever each of them sends."""
+    """Queue by rank, and within a rank in turns by network, whatever each of them sends.
+
+    Every other turn of a rank is for the latest network that waits for its first turn: a client
+    that comes during a flood does not wait until the flood before it has drained.
+    """
 
     def __init__(self, capacity: int = 1024, of_network: int = 64) -> None:
         self._capacity, self._of_network = capacity, of_network
-        self._ranks: list[OrderedDict[str, deque[Item]]] = [OrderedDict() for _ in range(RANKS)]
+        self._ranks: list[_Rank[Item]] = [_Rank() for _ in range(RANKS)]
         self._size = self._taken = 0
 
     def __len__(self) -> int:
@@ -144,15 +145,15 @@ class FairQueue(Generic[Item]):
 
     def put(self, item: Item, rank: int, network: str) -> Item | None:
         """Add an item; return the one that has to leave for it, which may be itself."""
-        waiting = self._ranks[rank].get(network)
-        if waiting is not None and len(waiting) >= self._of_network:
+        if self._ranks[rank].count(network) >= self._of_network:
             return item
         displaced = None
         if self._size >= self._capacity:
             if (lowest := self._rank_in_use(reversed(range(RANKS)))) < rank:
                 return item
-            displaced = self._drop(lowest)
-        self._ranks[rank].setdefault(network, deque()).append(item)
+            displaced = self._ranks[lowest].drop()
+            self._size -= 1
+        self._ranks[rank].put(item, network)
         self._size += 1
         return displaced
 
@@ -161,27 +162,53 @@ class FairQueue(Generic[Item]):
         if not self._size:
             return None
         self._taken += 1
+        self._size -= 1
         is_lowest = self._taken % _FAIR_SHARE == 0
         ranks = range(RANKS)
-        rank = self._ranks[self._rank_in_use(reversed(ranks) if is_lowest else ranks)]
-        network, waiting = rank.popitem(last=False)
-        item = waiting.popleft()
-        if waiting:
-            rank[network] = waiting  # at the end: the other networks come first
-        self._size -= 1
-        return item
+        return self._ranks[self._rank_in_use(reversed(ranks) if is_lowest else ranks)].take()
 
     def _rank_in_use(self, order: Iterable[int]) -> int:
         return next(rank for rank in order if self._ranks[rank])
 
-    def _drop(self, rank: int) -> Item:
+
+class _Rank(Generic[Item]):
+    """Waiting items by network: networks before their first turn, and those after it."""
+
+    def __init__(self) -> None:
+        self._new: OrderedDict[str, deque[Item]] = OrderedDict()
+        self._served: OrderedDict[str, deque[Item]] = OrderedDict()
+        self._turns = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._new or self._served)
+
+    def count(self, network: str) -> int:
+        """Return the number of the network's items."""
+        return len(self._new.get(network) or self._served.get(network) or ())
+
+    def put(self, item: Item, network: str) -> None:
+        """Add an item."""
+        places = self._served if network in self._served else self._new
+        places.setdefault(network, deque()).append(item)
+
+    def take(self) -> Item:
+        """Remove an item: in turn the oldest new network's, the latest's, a served one's."""
+        self._turns += 1
+        is_new = bool(self._new and (self._turns % 3 or not self._served))
+        places = self._new if is_new else self._served
+        network, waiting = places.popitem(last=is_new and self._turns % 2 == 0)
+        item = waiting.popleft()
+        if waiting:
+            self._served[network] = waiting  # at the end: the other networks come first
+        return item
+
+    def drop(self) -> Item:
         """Remove the newest item of the network with the most items."""
-        networks = self._ranks[rank]
-        network = max(networks, key=lambda name: len(networks[name]))
-        item = networks[network].pop()
-        if not networks[network]:
-            del networks[network]
-        self._size -= 1
+        network = max((*self._new, *self._served), key=self.count)
+        places = self._new if network in self._new else self._served
+        item = places[network].pop()
+        if not places[network]:
+            del places[network]
         return item
 
 
