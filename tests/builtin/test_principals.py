@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ import pytest
 
 from tests.builtin.conftest import START
 from zato_lite import Service
+from zato_lite.config import Server, Settings, Store
 from zato_lite.errors import BadInputError, ForbiddenError
 from zato_lite.service.message import SYSTEM, Caller
 from zato_lite.store.accounts import Credential, Kind
@@ -555,3 +557,49 @@ def test_a_principal_is_part_of_a_definition_only_if_it_is_known() -> None:
     assert msgspec.structs.fields(Caller)[3].name == "kind"
     assert Caller("a", kind="key").principal == "key:a"
     assert SYSTEM.principal == "system"
+
+
+# What the server's files declare
+
+
+SERVICE_FILE = """
+from zato_lite import Service, every
+from tests.builtin.test_principals import seen
+
+class Declared(Service):
+    name = "crm.declared"
+    schedule = every(minutes=1)
+
+    async def handle(self) -> None:
+        seen.append(self.caller)
+"""
+JOBS_FILE = """
+scheduler:
+- {name: of file, service: crm.declared, job_type: interval_based, minutes: 1}
+- {name: named, service: crm.declared, job_type: interval_based, minutes: 1, principal: "user:e"}
+"""
+
+
+async def test_jobs_of_the_servers_files_are_of_the_system(tmp_path: Path) -> None:
+    seen.clear()
+    (tmp_path / "services").mkdir()
+    (tmp_path / "config").mkdir()
+    (tmp_path / "services" / "declared.py").write_text(SERVICE_FILE, encoding="utf-8")
+    (tmp_path / "config" / "jobs.yaml").write_text(JOBS_FILE, encoding="utf-8")
+    database = f"sqlite:///{tmp_path}/z.db"
+    settings = Settings(store=Store(database), server=Server(grace=0.0))
+    async with sandbox(project=tmp_path, clock=ManualClock(START), settings=settings) as box:
+        await save(box, "e", "editor")
+        rows = {job["name"]: job for job in await box.invoke(f"{JOB}.get-list")}
+        principals = {name: job["principal"] for name, job in rows.items()}
+        assert principals == {"of file": "system", "named": "user:e", "crm.declared": "system"}
+        await box.advance(minutes=2)
+        assert {one.name for one in seen} == {"system", "e"}
+        for name in ("of file", "crm.declared"):
+            await by(box, "e", "edit", {"id": rows[name]["id"], "extra": "evil"})
+
+    async with sandbox(project=tmp_path, clock=ManualClock(START), settings=settings) as box:
+        again = {job["name"]: job for job in await box.invoke(f"{JOB}.get-list")}
+
+    assert {name: job["principal"] for name, job in again.items()} == principals
+    assert not any("extra" in job for job in again.values())

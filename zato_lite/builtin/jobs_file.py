@@ -16,7 +16,7 @@ from zato_lite.clock import Clock
 from zato_lite.errors import BadInputError, ConfigError, JobExistsError, JobNotFoundError
 from zato_lite.scheduler.calendars import Calendars
 from zato_lite.scheduler.commands import JobCommands
-from zato_lite.service.message import SYSTEM
+from zato_lite.service.message import SYSTEM, SYSTEM_PRINCIPAL
 from zato_lite.service.registry import Registry
 from zato_lite.store.rows import JobRow
 from zato_lite.timetable.job import Instant, Job
@@ -64,7 +64,7 @@ def plan(
     """Return what applying the definitions to the existing jobs changes."""
     existing = {row.job.name: row for row in rows}
     jobs = {name: row.job for name, row in existing.items()}
-    found = enmasse.compare(jobs, definitions.items, now)
+    found = enmasse.compare(jobs, definitions.items, now, SYSTEM_PRINCIPAL)
     wrong = [*definitions.mistakes, *found.mistakes]
     items = {enmasse.name_of(item.value): item for item in reversed(definitions.items)}
     good: dict[str, Job] = {}
