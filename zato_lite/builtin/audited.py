@@ -46,7 +46,7 @@ class AuditedService(Service[In, Out]):
         try:
             subject = await self.change(self._read())
         except ZatoLiteError as error:
-            await self._record(_subject_of(self.request.payload), f"{error.status}: {error}")
+            await self._record(_subject_of(self._payload), f"{error.status}: {error}")
             raise
         await self._record(subject, "ok")
 

@@ -50,7 +50,7 @@ class Echo(Service):
     is_safe = True
 
     async def handle(self) -> None:
-        self.response.payload = self.request.payload
+        self.response.payload = self._payload
 
 
 class Sleep(Service[SleepInput, Slept]):

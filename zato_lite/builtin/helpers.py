@@ -11,7 +11,7 @@ class Echo(Service):
     is_safe = True
 
     async def handle(self) -> None:
-        self.response.payload = self.request.payload
+        self.response.payload = self._payload
 
 
 class HelpersEcho(Echo):
@@ -28,7 +28,7 @@ class InputLogger(Service):
     is_safe = True
 
     async def handle(self) -> None:
-        self.logger.info("%s", self.request.payload)
+        self.logger.info("%s", self._payload)
 
 
 class PublicInputLogger(InputLogger):

@@ -98,14 +98,12 @@ class Import(AuditedService[ImportInput, Imported]):
         )
         found, results = await offload(self._read_file, params, options)
         existing = await self.jobs.named({job.name for job, _ in results if job is not None})
-        _add_name_errors(results, {row.job.name for row in existing})
+        await offload(_add_name_errors, results, {row.job.name for row in existing})
         good = [job for job, errors in results if job is not None and not errors]
         if good and not params.dry_run:
             await self.jobs.create(good)
         self.response.payload = {
-            "entries": [
-                _imported(entry, errors) for entry, (_, errors) in zip(found, results, strict=True)
-            ],
+            "entries": await offload(_imported_all, found, results),
             "created": 0 if params.dry_run else len(good),
             "dry_run": params.dry_run,
         }
@@ -143,6 +141,10 @@ def _add_name_errors(results: Sequence[_Result], taken: Collection[str]) -> None
         elif job.name in seen:
             errors.append(f"name: an entry above has the name `{job.name}`, too")
         seen.add(job.name)
+
+
+def _imported_all(found: Sequence[Entry], results: Sequence[_Result]) -> list[ImportedEntry]:
+    return [_imported(entry, errors) for entry, (_, errors) in zip(found, results, strict=True)]
 
 
 def _imported(found: Entry, errors: list[str]) -> ImportedEntry:

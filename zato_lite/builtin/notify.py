@@ -34,7 +34,7 @@ class Webhook(Service[Any, Sent]):
         # Slow to import, and rarely used.
         from zato_lite.builtin._delivery import deliver, host_of, post  # noqa: PLC0415
 
-        body = encode(fields_of(self.request.payload))
+        body = encode(fields_of(self._payload))
         urls = self.settings.webhooks
         posts = [deliver(post, url, body, self.settings) for url in urls]
         answers = await asyncio.gather(*posts, return_exceptions=True)
@@ -61,8 +61,8 @@ class Email(Service[Any, Sent]):
             raise BadInputError("[notify] smtp_host, mail_from and mail_to are needed")
         from zato_lite.builtin._delivery import build_mail, deliver, send  # noqa: PLC0415
 
-        fields = fields_of(self.request.payload)
-        message = build_mail(subject_of(fields), fields, settings)
+        fields = fields_of(self._payload)
+        message = await deliver(build_mail, subject_of(fields), fields, settings)
         try:
             await deliver(send, message, settings)
         except OSError as error:  # smtplib's own errors are of this type

@@ -83,7 +83,10 @@ def with_attributes(value: Any, kind: type[AttributeDict] = AttributeDict) -> An
     if type(value) is dict:
         return kind(value)
     if type(value) is list and any(type(item) is dict for item in value):
-        return [with_attributes(item, kind) for item in value]
+        # The condition saves a call for each of what may be a hundred thousand dictionaries.
+        return [
+            kind(item) if type(item) is dict else with_attributes(item, kind) for item in value
+        ]
     return value
 
 
