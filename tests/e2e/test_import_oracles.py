@@ -12,7 +12,7 @@ import pytest
 
 from tests.builtin.imports import dialects
 from tests.builtin.imports.dialects import SAMPLE, SLOTS, START, ours
-from zato_lite.builtin.imports import crontab
+from zato_lite.builtin.imports import crontab, systemd
 from zato_lite.builtin.imports.entry import Entry, NoEquivalentError, Options
 from zato_lite.builtin.imports.systemd_calendar import convert
 
@@ -86,11 +86,13 @@ def test_the_importer_accepts_no_line_that_debians_cron_refuses(tmp_path: Path) 
 # ---- systemd
 
 
-def _systemd_slots(program: str, expressions: Sequence[str]) -> list[list[datetime] | None]:
+def _systemd_slots(
+    program: str, expressions: Sequence[str], count: int = SLOTS
+) -> list[list[datetime] | None]:
     """Return the next slots of expressions as systemd finds them; None if it refuses one."""
     start = f"{START.replace(tzinfo=None).isoformat(' ', 'seconds')}"
     done = subprocess.run(  # noqa: S603
-        [program, "calendar", f"--base-time={start}", f"--iterations={SLOTS}", *expressions],
+        [program, "calendar", f"--base-time={start}", f"--iterations={count}", *expressions],
         capture_output=True,
         text=True,
         check=False,
@@ -128,3 +130,21 @@ def test_calendar_expressions_have_the_slots_that_systemd_finds() -> None:
                 wrong.append((expression, fields, expected))
 
     assert wrong == []
+
+
+def test_timer_files_have_the_slots_that_systemd_finds() -> None:
+    program = _program("systemd-analyze", "apt install systemd")
+    folder = Path(dialects.__file__).parent / "files" / "systemd"
+    found = {
+        expression: entry.fields
+        for path in sorted(folder.iterdir())
+        for entry in systemd.read(path.read_text(), OPTIONS)
+        if (expression := entry.place.partition("OnCalendar=")[2]) and "Warsaw" not in expression
+    }
+
+    for expression, expected in zip(found, _systemd_slots(program, [*found], 50), strict=True):
+        fields = found[expression]
+        assert (fields is None) == (expected is None) or ":00.5" in expression
+        if fields is not None and expected is not None:
+            slots = [at for at in ours(fields, 50) if at.year < 2090]
+            assert slots[: len(expected)] == expected[: len(slots)], expression

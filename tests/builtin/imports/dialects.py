@@ -9,6 +9,7 @@ from typing import Any
 
 from zato_lite.builtin.definition import read
 from zato_lite.errors import BadInputError
+from zato_lite.timetable.job import Job
 from zato_lite.timetable.trigger import next_after
 from zato_lite.timetable.zone import parse_moment, to_datetime
 
@@ -38,6 +39,14 @@ def ours(fields: Mapping[str, Any], count: int = SLOTS) -> list[datetime]:
         found.append(to_datetime(slot))
         moment = slot
     return found
+
+
+def job_of(fields: Mapping[str, Any]) -> Job | str:
+    """Return the job of an entry, or the sentence with which its creation is refused."""
+    try:
+        return read({**fields}, NOW)
+    except BadInputError as error:
+        return str(error)
 
 
 def chain(step: Callable[[datetime], datetime | None], count: int = SLOTS) -> list[datetime]:

@@ -37,6 +37,14 @@ _ARGUMENTS = {
 }
 """Arguments of triggers in the flat form."""
 
+_EXPORTED = frozenset({"__apscheduler_class__", "__apscheduler_state__"})
+_STATE = {
+    "cron": frozenset(("version", "fields", *_DATES)),
+    "interval": frozenset(("version", "interval", *_DATES)),
+    "date": frozenset(("version", "run_date")),
+}
+"""Attributes of triggers in an export."""
+
 _POLICIES = ("misfire_grace_time", "coalesce", "max_instances", "next_run_time")
 _KNOWN = frozenset(
     ("version", "id", "name", "func", "trigger", "args", "kwargs", "executor", *_POLICIES)
@@ -165,6 +173,9 @@ def _trigger(job: Mapping[str, Any]) -> _Trigger:
         state = found.get("__apscheduler_state__")
         if not isinstance(state, Mapping):
             raise NoEquivalentError("the trigger has no state")
+        known = _STATE.get(kind.lower(), frozenset(state))
+        if unknown := sorted((set(state) - known) | (set(found) - _EXPORTED)):
+            raise NoEquivalentError(f"unknown fields of the trigger: {', '.join(unknown)}")
         return _Trigger(kind.lower(), {key: _value(each) for key, each in state.items()}, True)
     if isinstance(found, Mapping):
         kind = str(found.get("type") or found.get("class") or "date")

@@ -20,6 +20,7 @@ from zato_lite.builtin.imports.entry import (
     NoEquivalentError,
     Options,
     decode_document,
+    note_ignored,
     quoted,
 )
 from zato_lite.errors import BadInputError
@@ -28,6 +29,9 @@ _SHAPES = (
     "a Python file with beat_schedule, a JSON object of entries by name, RedBeat's JSON, or a "
     "fixture of django-celery-beat (a list) is expected"
 )
+
+
+_ROW = frozenset({"model", "pk", "fields"})
 
 
 def read(document: str, options: Options) -> Iterator[Entry]:
@@ -80,7 +84,7 @@ def _from_python(text: str, options: Options) -> Iterator[Entry]:
 
 
 def _is_fixture(value: Any) -> bool:
-    return isinstance(value, Mapping) and {"model", "fields"} <= value.keys()
+    return isinstance(value, Mapping) and {"model", "fields"} <= value.keys() <= _ROW
 
 
 def _from_json(entries: Mapping[str, Any], options: Options) -> Iterator[Entry]:
@@ -89,10 +93,12 @@ def _from_json(entries: Mapping[str, Any], options: Options) -> Iterator[Entry]:
 
 
 def _periodic(name: str, sent: Any) -> Periodic:
-    entry = sent
+    entry, notes = sent, list[str]()
     if isinstance(entry, Mapping) and "definition" in entry:  # RedBeat's hash in Redis
+        note_ignored(entry, {"definition", "meta"}, notes)
+        if entry.get("meta"):
+            notes.append("the history (meta) is not carried over")
         entry = entry["definition"]
-        entry = json.loads(entry) if isinstance(entry, str) else entry
     if isinstance(entry, str):
         entry = json.loads(entry)
     if not isinstance(entry, Mapping) or "task" not in entry:
@@ -100,7 +106,7 @@ def _periodic(name: str, sent: Any) -> Periodic:
     values = dict(entry)
     own_name = values.pop("name", None)
     schedule = _schedule(values.pop("schedule", None))
-    return Periodic(str(own_name or name), schedule, values)
+    return Periodic(str(own_name or name), schedule, values, {}, tuple(notes))
 
 
 def _schedule(sent: Any) -> Every | Crontab:

@@ -94,18 +94,24 @@ def _values(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 def _interval(row: Mapping[str, Any]) -> Every:
     every, period = row.get("every"), row.get("period")
+    _require_known(row, {"every", "period"})
     if period not in _PERIODS or not isinstance(every, int) or every < 1:
         raise NoEquivalentError(f"not a valid interval: every {quoted(every)} {quoted(period)}")
     return Every(timedelta(**{str(period): every}))
 
 
 def _crontab(row: Mapping[str, Any]) -> Crontab:
-    if unknown := sorted(set(row) - {*CRONTAB, "timezone"}):
-        raise NoEquivalentError(f"unknown fields of the schedule: {', '.join(unknown)}")
+    _require_known(row, {*CRONTAB, "timezone"})
     return Crontab({key: row[key] for key in CRONTAB if key in row}, row.get("timezone"))
 
 
+def _require_known(row: Mapping[str, Any], known: set[str]) -> None:
+    if unknown := sorted(set(row) - known):
+        raise NoEquivalentError(f"unknown fields of the schedule: {', '.join(unknown)}")
+
+
 def _clocked(row: Mapping[str, Any]) -> Once:
+    _require_known(row, {"clocked_time", "enabled"})
     return Once(str(row.get("clocked_time")))
 
 
