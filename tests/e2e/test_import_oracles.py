@@ -99,7 +99,7 @@ def _systemd_slots(
         env={"TZ": "UTC", "LC_ALL": "C"},
     )
     refused = set(re.findall(r"calendar specification '(.*)': ", done.stderr))
-    blocks = iter(done.stdout.strip().split("\n\n"))
+    blocks = iter(re.split(r"\n{2,}", done.stdout.strip()))
     found: list[list[datetime] | None] = []
     for expression in expressions:
         if expression in refused:

@@ -17,7 +17,7 @@ FOLDER = Path(__file__).parent / "files"
 WARSAW = ZoneInfo("Europe/Warsaw")
 
 
-def _aps(name: str, add: Callable[[Any], None], zone: Any = "UTC") -> None:
+def _aps(name: str, add: Callable[[Any], Any], zone: Any = "UTC") -> None:
     from apscheduler.schedulers.background import BackgroundScheduler
 
     scheduler = BackgroundScheduler(timezone=zone)

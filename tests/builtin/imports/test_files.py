@@ -61,9 +61,9 @@ def test_all_of_a_file_is_read_or_reported(path: Path) -> None:
         expected.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
 
     assert json.loads(json.dumps(found)) == json.loads(expected.read_text())
-    for _, fields, differences in found:
-        assert fields is not None or differences
-        assert fields is None or dialects.job_of(fields)
+    for each in _entries(path):
+        assert each.fields is not None or each.differences
+        assert each.fields is None or dialects.job_of(each.fields)
 
 
 # ---- nothing is dropped silently
