@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -213,6 +213,8 @@ def test_check_knows_the_calendars_and_jobs_of_the_store(project: Path) -> None:
     assert asyncio.run(_open(project, stored)) == (["a"], ())
 
 
+PLAIN = {"name": "a", "service": "jf-s.plain", "job_type": "interval_based", "hours": 1}
+WRONG_FLAG = {**PLAIN, "allow_missing_services": "maybe"}
 DEFINITIONS = st.fixed_dictionaries(
     {
         "name": st.sampled_from(["a", "b", "c", "", "caf\u00e9", "x" * 201]),
@@ -242,7 +244,9 @@ DEFINITIONS = st.fixed_dictionaries(
     ),
     as_json=st.booleans(),
 )
-@settings(max_examples=40)
+@settings(max_examples=25)
+@example(sections={"scheduler": [WRONG_FLAG, PLAIN, PLAIN]}, as_json=True)
+@example(sections={"scheduler": [PLAIN, WRONG_FLAG]}, as_json=False)
 def test_check_and_serve_agree_on_any_file(
     tmp_path_factory: pytest.TempPathFactory, sections: dict[str, Any], as_json: bool
 ) -> None:

@@ -51,6 +51,7 @@ class App:
 
     Attributes:
         is_ready: returns the reasons why the app cannot take work.
+        channels: services by configured REST channel.
         warnings: returns what needs attention although the app can take work.
         commits: returns figures of the store's commits.
         queued: returns the numbers of writes and reads that wait for the store.
@@ -77,6 +78,7 @@ class App:
     data: Path | None = None
     problems: tuple[str, ...] = ()
     warnings: Callable[[], Mapping[str, str]] = dict
+    channels: Mapping[str, str] = field(default_factory=dict)
     on_deployed: list[Callable[[], None]] = field(default_factory=list)
 
 
@@ -142,6 +144,7 @@ async def open_app(
             queued=lambda: database.queued,
             problems=project.problems if project else (),
             warnings=lambda: {**_warnings(project), **own_warnings()},
+            channels=settings.server.channels if project is None else project.channels,
             on_deployed=project.on_deployed if project else [],
         )
 

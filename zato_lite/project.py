@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from zato_lite import config
+from zato_lite.builtin.accounts import CredentialIssuer
 from zato_lite.builtin.jobs_file import JobsFile
 from zato_lite.builtin.reconcile import Known, Mistake, claims_of, definitions, reconciled
 from zato_lite.clock import Clock
@@ -20,7 +21,9 @@ from zato_lite.deploy.loader import Failure
 from zato_lite.deploy.ownership import Claim
 from zato_lite.deploy.watcher import watching
 from zato_lite.errors import ConfigError, ZatoLiteError
+from zato_lite.file_sections import FileSections
 from zato_lite.http import routes
+from zato_lite.http.key_ring import KeyRing
 from zato_lite.scheduler.calendars import Calendars
 from zato_lite.scheduler.commands import JobCommands
 from zato_lite.service.base import Service
@@ -28,6 +31,7 @@ from zato_lite.service.entry import Entry
 from zato_lite.service.invoker import Invoker
 from zato_lite.service.registry import Registry
 from zato_lite.service.supervisor import Supervisor
+from zato_lite.store.accounts import Accounts
 from zato_lite.zato.finder import install
 
 _RECHECK_S = 10.0
@@ -67,6 +71,7 @@ class Project:
         problems: errors found when it was opened, each in a line.
         on_deployed: called when services were deployed or removed later on.
         jobs_file: the jobs file.
+        channels: services by REST channel, of the settings and of the jobs file.
     """
 
     def __init__(
@@ -87,7 +92,23 @@ class Project:
         self._calendars = cast("Calendars", invoker.resources[Calendars])
         self._has_changed = asyncio.Event()
         path = folder / settings.scheduler.jobs_file
-        self.jobs_file = JobsFile(path, self._jobs, self._calendars, self._registry, clock)
+        self.channels = dict(settings.server.channels)
+        sections = FileSections(
+            self._registry,
+            settings.server.channels,
+            self.channels,
+            cast("Accounts", invoker.resources[Accounts]),
+            keys=cast("KeyRing", invoker.resources[CredentialIssuer]),
+            changed=self._notify,
+        )
+        self.jobs_file = JobsFile(
+            path,
+            self._jobs,
+            self._calendars,
+            services=self._registry,
+            clock=clock,
+            others=sections,
+        )
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
@@ -111,6 +132,9 @@ class Project:
 
     def _follow(self, _: object) -> None:
         self._has_changed.set()
+        self._notify()
+
+    def _notify(self) -> None:
         for listener in self.on_deployed:
             try:
                 listener()

@@ -120,7 +120,7 @@ async def open_edge(
             app.registry,
             authenticator,
             allowed_hosts=server.allowed_hosts,
-            channels=server.channels,
+            channels=app.channels,
             routes=mounts,
             events=app.events,
             readiness=app.is_ready,

@@ -138,7 +138,7 @@ def test_what_looks_like_a_variable_survives_export_and_apply() -> None:
         ("\nschedular: []", "line 2: 'schedular' .*did you mean `scheduler`"),
         ("scheduler: []\nx: 1", "line 2: 'x' is not"),
         ("security: []\nchanel_rest: []", "line 2: .*did you mean `channel_rest`"),
-        ("scheduler:\n- a", "line 2: a definition must be an object"),
+        ("scheduler:\n- a", "line 2: an entry must be an object"),
         ("scheduler:\n  a: {hours: 1}", "line 1: `scheduler` must be a list"),
     ],
 )

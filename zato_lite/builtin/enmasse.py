@@ -20,6 +20,9 @@ _ZATO_REFERENCE = re.compile(r"Zato_Enmasse_Env(?=\.[A-Za-z_])")
 JOBS = "scheduler"
 """Section of the jobs in an enmasse document."""
 
+HTTP_SECTIONS = ("channel_rest", "security")
+"""Sections that are applied from the server's own file."""
+
 OTHER_SECTIONS = frozenset(
     """
     amqp_channel amqp_outgoing as2 as4 aws azure cache channel_amqp channel_as2 channel_file
@@ -47,12 +50,14 @@ class Definitions(NamedTuple):
         others: the other sections of the document, and the number of entries of each.
         mistakes: of definitions that are not among the items, and unknown sections.
         lines: the first line of each definition, with mistakes or without.
+        sections: the entries of the sections that a server's own file may have.
     """
 
     items: Sequence[Item]
     others: Mapping[str, int]
     mistakes: Sequence[FieldError] = ()
     lines: Sequence[int] = ()
+    sections: Mapping[str, Sequence[Item]] = {}
 
 
 class Update(NamedTuple):
@@ -80,12 +85,12 @@ class Set(NamedTuple):
     """The effect of applying definitions, and the mistakes of those that cannot be applied.
 
     Attributes:
-        lines: the line of each job in the document, by name; empty without a document.
+        items: the right definitions, by the name of their job.
     """
 
     found: Difference
     mistakes: Sequence[FieldError]
-    lines: Mapping[str, int]
+    items: Mapping[str, Item]
 
 
 def parse(document: str, environ: Mapping[str, str] | None = os.environ) -> list[dict[str, Any]]:
@@ -121,11 +126,26 @@ def right_definitions_of(document: str, environ: Mapping[str, str] | None) -> De
     """
     read = read_document(document)
     mistakes = [*_wrong_sections(read)]
+    items = _items_of(read, JOBS, environ, mistakes)
+    sections = (
+        {}
+        if environ is None
+        else {section: _items_of(read, section, environ, mistakes) for section in HTTP_SECTIONS}
+    )
+    others = {key: _count(read.values[key]) for key in _others(read)}
+    lines = [item.line for item in read.items.get(JOBS, ())]
+    return Definitions(items, others, mistakes, lines, sections)
+
+
+def _items_of(
+    read: Document, section: str, environ: Mapping[str, str] | None, mistakes: list[FieldError]
+) -> list[Item]:
+    """Return the entries of a section with their variables replaced, without the wrong ones."""
     items = []
-    for place, item in enumerate(read.items.get(JOBS, ())):
-        where = f"{JOBS}[{place}]"
+    for place, item in enumerate(read.items.get(section, ())):
+        where = f"{section}[{place}]"
         if not isinstance(item.value, Mapping):
-            text = f"line {item.line}: a definition must be an object"
+            text = f"line {item.line}: an entry must be an object"
             mistakes.append(FieldError(where, None, text))
             continue
         errors: list[FieldError] = []
@@ -137,8 +157,7 @@ def right_definitions_of(document: str, environ: Mapping[str, str] | None) -> De
         mistakes += errors
         if not errors:
             items.append(item._replace(value=definition))
-    others = {key: _count(read.values[key]) for key in _others(read)}
-    return Definitions(items, others, mistakes, [it.line for it in read.items.get(JOBS, ())])
+    return items
 
 
 def difference(
@@ -171,7 +190,7 @@ def compare(
     """
     creates, updates, unchanged = [], [], []
     errors: list[FieldError] = []
-    lines: dict[str, int] = {}
+    known: dict[str, Item] = {}
     for place, item in enumerate(items):
         definition = item.value
         label = str(definition.get("name") or place)
@@ -182,12 +201,13 @@ def compare(
             wrong = error.errors or (FieldError(label, None, str(error)),)
             errors += located(wrong, item, label)
             continue
-        if after.name in lines:
-            earlier = f", also in line {lines[after.name]}" if lines[after.name] else ""
+        if after.name in known:
+            line = known[after.name].line
+            earlier = f", also in line {line}" if line else ""
             text = f"{label}: defined twice{earlier}"
             errors.append(_error("name", after.name, at_line(item, "name", text)))
             continue
-        lines[after.name] = item.line
+        known[after.name] = item
         if before is None:
             creates.append(after)
             continue
@@ -197,7 +217,7 @@ def compare(
             updates.append(Update(before, after, changes, claim))
         else:
             unchanged.append(after.name)
-    return Set(Difference(tuple(creates), tuple(updates), tuple(unchanged)), errors, lines)
+    return Set(Difference(tuple(creates), tuple(updates), tuple(unchanged)), errors, known)
 
 
 def names_of(items: Iterable[Item]) -> set[str]:
@@ -216,7 +236,8 @@ def name_of(definition: Mapping[str, Any]) -> str:
 def differences(others: Mapping[str, int]) -> Iterator[str]:
     """Yield a sentence for each section of a document that has no effect."""
     for section, count in others.items():
-        yield f"section `{section}` has no effect here: {count} entries left out"
+        where = ", only in the server's own file" if section in HTTP_SECTIONS else ""
+        yield f"section `{section}` has no effect here{where}: {count} entries left out"
 
 
 def at_line(item: Item, field: str, text: str) -> str:
@@ -262,10 +283,11 @@ def _wrong_sections(read: Document) -> Iterator[FieldError]:
         hint = f"did you mean `{nearest[0]}`?" if nearest else f"jobs are listed under `{JOBS}`"
         text = f"line {read.lines.get(key, 1)}: {shown(str(key))} is not a known section; {hint}"
         yield _error(str(key), None, text)
-    found = read.values.get(JOBS)
-    if found is not None and not isinstance(found, list):
-        text = f"line {read.lines[JOBS]}: `{JOBS}` must be a list of definitions"
-        yield _error(JOBS, None, text)
+    for section in (JOBS, *HTTP_SECTIONS):
+        found = read.values.get(section)
+        if found is not None and not isinstance(found, list):
+            text = f"line {read.lines[section]}: `{section}` must be a list of definitions"
+            yield _error(section, None, text)
 
 
 def _others(read: Document) -> list[str]:

@@ -5,11 +5,12 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from zato_lite.builtin import enmasse
 from zato_lite.builtin.deadman import watch_over
 from zato_lite.builtin.definition import allows_missing
+from zato_lite.builtin.documents import Item
 from zato_lite.builtin.job_checks import surroundings
 from zato_lite.builtin.permissions import require_callbacks
 from zato_lite.clock import Clock
@@ -66,22 +67,22 @@ def plan(
     jobs = {name: row.job for name, row in existing.items()}
     found = enmasse.compare(jobs, definitions.items, now, SYSTEM_PRINCIPAL)
     wrong = [*definitions.mistakes, *found.mistakes]
-    items = {enmasse.name_of(item.value): item for item in reversed(definitions.items)}
     good: dict[str, Job] = {}
     changed = {job.name: job for job in found.found.creates}
     changed |= {update.after.name: update.after for update in found.found.updates}
-    for name in found.lines:
+    for name, item in found.items.items():
         job = changed.get(name) or jobs[name]
-        early = allows_missing(items[name].value)
+        early = allows_missing(item.value)
         errors = surroundings(job, services, calendars, allows_missing=early)
-        wrong += enmasse.located(errors, items[name], name)
+        wrong += enmasse.located(errors, item, name)
         if not errors:
             good[name] = job
     creates = [job for job in found.found.creates if job.name in good]
     updates = [update for update in found.found.updates if update.after.name in good]
     edits = {existing[update.before.name].id: update.after for update in updates}
     mistakes = sorted(_mistake(each.message, definitions.lines) for each in wrong)
-    return FilePlan(creates, edits, mistakes, [*enmasse.differences(definitions.others)])
+    others = {key: n for key, n in definitions.others.items() if key not in definitions.sections}
+    return FilePlan(creates, edits, mistakes, [*enmasse.differences(others)])
 
 
 def _mistake(text: str, starts: Sequence[int]) -> Mistake:
@@ -89,6 +90,20 @@ def _mistake(text: str, starts: Sequence[int]) -> Mistake:
     head, _, _ = text.removeprefix("line ").partition(":")
     line = int(head) if head.isdigit() else 0
     return Mistake(max((start for start in starts if start <= line), default=0), text)
+
+
+class OtherSections(Protocol):
+    """Applies the other sections of the file."""
+
+    names: frozenset[str]
+
+    def plan(self, items: Mapping[str, Sequence[Item]]) -> Any:
+        """Return their effect, with ``errors`` and ``differences``."""
+        ...
+
+    async def apply(self, plan: Any) -> None:
+        """Bring the server in line with a plan."""
+        ...
 
 
 class JobsFile:
@@ -99,9 +114,16 @@ class JobsFile:
     """
 
     def __init__(
-        self, path: Path, jobs: JobCommands, calendars: Calendars, services: Registry, clock: Clock
+        self,
+        path: Path,
+        jobs: JobCommands,
+        calendars: Calendars,
+        *,
+        services: Registry,
+        clock: Clock,
+        others: OtherSections | None = None,
     ) -> None:
-        self.path = path
+        self.path, self._others = path, others
         self.mistakes: Sequence[str] = ()
         self._jobs, self._calendars = jobs, calendars
         self._services, self._clock = services, clock
@@ -158,9 +180,16 @@ class JobsFile:
         rows = await self._jobs.named(enmasse.names_of(definitions.items))
         calendars = await self._calendars.calendars()
         found = plan(definitions, rows, self._services, calendars, now)
-        self._report(found.mistakes, refuses=refuses)
+        mistakes, differences = [*found.mistakes], [*found.differences]
+        others = None if self._others is None else self._others.plan(definitions.sections)
+        if others is not None:
+            mistakes += (_mistake(each.message, ()) for each in others.errors)
+            differences += others.differences
+        self._report(mistakes, refuses=refuses)
+        if self._others is not None and others is not None:
+            await self._others.apply(others)
         if lines is None:
-            for sentence in found.differences:
+            for sentence in differences:
                 _log.warning("jobs file differs", extra={"file": str(self.path), "why": sentence})
         else:
             found = _only(found, definitions, lines)

@@ -217,9 +217,7 @@ def _services_in(module: ModuleType) -> Iterator[type[Service[Any, Any]]]:
 def _is_deployable(cls: type[Service[Any, Any]], module: ModuleType) -> bool:
     if cls.__module__ != module.__name__ or cls.__dict__.get("DONT_DEPLOY"):
         return False
-    if not any(name.startswith("handle") and name != "handle" for name in dir(cls)) and (
-        cls.handle is Service.handle
-    ):
+    if not any(name.startswith("handle_") for name in dir(cls)) and (cls.handle is Service.handle):
         return False
     return cls.before_add_to_store(service_logger(cls.get_name())) is not False
 

@@ -71,7 +71,7 @@ class HttpApp:
         codes: PasswordCodes | None = None,
         new_cid: Callable[[], str] | None = None,
     ) -> None:
-        self._services, self._channels = services, dict(channels or {})
+        self._services, self._channels = services, {} if channels is None else channels
         self._new_cid = new_cid or cid_source()
         self._monotonic = authenticator.clock.monotonic
         self.latency, self.router = LatencyRecorder(), Router()

@@ -18,7 +18,7 @@ import msgspec
 
 from zato_lite.clock import Clock
 from zato_lite.errors import UnauthorizedError, ZatoLiteError
-from zato_lite.http.passwords import KEY_PREFIX, THREADS, Passwords, hash_key
+from zato_lite.http.passwords import KEY_PREFIX, THREADS, Passwords, foreign_key_name, hash_key
 from zato_lite.http.throttle import SignIns, network_of
 from zato_lite.http.turns import Turns
 from zato_lite.service.access import ROLES, may_invoke
@@ -264,9 +264,12 @@ class Authenticator:
         return user
 
     async def _key(self, text: bytes) -> Credential:
-        prefix, _, rest = text.decode("ascii", "replace").partition("_")
+        sent = text.decode("ascii", "replace")
+        prefix, _, rest = sent.partition("_")
         name, _, secret = rest.partition("_")
-        key = await self.accounts.find("key", name) if prefix == KEY_PREFIX else None
+        if prefix != KEY_PREFIX:
+            name, secret = foreign_key_name(sent), sent
+        key = await self.accounts.find("key", name)
         expected = key.hash if key is not None else hash_key("")
         is_right = hmac.compare_digest(hash_key(secret), expected)
         if key is None or not is_right or not key.is_active:

@@ -36,6 +36,11 @@ def hash_key(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
+def foreign_key_name(key: str) -> str:
+    """Return the public part of an API key that this server has not made."""
+    return hashlib.sha256(b"name of a key: " + key.encode()).hexdigest()[:24]
+
+
 class Passwords:
     """Argon2id hashes, made and checked in a few threads of their own.
 
