@@ -53,6 +53,11 @@ async def test_the_first_admin_cannot_be_deleted_or_lose_its_role(box: Sandbox) 
     ("field", "value"),
     [
         ("name", ""),
+        ("name", "system"),
+        ("name", "SYSTEM"),
+        ("name", "System"),
+        ("name", "ann:bob"),
+        ("name", "a\nb"),
         ("password", "short"),
         ("password", 12345678),
         ("password", "x" * 1001),

@@ -121,3 +121,16 @@ async def test_a_new_password_ends_the_user_s_sessions(box: Sandbox) -> None:
     await box.invoke("zato.security.user.delete", {"name": "root"})
 
     assert await users(box, all=True) == {"eve"}
+
+
+async def test_a_key_with_a_user_s_name_has_no_sessions(box: Sandbox, ids: dict[str, str]) -> None:
+    key = Caller("ann", frozenset({"editor"}), (), "key")
+
+    assert await users(box, key) == set()
+    assert await ask(box, "delete-all", key) == {"ended": 0}
+    with pytest.raises(NotFoundError):
+        await ask(box, "delete", key, id=ids["ann"])
+    with pytest.raises(ForbiddenError):
+        await ask(box, "delete-all", key, user="ann")
+
+    assert await users(box, all=True) == {"ann", "bob", "eve", "root"}

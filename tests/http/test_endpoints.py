@@ -222,6 +222,21 @@ async def test_without_a_session_none_is_ended(ask: Ask) -> None:
     assert (await ask("GET", "/zato/session", auth=None, cookie=cookie))[0] == 401
 
 
+async def test_a_key_with_a_user_s_name_ends_no_session(ask: Ask, users: Accounts) -> None:
+    cookie = await sign_in(ask)
+    new = new_key()
+    key = Credential("key", "admin.invoke", new.hash, frozenset({"admin"}))
+    await users.save(key)
+    text = new.text.replace(new.name, "admin.invoke")
+
+    listed = await ask("GET", "/zato/session?all", auth=None, x_api_key=text)
+    ended = await ask("DELETE", "/zato/session?all", auth=None, x_api_key=text)
+
+    assert json.loads(listed[2])["sessions"] == []
+    assert ended[0] == 200
+    assert (await ask("GET", "/zato/session", auth=None, cookie=cookie))[0] == 200
+
+
 async def test_a_caller_with_a_password_has_no_expiry(ask: Ask) -> None:
     assert json.loads((await ask("GET", "/zato/session"))[2])["expires"] is None
 

@@ -35,6 +35,8 @@ from zato_lite.store.accounts import (
 )
 
 _MAX_PATTERNS = 100
+_RESERVED_NAMES = frozenset({SYSTEM.name.casefold()})
+"""Names that would look like the server itself in the audit log."""
 
 
 def _parse_roles(value: Any) -> Sequence[str]:
@@ -96,6 +98,18 @@ class NewUser(Rights, kw_only=True):
 
     name: Name
     password: Password
+
+    @classmethod
+    def check(cls, values: dict[str, Any], errors: list[FieldError]) -> None:
+        name = values.get("name", "")
+        if name.casefold() in _RESERVED_NAMES:
+            message = f"user name {name!r} is reserved; use another one"
+            errors.append(FieldError("name", name, message))
+        elif ":" in name:
+            message = (
+                f"user name {name!r} has a colon, which ends the name in HTTP; use another one"
+            )
+            errors.append(FieldError("name", name, message))
 
 
 class ChangedUser(Rights, kw_only=True):

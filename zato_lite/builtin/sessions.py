@@ -36,8 +36,9 @@ class SessionScope(Input, forbid_unknown_fields=True):
         """
         if self.all and self.user is not None:
             raise BadInputError("user and all exclude each other; send one of them")
-        user = None if self.all else self.user or caller.name
-        if user != caller.name and not _is_admin(caller):
+        own = _own_name(caller)
+        user = None if self.all else self.user or own
+        if user != own and not _is_admin(caller):
             message = f"user {caller.name!r} has to do with its own sessions only"
             raise ForbiddenError(f"{message}; role 'admin' is needed for those of other users")
         return user
@@ -82,7 +83,7 @@ class DeleteSession(AuditedService[SessionRef, Ended]):
     issuer = needs(CredentialIssuer)
 
     async def change(self, params: SessionRef) -> str:
-        user = None if _is_admin(self.caller) else self.caller.name
+        user = None if _is_admin(self.caller) else _own_name(self.caller)
         found = await _permitted(self.caller, self.sessions, self.accounts, self.clock, user)
         hashes = [each.hash for each in found if each.id == params.id]
         if not hashes:
@@ -126,7 +127,12 @@ async def _permitted(
         for name, account in users.items()
         if not missing_right(caller, sorted(account.roles), account.patterns)
     }
-    return [each for each in found if each.user == caller.name or each.user in covered]
+    return [each for each in found if each.user == _own_name(caller) or each.user in covered]
+
+
+def _own_name(caller: Caller) -> str:
+    """Return the caller's user name; empty for a key, even if a user has the key's name."""
+    return caller.name if caller.kind == "user" else ""
 
 
 def _is_admin(caller: Caller) -> bool:

@@ -90,7 +90,7 @@ class SessionEndpoint:
                     **session_item(found, self._authenticator.sessions.limits),
                     "is_current": current is not None and found.hash == current.hash,
                 }
-                for found in await self._authenticator.sessions.list(now, caller.name)
+                for found in await self._authenticator.sessions.list(now, _own_name(caller))
             ]
         return Response(200, encode(body))
 
@@ -113,7 +113,7 @@ class SessionEndpoint:
         if credentials is None:
             raise UnauthorizedError("Unauthorized")
         rights = await self._authenticator.check(credentials, request.remote_address)
-        return rights.caller.name
+        return _own_name(rights.caller)
 
     async def _describe(self, caller: Caller, token: str) -> dict[str, Any]:
         session = await self._authenticator.find_session(token)
@@ -132,6 +132,11 @@ class SessionEndpoint:
             "version": __version__,
             "expires": None if ends_at is None else to_datetime(ends_at).isoformat(),
         }
+
+
+def _own_name(caller: Caller) -> str:
+    """Return the caller's user name; empty for a key, even if a user has the key's name."""
+    return caller.name if caller.kind == "user" else ""
 
 
 def session_cookie(
