@@ -14,7 +14,7 @@ GAP = "gap"
 _MAX_EVENTS = 2_000
 _MAX_BEHIND = 1_000
 _HEARTBEAT_S = 15.0
-_PAUSE_S = 0.1
+_PAUSE_S = 0.25
 """Seconds between two wake-ups of the listeners: events in quick succession come together."""
 
 
