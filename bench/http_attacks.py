@@ -44,7 +44,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 async def attack(port: int, start: bytes, unit: bytes, size: int) -> int:
-    """Send the bytes, on a new connection after each refusal; return how many were refused."""
+    """Send the bytes, on a new connection after each refusal; return the number of these."""
     piece = unit * (PIECE // len(unit) + 1)
     sent, refused = 0, 0
     while sent < size:
@@ -97,7 +97,7 @@ async def main(megabytes: int) -> None:
 
 
 async def probe_until_eof(port: int) -> None:
-    """Ask the server, in a process of its own, until the input is closed; print the waits."""
+    """Ask the server from another process until the input is closed; print the waits."""
     waits: list[float] = []
     probing = asyncio.ensure_future(probe(port, waits))
     await asyncio.sleep(0.5)
