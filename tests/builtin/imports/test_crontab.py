@@ -166,3 +166,13 @@ def test_comments_and_empty_lines_are_skipped() -> None:
     document = "# a\n\n   \t\n \t# b\n\ufeff0 1 * * * x\r\n"
 
     assert [found.place for found in crontab.read(document, USER)] == ["line 5"]
+
+
+@pytest.mark.parametrize("name", ["CRON_TZ", "TZ"])
+def test_a_zone_before_a_schedule_is_refused_and_not_taken_for_a_variable(name: str) -> None:
+    before, after = crontab.read(f"{name}=Asia/Tokyo 0 6 * * * x\n0 7 * * * y", USER)
+
+    assert before.fields is None
+    assert "a line of its own" in before.differences[0]
+    assert after.fields is not None
+    assert after.fields["timezone"] == "Europe/Warsaw"

@@ -173,7 +173,10 @@ def cron(fields: Fields, notes: list[str]) -> dict[str, Any]:
 
 
 def _text(kind: Kind, pieces: Sequence[Piece]) -> str:
-    return numbers.written(kind, set(_numbers(kind, pieces)))
+    first = pieces[0]
+    is_star = len(pieces) == 1 and (first.first, first.last) == (kind.low, _highest(kind))
+    text = f"*/{first.step}" if is_star and first.step > 1 else ""
+    return numbers.written(kind, set(_numbers(kind, pieces)), text)
 
 
 def _numbers(kind: Kind, pieces: Sequence[Piece]) -> Iterator[int]:

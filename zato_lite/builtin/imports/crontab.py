@@ -34,6 +34,10 @@ _SIXTH_FIELD = re.compile(r"\?|(?:\*|\d+(?:-\d+)?)(?:/\d+)?(?:,(?:\*|\d+(?:-\d+)
 _ITEM = re.compile(r"(?:(\*)|(\w+)(?:-(\w+))?)(?:/(\d+))?")
 _RANDOM = re.compile(r"(\d*)~(\d*)(/\d+)?")
 _USERS = frozenset({"root", "www-data", "nobody", "daemon", "postgres", "mail", "news", "man"})
+_PREFIX = (
+    "is not a time zone; in a crontab the zone is a line of its own, and a prefix of the schedule "
+    "is for Kubernetes (format kubernetes)"
+)
 _FOR_CRON = ("MAILTO", "MAILFROM", "CRON_TZ", "RANDOM_DELAY", "CONTENT_TYPE")
 """Variables that are for cron itself and not for the command."""
 
@@ -55,7 +59,11 @@ def read(document: str, options: Options) -> Iterator[Entry]:
             continue
         if (assignment := _ASSIGNMENT.fullmatch(stripped)) is not None:
             name = assignment["double"] or assignment["single"] or assignment["bare"]
-            variables[name] = _unquoted(assignment["value"])
+            value = _unquoted(assignment["value"])
+            if name in ("CRON_TZ", "TZ") and len(value.split()) > 1:
+                yield Entry(f"line {number}", None, (f"{name}={quoted(value)} {_PREFIX}",))
+            else:
+                variables[name] = value
             continue
         place = f"line {number}"
         try:
