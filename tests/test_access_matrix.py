@@ -157,11 +157,15 @@ MATRIX: dict[str, Row] = {
     f"{JOB}.check-silent": Row("editor", "none", "", nothing),
     "zato.scheduler.pause": Row("editor", "none", "", nothing),
     "zato.scheduler.resume": Row("editor", "none", "", nothing),
+    "zato.scheduler.continue": Row("editor", "none", "", nothing),
     "zato.scheduler.status": Row("viewer", "none", "", nothing),
     "zato.scheduler.calendar.get-list": Row("viewer", "name", "", nothing),
     "zato.scheduler.calendar.get-by-name": Row("viewer", "name", "", fixed(name="x"), 404),
     "zato.scheduler.calendar.create": Row(
         "editor", "none", "", lambda world, target: {"name": f"c{next(world.numbers)}"}
+    ),
+    "zato.scheduler.calendar.rename": Row(
+        "editor", "none", "", fixed(name="x", new_name="y"), 404
     ),
     "zato.scheduler.calendar.edit": Row("editor", "none", "", fixed(name="x"), 404),
     "zato.scheduler.calendar.delete": Row("editor", "none", "", fixed(name="x"), 404),
@@ -360,6 +364,40 @@ async def test_a_query_of_a_confined_caller_selects_its_own_jobs(world: World) -
     status, body = await world.ask("operator", "crm and jobs", f"{JOB}.pause-many", payload)
 
     assert (status, json.loads(body)["names"]) == (OK, [f"old {OWN}"])
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_an_envelope_has_the_rights_of_its_caller(world: World, is_async: bool) -> None:
+    evil = {"name": "evil", "password": "evil-evil", "roles": ["admin"]}
+    inner = {**definition(world, "zato.security.user.create"), "extra": json.dumps(evil)}
+    outer = {**definition(world, f"{JOB}.create"), "extra": json.dumps(inner)}
+    nested = {"name": "zato.security.user.create", "payload": evil}
+    fine = definition(world, OWN)
+    for service, payload in [
+        (f"{JOB}.create", inner),
+        (f"{JOB}.create", {**outer, "start_date": "2027-01-15T07:00:00"}),
+        ("zato.service.invoke", nested),
+        (f"{JOB}.create", fine),
+    ]:
+        text = base64.b64encode(json.dumps(payload).encode()).decode()
+        body = json.dumps({"name": service, "payload": text, "is_async": is_async}).encode()
+        headers = {b"host": b"localhost", b"x-api-key": world.keys["editor", "none"].encode()}
+        path = "/zato/admin/invoke"
+        await world.http(Request("POST", path, b"", headers, body, "127.0.0.1", path))
+    await world.box.advance(minutes=1)
+
+    users = {user["name"] for user in await world.box.invoke("zato.security.user.get-list")}
+    assert "evil" not in users
+    found = {job["name"]: job for job in await world.box.invoke(f"{JOB}.get-list")}
+    assert found[fine["name"]]["principal"].startswith("key:")
+    assert found[fine["name"]]["principal"].removeprefix("key:") in world.keys["editor", "none"]
+    assert inner["name"] not in found
+    refused = [
+        line
+        for line in await world.box.invoke("zato.audit.get-list", {"page_size": 100})
+        if line["outcome"].startswith("403")
+    ]
+    assert {line["who"] for line in refused} == {found[fine["name"]]["principal"][4:]}
 
 
 def test_the_table_is_in_the_docs() -> None:

@@ -559,6 +559,68 @@ def test_a_principal_is_part_of_a_definition_only_if_it_is_known() -> None:
     assert SYSTEM.principal == "system"
 
 
+# Alerts and events
+
+
+@pytest.mark.parametrize(("service", "alerted"), [("crm.see", True), (f"{JOB}.pause", False)])
+async def test_the_alert_of_a_silent_job_has_the_rights_of_its_principal(
+    box: Sandbox, service: str, alerted: bool
+) -> None:
+    definition = {
+        **EVERY,
+        "name": "a",
+        "service": "zato.service.invoke",
+        "extra": '{"name": "no"}',
+    }
+    job = {**definition, "alert_after_intervals": 1, "on_error_service": service}
+    job_id = (await by(box, "e", "create", {**job, "is_active": True}))["id"]
+    await box.app.accounts.delete("user", "e")
+    await box.advance(minutes=5)
+
+    alerts = [one for one in seen if one.name == "e"]
+    assert bool(alerts) is alerted
+    assert {frozenset(one.roles) for one in alerts} <= {frozenset()}
+    assert (await box.invoke(f"{JOB}.get-by-id", {"id": job_id}))["is_active"]
+
+
+async def test_a_denied_run_is_an_event(box: Sandbox) -> None:
+    await by(box, "e", "create", {**EVERY, "name": "a"})
+    await save(box, "e", "viewer")
+    box.app.events.is_wanted = True
+
+    await box.advance(minutes=1)
+
+    ended = [json.loads(event.data) for event in box.app.events._events][-1]
+    assert (ended["job_name"], ended["outcome"]) == ("a", "denied")
+
+
+async def test_a_denied_run_pauses_the_job_as_any_failed_one(box: Sandbox) -> None:
+    job = {**EVERY, "name": "a", "pause_after_failures": 2}
+    job_id = (await by(box, "e", "create", job))["id"]
+    await save(box, "e", "viewer")
+
+    await box.advance(minutes=5)
+
+    assert [outcome for outcome, _ in await runs(box, job_id)] == ["denied", "denied"]
+
+
+async def test_a_run_that_another_process_takes_over_is_still_on_behalf_of_its_principal(
+    tmp_path: Path,
+) -> None:
+    seen.clear()
+    settings = Settings(store=Store(f"sqlite:///{tmp_path}/z.db"), server=Server(grace=0.0))
+    clock = ManualClock(START)
+    async with sandbox(See, Queue, clock=clock, settings=settings) as box:
+        await save(box, "o", "operator")
+        await by(box, "o", "crm.queue", {"service": "crm.see", "options": {"delay": 60}})
+    clock.advance(minutes=2)
+
+    async with sandbox(See, Queue, clock=clock, settings=settings) as box:
+        await box.settle()
+
+    assert [(one.name, one.roles) for one in seen] == [("o", frozenset({"operator"}))]
+
+
 # What the server's files declare
 
 

@@ -118,6 +118,7 @@ class Rename(AuditedService[NewName, Named]):
 
     name = "zato.scheduler.calendar.rename"
     role = "editor"
+    scope = "all"
     calendars = needs(Calendars)
 
     async def change(self, params: NewName) -> str:

@@ -245,6 +245,7 @@ class Continue(AuditedService[Any, ContinueItem]):
 
     name = "zato.scheduler.continue"
     role = "editor"
+    scope = "all"
     jobs = needs(JobCommands)
 
     async def change(self, params: Any) -> str:
