@@ -21,6 +21,7 @@ from zato_lite.http.app import HttpApp
 from zato_lite.http.asgi import AsgiApp, asgi_app
 from zato_lite.http.auth import Authenticator
 from zato_lite.http.first_start import (
+    FILE_NAME,
     apply_environment,
     generate_admin,
     invitation,
@@ -32,6 +33,7 @@ from zato_lite.http.server import Server, Tls, serve
 from zato_lite.metrics import Exposition, Sources, worker_file
 from zato_lite.scheduler.history import RunHistory
 from zato_lite.service.supervisor import Supervisor
+from zato_lite.store.private import FILE, restrict
 
 _OWN_PATHS = frozenset(
     {"zato", "docs", "metrics", "healthz", "readyz", "openapi.json", "dashboard"}
@@ -96,6 +98,8 @@ async def open_edge(
         restarts: returns the number of restarts within this process.
     """
     passwords = app.keys.passwords
+    if app.data is not None:
+        restrict(app.data / FILE_NAME, FILE)
     has_admin = await apply_environment(app.accounts, passwords, environ)
     authenticator = Authenticator(app.accounts, app.audit_log, passwords, app.clock, app.sessions)
     app.keys.authenticator = authenticator

@@ -146,6 +146,8 @@ def test_without_a_terminal_the_password_is_in_a_private_file(tmp_path: Path) ->
     assert str(path) in server.shown()
     assert password not in server.shown()
 
+    path.chmod(0o644)
     with serving(tmp_path, terminal=False) as server:
+        assert path.stat().st_mode & 0o777 == 0o600
         assert server.ask("GET", "/zato/session", Authorization=basic(password))[0] == 200
         assert "admin password generated" not in server.shown()
