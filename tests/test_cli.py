@@ -57,6 +57,27 @@ def test_a_new_project_is_complete_and_never_overwritten(tmp_path: Path) -> None
         list(create(tmp_path / "demo"))
 
 
+@pytest.mark.parametrize("folder", ["file/demo", "file"])
+def test_a_project_that_cannot_be_written_is_an_error_in_one_line(
+    tmp_path: Path, folder: str
+) -> None:
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(ConfigError, match=r"hello\.py cannot be written: "):
+        list(create(tmp_path / folder))
+
+
+@pytest.mark.parametrize("command", ["serve", "check"])
+def test_a_folder_without_a_project_is_refused_and_stays_empty(
+    tmp_path: Path, command: str
+) -> None:
+    result = CliRunner().invoke(cli, [command, "--project", str(tmp_path)])
+
+    assert isinstance(result.exception, ConfigError)
+    assert "zato-lite init" in str(result.exception)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_check_lists_all_mistakes(tmp_path: Path) -> None:
     list(create(tmp_path))
     (tmp_path / "services" / "broken.py").write_text("import nothing_of_this_name\n")

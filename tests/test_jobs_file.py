@@ -436,3 +436,30 @@ def test_check_finds_what_else_a_start_refuses(project: Path, text: str, words: 
 
     assert len(mistakes) == 1
     assert words in mistakes[0]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "words"),
+    [
+        ("every(hours=1)", "extra: not a valid input of jf-d.typed"),
+        ("every(hours=1, extra={'count': 'x'})", "extra: not a valid input of jf-d.typed"),
+        ("every(hours=1, extra={'count': 1})", ""),
+    ],
+)
+def test_a_declared_schedule_has_an_input_that_its_service_can_read(
+    project: Path, schedule: str, words: str
+) -> None:
+    text = SERVICE.replace("class Plain", "class Unused").replace(
+        "import Service", "import Service, every"
+    )
+    head = "class Typed(Service[Order, None]):"
+    text = text.replace(head, f"{head}\n    schedule = {schedule}")
+    (project / "services" / "jf_d.py").write_text(text)
+
+    mistakes, _ = check(project)
+    found, problems = asyncio.run(_open(project, SETTINGS))
+
+    assert mistakes == list(problems)
+    assert bool(mistakes) is bool(words)
+    assert words in "".join(mistakes)
+    assert found == ([] if words else ["jf-d.typed"])

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from zato_lite.builtin.definition import read
 from zato_lite.builtin.enmasse import difference
+from zato_lite.builtin.job_checks import extra_errors
 from zato_lite.builtin.permissions import no_calendar
 from zato_lite.deploy.ownership import Claim
 from zato_lite.errors import BadInputError
@@ -40,10 +41,10 @@ class Mistake(NamedTuple):
 
 
 class Known(NamedTuple):
-    """Names that declarations may use: calendars, and services to call back."""
+    """Names that declarations may use: calendars, and the deployed services."""
 
     calendars: Collection[str] = ()
-    services: Collection[str] = ()
+    services: Mapping[str, Entry] | Collection[str] = ()
 
 
 class Reconciled(NamedTuple):
@@ -137,7 +138,7 @@ def _job(existing: Mapping[str, Job], fields: Mapping[str, Any], now: Instant) -
 
 
 def _require_possible(job: Job, others: Collection[str], known: Known) -> None:
-    """Refuse a second job with the same name, and a calendar that does not exist.
+    """Refuse a second job with the same name, a missing calendar, and an unreadable input.
 
     Without its calendar the job would run on excluded days.
 
@@ -148,6 +149,8 @@ def _require_possible(job: Job, others: Collection[str], known: Known) -> None:
         raise BadInputError("the job is declared twice")
     if job.calendar is not None and job.calendar not in known.calendars:
         raise BadInputError(no_calendar(job.calendar, known.calendars))
+    if isinstance(known.services, Mapping) and (wrong := extra_errors(job, known.services)):
+        raise BadInputError.of(wrong)
 
 
 def _unknown_services(job: Job, known: Known) -> Iterator[str]:

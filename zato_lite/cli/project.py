@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from zato_lite.errors import ConflictError
+from zato_lite.errors import ConfigError, ConflictError
 
 _FILES = {
     "services/hello.py": '''\
@@ -50,11 +50,15 @@ def create(folder: Path) -> Iterator[Path]:
 
     Raises:
         ConflictError: a file exists already; nothing is written.
+        ConfigError: a file cannot be written.
     """
     paths = {folder / name: text for name, text in _FILES.items()}
     if existing := [str(path) for path in paths if path.exists()]:
         raise ConflictError(f"{', '.join(existing)} exists already")
     for path, text in paths.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be written: {error.strerror}") from error
         yield path
