@@ -474,6 +474,34 @@ async def test_one_that_kills_its_process_is_found_among_many_and_alone_is_lost(
     await current.scheduler.drain()
 
 
+@pytest.mark.parametrize("is_killer", [True, False])
+async def test_a_job_without_repetition_that_kills_its_process_is_paused(
+    harness: Harness, is_killer: bool
+) -> None:
+    current = harness
+    await harness.create(name="long", service="long", trigger=harness.once(0.5), max_crashes=99)
+    killer = await harness.create(name="killer", service="killer", on_crash="fail")
+    for _ in range(3):
+        for service in ("long", "killer"):
+            current.block(service)
+        await current.advance(0.5)
+        await current.advance(0.5)
+        if not is_killer:
+            await current.create(
+                name=f"later {current.clock.now()}", service="long", trigger=current.once(0.1)
+            )
+            await current.advance(0.2)
+        await current.scheduler.crash()
+        current = Harness(current.store, current.clock, grace=0.0)
+        await current.scheduler.__aenter__()
+
+    job = (await current.jobs.get(killer)).job
+    assert job.is_active is not is_killer
+    note = "paused automatically: 3 runs in a row were lost with their process"
+    assert job.pause_note == (note if is_killer else None)
+    await current.scheduler.drain()
+
+
 async def test_a_death_before_the_start_of_a_run_does_not_count(harness: Harness) -> None:
     fields = {"trigger": harness.once(1), "service": "s", "max_concurrent": 1}
     harness.block("s")

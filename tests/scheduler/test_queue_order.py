@@ -112,3 +112,19 @@ async def test_a_wait_for_another_node_costs_no_commit_and_no_claim(tmp_path: Pa
 
     assert after == before
     assert len(timeline.slots) == 1
+
+
+async def test_a_node_that_waits_for_another_one_stops_at_once(tmp_path: Path) -> None:
+    clock, timeline = ManualClock(), Timeline()
+    async with (
+        open_harness(tmp_path / "z.db", clock) as first,
+        open_harness(tmp_path / "z.db", clock) as second,
+    ):
+        serve(first, timeline, 60)
+        await first.create(on_overlap="queue_all", repeats=2)
+        await first.advance(1)
+        await second.advance(1)
+        for _ in range(3):
+            clock.advance(seconds=1)
+            await asyncio.wait_for(second.scheduler.wait_until_idle(), 5)
+        assert second.calls == []

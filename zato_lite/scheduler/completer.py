@@ -210,13 +210,17 @@ class Completer:
         while True:
             self.save()  # the result that the attempt waited for is written first
             try:
-                return await self._database.write(
+                answer = await self._database.write(
                     lambda c: recovery.record_start(
                         c, attempt, is_exclusive=self._node.is_exclusive
                     )
                 )
             except UnavailableError:
                 await asyncio.sleep(RETRY_S)
+                continue
+            if answer != "start":  # the executor is about to put the attempt back
+                self._loop.call_soon(self._check_idle)
+            return answer
 
     def started_runs(self, job_ids: Collection[int] | None) -> StartedRuns:
         """Return the runs of these jobs, or of all, that have started here and are not saved."""
@@ -224,6 +228,10 @@ class Completer:
         attempts += [result.attempt for result in self._pending]
         run_ids = (a.run_id for a in attempts if job_ids is None or a.job_id in job_ids)
         return StartedRuns(self._node.id, frozenset(run_ids))
+
+    def _check_idle(self) -> None:
+        if not self._running and not self._pending and not self._saves_in_progress:
+            self._idle.set()
 
     async def wait_until_idle(self) -> None:
         """Wait until no run is in flight here and all results are saved."""

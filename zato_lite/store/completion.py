@@ -77,6 +77,8 @@ def complete_attempts(
         elif result.attempt.token not in stale_tokens:
             if result.next_step.callbacks:
                 callbacks.extend(_enqueue_callbacks(connection, result, now, node))
+            if result.outcome == "lost":
+                result = _with_pause(connection, result)  # noqa: PLW2901 - its consequences
             if result.next_step.pause_note is not None and result.attempt.job_id:
                 revoked.extend(_pause(connection, result, now, started))
             elif result.attempt.job.pause_after_failures is not None:
@@ -292,6 +294,27 @@ def _callback_payload(result: AttemptResult) -> str:
         "audit_event_id": attempt.run_id,
     }
     return msgspec.json.encode(payload).decode()
+
+
+def _with_pause(connection: Connection, result: AttemptResult) -> AttemptResult:
+    """Have a job paused whose runs are not repeated and whose latest ones all were lost.
+
+    They count only if they were alone, or the last to begin: other runs are lost with a process
+    that something else ends.
+    """
+    job, attempt = result.attempt.job, result.attempt
+    if job.on_crash != "fail" or not attempt.job_id or not attempt.alone:
+        return result
+    latest = (
+        "SELECT count(*) FILTER (WHERE outcome = 'lost' AND alone > 0) FROM"
+        " (SELECT * FROM run WHERE job_id = ? AND outcome IS NOT NULL ORDER BY id DESC LIMIT ?)"
+    )
+    lost = fetch_value(connection, latest, (attempt.job_id, job.max_crashes))
+    if lost < job.max_crashes:
+        return result
+    note = f"paused automatically: {lost} runs in a row were lost with their process"
+    step = msgspec.structs.replace(result.next_step, pause_note=note)
+    return msgspec.structs.replace(result, next_step=step)
 
 
 def _count_failures(

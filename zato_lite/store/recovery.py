@@ -169,7 +169,8 @@ class Deaths:
         attempt.is_suspect = attempt.crashes >= SUSPECT
         attempt.was_hit = began is None or began.at >= death.latest - TOGETHER
         rivals = death.suspects if run.id in death.suspects else death.hit
-        attempt.alone += rivals <= {run.id}
+        began_last = began is not None and began.at >= death.latest
+        attempt.alone += rivals <= {run.id} or (attempt.job.on_crash == "fail" and began_last)
         return _crash_result(attempt, now)
 
     def _find(self, connection: Connection, node: int, now: Instant) -> _Death:
