@@ -189,7 +189,7 @@ def crash_loop(server: Server, lives: Iterable[Life], companion: Iterable[float]
 def _wait_for_earlier_runs(server: Server, back_at: int, patience: float = 60.0) -> None:
     """Wait for earlier runs to finish; those that do not are lost.
 
-    Those during which two processes died begin again one by one, a second apart.
+    Those during which two processes died begin again after a while, in groups.
     """
     give_up = time.monotonic() + patience
     still_open = f"SELECT 1 FROM run WHERE outcome IS NULL AND slot < {back_at} LIMIT 1"  # noqa: S608
