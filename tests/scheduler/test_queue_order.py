@@ -114,7 +114,7 @@ async def test_a_wait_for_another_node_costs_no_commit_and_no_claim(tmp_path: Pa
     assert len(timeline.slots) == 1
 
 
-async def test_a_node_that_waits_for_another_one_stops_at_once(tmp_path: Path) -> None:
+async def test_a_node_is_idle_while_it_waits_for_another_one(tmp_path: Path) -> None:
     clock, timeline = ManualClock(), Timeline()
     async with (
         open_harness(tmp_path / "z.db", clock) as first,

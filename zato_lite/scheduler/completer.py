@@ -33,6 +33,9 @@ RETRY_S = 1.0
 
 NOT_SAVED = "the outcome could not be saved"
 
+Start = Literal["start", "wait", "gone"]
+"""An attempt may start, has to wait, or was closed, held or taken over by another node."""
+
 _log = logging.getLogger("zato_lite.scheduler")
 
 
@@ -205,12 +208,12 @@ class Completer:
             self._node.journal.clear(batch[0].attempt.place)
             self._on_saved(FollowUps(frozen))
 
-    async def record_start(self, attempt: ClaimedAttempt) -> Literal["start", "wait", "gone"]:
+    async def record_start(self, attempt: ClaimedAttempt) -> Start:
         """Write that an attempt which had to wait starts, so that a crash counts from now on."""
         while True:
             self.save()  # the result that the attempt waited for is written first
             try:
-                answer = await self._database.write(
+                answer: Start = await self._database.write(
                     lambda c: recovery.record_start(
                         c, attempt, is_exclusive=self._node.is_exclusive
                     )
