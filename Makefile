@@ -88,7 +88,7 @@ oracle-imports: dev ## Compare 10,000 random schedules of each dialect with the 
 
 .PHONY: faults crash-loop power-cut
 faults: crash-loop power-cut ## Kill it, cut its power, fill its disk (minutes)
-	$(BIN)/pytest -s -m '' tests/faults -k 'first_60 or store_files'
+	$(BIN)/pytest -s -m '' tests/faults -k 'first_60 or store_files or slow_disk'
 crash-loop: dev ## Kill a server a hundred times under load, and ask it for an account
 	$(BIN)/pytest -s -m slow tests/faults -k 'hundred or turns'
 power-cut: dev ## Cut the power three hundred times, in simulation
