@@ -1,5 +1,7 @@
 """Base of built-in services whose changes are recorded in the audit log."""
 
+from collections.abc import Callable
+from contextvars import Token
 from typing import Any, ClassVar, cast
 
 from zato_lite.clock import Clock
@@ -11,7 +13,9 @@ from zato_lite.service.needs import needs
 from zato_lite.service.registry import Registry
 from zato_lite.service.request import In, Out
 from zato_lite.service.typed import declared, is_custom
-from zato_lite.store.audit import AuditLog, AuditRecord
+from zato_lite.store.audit import AuditLog, AuditRecord, insert_record
+from zato_lite.store.companion import Companion, companion
+from zato_lite.store.ports import Connection
 
 _MAX_TEXT = 200
 """Characters of a subject or an outcome in the audit log; the rest is cut off."""
@@ -29,6 +33,8 @@ class AuditedService(Service[In, Out]):
 
     reads_input: ClassVar[bool] = False
     _input: ClassVar[Any] = None
+    _companion: Companion | None = None
+    _token: Token[Companion | None] | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -48,7 +54,27 @@ class AuditedService(Service[In, Out]):
         except ZatoLiteError as error:
             await self._record(_subject_of(self._payload), f"{error.status}: {error}")
             raise
-        await self._record(subject, "ok")
+        finally:
+            if self._token is not None:
+                companion.reset(self._token)
+        if self._companion is None or not self._companion.is_written:
+            await self._record(subject, "ok")
+
+    def record_with_change(self, subject: str | Callable[[Any], str]) -> None:
+        """Have the success recorded in the transaction of the next change, with its one sync.
+
+        Args:
+            subject: the subject, or a function that makes it of the result in the store.
+        """
+        if self.caller is SYSTEM:
+            return
+
+        def write(connection: Connection, result: Any) -> None:
+            text = subject if isinstance(subject, str) else subject(result)
+            insert_record(connection, self._new_record(text, "ok"))
+
+        self._companion = Companion(write)
+        self._token = companion.set(self._companion)
 
     def _read(self) -> In:
         """Return the declared input, or the payload where none is declared."""
@@ -56,8 +82,11 @@ class AuditedService(Service[In, Out]):
         return cast("In", payload if self._input is None else self._input.from_payload(payload))
 
     async def _record(self, subject: str, outcome: str) -> None:
+        await self.audit_log.record(self._new_record(subject, outcome))
+
+    def _new_record(self, subject: str, outcome: str) -> AuditRecord:
         http = self.http
-        record = AuditRecord(
+        return AuditRecord(
             who=self.caller.name,
             action=self.name,
             subject=subject[:_MAX_TEXT],
@@ -66,7 +95,6 @@ class AuditedService(Service[In, Out]):
             remote_address=http.remote_address if http is not None else "",
             at=self.clock.now(),
         )
-        await self.audit_log.record(record)
 
 
 class UseRecorder:

@@ -122,6 +122,7 @@ class Pause(JobService[PauseInput, JobItem]):
 
     async def change(self, params: PauseInput) -> str:
         await require_run_rights(params.id, self.jobs, authority_of(self))
+        self.record_with_change(str(params.id))
         row = await self.jobs.pause(params.id, params.note, params.until)
         self.response.payload = job_item(row, None)
         return str(params.id)
@@ -134,6 +135,7 @@ class Resume(JobService[JobRef, JobItem]):
 
     async def change(self, params: JobRef) -> str:
         await require_run_rights(params.id, self.jobs, authority_of(self))
+        self.record_with_change(lambda edited: f"{edited.row.id} {edited.row.job.name}")
         row = await self.jobs.resume(params.id)
         self.response.payload = job_item(row, None)
         return f"{row.id} {row.job.name}"
@@ -146,6 +148,7 @@ class SkipNext(JobService[SkipInput, JobItem]):
 
     async def change(self, params: SkipInput) -> str:
         await require_run_rights(params.id, self.jobs, authority_of(self))
+        self.record_with_change(str(params.id))
         self.response.payload = job_item(await self.jobs.skip_next(params.id, params.count), None)
         return str(params.id)
 
@@ -173,6 +176,7 @@ class RetryRun(JobService[RunRef, NewRun]):
     async def change(self, params: RunRef) -> str:
         job_id, number = params.id, params.current_run
         await require_run_rights(job_id, self.jobs, authority_of(self))
+        self.record_with_change(f"{job_id}, run {number}")
         run = await self.jobs.retry_run(job_id, number, self.caller.principal)
         self.response.payload = {"current_run": run}
         return f"{job_id}, run {number}"

@@ -157,6 +157,7 @@ class Create(AuditedService[NewJob, CreatedJob]):
         )
         require_extra([job], self.services)
         try:
+            self.record_with_change(job.name)
             [job_id] = await jobs.create([job])
         except JobExistsError:
             if not _should_ignore_existing(params.fields):
@@ -251,6 +252,7 @@ class Edit(AuditedService[JobChanges, CreatedJob]):
                 require_services([after], self.services, caller)
             return after
 
+        self.record_with_change(lambda edited: f"{edited.row.id} {edited.row.job.name}")
         row = await self.jobs.edit(params.id, change)
         await watch_over([row.job], self.jobs, now)
         warn_of_missing(missing, self.logger)
@@ -267,6 +269,7 @@ class SetActiveStatus(AuditedService[ActiveStatus, Empty]):
 
     async def change(self, params: ActiveStatus) -> str:
         await require_run_rights(params.id, self.jobs, authority_of(self))
+        self.record_with_change(str(params.id))
         if params.is_active:
             await self.jobs.resume(params.id)
         else:
@@ -284,6 +287,7 @@ class Delete(AuditedService[JobRef, Empty]):
 
     async def change(self, params: JobRef) -> str:
         await require_run_rights(params.id, self.jobs, authority_of(self))
+        self.record_with_change(str(params.id))
         await self.jobs.delete(params.id)
         self.response.payload = {}
         return str(params.id)
@@ -298,6 +302,7 @@ class Execute(AuditedService[JobRef, ExecutedJob]):
 
     async def change(self, params: JobRef) -> str:
         await require_run_rights(params.id, self.jobs, authority_of(self))
+        self.record_with_change(lambda attempts: f"{params.id}, run {attempts[0].run_number}")
         run = await self.jobs.execute(params.id, self.caller.principal)
         self.response.payload = {"current_run": run}
         return f"{params.id}, run {run}"

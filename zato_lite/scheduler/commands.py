@@ -15,6 +15,7 @@ from zato_lite.scheduler.scheduler import Scheduler
 from zato_lite.store import claim, enqueue, history, job_insert, jobs, nodes, pauses
 from zato_lite.store import clock as store_clock
 from zato_lite.store.attempts import NO_STARTED_RUNS, ClaimedAttempt, StartedRuns
+from zato_lite.store.companion import Companion, take_companion
 from zato_lite.store.job_insert import InsertResult, JobGroup
 from zato_lite.store.ports import Connection, Database
 from zato_lite.store.rows import JobRow, NodeRow, Pause, SilenceMark, WatchedRow
@@ -38,7 +39,7 @@ PART_SIZE = 250
 """Jobs that ``parts`` reads together."""
 
 _Attempts = list[ClaimedAttempt]
-_Creation = tuple[JobGroup, "asyncio.Future[Sequence[int]]"]
+_Creation = tuple[JobGroup, "asyncio.Future[Sequence[int]]", Companion | None]
 
 
 class Applied(NamedTuple):
@@ -69,7 +70,7 @@ class JobCommands:
         if not self._creations:
             # All creations of one turn of the loop share one write.
             asyncio.get_running_loop().call_soon(self._create_group)
-        self._creations.append((group, future))
+        self._creations.append((group, future, take_companion()))
         return await future
 
     async def edit(self, job_id: int, change: Change) -> JobRow:
@@ -421,14 +422,19 @@ class JobCommands:
         now = self._clock.now()
 
         def created(inserted: InsertResult | None, error: BaseException | None) -> None:
-            for place, (_, future) in enumerate(creations):
+            for place, (_, future, _) in enumerate(creations):
                 _resolve(future, error if inserted is None else inserted.results[place])
             if inserted is not None and inserted.next_due is not None:
                 self._scheduler.reschedule_claim(inserted.next_due)
 
-        self._database.submit(
-            lambda c: job_insert.insert_jobs(c, [group for group, _ in creations], now), created
-        )
+        def work(connection: Connection) -> InsertResult:
+            inserted = job_insert.insert_jobs(connection, [it[0] for it in creations], now)
+            for (_, _, found), result in zip(creations, inserted.results, strict=True):
+                if found is not None and not isinstance(result, BaseException):
+                    found.write(connection, result)
+            return inserted
+
+        self._database.submit(work, created)
 
 
 async def _prepare(new: Sequence[Job]) -> JobGroup:

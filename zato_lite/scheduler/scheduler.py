@@ -24,6 +24,7 @@ from zato_lite.scheduler.pruner import ActivePruner, prune_periodically
 from zato_lite.service.supervisor import Supervisor
 from zato_lite.store import jobs, recovery
 from zato_lite.store.attempts import ClaimedAttempt, StartedRuns
+from zato_lite.store.companion import accompanied
 from zato_lite.store.delivery import resolve, write_and_deliver
 from zato_lite.store.jobs import EditResult
 from zato_lite.store.nodes import NodeLocks
@@ -257,6 +258,8 @@ class Scheduler:
         """Write runs on demand, and start them even if the caller is cancelled meanwhile."""
         version = self._principals.version if self._principals is not None else None
 
+        operation = accompanied(operation)
+
         def work(connection: Connection) -> tuple[Sequence[ClaimedAttempt], AllRights | None]:
             return operation(connection), changed_rights(connection, version)
 
@@ -318,7 +321,7 @@ class Scheduler:
         self._executor.freeze_jobs(job_ids)
         self._completer.save()
         started = self._completer.started_runs(job_ids)
-        self._database.submit(lambda c: operation(c, started), done)
+        self._database.submit(accompanied(lambda c: operation(c, started)), done)
 
     def cancel_run(self, run_id: int) -> bool:
         """Cancel a run that is in flight or waits here; return False if there is none."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from zato_lite.store.ports import Database
+from zato_lite.store.ports import Connection, Database
 from zato_lite.store.sql import execute, fetch_all
 from zato_lite.timetable.job import Instant
 
@@ -21,6 +21,16 @@ class AuditRecord(msgspec.Struct, frozen=True):
     at: Instant = 0
 
 
+def insert_record(connection: Connection, record: AuditRecord) -> None:
+    """Append a record."""
+    execute(
+        connection,
+        "INSERT INTO audit (who, action, subject, outcome, cid, remote_address, at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        msgspec.structs.astuple(record),
+    )
+
+
 class AuditLog:
     """Repository of audit records."""
 
@@ -29,15 +39,7 @@ class AuditLog:
 
     async def record(self, record: AuditRecord) -> None:
         """Append the record."""
-        values = msgspec.structs.astuple(record)
-        await self._database.write(
-            lambda c: execute(
-                c,
-                "INSERT INTO audit (who, action, subject, outcome, cid, remote_address, at)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                values,
-            )
-        )
+        await self._database.write(lambda c: insert_record(c, record))
 
     async def list(self, limit: int = 50, offset: int = 0) -> Sequence[AuditRecord]:
         """Return a page of records, newest first."""
