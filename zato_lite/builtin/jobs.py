@@ -157,7 +157,8 @@ class Create(AuditedService[NewJob, CreatedJob]):
         )
         require_extra([job], self.services)
         try:
-            self.record_with_change(job.name)
+            if caller is not SYSTEM:
+                self.record_with_change(job.name)
             [job_id] = await jobs.create([job])
         except JobExistsError:
             if not _should_ignore_existing(params.fields):

@@ -15,7 +15,7 @@ from zato_lite.scheduler.scheduler import Scheduler
 from zato_lite.store import claim, enqueue, history, job_insert, jobs, nodes, pauses
 from zato_lite.store import clock as store_clock
 from zato_lite.store.attempts import NO_STARTED_RUNS, ClaimedAttempt, StartedRuns
-from zato_lite.store.companion import Companion, take_companion
+from zato_lite.store.companion import Companion, companion
 from zato_lite.store.job_insert import InsertResult, JobGroup
 from zato_lite.store.ports import Connection, Database
 from zato_lite.store.rows import JobRow, NodeRow, Pause, SilenceMark, WatchedRow
@@ -70,7 +70,10 @@ class JobCommands:
         if not self._creations:
             # All creations of one turn of the loop share one write.
             asyncio.get_running_loop().call_soon(self._create_group)
-        self._creations.append((group, future, take_companion()))
+        found = companion.get()
+        if found is not None and not found.take():
+            found = None
+        self._creations.append((group, future, found))
         return await future
 
     async def edit(self, job_id: int, change: Change) -> JobRow:
