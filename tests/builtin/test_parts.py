@@ -131,3 +131,17 @@ async def test_a_simulation_has_at_most_1000_definitions(box: Sandbox) -> None:
 
     assert len(simulated["slots"]) == 1_000
     assert "at most 1000 definitions" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "variables",
+    ["".join(f"V{number}=1\n" for number in range(50_000)), f"V={'x' * 500_000}\n"],
+    ids=["many", "long"],
+)
+async def test_a_crontab_does_not_multiply_its_variables_by_its_lines(
+    box: Sandbox, variables: str
+) -> None:
+    document = variables + "* * * * * x\n" * 20_000
+
+    with pytest.raises(BadInputError, match="variables are too long for the number of lines"):
+        await ask(box, "import", format="crontab", service="crm.work", document=document)

@@ -20,6 +20,7 @@ from zato_lite.builtin.imports.entry import (
     zone_fields,
 )
 from zato_lite.builtin.imports.numbers import Kind
+from zato_lite.errors import BadInputError
 from zato_lite.timetable import cron
 
 _KINDS = (numbers.MINUTE, numbers.HOUR, numbers.DAY, numbers.MONTH, numbers.WEEKDAY)
@@ -42,6 +43,10 @@ _FOR_CRON = ("MAILTO", "MAILFROM", "CRON_TZ", "RANDOM_DELAY", "CONTENT_TYPE")
 """Variables that are for cron itself and not for the command."""
 
 
+_MAX_COPIED = 1_000_000
+"""Letters and variables that the jobs of a file receive together: each has all those above it."""
+
+
 class _Line(NamedTuple):
     """A line with a job: its number, its text, and the variables above it."""
 
@@ -53,6 +58,7 @@ class _Line(NamedTuple):
 def read(document: str, options: Options) -> Iterator[Entry]:
     """Yield the entries of a crontab; a variable holds for the lines after it, as in cron."""
     variables: dict[str, str] = {}
+    copied = 0
     for number, line in enumerate(document.removeprefix("\ufeff").split("\n"), 1):
         stripped = line.strip(" \t\r")
         if not stripped or stripped.startswith("#"):
@@ -66,6 +72,9 @@ def read(document: str, options: Options) -> Iterator[Entry]:
                 variables[name] = value
             continue
         place = f"line {number}"
+        copied += sum(map(len, variables.values())) + len(variables)
+        if copied > _MAX_COPIED:
+            raise BadInputError(f"{place}: variables are too long for the number of lines")
         try:
             yield _entry(place, _Line(number, stripped, variables), options)
         except NoEquivalentError as error:
