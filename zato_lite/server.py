@@ -29,6 +29,7 @@ from zato_lite.http.first_start import (
 )
 from zato_lite.http.mount import lifespan, mount_route
 from zato_lite.http.parser import Limits
+from zato_lite.http.routes import Route
 from zato_lite.http.server import Server, Tls, serve
 from zato_lite.metrics import Exposition, Sources, worker_file
 from zato_lite.scheduler.history import RunHistory
@@ -104,21 +105,12 @@ async def open_edge(
     authenticator = Authenticator(app.accounts, app.audit_log, passwords, app.clock, app.sessions)
     app.keys.authenticator = authenticator
     server = app.settings.server
-    history = cast("RunHistory", app.invoker.resources[RunHistory])
-    sources = Sources(
-        history, app.scheduler, app.invoker, app.clock, app.queued, lag, restarts, app.commits
-    )
-    exposition = Exposition(sources, worker_file(environ))
+    exposition = Exposition(_sources(app, lag, restarts), worker_file(environ))
     async with AsyncExitStack() as stack:
         if not (has_admin or sys.stdout.isatty() or config.FOLLOWER in environ):
             folder = app.data or Path(stack.enter_context(TemporaryDirectory()))
             await generate_admin(app.accounts, passwords, folder)
-        mounts = []
-        for path, mount in server.mounts.items():
-            other = import_mount(path, mount)
-            state = await stack.enter_async_context(lifespan(other))
-            role = None if mount.role == "anybody" else mount.role
-            mounts.append(mount_route(other, path, role, state))
+        mounts = [await _open_mount(*item, stack) for item in server.mounts.items()]
         http = HttpApp(
             app.invoker.begin,
             app.registry,
@@ -141,6 +133,20 @@ async def open_edge(
             saving = Supervisor("worker metrics", lambda: exposition.save_repeatedly(http.latency))
             await stack.enter_async_context(saving)
         yield http
+
+
+def _sources(app: App, lag: Callable[[], float], restarts: Callable[[], int]) -> Sources:
+    history = cast("RunHistory", app.invoker.resources[RunHistory])
+    return Sources(
+        history, app.scheduler, app.invoker, app.clock, app.queued, lag, restarts, app.commits
+    )
+
+
+async def _open_mount(path: str, mount: config.Mount, stack: AsyncExitStack) -> Route:
+    """Start a mounted application, to be stopped by the stack; return its route."""
+    other = import_mount(path, mount)
+    state = await stack.enter_async_context(lifespan(other))
+    return mount_route(other, path, None if mount.role == "anybody" else mount.role, state)
 
 
 def application(project: Path = Path(), environ: Mapping[str, str] = os.environ) -> AsgiApp:

@@ -32,7 +32,7 @@ class Adopted(TypedDict):
 
 
 class Adopt(AuditedService[AdoptInput, Adopted]):
-    """Have jobs run on behalf of the caller from now on; otherwise they stay as they are."""
+    """Make the caller the principal of jobs: their next runs are on its behalf."""
 
     name = "zato.scheduler.job.adopt"
     role = "admin"

@@ -21,8 +21,8 @@ from zato_lite.store.sessions import Session, SessionItem, Sessions, session_ite
 _ADMIN = "admin"
 
 
-class SessionScope(Input, forbid_unknown_fields=True):
-    """The sessions that are meant: the caller's own, a user's, or all users'."""
+class SessionOwner(Input, forbid_unknown_fields=True):
+    """Owner of the sessions that are meant: the caller by default, a user, or all users."""
 
     user: Name | None = None
     all: bool = False
@@ -56,7 +56,7 @@ class Ended(TypedDict):
     ended: int
 
 
-class GetSessions(Service[SessionScope, list[SessionItem]]):
+class GetSessions(Service[SessionOwner, list[SessionItem]]):
     """Return the sessions of the caller, of ``user``, or of ``all`` users, newest first."""
 
     name = "zato.security.session.get-list"
@@ -73,7 +73,7 @@ class GetSessions(Service[SessionScope, list[SessionItem]]):
 
 
 class DeleteSession(AuditedService[SessionRef, Ended]):
-    """End one session: one of the caller's own, or an admin any."""
+    """End a session of the caller; an admin may also end those of others."""
 
     name = "zato.security.session.delete"
     role = "viewer"
@@ -94,7 +94,7 @@ class DeleteSession(AuditedService[SessionRef, Ended]):
         return params.id
 
 
-class DeleteAllSessions(AuditedService[SessionScope, Ended]):
+class DeleteAllSessions(AuditedService[SessionOwner, Ended]):
     """End the sessions of the caller, of ``user``, or of ``all`` users."""
 
     name = "zato.security.session.delete-all"
@@ -104,7 +104,7 @@ class DeleteAllSessions(AuditedService[SessionScope, Ended]):
     accounts = needs(Accounts)
     issuer = needs(CredentialIssuer)
 
-    async def change(self, params: SessionScope) -> str:
+    async def change(self, params: SessionOwner) -> str:
         user = params.user_of(self.caller)
         found = await _permitted(self.caller, self.sessions, self.accounts, self.clock, user)
         hashes = [each.hash for each in found]

@@ -88,9 +88,7 @@ class HttpApp:
             time_limit,
         )
         self.router.add([envelope_route(self._invoker, self._responder)])
-        self.router.add(session_routes(authenticator, self.audit, services))
-        if codes is not None:
-            self.router.add(set_password_routes(authenticator, self.audit, codes))
+        self.router.add(self._sign_in_routes(authenticator, codes))
         self.router.add(monitoring_routes(readiness, self.latency, render_metrics, warnings))
         if events is not None:
             self.router.add(event_routes(events, self._invoker.ask))
@@ -109,6 +107,13 @@ class HttpApp:
     async def __call__(self, request: Request) -> Response:
         """Answer the request, with an error response if need be."""
         return await await_response(self.begin(request))
+
+    def _sign_in_routes(
+        self, authenticator: Authenticator, codes: PasswordCodes | None
+    ) -> Iterator[Route]:
+        yield from session_routes(authenticator, self.audit, self._services)
+        if codes is not None:
+            yield from set_password_routes(authenticator, self.audit, codes)
 
     def _all_channels(self) -> Iterator[tuple[Channel, str]]:
         for text, service in self._channels.items():

@@ -91,18 +91,7 @@ class Scheduler:
             wake=wake.set,
             on_saved=self._start_follow_ups,
         )
-        self._executor = executor = Executor(
-            run,
-            clock,
-            node,
-            capacity,
-            self._running,
-            caller_of=principals.caller_of if principals is not None else system,
-            on_result=completer.add,
-            record_start=completer.record_start,
-            revoke_claim=self._revoke_claim,
-            on_room=wake.set,
-        )
+        self._executor = executor = self._make_executor(run, clock, capacity, wake)
         self._dispatcher = Dispatcher(
             database,
             clock,
@@ -114,16 +103,35 @@ class Scheduler:
             principals=principals,
             commit_seconds=commit_seconds,
         )
-        active_pruner = ActivePruner(database, clock)
         self._claiming = self._supervise("scheduler", self._dispatcher.run_once)
-        self._supervisors = (
-            self._claiming,
+        self._supervisors = (self._claiming, *self._supervise_upkeep(database, clock))
+        self._clock_watch = ClockWatch(database, clock, self._follow_clock)
+        self._watching = self._supervise("clock", self._clock_watch.check_periodically)
+
+    def _make_executor(
+        self, run: Run, clock: Clock, capacity: int, wake: asyncio.Event
+    ) -> Executor:
+        return Executor(
+            run,
+            clock,
+            self._node,
+            capacity,
+            self._running,
+            caller_of=self._principals.caller_of if self._principals is not None else system,
+            on_result=self._completer.add,
+            record_start=self._completer.record_start,
+            revoke_claim=self._revoke_claim,
+            on_room=wake.set,
+        )
+
+    def _supervise_upkeep(self, database: Database, clock: Clock) -> Iterable[Supervisor]:
+        """Return the supervisors of pruning and of the recovery of other nodes' runs."""
+        active_pruner = ActivePruner(database, clock)
+        return (
             self._supervise("retention", lambda: prune_periodically(database, clock)),
             self._supervise("active retention", active_pruner.prune_periodically),
             self._supervise("takeover", self._dispatcher.recover_periodically),
         )
-        self._clock_watch = ClockWatch(database, clock, self._follow_clock)
-        self._watching = self._supervise("clock", self._clock_watch.check_periodically)
 
     def _supervise(self, name: str, work: Callable[[], Awaitable[object]]) -> Supervisor:
         restart = self._dispatcher.claim_now

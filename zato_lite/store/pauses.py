@@ -1,4 +1,7 @@
-"""Pause of the whole scheduler: stored as a setting that ``claim`` reads."""
+"""Pause of the whole scheduler: stored as a setting that ``claim`` reads.
+
+``jobs`` pauses single jobs; ``holds`` keeps the runs of both from starting.
+"""
 
 import msgspec
 
