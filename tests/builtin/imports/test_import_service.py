@@ -113,3 +113,17 @@ async def test_a_map_of_services_has_names_only(box: Sandbox, services: Any) -> 
         await _import(
             box, format="apscheduler", document=_aps({"id": "a"}), services=services or ["x"]
         )
+
+
+async def test_an_interval_without_a_start_begins_one_interval_after_the_import(
+    box: Sandbox,
+) -> None:
+    await _import(box, format="apscheduler", document=_aps({"id": "a"}), dry_run=False)
+    [job] = await ask(box, "get-list")
+
+    await box.advance(minutes=59)
+    before = (await ask(box, "get-history", id=job["id"]))["total"]
+    await box.advance(minutes=2)
+
+    assert before == 0
+    assert (await ask(box, "get-history", id=job["id"]))["total"] == 1

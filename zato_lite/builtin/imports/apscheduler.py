@@ -232,8 +232,6 @@ def _interval(trigger: _Trigger, options: Options, notes: list[str]) -> dict[str
     else:
         period = timedelta(**{unit: float(values[unit]) for unit in _PERIODS if unit in values})
         period = period or timedelta(seconds=1)  # as APScheduler does
-        if "start_date" not in values:
-            notes.append("the first run is when the job is created, not one interval later")
     zone = _zone(values.get("timezone"), options, [])
     return period_fields(period, notes) | _bounds(values, zone)
 
