@@ -124,29 +124,54 @@ async def open_app(
             await stack.enter_async_context(project.opened())
         if settings.scheduler.enabled:
             await stack.enter_async_context(scheduler)
-        own_warnings = warnings(lambda: database.health.slow, lambda: scheduler.clock_warning)
-        yield App(
-            settings=settings,
-            clock=clock,
-            registry=invoker.registry,
-            invoker=invoker,
-            jobs=resources[JobCommands],
-            scheduler=scheduler,
-            accounts=resources[Accounts],
-            audit_log=resources[AuditLog],
-            sessions=resources[Sessions],
-            codes=PasswordCodes(database),
-            data=None if database.is_in_memory else Path(database.path).parent,
+        yield _make_app(
+            settings,
+            clock,
+            database,
+            invoker,
+            scheduler,
+            resources=resources,
             keys=keys,
             events=events,
-            is_ready=readiness(scheduler, lambda: database.trouble, settings.scheduler.enabled),
-            commits=lambda: database.health.figures,
-            queued=lambda: database.queued,
-            problems=project.problems if project else (),
-            warnings=lambda: {**_warnings(project), **own_warnings()},
-            channels=settings.server.channels if project is None else project.channels,
-            on_deployed=project.on_deployed if project else [],
+            project=project,
         )
+
+
+def _make_app(
+    settings: config.Settings,
+    clock: Clock,
+    database: SqliteStore,
+    invoker: Invoker,
+    scheduler: Scheduler,
+    *,
+    resources: Mapping[type, Any],
+    keys: KeyRing,
+    events: EventLog,
+    project: Project | None,
+) -> App:
+    own_warnings = warnings(lambda: database.health.slow, lambda: scheduler.clock_warning)
+    return App(
+        settings=settings,
+        clock=clock,
+        registry=invoker.registry,
+        invoker=invoker,
+        jobs=resources[JobCommands],
+        scheduler=scheduler,
+        accounts=resources[Accounts],
+        audit_log=resources[AuditLog],
+        sessions=resources[Sessions],
+        codes=PasswordCodes(database),
+        data=None if database.is_in_memory else Path(database.path).parent,
+        keys=keys,
+        events=events,
+        is_ready=readiness(scheduler, lambda: database.trouble, settings.scheduler.enabled),
+        commits=lambda: database.health.figures,
+        queued=lambda: database.queued,
+        problems=project.problems if project else (),
+        warnings=lambda: {**_warnings(project), **own_warnings()},
+        channels=settings.server.channels if project is None else project.channels,
+        on_deployed=project.on_deployed if project else [],
+    )
 
 
 def _warnings(project: Project | None) -> Mapping[str, str]:

@@ -156,7 +156,7 @@ class CredentialIssuer(Protocol):
 
 
 class GetUsers(Service[Any, list[CredentialItem]]):
-    """Return all users by name; to a caller with patterns, those with no more rights."""
+    """Return all users by name; a caller with patterns sees those with no more rights."""
 
     name = "zato.security.user.get-list"
     role = "admin"
@@ -206,7 +206,7 @@ class CreateUser(AccountService[NewUser, Named]):
 
 
 class EditUser(AccountService[ChangedUser, Named]):
-    """Change the fields that are sent of a user; with a new password, its sessions end."""
+    """Change those fields of a user that are sent; a new password ends its sessions."""
 
     name = "zato.security.user.edit"
 

@@ -241,7 +241,7 @@ class ContinueItem(TypedDict):
 
 
 class Continue(AuditedService[Any, ContinueItem]):
-    """Have jobs that a clock set back holds up start from now on.
+    """Plan the slots of jobs that a clock set back holds up from now on.
 
     Their slots between now and the time that the clock showed before run again, as if they had
     not run; the earlier runs stay in history, as runs of the kind ``backfill``.

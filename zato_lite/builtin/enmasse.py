@@ -241,7 +241,7 @@ def differences(others: Mapping[str, int]) -> Iterator[str]:
 
 
 def at_line(item: Item, field: str, text: str) -> str:
-    """Return the text with the line of a field before it, if the item is of a document."""
+    """Prefix a text with the line of its field, if the item comes from a document."""
     return f"line {item.lines.get(field, item.line)}: {text}" if item.line else text
 
 

@@ -123,7 +123,7 @@ class Input(CustomInput, kw_only=True):
 
     @classmethod
     def json_schema(cls) -> dict[str, Any]:
-        """Return the JSON Schema of how the input is best sent."""
+        """Return the JSON Schema of the preferred form of the input."""
         fields = fields_of(cls)
         return {
             "type": "object",

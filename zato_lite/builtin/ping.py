@@ -16,6 +16,7 @@ class Ping(Service[Any, Pong]):
 
     name = "zato.ping"
     role = "viewer"
+    is_safe = True
 
     async def handle(self) -> None:
         self.response.payload = {"pong": "zato"}

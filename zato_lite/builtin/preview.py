@@ -180,9 +180,9 @@ class Validation(TypedDict):
 
 
 class Validate(Service[NewJob, Validation]):
-    """Check a definition as ``create`` does; return all wrong fields, or it in words.
+    """Check a definition as ``create`` does; return all wrong fields, or its description in words.
 
-    With ``id``, the definition is for that job, whose own name is not in its way.
+    With ``id`` it is checked as an edit of that job, which may keep its name.
     """
 
     name = "zato.scheduler.job.validate"

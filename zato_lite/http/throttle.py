@@ -118,7 +118,7 @@ class SignIns:
         self._networks.record_failure(network, allowed, now)
 
     def record_success(self, name: str, network: str) -> None:
-        """Record a right password."""
+        """Record a correct password."""
         subject = _subject(name, network)
         self._known.record_success(subject)
         self._unknown.record_success(subject)

@@ -394,7 +394,7 @@ class JobCommands:
         self._scheduler.reschedule_claim()
 
     async def continue_jobs(self) -> int:
-        """Have jobs that a clock set back holds up start from now on; return their number."""
+        """Plan jobs that a clock set back holds up from now on; return their number."""
         now = self._clock.now()
         continued = await self._scheduler.change_jobs(
             None,
