@@ -83,4 +83,4 @@ async def test_a_large_body_is_decoded_in_a_thread() -> None:
         took = time.thread_time() - began
 
         assert (raw, bool(payload)) == (body, True)
-        assert took < 0.02, name
+        assert took < 0.1, name
