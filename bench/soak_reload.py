@@ -144,15 +144,7 @@ def soak(project: Path, pid: int, seconds: float) -> None:
     version, memory = 0, []
     while (passed := time.monotonic() - began) < seconds:
         version += 1
-        write(services / "soak_good.py", GOOD.format(version=version))
-        broken = services / "soak_broken.py"
-        write(broken, random.choice(BROKEN) if version % 10 else "x = 1\n")  # noqa: S311
-        if version % 7 == 0:
-            for n in range(100):
-                (services / f"soak_many_{n}.py").write_text(f"x = {version}\n")
-        if version % 7 == 3:
-            for path in services.glob("soak_many_*.py"):
-                path.unlink()
+        _change_files(services, version)
         time.sleep(random.uniform(0.05, 1.0))  # noqa: S311
         if passed >= 30 * len(memory):
             memory.append(round(rss_mb(pid), 1))
@@ -175,6 +167,18 @@ def soak(project: Path, pid: int, seconds: float) -> None:
     for row in history["rows"]:
         outcomes[row["outcome"]] = outcomes.get(row["outcome"], 0) + 1
     print(f"job: {outcomes}; version {version} written, {last} served; memory {memory}")
+
+
+def _change_files(services: Path, version: int) -> None:
+    write(services / "soak_good.py", GOOD.format(version=version))
+    broken = services / "soak_broken.py"
+    write(broken, random.choice(BROKEN) if version % 10 else "x = 1\n")  # noqa: S311
+    if version % 7 == 0:
+        for n in range(100):
+            (services / f"soak_many_{n}.py").write_text(f"x = {version}\n")
+    if version % 7 == 3:
+        for path in services.glob("soak_many_*.py"):
+            path.unlink()
 
 
 def _when_up() -> Client:

@@ -9,7 +9,7 @@ import pytest
 
 from zato_lite.clock import SystemClock
 from zato_lite.errors import BadInputError, JobExistsError, ZatoLiteError
-from zato_lite.store import job_insert, jobs
+from zato_lite.store import calendars, job_insert, jobs
 from zato_lite.store.migrate import migrations
 from zato_lite.store.ports import Connection, Database
 from zato_lite.store.sqlite import open_store
@@ -170,7 +170,7 @@ async def _answers(
     ]
 
     def work(connection: Connection) -> list[list[int] | ZatoLiteError]:
-        jobs.save_calendar(connection, Calendar(name="holidays", dates=(date(2027, 1, 15),)))
+        calendars.save_calendar(connection, Calendar(name="holidays", dates=(date(2027, 1, 15),)))
         return job_insert.insert_jobs(connection, wanted, NOW).results
 
     return await database.write(work)

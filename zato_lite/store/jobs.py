@@ -1,4 +1,4 @@
-"""Jobs: edits, deletes and looks up definitions with their timers, and calendars."""
+"""Jobs: edits, deletes and looks up definitions with their timers; reads all calendars."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
@@ -6,7 +6,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from zato_lite.errors import ConflictError, JobExistsError, JobNotFoundError, NotFoundError
+from zato_lite.errors import JobExistsError, JobNotFoundError
 from zato_lite.store import holds, references
 from zato_lite.store.attempts import NO_STARTED_RUNS, StartedRuns
 from zato_lite.store.ledger import record_entries
@@ -81,7 +81,7 @@ def edit(
     before = row.job
     row = _rescheduled(connection, row, job, now, was_revoked=bool(revoked))
     write_definition(connection, job_id, row.job)
-    _write_timer(connection, row)
+    write_timer(connection, row)
     if before.is_active and not job.is_active:
         revoked += holds.hold_runs(connection, job_id, started)
     renamed = {} if job.name == before.name else _rename(connection, before.name, job.name)
@@ -144,7 +144,7 @@ def revoke_claims(connection: Connection, job_id: int, started: StartedRuns) -> 
     row, revoked = _revoke(connection, get(connection, job_id), started)
     if revoked:
         next_at = due.next_due(state_of(row), get_calendars(connection))
-        _write_timer(connection, replace(row, next_at=next_at))
+        write_timer(connection, replace(row, next_at=next_at))
     return revoked
 
 
@@ -187,7 +187,8 @@ def _unstarted_runs(connection: Connection, job_id: int, started: StartedRuns) -
     return fetch_ids(connection, _UNSTARTED, values)
 
 
-def _write_timer(connection: Connection, row: JobRow) -> None:
+def write_timer(connection: Connection, row: JobRow) -> None:
+    """Save a job's due instant, cursor and counters."""
     execute(
         connection,
         "UPDATE timer SET next_at = ?, cursor = ?, started = ?, number = ?, failures = ?,"
@@ -499,51 +500,6 @@ def get_calendars(connection: Connection) -> dict[str, Calendar]:
     """Return all calendars by name."""
     calendars = fetch_all(connection, "SELECT definition AS line FROM calendar", (), Calendar)
     return {calendar.name: calendar for calendar in calendars}
-
-
-def save_calendar(connection: Connection, calendar: Calendar) -> None:
-    """Save a calendar and compute the next due instants of the jobs that use it."""
-    execute(
-        connection,
-        "INSERT OR REPLACE INTO calendar VALUES (?, ?)",
-        (calendar.name, msgspec.json.encode(calendar).decode()),
-    )
-    calendars = get_calendars(connection)
-    for job_id in _jobs_with_calendar(connection, calendar.name):
-        row = get(connection, job_id)
-        _write_timer(connection, replace(row, next_at=due.next_due(state_of(row), calendars)))
-
-
-def rename_calendar(connection: Connection, name: str, new_name: str) -> None:
-    """Give a calendar a new name, also in the jobs that use it."""
-    calendars = get_calendars(connection)
-    if name not in calendars:
-        raise NotFoundError(f"Calendar `{name}` not found")
-    if new_name in calendars:
-        raise ConflictError(f"Calendar `{new_name}` already exists")
-    job_ids = _jobs_with_calendar(connection, name)
-    execute(connection, "DELETE FROM calendar WHERE name = ?", (name,))
-    for job_id in job_ids:
-        write_definition(
-            connection, job_id, replace(get(connection, job_id).job, calendar=new_name)
-        )
-    save_calendar(connection, replace(calendars[name], name=new_name))
-
-
-def delete_calendar(connection: Connection, name: str) -> None:
-    if job_ids := _jobs_with_calendar(connection, name):
-        names = [get(connection, job_id).job.name for job_id in job_ids[:5]]
-        raise ConflictError(f"calendar `{name}` is used by {', '.join(names)}")
-    if not execute(connection, "DELETE FROM calendar WHERE name = ?", (name,)):
-        raise NotFoundError(f"Calendar `{name}` not found")
-
-
-def _jobs_with_calendar(connection: Connection, name: str) -> list[int]:
-    return fetch_ids(
-        connection,
-        "SELECT id FROM job WHERE deleted_at IS NULL AND definition ->> 'calendar' = ?",
-        (name,),
-    )
 
 
 # Errors

@@ -1,0 +1,59 @@
+"""Calendars: saves, renames and deletes them, with the effect on the jobs that use them."""
+
+import msgspec
+from msgspec.structs import replace
+
+from zato_lite.errors import ConflictError, NotFoundError
+from zato_lite.store import jobs
+from zato_lite.store.ports import Connection
+from zato_lite.store.sql import execute, fetch_ids
+from zato_lite.timetable import due
+from zato_lite.timetable.calendar import Calendar
+
+
+def save_calendar(connection: Connection, calendar: Calendar) -> None:
+    """Save a calendar and compute the next due instants of the jobs that use it."""
+    execute(
+        connection,
+        "INSERT OR REPLACE INTO calendar VALUES (?, ?)",
+        (calendar.name, msgspec.json.encode(calendar).decode()),
+    )
+    calendars = jobs.get_calendars(connection)
+    for job_id in _jobs_with_calendar(connection, calendar.name):
+        row = jobs.get(connection, job_id)
+        jobs.write_timer(
+            connection, replace(row, next_at=due.next_due(jobs.state_of(row), calendars))
+        )
+
+
+def rename_calendar(connection: Connection, name: str, new_name: str) -> None:
+    """Give a calendar a new name, also in the jobs that use it."""
+    calendars = jobs.get_calendars(connection)
+    if name not in calendars:
+        raise NotFoundError(f"Calendar `{name}` not found")
+    if new_name in calendars:
+        raise ConflictError(f"Calendar `{new_name}` already exists")
+    job_ids = _jobs_with_calendar(connection, name)
+    execute(connection, "DELETE FROM calendar WHERE name = ?", (name,))
+    for job_id in job_ids:
+        jobs.write_definition(
+            connection, job_id, replace(jobs.get(connection, job_id).job, calendar=new_name)
+        )
+    save_calendar(connection, replace(calendars[name], name=new_name))
+
+
+def delete_calendar(connection: Connection, name: str) -> None:
+    """Delete a calendar that no job uses."""
+    if job_ids := _jobs_with_calendar(connection, name):
+        names = [jobs.get(connection, job_id).job.name for job_id in job_ids[:5]]
+        raise ConflictError(f"calendar `{name}` is used by {', '.join(names)}")
+    if not execute(connection, "DELETE FROM calendar WHERE name = ?", (name,)):
+        raise NotFoundError(f"Calendar `{name}` not found")
+
+
+def _jobs_with_calendar(connection: Connection, name: str) -> list[int]:
+    return fetch_ids(
+        connection,
+        "SELECT id FROM job WHERE deleted_at IS NULL AND definition ->> 'calendar' = ?",
+        (name,),
+    )
