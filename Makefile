@@ -98,12 +98,14 @@ power-cut: dev ## Cut the power three hundred times, in simulation
 bench-timetable: dev ## Time the timetable against croniter and cronsim
 	$(BIN)/pip install --quiet --group bench && $(BIN)/python bench/timetable.py
 
-.PHONY: bench-http slow-http fuzz-http fuzz-openapi fuzz-services
+.PHONY: bench-http slow-http attack-http fuzz-http fuzz-openapi fuzz-services
 bench-http: dev ## Measure the HTTP server beside others (needs wrk; ARGS='--rounds 3 bare zato-lite')
 	$(BIN)/pip install --quiet --group bench-http
 	$(BIN)/python bench/http_servers.py $(ARGS)
 slow-http: dev ## Hold the server up with a thousand slow clients of each kind (2 minutes)
 	$(BIN)/python bench/http_slow_clients.py $(ARGS)
+attack-http: dev ## Send endless heads, trailers, chunks and garbage to the HTTP server (a minute)
+	$(BIN)/python bench/http_attacks.py $(ARGS)
 fuzz-http: dev ## Send nonsense to the HTTP server (FUZZ_SECONDS=600)
 	FUZZ_SECONDS=$(or $(FUZZ_SECONDS),600) $(BIN)/pytest -s -m slow tests/http/test_fuzz.py
 fuzz-openapi: dev ## Attack a server by its own OpenAPI document (ARGS='--examples 200')
