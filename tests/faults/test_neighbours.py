@@ -78,7 +78,7 @@ def test_a_neighbour_that_keeps_the_write_lock_is_found_within_two_seconds(
     assert f"process {holder.pid} " in why
     assert server.stop() == 0
     found = [event["event"] for event in events(server)]
-    assert found.index("store does not answer") < found.index("store answers again")
+    assert found.index("store blocked") < found.index("store unblocked")
 
 
 def unlinked(server: Server) -> None:
@@ -196,7 +196,7 @@ def test_a_slow_disk_is_shown_and_claims_are_made_earlier(server: Server, delay_
     is_slow = delay_ms > 250
     assert status == 200
     assert ("store" in body.get("warnings", {})) is is_slow
-    assert ("store is slow" in [event["event"] for event in events(server)]) is is_slow
+    assert ("store slow" in [event["event"] for event in events(server)]) is is_slow
     assert "zato_lite_store_commit_p95_seconds 0.0\n" not in metrics
     assert len(late) >= 4
     assert late[len(late) // 2] < 100 + delay_ms // 10

@@ -107,4 +107,4 @@ async def test_an_index_that_breaks_during_operation_is_logged_once(
     assert set(reasons) == {"store", "scheduler"}
     assert "restore a backup" in reasons["store"]
     critical = [record for record in caplog.records if record.levelno == logging.CRITICAL]
-    assert [record.message for record in critical] == ["store is damaged"]
+    assert [record.message for record in critical] == ["store damaged"]

@@ -208,8 +208,8 @@ def test_a_slow_store_is_a_warning_until_it_is_fast_again(
     assert (few, found.slow, found.trouble) == ("", "", "")
     assert (slow, round(p95, 2)) == ("95 of 100 commits take up to 0.30 s", 0.3)
     assert [record.message for record in caplog.records] == [
-        "store is slow",
-        "store is fast again",
+        "store slow",
+        "store speed restored",
     ]
     assert sum(found.figures.counts) == 37
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from zato_lite import builtin
 from zato_lite.builtin.audited import AuditedService
-from zato_lite.service.access import Scope, declare_access
+from zato_lite.service.access import ROLES, Scope, declare_access
 from zato_lite.service.base import Service
 from zato_lite.service.registry import Registry
 
@@ -19,6 +19,10 @@ def deploy(registry: Registry) -> None:
     A class may also declare its ``scope``, see ``access.Scope``.
     """
     for cls in built_in_services():
+        if not hasattr(cls, "role"):
+            raise TypeError(
+                f"{cls.__module__}.{cls.__name__} declares no role; use {', '.join(ROLES)}"
+            )
         scope: Scope = getattr(cls, "scope", "service")
         declare_access(cls.name, cls.role, scope, is_safe=is_safe(cls))
         registry.add(cls, is_internal=True)

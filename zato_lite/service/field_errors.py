@@ -24,7 +24,11 @@ def wrong_fields(
 ) -> list[FieldError]:
     """Return an error for each wrong field of the payload; msgspec stops at the first."""
     convert = partial(msgspec.convert, strict=is_strict)
-    found = list(islice(_wrong_inside(convert, payload, wanted, ""), MAX_ERRORS))
+    found: list[FieldError] = []
+    try:
+        found += islice(_wrong_inside(convert, payload, wanted, ""), MAX_ERRORS)
+    except RecursionError:  # a recursive type, nested too deeply: the first error has to do
+        found.clear()
     return found or [_field_error(payload, "", error)]
 
 

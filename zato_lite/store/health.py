@@ -174,7 +174,7 @@ class StoreHealth:
         if problem and not before:
             _log.critical("store file moved", extra={"path": self._path, "why": problem})
         elif before and not problem:
-            _log.warning("store file is back", extra={"path": self._path})
+            _log.warning("store file restored", extra={"path": self._path})
         return problem
 
     def waits_for_lock(self) -> None:
@@ -242,9 +242,9 @@ class StoreHealth:
     def _check_stuck(self) -> None:
         before, self.stuck = self.stuck, self._stuck()
         if self.stuck and not before:
-            _log.error("store does not answer", extra={"path": self._path, "why": self.stuck})
+            _log.error("store blocked", extra={"path": self._path, "why": self.stuck})
         elif before and not self.stuck:
-            _log.warning("store answers again", extra={"path": self._path})
+            _log.warning("store unblocked", extra={"path": self._path})
 
     def _stuck(self) -> str:
         step = self._step
@@ -264,7 +264,7 @@ class StoreHealth:
         is_slow = self.p95 > SLOW_S
         if is_slow and not self.slow:
             fields = {"path": self._path, "p95_s": round(self.p95, 3), "window_s": WINDOW_S}
-            _log.warning("store is slow", extra=fields)
+            _log.warning("store slow", extra=fields)
         elif self.slow and not is_slow:
-            _log.warning("store is fast again", extra={"path": self._path})
+            _log.warning("store speed restored", extra={"path": self._path})
         self.slow = f"95 of 100 commits take up to {self.p95:.2f} s" if is_slow else ""

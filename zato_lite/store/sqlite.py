@@ -256,14 +256,14 @@ class SqliteStore:
             raise UnavailableError("the store is closed") from error
         self.damage = damage_message(self.path, found[0]) if found else ""
         if found:
-            _log.critical("store is damaged", extra={"path": self.path, "problems": found})
+            _log.critical("store damaged", extra={"path": self.path, "problems": found})
         return found
 
     def _record_damage(self, error: BaseException) -> None:
         """Remember and log the damage that an operation's error reveals, if any."""
         if is_damage(error) and not self.damage:
             self.damage = damage_message(self.path, str(error))
-            _log.critical("store is damaged", extra={"path": self.path, "problems": [str(error)]})
+            _log.critical("store damaged", extra={"path": self.path, "problems": [str(error)]})
 
     def _backup(self, target: Path) -> None:
         with open_file(self.path) as source:
@@ -325,7 +325,7 @@ class SqliteStore:
             return self._fail_all(tasks, error)
         health.has_ended()
         if self._failures.count:
-            _log.warning("commits succeed again", extra={"failures": self._failures.over()})
+            _log.warning("commits resumed", extra={"failures": self._failures.over()})
         if moved := health.check_files():  # the commit may be in a file that nobody will find
             return _refuse_all(tasks, moved)
         return answers
