@@ -135,3 +135,8 @@ def test_5000_jobs_are_read_by_the_fast_parser() -> None:
     assert yaml.__with_libyaml__
     assert document.values == {"scheduler": jobs}
     assert time.process_time() - began < 3
+
+
+def test_a_number_to_base_60_is_not_read_in_quadratic_time() -> None:
+    with pytest.raises(BadInputError, match="line 1, column 12: a number too long"):
+        read_document("scheduler: 1" + ":1" * 300_000)

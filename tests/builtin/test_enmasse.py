@@ -181,3 +181,11 @@ scheduler:
         ("line 12", "timezone"), ("line 14", "name"),
     ]  # fmt: skip
     assert "defined twice, also in line 13" in found.mistakes[-1].message
+
+
+def test_unknown_sections_are_listed_up_to_a_number() -> None:
+    document = "".join(f"k{number}: 1\n" for number in range(1_000))
+
+    found = enmasse.right_definitions_of(document, None)
+
+    assert 0 < len(found.mistakes) <= 100

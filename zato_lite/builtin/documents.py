@@ -14,6 +14,7 @@ from zato_lite.errors import BadInputError
 _MIN_SIZE_LIMIT = 1_000_000
 _MAX_GROWTH = 10
 _MAX_NESTING = 100
+_MAX_DIGITS = 1_000
 _MAX_MERGED_MAPPINGS = 10
 _MAX_MERGED_KEYS = 100_000
 _LEADING_TABS = re.compile(r"^[ \t]+", re.MULTILINE)
@@ -220,6 +221,16 @@ _Loader.yaml_implicit_resolvers = {
     first: [pair for pair in pairs if pair[0] != "tag:yaml.org,2002:timestamp"]
     for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+
+
+def _whole_number(loader: Any, node: yaml.ScalarNode) -> Any:
+    """Return a whole number; PyYAML takes quadratic time for ``1:1:1:…``, a number to base 60."""
+    if len(node.value) > _MAX_DIGITS:
+        raise yaml.MarkedYAMLError(problem="a number too long", problem_mark=node.start_mark)
+    return yaml.SafeLoader.construct_yaml_int(loader, node)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _whole_number)
 
 
 class _JsonLoader(_Loader):

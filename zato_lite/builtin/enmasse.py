@@ -4,6 +4,7 @@ import difflib
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
@@ -125,7 +126,7 @@ def right_definitions_of(document: str, environ: Mapping[str, str] | None) -> De
         BadInputError: the document is not valid.
     """
     read = read_document(document)
-    mistakes = [*_wrong_sections(read)]
+    mistakes = [*islice(_wrong_sections(read), MAX_ERRORS)]
     items = _items_of(read, JOBS, environ, mistakes)
     sections = (
         {}

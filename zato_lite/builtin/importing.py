@@ -18,6 +18,7 @@ from zato_lite.service.needs import needs
 from zato_lite.service.offload import offload
 from zato_lite.service.registry import Registry
 from zato_lite.timetable.job import Job
+from zato_lite.wire import encode
 
 _Document = Annotated[str, Meta(max_length=64 * 1024 * 1024)]
 _MAX_SERVICES = 10_000
@@ -113,7 +114,7 @@ class Import(AuditedService[ImportInput, Imported]):
         self, params: ImportInput, options: Options
     ) -> tuple[Sequence[Entry], Sequence[_Result]]:
         """Return the entries of the file with their jobs; a long file takes seconds."""
-        found = [*READERS[params.format](params.document, options)]
+        found = [*map(_writable, READERS[params.format](params.document, options))]
         return found, [self._job(entry) for entry in found]
 
     def _job(self, found: Entry) -> _Result:
@@ -128,6 +129,17 @@ class Import(AuditedService[ImportInput, Imported]):
         except (ServiceMissingError, ForbiddenError) as error:
             return None, [str(error)]
         return job, [error.message for error in extra_errors(job, self.services.entries)]
+
+
+def _writable(entry: Entry) -> Entry:
+    """Return an entry, without its fields if they hold values that JSON cannot."""
+    try:
+        encode([[[[[[[[*entry]]]]]]]])  # the depth of a response with it inside
+    except TypeError:
+        text = "a value is nested too deeply, or is a number or text that JSON cannot hold"
+        place = entry.place.encode("utf-8", "backslashreplace").decode()
+        return Entry(place, None, (text,))
+    return entry
 
 
 def _add_name_errors(results: Sequence[_Result], taken: Collection[str]) -> None:

@@ -127,3 +127,21 @@ async def test_an_interval_without_a_start_begins_one_interval_after_the_import(
 
     assert before == 0
     assert (await ask(box, "get-history", id=job["id"]))["total"] == 1
+
+
+@pytest.mark.parametrize(
+    "values",
+    ["a = 1\n" + "a = [a]\n" * 300, "a = 0x" + "f" * 5_000, "a = '\\ud800'"],
+    ids=["deep", "large", "surrogate"],
+)
+async def test_values_that_json_cannot_hold_are_an_error_of_their_entry(
+    box: Sandbox, values: str
+) -> None:
+    schedule = "beat_schedule = {'x\\ud800': {'task': 'crm.work', 'schedule': 9, 'args': [a]}}"
+
+    answer = await _import(box, format="celery", document=f"{values}\n{schedule}")
+
+    [entry] = answer["entries"]
+    assert entry["definition"] is None
+    assert "JSON" in entry["errors"][0]
+    encode(answer)

@@ -128,3 +128,34 @@ def test_a_file_of_another_kind_is_refused(broken: str) -> None:
         list(apscheduler.read('{"jobs": 1}', Options()))
     with pytest.raises(BadInputError):
         quartz.convert("* * *")
+
+
+@pytest.mark.parametrize(
+    ("begin", "repeated"),
+    [
+        ("a = 10", "a = a * a"),
+        ("a = 10.5", "a = a * a"),
+        ("a = 'x'", "a = a + a"),
+        ("a = [1]", "a = [a, a]"),
+        ("a = {'x': 1}", "a = {'x': a, 'y': a}"),
+        ("a = {'x': 1}", "a = dict(x=a, y=a)"),
+        ("a = 0x" + "f" * 400_000, "a = a * a"),
+        ("a = 1", "a = " + "+".join(["f(1)"] * 400)),
+    ],
+)
+def test_values_of_a_python_file_do_not_grow_without_end(begin: str, repeated: str) -> None:
+    schedule = "beat_schedule = {'a': {'task': 't', 'schedule': 10, 'args': [a]}}"
+    text = "\n".join([begin, *[repeated] * 50, schedule])
+
+    [entry] = celery.read(text, Options("crm.ok"))
+
+    assert len(str(entry.differences)) < 1_000_000
+    if entry.fields is not None:
+        assert len(encode(entry.fields)) < 20_000_000
+
+
+def test_a_field_of_many_spaces_is_read_in_linear_time() -> None:
+    trigger = {"trigger": "cron", "hour": "1" + " " * 500_000 + "2"}
+    [entry] = apscheduler.read(encode({"jobs": [{"func": "f", **trigger}]}).decode(), Options())
+
+    assert entry.fields is None

@@ -97,7 +97,7 @@ def written_fields(given: Mapping[str, Any]) -> Fields:
         if name in left:
             left.remove(name)
             text = str(given[name]).strip().lower()
-        found[name] = [_written(name, item) for item in re.split(" *, *", text)]
+        found[name] = [_written(name, item.strip(" ")) for item in text.split(",")]
     return found
 
 

@@ -1,6 +1,6 @@
 """Entries of another scheduler's file, and the parts of definitions that several formats share."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -9,6 +9,9 @@ from zato_lite.errors import BadInputError
 from zato_lite.timetable.job import SECOND, Instant
 from zato_lite.timetable.zone import BLOCK, check_zone, stretches
 from zato_lite.wire import decode, encode
+
+MAX_PARTS = 100_000
+"""Parts of a value that is not JSON: JSON has no shared parts."""
 
 
 class Options(NamedTuple):
@@ -45,6 +48,30 @@ class Entry(NamedTuple):
 
 class NoEquivalentError(Exception):
     """An entry says something that no job can do; the message says what."""
+
+
+def count_parts(
+    value: Any, most: int = MAX_PARTS, parts_of: Callable[[Any], Any] = lambda value: None
+) -> int:
+    """Return the number of parts of a value, or a number above ``most`` if it has more.
+
+    A shared part counts each time: the texts of such values could fill the memory, although the
+    file is small. A hundred letters count as a part.
+
+    Args:
+        value: a value of the file.
+        most: the number of parts from which they are not counted further.
+        parts_of: returns the parts of a value that is no list, tuple or dictionary, or None.
+    """
+    found, waiting = 0, [value]
+    while waiting and found <= most:
+        each = waiting.pop()
+        found += len(each) // 100 + 1 if isinstance(each, str | bytes) else 1
+        parts = each if isinstance(each, list | tuple | dict) else parts_of(each)
+        if isinstance(parts, dict):
+            parts = [*parts, *parts.values()]
+        waiting += parts or ()
+    return found
 
 
 def decode_document(document: str) -> Any:

@@ -13,12 +13,13 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from zato_lite.builtin.imports.entry import NoEquivalentError
+from zato_lite.builtin.imports.entry import MAX_PARTS, NoEquivalentError, count_parts
 from zato_lite.errors import BadInputError
 from zato_lite.timetable.zone import check_zone
 
 _MAX_LENGTH = 200_000
 _MAX_OPERATIONS = 10_000
+_MAX_CACHED = 2_000
 _FIELDS = "apscheduler.triggers.cron.fields."
 _EXPRESSIONS = "apscheduler.triggers.cron.expressions."
 
@@ -29,7 +30,7 @@ class Global(NamedTuple):
     name: str
 
 
-@dataclass
+@dataclass(repr=False, eq=False)
 class Instance:
     """An object of APScheduler's: the name of its class, and its attributes."""
 
@@ -41,13 +42,16 @@ class _Mark:
     """Marker on the stack."""
 
 
-@lru_cache(maxsize=4_096)
 def load(text: str) -> Any:
-    """Return the value of a pickle in base64.
+    """Return the value of a pickle in base64; short ones are cached, since they are repeated.
 
     Raises:
         NoEquivalentError: it is broken, or holds something else than the values above.
     """
+    return _load_cached(text) if len(text) <= _MAX_CACHED else _load(text)
+
+
+def _load(text: str) -> Any:
     try:
         data = b64decode(text[:_MAX_LENGTH], validate=True)
         return _Machine().run(data)
@@ -57,6 +61,9 @@ def load(text: str) -> Any:
         raise NoEquivalentError(f"a pickled value cannot be read: {error}") from error
     except BadInputError as error:
         raise NoEquivalentError(str(error)) from error
+
+
+_load_cached = lru_cache(maxsize=4_096)(_load)
 
 
 class _Machine:
@@ -72,6 +79,8 @@ class _Machine:
                 raise NoEquivalentError("a pickle of too many operations is not read")
             if opcode.name == "STOP":
                 [value] = self.take(len(self.stack))
+                if count_parts(value, parts_of=_state) > MAX_PARTS:
+                    raise NoEquivalentError("a pickle of too many values is not read")
                 return value
             if opcode.name in _CONSTANTS:
                 self.stack.append(argument)
@@ -114,7 +123,9 @@ class _Machine:
 
     def stack_global(self) -> None:
         module, name = self.take(2)
-        self.find(str(module), str(name))
+        if not isinstance(module, str) or not isinstance(name, str):
+            raise NoEquivalentError("a pickled value refers to something without a name")
+        self.find(module, name)
 
     def call(self) -> None:
         function, arguments = self.take(2)
@@ -145,7 +156,14 @@ class _Machine:
         target = self.stack[-1]
         if not isinstance(target, dict):
             raise NoEquivalentError("a pickled value extends something that is not a dict")
-        target.update(zip(values[::2], values[1::2], strict=True))
+        keys = values[::2]
+        if not all(each is None or isinstance(each, str | bytes | int | float) for each in keys):
+            raise NoEquivalentError("a pickled dict has a key that is not a text or a number")
+        target.update(zip(keys, values[1::2], strict=True))
+
+
+def _state(value: Any) -> Any:
+    return value.state if isinstance(value, Instance) else None
 
 
 def _attribute(owner: Any, name: Any) -> Global:
@@ -156,8 +174,10 @@ def _attribute(owner: Any, name: Any) -> Global:
 
 
 def _zone(name: Any, *_: Any) -> ZoneInfo:
-    check_zone(str(name))
-    return ZoneInfo(str(name))
+    if not isinstance(name, str):
+        raise NoEquivalentError("a pickled time zone has no name")
+    check_zone(name)
+    return ZoneInfo(name)
 
 
 def _utc(*_: Any) -> timezone:

@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 
 from zato_lite.builtin.imports.celery_schedule import CRONTAB, Crontab, Every
+from zato_lite.builtin.imports.entry import MAX_PARTS, count_parts
 
 _OPERATORS: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
@@ -22,12 +23,23 @@ _TIMEDELTA = ("days", "seconds", "microseconds", "milliseconds", "minutes", "hou
 _CRONTAB = ("minute", "hour", "day_of_week", "day_of_month", "month_of_year")
 _EVERY = ("run_every", "relative")
 _MAX_RANGE = 100
+_MAX_BITS = 1_024
 
 
 class Unknown(NamedTuple):
-    """An expression that only running the file could evaluate: its source."""
+    """An expression that only running the file could evaluate."""
 
-    source: str
+    expression: ast.expr | str
+
+    @property
+    def source(self) -> str:
+        """The expression as the file has it; made late, because most of them are not shown."""
+        if isinstance(self.expression, str):
+            return self.expression
+        try:
+            return ast.unparse(self.expression)
+        except RecursionError:
+            return "an expression of too many parts"
 
 
 class Evaluator:
@@ -35,6 +47,7 @@ class Evaluator:
 
     def __init__(self) -> None:
         self.names: dict[str, Any] = {}
+        self.left = MAX_PARTS
 
     def value(self, node: ast.expr | None) -> Any:  # noqa: PLR0911 - one for each kind
         """Return the value of an expression, or ``Unknown``."""
@@ -44,7 +57,7 @@ class Evaluator:
             case ast.List(elts=items) | ast.Set(elts=items) | ast.Tuple(elts=items):
                 return [self.value(item) for item in items]
             case ast.Name(id=name) if name in self.names:
-                return self.names[name]
+                return self._named(node, self.names[name])
             case ast.Dict():
                 return self._dict(node)
             case ast.UnaryOp(op=ast.USub(), operand=operand):
@@ -55,7 +68,13 @@ class Evaluator:
             case ast.Call():
                 return self._call(node)
             case _:
-                return Unknown(ast.unparse(node) if node is not None else "")
+                return Unknown(node or "")
+
+    def _named(self, node: ast.expr, value: Any) -> Any:
+        """Return a name's value; values that hold each other could grow without end."""
+        if isinstance(value, str | list | tuple | dict):
+            self.left -= count_parts(value, self.left)
+        return Unknown(node) if self.left < 0 else value
 
     def _dict(self, node: ast.Dict) -> Any:
         found: dict[Any, Any] = {}
@@ -66,7 +85,7 @@ class Evaluator:
             elif isinstance(key, str | int | float):
                 found[key] = value
             else:
-                return Unknown(ast.unparse(node))
+                return Unknown(node)
         return found
 
     def _operation(
@@ -74,12 +93,15 @@ class Evaluator:
     ) -> Any:
         is_plain = all(isinstance(each, int | float | timedelta) for each in (left, right))
         is_text = function is operator.add and isinstance(left, str) and isinstance(right, str)
-        if is_plain or is_text:
+        is_large = any(
+            isinstance(each, int) and each.bit_length() > _MAX_BITS for each in (left, right)
+        )
+        if (is_plain or is_text) and not is_large:
             try:
                 return function(left, right)
             except (ArithmeticError, TypeError):
                 pass
-        return Unknown(ast.unparse(node))
+        return Unknown(node)
 
     def _call(self, node: ast.Call) -> Any:
         """Return the value of a call of one of the types that a schedule is made of."""
@@ -88,12 +110,12 @@ class Evaluator:
         keywords = {each.arg: self.value(each.value) for each in node.keywords if each.arg}
         arguments = [self.value(each) for each in node.args]
         if make is None or name in self.names or len(keywords) < len(node.keywords):
-            return Unknown(ast.unparse(node))
+            return Unknown(node)
         try:
             found = make(arguments, keywords)
         except (OverflowError, TypeError, ValueError):
             found = None
-        return Unknown(ast.unparse(node)) if found is None else found
+        return Unknown(node) if found is None else found
 
 
 def last_name(node: ast.expr) -> str:
