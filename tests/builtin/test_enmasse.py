@@ -3,7 +3,14 @@ from typing import Any
 import pytest
 
 from zato_lite.builtin.definition import read
-from zato_lite.builtin.enmasse import compare, definitions_of, difference, document, parse
+from zato_lite.builtin.enmasse import (
+    compare,
+    definitions_of,
+    difference,
+    document,
+    parse,
+    right_definitions_of,
+)
 from zato_lite.errors import BadInputError
 from zato_lite.timetable.zone import parse_moment
 
@@ -184,8 +191,8 @@ scheduler:
 
 
 def test_unknown_sections_are_listed_up_to_a_number() -> None:
-    document = "".join(f"k{number}: 1\n" for number in range(1_000))
+    text = "".join(f"k{number}: 1\n" for number in range(1_000))
 
-    found = enmasse.right_definitions_of(document, None)
+    found = right_definitions_of(text, None)
 
     assert 0 < len(found.mistakes) <= 100
