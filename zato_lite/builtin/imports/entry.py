@@ -61,7 +61,7 @@ def count_parts(
     Args:
         value: a value of the file.
         most: the number of parts from which they are not counted further.
-        parts_of: returns the parts of a value of another type than list, tuple and dictionary, or None.
+        parts_of: returns the parts of a value of another type than these, or None.
     """
     found, waiting = 0, [value]
     while waiting and found <= most:
