@@ -476,3 +476,14 @@ async def test_other_sections_of_an_enmasse_document_are_differences(box: Sandbo
         "section `security` has no effect here, only in the server's own file: 1 entries left out",
         "section `sql` has no effect here: 2 entries left out",
     ]
+
+
+@pytest.mark.parametrize("value", [{}, [], "maybe", 2, None])
+async def test_validate_takes_any_value_of_should_ignore_existing_as_create_does(
+    box: Sandbox, value: Any
+) -> None:
+    job = {"name": "a", "service": "crm.work", "job_type": "one_time"}
+
+    answer = await _ask(box, "validate", **job, should_ignore_existing=value)
+
+    assert answer["is_valid"]

@@ -239,6 +239,14 @@ def allows_missing(sent: Any) -> bool:
     return not is_unsent(flag) and parse_flag(flag)
 
 
+def should_ignore_existing(sent: Any) -> bool:
+    """Return True if a definition is to be ignored when a job of its name exists already."""
+    try:
+        return parse_flag(sent.get("should_ignore_existing"))
+    except ValueError:
+        return False
+
+
 def job_output(required: Sequence[str], **more: Any) -> Meta:
     """Return the description of an output that has the fields of a job and more."""
     properties = Definition.json_schema()["properties"] | more

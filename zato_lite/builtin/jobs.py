@@ -20,8 +20,9 @@ from zato_lite.builtin.definition import (
     job_output,
     read,
     read_many,
+    should_ignore_existing,
 )
-from zato_lite.builtin.input import Input, JobRef, Name, NameRef, Page, object_list, parse_flag
+from zato_lite.builtin.input import Input, JobRef, Name, NameRef, Page, object_list
 from zato_lite.builtin.job_checks import require_extra, require_names
 from zato_lite.builtin.output import Empty, duration_ms, naive_iso
 from zato_lite.builtin.permissions import (
@@ -161,7 +162,7 @@ class Create(AuditedService[NewJob, CreatedJob]):
                 self.record_with_change(job.name)
             [job_id] = await jobs.create([job])
         except JobExistsError:
-            if not _should_ignore_existing(params.fields):
+            if not should_ignore_existing(params.fields):
                 raise
             self.response.payload = {}
             return job.name
@@ -417,13 +418,6 @@ def page_headers(page: int, size: int, total: int) -> dict[str, str]:
         "X-Zato-Page-Has-Next": str(page < last).lower(),
         "X-Zato-Result-Total": str(total),
     }
-
-
-def _should_ignore_existing(sent: Any) -> bool:
-    try:
-        return parse_flag(sent.get("should_ignore_existing"))
-    except ValueError:
-        return False
 
 
 def _created(job_id: int, job: Job) -> CreatedJob:

@@ -16,6 +16,7 @@ from zato_lite.builtin.definition import (
     job_output,
     read,
     read_many,
+    should_ignore_existing,
 )
 from zato_lite.builtin.history import ledger_item, run_item
 from zato_lite.builtin.input import (
@@ -29,7 +30,6 @@ from zato_lite.builtin.input import (
     is_unsent,
     missing,
     object_list,
-    parse_flag,
     read_local,
 )
 from zato_lite.builtin.job_checks import missing_names, surroundings
@@ -238,8 +238,7 @@ class Validate(Service[NewJob, Validation]):
         return [f"callback job `{name}` does not exist yet" for name in missing_jobs], wrong
 
     async def _taken(self, name: str, sent: Mapping[str, Any]) -> list[FieldError]:
-        ignores = sent.get("should_ignore_existing")
-        if not is_unsent(ignores) and parse_flag(ignores):
+        if should_ignore_existing(sent):
             return []
         rows = await self.jobs.named([name])
         if not rows or str(rows[0].id) == str(sent.get("id")):
