@@ -1,6 +1,7 @@
 """Service that imports jobs from the files of other schedulers."""
 
 from collections.abc import Collection, Mapping, Sequence
+from itertools import islice
 from typing import Annotated, Any, Literal, TypedDict
 
 from msgspec import Meta
@@ -22,6 +23,7 @@ from zato_lite.wire import encode
 
 _Document = Annotated[str, Meta(max_length=64 * 1024 * 1024)]
 _MAX_SERVICES = 10_000
+_MAX_ENTRIES = 10_000
 Format = Literal["crontab", "celery", "apscheduler", "quartz", "kubernetes", "systemd"]
 
 
@@ -114,7 +116,13 @@ class Import(AuditedService[ImportInput, Imported]):
         self, params: ImportInput, options: Options
     ) -> tuple[Sequence[Entry], Sequence[_Result]]:
         """Return the entries of the file with their jobs; a long file takes seconds."""
-        found = [*map(_writable, READERS[params.format](params.document, options))]
+        entries = READERS[params.format](params.document, options)
+        found = [*map(_writable, islice(entries, _MAX_ENTRIES + 1))]
+        if len(found) > _MAX_ENTRIES:
+            text = (
+                f"document: more than {_MAX_ENTRIES:,} entries; divide it into smaller documents"
+            )
+            raise BadInputError.of([FieldError("document", None, text)])
         return found, [self._job(entry) for entry in found]
 
     def _job(self, found: Entry) -> _Result:

@@ -145,3 +145,16 @@ async def test_values_that_json_cannot_hold_are_an_error_of_their_entry(
     assert entry["definition"] is None
     assert "JSON" in entry["errors"][0]
     encode(answer)
+
+
+async def test_a_document_of_too_many_entries_is_refused_and_nothing_is_created(
+    box: Sandbox,
+) -> None:
+    line = "* * * * * c\n"
+
+    with pytest.raises(BadInputError, match="more than 10,000 entries"):
+        await _import(
+            box, format="crontab", service="crm.work", document=line * 10_001, dry_run=False
+        )
+
+    assert await ask(box, "get-list") == []
