@@ -1,8 +1,10 @@
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from zato_lite.builtin.definition import read
+from zato_lite.builtin.documents import Item
 from zato_lite.builtin.enmasse import (
     compare,
     definitions_of,
@@ -196,3 +198,18 @@ def test_unknown_sections_are_listed_up_to_a_number() -> None:
     found = right_definitions_of(text, None)
 
     assert 0 < len(found.mistakes) <= 100
+
+
+def test_a_comparison_stops_after_the_wanted_number_of_mistakes() -> None:
+    looked_at = 0
+
+    def wrong() -> Iterator[Item]:
+        nonlocal looked_at
+        for _ in range(1_000):
+            looked_at += 1
+            yield Item({}, 0, {})
+
+    found = compare({}, wrong(), 0, max_mistakes=100)
+
+    assert 100 <= len(found.mistakes) < 110
+    assert looked_at <= 101

@@ -100,7 +100,7 @@ class Apply(AuditedService[ApplyInput, Applied]):
         before = {name: row.job for name, row in existing.items()}
         # What the server's own file defines runs on the server's behalf.
         principal = SYSTEM_PRINCIPAL if self.caller is SYSTEM else ""
-        compared = await offload(enmasse.compare, before, items, now, principal)
+        compared = await offload(enmasse.compare, before, items, now, principal, MAX_ERRORS)
         if compared.mistakes:
             raise BadInputError.of(compared.mistakes[:MAX_ERRORS])
         found = compared.found

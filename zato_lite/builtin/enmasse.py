@@ -1,6 +1,7 @@
 """Sets of definitions in the format of Zato's enmasse: parsing, comparison and export."""
 
 import difflib
+import math
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -180,19 +181,26 @@ def difference(
 
 
 def compare(
-    existing: Mapping[str, Job], items: Iterable[Item], now: Instant, principal: str = ""
+    existing: Mapping[str, Job],
+    items: Iterable[Item],
+    now: Instant,
+    principal: str = "",
+    max_mistakes: float = math.inf,
 ) -> Set:
     """Return the effect of applying definitions to the existing jobs, and their mistakes.
 
     A definition is complete: a field that it leaves out has its default, except for
     ``start_date``, which stays so that the grid does not move, and ``is_active``, so that a
     pause outlasts the next start. A definition without a principal has ``principal``, or if this
-    is empty, that of the existing job. The mistakes include names that are used twice.
+    is empty, that of the existing job. The mistakes include names that are used twice; after
+    ``max_mistakes`` the rest is not looked at.
     """
     creates, updates, unchanged = [], [], []
     errors: list[FieldError] = []
     known: dict[str, Item] = {}
     for place, item in enumerate(items):
+        if len(errors) >= max_mistakes:
+            break
         definition = item.value
         label = str(definition.get("name") or place)
         before = existing.get(name_of(definition))
