@@ -11,7 +11,7 @@ from pathlib import Path
 from zato_lite.config import Server
 from zato_lite.errors import BadInputError, ConfigError, UnavailableError
 
-_LOOPBACK = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 # nosec B104 - compared, not bound
+_LOOPBACK = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - compared, not bound
 
 
 _PASSWORD = "ZATO_LITE_ADMIN_PASSWORD"  # noqa: S105 - the name of a variable
