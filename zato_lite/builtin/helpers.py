@@ -1,6 +1,5 @@
 """Small services that return or log their input; names and behaviour are Zato's."""
 
-from zato_lite.log_values import MAX_TEXT
 from zato_lite.service.base import Service
 
 
@@ -46,7 +45,4 @@ class RawRequestLogger(Service):
     is_safe = True
 
     async def handle(self) -> None:
-        raw = self.request.raw_request
-        if isinstance(raw, str | bytes):
-            raw = raw[:MAX_TEXT]  # the log would cut it there, after it has made a text of all
-        self.logger.info("Received request: `%s`", raw)
+        self.logger.info("Received request: `%s`", self.request.raw_request)
