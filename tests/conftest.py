@@ -4,14 +4,19 @@ Fast tests start no process. Tests of ``tests/e2e`` and ``tests/faults`` are mar
 that take minutes are marked ``slow`` by hand and have a make target of their own.
 """
 
+import os
 import sys
 from collections.abc import Generator, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
+import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests import postgres
 
 # The duration of an example says nothing while other programs run; and the first text of a fresh
 # clone waits a second or two for a table of all characters.
@@ -64,3 +69,43 @@ def no_processes(request: pytest.FixtureRequest) -> Iterator[None]:
     )
     yield
     _processes.allowed = True
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return the URL of a PostgreSQL server; all workers of pytest-xdist share it."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    _processes.allowed = True
+    try:
+        with postgres.shared_server(folder) as url:
+            yield url
+    except postgres.Missing as error:
+        pytest.skip(f"PostgreSQL: {error}")
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> Iterator[str]:
+    """Return the URL of an empty schema, which is deleted after the test."""
+    schema = f"test_{uuid4().hex[:12]}"
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute(f"CREATE SCHEMA {schema}".encode())
+    yield postgres.in_schema(postgres_server, schema)
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute("SET client_min_messages = warning")
+        connection.execute("SET lock_timeout = '5s'")
+        connection.execute(f"DROP SCHEMA {schema} CASCADE".encode())
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how the tests of PostgreSQL ran, or why they did not."""
+    reports = [each for found in terminalreporter.stats.values() for each in found]
+    chosen = {
+        each.nodeid: not each.skipped
+        for each in reports
+        if isinstance(each, pytest.TestReport) and "postgres" in each.keywords
+    }
+    if chosen:
+        done = f"{sum(chosen.values())} of {len(chosen)} tests"
+        terminalreporter.write_line(f"PostgreSQL: {done}; {postgres.description()}")
