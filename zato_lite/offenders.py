@@ -10,6 +10,7 @@ from contextvars import Context
 from zato_lite.errors import ZatoLiteError
 from zato_lite.scheduler.commands import JobCommands
 from zato_lite.service.interference import interferences
+from zato_lite.service.message import SYSTEM_PRINCIPAL
 from zato_lite.service.registry import Registry
 from zato_lite.service.watchdog import service_in
 
@@ -52,7 +53,7 @@ async def _pause(service: str, deed: str, jobs: JobCommands) -> None:
         rows, _ = await jobs.list(service=service)
         for row in rows:
             if row.job.is_active:
-                await jobs.pause(row.id, note)
+                await jobs.pause(row.id, note, by=SYSTEM_PRINCIPAL)
                 paused.append(row.job.name)
     except ZatoLiteError:
         _log.exception("jobs of an offender not paused", extra={"service": service})

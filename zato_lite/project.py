@@ -29,6 +29,7 @@ from zato_lite.scheduler.commands import JobCommands
 from zato_lite.service.base import Service
 from zato_lite.service.entry import Entry
 from zato_lite.service.invoker import Invoker
+from zato_lite.service.message import SYSTEM_PRINCIPAL
 from zato_lite.service.registry import Registry
 from zato_lite.service.supervisor import Supervisor
 from zato_lite.store.accounts import Accounts
@@ -175,7 +176,7 @@ class Project:
         known = Known(calendars, self._registry.entries)
         creates, edits, mistakes = reconciled(rows, declared, self._clock.now(), known)
         if creates or edits:
-            await self._jobs.apply(creates, edits)
+            await self._jobs.apply(creates, edits, by=SYSTEM_PRINCIPAL)
             _log.info(
                 "declared schedules applied",
                 extra={"jobs_created": [job.name for job in creates], "jobs_changed": len(edits)},

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from zato_lite import Service
+from zato_lite.service.message import Caller
 from zato_lite.testing.app import Sandbox, sandbox
 from zato_lite.testing.clock import ManualClock
 from zato_lite.timetable.zone import parse_moment
@@ -63,3 +64,14 @@ async def outcomes_of(box: Sandbox, job_id: int) -> list[str]:
     """Return the outcomes of a job's runs, oldest first."""
     rows = (await ask(box, "get-history", id=job_id))["rows"]
     return [row["outcome"] for row in rows][::-1]
+
+
+def caller(name: str, role: str, *patterns: str) -> Caller:
+    """Return a user with a role and patterns."""
+    return Caller(name, frozenset({role}), patterns, "user")
+
+
+async def ask_as(who: Caller, box: Sandbox, name: str, /, **sent: Any) -> Any:
+    """Invoke a service as a request of this caller would; short names are those of jobs."""
+    full = name if name.startswith("zato.") else f"zato.scheduler.job.{name}"
+    return await box.app.invoker.invoke(full, sent, caller=who)

@@ -216,5 +216,8 @@ def _make_first_schema(path: Path, written: Sequence[Job]) -> None:
             " VALUES (?, ?, ?, 1, ?, 1, ?)",
             (number, old_job.name, old_job.service, text, at),
         )
-        connection.execute("INSERT INTO timer VALUES (?, ?, 0, 0, 0, 0, NULL)", (number, at))
+        connection.execute(
+            "INSERT INTO timer (job_id, next_at, cursor, started, number) VALUES (?, ?, 0, 0, 0)",
+            (number, at),
+        )
     connection.close()

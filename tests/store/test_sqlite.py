@@ -261,7 +261,9 @@ async def test_damage_found_by_an_operation_is_remembered(
 async def test_a_full_check_finds_an_index_without_a_row(tmp_path: Path) -> None:
     path = await store_with(tmp_path / "z.db")
     connection = apsw.Connection(str(path))
-    connection.execute("INSERT INTO timer VALUES (1, 5, 0, 0, 0, 0, NULL)")
+    connection.execute(
+        "INSERT INTO timer (job_id, next_at, cursor, started, number) VALUES (1, 5, 0, 0, 0)"
+    )
     connection.execute("PRAGMA writable_schema = on")
     connection.execute(
         "UPDATE sqlite_master SET sql = 'CREATE INDEX timer_next ON timer (next_at)'"
@@ -269,7 +271,9 @@ async def test_a_full_check_finds_an_index_without_a_row(tmp_path: Path) -> None
     )
     connection.close()
     other = apsw.Connection(str(path))
-    other.execute("INSERT INTO timer VALUES (2, NULL, 0, 0, 0, 0, NULL)")
+    other.execute(
+        "INSERT INTO timer (job_id, next_at, cursor, started, number) VALUES (2, NULL, 0, 0, 0)"
+    )
     other.execute("PRAGMA writable_schema = on")
     sql = "CREATE INDEX timer_next ON timer (cursor)"
     other.execute("UPDATE sqlite_master SET sql = ? WHERE name = 'timer_next'", (sql,))

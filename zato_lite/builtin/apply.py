@@ -114,7 +114,7 @@ class Apply(AuditedService[ApplyInput, Applied]):
             creates = [wanted[job.name] for job in found.creates]
             updated = [update.before.name for update in found.updates]
             edits = {existing[name].id: wanted[name] for name in updated}
-            await self.jobs.apply(creates, edits, dry_run=params.dry_run)
+            await self.jobs.apply(creates, edits, dry_run=params.dry_run, by=self.caller.principal)
         if wanted and not params.dry_run:
             await watch_over(wanted.values(), self.jobs, now)
             warn_of_missing(missing_jobs, self.logger)

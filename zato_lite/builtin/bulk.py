@@ -141,7 +141,11 @@ class PauseMany(BulkService[ManyPaused, ChangedJobs]):
         selected = await self.selected(params)
         ids = [each.id for each in selected]
         if not params.dry_run:
-            ids = list(await self.bulk.pause(selected, params.note, params.until))
+            ids = list(
+                await self.bulk.pause(
+                    selected, params.note, params.until, by=self.caller.principal
+                )
+            )
         self.response.payload = answer = changed_jobs(params, selected, ids)
         return subject_of(answer)
 

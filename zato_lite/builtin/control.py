@@ -123,7 +123,7 @@ class Pause(JobService[PauseInput, JobItem]):
     async def change(self, params: PauseInput) -> str:
         await require_run_rights(params.id, self.jobs, authority_of(self))
         self.record_with_change(str(params.id))
-        row = await self.jobs.pause(params.id, params.note, params.until)
+        row = await self.jobs.pause(params.id, params.note, params.until, by=self.caller.principal)
         self.response.payload = job_item(row, None)
         return str(params.id)
 

@@ -24,7 +24,7 @@ from zato_lite.builtin.definition import (
 )
 from zato_lite.builtin.input import Input, JobRef, Name, NameRef, Page, object_list
 from zato_lite.builtin.job_checks import require_extra, require_names
-from zato_lite.builtin.output import Empty, duration_ms, naive_iso
+from zato_lite.builtin.output import Empty, duration_ms, iso_or_none, naive_iso
 from zato_lite.builtin.permissions import (
     authority_of,
     choose_principal,
@@ -119,6 +119,9 @@ _STATE: dict[str, Any] = {
     "next_run_utc": {"type": "string"},
     "last_run_utc": {"type": "string"},
     "last_duration_ms": {"type": ["number", "null"]},
+    "version": {"type": "integer"},
+    "paused_since": {"type": ["string", "null"]},
+    "paused_by": {"type": "string"},
 }
 _DETAILS: dict[str, Any] = {
     "in_flight": {"type": "integer"},
@@ -255,7 +258,7 @@ class Edit(AuditedService[JobChanges, CreatedJob]):
             return after
 
         self.record_with_change(lambda edited: f"{edited.row.id} {edited.row.job.name}")
-        row = await self.jobs.edit(params.id, change)
+        row = await self.jobs.edit(params.id, change, self.caller.principal)
         await watch_over([row.job], self.jobs, now)
         warn_of_missing(missing, self.logger)
         self.response.payload = _created(row.id, row.job)
@@ -275,7 +278,7 @@ class SetActiveStatus(AuditedService[ActiveStatus, Empty]):
         if params.is_active:
             await self.jobs.resume(params.id)
         else:
-            await self.jobs.pause(params.id)
+            await self.jobs.pause(params.id, by=self.caller.principal)
         self.response.payload = {}
         return str(params.id)
 
@@ -389,6 +392,9 @@ def job_item(row: JobRow, last: RunRow | None) -> JobItem:
         "next_run_utc": naive_iso(row.next_at) if row.next_at is not None else "",
         "last_run_utc": naive_iso(started_at) if started_at is not None else "",
         "last_duration_ms": duration_ms(last),
+        "version": row.version,
+        "paused_since": iso_or_none(row.paused_since),
+        "paused_by": row.paused_by,
     }
 
 

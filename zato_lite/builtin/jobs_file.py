@@ -195,7 +195,7 @@ class JobsFile:
             found = _only(found, definitions, lines)
         if not found.creates and not found.edits:
             return
-        await self._jobs.apply(found.creates, found.edits)
+        await self._jobs.apply(found.creates, found.edits, by=SYSTEM_PRINCIPAL)
         wanted = [*found.creates, *found.edits.values()]
         await watch_over(wanted, self._jobs, now)
         if missing := await require_callbacks(wanted, self._jobs, SYSTEM):

@@ -89,14 +89,16 @@ class BulkCommands:
 
         return await _in_slices(ids, delete)
 
-    async def edit(self, selected: Sequence[Selected], change: Change) -> Sequence[int]:
+    async def edit(
+        self, selected: Sequence[Selected], change: Change, by: str = ""
+    ) -> Sequence[int]:
         """Apply a change to the definitions; return the ids of the jobs that still existed."""
         now = self._clock.now()
 
         async def edit(part: Sequence[int]) -> None:
             await self._scheduler.change_jobs(
                 part,
-                lambda c, s: [jobs.edit(c, job_id, change, now, s) for job_id in part],
+                lambda c, s: [jobs.edit(c, job_id, change, now, s, by=by) for job_id in part],
                 lambda edits: {run for each in edits for run in each.revoked},
                 list,
             )
@@ -106,10 +108,15 @@ class BulkCommands:
         return changed
 
     async def pause(
-        self, selected: Sequence[Selected], note: str = "", until: Instant | None = None
+        self,
+        selected: Sequence[Selected],
+        note: str = "",
+        until: Instant | None = None,
+        *,
+        by: str = "",
     ) -> Sequence[int]:
         """Pause jobs; return the ids of those that still existed."""
-        return await self.edit(selected, paused(note, until))
+        return await self.edit(selected, paused(note, until), by)
 
     async def resume(self, selected: Sequence[Selected]) -> Sequence[int]:
         """End the pauses of jobs; return the ids of those that still existed."""

@@ -76,8 +76,10 @@ class JobCommands:
         self._creations.append((group, future, found))
         return await future
 
-    async def edit(self, job_id: int, change: Change) -> JobRow:
+    async def edit(self, job_id: int, change: Change, by: str = "") -> JobRow:
         """Apply ``change`` to a job's definition in one transaction, and return the new row.
+
+        ``by`` is the principal that makes the change: of a pause, it is recorded.
 
         The cursor stays unless the trigger changes; if the change ends a pause, the slots of the
         pause are recorded in the ledger.
@@ -89,7 +91,7 @@ class JobCommands:
         now = self._clock.now()
         edited = await self._scheduler.change_jobs(
             [job_id],
-            lambda c, started: jobs.edit(c, job_id, change, now, started),
+            lambda c, started: jobs.edit(c, job_id, change, now, started, by=by),
             lambda edited: edited.revoked,
             lambda edited: [edited],
         )
@@ -105,7 +107,12 @@ class JobCommands:
         )
 
     async def apply(
-        self, creates: Sequence[Job], edits: Mapping[int, Job], *, dry_run: bool = False
+        self,
+        creates: Sequence[Job],
+        edits: Mapping[int, Job],
+        *,
+        dry_run: bool = False,
+        by: str = "",
     ) -> Applied:
         """Create and edit jobs, all or none; with ``dry_run``, undo that in the same transaction.
 
@@ -119,7 +126,7 @@ class JobCommands:
             connection: Connection, started: StartedRuns
         ) -> tuple[Sequence[int], Sequence[jobs.EditResult]]:
             edited = [
-                jobs.edit(connection, job_id, _replace_by(job), now, started)
+                jobs.edit(connection, job_id, _replace_by(job), now, started, by=by)
                 for job_id, job in edits.items()
             ]
             result = job_insert.insert_jobs(connection, [group], now).results[0]
@@ -155,7 +162,9 @@ class JobCommands:
         self._scheduler.reschedule_claim()
         return adopted
 
-    async def pause(self, job_id: int, note: str = "", until: Instant | None = None) -> JobRow:
+    async def pause(
+        self, job_id: int, note: str = "", until: Instant | None = None, *, by: str = ""
+    ) -> JobRow:
         """Pause a job: its slots get no run until it is resumed or until the given instant."""
 
         def change(job: Job) -> Job:
@@ -163,7 +172,7 @@ class JobCommands:
                 job, is_active=False, pause_note=note or None, pause_until=until
             )
 
-        return await self.edit(job_id, change)
+        return await self.edit(job_id, change, by)
 
     async def resume(self, job_id: int) -> JobRow:
         """End a job's pause; the ledger records its past slots as paused."""

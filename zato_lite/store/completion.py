@@ -32,6 +32,9 @@ class CompletionResult(NamedTuple):
     held: Sequence[ClaimedAttempt] = ()
 
 
+_SYSTEM = "system"
+"""Author of a pause that the server makes itself."""
+
 # Close runs, unless their token is stale or they are closed already.
 _CLOSE_RUNS = """WITH v (id, token, outcome, started_at, finished_at, error, result)
     AS (VALUES {rows})
@@ -366,4 +369,5 @@ def _pause(
             job, is_active=False, pause_note=result.next_step.pause_note
         )
 
-    return jobs.edit(connection, job_id, pause, now, started).revoked
+    edited = jobs.edit(connection, job_id, pause, now, started, by=_SYSTEM)
+    return edited.revoked

@@ -25,7 +25,8 @@ _columns_of = attrgetter(
 _INTO_JOB = """INSERT INTO job (id, name, service, is_active, is_declared, is_watched, definition,
     version, created_at)"""
 _INSERT_JOBS = f"{_INTO_JOB} VALUES {{rows}}"
-_INSERT_TIMERS = "INSERT INTO timer VALUES {rows}"
+_INSERT_TIMERS = """INSERT INTO timer
+    (job_id, next_at, cursor, started, number, failures, paused_since, paused_by) VALUES {rows}"""
 
 # Uniform jobs and their timers. Each statement binds one array and returns no row, so it does not
 # take the GIL while it runs. The name is cut out of the definition's text: parsing the JSON would
@@ -220,7 +221,8 @@ def _timers(
         if shared is None or job.trigger is not shared.trigger or not _is_due_by_trigger(job):
             cursor, next_at = first_due(job, now, calendars, ids[place])
             shared = job if _is_due_by_trigger(job) else None
-        timers.append((ids[place], next_at, cursor, 0, 0, 0, None if job.is_active else now))
+        paused = (None, "") if job.is_active else (now, job.principal)
+        timers.append((ids[place], next_at, cursor, 0, 0, 0, *paused))
     return timers
 
 

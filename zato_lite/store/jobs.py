@@ -25,6 +25,7 @@ Change = Callable[[Job], Job]
 _JOB_ROW = """json_object('id', j.id, 'job', json(j.definition), 'version', j.version,
     'created_at', j.created_at, 'cursor', t.cursor, 'started', t.started, 'number', t.number,
     'next_at', t.next_at, 'failures', t.failures, 'paused_since', t.paused_since,
+    'paused_by', t.paused_by,
     'in_flight', (SELECT count(*) FROM run r
                   WHERE r.job_id = j.id AND r.outcome IS NULL AND r.state <> 'queued'),
     'queued', (SELECT count(*) FROM run r
@@ -72,13 +73,19 @@ def edit(
     change: Change,
     now: Instant,
     started: StartedRuns = NO_STARTED_RUNS,
+    *,
+    by: str = "",
 ) -> EditResult:
-    """Replace a job's definition and compute its next due instant."""
+    """Replace a job's definition and compute its next due instant.
+
+    ``by`` is the principal that makes the change: of a pause, it is recorded.
+    """
     row, revoked = _revoke(connection, get(connection, job_id), started)
     job = change(row.job)
     if job.name != row.job.name and existing_names(connection, [job.name]):
         raise job_exists_error(job.name)
     before = row.job
+    row = replace(row, paused_by=_pauser(row, job, by))
     row = _rescheduled(connection, row, job, now, was_revoked=bool(revoked))
     write_definition(connection, job_id, row.job)
     write_timer(connection, row)
@@ -87,6 +94,16 @@ def edit(
     renamed = {} if job.name == before.name else _rename(connection, before.name, job.name)
     has_resumed = job.is_active and not before.is_active
     return EditResult(replace(row, version=row.version + 1), revoked, has_resumed, renamed)
+
+
+def _pauser(row: JobRow, job: Job, by: str) -> str:
+    """Return the author of the job's pause after a change by ``by``; empty without a pause."""
+    if job.is_active:
+        return ""
+    before = row.job
+    pause = (job.is_active, job.pause_note, job.pause_until)
+    is_same = pause == (before.is_active, before.pause_note, before.pause_until)
+    return row.paused_by if is_same else by
 
 
 def _rename(connection: Connection, old: str, new: str) -> dict[int, Job]:
@@ -192,14 +209,27 @@ def write_timer(connection: Connection, row: JobRow) -> None:
     execute(
         connection,
         "UPDATE timer SET next_at = ?, cursor = ?, started = ?, number = ?, failures = ?,"
-        " paused_since = ? WHERE job_id = ?",
-        (row.next_at, row.cursor, row.started, row.number, row.failures, row.paused_since, row.id),
+        " paused_since = ?, paused_by = ? WHERE job_id = ?",
+        (
+            row.next_at,
+            row.cursor,
+            row.started,
+            row.number,
+            row.failures,
+            row.paused_since,
+            row.paused_by,
+            row.id,
+        ),
     )
 
 
 def clear_pause(connection: Connection, job_id: int) -> None:
     """Record that a job's pause has ended at its ``pause_until``."""
-    execute(connection, "UPDATE timer SET paused_since = NULL WHERE job_id = ?", (job_id,))
+    execute(
+        connection,
+        "UPDATE timer SET paused_since = NULL, paused_by = '' WHERE job_id = ?",
+        (job_id,),
+    )
 
 
 def delete(

@@ -28,6 +28,8 @@ class JobRow(msgspec.Struct, frozen=True, kw_only=True):
         in_flight: runs without an outcome, except the ``queued`` ones.
         failures: failed runs in a row; counted only for jobs with ``pause_after_failures``.
         paused_since: the start of the pause; None while the job is active.
+        paused_by: the principal that paused it, ``system`` for a pause after failures; empty if
+            unknown, and while the job is active.
     """
 
     id: int
@@ -42,6 +44,7 @@ class JobRow(msgspec.Struct, frozen=True, kw_only=True):
     queued: int = 0
     failures: int = 0
     paused_since: Instant | None = None
+    paused_by: str = ""
 
 
 class SilenceMark(msgspec.Struct, frozen=True):
