@@ -7,17 +7,18 @@ import msgspec
 
 from zato_lite.store import jobs
 from zato_lite.store.attempts import ClaimedAttempt
-from zato_lite.store.enqueue import INSERT_RUNS
+from zato_lite.store.dialect import texts
+from zato_lite.store.enqueue import INSERT_RUNS, RUN_COLUMNS
 from zato_lite.store.holds import PAUSE_SETTING
 from zato_lite.store.ledger import LedgerEntry, record_entries
 from zato_lite.store.ports import Connection, Row
 from zato_lite.store.rights import CREDENTIALS_VERSION, AllRights, all_rights
 from zato_lite.store.sql import (
+    advance,
     fetch_ids,
     fetch_row,
     fetch_value,
     json_list,
-    next_numbers,
     write_rows,
 )
 from zato_lite.timetable.calendar import Calendar
@@ -76,11 +77,9 @@ _DUE_JOBS = """SELECT '[' || group_concat('[' || t.job_id || ',' || t.next_at ||
           AND (next_at > ?2 OR job_id > ?3)
           ORDER BY next_at, job_id LIMIT ?4) t JOIN job j ON j.id = t.job_id"""
 
-# Advance the timers of planned jobs. An upsert of rows that all exist costs half of
-# UPDATE … FROM.
-_ADVANCE_TIMERS = """INSERT INTO timer (job_id, next_at, cursor, started, number) VALUES {rows}
-    ON CONFLICT (job_id) DO UPDATE SET next_at = excluded.next_at, cursor = excluded.cursor,
-    started = excluded.started, number = excluded.number"""
+_INSERT_NEW_RUNS = f"{INSERT_RUNS} ON CONFLICT DO NOTHING"
+_ADVANCE_TIMERS = texts("timers_advanced")
+_TIMER_COLUMNS = "job_id bigint, next_at bigint, cursor bigint, started bigint, number bigint"
 
 # Open runs of a job by state, and the number of the latest that is not queued.
 _OPEN_RUNS = """SELECT count(*) FILTER (WHERE state <> 'queued'),
@@ -240,7 +239,8 @@ class _Batch:
     def write(self) -> None:
         """Write timers, ledger entries and runs."""
         if self._timers:
-            write_rows(self._connection, _ADVANCE_TIMERS, self._timers)
+            advance_timers = _ADVANCE_TIMERS[self._connection.dialect]
+            write_rows(self._connection, advance_timers, _TIMER_COLUMNS, self._timers)
         if self._entries:
             record_entries(self._connection, self._entries)
         if self._starts:
@@ -248,7 +248,7 @@ class _Batch:
 
     def _write_runs(self) -> None:
         now, node = self._now, self._node
-        tokens = next_numbers(self._connection, "token", len(self._starts))
+        tokens = advance(self._connection, "token", len(self._starts))
         rows: list[Row] = []
         attempts = self.attempts
         for token, (job_id, job, number, slot, at, queued) in zip(
@@ -270,7 +270,7 @@ class _Batch:
                     needs_start_record=queued,
                 )
             )
-        inserted = write_rows(self._connection, f"{INSERT_RUNS} ON CONFLICT DO NOTHING", rows)
+        inserted = write_rows(self._connection, _INSERT_NEW_RUNS, RUN_COLUMNS, rows)
         if inserted < len(rows):  # the other slots already have a run
             ids = fetch_ids(
                 self._connection,

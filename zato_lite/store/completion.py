@@ -9,7 +9,7 @@ from zato_lite.store import enqueue, jobs
 from zato_lite.store.attempts import NO_STARTED_RUNS, AttemptResult, ClaimedAttempt, StartedRuns
 from zato_lite.store.holds import hold_if_paused, is_paused
 from zato_lite.store.ports import Connection
-from zato_lite.store.sql import execute, fetch_value, next_numbers, write_rows
+from zato_lite.store.sql import advance, execute, fetch_value, write_rows
 from zato_lite.timetable.job import NOTICE, Instant, Job, OneTime
 from zato_lite.timetable.outcome import Callback, NextStep, next_step
 
@@ -36,11 +36,22 @@ _SYSTEM = "system"
 """Author of a pause that the server makes itself."""
 
 # Close runs, unless their token is stale or they are closed already.
-_CLOSE_RUNS = """WITH v (id, token, outcome, started_at, finished_at, error, result)
-    AS (VALUES {rows})
+_CLOSE_RUNS = """WITH v ({columns}) AS ({rows})
     UPDATE run SET outcome = v.outcome, started_at = v.started_at, state = 'done',
     finished_at = v.finished_at, error = v.error, result = v.result
     FROM v WHERE run.id = v.id AND run.token = v.token AND run.outcome IS NULL"""
+
+_CLOSED_COLUMNS = """id bigint, token bigint, outcome text, started_at bigint, finished_at bigint,
+    error text, result text"""
+
+_SAVE_LOGS = """INSERT INTO run_log ({columns}) {rows}
+    ON CONFLICT (run_id) DO UPDATE SET lines = excluded.lines"""
+
+_SAVE_ATTEMPT = """INSERT INTO attempt (run_id, attempt, token, started_at, finished_at, outcome,
+    error, lines) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (run_id, attempt) DO UPDATE SET token = excluded.token,
+    started_at = excluded.started_at, finished_at = excluded.finished_at,
+    outcome = excluded.outcome, error = excluded.error, lines = excluded.lines"""
 
 _ACTIVE_JOB = "SELECT id FROM job WHERE name = ? AND deleted_at IS NULL AND is_active"
 
@@ -113,7 +124,7 @@ def _close_runs(connection: Connection, final: Sequence[AttemptResult]) -> int:
         )
         for result in final
     ]
-    closed = write_rows(connection, _CLOSE_RUNS, rows)
+    closed = write_rows(connection, _CLOSE_RUNS, _CLOSED_COLUMNS, rows)
     for result in final:
         if result.outcome == "lost":
             execute(
@@ -157,7 +168,7 @@ def _save_logs(
         for result in final
         if result.lines is not None and result.attempt.token not in stale_tokens
     ]
-    write_rows(connection, "INSERT OR REPLACE INTO run_log VALUES {rows}", rows)
+    write_rows(connection, _SAVE_LOGS, "run_id bigint, lines json", rows)
 
 
 def _prepare_next_attempt(
@@ -165,7 +176,7 @@ def _prepare_next_attempt(
 ) -> ClaimedAttempt | None:
     """Save a result and claim the next attempt of its run; None if the result is stale."""
     attempt = result.attempt
-    token = next_numbers(connection, "token", 1)[0]
+    token = advance(connection, "token", 1)[0]
     changed = execute(
         connection,
         _AWAIT_NEXT_ATTEMPT,
@@ -204,8 +215,7 @@ def save_attempt(connection: Connection, result: AttemptResult) -> None:
     attempt = result.attempt
     execute(
         connection,
-        "INSERT OR REPLACE INTO attempt (run_id, attempt, token, started_at, finished_at, outcome,"
-        " error, lines) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        _SAVE_ATTEMPT,
         (
             attempt.run_id,
             attempt.attempt_number,

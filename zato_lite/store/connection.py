@@ -3,15 +3,17 @@
 Its errors become ``StoreError`` or ``UnavailableError``, with the remedy in the message.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 import apsw
+import msgspec
 
 from zato_lite.errors import StoreError, UnavailableError, ZatoLiteError
 from zato_lite.store.atomic import new_file
+from zato_lite.store.dialect import Dialect
 from zato_lite.store.ports import Connection
 
 Result = TypeVar("Result")
@@ -31,6 +33,11 @@ _HEADING = "*** in database main ***"
 
 class SqliteConnection(apsw.Connection):
     """``Connection`` over SQLite, with apsw's way to bind many texts as one array."""
+
+    dialect: Dialect = "sqlite"
+
+    def many(self, items: Iterable[int | str | None]) -> str:
+        return msgspec.json.encode(tuple(items)).decode()
 
     def array(self, texts: Sequence[str]) -> Any:
         return apsw.carray(tuple(texts))

@@ -12,19 +12,19 @@ from zato_lite.store.jobs import encode_job
 from zato_lite.store.ports import Connection
 from zato_lite.store.rows import RunKind
 from zato_lite.store.sql import (
+    advance,
     execute,
     fetch_ids,
     fetch_value,
     json_list,
-    next_numbers,
     write_rows,
 )
 from zato_lite.timetable.job import Instant, Job, plain_principal
 
-INSERT_RUNS = """INSERT INTO run (id, job_id, number, slot, kind, state, node, token, attempt,
-    crashes, claimed_at, principal) VALUES {rows}"""
-_INSERT_REQUESTED_RUNS = """INSERT INTO run (id, job_id, number, slot, kind, state, node, token,
-    attempt, crashes, claimed_at, principal, requested_by) VALUES {rows}"""
+INSERT_RUNS = "INSERT INTO run ({columns}) {rows}"
+RUN_COLUMNS = """id bigint, job_id bigint, number bigint, slot bigint, kind text, state text,
+    node bigint, token bigint, attempt bigint, crashes bigint, claimed_at bigint, principal text"""
+_REQUESTED_RUN_COLUMNS = f"{RUN_COLUMNS}, requested_by text"
 MAX_DEPTH = 64
 """Callbacks that may lead to a run, one after another; as many as nested invocations."""
 
@@ -51,7 +51,7 @@ def enqueue_runs(
         "UPDATE timer SET number = number + ? WHERE job_id = ? RETURNING number",
         (len(slots), job_id),
     )
-    tokens = next_numbers(connection, "token", len(slots))
+    tokens = advance(connection, "token", len(slots))
     numbers = range(last_number - len(slots) + 1, last_number + 1)
     attempts = [
         ClaimedAttempt(
@@ -83,7 +83,7 @@ def enqueue_call(
     cid: str = "",
 ) -> ClaimedAttempt:
     """Insert a run without a job: ``job`` is the definition of this run alone."""
-    token = next_numbers(connection, "token", 1)[0]
+    token = advance(connection, "token", 1)[0]
     start_at = max(now, job.trigger.start)
     attempt = ClaimedAttempt(
         run_id=token,
@@ -186,4 +186,4 @@ def _insert(
         )
         for attempt in attempts
     ]
-    write_rows(connection, _INSERT_REQUESTED_RUNS, rows)
+    write_rows(connection, INSERT_RUNS, _REQUESTED_RUN_COLUMNS, rows)

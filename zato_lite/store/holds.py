@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from zato_lite.store.attempts import ClaimedAttempt, StartedRuns
 from zato_lite.store.ports import Connection
 from zato_lite.store.sql import (
+    advance,
     execute,
     fetch_ids,
     fetch_value,
     json_list,
-    next_numbers,
     write_rows,
 )
 
@@ -32,7 +32,7 @@ _UNSTARTED = """SELECT id FROM run WHERE outcome IS NULL AND kind IN ('scheduled
     AND id NOT IN (SELECT value FROM json_each(?))"""
 
 # Give runs to no node, under a new token, so that no node that still has them starts them.
-_HOLD = """WITH v (id, token) AS (VALUES {rows}) UPDATE run SET node = 0, token = v.token,
+_HOLD = """WITH v ({columns}) AS ({rows}) UPDATE run SET node = 0, token = v.token,
     retry_at = CASE state WHEN 'claimed' THEN slot ELSE retry_at END,
     state = CASE state WHEN 'claimed' THEN 'waiting' ELSE state END
     FROM v WHERE run.id = v.id"""
@@ -52,8 +52,13 @@ def hold_runs(connection: Connection, job_id: int | None, started: StartedRuns) 
 def hold_these(connection: Connection, run_ids: Sequence[int]) -> None:
     """Hold runs that have not started."""
     if run_ids:
-        tokens = next_numbers(connection, "token", len(run_ids))
-        write_rows(connection, _HOLD, list(zip(run_ids, tokens, strict=True)))
+        tokens = advance(connection, "token", len(run_ids))
+        write_rows(
+            connection,
+            _HOLD,
+            "id bigint, token bigint",
+            list(zip(run_ids, tokens, strict=True)),
+        )
 
 
 def hold_if_paused(connection: Connection, attempt: ClaimedAttempt) -> bool:

@@ -9,7 +9,7 @@ import msgspec
 from zato_lite.errors import BadInputError, ZatoLiteError
 from zato_lite.store import jobs, references
 from zato_lite.store.ports import Connection
-from zato_lite.store.sql import execute, next_numbers, write_rows
+from zato_lite.store.sql import advance, execute, write_rows
 from zato_lite.timetable.due import first_due
 from zato_lite.timetable.job import Instant, Job
 
@@ -24,13 +24,16 @@ _columns_of = attrgetter(
 
 _INTO_JOB = """INSERT INTO job (id, name, service, is_active, is_declared, is_watched, definition,
     version, created_at)"""
-_INSERT_JOBS = f"{_INTO_JOB} VALUES {{rows}}"
-_INSERT_TIMERS = """INSERT INTO timer
-    (job_id, next_at, cursor, started, number, failures, paused_since, paused_by) VALUES {rows}"""
+_INSERT_JOBS = "INSERT INTO job ({columns}) {rows}"
+_JOB_COLUMNS = """id bigint, name text, service text, is_active boolean, is_declared boolean,
+    is_watched boolean, definition json, version bigint, created_at bigint"""
+_INSERT_TIMERS = "INSERT INTO timer ({columns}) {rows}"
+_TIMER_COLUMNS = """job_id bigint, next_at bigint, cursor bigint, started bigint, number bigint,
+    failures bigint, paused_since bigint, paused_by text"""
 
-# Uniform jobs and their timers. Each statement binds one array and returns no row, so it does not
-# take the GIL while it runs. The name is cut out of the definition's text: parsing the JSON would
-# take half as long as everything else.
+# Uniform jobs and their timers, on SQLite, where the ids of one call are adjacent. Each statement
+# binds one array and returns no row, so it does not take the GIL while it runs. The name is cut
+# out of the definition's text: parsing the JSON would take half as long as everything else.
 _NAME_PREFIX = '{"name":"'
 _INSERT_UNIFORM_JOBS = f"""{_INTO_JOB}
 SELECT ?1 + rowid, substr(value, {len(_NAME_PREFIX) + 1},
@@ -105,7 +108,7 @@ def _have_plain_names(new: Sequence[Job], definitions: Sequence[str]) -> bool:
 def insert_jobs(connection: Connection, groups: Sequence[JobGroup], now: Instant) -> InsertResult:
     """Insert each group whose names are all free, in few statements."""
     taken = jobs.existing_names(connection, [job.name for group in groups for job in group.jobs])
-    insertion = _Insertion()
+    insertion = _Insertion(is_by_rows=connection.dialect == "postgres")
     places: list[range | ZatoLiteError] = []
     for group in groups:
         names = [job.name for job in group.jobs]
@@ -121,7 +124,7 @@ def insert_jobs(connection: Connection, groups: Sequence[JobGroup], now: Instant
             taken.update(names)
     ids, next_due = insertion.write(connection, now)
     results = [
-        place if isinstance(place, ZatoLiteError) else list(ids[place.start : place.stop])
+        place if isinstance(place, ZatoLiteError) else ids[place.start : place.stop]
         for place in places
     ]
     return InsertResult(results, next_due)
@@ -143,9 +146,14 @@ def _first_duplicate(names: Sequence[str]) -> str | None:
 
 
 class _Insertion:
-    """Collects groups: uniform batches for one statement each, all other jobs as rows."""
+    """Collects groups: uniform batches for one statement each, all other jobs as rows.
 
-    def __init__(self) -> None:
+    Args:
+        is_by_rows: uniform batches are rows, too: PostgreSQL inserts any number in one statement.
+    """
+
+    def __init__(self, *, is_by_rows: bool) -> None:
+        self._is_by_rows = is_by_rows
         self._count = 0
         self._uniform: list[tuple[int, JobBatch]] = []
         self._jobs: list[Job] = []
@@ -160,7 +168,7 @@ class _Insertion:
         """
         begin = self._count
         for batch in group.batches or (JobBatch(group.jobs, _encode_all(group.jobs)),):
-            if batch.is_uniform:
+            if batch.is_uniform and not self._is_by_rows:
                 self._uniform.append((self._count, batch))
             else:
                 self._jobs += batch.jobs
@@ -169,9 +177,9 @@ class _Insertion:
             self._count += len(batch.jobs)
         return range(begin, self._count)
 
-    def write(self, connection: Connection, now: Instant) -> tuple[range, Instant | None]:
+    def write(self, connection: Connection, now: Instant) -> tuple[list[int], Instant | None]:
         """Insert all; return the ids and the first due instant."""
-        ids = next_numbers(connection, "job", self._count) if self._count else range(0)
+        ids = advance(connection, "job", self._count) if self._count else []
         places, timed = [*self._places], [*self._jobs]
         due: set[Instant | None] = set()
         for place, batch in self._uniform:
@@ -192,13 +200,13 @@ class _Insertion:
                 self._places, self._jobs, self._definitions, strict=True
             )
         ]
-        write_rows(connection, _INSERT_JOBS, rows)
+        write_rows(connection, _INSERT_JOBS, _JOB_COLUMNS, rows)
         if any(map(references.has_callbacks, self._jobs)) or any(
             references.has_callbacks(batch.jobs[0]) for _, batch in self._uniform
         ):
             references.mark(connection, ids)
         timers = _timers(connection, places, timed, ids, now)
-        write_rows(connection, _INSERT_TIMERS, timers)
+        write_rows(connection, _INSERT_TIMERS, _TIMER_COLUMNS, timers)
         due.update(timer[1] for timer in timers)
         return ids, min((at for at in due if at is not None), default=None)
 
@@ -209,7 +217,11 @@ def _columns(job: Job) -> tuple[Any, ...]:
 
 
 def _timers(
-    connection: Connection, places: Sequence[int], new: Sequence[Job], ids: range, now: Instant
+    connection: Connection,
+    places: Sequence[int],
+    new: Sequence[Job],
+    ids: Sequence[int],
+    now: Instant,
 ) -> list[tuple[Any, ...]]:
     """Return the jobs' timers; consecutive jobs with one trigger share its evaluation."""
     has_calendars = any(job.calendar is not None for job in new)

@@ -12,7 +12,15 @@ from zato_lite.store.attempts import NO_STARTED_RUNS, StartedRuns
 from zato_lite.store.ledger import record_entries
 from zato_lite.store.ports import Connection
 from zato_lite.store.rows import JobRow, SilenceMark, WatchedRow
-from zato_lite.store.sql import execute, fetch_all, fetch_ids, fetch_value, json_list, write_rows
+from zato_lite.store.sql import (
+    REPLACE_SETTING,
+    execute,
+    fetch_all,
+    fetch_ids,
+    fetch_value,
+    json_list,
+    write_rows,
+)
 from zato_lite.store.visibility import Permits, visible_jobs
 from zato_lite.timetable import due
 from zato_lite.timetable.calendar import Calendar
@@ -417,7 +425,8 @@ def save_silence_marks(connection: Connection, marks: Mapping[int, SilenceMark])
     rows = [
         (_mark_name(job_id), msgspec.json.encode(mark).decode()) for job_id, mark in marks.items()
     ]
-    write_rows(connection, "INSERT OR REPLACE INTO setting (name, value) VALUES {rows}", rows)
+    statement = f"INSERT INTO setting ({{columns}}) {{rows}} {REPLACE_SETTING}"
+    write_rows(connection, statement, "name text, value text", rows)
 
 
 def _mark_name(job_id: int) -> str:

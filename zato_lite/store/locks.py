@@ -2,7 +2,7 @@
 
 from zato_lite.clock import Clock
 from zato_lite.store.ports import Connection, Database
-from zato_lite.store.sql import execute, next_numbers
+from zato_lite.store.sql import advance, execute
 from zato_lite.timetable.job import SECOND, Instant
 
 
@@ -41,7 +41,7 @@ class Locks:
 def _acquire(
     connection: Connection, name: str, owner: str, now: Instant, until: Instant
 ) -> int | None:
-    token = next_numbers(connection, "token", 1)[0]
+    token = advance(connection, "token", 1)[0]
     acquired = execute(
         connection,
         "INSERT INTO lock VALUES (?1, ?2, ?3, ?4) ON CONFLICT (name) DO UPDATE"

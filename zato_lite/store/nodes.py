@@ -8,7 +8,7 @@ from pathlib import Path
 from zato_lite.store.journal import Journal, StartJournal, read_journal
 from zato_lite.store.ports import Connection
 from zato_lite.store.rows import NodeRow
-from zato_lite.store.sql import execute, fetch_all, fetch_value, next_numbers
+from zato_lite.store.sql import advance, execute, fetch_all, fetch_value
 from zato_lite.timetable.job import Instant
 
 _LEFT_AT = "scheduler.left_at"
@@ -16,7 +16,7 @@ _LEFT_AT = "scheduler.left_at"
 
 def new_node_id(connection: Connection) -> int:
     """Return an unused id for a node."""
-    return next_numbers(connection, "node", 1)[0]
+    return advance(connection, "node", 1)[0]
 
 
 def register_node(connection: Connection, node: int, name: str, pid: int, now: Instant) -> None:

@@ -1,14 +1,22 @@
 """Database protocols: everything that the rest of the store requires of a database."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar
+
+from zato_lite.store.dialect import Dialect
 
 Result = TypeVar("Result")
 Row = tuple[Any, ...]
 
 
 class Connection(Protocol):
-    """Connection: executes SQL within the current transaction."""
+    """Connection: executes SQL within the current transaction.
+
+    Attributes:
+        dialect: decides between the two texts of a statement, where it has two.
+    """
+
+    dialect: Dialect
 
     def execute(self, sql: str, values: Sequence[Any] = ..., /) -> Iterator[Row]:
         """Execute a statement and return its rows."""
@@ -16,6 +24,10 @@ class Connection(Protocol):
 
     def changes(self) -> int:
         """Return the number of rows that the latest statement changed."""
+        ...
+
+    def many(self, items: Iterable[int | str | None], /) -> Any:
+        """Bind whole numbers or texts as one value, for the words of ``dialect``."""
         ...
 
     def array(self, texts: Sequence[str], /) -> Any:

@@ -12,7 +12,7 @@ from zato_lite.store.holds import IS_HELD, hold_these
 from zato_lite.store.journal import Journal
 from zato_lite.store.ports import Connection
 from zato_lite.store.rows import RunKind, RunState
-from zato_lite.store.sql import execute, fetch_all, fetch_ids, fetch_value, json_list, next_numbers
+from zato_lite.store.sql import advance, execute, fetch_all, fetch_ids, fetch_value, json_list
 from zato_lite.timetable.job import SECOND, Instant, Job
 from zato_lite.timetable.outcome import NextStep, next_step
 
@@ -306,7 +306,7 @@ def _attempt_of(run: _OpenRun, now: Instant) -> ClaimedAttempt:
 
 def _move_to_node(connection: Connection, attempt: ClaimedAttempt, node: int) -> ClaimedAttempt:
     """Claim an attempt that was not started for this node, with a new token."""
-    token = next_numbers(connection, "token", 1)[0]
+    token = advance(connection, "token", 1)[0]
     execute(
         connection,
         "UPDATE run SET node = ?, token = ?, alone = ? WHERE id = ?",
@@ -326,7 +326,7 @@ def _rerun(
     """
     attempt = result.attempt
     is_suspect = attempt.is_suspect
-    token = next_numbers(connection, "token", 1)[0]
+    token = advance(connection, "token", 1)[0]
     save_attempt(connection, result)
     execute(
         connection,

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 
 from zato_lite.errors import ConflictError
+from zato_lite.store.dialect import AMONG_NUMBERS
 from zato_lite.store.ports import Connection
 from zato_lite.store.sql import execute, fetch_ids
 from zato_lite.timetable.job import Job
@@ -24,13 +25,13 @@ def has_callbacks(job: Job) -> bool:
     return job.on_success_job is not None or job.on_error_job is not None
 
 
-def mark(connection: Connection, ids: range) -> None:
+def mark(connection: Connection, ids: Sequence[int]) -> None:
     """Mark those of the new jobs that name another job."""
     execute(
         connection,
-        "UPDATE job SET has_callbacks = 1 WHERE id BETWEEN ? AND ? AND"
+        f"UPDATE job SET has_callbacks = TRUE WHERE id {AMONG_NUMBERS} AND"
         " coalesce(definition ->> 'on_success_job', definition ->> 'on_error_job') IS NOT NULL",
-        (ids[0], ids[-1]),
+        (connection.many(ids),),
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from zato_lite.store.dialect import json_text
 from zato_lite.store.ports import Connection, Row
 
 Value = TypeVar("Value")
@@ -21,15 +22,26 @@ _BATCH_SIZES = (256, 32, 4, 1)
 """Numbers of rows that one statement binds: few sizes, to keep the statement cache effective."""
 
 
-def write_rows(connection: Connection, statement: str, rows: Sequence[Row]) -> int:
-    """Execute ``statement`` with ``rows`` in place of ``{rows}``; return the rows changed."""
+def write_rows(connection: Connection, statement: str, columns: str, rows: Sequence[Row]) -> int:
+    """Execute ``statement`` with ``rows`` in place of ``{rows}``; return the rows changed.
+
+    Args:
+        connection: the connection.
+        statement: may also contain ``{columns}``, for the columns' names.
+        columns: names and types (bigint, text, boolean, json): ``id bigint, outcome text``.
+        rows: the values in this order.
+    """
+    if not rows:
+        return 0
+    if connection.dialect == "postgres":
+        arrays = [connection.many(column) for column in zip(*rows, strict=True)]
+        return execute(connection, _with_arrays(statement, columns), arrays)
     changed = position = 0
     while position < len(rows):
         remaining = len(rows) - position
         size = next(size for size in _BATCH_SIZES if size <= remaining)
-        batch = rows[position : position + size]
-        values = list(chain.from_iterable(batch))
-        for _ in connection.execute(_with_rows(statement, size, len(batch[0])), values):
+        values = list(chain.from_iterable(rows[position : position + size]))
+        for _ in connection.execute(_with_rows(statement, columns, size), values):
             pass
         changed += connection.changes()
         position += size
@@ -47,9 +59,39 @@ def rehearse(connection: Connection, work: Callable[[], Value]) -> Value:
 
 
 @lru_cache(maxsize=200)
-def _with_rows(statement: str, size: int, width: int) -> str:
-    row = "(" + ",".join("?" * width) + ")"
-    return statement.replace("{rows}", ",".join([row] * size))
+def _with_rows(statement: str, columns: str, size: int) -> str:
+    names = _names(columns)
+    row = "(" + ",".join("?" * len(names)) + ")"
+    with_columns = statement.replace("{columns}", ", ".join(names))
+    return with_columns.replace("{rows}", "VALUES " + ",".join([row] * size))
+
+
+@lru_cache(maxsize=200)
+def _with_arrays(statement: str, columns: str) -> str:
+    """Return the statement with one array for each column, for any number of rows."""
+    names = ", ".join(_names(columns))
+    arrays = ", ".join(f"CAST(? AS {column.split()[1]}[])" for column in columns.split(","))
+    rows = f"SELECT * FROM unnest({arrays}) AS given ({names})"
+    return statement.replace("{columns}", names).replace("{rows}", rows)
+
+
+def _names(columns: str) -> list[str]:
+    return [column.split()[0] for column in columns.split(",")]
+
+
+def read_rows(
+    connection: Connection, statement: str, values: Sequence[Any], kind: type[Value]
+) -> list[Value]:
+    """Return all rows of a plain SELECT, as one JSON text that the database makes of them.
+
+    The columns have the names of a struct's fields, all of them; those of a tuple are in its
+    order; a text or whole number is the only column. Fields other than scalars are JSON.
+    """
+    row_type: Any = kind
+    text = fetch_value(connection, json_text(connection.dialect, statement, row_type), values)
+    list_type: Any = list.__class_getitem__(kind)
+    rows: list[Value] = msgspec.json.decode(text or "[]", type=list_type)
+    return rows
 
 
 def fetch_all(
@@ -79,19 +121,31 @@ def fetch_row(connection: Connection, statement: str, values: Sequence[Any] = ()
 
 
 def fetch_ids(connection: Connection, statement: str, values: Sequence[Any] = ()) -> list[int]:
-    """Return the whole numbers of a statement's one column, ``id``."""
-    text = fetch_value(connection, f"SELECT json_group_array(id) FROM ({statement})", values)
-    return msgspec.json.decode(text, type=list[int])
+    """Return the whole numbers of a statement's one column."""
+    return read_rows(connection, statement, values, int)
 
 
-def next_numbers(connection: Connection, sequence: str, count: int) -> range:
-    """Take ``count`` unused numbers from a sequence."""
+def advance(connection: Connection, sequence: str, count: int) -> list[int]:
+    """Take ``count`` unused numbers from a sequence; they grow, and may have gaps."""
+    if connection.dialect == "postgres":
+        take = "SELECT array_agg(nextval(?)) FROM generate_series(1, ?)"
+        numbers: list[int] = fetch_value(connection, take, (f"sequence_{sequence}", count))
+        return numbers
     last: int = fetch_value(
         connection,
         "UPDATE sequence SET value = value + ? WHERE name = ? RETURNING value",
         (count, sequence),
     )
-    return range(last - count + 1, last + 1)
+    return list(range(last - count + 1, last + 1))
+
+
+REPLACE_SETTING = "ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+
+
+def save_setting(connection: Connection, name: str, value: str) -> None:
+    """Insert a setting, or replace its value."""
+    statement = f"INSERT INTO setting (name, value) VALUES (?, ?) {REPLACE_SETTING}"
+    execute(connection, statement, (name, value))
 
 
 def execute(connection: Connection, statement: str, values: Sequence[Any] = ()) -> int:
