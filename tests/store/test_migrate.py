@@ -41,7 +41,7 @@ async def test_users_and_keys_of_an_older_store_become_credentials(tmp_path: Pat
     old = make_store_of_schema(tmp_path / "z.db", newest=3)
     for table, credential in (("user", ANN), ("user", BOB), ("api_key", KEY)):
         old.execute(
-            f"INSERT INTO {table} VALUES (?, ?, ?, ?, ?)",  # noqa: S608 - constants
+            f"INSERT INTO {table} VALUES (?, ?, ?, ?, ?)",
             (
                 credential.name,
                 credential.hash,
