@@ -124,6 +124,7 @@ async def open_edge(
             self_audited=[e.name for e in app.registry if issubclass(e.cls, AuditedService)],
             time_limit=server.request_timeout or None,
             codes=app.codes,
+            read_ahead=app.invoker.read_ahead,
             render_metrics=exposition.render,
         )
         app.on_deployed.extend(

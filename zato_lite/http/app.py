@@ -21,7 +21,7 @@ from zato_lite.http.message import Request, Response, await_response
 from zato_lite.http.metrics import LatencyRecorder
 from zato_lite.http.mount import METHODS
 from zato_lite.http.payloads import read_payload
-from zato_lite.http.request_invoker import Begin, RequestInvoker
+from zato_lite.http.request_invoker import Begin, ReadAhead, RequestInvoker
 from zato_lite.http.responder import Responder
 from zato_lite.http.router import ChannelTable, Router, Target, WrongMethod
 from zato_lite.http.routes import Channel, Route, Services, channels_of, parse_channel
@@ -46,6 +46,7 @@ class HttpApp:
         self_audited: names of services that write audit records themselves.
         time_limit: seconds that any invocation may take, whatever its caller asks for.
         codes: with which the admin's password can be set once, or None.
+        read_ahead: reads the input of a large payload; called in a thread.
         new_cid: makes correlation ids.
 
     Attributes:
@@ -69,6 +70,7 @@ class HttpApp:
         self_audited: Iterable[str] = (),
         time_limit: float | None = None,
         codes: PasswordCodes | None = None,
+        read_ahead: ReadAhead | None = None,
         new_cid: Callable[[], str] | None = None,
     ) -> None:
         self._services, self._channels = services, {} if channels is None else channels
@@ -86,6 +88,7 @@ class HttpApp:
             self._monotonic,
             self._new_cid,
             time_limit,
+            read_ahead,
         )
         self.router.add([envelope_route(self._invoker, self._responder)])
         self.router.add(self._sign_in_routes(authenticator, codes))

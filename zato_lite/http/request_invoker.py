@@ -22,6 +22,7 @@ from zato_lite.service.message import (
     Outcome,
     outcome_of,
 )
+from zato_lite.service.offload import OFFLOAD_FROM, offload
 
 _ANONYMOUS = CallerRights(Caller("anonymous", frozenset({"viewer"}), (PING_SERVICE,)), math.inf)
 
@@ -31,6 +32,10 @@ UNSAFE_METHODS = ("DELETE", "PATCH", "POST", "PUT")
 
 Begin = Callable[[Invocation, float], FastOutcome | Outcome | Awaitable[Outcome]]
 """Invokes a service up to its first wait; the second argument is monotonic seconds."""
+
+
+ReadAhead = Callable[[Invocation], tuple[type, Any] | None]
+"""Returns the value for ``Invocation.ahead``."""
 
 
 class CachedRequest(msgspec.Struct, eq=False):
@@ -65,6 +70,7 @@ class RequestInvoker:
     Args:
         begin: the invoker.
         max_seconds: the longest that any invocation may take; None for no limit.
+        read_ahead: reads the input of a large payload; called in a thread.
     """
 
     def __init__(  # noqa: PLR0917 - wiring, in one place
@@ -76,10 +82,11 @@ class RequestInvoker:
         monotonic: Callable[[], float],
         new_cid: Callable[[], str],
         max_seconds: float | None,
+        read_ahead: ReadAhead | None = None,
     ) -> None:
         self.begin, self._services, self._admission = begin, services, admission
         self.router, self._max_seconds = router, max_seconds
-        self.monotonic, self.new_cid = monotonic, new_cid
+        self.monotonic, self.new_cid, self._read_ahead = monotonic, new_cid, read_ahead
 
     async def prepare(self, request: Request, target: Target) -> CachedRequest:
         """Check the caller, find the service, and read all but the body.
@@ -128,19 +135,20 @@ class RequestInvoker:
         seconds: float | None = None,
     ) -> Outcome:
         """Invoke the prepared service, or another one in its place, for at most ``seconds``."""
-        return await self._run(
-            Invocation(
-                service or cached.service,
-                payload,
-                raw,
-                self.new_cid(),
-                "http",
-                cached.caller,
-                seconds or cached.timeout,
-                None,
-                cached.context,
-            )
+        invocation = Invocation(
+            service or cached.service,
+            payload,
+            raw,
+            self.new_cid(),
+            "http",
+            cached.caller,
+            seconds or cached.timeout,
+            None,
+            cached.context,
         )
+        if raw is not None and len(raw) >= OFFLOAD_FROM and self._read_ahead is not None:
+            invocation.ahead = await offload(self._read_ahead, invocation)
+        return await self._run(invocation)
 
     async def ask(self, service: str, payload: Mapping[str, Any], caller: Caller) -> Any:
         """Return what a service answers to the caller.

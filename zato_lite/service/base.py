@@ -351,9 +351,12 @@ class Service(Generic[In, Out]):
         """Return the request of this invocation."""
         request = self._request
         if request is None:
-            request = self._request = Request.of(
-                self._payload, None if self._parent else self._root
-            )
+            root = None if self._parent else self._root
+            if root is not None and root.ahead is not None and root.ahead[0] is type(self):
+                request = root.ahead[1]  # there is no error, for there is no declared input
+            else:
+                request = Request.of(self._payload, root)
+            self._request = request
         return request
 
     @property

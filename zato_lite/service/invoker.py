@@ -16,6 +16,7 @@ from zato_lite.service.base import Service, bind
 from zato_lite.service.cache import Cache
 from zato_lite.service.eager import Stepper
 from zato_lite.service.entry import Entry
+from zato_lite.service.lifecycle import read_ahead
 from zato_lite.service.locks import LocalLocks
 from zato_lite.service.message import SYSTEM, Caller, FastOutcome, Invocation, Outcome
 from zato_lite.service.needs import AsyncInvocations, Locks
@@ -109,6 +110,11 @@ class Invoker:
         except KeyError:
             return self._missing(invocation, now)
         return strategy.start(self, invocation, now)
+
+    def read_ahead(self, invocation: Invocation) -> tuple[type, Any] | None:
+        """Return the value for ``Invocation.ahead``; None if the service is not deployed."""
+        entry = self._entries.get(invocation.service)
+        return None if entry is None else read_ahead(entry, invocation)
 
     async def invoke(
         self,

@@ -7,7 +7,7 @@ The order: ``accept``, reading the input, ``before_job``, ``before_…_job``, ``
 
 import inspect
 from collections.abc import Callable, Generator
-from typing import Any
+from typing import Any, cast
 
 from msgspec import ValidationError, convert
 
@@ -80,18 +80,50 @@ def read_outer_input(service: Service[Any, Any], entry: Entry, invocation: Invoc
     """Do the same for an invocation from outside; in a query string all values are text."""
     payload, read, http = invocation.payload, entry.read, invocation.http
     if read is not None:
-        if payload is None or not entry.is_native or (http is not None and http.method == "GET"):
-            if http is not None and http.method == "GET" and entry.read_text is not None:
-                read = entry.read_text
-            value = _read(entry, read, input_of(None, invocation) if payload is None else payload)
-        else:  # the same as ``_read``, without the call
-            try:
-                value = convert(payload, entry.input)
-            except ValidationError:
-                value = read(payload)
-        service._request = Request(value, payload, invocation)
+        if invocation.ahead is not None:
+            service._request = _read_before(entry, invocation)
+        else:
+            if payload is None or not entry.is_native or (http and http.method == "GET"):
+                value = _outer_input(entry, invocation)
+            else:  # the same as ``_read``, without the call
+                try:
+                    value = convert(payload, entry.input)
+                except ValidationError:
+                    value = read(payload)
+            service._request = Request(value, payload, invocation)
     if entry.new_payload is not None:
         service._response = Response(entry.new_payload())
+
+
+def read_ahead(entry: Entry, invocation: Invocation) -> tuple[type, Request[Any] | Exception]:
+    """Return the value for ``Invocation.ahead``; to be called in a thread."""
+    try:
+        value = _outer_input(entry, invocation)
+    except Exception as error:  # noqa: BLE001 - raised when the service reads its input
+        return entry.cls, error
+    return entry.cls, Request(value, invocation.payload, invocation)
+
+
+def _read_before(entry: Entry, invocation: Invocation) -> Request[Any]:
+    """Return the request that was read ahead, unless the service was replaced meanwhile."""
+    cls, request = invocation.ahead or (None, None)
+    if cls is not entry.cls or request is None:
+        return Request(_outer_input(entry, invocation), invocation.payload, invocation)
+    if isinstance(request, Exception):
+        raise request
+    return cast("Request[Any]", request)
+
+
+def _outer_input(entry: Entry, invocation: Invocation) -> Any:
+    """Return the input of an invocation from outside; in a query string all values are text."""
+    payload, read, http = invocation.payload, entry.read, invocation.http
+    if read is None or payload is None:
+        payload = input_of(payload, invocation)
+    if read is None:
+        return payload
+    if http is not None and http.method == "GET" and entry.read_text is not None:
+        read = entry.read_text
+    return _read(entry, read, payload)
 
 
 def _read(entry: Entry, read: Convert, payload: Any) -> Any:

@@ -104,6 +104,8 @@ class Invocation(msgspec.Struct):
         cid: correlation id, shared with inner invocations; a new one is created if it is empty.
         timeout: seconds that it may take, or None.
         until: the instant at which its owner will cancel it, or None.
+        ahead: the service's class and its request, or the error of its input, if a large payload
+            was read before, in a thread; else None.
         path: names of the invocations in which it is nested, outermost first.
         sink: a second destination for its log lines, or None.
     """
@@ -120,6 +122,7 @@ class Invocation(msgspec.Struct):
     path: tuple[str, ...] = ()
     sink: Sink | None = None
     until: int | None = None
+    ahead: tuple[type, Any] | None = None
 
 
 class ResponseOverrides(Protocol):
