@@ -1,3 +1,4 @@
+import time
 from fnmatch import fnmatchcase
 
 import pytest
@@ -78,6 +79,15 @@ def test_patterns_confine_every_role() -> None:
         ("crm.[ab]", "crm.a", False),
         ("crm.a", "crm.[!a]", False),
         ("crm", "", False),
+        ("a**", "*", True),
+        ("a", "**a**", True),
+        ("a]", "a]", True),
+        ("[]", "?", False),
+        ("[]", "??", True),
+        ("[!]", "???", True),
+        ("[]a]", "?", True),
+        ("[", "[[]", True),
+        ("[a", "[a", True),
     ],
 )
 def test_a_pattern_is_within_another_one_or_not(pattern: str, bound: str, is_it: bool) -> None:
@@ -93,6 +103,19 @@ def test_a_name_that_matches_a_pattern_matches_every_wider_pattern(
 ) -> None:
     if is_within(pattern, bound) and fnmatchcase(name, pattern):
         assert fnmatchcase(name, bound)
+
+
+@pytest.mark.parametrize("unit", ["[", "*a", "?", "[a]", "[!", "*", "*?"])
+def test_patterns_are_compared_in_time_proportional_to_their_length(unit: str) -> None:
+    times = []
+    for length in (2_000, 8_000):
+        pattern = unit * (length // len(unit))
+        began = time.thread_time()
+        is_within(pattern, "*".join(pattern[:200]))
+        is_within(pattern, pattern)
+        times.append(time.thread_time() - began)
+
+    assert times[1] < 16 * max(times[0], 0.002)  # quadratic ones of 8,000 letters took 60 s
 
 
 def test_every_pattern_is_within_all() -> None:

@@ -6,15 +6,15 @@ A caller with patterns, even an admin, has to do only with users who have no mor
 from collections.abc import Sequence
 from typing import TypedDict
 
-from zato_lite.builtin.accounts import CredentialIssuer
+from zato_lite.builtin.accounts import CredentialIssuer, with_no_more_rights
 from zato_lite.builtin.audited import AuditedService
 from zato_lite.builtin.input import Input, Name
 from zato_lite.clock import Clock
 from zato_lite.errors import BadInputError, ForbiddenError, NotFoundError
-from zato_lite.service.access import missing_right
 from zato_lite.service.base import Service
 from zato_lite.service.message import SYSTEM, Caller
 from zato_lite.service.needs import needs
+from zato_lite.service.offload import offload
 from zato_lite.store.accounts import Accounts
 from zato_lite.store.sessions import Session, SessionItem, Sessions, session_item
 
@@ -121,12 +121,8 @@ async def _permitted(
     found = await sessions.list(clock.now(), user)
     if caller is SYSTEM or not caller.patterns:
         return found
-    users = {account.name: account for account in await accounts.list("user")}
-    covered = {
-        name
-        for name, account in users.items()
-        if not missing_right(caller, sorted(account.roles), account.patterns)
-    }
+    users = await accounts.list("user")
+    covered = {each.name for each in await offload(with_no_more_rights, users, caller)}
     return [each for each in found if each.user == _own_name(caller) or each.user in covered]
 
 

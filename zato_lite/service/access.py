@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Collection, Iterable
-from fnmatch import fnmatchcase
+from fnmatch import fnmatchcase, translate
+from functools import lru_cache
 from typing import Literal
 
 from zato_lite.service.message import Caller
@@ -99,38 +100,77 @@ def missing_right(caller: Caller, roles: Iterable[str], patterns: Iterable[str])
     return ""
 
 
-_PIECE = re.compile(r"\[!?\]?[^\]]*\]|.", re.DOTALL)
-
-
 def is_within(pattern: str, bound: str) -> bool:
     """Return True if the bound certainly matches every name that the pattern matches."""
-    wide: list[str] = _PIECE.findall(bound)
-    reached = _with_stars(wide, {0})
-    for piece in _PIECE.findall(pattern):
-        reached = _with_stars(
-            wide,
-            {at if wide[at] == "*" else at + 1 for at in reached if _covers(wide[at:], piece)},
-        )
-    return len(wide) in reached
+    return _bound(bound).covers(pattern)
 
 
-def _with_stars(wide: list[str], places: set[int]) -> set[int]:
-    """Return these places in a pattern and those behind its stars, which match empty text."""
-    reached = set(places)
-    for at, piece in enumerate(wide):
-        if piece == "*" and at in reached:
-            reached.add(at + 1)
-    return reached
+class _Bound:
+    """A pattern that confines other ones.
+
+    The places between its pieces are bits: `covers` finds those that the pieces of the other
+    pattern can reach, in time proportional to the length of both.
+    """
+
+    def __init__(self, pattern: str) -> None:
+        self._equal: dict[str, int] = {}
+        self._classes: list[tuple[re.Pattern[str], int]] = []
+        place, before = 1, ""
+        for piece in _pieces(pattern):
+            if piece == before == "*":
+                continue  # ``_beyond_stars`` takes one step
+            self._equal[piece] = self._equal.get(piece, 0) | place
+            if len(piece) > 1:
+                self._classes.append((re.compile(translate(piece)), place))
+            place, before = place << 1, piece
+        self._end = place
+        self._stars, self._any = self._equal.get("*", 0), self._equal.get("?", 0)
+
+    def covers(self, pattern: str) -> bool:
+        """Return True if this pattern certainly matches all that the other one matches."""
+        masks: dict[str, int] = {}
+        reached = self._beyond_stars(1)
+        for piece in _pieces(pattern):
+            if (covering := masks.get(piece)) is None:
+                covering = masks[piece] = self._covering(piece)
+            met = reached & covering
+            reached = self._beyond_stars((met & self._stars) | (met & ~self._stars) << 1)
+            if not reached:
+                return False
+        return bool(reached & self._end)
+
+    def _beyond_stars(self, places: int) -> int:
+        """Return these places and those behind a star, which matches empty text."""
+        return places | (places & self._stars) << 1
+
+    def _covering(self, piece: str) -> int:
+        """Return the places whose piece matches all that another piece matches."""
+        found = self._stars | self._equal.get(piece, 0)
+        if piece == "*":
+            return found
+        found |= self._any
+        if len(piece) == 1 and piece != "?":
+            for wanted, place in self._classes:
+                if wanted.match(piece):
+                    found |= place
+        return found
 
 
-def _covers(wide: list[str], piece: str) -> bool:
-    """Return True if the first piece of ``wide`` matches all that another piece matches."""
-    if not wide:
-        return False
-    if wide[0] == "*" or wide[0] == piece:
-        return True
-    if piece == "*" or len(piece) > 1:  # of any length, or one of several
-        return wide[0] == "?" and piece != "*"
-    if piece == "?":
-        return False
-    return fnmatchcase(piece, wide[0])
+@lru_cache(maxsize=1024)
+def _bound(pattern: str) -> _Bound:
+    return _Bound(pattern)
+
+
+def _pieces(pattern: str) -> list[str]:
+    """Return the parts of a pattern that match a letter each, and its stars."""
+    pieces, at, last = [], 0, pattern.rfind("]")
+    while at < len(pattern):
+        end = at + 1
+        if pattern[at] == "[":
+            first = end + pattern.startswith("!", end)
+            first += pattern.startswith("]", first)
+            if first <= last:  # otherwise no bracket closes it, and it stands for itself
+                end = pattern.index("]", first) + 1
+        pieces.append(pattern[at:end])
+        at = end
+    return pieces
