@@ -1,3 +1,4 @@
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -101,3 +102,29 @@ async def test_a_job_is_answered_with_described_fields_only(box: Sandbox) -> Non
         schema = schema.get("items", schema)
         assert answer.keys() <= schema["properties"].keys()
         assert set(schema["required"]) <= answer.keys()
+
+
+@pytest.mark.parametrize("timezone", [{}, {"timezone": "Europe/Warsaw"}])
+async def test_dates_that_are_described_as_date_time_have_an_offset(
+    box: Sandbox, timezone: dict[str, str]
+) -> None:
+    job_id = await create_job(box, end_date="2099-01-01T00:00:00", **timezone)
+    definition = {"name": "x", "service": "crm.work", "job_type": "one_time", **timezone}
+
+    for name, answer in (
+        ("get-by-id", await ask(box, "get-by-id", id=job_id)),
+        ("get-by-name", await ask(box, "get-by-name", name="often")),
+        ("get-list", (await ask(box, "get-list"))[0]),
+        ("validate", (await ask(box, "validate", **definition))["definition"]),
+    ):
+        schema = described("output")[f"{JOB}.{name}"]
+        schema = schema.get("items", schema)
+        if name == "validate":
+            schema = schema["$defs"]["Validation"]["properties"]["definition"]
+        dates = {
+            field
+            for field, each in schema["properties"].items()
+            if each.get("format") == "date-time"
+        }
+        assert "start_date" in answer
+        assert all(datetime.fromisoformat(answer[field]).tzinfo for field in dates & answer.keys())

@@ -185,8 +185,9 @@ async def test_after_too_many_failures_no_password_is_checked(
         with pytest.raises(UnauthorizedError):
             await authenticator.check(basic(ADMIN, "wrong"), "10.0.0.1")
 
-    with pytest.raises(TooManyRequestsError):
+    with pytest.raises(TooManyRequestsError) as refused:
         await authenticator.check(basic(ADMIN, "right"), "10.0.0.1")
+    assert refused.value.retry_after == 2
     assert (await authenticator.check(basic(ADMIN, "right"), "10.0.0.2")).caller.name == ADMIN
 
     clock.seconds += 300

@@ -171,6 +171,7 @@ async def test_a_session_is_a_cookie(ask: Ask, app: HttpApp, audit_log: AuditLog
     shown = json.loads(seen[2])
     assert (shown["name"], shown["roles"], shown["patterns"]) == ("admin.invoke", ["admin"], [])
     assert shown["version"] == __version__
+    assert shown["zone"] == "UTC"
     assert datetime.fromisoformat(shown["expires"]) > to_datetime(SystemClock().now())
     foreign = await ask(
         "POST", "/zato/api/invoke/echo", auth=None, cookie=token, sec_fetch_site="cross-site"
@@ -192,6 +193,15 @@ async def sign_in(ask: Ask) -> str:
     login = b'{"username": "admin.invoke", "password": "secret"}'
     headers = (await ask("POST", "/zato/session", login, auth=None, user_agent="a browser"))[1]
     return headers["set-cookie"].partition(";")[0]
+
+
+async def test_a_refused_sign_in_says_when_to_try_again(ask: Ask) -> None:
+    wrong = json.dumps({"username": "ann", "password": "wrong"}).encode()
+
+    answers = [await ask("POST", "/zato/session", wrong, auth=None) for _ in range(8)]
+
+    assert [status for status, _, _ in answers] == [401] * 6 + [429] * 2
+    assert [headers.get("retry-after") for _, headers, _ in answers[5:]] == [None, "2", "2"]
 
 
 async def test_all_sessions_are_listed_and_ended_with_all(ask: Ask) -> None:

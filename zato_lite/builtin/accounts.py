@@ -23,7 +23,7 @@ from zato_lite.service.access import ROLES, missing_right
 from zato_lite.service.base import Service
 from zato_lite.service.message import SYSTEM, Caller
 from zato_lite.service.needs import needs
-from zato_lite.service.offload import offload
+from zato_lite.service.offload import offload_long
 from zato_lite.service.request import In, Out
 from zato_lite.store.accounts import (
     ADMIN,
@@ -169,7 +169,7 @@ class GetUsers(Service[Any, list[CredentialItem]]):
         caller = authority_of(self)
         found = await self.accounts.list(self.kind)
         if caller.patterns:
-            found = await offload(with_no_more_rights, found, caller)
+            found = await offload_long(with_no_more_rights, found, caller)
         self.response.payload = [_item(each) for each in found]
 
 
@@ -267,7 +267,9 @@ class CreateKey(AccountService[Rights, NewKeyItem]):
 async def _require_rights(caller: Caller, action: str, credential: Credential) -> None:
     """Refuse a caller that has fewer rights than the credential; name the first that it lacks."""
     rights = caller, sorted(credential.roles), credential.patterns
-    excess = await offload(missing_right, *rights) if caller.patterns else missing_right(*rights)
+    excess = (
+        await offload_long(missing_right, *rights) if caller.patterns else missing_right(*rights)
+    )
     if caller is not SYSTEM and excess:
         raise ForbiddenError(f"user {caller.name!r} is not allowed to {action}: {excess}")
 

@@ -29,7 +29,7 @@ from zato_lite.scheduler.commands import JobCommands
 from zato_lite.service.base import Service
 from zato_lite.service.message import SYSTEM, SYSTEM_PRINCIPAL, Caller
 from zato_lite.service.needs import needs
-from zato_lite.service.offload import offload
+from zato_lite.service.offload import offload_long
 from zato_lite.service.registry import Registry
 from zato_lite.store.accounts import Accounts
 from zato_lite.timetable.job import Job
@@ -94,13 +94,13 @@ class Apply(AuditedService[ApplyInput, Applied]):
     services = needs(Registry)
 
     async def change(self, params: ApplyInput) -> str:
-        items, differences = await offload(_items, params)
+        items, differences = await offload_long(_items, params)
         now = self.clock.now()
         existing = {row.job.name: row for row in await self.jobs.named(enmasse.names_of(items))}
         before = {name: row.job for name, row in existing.items()}
         # What the server's own file defines runs on the server's behalf.
         principal = SYSTEM_PRINCIPAL if self.caller is SYSTEM else ""
-        compared = await offload(enmasse.compare, before, items, now, principal, MAX_ERRORS)
+        compared = await offload_long(enmasse.compare, before, items, now, principal, MAX_ERRORS)
         if compared.mistakes:
             raise BadInputError.of(compared.mistakes[:MAX_ERRORS])
         found = compared.found
@@ -202,8 +202,8 @@ class Export(Service[Any, Exported]):
         async for rows in self.jobs.parts(permits=visible_to(authority_of(self))):
             part = [fields(row.job) for row in rows]
             definitions += part
-            texts.append(await offload(enmasse.items_text, part))
-        document = await offload(enmasse.document_text, texts)
+            texts.append(await offload_long(enmasse.items_text, part))
+        document = await offload_long(enmasse.document_text, texts)
         self.response.payload = {"document": document, "scheduler": definitions}
 
 

@@ -247,9 +247,15 @@ def should_ignore_existing(sent: Any) -> bool:
         return False
 
 
+_SHOWN_DATE = {"type": "string", "description": "ISO 8601; without an offset, in UTC."}
+
+
 def job_output(required: Sequence[str], **more: Any) -> Meta:
     """Return the description of an output that has the fields of a job and more."""
     properties = Definition.json_schema()["properties"] | more
+    for field, described in properties.items():
+        if described.get("format") == "date-time":  # which requires an offset (RFC 3339)
+            properties[field] = _SHOWN_DATE
     always = ("name", "service", "is_active", "job_type", "start_date", *required)
     return Meta(extra_json_schema={"properties": properties, "required": [*always]})
 

@@ -16,7 +16,7 @@ from zato_lite.builtin.permissions import require_services
 from zato_lite.errors import BadInputError, FieldError, ForbiddenError, ServiceMissingError
 from zato_lite.scheduler.commands import JobCommands
 from zato_lite.service.needs import needs
-from zato_lite.service.offload import offload
+from zato_lite.service.offload import offload_long
 from zato_lite.service.registry import Registry
 from zato_lite.timetable.job import Job
 from zato_lite.wire import encode
@@ -99,14 +99,14 @@ class Import(AuditedService[ImportInput, Imported]):
             params.services or {},
             self.clock.now(),
         )
-        found, results = await offload(self._read_file, params, options)
+        found, results = await offload_long(self._read_file, params, options)
         existing = await self.jobs.named({job.name for job, _ in results if job is not None})
-        await offload(_add_name_errors, results, {row.job.name for row in existing})
+        await offload_long(_add_name_errors, results, {row.job.name for row in existing})
         good = [job for job, errors in results if job is not None and not errors]
         if good and not params.dry_run:
             await self.jobs.create(good)
         self.response.payload = {
-            "entries": await offload(_imported_all, found, results),
+            "entries": await offload_long(_imported_all, found, results),
             "created": 0 if params.dry_run else len(good),
             "dry_run": params.dry_run,
         }

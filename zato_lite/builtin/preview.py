@@ -50,7 +50,7 @@ from zato_lite.scheduler.commands import JobCommands
 from zato_lite.scheduler.history import RunHistory
 from zato_lite.service.base import Service
 from zato_lite.service.needs import needs
-from zato_lite.service.offload import offload
+from zato_lite.service.offload import offload_long
 from zato_lite.service.registry import Registry
 from zato_lite.service.typed import CustomInput
 from zato_lite.store.accounts import Accounts
@@ -130,7 +130,7 @@ class GetUpcoming(Service[UpcomingInput, UpcomingSlots]):
         await require_calendars([job], self.calendars)
         calendars = await self.calendars.calendars()
         after = now if options.after is None else options.after
-        slots = await offload(_upcoming_items, job, after, options.count, calendars, state)
+        slots = await offload_long(_upcoming_items, job, after, options.count, calendars, state)
         self.response.payload = {"words": describe(job.trigger), "slots": slots}
 
     async def _job(
@@ -313,7 +313,7 @@ class Simulate(Service[SimulateInput, Simulation]):
             async for rows in self.jobs.parts(permits=visible_to(authority_of(self))):
                 jobs += [row.job for row in rows if row.job.is_active]
         start = now if params.start is None else params.start
-        self.response.payload = await offload(
+        self.response.payload = await offload_long(
             _simulation, jobs, start, params.until, calendars, params.limit
         )
 

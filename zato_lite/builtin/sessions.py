@@ -14,7 +14,7 @@ from zato_lite.errors import BadInputError, ForbiddenError, NotFoundError
 from zato_lite.service.base import Service
 from zato_lite.service.message import SYSTEM, Caller
 from zato_lite.service.needs import needs
-from zato_lite.service.offload import offload
+from zato_lite.service.offload import offload_long
 from zato_lite.store.accounts import Accounts
 from zato_lite.store.sessions import Session, SessionItem, Sessions, session_item
 
@@ -122,7 +122,7 @@ async def _permitted(
     if caller is SYSTEM or not caller.patterns:
         return found
     users = await accounts.list("user")
-    covered = {each.name for each in await offload(with_no_more_rights, users, caller)}
+    covered = {each.name for each in await offload_long(with_no_more_rights, users, caller)}
     return [each for each in found if each.user == _own_name(caller) or each.user in covered]
 
 

@@ -148,7 +148,7 @@ class HttpApp:
         cached = await self._invoker.prepare(request, target)
         is_small = len(request.body) < OFFLOAD_FROM  # the fast path decodes in the loop's thread
         request.memo = cached if cached.is_shareable and is_small else None
-        payload, raw = await read_payload(request, cached.query)
+        payload, raw = await read_payload(request, cached.query, cached.caller.principal)
         outcome = await self._invoker.invoke(cached, payload, raw)
         return await self._responder.answer_in_parts(cached, request, outcome)
 

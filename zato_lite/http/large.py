@@ -40,10 +40,10 @@ def is_large(payload: Any, depth: int = _DEPTH) -> bool:
 _CONTAINERS = frozenset({dict, list, str})
 
 
-async def encode_in_parts(payload: Any, default: Default) -> bytes:
+async def encode_in_parts(payload: Any, default: Default, owner: str = "") -> bytes:
     """Return the JSON text of a payload, the same as ``encode`` makes."""
     pieces = [piece async for piece in _pieces(payload, default, _DEPTH)]
-    return await offload(b"".join, pieces)  # joining releases the interpreter's lock
+    return await offload(b"".join, pieces, owner=owner)  # joining releases the lock
 
 
 async def _pieces(value: Any, default: Default, depth: int) -> AsyncIterator[bytes]:

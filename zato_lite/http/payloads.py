@@ -58,12 +58,12 @@ def query_of(query: bytes) -> dict[str, str | list[str]]:
 
 
 async def read_payload(
-    request: Request, query: Mapping[str, str | list[str]]
+    request: Request, query: Mapping[str, str | list[str]], owner: str = ""
 ) -> tuple[Any, str | bytes | None]:
-    """Return the same as ``payload_of``; a large body is decoded in a thread."""
+    """Return the same as ``payload_of``; a large body is decoded in a thread, in owners' turns."""
     if len(request.body) < OFFLOAD_FROM:
         return payload_of(request, query)
-    return await offload(payload_of, request, query)
+    return await offload(payload_of, request, query, owner=owner)
 
 
 def payload_of(

@@ -147,7 +147,8 @@ class RequestInvoker:
             cached.context,
         )
         if raw is not None and len(raw) >= OFFLOAD_FROM and self._read_ahead is not None:
-            invocation.ahead = await offload(self._read_ahead, invocation)
+            owner = cached.caller.principal
+            invocation.ahead = await offload(self._read_ahead, invocation, owner=owner)
         return await self._run(invocation)
 
     async def ask(self, service: str, payload: Mapping[str, Any], caller: Caller) -> Any:

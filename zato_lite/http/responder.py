@@ -44,7 +44,7 @@ class Responder:
         """Return the response to an outcome; others have their turn while a large one is made."""
         if not is_large(outcome.payload):
             return self.answer(cached, request, outcome)
-        response = await response_in_parts(outcome)
+        response = await response_in_parts(outcome, cached.caller.principal)
         return self._answered(cached, request, outcome, response)
 
     def _answered(

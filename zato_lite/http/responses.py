@@ -59,10 +59,10 @@ def response_of(outcome: Outcome) -> Response:
     return _response(outcome, body, kind)
 
 
-async def response_in_parts(outcome: Outcome) -> Response:
+async def response_in_parts(outcome: Outcome, owner: str) -> Response:
     """Return the response to an outcome with a large payload; others have turns meanwhile."""
     try:
-        body = await encode_in_parts(outcome.payload, to_plain)
+        body = await encode_in_parts(outcome.payload, to_plain, owner)
     except (TypeError, ValueError, RecursionError) as error:
         _log.exception("response not serialised", extra={"cid": outcome.cid})
         return error_response(error, outcome.cid)

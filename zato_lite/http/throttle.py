@@ -4,6 +4,7 @@ from collections import OrderedDict, deque
 from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from math import ceil
 from typing import Generic, NamedTuple, TypeVar
 
 from zato_lite.errors import TooManyRequestsError
@@ -49,11 +50,14 @@ class Throttle:
         """Refuse an attempt that comes too early.
 
         Raises:
-            TooManyRequestsError: the subject has to wait.
+            TooManyRequestsError: the subject has to wait; with the seconds.
         """
         failures = self._failures.get(subject)
         if failures is not None and failures.blocked_until > now:
-            raise TooManyRequestsError("Too many failed attempts; try again later")
+            seconds = ceil(failures.blocked_until - now)
+            raise TooManyRequestsError(
+                "Too many failed attempts; try again later", retry_after=seconds
+            )
 
     def has_failed(self, subject: str, now: float) -> bool:
         """Return True if the subject has failed within the last quarter of an hour."""

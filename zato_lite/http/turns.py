@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 from zato_lite.errors import TooManyRequestsError
 from zato_lite.http.throttle import FairQueue
 
+_RETRY_S = 5
+
 
 class Turns:
     """Semaphore whose waiters are ordered by rank and network."""
@@ -35,7 +37,9 @@ class Turns:
         granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         displaced = self._waiting.put(granted, rank, network)
         if displaced is not None and not displaced.done():
-            error = TooManyRequestsError("Too many sign-ins in progress; try again later")
+            error = TooManyRequestsError(
+                "Too many sign-ins in progress; try again later", retry_after=_RETRY_S
+            )
             displaced.set_exception(error)
         try:
             await granted

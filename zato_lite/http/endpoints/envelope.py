@@ -38,11 +38,11 @@ def envelope_route(invoker: RequestInvoker, responder: Responder) -> Route:
     """Return the route; it admits viewers, and then checks the rights to the named service."""
 
     async def invoke(request: Request, caller: Caller | None) -> Response:
-        body = request.body
+        body, owner = request.body, "" if caller is None else caller.principal
         if len(body) < OFFLOAD_FROM:
             envelope, payload, raw = read_envelope(body)
         else:
-            envelope, payload, raw = await offload(read_envelope, body)
+            envelope, payload, raw = await offload(read_envelope, body, owner=owner)
         cached = await invoker.prepare(request, Target(envelope.name))
         if envelope.is_async:
             run = {"name": envelope.name, "payload": payload, "is_async": True}
@@ -54,7 +54,7 @@ def envelope_route(invoker: RequestInvoker, responder: Responder) -> Route:
         response = await responder.answer_in_parts(cached, request, outcome)
         if len(response.body) < OFFLOAD_FROM:
             return wrap_response(response)
-        return await offload(wrap_response, response)
+        return await offload(wrap_response, response, owner=owner)
 
     return Route(("POST",), PATH, invoke)
 

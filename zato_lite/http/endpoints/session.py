@@ -20,6 +20,9 @@ from zato_lite.wire import decode_strict, encode
 
 PATH = "/zato/session"
 
+SCHEDULER_ZONE = "UTC"
+"""Time zone of jobs that name none."""
+
 _ALL = (b"all", b"all=true", b"all=1", b"all=")
 
 
@@ -130,6 +133,7 @@ class SessionEndpoint:
                 if entry.is_internal and may_invoke(caller, entry.name)
             ),
             "version": __version__,
+            "zone": SCHEDULER_ZONE,
             "expires": None if ends_at is None else to_datetime(ends_at).isoformat(),
         }
 
