@@ -147,12 +147,14 @@ class StoreHealth:
         p95: recent 95th percentile of commits in seconds.
     """
 
-    def __init__(self, path: str, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self, path: str, monotonic: Callable[[], float], *, has_files: bool | None = None
+    ) -> None:
         self.stuck = self.moved = self.slow = ""
         self.p95 = 0.0
         self._path, self._monotonic = path, monotonic
         self._files = Files(path)
-        self._has_files = path != ":memory:"
+        self._has_files = path != ":memory:" if has_files is None else has_files
         self._step: tuple[Step, float] | None = None
         self._commits: deque[tuple[float, float]] = deque(maxlen=_MAX_COMMITS)
         self._counts, self._seconds = [0] * (len(BUCKETS_S) + 1), 0.0

@@ -1,11 +1,24 @@
-"""Schema migration: applies the numbered SQL files that a database lacks, in order."""
+"""Schema migration: applies the numbered SQL files that a database lacks, in order.
+
+A file ``NNNN_name.sql`` is for both engines, unless ``NNNN_name.postgres.sql`` is beside it.
+PostgreSQL begins with one file that makes what SQLite reaches by several.
+
+A first line ``-- works with: N`` says that a program that knows only schema N can use the store
+all the same: nodes of both versions may run while a cluster is upgraded.
+"""
 
 import hashlib
+import re
 from importlib.resources import files
 from typing import NamedTuple
 
 from zato_lite.errors import StoreError
+from zato_lite.store.dialect import Dialect
 from zato_lite.store.ports import Connection
+from zato_lite.store.sql import execute
+
+_OTHER = ".postgres.sql"
+_WORKS_WITH = re.compile(r"-- works with: (\d+)")
 
 
 class Migration(NamedTuple):
@@ -20,13 +33,39 @@ class Migration(NamedTuple):
         """Return a hash of the SQL, which detects migrations of other versions."""
         return hashlib.sha256(self.sql.encode()).hexdigest()
 
+    @property
+    def works_with(self) -> int:
+        """Return the oldest schema whose programs can use the store after this migration."""
+        found = _WORKS_WITH.match(self.sql)
+        return int(found[1]) if found else self.number
 
-def migrations() -> list[Migration]:
-    """Return all migrations of this program, in order."""
+
+def migrations(dialect: Dialect = "sqlite") -> list[Migration]:
+    """Return all migrations of this program for an engine, in order."""
     folder = files("zato_lite.store") / "migrations"
-    found = (entry for entry in folder.iterdir() if entry.name.endswith(".sql"))
-    steps = (Migration(int(e.name[:4]), e.name, e.read_text(encoding="utf-8")) for e in found)
+    names = [entry.name for entry in folder.iterdir() if entry.name.endswith(".sql")]
+    if dialect == "sqlite":
+        names = [name for name in names if not name.endswith(_OTHER)]
+    else:
+        own = {name[:4] for name in names if name.endswith(_OTHER)}
+        names = [
+            name
+            for name in names
+            if name.endswith(_OTHER) or (name[:4] > min(own) and name[:4] not in own)
+        ]
+    steps = (Migration(int(n[:4]), n, (folder / n).read_text(encoding="utf-8")) for n in names)
     return sorted(steps)
+
+
+_CREATE = """CREATE TABLE IF NOT EXISTS migration
+    (number INTEGER PRIMARY KEY, name TEXT, checksum TEXT, taken_at BIGINT)"""
+_CREATE_SHARED = _CREATE.replace("taken_at BIGINT", "taken_at BIGINT, works_with INTEGER")
+# A store of SQLite is used by one program at a time.
+_APPLIED = {
+    "sqlite": "SELECT number, checksum, number FROM migration",
+    "postgres": "SELECT number, checksum, works_with FROM migration",
+}
+_Applied = dict[int, tuple[str, int]]
 
 
 def migrate(connection: Connection, now: int) -> list[Migration]:
@@ -35,29 +74,25 @@ def migrate(connection: Connection, now: int) -> list[Migration]:
     Raises:
         StoreError: the schema is newer than this program, or a migration's content differs.
     """
-    create = (
-        "CREATE TABLE IF NOT EXISTS migration "
-        "(number INTEGER PRIMARY KEY, name TEXT, checksum TEXT, taken_at INTEGER)"
-    )
-    for _ in connection.execute(create):
-        pass
-    rows = connection.execute("SELECT number, checksum FROM migration")
-    applied: dict[int, str] = dict(rows)
-    known = migrations()
+    dialect = connection.dialect
+    execute(connection, _CREATE if dialect == "sqlite" else _CREATE_SHARED)
+    applied = _applied(connection)
+    known = migrations(dialect)
     _check(applied, known)
     missing = [migration for migration in known if migration.number not in applied]
-    for migration in missing:
-        for _ in connection.execute(migration.sql):
-            pass
-        connection.execute(
-            "INSERT INTO migration VALUES (?, ?, ?, ?)",
-            (migration.number, migration.name, migration.checksum, now),
-        )
+    for step in missing:
+        execute(connection, step.sql)
+        columns, values = "number, name, checksum, taken_at", "?, ?, ?, ?"
+        row: tuple[object, ...] = (step.number, step.name, step.checksum, now)
+        if dialect == "postgres":
+            columns, values = f"{columns}, works_with", f"{values}, ?"
+            row = (*row, step.works_with)
+        execute(connection, f"INSERT INTO migration ({columns}) VALUES ({values})", row)
     return missing
 
 
 def refuse_foreign(connection: Connection) -> None:
-    """Check that this program can use the database, without any change to it.
+    """Check that this program can use the database of a file, without any change to it.
 
     Raises:
         StoreError: the schema is newer or differs, or the file is not a zato-lite store.
@@ -65,16 +100,22 @@ def refuse_foreign(connection: Connection) -> None:
     tables = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'migration'"
     if not list(connection.execute(tables)):
         raise StoreError("not a zato-lite store")
-    _check(dict(connection.execute("SELECT number, checksum FROM migration")), migrations())
+    _check(_applied(connection), migrations())
 
 
-def _check(applied: dict[int, str], known: list[Migration]) -> None:
+def _applied(connection: Connection) -> _Applied:
+    rows = connection.execute(_APPLIED[connection.dialect])
+    return {number: (checksum, works_with) for number, checksum, works_with in rows}
+
+
+def _check(applied: _Applied, known: list[Migration]) -> None:
     newest = known[-1].number
-    if applied and max(applied) > newest:
+    if any(works_with > newest for _, works_with in applied.values()):
         raise StoreError(
             f"the store has schema {max(applied)}, but this zato-lite knows only {newest}; "
             "use a newer zato-lite, or restore a backup made before the upgrade"
         )
     for migration in known:
-        if applied.get(migration.number, migration.checksum) != migration.checksum:
+        checksum, _ = applied.get(migration.number, (migration.checksum, 0))
+        if checksum != migration.checksum:
             raise StoreError(f"the store was made with a different {migration.name}")

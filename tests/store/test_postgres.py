@@ -1,0 +1,308 @@
+"""The engine of PostgreSQL itself; what all engines do alike is tested in the other files."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from zato_lite.clock import SystemClock
+from zato_lite.errors import ConflictError, StoreError, UnavailableError
+from zato_lite.store import postgres_session
+from zato_lite.store.ports import Connection
+from zato_lite.store.postgres import PostgresStore, open_postgres
+from zato_lite.store.sql import execute, fetch_value
+
+pytestmark = pytest.mark.postgres
+
+
+@pytest.fixture
+async def store(postgres_url: str) -> AsyncIterator[PostgresStore]:
+    async with open_postgres(postgres_url, SystemClock()) as opened:
+        yield opened
+
+
+@pytest.fixture
+def other(postgres_url: str) -> "Iterator[psycopg.Connection[Any]]":
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        yield connection
+
+
+def put(name: str, value: str = "") -> Callable[[Connection], int]:
+    insert = "INSERT INTO setting (name, value) VALUES (?, ?)"
+    return lambda connection: execute(connection, insert, (name, value))
+
+
+def names(connection: Connection) -> list[str]:
+    return [name for (name,) in connection.execute("SELECT name FROM setting ORDER BY name")]
+
+
+def fail(connection: Connection) -> None:
+    execute(connection, "INSERT INTO setting (name, value) VALUES ('lost', '')")
+    raise ConflictError("no")
+
+
+def backend(connection: Connection) -> int:
+    return int(fetch_value(connection, "SELECT pg_backend_pid()"))
+
+
+async def test_operations_of_a_group_share_a_commit_unless_one_fails(
+    store: PostgresStore,
+) -> None:
+    await asyncio.gather(*(store.write(put(f"n{i}")) for i in range(50)))
+
+    results = await asyncio.gather(
+        store.write(put("a")), store.write(fail), store.write(put("b")), return_exceptions=True
+    )
+
+    assert [str(result) for result in results] == ["1", "no", "1"]
+    found = await store.read(names)
+    assert len(found) == 52
+    assert "lost" not in found
+
+
+async def test_an_error_of_a_statement_undoes_its_operation_alone(store: PostgresStore) -> None:
+    results = await asyncio.gather(
+        store.write(put("a")),
+        store.write(lambda c: execute(c, "SELECT 1 / 0")),
+        store.write(put("a")),
+        store.write(put("b")),
+        return_exceptions=True,
+    )
+
+    assert isinstance(results[1], StoreError)
+    assert not isinstance(results[1], UnavailableError)
+    assert "division by zero" in str(results[1])
+    assert isinstance(results[2], StoreError)
+    assert await store.read(names) == ["a", "b"]
+
+
+async def test_a_swallowed_error_does_not_pass_for_a_commit(store: PostgresStore) -> None:
+    def swallow(connection: Connection) -> None:
+        try:
+            execute(connection, "SELECT 1 / 0")
+        except psycopg.Error:
+            return
+
+    with pytest.raises(UnavailableError, match="was rolled back"):
+        await store.write(swallow)
+
+    await store.write(put("a"))
+    assert await store.read(names) == ["a"]
+
+
+async def test_a_read_sees_one_snapshot_and_writes_nothing(
+    store: PostgresStore, other: "psycopg.Connection[Any]"
+) -> None:
+    def twice(connection: Connection) -> tuple[list[str], list[str]]:
+        before = names(connection)
+        other.execute("INSERT INTO setting VALUES ('meanwhile', '')")
+        return before, names(connection)
+
+    before, after = await store.read(twice)
+
+    assert before == after == []
+    assert await store.read(names) == ["meanwhile"]
+    with pytest.raises(UnavailableError, match="read-only"):
+        await store.read(put("a"))
+
+
+async def test_writes_continue_after_the_connection_was_cut(
+    store: PostgresStore, other: "psycopg.Connection[Any]"
+) -> None:
+    first = await store.write(backend)
+    reader = await store.read(backend)
+    for pid in (first, reader):
+        other.execute("SELECT pg_terminate_backend(%s)", (pid,))
+
+    await store.write(put("a"))
+
+    assert await store.read(names) == ["a"]
+    assert await store.write(backend) != first
+    assert store.trouble == ""
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+async def test_the_serial_says_if_a_commit_was_kept_whose_answer_was_lost(
+    store: PostgresStore, other: "psycopg.Connection[Any]", is_kept: bool
+) -> None:
+    times = 0
+    lane = store._changes
+    original = lane._transaction
+
+    def count(connection: Connection) -> int:
+        nonlocal times
+        times += 1
+        return execute(connection, "INSERT INTO setting VALUES (?, '')", (f"n{times}",))
+
+    def transaction(*arguments: Any) -> Any:
+        connection = lane.session.connected()
+        commit = connection.commit
+
+        def lose() -> None:
+            pid = connection._raw.info.backend_pid
+            if is_kept:
+                commit()
+            other.execute("SELECT pg_terminate_backend(%s, 5000)", (pid,))
+            connection.execute("SELECT 1")  # what the commit would meet
+
+        connection.commit = lose  # type: ignore[method-assign]
+        lane._transaction = original  # type: ignore[method-assign]
+        return original(*arguments)
+
+    lane._transaction = transaction  # type: ignore[method-assign,assignment]
+    result = await store.write(count)
+
+    assert result == 1
+    assert times == (1 if is_kept else 2)
+    assert await store.read(names) == [f"n{times}"]
+
+
+async def test_a_deadlock_is_resolved_by_repeating_the_operation(
+    store: PostgresStore, other: "psycopg.Connection[Any]"
+) -> None:
+    for name in ("a", "b"):
+        await store.write(put(name))
+    other.execute("BEGIN")
+    other.execute("UPDATE setting SET value = 'other' WHERE name = 'b'")
+    has_a = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    tries = 0
+
+    def both(connection: Connection) -> None:
+        nonlocal tries
+        tries += 1
+        execute(connection, "SET LOCAL deadlock_timeout = '10ms'")
+        execute(connection, "UPDATE setting SET value = value || 'x' WHERE name = 'a'")
+        loop.call_soon_threadsafe(has_a.set)
+        execute(connection, "UPDATE setting SET value = value || 'x' WHERE name = 'b'")
+
+    writing = asyncio.ensure_future(store.write(both))
+    await has_a.wait()
+    other.execute("SET deadlock_timeout = '10s'")
+    await asyncio.to_thread(other.execute, "UPDATE setting SET value = 'other' WHERE name = 'a'")
+    other.execute("COMMIT")
+    await writing
+
+    rows = other.execute("SELECT value FROM setting ORDER BY name").fetchall()
+    assert tries > 1
+    assert rows == [("otherx",), ("otherx",)]
+
+
+async def test_a_locked_row_fails_one_operation_as_unavailable(
+    store: PostgresStore, other: "psycopg.Connection[Any]"
+) -> None:
+    await store.write(put("a"))
+    other.execute("BEGIN")
+    other.execute("UPDATE setting SET value = 'other' WHERE name = 'a'")
+
+    def change(connection: Connection) -> None:
+        execute(connection, "SET LOCAL lock_timeout = '50ms'")
+        execute(connection, "UPDATE setting SET value = 'mine' WHERE name = 'a'")
+
+    results = await asyncio.gather(
+        store.write(put("b")), store.write(change), return_exceptions=True
+    )
+    other.execute("ROLLBACK")
+
+    assert isinstance(results[1], UnavailableError)
+    assert "lock timeout" in str(results[1])
+    assert await store.read(names) == ["a", "b"]
+
+
+async def test_a_server_that_is_away_is_trouble_and_then_a_refusal(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.CRITICAL, "zato_lite.store")
+    monkeypatch.setattr(postgres_session, "DEADLINE_S", 0.2)
+    async with open_postgres(postgres_url, SystemClock()) as store:
+        await store.write(put("a"))
+        where = store.location
+        away = where._replace(url=where.url.replace("host=", "host=%2Fnowhere"))
+        store._changes.session._location = away
+        store._changes.session.drop()
+
+        with pytest.raises(UnavailableError, match="the store cannot be written to: postgresql"):
+            await store.write(put("b"))
+        trouble = store.trouble
+        store._changes.session._location = where
+        await store.write(put("c"))
+
+        assert "nowhere" in trouble
+        assert store.trouble == ""
+        assert await store.read(names) == ["a", "c"]
+
+
+async def test_a_newer_schema_is_refused_unless_it_works_with_this_program(
+    postgres_url: str, other: "psycopg.Connection[Any]"
+) -> None:
+    async with open_postgres(postgres_url, SystemClock()):
+        pass
+    other.execute("INSERT INTO migration VALUES (9000, 'x', 'y', 0, 9000)")
+
+    with pytest.raises(StoreError, match="the store has schema 9000, but"):
+        async with open_postgres(postgres_url, SystemClock()):
+            pass
+
+    other.execute("UPDATE migration SET works_with = 1 WHERE number = 9000")
+    async with open_postgres(postgres_url, SystemClock()) as store:
+        await store.write(put("a"))
+
+
+async def test_nodes_that_start_together_migrate_once(postgres_url: str) -> None:
+    async def enter() -> int:
+        async with open_postgres(postgres_url, SystemClock()) as store:
+            return int(
+                await store.read(lambda c: fetch_value(c, "SELECT count(*) FROM migration"))
+            )
+
+    counts = await asyncio.gather(*(enter() for _ in range(4)))
+
+    assert len(set(counts)) == 1
+    assert counts[0] > 0
+
+
+async def test_a_missing_schema_is_named(postgres_server: str) -> None:
+    from tests.postgres import in_schema  # noqa: PLC0415
+
+    with pytest.raises(StoreError, match="names no schema that exists"):
+        async with open_postgres(in_schema(postgres_server, "nowhere"), SystemClock()):
+            pass
+
+
+async def test_nodes_hear_each_other(store: PostgresStore, postgres_url: str) -> None:
+    heard: asyncio.Queue[str] = asyncio.Queue()
+    store.bell.listen(heard.put_nowait)
+    assert await heard.get() == ""
+
+    async with open_postgres(postgres_url, SystemClock()) as second:
+        second.bell.ring("7")
+        assert await heard.get() == "7"
+    store.bell.ring("all")
+
+    assert await heard.get() == "all"
+
+
+async def test_numbers_and_texts_come_back_as_they_were(store: PostgresStore) -> None:
+    def back(connection: Connection) -> list[Any]:
+        select = "SELECT CAST(? AS bigint), CAST(? AS text), CAST(? AS boolean), CAST(? AS json)"
+        (row,) = connection.execute(select, (2**63 - 1, "é\U0001f600%s$1?", True, '{"a": [1]}'))
+        (sums,) = connection.execute(
+            "SELECT sum(CAST(? AS bigint)), avg(CAST(? AS bigint))", (5, 5)
+        )
+        return [*row, *sums]
+
+    assert await store.read(back) == [2**63 - 1, "é\U0001f600%s$1?", True, '{"a": [1]}', 5, 5.0]
+    with pytest.raises(OverflowError):
+        await store.write(lambda c: execute(c, "SELECT CAST(? AS bigint)", (2**63,)))
+
+
+async def test_arrays_keep_every_text(store: PostgresStore) -> None:
+    texts = ["", "NULL", "a,b", '"', "\\", "{}", "é", " x ", "'", "\n"]
+
+    def back(connection: Connection) -> Any:
+        return fetch_value(connection, "SELECT CAST(? AS text[])", (connection.many(texts),))
+
+    assert await store.read(back) == texts

@@ -1,0 +1,105 @@
+"""Bell: notifications between the nodes of a PostgreSQL store.
+
+A notification that is lost costs time only: nodes also poll.
+"""
+
+import asyncio
+import logging
+import os
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from select import select
+from threading import Event, Thread
+
+from zato_lite.errors import ZatoLiteError
+from zato_lite.store.postgres_connection import PostgresConnection, PostgresError, connect
+from zato_lite.store.postgres_session import BACKOFF_S, MAX_BACKOFF_S
+from zato_lite.store.postgres_url import Location
+
+Listener = Callable[[str], None]
+
+_CHANNEL = "SELECT 'zato_lite_' || left(current_schema(), 40)"
+
+_log = logging.getLogger("zato_lite.store")
+
+
+class Bell:
+    """Thread that listens for notifications and sends them, over a separate connection."""
+
+    def __init__(self, location: Location, stopping: Event) -> None:
+        self._location, self._stopping = location, stopping
+        self._listener: Listener | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._rings: deque[str] = deque()
+        self._woken, self._wake = -1, -1
+        self._thread: Thread | None = None
+
+    def listen(self, listener: Listener) -> None:
+        """Have ``listener`` called in the running loop with each text that is rung.
+
+        It is called with an empty text when some may have been missed.
+        """
+        self._listener, self._loop = listener, asyncio.get_running_loop()
+        self._start()
+
+    def ring(self, text: str) -> None:
+        """Send a text to all nodes, after the present transaction at the earliest."""
+        self._rings.append(text)
+        self._start()
+        os.write(self._wake, b"!")
+
+    def stop(self) -> None:
+        """End the thread, after ``stopping`` is set."""
+        if self._thread is not None:
+            os.write(self._wake, b"!")
+            self._thread.join()
+            os.close(self._wake)
+            os.close(self._woken)
+            self._thread = None
+
+    def _start(self) -> None:
+        if self._thread is None:
+            self._woken, self._wake = os.pipe()
+            self._thread = Thread(target=self._run, name="store-bell", daemon=True)
+            self._thread.start()
+
+    def _run(self) -> None:
+        delay = BACKOFF_S
+        while not self._stopping.is_set():
+            try:
+                connection = connect(self._location, "listen")
+                delay = BACKOFF_S
+                self._attend(connection)
+            except (PostgresError, ZatoLiteError, OSError) as error:
+                _log.debug("notifications interrupted", extra={"error": str(error)})
+                self._stopping.wait(delay)
+                delay = min(2 * delay, MAX_BACKOFF_S)
+
+    def _attend(self, connection: PostgresConnection) -> None:
+        try:
+            ((channel,),) = connection.execute(_CHANNEL)
+            connection.listen(channel)
+            self._tell("")
+            while not self._stopping.is_set():
+                self._send(connection, channel)
+                for text in connection.heard():
+                    self._tell(text)
+                readable, _, _ = select([connection.fileno(), self._woken], [], [])
+                if self._woken in readable:
+                    os.read(self._woken, 4096)
+            self._send(connection, channel)
+        finally:
+            connection.close()
+
+    def _send(self, connection: PostgresConnection, channel: str) -> None:
+        texts = set()
+        while self._rings:
+            texts.add(self._rings.popleft())
+        for text in texts:
+            connection.execute("SELECT pg_notify(?, ?)", (channel, text))
+
+    def _tell(self, text: str) -> None:
+        if self._listener is not None and self._loop is not None:
+            with suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(self._listener, text)

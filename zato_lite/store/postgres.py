@@ -1,0 +1,255 @@
+"""PostgreSQL store: a thread for each lane of writes, two that read, and one that listens.
+
+Each lane has one connection and commits in groups, as SQLite's writer does. A group runs without
+savepoints first; if an operation fails, all run again with a savepoint each, so that the failed
+one is undone alone.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Event, Thread
+from typing import Any, TypeVar
+
+from zato_lite.clock import Clock, SystemClock
+from zato_lite.errors import StoreError, UnavailableError
+from zato_lite.store.bell import Bell
+from zato_lite.store.health import StoreHealth
+from zato_lite.store.migrate import migrate
+from zato_lite.store.nodes import NodeLocks
+from zato_lite.store.ports import Connection
+from zato_lite.store.postgres_connection import (
+    PostgresError,
+    connect,
+    first_line,
+    is_stale_plan,
+    to_public_error,
+)
+from zato_lite.store.postgres_lane import Answer, Done, Lane, Operation, Task
+from zato_lite.store.postgres_session import Session
+from zato_lite.store.postgres_url import Location, parse
+
+Result = TypeVar("Result")
+
+READERS = 2
+"""Threads that read, each over a separate connection."""
+
+_SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_LOCK = """SELECT current_schema() FROM (SELECT pg_advisory_xact_lock(
+    hashtext('zato-lite ' || coalesce(current_schema(), '')))) AS held"""
+
+_log = logging.getLogger("zato_lite.store")
+
+
+@asynccontextmanager
+async def open_postgres(
+    url: str, clock: Clock, password: str = ""
+) -> AsyncIterator["PostgresStore"]:
+    """Open a database of PostgreSQL; migrate its schema as needed.
+
+    Raises:
+        ConfigError: the URL is not valid.
+        StoreError: the server refuses the connection, or its schema is newer than this program.
+        UnavailableError: the server cannot be reached.
+    """
+    store = PostgresStore(parse(url, password), clock)
+    await asyncio.to_thread(store.open, clock.now())
+    try:
+        store.start()
+        yield store
+    finally:
+        await asyncio.to_thread(store.close)
+
+
+class PostgresStore:
+    """``Database`` over PostgreSQL.
+
+    Attributes:
+        health: figures of the commits.
+        bell: wakes other nodes, and says when they ring.
+    """
+
+    is_in_memory = False
+    damage = ""
+
+    def __init__(self, location: Location, clock: Clock | None = None) -> None:
+        self.path = location.shown
+        self.location = location
+        self._monotonic = SystemClock().monotonic  # commits take real time
+        self.health = StoreHealth(location.shown, self._monotonic, has_files=False)
+        self.locks = NodeLocks(":memory:")
+        self._stopping = Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._changes = self._lane("changes")
+        self._reads: SimpleQueue[Task | None] = SimpleQueue()
+        self._threads: list[Thread] = []
+        self._closed = False
+        self.bell = Bell(location, self._stopping)
+
+    def _lane(self, name: str) -> Lane:
+        session = Session(self.location, self._monotonic, self._stopping)
+        return Lane(name, session, self.health, self._deliver)
+
+    # Operations
+
+    async def write(self, operation: Callable[[Connection], Result]) -> Result:
+        return await self._run(self._changes.put, operation)
+
+    async def read(self, operation: Callable[[Connection], Result]) -> Result:
+        return await self._run(self._put_read, operation)
+
+    def submit(
+        self,
+        operation: Callable[[Connection], Result],
+        done: Callable[[Result | None, BaseException | None], None],
+    ) -> None:
+        if self._closed:
+            done(None, UnavailableError("the store is closed"))
+        else:
+            self._changes.put(operation, done)
+
+    async def backup(self, target: str | Path) -> None:
+        """Refuse: a database of PostgreSQL is copied by its own programs.
+
+        Raises:
+            StoreError: always.
+        """
+        raise StoreError(f"{self.path} is not a file; copy it with pg_dump --format=custom")
+
+    async def check(self, *, is_full: bool = False) -> Sequence[str]:
+        """Return the problems of the database: its indexes are checked by pg_amcheck only.
+
+        A query that fails on a damaged page would raise its error.
+        """
+        await self.read(
+            lambda connection: list(connection.execute("SELECT number FROM migration"))
+        )
+        return ()
+
+    @property
+    def trouble(self) -> str:
+        """Return why the store is not usable; empty while it is."""
+        return self._changes.trouble or self.health.trouble
+
+    @property
+    def queued(self) -> tuple[int, int]:
+        """Return the numbers of waiting writes and reads."""
+        return self._changes.queued, self._reads.qsize()
+
+    # Lifecycle
+
+    def open(self, now: int) -> None:
+        """Connect, and migrate the schema."""
+        _migrate(self.location, now)
+
+    def start(self) -> None:
+        """Start the threads; answers go to the running event loop."""
+        self._loop = asyncio.get_running_loop()
+        self._threads = [
+            Thread(target=self._read_loop, name="store-reader", daemon=True)
+            for _ in range(READERS)
+        ]
+        for thread in self._threads:
+            thread.start()
+        self._changes.start()
+        self.health.start()
+
+    def close(self) -> None:
+        """Complete the submitted operations and close the connections; refuse later ones."""
+        self._closed = True
+        self._stopping.set()
+        self._changes.stop()
+        for _ in self._threads:
+            self._reads.put(None)
+        for thread in self._threads:
+            thread.join()
+        self.bell.stop()
+        self.health.stop()
+
+    async def _run(
+        self, put: Callable[[Operation, Done], None], operation: Callable[[Connection], Result]
+    ) -> Result:
+        if self._closed:
+            raise UnavailableError("the store is closed")
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+
+        def done(result: Any, error: BaseException | None) -> None:
+            if future.done():
+                return
+            if error is None:
+                future.set_result(result)
+            else:
+                future.set_exception(error)
+
+        put(operation, done)
+        return await future
+
+    # Reader threads
+
+    def _put_read(self, operation: Operation, done: Done) -> None:
+        self._reads.put((operation, done))
+
+    def _read_loop(self) -> None:
+        session = Session(self.location, self._monotonic, self._stopping, "read")
+        while (task := self._reads.get()) is not None:
+            operation, done = task
+            try:
+                answer: Answer = (done, _read(session, operation), None)
+            except Exception as error:  # noqa: BLE001 - passed on to the caller
+                answer = (done, None, to_public_error(error))
+            session.roll_back()
+            self._deliver([answer])
+        session.close()
+
+    def _deliver(self, answers: list[Answer]) -> None:
+        if self._loop is not None and not self._loop.is_closed():
+            # One wake-up of the loop for the whole group, from the thread of a lane or a reader.
+            self._loop.call_soon_threadsafe(_call_back, answers)
+
+
+def _read(session: Session, operation: Operation) -> Any:
+    """Return what an operation reads in one snapshot; again if the connection was lost."""
+    deadline = session.deadline
+    while True:
+        try:
+            connection = session.connected()
+            connection.script(_SNAPSHOT)
+            return operation(connection)
+        except PostgresError as error:
+            if is_stale_plan(error):
+                session.drop()
+            elif not session.is_lost or session.now() > deadline:
+                raise
+            session.note_loss(str(error))
+
+
+def _migrate(location: Location, now: int) -> None:
+    """Connect and migrate the schema, while no other node does.
+
+    Raises:
+        StoreError: the schema is newer than this program, or does not exist.
+    """
+    connection = connect(location)
+    try:
+        connection.script("BEGIN")
+        ((schema,),) = connection.execute(_LOCK)
+        if schema is None:
+            words = "its search_path names no schema that exists; create it first"
+            raise StoreError(f"{location.shown} cannot be used: {words}")
+        migrate(connection, now)
+        connection.commit()
+    except PostgresError as error:
+        raise StoreError(f"{location.shown} cannot be used: {first_line(error)}") from error
+    finally:
+        connection.close()
+
+
+def _call_back(answers: list[Answer]) -> None:
+    for done, result, error in answers:
+        try:
+            done(result, error)
+        except Exception:  # noqa: BLE001 - the other callers still need their answers
+            _log.exception("completion callback failed")

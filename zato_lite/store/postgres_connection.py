@@ -1,0 +1,274 @@
+"""PostgreSQL connections: open one, execute SQL on it, classify its errors.
+
+Only module that imports psycopg, an optional dependency. Its errors become ``StoreError`` or
+``UnavailableError``, without the password.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from typing import Any, Literal
+
+import psycopg
+from psycopg import errors as pg
+from psycopg.adapt import Loader
+from psycopg.pq import TransactionStatus
+from psycopg.types.bool import BoolDumper
+from psycopg.types.numeric import Int8Dumper
+
+from zato_lite.errors import StoreError, UnavailableError, ZatoLiteError
+from zato_lite.store.dialect import Dialect, postgres_text
+from zato_lite.store.postgres_url import Location
+
+PostgresError = psycopg.Error
+
+CONNECT_S = 3
+"""Seconds that a connection may take to be made."""
+
+LOCK_MS, STATEMENT_MS, IDLE_MS = 2_000, 30_000, 10_000
+"""Milliseconds that a statement waits for a row, that it takes, and that a transaction rests."""
+
+PREPARED = 500
+"""Statements that a connection keeps prepared: more than there are different ones."""
+
+_INDEXES_ONLY = "jit=off enable_seqscan=off enable_hashjoin=off enable_mergejoin=off"
+"""Planner settings of a writer. Its statements go by an index each; a plan that was made while a
+table was empty would read all of it later."""
+
+_UNAVAILABLE = (
+    pg.LockNotAvailable,
+    pg.QueryCanceled,
+    pg.ReadOnlySqlTransaction,
+    pg.InsufficientResources,  # disk full, too many connections, out of memory
+    pg.SystemError,  # I/O error
+    pg.OperatorIntervention,  # shutdown, crash, starting up
+    pg.IdleInTransactionSessionTimeout,
+)
+
+_RETRYABLE = (pg.DeadlockDetected, pg.SerializationFailure)
+
+Use = Literal["write", "read", "listen"]
+
+
+class _TextLoader(Loader):
+    def load(self, data: Any) -> str:
+        return bytes(data).decode()
+
+
+class _NumberLoader(Loader):
+    """Load ``numeric``, the type of sums, as a number of Python."""
+
+    def load(self, data: Any) -> int | float:
+        text = bytes(data)
+        return int(text) if text.lstrip(b"-").isdigit() else float(text)
+
+
+class _BigintDumper(Int8Dumper):
+    """Bind each whole number as ``bigint``: one plan for small and large ones."""
+
+    def dump(self, obj: int) -> Any:
+        if not -(2**63) <= obj < 2**63:
+            raise OverflowError(f"{obj} is not a number of 64 bits")
+        return super().dump(obj)
+
+
+class PostgresConnection:
+    """``Connection`` over PostgreSQL."""
+
+    dialect: Dialect = "postgres"
+
+    def __init__(self, raw: "psycopg.Connection[Any]") -> None:
+        self._raw = raw
+        self._cursor = psycopg.RawCursor(raw)
+        self._changed = 0
+
+    def execute(self, sql: str, values: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
+        cursor = self._cursor
+        cursor.execute(_query(sql), values or None)
+        self._changed = cursor.rowcount
+        return iter(cursor.fetchall() if cursor.description is not None else ())
+
+    def changes(self) -> int:
+        return self._changed
+
+    def array(self, texts: Sequence[str]) -> str:
+        return array_text(texts)
+
+    def many(self, values: Iterable[Any]) -> str:
+        """Return the values as the text of an array: one statement for any number of them."""
+        return array_text(values)
+
+    def script(self, sql: str) -> list[list[tuple[Any, ...]]]:
+        """Execute several statements in one round trip, and return the rows of each."""
+        cursor = self._cursor
+        cursor.execute(sql.encode(), prepare=False)
+        found = []
+        while True:
+            found.append(cursor.fetchall() if cursor.description is not None else [])
+            if not cursor.nextset():
+                return found
+
+    def commit(self) -> None:
+        """Commit the transaction.
+
+        Raises:
+            StoreError: a statement had failed, so that the transaction was rolled back.
+        """
+        self._cursor.execute("COMMIT", prepare=False)
+        if self._cursor.statusmessage != "COMMIT":
+            raise StoreError("a statement had failed: the transaction was rolled back")
+
+    @property
+    def in_transaction(self) -> bool:
+        return self._raw.info.transaction_status != TransactionStatus.IDLE
+
+    @property
+    def is_broken(self) -> bool:
+        return self._raw.closed
+
+    @property
+    def version(self) -> str:
+        return self._raw.info.parameter_status("server_version") or ""
+
+    def listen(self, channel: str) -> None:
+        """Receive the notifications of a channel."""
+        self.script(f'LISTEN "{channel}"')
+
+    def heard(self) -> list[str]:
+        """Return the payloads that have arrived."""
+        return [each.payload for each in self._raw.notifies(timeout=0)]
+
+    def fileno(self) -> int:
+        return self._raw.fileno()
+
+    def close(self) -> None:
+        self._raw.close()
+
+
+def connect(location: Location, use: Use = "write") -> PostgresConnection:
+    """Open a connection.
+
+    Raises:
+        UnavailableError: the server cannot be reached.
+        StoreError: it refuses the connection, or a parameter is not valid.
+    """
+    defaults = {k: v for k, v in _defaults(use).items() if k not in location.given}
+    parameters = {**defaults, **location.parameters}
+    parameters["options"] = f"{_options(use)} {location.parameters.get('options', '')}".strip()
+    try:
+        raw = psycopg.Connection.connect(
+            location.url,
+            **parameters,
+            autocommit=True,
+            prepare_threshold=location.prepare_threshold,
+        )
+    except psycopg.Error as error:
+        raise _connect_error(location, error) from None  # its text may have the password
+    raw.prepared_max = PREPARED
+    _adapt(raw)
+    return PostgresConnection(raw)
+
+
+def _defaults(use: Use) -> dict[str, Any]:
+    return {
+        "connect_timeout": CONNECT_S,
+        "application_name": f"zato-lite {use}",
+        "keepalives": 1,
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 10_000,
+        "client_encoding": "utf8",
+    }
+
+
+def _options(use: Use) -> str:
+    settings = f"lock_timeout={LOCK_MS} statement_timeout={STATEMENT_MS} timezone=UTC"
+    settings += f" idle_in_transaction_session_timeout={IDLE_MS}"
+    if use == "write":
+        settings = f"{settings} {_INDEXES_ONLY}"
+    return " ".join(f"-c {each}" for each in settings.split())
+
+
+def _adapt(raw: "psycopg.Connection[Any]") -> None:
+    adapters = raw.adapters
+    adapters.register_dumper(int, _BigintDumper)
+    adapters.register_dumper(bool, BoolDumper)
+    for name in ("json", "jsonb"):
+        adapters.register_loader(name, _TextLoader)
+    adapters.register_loader("numeric", _NumberLoader)
+
+
+# Values
+
+
+@lru_cache(maxsize=1_000)
+def _query(sql: str) -> bytes:
+    return postgres_text(sql).encode()
+
+
+_QUOTED = str.maketrans({"\\": "\\\\", '"': '\\"'})
+
+
+def array_text(values: Iterable[Any]) -> str:
+    """Return numbers, texts and booleans as the text of an array of PostgreSQL."""
+    return "{" + ",".join(map(_element, values)) + "}"
+
+
+def _element(value: Any) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, str):
+        return f'"{value.translate(_QUOTED)}"'
+    if isinstance(value, bool):
+        return "t" if value else "f"
+    return str(value)
+
+
+# Errors
+
+
+def is_unavailable(error: BaseException) -> bool:
+    """Return True if an operation may succeed later, as it is."""
+    if isinstance(error, _UNAVAILABLE):
+        return True
+    # A connection that is lost, or was never made, has no code or one of class 08.
+    lost = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+    return lost and (getattr(error, "sqlstate", None) or "08").startswith("08")
+
+
+def is_retryable(error: BaseException) -> bool:
+    """Return True if an operation must be repeated because of another transaction."""
+    return isinstance(error, _RETRYABLE)
+
+
+def is_stale_plan(error: BaseException) -> bool:
+    """Return True if a prepared statement is of before a migration, or of another server."""
+    return isinstance(error, pg.InvalidSqlStatementName | pg.FeatureNotSupported)
+
+
+def to_public_error(error: BaseException) -> BaseException:
+    """Return the error that the caller of an operation gets: PostgreSQL's are wrapped."""
+    if isinstance(error, ZatoLiteError) or not isinstance(error, psycopg.Error):
+        return error
+    if is_unavailable(error) or is_retryable(error):
+        return UnavailableError(f"store operation failed: {first_line(error)}")
+    return StoreError(f"store operation failed: {first_line(error)}")
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's text; the others repeat the statement."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
+def _connect_error(location: Location, error: Exception) -> ZatoLiteError:
+    words = " ".join(location.without_secrets(str(error)).split())
+    message = f"{location.shown} cannot be used: {words}"
+    is_refused = isinstance(
+        error, pg.InvalidAuthorizationSpecification | pg.InvalidPassword | pg.InvalidCatalogName
+    )
+    code = getattr(error, "sqlstate", None)
+    if is_refused or isinstance(error, psycopg.ProgrammingError):
+        return StoreError(message)
+    return (
+        UnavailableError(message) if code is None or is_unavailable(error) else StoreError(message)
+    )
