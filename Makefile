@@ -32,7 +32,7 @@ install: $(VENV)/.runtime ## Make .venv with what zato-lite needs to run
 dev: $(VENV)/.dev ## Make .venv with everything in it
 serve: install ## Run the server on http://127.0.0.1:17010 (make serve ARGS='--port 8000')
 	$(BIN)/zato-lite serve $(ARGS)
-check: lint types layers test test-other-pythons ## All that CI does, in CI's order
+check: lint lint-page types layers test test-other-pythons ## All that CI does, in CI's order
 format: dev ## Put the code in its house style
 	$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 lint: dev ## Check style, spelling and dependencies
@@ -51,6 +51,22 @@ test-fast: $(VENV)/.test ## Run the tests that start no process (under a minute)
 	$(BIN)/pytest -q -n auto -m 'not slow and not e2e' --hypothesis-profile=fast $(ARGS)
 test-other-pythons: dev ## Run the fast tests on each other Python found on this machine
 	.ci/other-pythons $(BIN)/python
+
+# The dashboard's scripts need no build: users need no Node. Its maintainers use it to check types
+# and to renew the third-party file. Where there is none, the check says so and goes on.
+PAGE = tools/page
+$(PAGE)/node_modules/.package-lock.json: $(PAGE)/package-lock.json
+	cd $(PAGE) && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+.PHONY: vendor lint-page
+vendor: $(PAGE)/node_modules/.package-lock.json ## Renew the dashboard's third-party file from its pinned packages
+	cd $(PAGE) && node vendor.mjs
+lint-page: ## Check the types of the dashboard's scripts and its third-party file (needs Node)
+	@if command -v npm >/dev/null; then \
+		$(MAKE) --no-print-directory $(PAGE)/node_modules/.package-lock.json && \
+		cd $(PAGE) && npx --no-install tsc -p . && node vendor.mjs --check; \
+	else echo "lint-page: skipped, Node.js is not installed (apt-get install nodejs npm)"; fi
 
 LOCK = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url --group build

@@ -1,7 +1,8 @@
 """Test speeds by folder, and the profiles of Hypothesis.
 
-Fast tests start no process. Tests of ``tests/e2e`` and ``tests/faults`` are marked ``e2e``; those
-that take minutes are marked ``slow`` by hand and have a make target of their own.
+Fast tests start no process. Tests of ``tests/e2e``, ``tests/faults`` and
+``tests/dashboard/browser`` are marked ``e2e``; those that take minutes are marked ``slow`` by hand
+and have a make target of their own.
 """
 
 import os
@@ -26,7 +27,7 @@ settings.load_profile("steady")
 
 import_module("croniter")  # its import runs the process file(1), once
 
-E2E = ("e2e", "faults")
+E2E = (Path("e2e"), Path("faults"), Path("dashboard/browser"))
 PROCESSES = frozenset({"subprocess.Popen", "os.fork", "os.posix_spawn", "os.exec", "os.spawn"})
 
 
@@ -47,7 +48,7 @@ sys.addaudithook(_processes)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     root = Path(__file__).parent
     for item in items:
-        if item.path.relative_to(root).parts[0] in E2E:
+        if any(item.path.is_relative_to(root / folder) for folder in E2E):
             item.add_marker(pytest.mark.e2e)
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from zato_lite.clock import SystemClock
 from zato_lite.config import Server, Settings, Store
+from zato_lite.dashboard.pages import dashboard_routes
 from zato_lite.http.app import HttpApp
 from zato_lite.http.message import Request
 from zato_lite.http.passwords import new_key
@@ -34,6 +35,7 @@ ANYBODY = {
     ("DELETE", "/zato/session"),
     ("GET", "/zato/set-password"),
     ("POST", "/zato/set-password"),
+    *(("GET", route.path) for route in dashboard_routes()),
 }
 ROUTES = ANYBODY | {
     ("GET", "/zato/session"),

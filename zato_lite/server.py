@@ -16,6 +16,7 @@ from typing import cast
 from zato_lite import config
 from zato_lite.app import App, open_app
 from zato_lite.builtin.audited import AuditedService
+from zato_lite.dashboard.pages import HOME, dashboard_routes
 from zato_lite.errors import ConfigError
 from zato_lite.http.app import HttpApp
 from zato_lite.http.asgi import AsgiApp, asgi_app
@@ -117,7 +118,8 @@ async def open_edge(
             authenticator,
             allowed_hosts=server.allowed_hosts,
             channels=app.channels,
-            routes=mounts,
+            routes=[*dashboard_routes(), *mounts],
+            home=HOME,
             events=app.events,
             readiness=app.is_ready,
             warnings=app.warnings,

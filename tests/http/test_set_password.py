@@ -63,7 +63,7 @@ async def test_the_link_sets_the_password_and_signs_in(
     assert (status, set_) == (200, 303)
     assert headers["content-type"].startswith("text/html")
     assert headers["cache-control"] == "no-store"
-    assert answer["location"] == "/docs"
+    assert answer["location"] == "../dashboard/"
     assert "HttpOnly; SameSite=Strict" in answer["set-cookie"]
     assert code.encode() in page
     assert (await ask("GET", "/zato/session", auth=None, cookie=cookie))[0] == 200

@@ -12,7 +12,7 @@ from zato_lite.http.endpoints.envelope import envelope_route
 from zato_lite.http.endpoints.events import event_routes
 from zato_lite.http.endpoints.monitoring import Readiness, RenderMetrics, monitoring_routes
 from zato_lite.http.endpoints.openapi import openapi_route
-from zato_lite.http.endpoints.pages import DOCS, page_routes
+from zato_lite.http.endpoints.pages import DOCS, accepts_page, page_routes, redirect
 from zato_lite.http.endpoints.session import session_routes
 from zato_lite.http.endpoints.set_password import set_password_routes
 from zato_lite.http.events import EventLog
@@ -47,6 +47,7 @@ class HttpApp:
         time_limit: seconds that any invocation may take, whatever its caller asks for.
         codes: with which the admin's password can be set once, or None.
         read_ahead: reads the input of a large payload; called in a thread.
+        home: the page that browsers are led to at ``/``, relative to it; none if empty.
         new_cid: makes correlation ids.
 
     Attributes:
@@ -71,9 +72,11 @@ class HttpApp:
         time_limit: float | None = None,
         codes: PasswordCodes | None = None,
         read_ahead: ReadAhead | None = None,
+        home: str = "",
         new_cid: Callable[[], str] | None = None,
     ) -> None:
         self._services, self._channels = services, {} if channels is None else channels
+        self._home = home
         self._new_cid = new_cid or cid_source()
         self._monotonic = authenticator.clock.monotonic
         self.latency, self.router = LatencyRecorder(), Router()
@@ -140,9 +143,15 @@ class HttpApp:
                 case None if request.path == "*":  # OPTIONS: the parser refuses other methods
                     return Response(204, b"", None, (("Allow", ", ".join(METHODS)),))
                 case None:
-                    return self._responder.answer_unknown_url()
+                    return self._answer_unknown(request)
         except Exception as error:  # noqa: BLE001 - every request gets an answer
             return self._responder.answer_error(request, error)
+
+    def _answer_unknown(self, request: Request) -> Response:
+        """Lead a browser at ``/`` to the home page, unless a REST channel answers there."""
+        if self._home and request.path == "/" and accepts_page(request):
+            return redirect(self._home)
+        return self._responder.answer_unknown_url()
 
     async def _answer_target(self, request: Request, target: Target) -> Response:
         cached = await self._invoker.prepare(request, target)

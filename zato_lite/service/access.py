@@ -64,6 +64,13 @@ def may_invoke(caller: Caller, service: str) -> bool:
             return matches(service, caller.patterns)
 
 
+def lacking(caller: Caller, service: str) -> str:
+    """Return the role that a caller lacks for a service, or "patterns" if those refuse it."""
+    least = needed_role(service)
+    has_role = any(role in caller.roles for role in ROLES[ROLES.index(least) :])
+    return "patterns" if has_role else least
+
+
 def is_built_in(service: str) -> bool:
     """Return True for the framework's services, also unknown ones; False for the project's."""
     return service in _built_in or service.startswith("zato.")

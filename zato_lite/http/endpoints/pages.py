@@ -36,12 +36,30 @@ _POLICY = (
 _HEADERS = (("Cache-Control", "no-cache"), ("Content-Security-Policy", _POLICY))
 
 
+def type_of(path: Path) -> str | None:
+    """Return the Content-Type of a file for browsers, by its suffix; None for other files."""
+    return _TYPES.get(path.suffix)
+
+
 class _Variant(NamedTuple):
     """A file in a coding, with its ETag and the fields that belong to the coding."""
 
     body: bytes
     tag: str
     headers: tuple[tuple[str, str], ...]
+
+
+def accepts_page(request: Request) -> bool:
+    """Return True if the client is a browser that opens a page; other programs get JSON."""
+    return request.method in {"GET", "HEAD"} and b"text/html" in request.headers.get(
+        b"accept", b""
+    )
+
+
+def redirect(target: str, status: int = 302) -> Response:
+    """Return a redirection; a relative target is also right behind a proxy's path prefix."""
+    headers = (("Location", target), ("Vary", "Accept"), ("Cache-Control", "no-store"))
+    return Response(status, b"", None, headers)
 
 
 def is_match(field: bytes, tag: str) -> bool:
@@ -54,7 +72,7 @@ def page_routes(folder: Path, prefix: str, role: str | None = "viewer") -> Itera
     """Yield a route below ``prefix`` for each file; ``index.html`` also answers at the prefix."""
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.suffix in _TYPES:
-            handler = _handler(path.read_bytes(), _TYPES[path.suffix])
+            handler = file_handler(path.read_bytes(), _TYPES[path.suffix])
             name = path.relative_to(folder).as_posix()
             yield Route(("GET",), f"{prefix}/{name}", handler, role)
             if name == "index.html":
@@ -62,8 +80,16 @@ def page_routes(folder: Path, prefix: str, role: str | None = "viewer") -> Itera
                 yield Route(("GET",), f"{prefix}/", handler, role)
 
 
-def _handler(body: bytes, content_type: str) -> Handler:
-    """Return the handler of a file, which is compressed at the start of the server."""
+def file_handler(
+    body: bytes, content_type: str, fields: tuple[tuple[str, str], ...] = _HEADERS
+) -> Handler:
+    """Return the handler of a file, which is compressed at the start of the server.
+
+    Args:
+        body: the file's content.
+        content_type: its type.
+        fields: header fields besides the ETag and those of the coding.
+    """
     digest = hashlib.sha256(body).hexdigest()[:20]
     plain = _Variant(body, f'"{digest}"', ())
     variants = {False: plain, True: plain}
@@ -74,7 +100,7 @@ def _handler(body: bytes, content_type: str) -> Handler:
 
     async def send(request: Request, caller: Caller | None) -> Response:
         variant = variants[wants_gzip(request)]
-        headers = (("ETag", variant.tag), *_HEADERS, *variant.headers)
+        headers = (("ETag", variant.tag), *fields, *variant.headers)
         if is_match(request.headers.get(b"if-none-match", b""), variant.tag):
             return Response(304, b"", content_type, headers)
         return Response(200, variant.body, content_type, headers)

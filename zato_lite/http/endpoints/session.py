@@ -12,7 +12,7 @@ from zato_lite.http.audit import AuditTrail, describe_refusals
 from zato_lite.http.auth import SESSION_COOKIE, Authenticator
 from zato_lite.http.message import Request, Response
 from zato_lite.http.routes import Route, Services
-from zato_lite.service.access import may_invoke
+from zato_lite.service.access import lacking, may_invoke
 from zato_lite.service.message import Caller
 from zato_lite.store.audit import AuditRecord
 from zato_lite.store.sessions import SessionLimits, session_item
@@ -123,15 +123,15 @@ class SessionEndpoint:
         ends_at = None
         if session is not None and session.user == caller.name:
             ends_at = session.ends_at(self._authenticator.sessions.limits)
+        built_in = sorted(entry.name for entry in self._services if entry.is_internal)
         return {
             "name": caller.name,
             "roles": sorted(caller.roles),
             "patterns": list(caller.patterns),
-            "may": sorted(
-                entry.name
-                for entry in self._services
-                if entry.is_internal and may_invoke(caller, entry.name)
-            ),
+            "may": [name for name in built_in if may_invoke(caller, name)],
+            "may_not": {
+                name: lacking(caller, name) for name in built_in if not may_invoke(caller, name)
+            },
             "version": __version__,
             "zone": SCHEDULER_ZONE,
             "expires": None if ends_at is None else to_datetime(ends_at).isoformat(),

@@ -17,7 +17,7 @@ from zato_lite.store.accounts import ADMIN, MAX_PASSWORD, MIN_PASSWORD
 from zato_lite.store.audit import AuditRecord
 from zato_lite.store.sessions import PasswordCodes
 
-_AFTERWARDS = "/docs"
+_AFTERWARDS = "../dashboard/"
 _BAD_INPUT, _FORBIDDEN = 400, 403
 _MAX_FIELDS = 10
 

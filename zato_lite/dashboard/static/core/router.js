@@ -1,0 +1,127 @@
+// Router: the path names the page, the query holds everything else that is seen.
+import { signal } from "../vendor/vendor.js";
+import { BASE, pageUrl } from "./base.js";
+
+/**
+ * @typedef {object} Place
+ * @property {string} path below the dashboard, such as "/jobs/7"
+ * @property {Record<string, string>} query
+ */
+
+/** The page that is shown and its query. */
+export const place = signal(read());
+
+/** A function that asks before a page with unsaved changes is left; returns true to leave. */
+export const leaveGuard = signal(/** @type {null | (() => boolean | Promise<boolean>)} */ (null));
+
+/** @returns {Place} */
+function read() {
+  const path = location.pathname.startsWith(BASE.pathname) ? location.pathname.slice(BASE.pathname.length - 1) : "/";
+  return { path: decoded(path), query: Object.fromEntries(new URLSearchParams(location.search)) };
+}
+
+/** @param {string} path */
+function decoded(path) {
+  try {
+    return decodeURI(path);
+  } catch {
+    return path; // not written by these pages
+  }
+}
+
+/**
+ * Go to a page.
+ * @param {string} path such as "/jobs/7", or the href of a link
+ * @param {Record<string, string | number | null | undefined>} [query]
+ * @param {{replace?: boolean, force?: boolean}} [options] force: without asking about changes
+ */
+export async function navigate(path, query, options = {}) {
+  const target = path.startsWith(BASE.pathname) && query === undefined ? path : pageUrl(path, query);
+  if (!options.force && leaveGuard.value && !(await leaveGuard.value())) return;
+  leaveGuard.value = null;
+  if (target === location.pathname + location.search) return;
+  keepScroll();
+  history[options.replace ? "replaceState" : "pushState"]({ y: 0 }, "", target);
+  const before = place.value.path;
+  place.value = read();
+  if (!options.replace && place.value.path !== before) {
+    scrollTo(0, 0);
+    focusHeading();
+  }
+}
+
+/**
+ * Change parts of the query; null or "" removes one. Typing replaces the entry of the history,
+ * a choice adds one.
+ * @param {Record<string, string | number | null | undefined>} changes
+ * @param {{replace?: boolean}} [options]
+ */
+export function setQuery(changes, options = { replace: true }) {
+  const query = { ...place.value.query, ...changes };
+  const target = pageUrl(place.value.path, query);
+  if (target === location.pathname + location.search) return;
+  if (options.replace) history.replaceState(history.state, "", target);
+  else {
+    keepScroll();
+    history.pushState({ y: scrollY }, "", target);
+  }
+  place.value = read();
+}
+
+/** Take over clicks on links to pages, and the browser's Back. */
+export function startRouter() {
+  history.scrollRestoration = "manual";
+  addEventListener("popstate", (event) => {
+    place.value = read();
+    const y = event.state?.y ?? 0;
+    // The page may need some frames until it is as high as it was.
+    let left = 30;
+    const restore = () => {
+      scrollTo(0, y);
+      if (Math.abs(scrollY - y) > 2 && (left -= 1) > 0) requestAnimationFrame(restore);
+    };
+    requestAnimationFrame(restore);
+  });
+  addEventListener("beforeunload", (event) => {
+    keepScroll();
+    if (leaveGuard.value) event.preventDefault();
+  });
+  document.addEventListener("click", (event) => {
+    if (event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+    const link = event.target instanceof Element ? event.target.closest("a") : null;
+    if (!link || link.target || link.hasAttribute("download") || link.origin !== location.origin) return;
+    if (!link.pathname.startsWith(BASE.pathname) || link.hash) return;
+    event.preventDefault();
+    void navigate(link.pathname + link.search);
+  });
+}
+
+function keepScroll() {
+  history.replaceState({ ...history.state, y: scrollY }, "");
+}
+
+/** Tell a screen reader that the page is another one. */
+function focusHeading() {
+  requestAnimationFrame(() => document.querySelector("h1")?.focus({ preventScroll: true }));
+}
+
+/**
+ * Match a path with a pattern such as "/jobs/:id/:tab?".
+ * @param {string} pattern
+ * @param {string} path
+ * @returns {Record<string, string> | null} the parameters
+ */
+export function match(pattern, path) {
+  const wanted = pattern.split("/").filter(Boolean), given = path.split("/").filter(Boolean);
+  /** @type {Record<string, string>} */
+  const params = {};
+  if (given.length > wanted.length) return null;
+  for (const [i, part] of wanted.entries()) {
+    const value = given[i];
+    if (part.startsWith(":")) {
+      if (value === undefined && !part.endsWith("?")) return null;
+      if (value !== undefined) params[part.replace(/^:|\?$/g, "")] = value;
+    } else if (part !== value) return null;
+  }
+  return params;
+}
