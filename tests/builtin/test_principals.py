@@ -21,6 +21,7 @@ from zato_lite.testing.clock import ManualClock
 JOB = "zato.scheduler.job"
 PAST = {"job_type": "one_time", "start_date": "2027-01-15T07:00:00"}
 EVIL = {"name": "evil", "password": "evil-evil", "roles": ["admin"]}
+FAILING = {**PAST, "name": "failing", "service": "crm.fail"}
 CREATE_USER = {"name": "zato.security.user.create", "payload": EVIL}
 seen: list[Caller] = []
 
@@ -37,6 +38,14 @@ class Pay(Service):
 
     async def handle(self) -> None:
         seen.append(self.caller)
+
+
+class Fail(Service):
+    name = "crm.fail"
+
+    async def handle(self) -> None:
+        seen.append(self.caller)
+        raise ValueError("no rows")
 
 
 class Plan(Service):
@@ -66,7 +75,7 @@ class Outer(Service):
 @pytest.fixture
 async def box() -> AsyncIterator[Sandbox]:
     seen.clear()
-    async with sandbox(See, Pay, Plan, Queue, Outer, clock=ManualClock(START)) as opened:
+    async with sandbox(See, Pay, Fail, Plan, Queue, Outer, clock=ManualClock(START)) as opened:
         for name, role, *patterns in (
             ("v", "viewer"),
             ("o", "operator"),
@@ -551,6 +560,19 @@ async def test_jobs_of_a_deleted_user_are_adopted_by_id_or_with_all(box: Sandbox
     assert await by(box, "a", "adopt", {"ids": [99]}) == {"adopted": 0}
 
     assert {job["principal"] for job in await box.invoke(f"{JOB}.get-list")} == {"user:a"}
+
+
+async def test_a_retry_that_waits_is_made_on_behalf_of_who_adopts_the_job(box: Sandbox) -> None:
+    retries = {"max_retries": 1, "retry_delay_ms": 60_000}
+    job_id = (await by(box, "e", "create", {**FAILING, **retries}))["id"]
+    await box.advance(seconds=1)
+    await box.app.accounts.delete("user", "e")
+
+    await by(box, "a", "adopt", {"ids": [job_id]})
+    await box.advance(minutes=2)
+
+    assert [caller.name for caller in seen] == ["e", "a"]
+    assert [outcome for outcome, _ in await runs(box, job_id)] == ["error"]
 
 
 def test_a_principal_is_part_of_a_definition_only_if_it_is_known() -> None:

@@ -12,7 +12,7 @@ from zato_lite.builtin.imports.entry import Entry, Options
 from zato_lite.builtin.imports.readers import NEEDS_SERVICE, READERS
 from zato_lite.builtin.input import Input, Name, ParsedBy, Zone, missing, parse_name
 from zato_lite.builtin.job_checks import extra_errors
-from zato_lite.builtin.permissions import require_services
+from zato_lite.builtin.permissions import require_rights, services_of
 from zato_lite.errors import BadInputError, FieldError, ForbiddenError, ServiceMissingError
 from zato_lite.scheduler.commands import JobCommands
 from zato_lite.service.needs import needs
@@ -24,6 +24,9 @@ from zato_lite.wire import encode
 _Document = Annotated[str, Meta(max_length=64 * 1024 * 1024)]
 _MAX_SERVICES = 10_000
 _MAX_ENTRIES = 10_000
+_MAX_HINTS = 20
+"""Unknown services whose errors suggest the nearest names."""
+
 Format = Literal["crontab", "celery", "apscheduler", "quartz", "kubernetes", "systemd"]
 
 
@@ -123,20 +126,34 @@ class Import(AuditedService[ImportInput, Imported]):
                 f"document: more than {_MAX_ENTRIES:,} entries; divide it into smaller documents"
             )
             raise BadInputError.of([FieldError("document", None, text)])
-        return found, [self._job(entry) for entry in found]
+        unknown: dict[str, str] = {}
+        return found, [self._job(entry, unknown) for entry in found]
 
-    def _job(self, found: Entry) -> _Result:
-        """Return the job of an entry and its errors."""
+    def _job(self, found: Entry, unknown: dict[str, str]) -> _Result:
+        """Return the job of an entry and its errors; ``unknown`` has those of earlier services."""
         if found.fields is None:
             return None, [*found.differences]
         try:
             job = read(found.fields, self.clock.now(), self.caller.principal)
-            require_services([job], self.services, self.caller)
+            for service in sorted(services_of([job]) - self.services.entries.keys()):
+                return None, [self._unknown_service(service, unknown)]
+            require_rights([job], self.caller)
         except BadInputError as error:
             return None, [each.message for each in error.errors] or [str(error)]
-        except (ServiceMissingError, ForbiddenError) as error:
+        except ForbiddenError as error:
             return None, [str(error)]
         return job, [error.message for error in extra_errors(job, self.services.entries)]
+
+    def _unknown_service(self, service: str, unknown: dict[str, str]) -> str:
+        """Return the error of a missing service; finding the nearest names takes milliseconds."""
+        if service not in unknown:
+            unknown[service] = f"Service `{service}` does not exist"
+            if len(unknown) <= _MAX_HINTS:
+                try:
+                    self.services.get(service)
+                except ServiceMissingError as error:
+                    unknown[service] = str(error)
+        return unknown[service]
 
 
 def _writable(entry: Entry) -> Entry:

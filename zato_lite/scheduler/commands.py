@@ -149,14 +149,20 @@ class JobCommands:
     async def adopt(self, job_ids: Sequence[int], principal: str) -> int:
         """Have jobs run on behalf of a principal; return their number. Deleted ones are left out.
 
-        Claims of these jobs whose attempts have not started are revoked.
+        Claims of these jobs whose attempts have not started are revoked; retries and requested
+        runs that wait here are made on its behalf, too.
         """
         adopted = 0
+
+        def written(part: Collection[int], result: tuple[int, Collection[int]]) -> Collection[int]:
+            self._scheduler.replace_principal(part, principal)
+            return result[1]
+
         for part in batches(job_ids, ADOPTION_SIZE):
             count, _ = await self._scheduler.change_jobs(
                 part,
                 partial(jobs.adopt, job_ids=part, principal=principal),
-                lambda result: result[1],
+                partial(written, part),
             )
             adopted += count
         self._scheduler.reschedule_claim()

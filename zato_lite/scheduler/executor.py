@@ -385,6 +385,13 @@ class Executor:
         self._queues.remove({attempt.run_id for attempt in ended})
         self._start_all(ended)
 
+    def replace_principal(self, job_ids: Collection[int], principal: str) -> None:
+        """Have attempts of these jobs that have not started made on behalf of a principal."""
+        wanted = frozenset(job_ids)
+        for attempt in (*self._queues.all(), *self._suspects.waiting):
+            if attempt.job_id in wanted:
+                attempt.job = msgspec.structs.replace(attempt.job, principal=principal)
+
     # Stopping
 
     def stop(self) -> list[ClaimedAttempt]:

@@ -310,6 +310,10 @@ class Scheduler:
         if edit.has_resumed:
             self.release_held()
 
+    def replace_principal(self, job_ids: Collection[int], principal: str) -> None:
+        """Have attempts of these jobs that wait here made on behalf of a principal."""
+        self._executor.replace_principal(job_ids, principal)
+
     def release_held(self) -> None:
         """Start runs that a pause held, as soon as possible: it has ended."""
         if self._node.is_running:

@@ -57,6 +57,18 @@ async def test_a_service_or_a_map_of_services_replaces_functions(box: Sandbox) -
     assert all("app:" in entry["errors"][0] for entry in none["entries"])
 
 
+async def test_only_the_first_unknown_services_get_suggestions(box: Sandbox) -> None:
+    jobs = [{"id": f"n{i}", "func": f"crm.work{i}"} for i in range(100)]
+
+    answer = await _import(box, format="apscheduler", document=_aps(*jobs, *jobs))
+
+    errors = [error for entry in answer["entries"] for error in entry["errors"]]
+    assert errors[0] == "Service `crm.work0` does not exist; did you mean `crm.work`?"
+    assert errors[99] == "Service `crm.work99` does not exist"
+    assert errors[100:] == errors[:100]
+    assert sum("did you mean" in error for error in errors) == 2 * 20
+
+
 async def test_an_imported_job_that_was_paused_stays_paused(box: Sandbox) -> None:
     document = """
     [{"model": "django_celery_beat.intervalschedule", "pk": 1,
