@@ -200,6 +200,7 @@ class CreateUser(AccountService[NewUser, Named]):
         if await self.accounts.find("user", user.name) is not None:
             raise ConflictError(f"User `{user.name}` already exists")
         hashed = await self.issuer.hash(params.password)
+        self.record_with_change(user.name)
         await self.accounts.save(msgspec.structs.replace(user, hash=hashed))
         self.response.payload = {"name": user.name}
         return user.name
@@ -221,6 +222,7 @@ class EditUser(AccountService[ChangedUser, Named]):
         if params.password is not None:
             hashed = await self.issuer.hash(params.password)
             user = msgspec.structs.replace(user, hash=hashed)
+        self.record_with_change(user.name)
         await self.accounts.save(user)
         self.issuer.forget()
         self.response.payload = {"name": user.name}
@@ -237,6 +239,7 @@ class DeleteUser(AccountService[NameRef, Empty]):
             raise BadInputError(f"`{ADMIN}` cannot be deleted; change its password instead")
         credential = await _find(self.accounts, self.kind, params.name)
         await _require_rights(self.caller, f"delete {self.kind} `{params.name}`", credential)
+        self.record_with_change(params.name)
         await self.accounts.delete(self.kind, params.name)
         self.issuer.forget()
         self.response.payload = {}
@@ -259,6 +262,7 @@ class CreateKey(AccountService[Rights, NewKeyItem]):
         new = self.issuer.new_key()
         key = params.of(Credential("key", new.name, new.hash, frozenset({"operator"})))
         await _require_rights(self.caller, "create a key", key)
+        self.record_with_change(new.name)
         await self.accounts.save(key)
         self.response.payload = {"name": new.name, "key": new.text}
         return new.name

@@ -41,7 +41,8 @@ class Adopt(AuditedService[AdoptInput, Adopted]):
 
     async def change(self, params: AdoptInput) -> str:
         ids = params.ids if params.ids is not None else await self.jobs.unowned()
+        shown = " ".join(map(str, ids)) if params.ids is not None else "all"
+        self.record_with_change(f"{len(ids)} jobs: {shown}")
         adopted = await self.jobs.adopt(ids, self.caller.principal)
         self.response.payload = {"adopted": adopted}
-        shown = " ".join(map(str, ids)) if params.ids is not None else "all"
         return f"{adopted} jobs: {shown}"

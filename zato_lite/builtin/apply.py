@@ -110,7 +110,10 @@ class Apply(AuditedService[ApplyInput, Applied]):
         wanted, callers = await self._owned(found)
         early = enmasse.names_of(filter(_is_early, items))
         missing_jobs = await self._require(wanted, callers, early)
+        subject = f"{len(found.creates)} created, {len(found.updates)} changed"
         if wanted:
+            if not params.dry_run:
+                self.record_with_change(subject)
             creates = [wanted[job.name] for job in found.creates]
             updated = [update.before.name for update in found.updates]
             edits = {existing[name].id: wanted[name] for name in updated}
@@ -119,7 +122,7 @@ class Apply(AuditedService[ApplyInput, Applied]):
             await watch_over(wanted.values(), self.jobs, now)
             warn_of_missing(missing_jobs, self.logger)
         self.response.payload = _applied(found, differences, is_dry_run=params.dry_run)
-        return f"{len(found.creates)} created, {len(found.updates)} changed"
+        return subject
 
     async def _owned(self, found: Difference) -> tuple[dict[str, Job], dict[str, Caller]]:
         """Return the definitions with their principals, and the callers of these, by name."""

@@ -97,6 +97,11 @@ class BulkService(AuditedService[In, Out]):
         require_services_match({each.service for each in selected}, caller)
         return list(selected)
 
+    def record_selected(self, params: ManyJobs, selected: list[Selected]) -> None:
+        """Have the selected jobs recorded with the first of them that are changed."""
+        ids = [each.id for each in selected]
+        self.record_with_change(subject_of(changed_jobs(params, selected, ids)))
+
 
 def changed_jobs(params: ManyJobs, selected: list[Selected], ids: Collection[int]) -> ChangedJobs:
     """Return the answer for those of the selected jobs that were changed."""
@@ -126,6 +131,7 @@ class DeleteMany(BulkService[ManyJobs, ChangedJobs]):
         await self.bulk.check_deletion(selected)
         ids = [each.id for each in selected]
         if not params.dry_run:
+            self.record_selected(params, selected)
             ids = list(await self.bulk.delete(selected))
         self.response.payload = answer = changed_jobs(params, selected, ids)
         return subject_of(answer)
@@ -141,6 +147,7 @@ class PauseMany(BulkService[ManyPaused, ChangedJobs]):
         selected = await self.selected(params)
         ids = [each.id for each in selected]
         if not params.dry_run:
+            self.record_selected(params, selected)
             ids = list(
                 await self.bulk.pause(
                     selected, params.note, params.until, by=self.caller.principal
@@ -160,6 +167,7 @@ class ResumeMany(BulkService[ManyJobs, ChangedJobs]):
         selected = await self.selected(params)
         ids = [each.id for each in selected]
         if not params.dry_run:
+            self.record_selected(params, selected)
             ids = list(await self.bulk.resume(selected))
         self.response.payload = answer = changed_jobs(params, selected, ids)
         return subject_of(answer)
@@ -175,6 +183,7 @@ class ExecuteMany(BulkService[ManyJobs, ChangedJobs]):
         selected = await self.selected(params)
         ids = [each.id for each in selected]
         if not params.dry_run:
+            self.record_selected(params, selected)
             ids = list(await self.bulk.execute(selected, self.caller.principal))
         self.response.payload = answer = changed_jobs(params, selected, ids)
         return subject_of(answer)

@@ -91,6 +91,7 @@ class SavesCalendar(AuditedService[CalendarInput, Named]):
         """Check and save the calendar; return its name."""
         calendar = Calendar(**msgspec.structs.asdict(params))
         check_calendar(calendar)
+        self.record_with_change(calendar.name)
         await self.calendars.save_calendar(calendar)
         self.response.payload = {"name": calendar.name}
         return calendar.name
@@ -122,9 +123,11 @@ class Rename(AuditedService[NewName, Named]):
     calendars = needs(Calendars)
 
     async def change(self, params: NewName) -> str:
+        subject = f"{params.name} → {params.new_name}"
+        self.record_with_change(subject)
         await self.calendars.rename_calendar(params.name, params.new_name)
         self.response.payload = {"name": params.new_name}
-        return f"{params.name} → {params.new_name}"
+        return subject
 
 
 class Edit(SavesCalendar):
@@ -147,6 +150,7 @@ class Delete(AuditedService[NameRef, Empty]):
     calendars = needs(Calendars)
 
     async def change(self, params: NameRef) -> str:
+        self.record_with_change(params.name)
         await self.calendars.delete_calendar(params.name)
         self.response.payload = {}
         return params.name

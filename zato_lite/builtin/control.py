@@ -164,6 +164,7 @@ class CancelRun(JobService[RunRef, Cancelled]):
         await require_run_rights(job_id, self.jobs, authority_of(self))
         if await self.history.run(job_id, number) is None:
             raise NotFoundError(f"Run {number} of job {job_id} not found")
+        self.record_with_change(f"{job_id}, run {number}")
         self.response.payload = {"is_cancelled": await self.jobs.cancel_run(job_id, number)}
         return f"{job_id}, run {number}"
 
@@ -196,6 +197,7 @@ class Backfill(JobService[BackfillInput, NewRuns]):
             raise BadInputError.of([error])
         forced = params.force
         wanted = without_bounds(trigger, first) if forced else trigger
+        self.record_with_change(str(params.id))
         runs = await self.jobs.backfill(
             params.id, first, last, self.caller.principal, is_forced=forced
         )
@@ -215,6 +217,7 @@ class PauseScheduler(AuditedService[NoteInput, PauseItem]):
     jobs = needs(JobCommands)
 
     async def change(self, params: NoteInput) -> str:
+        self.record_with_change("scheduler")
         pause = await self.jobs.pause_all(params.note, self.caller.name)
         self.response.payload = build(PauseItem, pause, since=iso(pause.since))
         return "scheduler"
@@ -229,6 +232,7 @@ class ResumeScheduler(AuditedService[Any, Empty]):
     jobs = needs(JobCommands)
 
     async def change(self, params: Any) -> str:
+        self.record_with_change("scheduler")
         await self.jobs.resume_all()
         self.response.payload = {}
         return "scheduler"
@@ -253,6 +257,7 @@ class Continue(AuditedService[Any, ContinueItem]):
     jobs = needs(JobCommands)
 
     async def change(self, params: Any) -> str:
+        self.record_with_change("scheduler")
         self.response.payload = {"jobs": await self.jobs.continue_jobs()}
         return "scheduler"
 

@@ -107,6 +107,7 @@ class Import(AuditedService[ImportInput, Imported]):
         await offload_long(_add_name_errors, results, {row.job.name for row in existing})
         good = [job for job, errors in results if job is not None and not errors]
         if good and not params.dry_run:
+            self.record_with_change(f"{len(found)} entries")
             await self.jobs.create(good)
         self.response.payload = {
             "entries": await offload_long(_imported_all, found, results),

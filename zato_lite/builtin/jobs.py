@@ -197,6 +197,7 @@ class CreateMany(AuditedService[NewJobs, CreatedJobs]):
             await asyncio.sleep(0)  # 100,000 definitions take a while, and others have jobs to run
         require_names(jobs)
         missing = await self._require_permitted(kinds.values(), jobs)
+        self.record_with_change(f"{len(jobs)} jobs")
         self.response.payload = {"ids": list(await self.jobs.create(jobs))}
         await watch_over(kinds.values(), self.jobs, now)
         warn_of_missing(missing, self.logger)

@@ -88,6 +88,7 @@ class DeleteSession(AuditedService[SessionRef, Ended]):
         hashes = [each.hash for each in found if each.id == params.id]
         if not hashes:
             raise NotFoundError(f"Session `{params.id}` not found")
+        self.record_with_change(params.id)
         await self.sessions.delete(hashes)
         self.issuer.forget_sessions(hashes)
         self.response.payload = {"ended": len(hashes)}
@@ -108,6 +109,7 @@ class DeleteAllSessions(AuditedService[SessionOwner, Ended]):
         user = params.user_of(self.caller)
         found = await _permitted(self.caller, self.sessions, self.accounts, self.clock, user)
         hashes = [each.hash for each in found]
+        self.record_with_change(user or "all users")
         await self.sessions.delete(hashes)
         self.issuer.forget_sessions(hashes)
         self.response.payload = {"ended": len(hashes)}

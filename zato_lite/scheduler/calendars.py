@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from zato_lite.scheduler.scheduler import Scheduler
 from zato_lite.store import calendars, jobs
+from zato_lite.store.companion import accompanied
 from zato_lite.store.ports import Database
 from zato_lite.timetable.calendar import Calendar
 
@@ -16,7 +17,7 @@ class Calendars:
 
     async def save_calendar(self, calendar: Calendar) -> None:
         """Save a calendar; replace the one with the same name."""
-        await self._database.write(lambda c: calendars.save_calendar(c, calendar))
+        await self._database.write(accompanied(lambda c: calendars.save_calendar(c, calendar)))
         self._scheduler.reschedule_claim()
 
     async def rename_calendar(self, name: str, new_name: str) -> None:
@@ -26,7 +27,9 @@ class Calendars:
             NotFoundError: no calendar has this name.
             ConflictError: another calendar has the new name.
         """
-        await self._database.write(lambda c: calendars.rename_calendar(c, name, new_name))
+        await self._database.write(
+            accompanied(lambda c: calendars.rename_calendar(c, name, new_name))
+        )
 
     async def delete_calendar(self, name: str) -> None:
         """Delete a calendar.
@@ -35,7 +38,7 @@ class Calendars:
             NotFoundError: no calendar has this name.
             ConflictError: jobs use the calendar; the message names them.
         """
-        await self._database.write(lambda c: calendars.delete_calendar(c, name))
+        await self._database.write(accompanied(lambda c: calendars.delete_calendar(c, name)))
 
     async def calendars(self) -> Mapping[str, Calendar]:
         """Return all calendars, by name."""

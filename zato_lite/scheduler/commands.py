@@ -15,7 +15,7 @@ from zato_lite.scheduler.scheduler import Scheduler
 from zato_lite.store import claim, enqueue, history, job_insert, jobs, nodes, pauses
 from zato_lite.store import clock as store_clock
 from zato_lite.store.attempts import NO_STARTED_RUNS, ClaimedAttempt, StartedRuns
-from zato_lite.store.companion import Companion, companion
+from zato_lite.store.companion import Companion, accompanied, companion
 from zato_lite.store.job_insert import InsertResult, JobGroup
 from zato_lite.store.ports import Connection, Database
 from zato_lite.store.rows import JobRow, NodeRow, Pause, SilenceMark, WatchedRow
@@ -215,7 +215,7 @@ class JobCommands:
             return True
         now = self._clock.now()
         closed = await self._database.write(
-            lambda c: enqueue.cancel_unstarted(c, job_id, number, now)
+            accompanied(lambda c: enqueue.cancel_unstarted(c, job_id, number, now))
         )
         return bool(closed)
 
@@ -404,7 +404,7 @@ class JobCommands:
     async def resume_all(self) -> None:
         """End the pause of all jobs; the ledger records their past slots as paused."""
         now = self._clock.now()
-        await self._database.write(lambda c: pauses.resume_all(c, now))
+        await self._database.write(accompanied(lambda c: pauses.resume_all(c, now)))
         self._scheduler.release_held()
         self._scheduler.reschedule_claim()
 

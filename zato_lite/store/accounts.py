@@ -5,6 +5,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from zato_lite.store.companion import accompanied
 from zato_lite.store.ports import Connection, Database
 from zato_lite.store.sql import execute, fetch_all, fetch_value
 
@@ -80,7 +81,7 @@ class Accounts:
 
         The sessions of a user end if the password is new or the user is not active.
         """
-        await self._database.write(lambda c: save_credential(c, credential))
+        await self._database.write(accompanied(lambda c: save_credential(c, credential)))
         await self._changed()
 
     async def add(self, credential: Credential) -> bool:
@@ -101,7 +102,7 @@ class Accounts:
 
     async def delete(self, kind: Kind, name: str) -> bool:
         """Delete the credential and end its sessions; return False if it does not exist."""
-        existed = await self._database.write(lambda c: _delete(c, kind, name))
+        existed = await self._database.write(accompanied(lambda c: _delete(c, kind, name)))
         await self._changed()
         return existed
 

@@ -9,6 +9,7 @@ import msgspec
 
 from zato_lite.clock import to_datetime
 from zato_lite.store.accounts import Credential, save_credential
+from zato_lite.store.companion import accompanied
 from zato_lite.store.ports import Connection, Database
 from zato_lite.store.sql import execute, fetch_all, fetch_value
 from zato_lite.timetable.job import Instant
@@ -118,7 +119,7 @@ class Sessions:
         """End the sessions with these hashes."""
         encoded = msgspec.json.encode(hashes).decode()
         statement = "DELETE FROM session WHERE hash IN (SELECT value FROM json_each(?))"
-        await self._database.write(lambda c: execute(c, statement, (encoded,)))
+        await self._database.write(accompanied(lambda c: execute(c, statement, (encoded,))))
 
     async def delete_of(self, user: str | None) -> Sequence[str]:
         """End the sessions of a user, or of all users; return their hashes."""
