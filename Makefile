@@ -102,6 +102,10 @@ oracle-imports: dev ## Compare 10,000 random schedules of each dialect with the 
 	$(BIN)/pip install --quiet --group oracles
 	ZATO_LITE_IMPORT_ORACLE=$(or $(ORACLE_SAMPLE),10000) $(BIN)/pytest -q tests/builtin/imports/test_oracles.py tests/e2e/test_import_oracles.py $(ARGS)
 
+.PHONY: model
+model: $(VENV)/.test ## Explore the model of the cluster's protocol (minutes; ARGS='--seconds 600')
+	PYTHONPATH=. $(BIN)/python -m tests.cluster $(ARGS)
+
 .PHONY: faults crash-loop power-cut
 faults: crash-loop power-cut ## Kill it, cut its power, fill its disk (minutes)
 	$(BIN)/pytest -s -m '' tests/faults -k 'first_60 or store_files or slow_disk'
