@@ -7,7 +7,7 @@ import msgspec
 
 from zato_lite.store.companion import accompanied
 from zato_lite.store.ports import Connection, Database
-from zato_lite.store.sql import execute, fetch_all, fetch_value
+from zato_lite.store.sql import execute, fetch_value, read_rows
 
 ADMIN = "admin.invoke"
 """Name of the user that always exists and has every right."""
@@ -44,10 +44,13 @@ class NewKey(NamedTuple):
     hash: str
 
 
-_SELECT = """SELECT json_object('kind', kind, 'name', name, 'hash', hash, 'roles', json(roles),
-    'patterns', json(patterns),
-    'is_active', json(CASE is_active WHEN 1 THEN 'true' ELSE 'false' END)) AS line
+_SELECT = """SELECT kind, name, hash, roles, patterns, is_active
     FROM credential WHERE kind = ?"""
+
+_INSERT = """INSERT INTO credential (kind, name, hash, roles, patterns, is_active)
+    VALUES (?, ?, ?, ?, ?, ?)"""
+_REPLACE = """ON CONFLICT (kind, name) DO UPDATE SET hash = excluded.hash, roles = excluded.roles,
+    patterns = excluded.patterns, is_active = excluded.is_active"""
 
 
 class Accounts:
@@ -66,14 +69,14 @@ class Accounts:
     async def find(self, kind: Kind, name: str) -> Credential | None:
         """Return the credential, or None if it does not exist."""
         rows = await self._database.read(
-            lambda c: fetch_all(c, f"{_SELECT} AND name = ?", (kind, name), Credential)
+            lambda c: read_rows(c, f"{_SELECT} AND name = ?", (kind, name), Credential)
         )
         return rows[0] if rows else None
 
     async def list(self, kind: Kind) -> Sequence[Credential]:
         """Return all credentials of the kind, sorted by name."""
         return await self._database.read(
-            lambda c: fetch_all(c, f"{_SELECT} ORDER BY name", (kind,), Credential)
+            lambda c: read_rows(c, f"{_SELECT} ORDER BY name", (kind,), Credential)
         )
 
     async def save(self, credential: Credential) -> None:
@@ -121,17 +124,16 @@ def save_credential(connection: Connection, credential: Credential) -> None:
         name, hashed, is_active = credential.name, credential.hash, credential.is_active
         same = "SELECT 1 FROM credential WHERE kind = 'user' AND name = ?1 AND hash = ?2 AND ?3"
         for table in ("session", "password_code"):
-            statement = f"DELETE FROM {table} WHERE user = ?1 AND NOT EXISTS ({same})"
+            statement = f'DELETE FROM {table} WHERE "user" = ?1 AND NOT EXISTS ({same})'
             execute(connection, statement, (name, hashed, is_active))
-    _insert(connection, credential, "REPLACE")
+    _insert(connection, credential, _REPLACE)
 
 
 def _add(connection: Connection, credential: Credential) -> bool:
-    _insert(connection, credential, "IGNORE")
-    return bool(connection.changes())
+    return bool(_insert(connection, credential, "ON CONFLICT DO NOTHING"))
 
 
-def _insert(connection: Connection, credential: Credential, otherwise: str) -> None:
+def _insert(connection: Connection, credential: Credential, otherwise: str) -> int:
     values = (
         credential.kind,
         credential.name,
@@ -140,17 +142,17 @@ def _insert(connection: Connection, credential: Credential, otherwise: str) -> N
         msgspec.json.encode(credential.patterns).decode(),
         credential.is_active,
     )
-    statement = f"INSERT OR {otherwise} INTO credential VALUES (?, ?, ?, ?, ?, ?)"
-    execute(connection, statement, values)
+    return execute(connection, f"{_INSERT} {otherwise}", values)
 
 
 def _delete(connection: Connection, kind: Kind, name: str) -> bool:
     if kind == "user":
-        execute(connection, "DELETE FROM session WHERE user = ?", (name,))
+        execute(connection, 'DELETE FROM session WHERE "user" = ?', (name,))
     statement = "DELETE FROM credential WHERE kind = ? AND name = ?"
     return bool(execute(connection, statement, (kind, name)))
 
 
 def _claim_setting(connection: Connection, name: str, value: str) -> str:
-    execute(connection, "INSERT OR IGNORE INTO setting VALUES (?, ?)", (name, value))
+    insert = "INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT DO NOTHING"
+    execute(connection, insert, (name, value))
     return str(fetch_value(connection, "SELECT value FROM setting WHERE name = ?", (name,)))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from zato_lite.store.ports import Connection, Database
-from zato_lite.store.sql import execute, fetch_all
+from zato_lite.store.sql import execute, read_rows
 from zato_lite.timetable.job import Instant
 
 
@@ -44,11 +44,10 @@ class AuditLog:
     async def list(self, limit: int = 50, offset: int = 0) -> Sequence[AuditRecord]:
         """Return a page of records, newest first."""
         return await self._database.read(
-            lambda c: fetch_all(
+            lambda c: read_rows(
                 c,
-                "SELECT json_object('at', at, 'who', who, 'action', action, 'subject', subject,"
-                " 'outcome', outcome, 'cid', cid, 'remote_address', remote_address) AS line"
-                " FROM audit ORDER BY id DESC LIMIT ? OFFSET ?",
+                "SELECT at, who, action, subject, outcome, cid, remote_address FROM audit"
+                " ORDER BY id DESC LIMIT ? OFFSET ?",
                 (limit, offset),
                 AuditRecord,
             )

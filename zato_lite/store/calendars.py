@@ -15,7 +15,8 @@ def save_calendar(connection: Connection, calendar: Calendar) -> None:
     """Save a calendar and compute the next due instants of the jobs that use it."""
     execute(
         connection,
-        "INSERT OR REPLACE INTO calendar VALUES (?, ?)",
+        "INSERT INTO calendar (name, definition) VALUES (?, ?)"
+        " ON CONFLICT (name) DO UPDATE SET definition = excluded.definition",
         (calendar.name, msgspec.json.encode(calendar).decode()),
     )
     calendars = jobs.get_calendars(connection)

@@ -7,7 +7,7 @@ import msgspec
 
 from zato_lite.store import jobs
 from zato_lite.store.attempts import ClaimedAttempt
-from zato_lite.store.dialect import texts
+from zato_lite.store.dialect import AMONG_NUMBERS, texts
 from zato_lite.store.enqueue import INSERT_RUNS, RUN_COLUMNS
 from zato_lite.store.holds import PAUSE_SETTING
 from zato_lite.store.ledger import LedgerEntry, record_entries
@@ -18,7 +18,7 @@ from zato_lite.store.sql import (
     fetch_ids,
     fetch_row,
     fetch_value,
-    json_list,
+    read_rows,
     write_rows,
 )
 from zato_lite.timetable.calendar import Calendar
@@ -62,21 +62,39 @@ class ClaimResult(NamedTuple):
 _DueJob = tuple[int, Instant, Instant, int, int, int, Job]
 """Job id, next_at, cursor, started, number, runs without an outcome, definition."""
 
+
+class _LockedTimer(NamedTuple):
+    """The timer of a job that is due, locked for this transaction."""
+
+    job_id: int
+    next_at: Instant
+    cursor: Instant
+    started: int
+    number: int
+
+
+class _LockedJob(NamedTuple):
+    """A job whose timer is locked, and the number of its runs without an outcome."""
+
+    id: int
+    definition: Job
+    open_runs: int
+
+
 # Is the scheduler paused? How many nodes are there? Which version of the rights is it?
 _STATE = f"""SELECT EXISTS (SELECT 1 FROM setting WHERE name = ?),
     (SELECT count(*) FROM node), ({CREDENTIALS_VERSION})"""
 
-# Up to ?4 jobs due by ?1, from position (?2, ?3) on, as one JSON list of ``_DueJob``; and the
-# first due instant after ?1. Concatenated by hand: json_array would parse each definition.
-_DUE_JOBS = """SELECT '[' || group_concat('[' || t.job_id || ',' || t.next_at || ',' || t.cursor
-        || ',' || t.started || ',' || t.number || ','
-        || (SELECT count(*) FROM run r WHERE r.job_id = t.job_id AND r.outcome IS NULL)
-        || ',' || j.definition || ']') || ']',
-        (SELECT min(next_at) FROM timer WHERE next_at > ?1)
-    FROM (SELECT * FROM timer WHERE next_at <= ?1 AND next_at >= ?2
-          AND (next_at > ?2 OR job_id > ?3)
-          ORDER BY next_at, job_id LIMIT ?4) t JOIN job j ON j.id = t.job_id"""
+# Up to ?4 jobs due by ?1, from position (?2, ?3) on.
+_DUE_JOBS = texts("due")
 
+# What there is to know of jobs whose timers are locked; and the first due instant after ?1.
+_LOCKED_JOBS = f"""SELECT j.id, j.definition,
+        (SELECT count(*) FROM run r WHERE r.job_id = j.id AND r.outcome IS NULL)
+    FROM job j WHERE j.id {AMONG_NUMBERS}"""
+_NEXT_DUE = "SELECT min(next_at) FROM timer WHERE next_at > ?"
+
+# Advance the timers of planned jobs, and insert their runs unless their slots have one.
 _INSERT_NEW_RUNS = f"{INSERT_RUNS} ON CONFLICT DO NOTHING"
 _ADVANCE_TIMERS = texts("timers_advanced")
 _TIMER_COLUMNS = "job_id bigint, next_at bigint, cursor bigint, started bigint, number bigint"
@@ -115,8 +133,7 @@ def claim(
     is_shared = nodes > 1
     if is_shared:
         horizon = now  # a job change made on another node could not revoke an early claim
-    text, next_due_at = fetch_row(connection, _DUE_JOBS, (horizon, *position, limit))
-    due_jobs = _decode_due_jobs(text) if text else []
+    due_jobs, next_due_at = _due_jobs(connection, horizon, position, limit)
     batch = _Batch(connection, now, node, (horizon, margin), downtime)
     for due in due_jobs:
         batch.plan(due)
@@ -137,6 +154,29 @@ def claim(
         rights=rights,
         has_resumed=batch.has_resumed,
     )
+
+
+def _due_jobs(
+    connection: Connection, horizon: Instant, position: Position, limit: int
+) -> tuple[list[_DueJob], Instant | None]:
+    """Return jobs due by the horizon, and the first due instant after it.
+
+    Where several nodes write, their timers are locked first. All else is read after that: a
+    statement sees what was committed before it began, but a locked row as it is now.
+    """
+    values = (horizon, *position, limit)
+    if connection.dialect == "sqlite":
+        text, next_due_at = fetch_row(connection, _DUE_JOBS["sqlite"], values)
+        return _decode_due_jobs(text) if text else [], next_due_at
+    timers = read_rows(connection, _DUE_JOBS["postgres"], values, _LockedTimer)
+    ids = connection.many([timer.job_id for timer in timers])
+    locked = {job.id: job for job in read_rows(connection, _LOCKED_JOBS, (ids,), _LockedJob)}
+    due = [
+        (*timer, locked[timer.job_id].open_runs, locked[timer.job_id].definition)
+        for timer in timers
+        if timer.job_id in locked
+    ]
+    return due, next_due(connection, horizon)
 
 
 class _Batch:
@@ -274,8 +314,8 @@ class _Batch:
         if inserted < len(rows):  # the other slots already have a run
             ids = fetch_ids(
                 self._connection,
-                "SELECT id FROM run WHERE id IN (SELECT value FROM json_each(?))",
-                (json_list(tokens),),
+                f"SELECT id FROM run WHERE id {AMONG_NUMBERS}",
+                (self._connection.many(tokens),),
             )
             new_ids = set(ids)
             attempts[:] = [attempt for attempt in attempts if attempt.run_id in new_ids]
@@ -292,7 +332,5 @@ def _is_certain(planned: JobPlan) -> bool:
 
 def next_due(connection: Connection, after: Instant) -> Instant | None:
     """Return the first instant after ``after`` at which a job must be planned."""
-    instant: Instant | None = fetch_value(
-        connection, "SELECT min(next_at) FROM timer WHERE next_at > ?", (after,)
-    )
+    instant: Instant | None = fetch_value(connection, _NEXT_DUE, (after,))
     return instant

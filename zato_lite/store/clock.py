@@ -32,7 +32,7 @@ class HeldUp(NamedTuple):
 def held_up(connection: Connection, now: Instant) -> HeldUp:
     """Return how many jobs have slots in the future that are decided already."""
     count, until = fetch_row(
-        connection, f"SELECT count(*), max(cursor) FROM ({_HELD_UP})", (now + AHEAD,)
+        connection, f"SELECT count(*), max(cursor) FROM ({_HELD_UP}) held", (now + AHEAD,)
     )
     return HeldUp(count, until or now)
 
@@ -50,7 +50,7 @@ def continue_jobs(connection: Connection, now: Instant, started: StartedRuns) ->
     Their runs of slots that are in the future now stay in history, as runs on request.
     """
     revoked: list[int] = []
-    found = fetch_ids(connection, f"SELECT id FROM ({_HELD_UP})", (now + AHEAD,))
+    found = fetch_ids(connection, f"SELECT id FROM ({_HELD_UP}) held", (now + AHEAD,))
     for job_id in found:
         revoked += jobs.revoke_claims(connection, job_id, started)
         execute(

@@ -320,7 +320,8 @@ def _with_pause(connection: Connection, result: AttemptResult) -> AttemptResult:
         return result
     latest = (
         "SELECT count(*) FILTER (WHERE outcome = 'lost' AND alone > 0) FROM"
-        " (SELECT * FROM run WHERE job_id = ? AND outcome IS NOT NULL ORDER BY id DESC LIMIT ?)"
+        " (SELECT * FROM run WHERE job_id = ? AND outcome IS NOT NULL"
+        " ORDER BY id DESC LIMIT ?) latest"
     )
     lost = fetch_value(connection, latest, (attempt.job_id, job.max_crashes))
     if lost < job.max_crashes:

@@ -8,7 +8,7 @@ from typing import Any
 from zato_lite.store.history import HistoryQuery, SummaryQuery, buckets_of, page
 from zato_lite.store.ports import Connection
 from zato_lite.store.rows import Bucket, Summary
-from zato_lite.store.sql import fetch_all, fetch_row, fetch_value
+from zato_lite.store.sql import fetch_row, fetch_value, read_rows
 from zato_lite.store.visibility import Permits, Visible, visible_jobs, visible_runs
 from zato_lite.timetable.job import SECOND, Instant
 
@@ -22,14 +22,16 @@ def confined_summary(
     jobs, runs = visible_jobs(connection, permits), visible_runs(connection, permits)
     total, active = fetch_row(
         connection,
-        "SELECT count(*), coalesce(sum(is_active), 0) FROM job WHERE deleted_at IS NULL"
+        "SELECT count(*), count(*) FILTER (WHERE is_active) FROM job WHERE deleted_at IS NULL"
         + jobs.condition,
         jobs.values,
     )
-    all_runs = f"SELECT coalesce(outcome, 'running') o, 1 n FROM run WHERE 1{runs.condition}"
+    all_runs = (
+        f"SELECT coalesce(outcome, 'running') AS o, 1 AS n FROM run WHERE TRUE{runs.condition}"
+    )
     outcomes = _counts(connection, all_runs, runs.values)
-    skipped = f"SELECT outcome o, count n FROM ledger WHERE 1{runs.condition}"
-    ended = f"SELECT outcome o, 1 n FROM run WHERE finished_at >= ?{runs.condition}"
+    skipped = f"SELECT outcome AS o, count AS n FROM ledger WHERE TRUE{runs.condition}"
+    ended = f"SELECT outcome AS o, 1 AS n FROM run WHERE finished_at >= ?{runs.condition}"
     recent = HistoryQuery(None, query.recent_limit, 0, query.recent_since, permits=permits)
     return Summary(
         total_jobs=total,
@@ -44,9 +46,9 @@ def confined_summary(
 
 
 def _counts(connection: Connection, select: str, values: tuple[Any, ...]) -> dict[str, int]:
-    pairs = fetch_all(
+    pairs = read_rows(
         connection,
-        f"SELECT json_array(o, sum(n)) AS line FROM ({select}) GROUP BY o",
+        f"SELECT o, sum(n) FROM ({select}) counted GROUP BY o",
         values,
         tuple[str, int],
     )
@@ -56,18 +58,18 @@ def _counts(connection: Connection, select: str, values: tuple[Any, ...]) -> dic
 def _buckets(connection: Connection, query: SummaryQuery, runs: Visible) -> tuple[Bucket, ...]:
     since, until, number = query.since, query.until, query.buckets
     if since is None:
-        oldest = f"SELECT min(slot) FROM run WHERE 1{runs.condition}"
+        oldest = f"SELECT min(slot) FROM run WHERE TRUE{runs.condition}"
         since = fetch_value(connection, oldest, runs.values)
     if since is None or since >= until or number < 1:
         return ()
     width = max(1, -(-(until - since) // number))
-    rows = fetch_all(
+    rows = read_rows(
         connection,
-        "SELECT json_array((at - ?1) / ?3, o, sum(n)) AS line FROM ("
-        " SELECT slot at, coalesce(outcome, 'running') o, 1 n FROM run"
+        "SELECT (at - ?1) / ?3, o, sum(n) FROM ("
+        " SELECT slot AS at, coalesce(outcome, 'running') AS o, 1 AS n FROM run"
         f" WHERE slot >= ?1 AND slot < ?2{runs.condition}"
         " UNION ALL SELECT first, outcome, count FROM ledger"
-        f" WHERE first >= ?1 AND first < ?2{runs.condition})"
+        f" WHERE first >= ?1 AND first < ?2{runs.condition}) counted"
         " GROUP BY (at - ?1) / ?3, o",
         (since, until, width, *runs.values, *runs.values),
         tuple[int, str, int],

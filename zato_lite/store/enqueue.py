@@ -8,6 +8,7 @@ import msgspec
 from zato_lite.errors import ConflictError, NotFoundError
 from zato_lite.store import jobs
 from zato_lite.store.attempts import ClaimedAttempt
+from zato_lite.store.dialect import AMONG_NUMBERS
 from zato_lite.store.jobs import encode_job
 from zato_lite.store.ports import Connection
 from zato_lite.store.rows import RunKind
@@ -16,7 +17,6 @@ from zato_lite.store.sql import (
     execute,
     fetch_ids,
     fetch_value,
-    json_list,
     write_rows,
 )
 from zato_lite.timetable.job import Instant, Job, plain_principal
@@ -97,7 +97,8 @@ def enqueue_call(
         cid=cid,
     )
     _insert(connection, [attempt], now, node)
-    execute(connection, "INSERT INTO call VALUES (?, ?, ?)", (token, encode_job(job), cid))
+    insert = "INSERT INTO call (run_id, definition, cid) VALUES (?, ?, ?)"
+    execute(connection, insert, (token, encode_job(job), cid))
     return attempt
 
 
@@ -145,8 +146,8 @@ def cancel_unstarted(connection: Connection, job_id: int, number: int, now: Inst
     execute(
         connection,
         "UPDATE run SET outcome = 'cancelled', state = 'done', finished_at = ?"
-        " WHERE id IN (SELECT value FROM json_each(?))",
-        (now, json_list(run_ids)),
+        f" WHERE id {AMONG_NUMBERS}",
+        (now, connection.many(run_ids)),
     )
     return run_ids
 

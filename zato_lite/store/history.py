@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable
 from typing import Any, NamedTuple
 
 from zato_lite.store import jobs
+from zato_lite.store.dialect import AMONG_NUMBERS, AMONG_TEXTS, EACH_NUMBER
 from zato_lite.store.ports import Connection
 from zato_lite.store.rows import (
     AttemptRow,
@@ -14,25 +15,22 @@ from zato_lite.store.rows import (
     RunRow,
     Summary,
 )
-from zato_lite.store.sql import Value, fetch_all, fetch_value, json_list
+from zato_lite.store.sql import Value, fetch_value, read_rows
 from zato_lite.store.visibility import Permits, visible_runs
 from zato_lite.timetable.job import SECOND, Instant
 
 # A ``RunRow``, from a run ``r`` with its job ``j`` or call ``c``.
-_RUN_ROW = """json_object('id', r.id, 'job_id', r.job_id, 'job_name', coalesce(j.name, ''),
-    'service', coalesce(j.service, c.definition ->> 'service', ''), 'number', r.number,
-    'kind', r.kind, 'slot', r.slot, 'state', r.state, 'node', r.node, 'token', r.token,
-    'attempt', r.attempt, 'crashes', r.crashes, 'claimed_at', r.claimed_at,
-    'started_at', r.started_at, 'finished_at', r.finished_at, 'retry_at', r.retry_at,
-    'outcome', coalesce(r.outcome, 'running'), 'error', r.error, 'result', r.result,
-    'principal', r.principal, 'requested_by', r.requested_by) AS line"""
-_RUN_WITHOUT_RESULT = _RUN_ROW.replace("r.result,", "NULL,")
+_RUN_ROW = """r.id, r.job_id, coalesce(j.name, '') AS job_name,
+    coalesce(j.service, c.definition ->> 'service', '') AS service, r.number, r.kind, r.slot,
+    r.state, r.node, r.token, r.attempt, r.crashes, r.claimed_at, r.started_at, r.finished_at,
+    r.retry_at, coalesce(r.outcome, 'running') AS outcome, r.error, r.result, r.principal,
+    r.requested_by"""
+_RUN_WITHOUT_RESULT = _RUN_ROW.replace("r.result,", "NULL AS result,")
 _JOINS = "LEFT JOIN job j ON j.id = r.job_id LEFT JOIN call c ON c.run_id = r.id"
 
 # A ``LedgerRow``, from a ledger row ``l`` with its job ``j``.
-_LEDGER_ROW = """json_object('id', l.id, 'job_id', l.job_id, 'job_name', coalesce(j.name, ''),
-    'outcome', l.outcome, 'first', l.first, 'last', l.last, 'count', l.count,
-    'reason', l.reason) AS line"""
+_LEDGER_ROW = """l.id, l.job_id, coalesce(j.name, '') AS job_name, l.outcome, l.first, l.last,
+    l.count, l.reason"""
 _HOUR = 3600 * SECOND
 
 # The outcomes ``o`` that runs have: each is the next one in the index, so that none is scanned.
@@ -44,15 +42,16 @@ _OUTCOMES = """WITH RECURSIVE o (outcome) AS (
 # Runs that have ended, in ?4 parts of ?3 us of [?1, ?2), by ranges of the index of slots.
 _ENDED_BY_SLOT = f"""{_OUTCOMES}, part (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM part
         WHERE i + 1 < ?4)
-    SELECT json_array(i, o.outcome, (SELECT count(*) FROM run WHERE outcome = o.outcome
-        AND slot >= ?1 + i * ?3 AND slot < min(?2, ?1 + (i + 1) * ?3))) AS line
+    SELECT i, o.outcome, (SELECT count(*) FROM run WHERE outcome = o.outcome
+        AND slot >= ?1 + i * ?3 AND slot < ?1 + (i + 1) * ?3 AND slot < ?2)
     FROM part CROSS JOIN o WHERE o.outcome IS NOT NULL"""
 
 # Runs in flight and slots without a run, in the same parts.
-_OTHERS_BY_SLOT = """SELECT json_array((at - ?1) / ?3, o, sum(n)) AS line FROM (
-        SELECT slot at, 'running' o, 1 n FROM run
+_OTHERS_BY_SLOT = """SELECT (at - ?1) / ?3, o, sum(n) FROM (
+        SELECT slot AS at, 'running' AS o, 1 AS n FROM run
         WHERE outcome IS NULL AND slot >= ?1 AND slot < ?2
-        UNION ALL SELECT first, outcome, count FROM ledger WHERE first >= ?1 AND first < ?2)
+        UNION ALL SELECT first, outcome, count FROM ledger
+        WHERE first >= ?1 AND first < ?2) counted
     GROUP BY (at - ?1) / ?3, o"""
 
 
@@ -80,7 +79,7 @@ def history(connection: Connection, query: HistoryQuery) -> tuple[list[RunRow], 
 def page(connection: Connection, query: HistoryQuery) -> list[RunRow]:
     """Return a page of runs, newest first."""
     where, values = _conditions(connection, query)
-    return fetch_all(
+    return read_rows(
         connection,
         f"SELECT {_RUN_ROW} FROM (SELECT * FROM run WHERE {where} ORDER BY id DESC"
         f" LIMIT ? OFFSET ?) r {_JOINS} ORDER BY r.id DESC",
@@ -90,16 +89,16 @@ def page(connection: Connection, query: HistoryQuery) -> list[RunRow]:
 
 
 def _conditions(connection: Connection, query: HistoryQuery) -> tuple[str, list[Any]]:
-    where, values = "1", list[Any]()
+    where, values = "TRUE", list[Any]()
     if query.outcomes:
-        where += " AND (outcome IS NULL OR outcome IN (SELECT value FROM json_each(?)))"
-        values.append(json_list(query.outcomes))
+        where += f" AND (outcome IS NULL OR outcome {AMONG_TEXTS})"
+        values.append(connection.many(query.outcomes))
     if query.since is not None:
         where += " AND (claimed_at >= ? OR finished_at >= ?"
         values += [query.since, query.since]
         if query.numbers:
-            where += " OR number IN (SELECT value FROM json_each(?))"
-            values.append(json_list(query.numbers))
+            where += f" OR number {AMONG_NUMBERS}"
+            values.append(connection.many(query.numbers))
         where += ")"
     if query.job_id is not None:
         where += " AND job_id = ?"
@@ -119,7 +118,7 @@ def run_by_id(connection: Connection, run_id: int) -> RunRow | None:
 
 
 def _find_run(connection: Connection, where: str, values: tuple[Any, ...]) -> RunRow | None:
-    rows = fetch_all(
+    rows = read_rows(
         connection,
         f"SELECT {_RUN_ROW} FROM run r {_JOINS} WHERE {where} ORDER BY r.id DESC LIMIT 1",
         values,
@@ -141,10 +140,9 @@ def neighbours(connection: Connection, job_id: int, number: int) -> tuple[int | 
 
 def attempts(connection: Connection, job_id: int, number: int) -> list[AttemptRow]:
     """Return the attempts of a run before its latest, oldest first."""
-    return fetch_all(
+    return read_rows(
         connection,
-        "SELECT json_object('attempt', a.attempt, 'token', a.token, 'started_at', a.started_at,"
-        " 'finished_at', a.finished_at, 'outcome', a.outcome, 'error', a.error) AS line"
+        "SELECT a.attempt, a.token, a.started_at, a.finished_at, a.outcome, a.error"
         " FROM attempt a JOIN run r ON r.id = a.run_id"
         " WHERE r.job_id = ? AND r.number = ? ORDER BY a.attempt",
         (job_id, number),
@@ -154,11 +152,10 @@ def attempts(connection: Connection, job_id: int, number: int) -> list[AttemptRo
 
 def lines(connection: Connection, run_ids: Collection[int]) -> dict[int, list[LogLine]]:
     """Return the log lines of these runs' latest attempts, without runs that have none."""
-    pairs = fetch_all(
+    pairs = read_rows(
         connection,
-        "SELECT json_array(run_id, json(lines)) AS line FROM run_log"
-        " WHERE run_id IN (SELECT value FROM json_each(?))",
-        (json_list(run_ids),),
+        f"SELECT run_id, lines FROM run_log WHERE run_id {AMONG_NUMBERS}",
+        (connection.many(run_ids),),
         tuple[int, list[LogLine]],
     )
     return dict(pairs)
@@ -168,12 +165,11 @@ def earlier_lines(
     connection: Connection, run_ids: Collection[int]
 ) -> dict[int, list[EarlierLines]]:
     """Return the log lines of these runs' earlier attempts, in order."""
-    rows = fetch_all(
+    rows = read_rows(
         connection,
-        "SELECT json_array(run_id, attempt, started_at, finished_at, outcome,"
-        " json(coalesce(lines, '[]'))) AS line FROM attempt"
-        " WHERE run_id IN (SELECT value FROM json_each(?)) ORDER BY run_id, attempt",
-        (json_list(run_ids),),
+        "SELECT run_id, attempt, started_at, finished_at, outcome, coalesce(lines, '[]')"
+        f" FROM attempt WHERE run_id {AMONG_NUMBERS} ORDER BY run_id, attempt",
+        (connection.many(run_ids),),
         EarlierLines,
     )
     return _grouped((row.run_id, row) for row in rows)
@@ -182,12 +178,12 @@ def earlier_lines(
 def last_runs(connection: Connection, job_ids: Collection[int]) -> dict[int, RunRow]:
     """Return the latest started run of each job."""
     # A result may be a megabyte; of many jobs, nobody reads it here.
-    rows = fetch_all(
+    rows = read_rows(
         connection,
         f"SELECT {_RUN_WITHOUT_RESULT} FROM run r {_JOINS} WHERE r.id IN (SELECT"
         " (SELECT max(id) FROM run WHERE job_id = wanted.value AND started_at IS NOT NULL)"
-        " FROM json_each(?) wanted)",
-        (json_list(job_ids),),
+        f" FROM {EACH_NUMBER})",
+        (connection.many(job_ids),),
         RunRow,
     )
     return {row.job_id: row for row in rows}
@@ -197,13 +193,13 @@ def recent_outcomes(
     connection: Connection, job_ids: Collection[int], count: int
 ) -> dict[int, list[str]]:
     """Return the outcomes of the latest runs of each job, oldest first."""
-    pairs = fetch_all(
+    pairs = read_rows(
         connection,
-        "SELECT json_array(r.job_id, coalesce(r.outcome, 'running')) AS line"
-        " FROM json_each(?1) wanted JOIN run r ON r.id IN"
-        " (SELECT id FROM run WHERE job_id = wanted.value ORDER BY id DESC LIMIT ?2)"
+        "SELECT r.job_id, coalesce(r.outcome, 'running')"
+        f" FROM {EACH_NUMBER} JOIN run r ON r.job_id = wanted.value AND r.id >= coalesce("
+        " (SELECT id FROM run WHERE job_id = wanted.value ORDER BY id DESC LIMIT 1 OFFSET ?), 0)"
         " ORDER BY r.id",
-        (json_list(job_ids), count),
+        (connection.many(job_ids), count - 1),
         tuple[int, str],
     )
     return _grouped(pairs)
@@ -223,7 +219,7 @@ def slot(connection: Connection, job_id: int, instant: Instant) -> RunRow | Ledg
         found = _find_run(connection, f"{of_slot} {kinds}", (job_id, instant))
         if found is not None:
             return found
-    rows = fetch_all(
+    rows = read_rows(
         connection,
         f"SELECT {_LEDGER_ROW} FROM ledger l LEFT JOIN job j ON j.id = l.job_id"
         " WHERE l.job_id = ? AND l.first <= ? AND l.last >= ? ORDER BY l.first DESC LIMIT 1",
@@ -242,7 +238,7 @@ def ledger(  # noqa: PLR0917 - the filters, then the page
     permits: Permits | None = None,
 ) -> tuple[list[LedgerRow], int]:
     """Return a page of ledger rows, newest first, and the number of all of them."""
-    where, values = "1", list[Any]()
+    where, values = "TRUE", list[Any]()
     if job_id is not None:
         where += " AND job_id = ?"
         values.append(job_id)
@@ -252,7 +248,7 @@ def ledger(  # noqa: PLR0917 - the filters, then the page
     visible = visible_runs(connection, permits)
     where += visible.condition
     values += visible.values
-    rows = fetch_all(
+    rows = read_rows(
         connection,
         f"SELECT {_LEDGER_ROW} FROM (SELECT * FROM ledger WHERE {where}"
         " ORDER BY first DESC, id DESC LIMIT ? OFFSET ?) l"
@@ -281,9 +277,9 @@ def summary(connection: Connection, query: SummaryQuery, now: Instant) -> Summar
     if running:
         outcomes["running"] = running
     total_runs = sum(outcomes.values())
-    skipped = fetch_all(
+    skipped = read_rows(
         connection,
-        "SELECT json_array(outcome, sum(count)) AS line FROM ledger GROUP BY outcome",
+        "SELECT outcome, sum(count) FROM ledger GROUP BY outcome",
         (),
         tuple[str, int],
     )
@@ -306,10 +302,9 @@ def summary(connection: Connection, query: SummaryQuery, now: Instant) -> Summar
 
 def _counts(connection: Connection, count: str, values: tuple[Any, ...] = ()) -> dict[str, int]:
     """Return the number of runs of each outcome; ``count`` reads a range of an index."""
-    pairs = fetch_all(
+    pairs = read_rows(
         connection,
-        f"{_OUTCOMES} SELECT json_array(o.outcome, ({count})) AS line FROM o"
-        " WHERE o.outcome IS NOT NULL",
+        f"{_OUTCOMES} SELECT o.outcome, ({count}) FROM o WHERE o.outcome IS NOT NULL",
         values,
         tuple[str, int],
     )
@@ -336,8 +331,8 @@ def _buckets(connection: Connection, query: SummaryQuery) -> tuple[Bucket, ...]:
         return ()
     width = max(1, -(-(until - since) // number))
     values = (since, until, width)
-    rows = fetch_all(connection, _ENDED_BY_SLOT, (*values, number), tuple[int, str, int])
-    rows += fetch_all(connection, _OTHERS_BY_SLOT, values, tuple[int, str, int])
+    rows = read_rows(connection, _ENDED_BY_SLOT, (*values, number), tuple[int, str, int])
+    rows += read_rows(connection, _OTHERS_BY_SLOT, values, tuple[int, str, int])
     return buckets_of(since, width, number, rows)
 
 

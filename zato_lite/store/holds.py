@@ -7,13 +7,13 @@ slots and callbacks with their retries; what a caller asked for runs all the sam
 from collections.abc import Sequence
 
 from zato_lite.store.attempts import ClaimedAttempt, StartedRuns
+from zato_lite.store.dialect import AMONG_NUMBERS
 from zato_lite.store.ports import Connection
 from zato_lite.store.sql import (
     advance,
     execute,
     fetch_ids,
     fetch_value,
-    json_list,
     write_rows,
 )
 
@@ -27,9 +27,9 @@ IS_HELD = f"""(r.kind IN ('scheduled', 'callback') AND ({IS_PAUSED} OR EXISTS (
 """Condition: while this holds, the run ``r`` does not start."""
 
 # Open runs that have not started: they wait, or node ? has claimed them; ? lists started ones.
-_UNSTARTED = """SELECT id FROM run WHERE outcome IS NULL AND kind IN ('scheduled', 'callback')
+_UNSTARTED = f"""SELECT id FROM run WHERE outcome IS NULL AND kind IN ('scheduled', 'callback')
     AND (state IN ('queued', 'waiting') OR node = ?)
-    AND id NOT IN (SELECT value FROM json_each(?))"""
+    AND id NOT {AMONG_NUMBERS}"""
 
 # Give runs to no node, under a new token, so that no node that still has them starts them.
 _HOLD = """WITH v ({columns}) AS ({rows}) UPDATE run SET node = 0, token = v.token,
@@ -40,7 +40,7 @@ _HOLD = """WITH v ({columns}) AS ({rows}) UPDATE run SET node = 0, token = v.tok
 
 def hold_runs(connection: Connection, job_id: int | None, started: StartedRuns) -> list[int]:
     """Hold the runs of a job, or of all, that have not started; return their ids."""
-    values = (started.node or -1, json_list(started.run_ids))
+    values = (started.node or -1, connection.many(started.run_ids))
     if job_id is None:
         run_ids = fetch_ids(connection, _UNSTARTED, values)
     else:

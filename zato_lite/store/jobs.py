@@ -1,7 +1,7 @@
 """Jobs: edits, deletes and looks up definitions with their timers; reads all calendars."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -9,16 +9,17 @@ from msgspec.structs import replace
 from zato_lite.errors import JobExistsError, JobNotFoundError
 from zato_lite.store import holds, references
 from zato_lite.store.attempts import NO_STARTED_RUNS, StartedRuns
+from zato_lite.store.dialect import AMONG_NUMBERS, AMONG_TEXTS, texts
 from zato_lite.store.ledger import record_entries
 from zato_lite.store.ports import Connection
 from zato_lite.store.rows import JobRow, SilenceMark, WatchedRow
 from zato_lite.store.sql import (
+    NO_LIMIT,
     REPLACE_SETTING,
     execute,
-    fetch_all,
     fetch_ids,
     fetch_value,
-    json_list,
+    read_rows,
     write_rows,
 )
 from zato_lite.store.visibility import Permits, visible_jobs
@@ -30,25 +31,27 @@ from zato_lite.timetable.job_plan import JobState
 Change = Callable[[Job], Job]
 
 # A ``JobRow``, from a job ``j`` and its timer ``t``.
-_JOB_ROW = """json_object('id', j.id, 'job', json(j.definition), 'version', j.version,
-    'created_at', j.created_at, 'cursor', t.cursor, 'started', t.started, 'number', t.number,
-    'next_at', t.next_at, 'failures', t.failures, 'paused_since', t.paused_since,
-    'paused_by', t.paused_by,
-    'in_flight', (SELECT count(*) FROM run r
-                  WHERE r.job_id = j.id AND r.outcome IS NULL AND r.state <> 'queued'),
-    'queued', (SELECT count(*) FROM run r
-               WHERE r.job_id = j.id AND r.outcome IS NULL AND r.state = 'queued')) AS line"""
+_JOB_ROW = """j.id, j.definition AS job, j.version, j.created_at, t.cursor, t.started, t.number,
+    t.next_at, t.failures, t.paused_since, t.paused_by,
+    (SELECT count(*) FROM run r WHERE r.job_id = j.id AND r.outcome IS NULL
+        AND r.state <> 'queued') AS in_flight,
+    (SELECT count(*) FROM run r WHERE r.job_id = j.id AND r.outcome IS NULL
+        AND r.state = 'queued') AS queued"""
 _FROM_JOBS = "FROM job j JOIN timer t ON t.job_id = j.id WHERE j.deleted_at IS NULL"
 
 # Scheduled runs of job ? that node ? has claimed and not started; ? lists the started ones.
-_UNSTARTED = """SELECT id FROM run WHERE job_id = ? AND outcome IS NULL AND state = 'claimed'
+_UNSTARTED = f"""SELECT id FROM run WHERE job_id = ? AND outcome IS NULL AND state = 'claimed'
     AND kind = 'scheduled' AND attempt = 1 AND node = ?
-    AND id NOT IN (SELECT value FROM json_each(?)) ORDER BY id"""
+    AND id NOT {AMONG_NUMBERS} ORDER BY id"""
 
 # Is a slot of job ?1 from ?2 on accounted for, other than by the runs ?3?
-_HAS_LATER_SLOTS = """SELECT EXISTS (SELECT 1 FROM run WHERE job_id = ?1 AND slot >= ?2
-        AND kind = 'scheduled' AND id NOT IN (SELECT value FROM json_each(?3)))
+_HAS_LATER_SLOTS = f"""SELECT EXISTS (SELECT 1 FROM run WHERE job_id = ?1 AND slot >= ?2
+        AND kind = 'scheduled' AND id NOT {AMONG_NUMBERS})
     OR EXISTS (SELECT 1 FROM ledger WHERE job_id = ?1 AND last >= ?2)"""
+
+_HAS_WORD = " AND lower(j.name) LIKE lower(?) ESCAPE '\\'"
+_NAMES_TAKEN = texts("names_taken")
+_SET_PRINCIPAL = texts("principal_set")
 
 
 class JobCounts(NamedTuple):
@@ -182,15 +185,15 @@ def _revoke(connection: Connection, row: JobRow, started: StartedRuns) -> tuple[
     unstarted = _unstarted_runs(connection, row.id, started)
     if not unstarted:
         return row, []
-    ids = json_list(unstarted)
+    ids = connection.many(unstarted)
     slot = fetch_value(
         connection,
-        "SELECT min(slot) FROM run WHERE id IN (SELECT value FROM json_each(?))",
+        f"SELECT min(slot) FROM run WHERE id {AMONG_NUMBERS}",
         (ids,),
     )
     if fetch_value(connection, _HAS_LATER_SLOTS, (row.id, slot, ids)):
         return row, []
-    execute(connection, "DELETE FROM run WHERE id IN (SELECT value FROM json_each(?))", (ids,))
+    execute(connection, f"DELETE FROM run WHERE id {AMONG_NUMBERS}", (ids,))
     number = fetch_value(
         connection, "SELECT coalesce(max(number), 0) FROM run WHERE job_id = ?", (row.id,)
     )
@@ -208,7 +211,7 @@ def _revoke(connection: Connection, row: JobRow, started: StartedRuns) -> tuple[
 def _unstarted_runs(connection: Connection, job_id: int, started: StartedRuns) -> list[int]:
     if not started.node:
         return []
-    values = (job_id, started.node, json_list(started.run_ids))
+    values = (job_id, started.node, connection.many(started.run_ids))
     return fetch_ids(connection, _UNSTARTED, values)
 
 
@@ -266,8 +269,8 @@ def delete(
     execute(
         connection,
         "UPDATE run SET outcome = 'cancelled', state = 'done', finished_at = ?,"
-        " error = 'the job was deleted' WHERE id IN (SELECT value FROM json_each(?))",
-        (now, json_list(cancelled)),
+        f" error = 'the job was deleted' WHERE id {AMONG_NUMBERS}",
+        (now, connection.many(cancelled)),
     )
     execute(connection, "UPDATE job SET deleted_at = ? WHERE id = ?", (now, job_id))
     execute(connection, "DELETE FROM timer WHERE job_id = ?", (job_id,))
@@ -278,22 +281,16 @@ def adopt(
     connection: Connection, started: StartedRuns, *, job_ids: Sequence[int], principal: str
 ) -> tuple[int, list[int]]:
     """Set the principal of jobs; return their number and the runs whose claims were revoked."""
-    ids = json_list(job_ids)
+    ids = connection.many(job_ids)
     claimed = fetch_ids(
         connection,
         "SELECT DISTINCT job_id AS id FROM run WHERE outcome IS NULL AND state = 'claimed'"
         " AND kind = 'scheduled' AND job_id IN (SELECT job_id FROM timer"
-        " WHERE job_id IN (SELECT value FROM json_each(?)))",
+        f" WHERE job_id {AMONG_NUMBERS})",
         (ids,),
     )
     revoked = [run for job_id in claimed for run in revoke_claims(connection, job_id, started)]
-    adopted = execute(
-        connection,
-        "UPDATE job SET definition = json_set(definition, '$.principal', ?),"
-        " version = version + 1"
-        " WHERE deleted_at IS NULL AND id IN (SELECT value FROM json_each(?))",
-        (principal, ids),
-    )
+    adopted = execute(connection, _SET_PRINCIPAL[connection.dialect], (principal, ids))
     return adopted, revoked
 
 
@@ -347,8 +344,7 @@ def get_by_name(connection: Connection, name: str) -> JobRow:
 
 def get_by_names(connection: Connection, names: Collection[str]) -> list[JobRow]:
     """Return the jobs that have these names."""
-    condition = "j.name IN (SELECT value FROM json_each(?))"
-    return _fetch_jobs(connection, condition, json_list(names))
+    return _fetch_jobs(connection, f"j.name {AMONG_TEXTS}", connection.many(names))
 
 
 def list_declared(connection: Connection) -> list[JobRow]:
@@ -375,9 +371,9 @@ def list_watched(connection: Connection) -> list[WatchedRow]:
     ]
 
 
-def _fetch_jobs(connection: Connection, condition: str, *values: int | str) -> list[JobRow]:
+def _fetch_jobs(connection: Connection, condition: str, *values: Any) -> list[JobRow]:
     select = f"SELECT {_JOB_ROW} {_FROM_JOBS} AND {condition}"
-    return fetch_all(connection, select, values, JobRow)
+    return read_rows(connection, select, values, JobRow)
 
 
 def _only(rows: Sequence[JobRow]) -> JobRow:
@@ -395,13 +391,8 @@ def existing_names(connection: Connection, names: Sequence[str]) -> set[str]:
             connection, "SELECT name FROM job WHERE name = ? AND deleted_at IS NULL", names
         )
         return set() if name is None else {name}
-    text = fetch_value(
-        connection,
-        "SELECT json_group_array(name) FROM carray(?) CROSS JOIN job"
-        " ON name = value AND deleted_at IS NULL",
-        (connection.array(names),),
-    )
-    return set(msgspec.json.decode(text, type=list[str]))
+    select = _NAMES_TAKEN[connection.dialect]
+    return set(read_rows(connection, select, (connection.array(names),), str))
 
 
 def _last_success(connection: Connection, job_id: int) -> Instant | None:
@@ -444,8 +435,8 @@ def service_of(connection: Connection, job_id: int) -> str | None:
 def visible(connection: Connection, job_ids: Collection[int], permits: Permits) -> set[int]:
     """Return those of the jobs, also deleted ones, whose services are permitted."""
     found = visible_jobs(connection, permits)
-    statement = f"SELECT id FROM job WHERE id IN (SELECT value FROM json_each(?)){found.condition}"
-    return set(fetch_ids(connection, statement, (json_list(job_ids), *found.values)))
+    statement = f"SELECT id FROM job WHERE id {AMONG_NUMBERS}{found.condition}"
+    return set(fetch_ids(connection, statement, (connection.many(job_ids), *found.values)))
 
 
 def find(
@@ -460,11 +451,11 @@ def find(
     """Return a page of the jobs whose names contain all words, and the number of all of them."""
     where, values = _visible_matching(connection, query, service, permits)
     total = fetch_value(connection, f"SELECT count(*) FROM job j WHERE {where}", values)
-    rows = fetch_all(
+    rows = read_rows(
         connection,
         f"SELECT {_JOB_ROW} FROM (SELECT * FROM job j WHERE {where} ORDER BY name"
         " LIMIT ? OFFSET ?) j JOIN timer t ON t.job_id = j.id ORDER BY j.name",
-        [*values, -1 if limit is None else limit, offset],
+        [*values, NO_LIMIT if limit is None else limit, offset],
         JobRow,
     )
     return rows, total
@@ -480,7 +471,7 @@ def find_part(  # noqa: PLR0917 - the filters, then the part
 ) -> list[JobRow]:
     """Return the first of the jobs that match and whose names come after ``after``."""
     where, values = _visible_matching(connection, query, service, permits)
-    return fetch_all(
+    return read_rows(
         connection,
         f"SELECT {_JOB_ROW} FROM (SELECT * FROM job j WHERE {where} AND j.name > ?"
         " ORDER BY name LIMIT ?) j JOIN timer t ON t.job_id = j.id ORDER BY j.name",
@@ -500,7 +491,7 @@ def _visible_matching(
 def matching(query: str, service: str) -> tuple[str, list[str | int]]:
     """Return the condition, and its values, of jobs that the arguments of ``find`` match."""
     words = query.split()
-    where = "j.deleted_at IS NULL" + " AND j.name LIKE ? ESCAPE '\\'" * len(words)
+    where = "j.deleted_at IS NULL" + _HAS_WORD * len(words)
     values: list[str | int] = [f"%{_escaped(word)}%" for word in words]
     if service:
         where += " AND j.service = ?"
@@ -537,8 +528,8 @@ def job_type(job: Job) -> str:
 
 def get_calendars(connection: Connection) -> dict[str, Calendar]:
     """Return all calendars by name."""
-    calendars = fetch_all(connection, "SELECT definition AS line FROM calendar", (), Calendar)
-    return {calendar.name: calendar for calendar in calendars}
+    rows = read_rows(connection, "SELECT definition FROM calendar", (), tuple[Calendar])
+    return {calendar.name: calendar for (calendar,) in rows}
 
 
 # Errors

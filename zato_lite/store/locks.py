@@ -44,8 +44,9 @@ def _acquire(
     token = advance(connection, "token", 1)[0]
     acquired = execute(
         connection,
-        "INSERT INTO lock VALUES (?1, ?2, ?3, ?4) ON CONFLICT (name) DO UPDATE"
-        " SET owner = ?2, token = ?3, until = ?4 WHERE lock.until <= ?5",
+        "INSERT INTO lock (name, owner, token, until) VALUES (?1, ?2, ?3, ?4)"
+        " ON CONFLICT (name) DO UPDATE SET owner = ?2, token = ?3, until = ?4"
+        " WHERE lock.until <= ?5",
         (name, owner, token, until, now),
     )
     return token if acquired else None

@@ -8,7 +8,7 @@ from pathlib import Path
 from zato_lite.store.journal import Journal, StartJournal, read_journal
 from zato_lite.store.ports import Connection
 from zato_lite.store.rows import NodeRow
-from zato_lite.store.sql import advance, execute, fetch_all, fetch_value
+from zato_lite.store.sql import advance, execute, fetch_value, read_rows, save_setting
 from zato_lite.timetable.job import Instant
 
 _LEFT_AT = "scheduler.left_at"
@@ -21,23 +21,27 @@ def new_node_id(connection: Connection) -> int:
 
 def register_node(connection: Connection, node: int, name: str, pid: int, now: Instant) -> None:
     """Record that a node has started."""
-    execute(connection, "INSERT INTO node VALUES (?, ?, ?, ?, ?)", (node, name, pid, now, now))
+    execute(
+        connection,
+        "INSERT INTO node (id, name, pid, started_at, seen_at) VALUES (?, ?, ?, ?, ?)",
+        (node, name, pid, now, now),
+    )
 
 
 def unregister_node(connection: Connection, node: int, now: Instant) -> None:
     """Record that a node has stopped."""
     execute(connection, "DELETE FROM node WHERE id = ?", (node,))
-    execute(connection, "INSERT OR REPLACE INTO setting VALUES (?, ?)", (_LEFT_AT, str(now)))
+    save_setting(connection, _LEFT_AT, str(now))
 
 
 def last_seen(connection: Connection) -> Instant | None:
     """Return the last instant at which any node is known to have been alive, or None."""
     found = fetch_value(
         connection,
-        "SELECT max(at) FROM (SELECT CAST(value AS INTEGER) AS at FROM setting WHERE name = ?"
+        "SELECT max(at) FROM (SELECT CAST(value AS BIGINT) AS at FROM setting WHERE name = ?"
         " UNION ALL SELECT seen_at FROM node"
-        " UNION ALL SELECT max(claimed_at, coalesce(finished_at, 0)) FROM"
-        " (SELECT * FROM run ORDER BY id DESC LIMIT 100))",
+        " UNION ALL SELECT CASE WHEN finished_at > claimed_at THEN finished_at"
+        " ELSE claimed_at END FROM (SELECT * FROM run ORDER BY id DESC LIMIT 100) latest) seen",
         (_LEFT_AT,),
     )
     return None if found is None else int(found)
@@ -56,10 +60,9 @@ def delete_nodes(connection: Connection, nodes: Sequence[int]) -> None:
 
 def list_nodes(connection: Connection) -> list[NodeRow]:
     """Return the live nodes, and dead ones that are not yet deleted."""
-    return fetch_all(
+    return read_rows(
         connection,
-        "SELECT json_object('id', id, 'name', name, 'pid', pid, 'started_at', started_at,"
-        " 'seen_at', seen_at) AS line FROM node ORDER BY id",
+        "SELECT id, name, pid, started_at, seen_at FROM node ORDER BY id",
         (),
         NodeRow,
     )

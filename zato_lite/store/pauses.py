@@ -30,7 +30,7 @@ def pause_all(
         return current, []
     execute(
         connection,
-        "INSERT INTO setting VALUES (?, ?)",
+        "INSERT INTO setting (name, value) VALUES (?, ?)",
         (PAUSE_SETTING, msgspec.json.encode(pause).decode()),
     )
     job_ids = fetch_ids(

@@ -8,11 +8,12 @@ import msgspec
 from zato_lite.store import jobs
 from zato_lite.store.attempts import AttemptResult, ClaimedAttempt, StartedRuns
 from zato_lite.store.completion import complete_attempts, save_attempt
+from zato_lite.store.dialect import AMONG_NUMBERS
 from zato_lite.store.holds import IS_HELD, hold_these
 from zato_lite.store.journal import Journal
 from zato_lite.store.ports import Connection
 from zato_lite.store.rows import RunKind, RunState
-from zato_lite.store.sql import advance, execute, fetch_all, fetch_ids, fetch_value, json_list
+from zato_lite.store.sql import advance, execute, fetch_ids, fetch_value, read_rows
 from zato_lite.timetable.job import SECOND, Instant, Job
 from zato_lite.timetable.outcome import NextStep, next_step
 
@@ -27,7 +28,7 @@ JournalOf = Callable[[int], Journal | None]
 
 
 # Runs that node ? has claimed for an instant up to ?.
-_CLAIMED = """SELECT id, token, crashes FROM run INDEXED BY run_open
+_CLAIMED = """SELECT id, token, crashes FROM run
     WHERE outcome IS NULL AND node = ? AND state = 'claimed' AND slot <= ?"""
 
 
@@ -74,9 +75,9 @@ class _OpenRun(msgspec.Struct, frozen=True, kw_only=True):
     path: tuple[str, ...] | None
     job: Job
     cid: str
-    is_deleted: int
+    is_deleted: bool
     requested_by: str
-    is_held: int
+    is_held: bool
 
 
 def recover_runs(
@@ -93,7 +94,7 @@ def recover_runs(
     Runs that their node had not started are claimed as they are, according to its journal; without
     one, all claimed runs count as started. ``deaths`` is the same for all parts of a recovery.
     """
-    open_runs = fetch_all(connection, _OPEN_RUNS, (json_list(alive), limit), _OpenRun)
+    open_runs = read_rows(connection, _OPEN_RUNS, (connection.many(alive), limit), _OpenRun)
     deaths = deaths or Deaths()
     attempts: list[ClaimedAttempt] = []
     closed: list[AttemptResult] = []
@@ -246,8 +247,8 @@ def release_claims(
     }
     job_ids = fetch_ids(
         connection,
-        "SELECT job_id AS id FROM timer WHERE job_id IN (SELECT value FROM json_each(?))",
-        (json_list(scheduled),),
+        f"SELECT job_id FROM timer WHERE job_id {AMONG_NUMBERS}",
+        (connection.many(scheduled),),
     )
     revoked: set[int] = set()
     for job_id in job_ids:
@@ -261,22 +262,20 @@ def release_claims(
             )
 
 
-# Up to ? runs without an outcome, with a job or on request, that no live node holds.
-_OPEN_RUNS = f"""SELECT json_object('id', r.id, 'job_id', r.job_id, 'number', r.number,
-        'slot', r.slot, 'kind', r.kind, 'state', r.state, 'node', r.node, 'token', r.token,
-        'attempt', r.attempt,
-        'crashes', r.crashes, 'alone', r.alone, 'shutdowns', (SELECT count(*) FROM attempt a
-            WHERE a.run_id = r.id AND a.outcome IN ('cancelled', 'lost')) - r.crashes,
-        'started_at', r.started_at, 'path', json(r.path),
-        'retry_at', r.retry_at, 'cid', coalesce(c.cid, ''), 'is_deleted', j.deleted_at IS NOT NULL,
-        'requested_by', r.requested_by,
-        'is_held', {IS_HELD},
-        'job', json(coalesce(c.definition, j.definition))) AS line
-    FROM (SELECT * FROM run r INDEXED BY run_open
+# In the order of ids, but not by their index, which has all runs; the ones without an outcome are
+# few. Up to ? runs without an outcome, with a job or on request, that no live node holds.
+_OPEN_RUNS = f"""SELECT r.id, r.job_id, r.number, r.slot, r.kind, r.state, r.node, r.token,
+        r.attempt, r.crashes, r.alone,
+        (SELECT count(*) FROM attempt a
+            WHERE a.run_id = r.id AND a.outcome IN ('cancelled', 'lost')) - r.crashes AS shutdowns,
+        r.retry_at, r.started_at, r.path, coalesce(c.definition, j.definition) AS job,
+        coalesce(c.cid, '') AS cid, j.deleted_at IS NOT NULL AS is_deleted, r.requested_by,
+        {IS_HELD} AS is_held
+    FROM (SELECT * FROM run r
           WHERE outcome IS NULL AND job_id >= 0
-          AND node NOT IN (SELECT value FROM json_each(?))
-          AND NOT (node = 0 AND {IS_HELD}) ORDER BY id LIMIT ?) r
-    LEFT JOIN job j ON j.id = r.job_id LEFT JOIN call c ON c.run_id = r.id"""
+          AND node NOT {AMONG_NUMBERS}
+          AND NOT (node = 0 AND {IS_HELD}) ORDER BY +id LIMIT ?) r
+    LEFT JOIN job j ON j.id = r.job_id LEFT JOIN call c ON c.run_id = r.id ORDER BY r.id"""
 
 
 def _attempt_of(run: _OpenRun, now: Instant) -> ClaimedAttempt:

@@ -1,6 +1,7 @@
 """References between jobs by name: renames take them along, and deletions respect them."""
 
 from collections.abc import Collection, Sequence
+from operator import itemgetter
 
 from zato_lite.errors import ConflictError
 from zato_lite.store.dialect import AMONG_NUMBERS
@@ -11,11 +12,10 @@ from zato_lite.timetable.job import Job
 _MAX_NAMED = 5
 
 _CALLBACKS = """SELECT id, name, definition ->> 'on_success_job', definition ->> 'on_error_job'
-    FROM job INDEXED BY job_has_callbacks WHERE has_callbacks AND deleted_at IS NULL
-    ORDER BY name"""
+    FROM job WHERE has_callbacks AND deleted_at IS NULL"""
 
 # The jobs that call back a job of a name.
-_REFERRERS = """SELECT id FROM job INDEXED BY job_has_callbacks WHERE has_callbacks
+_REFERRERS = """SELECT id FROM job WHERE has_callbacks
     AND deleted_at IS NULL
     AND (definition ->> 'on_success_job' = ?1 OR definition ->> 'on_error_job' = ?1)"""
 
@@ -49,7 +49,8 @@ def require_unreferenced(
         ConflictError: names one of them, and the jobs and fields that refer to it.
     """
     found: dict[str, list[str]] = {}
-    for job_id, referrer, *called in connection.execute(_CALLBACKS):
+    referrers = sorted(connection.execute(_CALLBACKS), key=itemgetter(1))
+    for job_id, referrer, *called in referrers:
         if job_id not in ids:
             for field, name in zip(("on_success_job", "on_error_job"), called, strict=True):
                 if name in names:

@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 import msgspec
 
+from zato_lite.store.dialect import AMONG_NUMBERS
 from zato_lite.store.ports import Connection
-from zato_lite.store.sql import execute, fetch_ids, fetch_value, json_list
+from zato_lite.store.sql import execute, fetch_ids, fetch_value
 from zato_lite.timetable.job import DAY, Instant, Job, OneTime
 
 KEEP_DAYS = 30.0
@@ -85,7 +86,7 @@ def _prune_job(connection: Connection, job_id: int, now: Instant, limit: int) ->
         (job_id, oldest, last, _last_success(connection, job_id, job), limit),
     )
     if old:
-        _delete_runs(connection, json_list(old))
+        _delete_runs(connection, old)
     execute(connection, "DELETE FROM ledger WHERE job_id = ? AND last < ?", (job_id, oldest))
     if job is not None and isinstance(job.trigger, OneTime) and old:
         _delete_finished(connection, job_id, now)
@@ -117,7 +118,7 @@ def _days(job: Job | None) -> float:
     return KEEP_ONE_TIME_DAYS if isinstance(job.trigger, OneTime) else KEEP_DAYS
 
 
-def _delete_runs(connection: Connection, ids: str) -> None:
+def _delete_runs(connection: Connection, ids: Sequence[int]) -> None:
     for column in ("run.id", "run_log.run_id", "call.run_id", "attempt.run_id"):
         _delete_by_ids(connection, column, ids)
 
@@ -144,10 +145,10 @@ def _delete_empty_jobs(connection: Connection) -> None:
         (MAX_RUNS,),
     )
     for column in ("job.id", "ledger.job_id"):
-        _delete_by_ids(connection, column, json_list(empty))
+        _delete_by_ids(connection, column, empty)
 
 
-def _delete_by_ids(connection: Connection, column: str, ids: str) -> None:
+def _delete_by_ids(connection: Connection, column: str, ids: Sequence[int]) -> None:
     table = column.partition(".")[0]
-    condition = f"{column} IN (SELECT value FROM json_each(?))"
-    execute(connection, f"DELETE FROM {table} WHERE {condition}", (ids,))
+    statement = f"DELETE FROM {table} WHERE {column} {AMONG_NUMBERS}"
+    execute(connection, statement, (connection.many(ids),))

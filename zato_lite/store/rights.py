@@ -7,15 +7,12 @@ import msgspec
 
 from zato_lite.store.accounts import Kind
 from zato_lite.store.ports import Connection
-from zato_lite.store.sql import fetch_all, fetch_value
+from zato_lite.store.sql import fetch_value, read_rows
 
 CREDENTIALS_VERSION = "SELECT value FROM sequence WHERE name = 'credential'"
 """Statement for the number that grows with each change of a credential."""
 
-_SELECT = """SELECT json_object('kind', kind, 'name', name, 'roles', json(roles),
-    'patterns', json(patterns),
-    'is_active', json(CASE is_active WHEN 1 THEN 'true' ELSE 'false' END)) AS line
-    FROM credential"""
+_SELECT = "SELECT kind, name, roles, patterns, is_active FROM credential"
 
 
 class Rights(msgspec.Struct, frozen=True):
@@ -45,4 +42,4 @@ def changed_rights(connection: Connection, version: int | None) -> AllRights | N
 def all_rights(connection: Connection) -> AllRights:
     """Return the rights of all users and keys."""
     version = fetch_value(connection, CREDENTIALS_VERSION)
-    return AllRights(version, fetch_all(connection, _SELECT, (), Rights))
+    return AllRights(version, read_rows(connection, _SELECT, (), Rights))

@@ -5,11 +5,10 @@ from typing import NamedTuple
 
 import msgspec
 
+from zato_lite.store.dialect import AMONG_NUMBERS, AMONG_TEXTS
 from zato_lite.store.jobs import matching
 from zato_lite.store.ports import Connection
-from zato_lite.store.sql import fetch_value, json_list
-
-_ROWS = "json_group_array(json_array(id, name, service))"
+from zato_lite.store.sql import read_rows
 
 
 class Selection(NamedTuple):
@@ -37,12 +36,9 @@ class Selected(msgspec.Struct, frozen=True, array_like=True):
 def select(connection: Connection, selection: Selection) -> list[Selected]:
     """Return the selected jobs that exist, in order of their names."""
     if selection.query is None:
-        where = (
-            "deleted_at IS NULL AND (id IN (SELECT value FROM json_each(?))"
-            " OR name IN (SELECT value FROM json_each(?)))"
-        )
-        values: list[str | int] = [json_list(selection.ids), json_list(selection.names)]
+        where = f"deleted_at IS NULL AND (id {AMONG_NUMBERS} OR name {AMONG_TEXTS})"
+        values = [connection.many(selection.ids), connection.many(selection.names)]
     else:
         where, values = matching(selection.query, selection.service)
-    rows = f"SELECT {_ROWS} FROM (SELECT * FROM job j WHERE {where} ORDER BY name)"
-    return msgspec.json.decode(fetch_value(connection, rows, values), type=list[Selected])
+    statement = f"SELECT id, name, service FROM job j WHERE {where} ORDER BY name"
+    return read_rows(connection, statement, values, Selected)

@@ -10,8 +10,9 @@ import msgspec
 from zato_lite.clock import to_datetime
 from zato_lite.store.accounts import Credential, save_credential
 from zato_lite.store.companion import accompanied
+from zato_lite.store.dialect import AMONG_TEXTS
 from zato_lite.store.ports import Connection, Database
-from zato_lite.store.sql import execute, fetch_all, fetch_value
+from zato_lite.store.sql import NO_LIMIT, execute, fetch_value, read_rows
 from zato_lite.timetable.job import Instant
 
 _MAX_PER_USER = 100
@@ -64,9 +65,9 @@ class SessionItem(TypedDict):
     user_agent: str
 
 
-_SELECT = """SELECT json_object('hash', hash, 'user', user, 'created_at', created_at,
-    'used_at', used_at, 'remote_address', remote_address, 'user_agent', user_agent) AS line
-    FROM session"""
+_COLUMNS = 'hash, "user", created_at, used_at, remote_address, user_agent'
+_SELECT = f"SELECT {_COLUMNS} FROM session"
+_OF_USER = '(CAST(?1 AS TEXT) IS NULL OR "user" = ?1)'
 _ALIVE = "created_at > ? AND used_at > ?"
 
 
@@ -104,7 +105,7 @@ class Sessions:
 
     async def list(self, now: Instant, user: str | None = None) -> Sequence[Session]:
         """Return the sessions of a user, or of all users; newest first."""
-        return await self._list(now, "(?1 IS NULL OR user = ?1)", user)
+        return await self._list(now, _OF_USER, user)
 
     async def record_use(self, session: Session, now: Instant) -> None:
         """Record that the session is in use; at most 60 times within the idle limit."""
@@ -117,9 +118,10 @@ class Sessions:
 
     async def delete(self, hashes: Sequence[str]) -> None:
         """End the sessions with these hashes."""
-        encoded = msgspec.json.encode(hashes).decode()
-        statement = "DELETE FROM session WHERE hash IN (SELECT value FROM json_each(?))"
-        await self._database.write(accompanied(lambda c: execute(c, statement, (encoded,))))
+        statement = f"DELETE FROM session WHERE hash {AMONG_TEXTS}"
+        await self._database.write(
+            accompanied(lambda c: execute(c, statement, (c.many(hashes),)))
+        )
 
     async def delete_of(self, user: str | None) -> Sequence[str]:
         """End the sessions of a user, or of all users; return their hashes."""
@@ -130,7 +132,7 @@ class Sessions:
         statement = f"{_SELECT} WHERE {condition} AND {_ALIVE} ORDER BY created_at DESC, hash"
         earliest = (now - self.limits.lifetime, now - self.limits.idle)
         return await self._database.read(
-            lambda c: fetch_all(c, statement, (*values, *earliest), Session)
+            lambda c: read_rows(c, statement, (*values, *earliest), Session)
         )
 
     def _add(self, connection: Connection, session: Session, password_hash: str | None) -> bool:
@@ -139,13 +141,14 @@ class Sessions:
         execute(connection, f"DELETE FROM session WHERE NOT ({_ALIVE})", earliest)
         execute(
             connection,
-            "DELETE FROM session WHERE hash IN (SELECT hash FROM session WHERE user = ?"
-            " ORDER BY created_at DESC LIMIT -1 OFFSET ?)",
-            (session.user, _MAX_PER_USER - 1),
+            'DELETE FROM session WHERE hash IN (SELECT hash FROM session WHERE "user" = ?'
+            " ORDER BY created_at DESC LIMIT ? OFFSET ?)",
+            (session.user, NO_LIMIT, _MAX_PER_USER - 1),
         )
         inserted = execute(
             connection,
-            "INSERT INTO session SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE ?7 IS NULL OR EXISTS"
+            f"INSERT INTO session ({_COLUMNS}) SELECT ?1, ?2, ?3, ?4, ?5, ?6"
+            " WHERE CAST(?7 AS TEXT) IS NULL OR EXISTS"
             " (SELECT 1 FROM credential"
             "  WHERE kind = 'user' AND name = ?2 AND hash = ?7 AND is_active)",
             (*msgspec.structs.astuple(session), password_hash),
@@ -163,9 +166,10 @@ class PasswordCodes:
         """Store the hash of a code; delete earlier codes of the user."""
 
         def operation(connection: Connection) -> None:
-            execute(connection, "DELETE FROM password_code WHERE user = ?", (user,))
+            execute(connection, 'DELETE FROM password_code WHERE "user" = ?', (user,))
             values = (hash_token(code), user, ends_at)
-            execute(connection, "INSERT INTO password_code VALUES (?, ?, ?)", values)
+            insert = 'INSERT INTO password_code (hash, "user", ends_at) VALUES (?, ?, ?)'
+            execute(connection, insert, values)
 
         await self._database.write(operation)
 
@@ -197,17 +201,13 @@ def hash_token(token: str) -> str:
 
 
 def _delete_of(connection: Connection, user: str | None) -> Sequence[str]:
-    text = fetch_value(
-        connection,
-        "SELECT json_group_array(hash) FROM session WHERE ?1 IS NULL OR user = ?1",
-        (user,),
-    )
-    execute(connection, "DELETE FROM session WHERE ?1 IS NULL OR user = ?1", (user,))
-    return msgspec.json.decode(text, type=list[str])
+    hashes = read_rows(connection, f"SELECT hash FROM session WHERE {_OF_USER}", (user,), str)
+    execute(connection, f"DELETE FROM session WHERE {_OF_USER}", (user,))
+    return hashes
 
 
 def _user_of_code(connection: Connection, code: str, now: Instant) -> str | None:
-    statement = "SELECT user FROM password_code WHERE hash = ? AND ends_at > ?"
+    statement = 'SELECT "user" FROM password_code WHERE hash = ? AND ends_at > ?'
     user: str | None = fetch_value(connection, statement, (hash_token(code), now))
     return user
 

@@ -6,7 +6,7 @@ reads return one JSON text. The number of different statement texts stays small,
 prepared once and then found in the statement cache.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from itertools import chain
 from typing import Any, TypeVar
@@ -94,18 +94,6 @@ def read_rows(
     return rows
 
 
-def fetch_all(
-    connection: Connection, statement: str, values: Sequence[Any], kind: type[Value]
-) -> list[Value]:
-    """Decode all rows of a statement whose one column, ``line``, is JSON."""
-    text = fetch_value(
-        connection, f"SELECT json_group_array(json(line)) FROM ({statement})", values
-    )
-    list_type: Any = list.__class_getitem__(kind)
-    rows: list[Value] = msgspec.json.decode(text, type=list_type)
-    return rows
-
-
 def fetch_value(connection: Connection, statement: str, values: Sequence[Any] = ()) -> Any:
     """Return the first column of the only row, or None without a row."""
     value = None
@@ -139,6 +127,9 @@ def advance(connection: Connection, sequence: str, count: int) -> list[int]:
     return list(range(last - count + 1, last + 1))
 
 
+NO_LIMIT = 2**62
+"""More rows than there are, for a LIMIT."""
+
 REPLACE_SETTING = "ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 
 
@@ -153,11 +144,6 @@ def execute(connection: Connection, statement: str, values: Sequence[Any] = ()) 
     for _ in connection.execute(statement, values):
         pass
     return connection.changes()
-
-
-def json_list(items: Iterable[int | str]) -> str:
-    """Encode numbers or texts as the JSON list that ``json_each`` reads."""
-    return msgspec.json.encode(list(items)).decode()
 
 
 def batches(values: Sequence[Value], size: int) -> Iterator[Sequence[Value]]:

@@ -1,12 +1,11 @@
 """Visibility: which jobs, runs and ledger rows a caller with patterns may see, as conditions."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import msgspec
-
+from zato_lite.store.dialect import AMONG_TEXTS
 from zato_lite.store.ports import Connection
-from zato_lite.store.sql import fetch_value, json_list
+from zato_lite.store.sql import read_rows
 
 Permits = Callable[[str], bool]
 """Returns True for the services that a caller may see."""
@@ -16,16 +15,14 @@ class Visible(NamedTuple):
     """A condition on rows and its values; empty if all rows are visible."""
 
     condition: str = ""
-    values: tuple[str, ...] = ()
+    values: tuple[Any, ...] = ()
 
 
 def visible_jobs(connection: Connection, permits: Permits | None) -> Visible:
     """Return the condition on rows of ``job`` whose services are permitted."""
     if permits is None:
         return Visible()
-    return Visible(
-        " AND service IN (SELECT value FROM json_each(?))", (_services(connection, permits),)
-    )
+    return Visible(f" AND service {AMONG_TEXTS}", (_services(connection, permits),))
 
 
 def visible_runs(connection: Connection, permits: Permits | None) -> Visible:
@@ -35,10 +32,10 @@ def visible_runs(connection: Connection, permits: Permits | None) -> Visible:
     """
     if permits is None:
         return Visible()
-    jobs = "SELECT id FROM job WHERE service IN (SELECT value FROM json_each(?))"
+    jobs = f"SELECT id FROM job WHERE service {AMONG_TEXTS}"
     return Visible(f" AND job_id IN ({jobs})", (_services(connection, permits),))
 
 
-def _services(connection: Connection, permits: Permits) -> str:
-    text = fetch_value(connection, "SELECT json_group_array(DISTINCT service) FROM job")
-    return json_list([name for name in msgspec.json.decode(text, type=list[str]) if permits(name)])
+def _services(connection: Connection, permits: Permits) -> Any:
+    names = read_rows(connection, "SELECT DISTINCT service FROM job", (), str)
+    return connection.many([name for name in names if permits(name)])
