@@ -161,8 +161,8 @@ def _due_jobs(
 ) -> tuple[list[_DueJob], Instant | None]:
     """Return jobs due by the horizon, and the first due instant after it.
 
-    Where several nodes write, their timers are locked first. All else is read after that: a
-    statement sees what was committed before it began, but a locked row as it is now.
+    PostgreSQL locks their timers first, and all else is read after that: a statement sees what
+    was committed before it began, but a locked row as it is now.
     """
     values = (horizon, *position, limit)
     if connection.dialect == "sqlite":
