@@ -170,12 +170,11 @@ def _due_jobs(
         return _decode_due_jobs(text) if text else [], next_due_at
     timers = read_rows(connection, _DUE_JOBS["postgres"], values, _LockedTimer)
     ids = connection.many([timer.job_id for timer in timers])
-    locked = {job.id: job for job in read_rows(connection, _LOCKED_JOBS, (ids,), _LockedJob)}
-    due = [
-        (*timer, locked[timer.job_id].open_runs, locked[timer.job_id].definition)
-        for timer in timers
-        if timer.job_id in locked
-    ]
+    jobs_by_id = {job.id: job for job in read_rows(connection, _LOCKED_JOBS, (ids,), _LockedJob)}
+    due: list[_DueJob] = []
+    for job_id, next_at, cursor, started, number in timers:
+        if (job := jobs_by_id.get(job_id)) is not None:
+            due.append((job_id, next_at, cursor, started, number, job.open_runs, job.definition))
     return due, next_due(connection, horizon)
 
 
