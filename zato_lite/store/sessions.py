@@ -119,9 +119,7 @@ class Sessions:
     async def delete(self, hashes: Sequence[str]) -> None:
         """End the sessions with these hashes."""
         statement = f"DELETE FROM session WHERE hash {AMONG_TEXTS}"
-        await self._database.write(
-            accompanied(lambda c: execute(c, statement, (c.many(hashes),)))
-        )
+        await self._database.write(accompanied(lambda c: execute(c, statement, (c.many(hashes),))))
 
     async def delete_of(self, user: str | None) -> Sequence[str]:
         """End the sessions of a user, or of all users; return their hashes."""
