@@ -425,7 +425,7 @@ async def test_a_sandbox_refuses_a_wrong_file_and_knows_its_own_services(project
         ("[server.mounts]\n'/x' = {app = 'no_such:app'}", "cannot be imported"),
         ("[server.mounts]\n'/zato' = {app = 'os:sep'}", "not a valid path"),
         ("[server.channels]\n'nonsense' = 'a'", "not a valid REST channel"),
-        ("[store]\nurl = 'postgresql://x'", "does not begin with sqlite"),
+        ("[store]\nurl = 'mysql://x'", "is not known; use sqlite:///"),
         ("[server]\nport = 99999", "port"),
     ],
 )

@@ -27,8 +27,23 @@ class TimerQueue:
     setting the timer again, which is done after each expiry, has the same effect.
     """
 
-    def __init__(self, now: Callable[[], int], loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        now: Callable[[], int],
+        loop: asyncio.AbstractEventLoop,
+        monotonic: Callable[[int], int] | None = None,
+    ) -> None:
+        """Make a queue.
+
+        Args:
+            now: returns the time of which instants are.
+            loop: that calls.
+            monotonic: returns the monotonic time of an instant, in microseconds; without it,
+                instants are of the machine's wall clock.
+        """
         self._now, self.loop = now, loop
+        self._clock = time.CLOCK_REALTIME if monotonic is None else time.CLOCK_MONOTONIC
+        self._timer_time = monotonic or _same
         self._alarms: list[tuple[int, int, TimerAlarm]] = []
         self._numbers = itertools.count()
         self._pending = 0
@@ -57,11 +72,16 @@ class TimerQueue:
             return
         instant = self._alarms[0][0]
         if self._timer is None:
-            self._timer = _create_timer()
+            self._timer = _create_timer(self._clock)
             self.loop.add_reader(self._timer, self._expire)
         if instant != self._set_to:
             self._set_to = instant
-            _set_timer(self._timer, max(instant, 1), self._spec)
+            _set_timer(self._timer, max(self._timer_time(instant), 1), self._spec)
+
+    def reset(self) -> None:
+        """Set the timer again, after a step of the clock that ``monotonic`` follows."""
+        self._set_to = None
+        self._set()
 
     def _expire(self) -> None:
         self._set_to = None
@@ -105,10 +125,14 @@ class TimerAlarm:
             self._queue.discard()
 
 
-def _create_timer() -> int:
+def _same(instant: int) -> int:
+    return instant
+
+
+def _create_timer(clock: int) -> int:
     if _LIBC is None:
         raise NotImplementedError
-    timer = int(_LIBC.timerfd_create(time.CLOCK_REALTIME, _TFD_NONBLOCK_CLOEXEC))
+    timer = int(_LIBC.timerfd_create(clock, _TFD_NONBLOCK_CLOEXEC))
     if timer < 0:
         raise OSError(ctypes.get_errno(), "timerfd_create")
     return timer

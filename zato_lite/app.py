@@ -12,7 +12,7 @@ from zato_lite import config
 from zato_lite.builtin.accounts import CredentialIssuer
 from zato_lite.builtin.audited import UseRecorder
 from zato_lite.builtin.deploy import deploy
-from zato_lite.clock import Clock, SystemClock
+from zato_lite.clock import Clock
 from zato_lite.deploy.deployer import Deployer
 from zato_lite.errors import ConfigError
 from zato_lite.http.endpoints.monitoring import Readiness
@@ -33,11 +33,10 @@ from zato_lite.store.accounts import Accounts
 from zato_lite.store.audit import AuditLog
 from zato_lite.store.backup import Backups
 from zato_lite.store.health import Commits
-from zato_lite.store.location import path_of
 from zato_lite.store.locks import Locks as StoredLocks
+from zato_lite.store.opening import OpenStore, clock_of, open_database
 from zato_lite.store.private import prepare_backups
 from zato_lite.store.sessions import PasswordCodes, SessionLimits, Sessions
-from zato_lite.store.sqlite import SqliteStore, open_store
 
 Prepare = Callable[[Invoker], Awaitable[object]]
 
@@ -94,17 +93,16 @@ async def open_app(
     Args:
         folder: the project's; without one there are only the built-in services.
         settings: the settings.
-        clock: the system's by default.
+        clock: by default the system's, or the database's if machines share the store.
         prepare: called before the project is deployed.
 
     Raises:
         ConfigError, StoreError: the store cannot be used, or the jobs file has mistakes; nothing
             is left open.
     """
-    clock = clock or SystemClock()
+    clock = clock or clock_of(settings.store)
     async with AsyncExitStack() as stack:
-        path = path_of(folder or Path(), settings.store.url)
-        database = await stack.enter_async_context(open_store(path, clock))
+        database = await stack.enter_async_context(open_database(folder, settings.store, clock))
         invoker = await _invoker(database, settings, clock, stack)
         events = EventLog(now=clock.now)
         principals = Principals()
@@ -140,7 +138,7 @@ async def open_app(
 def _make_app(
     settings: config.Settings,
     clock: Clock,
-    database: SqliteStore,
+    database: OpenStore,
     invoker: Invoker,
     scheduler: Scheduler,
     *,
@@ -161,7 +159,7 @@ def _make_app(
         audit_log=resources[AuditLog],
         sessions=resources[Sessions],
         codes=PasswordCodes(database),
-        data=None if database.is_in_memory else Path(database.path).parent,
+        data=database.folder,
         keys=keys,
         events=events,
         is_ready=readiness(scheduler, lambda: database.trouble, settings.scheduler.enabled),
@@ -180,7 +178,7 @@ def _warnings(project: Project | None) -> Mapping[str, str]:
 
 
 def _scheduler(
-    database: SqliteStore,
+    database: OpenStore,
     invoker: Invoker,
     events: EventLog,
     settings: config.Settings,
@@ -202,7 +200,7 @@ def _scheduler(
 
 
 def _resources(
-    database: SqliteStore,
+    database: OpenStore,
     scheduler: Scheduler,
     clock: Clock,
     folder: Path | None,
@@ -240,7 +238,7 @@ def _node_name(settings: config.Settings) -> str:
 
 
 async def _invoker(
-    database: SqliteStore, settings: config.Settings, clock: Clock, stack: AsyncExitStack
+    database: OpenStore, settings: config.Settings, clock: Clock, stack: AsyncExitStack
 ) -> Invoker:
     make = await _invoker_class(settings, stack)
     invoker = make(

@@ -9,14 +9,13 @@ from msgspec.structs import replace
 
 from zato_lite import config
 from zato_lite.app import open_app
-from zato_lite.errors import ConfigError, StoreError, ZatoLiteError
+from zato_lite.errors import ConfigError, StoreError, UnavailableError, ZatoLiteError
 from zato_lite.scheduler.calendars import Calendars
 from zato_lite.scheduler.commands import JobCommands
 from zato_lite.server import import_mount
 from zato_lite.service.invoker import Invoker
-from zato_lite.store.backup import query_file
 from zato_lite.store.jobs import find, get_calendars
-from zato_lite.store.location import existing_path_of
+from zato_lite.store.opening import query_store
 from zato_lite.store.rows import JobRow
 from zato_lite.timetable.calendar import Calendar
 
@@ -74,11 +73,10 @@ def _stored(
     folder: Path, settings: config.Settings
 ) -> tuple[Mapping[str, Calendar], list[JobRow]]:
     """Return the calendars and jobs of the project's store; none if it cannot be read."""
-    path = existing_path_of(folder, settings.store.url)
-    if path is None:
-        return {}, []
     try:
-        rows, _ = query_file(path, lambda c: find(c, "", "", _MAX_JOBS, 0))
-        return query_file(path, get_calendars), [*rows]
-    except StoreError:
+        found = query_store(folder, settings.store, lambda c: find(c, "", "", _MAX_JOBS, 0))
+        if found is None:
+            return {}, []
+        return query_store(folder, settings.store, get_calendars) or {}, [*found[0]]
+    except (StoreError, UnavailableError):
         return {}, []

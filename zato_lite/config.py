@@ -117,11 +117,15 @@ class Store(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Database of jobs, runs and accounts.
 
     Attributes:
-        url: ``sqlite:///`` and a path relative to the project.
+        url: ``sqlite:///`` and a path relative to the project, or ``postgresql://``.
+        password: for a database of PostgreSQL, as ``${NAME}``; better than within the URL.
+        password_file: file with that password; relative to the project.
         backups: folder of the copies that ``zato.store.backup`` makes; relative to the project.
     """
 
     url: str = "sqlite:///data/zato-lite.db"
+    password: str = ""
+    password_file: str = ""
     backups: str = "data/backups"
 
 

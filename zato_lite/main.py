@@ -22,6 +22,7 @@ from zato_lite.server import open_server
 from zato_lite.service.containment import contain_tasks, protect
 from zato_lite.service.watchdog import Watchdog
 from zato_lite.signals import Signals
+from zato_lite.store.postgres_url import shown
 from zato_lite.systemd import notify, watchdog_interval
 from zato_lite.workers import sign_of
 
@@ -143,7 +144,7 @@ def _log_start(app: App, listening: Server) -> None:
             "url": listening.url,
             "services": len(app.registry) - internal,
             "internal_services": internal,
-            "store": app.settings.store.url,
+            "store": shown(app.settings.store.url),
         },
     )
 

@@ -9,13 +9,14 @@ from typing import Any
 import click
 
 from zato_lite.cli.options import project as project_option
+from zato_lite.cli.options import store as store_option
+from zato_lite.errors import ConfigError
 
-_store = click.option("--store", help="URL of the store.  [default: sqlite:///data/zato-lite.db]")
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
 def _common(command: Callable[..., Any]) -> Callable[..., Any]:
-    return project_option(_store(_as_json(command)))
+    return project_option(store_option(_as_json(command)))
 
 
 @click.group()
@@ -27,14 +28,15 @@ def db() -> None:
 @_common
 @click.option("--full", is_flag=True, help="Compare indexes with their tables too.")
 def check(project: Path, store: str | None, as_json: bool, full: bool) -> None:
-    """Check the integrity of the file.
+    """Check the integrity of the store.
 
-    Exits with status 1 if the file is damaged.
+    Exits with status 1 if it is damaged. Of a database of PostgreSQL, --full reads all rows;
+    pg_amcheck compares its indexes with their tables.
     """
-    from zato_lite.store.backup import check_file  # noqa: PLC0415
-    from zato_lite.store.location import existing_file_of  # noqa: PLC0415 - keeps --help quick
+    from zato_lite.config import load_project  # noqa: PLC0415 - keeps --help quick
+    from zato_lite.store.opening import check_store  # noqa: PLC0415
 
-    problems = check_file(existing_file_of(project, _url(project, store)), is_full=full)
+    problems = check_store(project, load_project(project, store=store).store, is_full=full)
     if as_json:
         click.echo(json.dumps({"is_ok": not problems, "problems": list(problems)}))
     else:
@@ -57,6 +59,7 @@ def backup(project: Path, store: str | None, as_json: bool, target: Path | None)
     from zato_lite.store.location import existing_file_of  # noqa: PLC0415
 
     settings = load_project(project, store=store).store
+    _refuse_postgres(settings.url, "pg_dump --format=custom --file=TARGET DATABASE")
     path = existing_file_of(project, settings.url)
     made = target or project / settings.backups / backup_name(SystemClock().now())
     copy_file(path, made)
@@ -75,12 +78,27 @@ def restore(project: Path, store: str | None, as_json: bool, source: Path) -> No
     from zato_lite.store.backup import restore_file, timestamp  # noqa: PLC0415
     from zato_lite.store.location import file_of  # noqa: PLC0415
 
-    path = file_of(project, _url(project, store))
+    url = _url(project, store)
+    _refuse_postgres(url, "pg_restore --clean --if-exists --dbname=DATABASE SOURCE")
+    path = file_of(project, url)
     existed = path.exists()
     aside = path.with_name(f"{path.name}.before-{timestamp(SystemClock().now())}")
     restore_file(path, source, aside)
     text = f"restored; the replaced file is {aside}" if existed else "restored"
     _print(as_json, {"kept": str(aside) if existed else None}, text)
+
+
+def _refuse_postgres(url: str, command: str) -> None:
+    """Refuse a store that is not a file.
+
+    Raises:
+        ConfigError: the URL means a database of PostgreSQL.
+    """
+    from zato_lite.store.postgres_url import is_postgres, shown  # noqa: PLC0415
+
+    if is_postgres(url):
+        words = "is a database of PostgreSQL, not a file; use its own program"
+        raise ConfigError(f"[store] url: {shown(url)} {words}: {command}")
 
 
 def _url(project: Path, store: str | None) -> str:

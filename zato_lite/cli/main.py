@@ -16,6 +16,7 @@ import click
 from zato_lite import __version__
 from zato_lite.cli.database import db
 from zato_lite.cli.options import project as _project
+from zato_lite.cli.options import store as _store
 from zato_lite.errors import BadInputError, ConfigError, UnauthorizedError, ZatoLiteError
 
 _WORKER = "ZATO_LITE_IS_WORKER"
@@ -42,7 +43,7 @@ cli.add_command(db)
     type=click.IntRange(0, 65535),
     help="Port to listen on; 0 chooses a free one.  [default: 17010]",
 )
-@click.option("--store", help="URL of the store.  [default: sqlite:///data/zato-lite.db]")
+@_store
 @click.option(
     "--reload/--no-reload",
     default=None,

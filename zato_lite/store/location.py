@@ -3,9 +3,12 @@
 from pathlib import Path
 
 from zato_lite.errors import ConfigError
+from zato_lite.redaction import redacted
+from zato_lite.store.postgres_url import SCHEMES
 from zato_lite.store.private import make_folder
 
 _SQLITE = "sqlite:///"
+_ALLOWED = f"use {_SQLITE} and a path, or {SCHEMES[0]}"
 _MEMORY = ":memory:"
 
 
@@ -16,7 +19,7 @@ def path_of(folder: Path, url: str) -> str:
         ConfigError: the URL is not valid, or the folder cannot be made.
     """
     if not url.startswith(_SQLITE):
-        raise ConfigError(f"[store] url: {url!r} does not begin with {_SQLITE}")
+        raise ConfigError(f"[store] url: {redacted(url)!r} is not known; {_ALLOWED}")
     path = url.removeprefix(_SQLITE)
     if path == _MEMORY:
         return path
@@ -36,7 +39,7 @@ def existing_path_of(folder: Path, url: str) -> Path | None:
         ConfigError: the URL is not valid.
     """
     if not url.startswith(_SQLITE):
-        raise ConfigError(f"[store] url: {url!r} does not begin with {_SQLITE}")
+        raise ConfigError(f"[store] url: {redacted(url)!r} is not known; {_ALLOWED}")
     path = folder / url.removeprefix(_SQLITE)
     return path if path.is_file() else None
 

@@ -14,7 +14,7 @@ from queue import SimpleQueue
 from threading import Event, Thread
 from typing import Any, TypeVar
 
-from zato_lite.clock import Clock, SystemClock
+from zato_lite.clock import Clock, DatabaseClock, SystemClock
 from zato_lite.errors import StoreError, UnavailableError
 from zato_lite.store.bell import Bell
 from zato_lite.store.health import StoreHealth
@@ -29,13 +29,17 @@ from zato_lite.store.postgres_connection import (
     to_public_error,
 )
 from zato_lite.store.postgres_lane import Answer, Done, Lane, Operation, Task
-from zato_lite.store.postgres_session import Session
+from zato_lite.store.postgres_session import DATABASE_NOW, Session
 from zato_lite.store.postgres_url import Location, parse
+from zato_lite.store.sql import execute
 
 Result = TypeVar("Result")
 
 READERS = 2
 """Threads that read, each over a separate connection."""
+
+FIRST_LOOKS = 5
+"""Questions for the database's time at the start: the quickest answer is the most exact."""
 
 _SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _LOCK = """SELECT current_schema() FROM (SELECT pg_advisory_xact_lock(
@@ -46,16 +50,22 @@ _log = logging.getLogger("zato_lite.store")
 
 @asynccontextmanager
 async def open_postgres(
-    url: str, clock: Clock, password: str = ""
+    location: Location | str, clock: Clock, folder: Path | None = None
 ) -> AsyncIterator["PostgresStore"]:
     """Open a database of PostgreSQL; migrate its schema as needed.
+
+    Args:
+        location: of the database, or its URL.
+        clock: if it is a ``DatabaseClock``, the store keeps it right.
+        folder: for files of this node.
 
     Raises:
         ConfigError: the URL is not valid.
         StoreError: the server refuses the connection, or its schema is newer than this program.
         UnavailableError: the server cannot be reached.
     """
-    store = PostgresStore(parse(url, password), clock)
+    location = parse(location) if isinstance(location, str) else location
+    store = PostgresStore(location, clock, folder)
     await asyncio.to_thread(store.open, clock.now())
     try:
         store.start()
@@ -70,13 +80,15 @@ class PostgresStore:
     Attributes:
         health: figures of the commits.
         bell: wakes other nodes, and says when they ring.
+        folder: for files of this node; None if it has none.
     """
 
     is_in_memory = False
     damage = ""
 
-    def __init__(self, location: Location, clock: Clock | None = None) -> None:
-        self.path = location.shown
+    def __init__(self, location: Location, clock: Clock, folder: Path | None = None) -> None:
+        self.path, self.folder = location.shown, folder
+        self._clock = clock
         self.location = location
         self._monotonic = SystemClock().monotonic  # commits take real time
         self.health = StoreHealth(location.shown, self._monotonic, has_files=False)
@@ -91,6 +103,8 @@ class PostgresStore:
 
     def _lane(self, name: str) -> Lane:
         session = Session(self.location, self._monotonic, self._stopping)
+        if isinstance(self._clock, DatabaseClock):
+            session.on_stamp = self._clock.observe
         return Lane(name, session, self.health, self._deliver)
 
     # Operations
@@ -120,14 +134,11 @@ class PostgresStore:
         raise StoreError(f"{self.path} is not a file; copy it with pg_dump --format=custom")
 
     async def check(self, *, is_full: bool = False) -> Sequence[str]:
-        """Return the problems of the database: its indexes are checked by pg_amcheck only.
-
-        A query that fails on a damaged page would raise its error.
-        """
-        await self.read(
-            lambda connection: list(connection.execute("SELECT number FROM migration"))
-        )
-        return ()
+        """Return the problems of the database; a full check reads all rows of all tables."""
+        try:
+            return await self.read(lambda connection: find_problems(connection, is_full=is_full))
+        except StoreError as error:
+            return (str(error),)
 
     @property
     def trouble(self) -> str:
@@ -143,7 +154,7 @@ class PostgresStore:
 
     def open(self, now: int) -> None:
         """Connect, and migrate the schema."""
-        _migrate(self.location, now)
+        _migrate(self.location, now, self._clock)
 
     def start(self) -> None:
         """Start the threads; answers go to the running event loop."""
@@ -226,7 +237,34 @@ def _read(session: Session, operation: Operation) -> Any:
             session.note_loss(str(error))
 
 
-def _migrate(location: Location, now: int) -> None:
+def find_problems(connection: Connection, *, is_full: bool = False) -> list[str]:
+    """Return the problems of a database; a full check reads all rows of all tables."""
+    if is_full:
+        tables = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
+        for (table,) in list(connection.execute(tables)):
+            execute(connection, f'SELECT count(CAST(t AS text)) FROM "{table}" t')
+    invalid = """SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+        WHERE c.relnamespace = CAST(current_schema() AS regnamespace) AND NOT i.indisvalid"""
+    return [f"index {name} is not valid: REINDEX it" for (name,) in connection.execute(invalid)]
+
+
+def query_postgres(location: Location, query: Callable[[Connection], Result]) -> Result:
+    """Return the result of a query on a database, which other programs may use meanwhile.
+
+    Raises:
+        StoreError, UnavailableError: the database cannot be read.
+    """
+    connection = connect(location, "read")
+    try:
+        connection.script(_SNAPSHOT)
+        return query(connection)
+    except PostgresError as error:
+        raise StoreError(f"{location.shown} cannot be read: {first_line(error)}") from error
+    finally:
+        connection.close()
+
+
+def _migrate(location: Location, now: int, clock: Clock) -> None:
     """Connect and migrate the schema, while no other node does.
 
     Raises:
@@ -241,6 +279,10 @@ def _migrate(location: Location, now: int) -> None:
             raise StoreError(f"{location.shown} cannot be used: {words}")
         migrate(connection, now)
         connection.commit()
+        if isinstance(clock, DatabaseClock):
+            for _ in range(FIRST_LOOKS):
+                ((instant,),) = connection.script(f"SELECT {DATABASE_NOW}")[0]
+                clock.observe(instant)
     except PostgresError as error:
         raise StoreError(f"{location.shown} cannot be used: {first_line(error)}") from error
     finally:

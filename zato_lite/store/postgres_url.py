@@ -1,7 +1,7 @@
 """URL of a PostgreSQL store: the parameters of its connections, and a form without secrets."""
 
 from typing import Any, NamedTuple
-from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlencode, urlsplit
 
 from zato_lite.errors import ConfigError
 
@@ -50,7 +50,7 @@ def shown(url: str) -> str:
     if not is_postgres(url):
         return url
     try:
-        return _without_secrets(urlsplit(url))
+        return _without_secrets(url, urlsplit(url))
     except ValueError:
         return SCHEMES[0] + "***"
 
@@ -73,7 +73,7 @@ def parse(url: str, password: str = "") -> Location:
     """
     try:
         parts = urlsplit(url)
-        query = dict(parse_qsl(parts.query, keep_blank_values=True))
+        query = _query(parts)
     except ValueError as error:
         raise ConfigError(f"[store] url: not a valid URL; use {_EXAMPLE}") from error
     found = unquote(_password_of(parts)) or query.get("password", "") or password
@@ -89,7 +89,7 @@ def parse(url: str, password: str = "") -> Location:
         url=_rebuilt(parts, left),
         parameters=parameters,
         given=frozenset(query),
-        shown=_without_secrets(parts),
+        shown=_without_secrets(url, parts),
         prepare_threshold=_threshold(query.get("prepare_threshold")),
         secrets=(*secrets, *(quote(secret, safe="") for secret in secrets)),
     )
@@ -117,8 +117,14 @@ def _rebuilt(parts: SplitResult, query: dict[str, str]) -> str:
     return f"postgresql://{netloc}{parts.path}{text}"
 
 
-def _without_secrets(parts: SplitResult) -> str:
-    query = parse_qsl(parts.query, keep_blank_values=True)
-    if not _password_of(parts) and not any(name in _SECRETS for name, _ in query):
-        return parts.geturl()
-    return _rebuilt(parts, {name: value for name, value in query if name not in _SECRETS})
+def _query(parts: SplitResult) -> dict[str, str]:
+    """Return the parameters; unlike in a form, a plus sign is itself."""
+    items = (each.partition("=") for each in parts.query.split("&") if each)
+    return {unquote(name): unquote(value) for name, _, value in items}
+
+
+def _without_secrets(url: str, parts: SplitResult) -> str:
+    query = _query(parts)
+    if not _password_of(parts) and not any(name in _SECRETS for name in query):
+        return url
+    return _rebuilt(parts, {name: query[name] for name in query if name not in _SECRETS})

@@ -93,6 +93,7 @@ class SqliteStore:
     def __init__(self, path: str, clock: Clock | None = None) -> None:
         self.path = path
         self.is_in_memory = path == ":memory:"
+        self.folder = None if self.is_in_memory else Path(path).parent
         self.is_broken = False
         self.damage = ""
         self._monotonic = (clock or SystemClock()).monotonic
