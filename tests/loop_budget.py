@@ -263,12 +263,19 @@ _CRONS = [
 ]  # fmt: skip
 _UNTIL = "2030-01-01T00:00:00"
 _DATES = [f"{2000 + i // 336}-{i // 28 % 12 + 1:02}-{i % 28 + 1:02}" for i in range(5_000)]
+_DAYS = {"start": "2026-01-01T00:00:00", "until": "2026-01-15T00:00:00"}
 _OWN: dict[str, list[tuple[str, Any]]] = {
+    "get-timeline": [
+        ("200 lanes, 14 days", {**_DAYS, "limit": 200}),
+        ("200 coming lanes", {"start": "2099-01-01", "until": "2099-01-15", "limit": 200}),
+    ],
     "job.export": [("all jobs", {})],
     "job.get-list": [
         ("all jobs", {}),
         ("all jobs by a word", {"query": "job"}),
         ("the last page", {"cur_page": 200, "page_size": 100}),
+        ("all jobs by duration", {"sort": "duration"}),
+        ("a table of 500 jobs", {"page_size": 500, "include": ["outcomes", "durations", "words"]}),
     ],
     "job.get-last-run-list": [("10,000 ids", {"id_list": [*range(1, 10_001)]})],
     "job.get-current-state": [

@@ -129,6 +129,12 @@ MATRIX: dict[str, Row] = {
     f"{JOB}.get-last-run-list": Row(
         "viewer", "-", "left out", lambda world, target: {"id_list": [*world.old_job.values()]}
     ),
+    "zato.scheduler.get-timeline": Row(
+        "viewer",
+        "-",
+        "left out",
+        fixed(start="2027-01-15T08:00:00", until="2027-01-15T09:00:00"),
+    ),
     f"{JOB}.get-current-state": Row("viewer", "-", "left out", nothing),
     f"{JOB}.get-upcoming": Row("viewer", "-", "refused", job()),
     f"{JOB}.why": Row("viewer", "-", "refused", job(at="2027-01-15T09:00:00")),

@@ -63,7 +63,7 @@ SERVICES = {
         f"{JOB}.get-upcoming", f"{JOB}.simulate", f"{JOB}.validate", f"{JOB}.why",
         "zato.security.session.delete", "zato.security.session.delete-all",
         "zato.security.session.get-list",
-        "zato.scheduler.status", "zato.service.get-by-name",
+        "zato.scheduler.status", "zato.scheduler.get-timeline", "zato.service.get-by-name",
         "zato.service.get-deployment-info-list", "zato.service.get-list",
         "zato.service.is-deployed",
     },

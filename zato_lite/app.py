@@ -24,10 +24,11 @@ from zato_lite.scheduler.bulk import BulkCommands
 from zato_lite.scheduler.calendars import Calendars
 from zato_lite.scheduler.commands import JobCommands
 from zato_lite.scheduler.history import RunHistory
+from zato_lite.scheduler.job_lists import JobLists
 from zato_lite.scheduler.principals import Principals, refuse_denied
 from zato_lite.scheduler.scheduler import Scheduler
 from zato_lite.service.invoker import Invoker
-from zato_lite.service.needs import AsyncInvocations, Locks, UseLog
+from zato_lite.service.needs import AsyncInvocations, EventPosition, Locks, UseLog
 from zato_lite.service.registry import Registry
 from zato_lite.store.accounts import Accounts
 from zato_lite.store.audit import AuditLog
@@ -113,6 +114,7 @@ async def open_app(
         stack.callback(keys.close)
         resources = _resources(database, scheduler, clock, folder, settings, principals=principals)
         invoker.resources.update({**resources, Deployer: deployer, CredentialIssuer: keys})
+        invoker.resources[EventPosition] = events
         invoker.resources[UseLog] = UseRecorder(resources[AuditLog], invoker.registry, clock)
         deploy(invoker.registry)
         if prepare is not None:
@@ -216,6 +218,7 @@ def _resources(
     return {
         JobCommands: jobs,
         RunHistory: RunHistory(database, scheduler, clock),
+        JobLists: JobLists(database, scheduler, clock),
         Calendars: Calendars(database, scheduler),
         BulkCommands: BulkCommands(database, scheduler, clock),
         AsyncInvocations: jobs,

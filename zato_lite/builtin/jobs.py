@@ -1,11 +1,10 @@
 """Jobs as services: create, edit, delete, execute, list, get; names and fields are Zato's."""
 
 import asyncio
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from operator import attrgetter
 from typing import Annotated, Any, NotRequired, TypedDict
 
-from msgspec import Meta
 from msgspec.structs import replace
 
 from zato_lite.builtin.audited import AuditedService
@@ -22,8 +21,9 @@ from zato_lite.builtin.definition import (
     read_many,
     should_ignore_existing,
 )
-from zato_lite.builtin.input import Input, JobRef, Name, NameRef, Page, object_list
+from zato_lite.builtin.input import Input, JobRef, NameRef, object_list
 from zato_lite.builtin.job_checks import require_extra, require_names
+from zato_lite.builtin.job_state import STATE_SCHEMA, TABLE_SCHEMA, state_fields
 from zato_lite.builtin.output import Empty, duration_ms, iso_or_none, naive_iso
 from zato_lite.builtin.permissions import (
     authority_of,
@@ -37,25 +37,23 @@ from zato_lite.builtin.permissions import (
     require_services,
     require_visible_job,
     services_of,
-    visible_to,
     warn_of_missing,
 )
 from zato_lite.errors import JobExistsError
 from zato_lite.scheduler.calendars import Calendars
 from zato_lite.scheduler.commands import JobCommands
 from zato_lite.scheduler.history import RunHistory
+from zato_lite.scheduler.job_lists import JobLists
 from zato_lite.service.base import Service
 from zato_lite.service.message import SYSTEM
 from zato_lite.service.needs import needs
 from zato_lite.service.registry import Registry
 from zato_lite.service.schedule import SystemJob
 from zato_lite.store.accounts import Accounts
+from zato_lite.store.job_figures import LatestRun
 from zato_lite.store.rows import JobRow, RunRow
 from zato_lite.timetable.job import Cron, Job
 
-PAGE_SIZE = 20
-MAX_PAGE_SIZE = 100
-_MAX_UNPAGED = 100_000
 _MAX_BULK = 1_000_000
 _permissions_key = attrgetter(
     "service",
@@ -102,16 +100,6 @@ class ExecutedJob(TypedDict):
     current_run: int
 
 
-class JobQuery(Input):
-    """Words of a job's name, its service, and a page of the result."""
-
-    cur_page: Page = 1
-    page_size: Annotated[int, Meta(ge=1, le=MAX_PAGE_SIZE)] | None = None
-    paginate: bool | None = None
-    query: str = ""
-    service_name: Name | None = None
-
-
 _STATE: dict[str, Any] = {
     "id": {"type": "integer"},
     "service_id": {"type": "string"},
@@ -124,13 +112,16 @@ _STATE: dict[str, Any] = {
     "paused_by": {"type": "string"},
 }
 _DETAILS: dict[str, Any] = {
-    "in_flight": {"type": "integer"},
-    "queued": {"type": "integer"},
-    "last_outcome": {"type": "string"},
+    **STATE_SCHEMA,
     "recent_outcomes": {"type": "array", "items": {"type": "string"}},
 }
 JobItem = Annotated[dict[str, Any], job_output([*_STATE], **_STATE)]
 """A job: its definition, its last run and its next slot; empty texts for none."""
+ListedJob = Annotated[
+    dict[str, Any],
+    job_output([*_STATE, *STATE_SCHEMA], **_STATE, **STATE_SCHEMA, **TABLE_SCHEMA),
+]
+"""A job with its state and what ``include`` asks for."""
 JobDetail = Annotated[dict[str, Any], job_output([*_STATE, *_DETAILS], **_STATE, **_DETAILS)]
 """A job with its runs in flight and its recent outcomes, oldest first."""
 
@@ -314,37 +305,6 @@ class Execute(AuditedService[JobRef, ExecutedJob]):
         return f"{params.id}, run {run}"
 
 
-class GetList(Service[JobQuery, list[JobItem]]):
-    """List all jobs by name, or those that match; a page of them if a page is requested."""
-
-    name = "zato.scheduler.job.get-list"
-    role = "viewer"
-    scope = "own"
-    jobs = needs(JobCommands)
-    history = needs(RunHistory)
-
-    async def handle(self) -> None:
-        params = self.request.input
-        size = params.page_size or PAGE_SIZE
-        is_paged = params.page_size is not None if params.paginate is None else params.paginate
-        words, service = params.query, params.service_name or ""
-        permits = visible_to(authority_of(self))
-        if not is_paged:
-            items: list[JobItem] = []
-            async for rows in self.jobs.parts(words, service, _MAX_UNPAGED, permits=permits):
-                items += await self._items(rows)
-            self.response.payload = items
-            return
-        offset = (params.cur_page - 1) * size
-        rows, total = await self.jobs.list(words, service, size, offset, permits=permits)
-        self.response.headers.update(page_headers(params.cur_page, size, total))
-        self.response.payload = await self._items(rows)
-
-    async def _items(self, rows: Sequence[JobRow]) -> list[JobItem]:
-        last = await self.history.last_runs([row.id for row in rows])
-        return [job_item(row, last.get(row.id)) for row in rows]
-
-
 class GetByID(Service[JobRef, JobDetail]):
     """Return a job by its id."""
 
@@ -353,11 +313,12 @@ class GetByID(Service[JobRef, JobDetail]):
     scope = "own"
     jobs = needs(JobCommands)
     history = needs(RunHistory)
+    lists = needs(JobLists)
 
     async def handle(self) -> None:
         row = await self.jobs.get(self.request.input.id)
         require_visible_job(row.job, authority_of(self))
-        self.response.payload = await job_detail(self.history, row)
+        self.response.payload = await job_detail(self.history, self.lists, row)
 
 
 class GetByName(Service[NameRef, JobDetail]):
@@ -368,11 +329,12 @@ class GetByName(Service[NameRef, JobDetail]):
     scope = "own"
     jobs = needs(JobCommands)
     history = needs(RunHistory)
+    lists = needs(JobLists)
 
     async def handle(self) -> None:
         row = await self.jobs.get_by_name(self.request.input.name)
         require_visible_job(row.job, authority_of(self))
-        self.response.payload = await job_detail(self.history, row)
+        self.response.payload = await job_detail(self.history, self.lists, row)
 
 
 def _by_principal(jobs: Iterable[Job]) -> dict[str, list[Job]]:
@@ -382,7 +344,7 @@ def _by_principal(jobs: Iterable[Job]) -> dict[str, list[Job]]:
     return found
 
 
-def job_item(row: JobRow, last: RunRow | None) -> JobItem:
+def job_item(row: JobRow, last: RunRow | LatestRun | None) -> JobItem:
     """Return a job as get-list shows it: its definition, its last run and its next slot."""
     started_at = last.started_at if last is not None else None
     return {
@@ -399,31 +361,14 @@ def job_item(row: JobRow, last: RunRow | None) -> JobItem:
     }
 
 
-async def job_detail(history: RunHistory, row: JobRow) -> JobDetail:
+async def job_detail(history: RunHistory, lists: JobLists, row: JobRow) -> JobDetail:
     """Return a job as get-by-id shows it: with its recent outcomes, oldest first."""
     last = (await history.last_runs([row.id])).get(row.id)
     recent = (await history.recent_outcomes([row.id])).get(row.id, ())
     return {
         **job_item(row, last),
-        "in_flight": row.in_flight,
-        "queued": row.queued,
-        "last_outcome": last.outcome if last is not None else "",
+        **state_fields(row, last, await lists.facts([row.id])),
         "recent_outcomes": list(recent),
-    }
-
-
-def page_headers(page: int, size: int, total: int) -> dict[str, str]:
-    """Return the headers in which Zato describes a page."""
-    last = max(1, -(-total // size))
-    return {
-        "X-Zato-Page-Current": str(page),
-        "X-Zato-Page-Size": str(size),
-        "X-Zato-Page-Total": str(last),
-        "X-Zato-Page-Previous": str(page - 1) if page > 1 else "",
-        "X-Zato-Page-Next": str(page + 1) if page < last else "",
-        "X-Zato-Page-Has-Previous": str(page > 1).lower(),
-        "X-Zato-Page-Has-Next": str(page < last).lower(),
-        "X-Zato-Result-Total": str(total),
     }
 
 

@@ -7,6 +7,7 @@ be missing are ``NotRequired``; keys that may be null allow None.
 from typing import Any, TypedDict, TypeVar, cast
 
 from zato_lite.clock import to_datetime
+from zato_lite.store.job_figures import LatestRun
 from zato_lite.store.rows import RunRow
 from zato_lite.timetable.job import (
     Instant,
@@ -84,7 +85,7 @@ def iso_or_none(instant: Instant | None) -> str | None:
     return iso(instant) if instant is not None else None
 
 
-def duration_ms(run: RunRow | None) -> float | None:
+def duration_ms(run: RunRow | LatestRun | None) -> float | None:
     """Return the duration of a run; None if it has not ended or there is none."""
     if run is None or run.duration_us is None:
         return None

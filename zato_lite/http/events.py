@@ -62,6 +62,11 @@ class EventLog:
         self._resting: asyncio.TimerHandle | None = None
         self._is_late = False
 
+    @property
+    def latest(self) -> int:
+        """The number of the latest event, after which a listener may begin."""
+        return self._last
+
     def publish(self, kind: str, data: Any) -> None:
         """Hand an event to all listeners."""
         self._last = max(self._last + 1, self._now())

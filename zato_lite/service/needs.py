@@ -50,6 +50,15 @@ class Locks(Protocol):
         ...
 
 
+class EventPosition(Protocol):
+    """Position in the stream of events."""
+
+    @property
+    def latest(self) -> int:
+        """The number of the latest event, after which a listener may begin."""
+        ...
+
+
 class Provider(Protocol):
     """Access to the application's resources."""
 

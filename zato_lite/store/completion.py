@@ -7,6 +7,7 @@ import msgspec
 
 from zato_lite.store import enqueue, jobs
 from zato_lite.store.attempts import NO_STARTED_RUNS, AttemptResult, ClaimedAttempt, StartedRuns
+from zato_lite.store.dialect import AMONG_NUMBERS
 from zato_lite.store.holds import hold_if_paused, is_paused
 from zato_lite.store.ports import Connection
 from zato_lite.store.sql import advance, execute, fetch_value, write_rows
@@ -60,6 +61,10 @@ _AWAIT_NEXT_ATTEMPT = """UPDATE run SET state = 'waiting', retry_at = ?, token =
     crashes = ?, alone = ?, started_at = ?, error = ?
     WHERE id = ? AND token = ? AND outcome IS NULL"""
 
+_END_FAILURES = "UPDATE timer SET failures = 0 WHERE job_id = ? AND failures > 0"
+_END_MANY_FAILURES = f"UPDATE timer SET failures = 0 WHERE failures > 0 AND job_id {AMONG_NUMBERS}"
+_ADD_FAILURES = "UPDATE timer SET failures = failures + ? WHERE job_id = ?"
+
 
 def complete_attempts(
     connection: Connection,
@@ -75,6 +80,7 @@ def complete_attempts(
     refused = [] if closed == len(final) else _find_stale(connection, final)
     stale_tokens = {result.attempt.token for result in refused}
     _save_logs(connection, final, stale_tokens)
+    _note_failures(connection, final, stale_tokens)
     next_attempts: list[ClaimedAttempt] = []
     callbacks: list[ClaimedAttempt] = []
     revoked: list[int] = []
@@ -329,6 +335,32 @@ def _with_pause(connection: Connection, result: AttemptResult) -> AttemptResult:
     note = f"paused automatically: {lost} runs in a row were lost with their process"
     step = msgspec.structs.replace(result.next_step, pause_note=note)
     return msgspec.structs.replace(result, next_step=step)
+
+
+def _note_failures(
+    connection: Connection, final: Sequence[AttemptResult], stale_tokens: set[int]
+) -> None:
+    """Update the number of failed runs in a row of jobs that these do not pause."""
+    ended: set[int] = set()
+    failures: dict[int, int] = {}
+    for result in final:
+        job_id, outcome = result.attempt.job_id, result.next_step.outcome
+        is_limited = result.attempt.job.pause_after_failures is not None
+        if not job_id or outcome == "cancelled" or is_limited:
+            continue
+        if result.attempt.token in stale_tokens:
+            continue
+        if outcome == "ok":
+            ended.add(job_id)
+            failures.pop(job_id, None)
+        else:
+            failures[job_id] = failures.get(job_id, 0) + 1
+    if len(ended) == 1:
+        execute(connection, _END_FAILURES, (*ended,))
+    elif ended:
+        execute(connection, _END_MANY_FAILURES, (connection.many(ended),))
+    for job_id, count in failures.items():
+        execute(connection, _ADD_FAILURES, (count, job_id))
 
 
 def _count_failures(

@@ -347,6 +347,11 @@ def get_by_names(connection: Connection, names: Collection[str]) -> list[JobRow]
     return _fetch_jobs(connection, f"j.name {AMONG_TEXTS}", connection.many(names))
 
 
+def get_by_ids(connection: Connection, ids: Collection[int]) -> list[JobRow]:
+    """Return the jobs with these ids, in any order; deleted ones are left out."""
+    return _fetch_jobs(connection, f"j.id {AMONG_NUMBERS}", connection.many(ids))
+
+
 def list_declared(connection: Connection) -> list[JobRow]:
     """Return the jobs whose schedule a service's class declares, or declared before."""
     return _fetch_jobs(connection, "j.is_declared")
@@ -492,7 +497,7 @@ def matching(query: str, service: str) -> tuple[str, list[str | int]]:
     """Return the condition, and its values, of jobs that the arguments of ``find`` match."""
     words = query.split()
     where = "j.deleted_at IS NULL" + _HAS_WORD * len(words)
-    values: list[str | int] = [f"%{_escaped(word)}%" for word in words]
+    values: list[str | int] = [f"%{escaped(word)}%" for word in words]
     if service:
         where += " AND j.service = ?"
         values.append(service)
@@ -508,7 +513,8 @@ def count(connection: Connection) -> JobCounts:
     return JobCounts(total, total - paused)
 
 
-def _escaped(word: str) -> str:
+def escaped(word: str) -> str:
+    """Return the pattern of LIKE that matches a text."""
     return word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 

@@ -26,7 +26,7 @@ class JobRow(msgspec.Struct, frozen=True, kw_only=True):
         cursor: every slot at or before it is accounted for. started: scheduled runs so far.
         number: of the latest run. next_at: the next planning time; None if never.
         in_flight: runs without an outcome, except the ``queued`` ones.
-        failures: failed runs in a row; counted only for jobs with ``pause_after_failures``.
+        failures: failed runs in a row.
         paused_since: the start of the pause; None while the job is active.
         paused_by: the principal that paused it, ``system`` for a pause after failures; empty if
             unknown, and while the job is active.

@@ -1,0 +1,123 @@
+"""Job lists: pages of jobs with what a table shows of each, and the past of several jobs."""
+
+from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from typing import NamedTuple
+
+from zato_lite.clock import Clock
+from zato_lite.scheduler.scheduler import Scheduler
+from zato_lite.store import job_figures, job_filter, jobs, pauses, timeline
+from zato_lite.store.job_figures import LatestRun
+from zato_lite.store.job_filter import JobFilter, Page, StateCounts
+from zato_lite.store.ports import Connection, Database
+from zato_lite.store.rows import JobRow, Pause
+from zato_lite.store.timeline import Lane
+from zato_lite.store.visibility import Permits
+from zato_lite.timetable.job import Instant
+
+
+class Facts(NamedTuple):
+    """Facts that the state of jobs depends on besides their rows.
+
+    Attributes:
+        now: the instant at which the rows were read.
+        pause: of the whole scheduler.
+        missed: the ids of the jobs whose latest slots were missed.
+    """
+
+    now: Instant
+    pause: Pause | None = None
+    missed: AbstractSet[int] = frozenset()
+
+
+class JobPage(NamedTuple):
+    """A page of a list, and what was read with it.
+
+    Attributes:
+        total: the number of jobs on all pages.
+        counts: the number of jobs by state, of those that the filter without its state shows.
+        latest: the latest runs of each job that has one, oldest first.
+    """
+
+    rows: Sequence[JobRow]
+    total: int
+    facts: Facts
+    latest: Mapping[int, Sequence[LatestRun]]
+    counts: StateCounts | None = None
+
+
+class JobLists:
+    """Queries about many jobs; none changes anything."""
+
+    def __init__(self, database: Database, scheduler: Scheduler, clock: Clock) -> None:
+        self._database, self._scheduler, self._clock = database, scheduler, clock
+
+    async def page(
+        self,
+        wanted: JobFilter,
+        page: Page,
+        *,
+        permits: Permits | None = None,
+        is_counted: bool = False,
+    ) -> JobPage:
+        """Return a page of jobs as they are at one instant; ``is_counted`` adds their counts."""
+        now = self._clock.now()
+
+        def read(connection: Connection) -> JobPage:
+            rows = job_filter.find_page(connection, wanted, page, now, permits)
+            ids = [row.id for row in rows]
+            counts = None
+            if is_counted:
+                counts = job_filter.count_states(connection, wanted, now, permits)
+                total: int = getattr(counts, wanted.state or "all")
+            else:
+                total = job_filter.count_jobs(connection, wanted, now, permits)
+            latest = job_figures.latest_runs(connection, ids)
+            return JobPage(rows, total, _facts(connection, ids, now), latest, counts)
+
+        return await self._database.read(read)
+
+    async def some(self, job_ids: Sequence[int], *, permits: Permits | None = None) -> JobPage:
+        """Return these jobs, in this order; those that do not exist are left out."""
+        now = self._clock.now()
+
+        def read(connection: Connection) -> JobPage:
+            known = {row.id: row for row in jobs.get_by_ids(connection, job_ids)}
+            rows = [
+                row
+                for job_id in job_ids
+                if (row := known.get(job_id)) and (permits is None or permits(row.job.service))
+            ]
+            ids = [row.id for row in rows]
+            latest = job_figures.latest_runs(connection, ids, 1)
+            return JobPage(rows, len(rows), _facts(connection, ids, now), latest)
+
+        return await self._database.read(read)
+
+    async def lanes(
+        self, job_ids: Sequence[int], start: Instant, until: Instant
+    ) -> Mapping[int, Lane]:
+        """Return the past of each of these jobs in [start, until)."""
+        lanes = await self._database.read(lambda c: timeline.read_lanes(c, job_ids, start, until))
+        return {job_id: self._with_starts(lane) for job_id, lane in lanes.items()}
+
+    def _with_starts(self, lane: Lane) -> Lane:
+        """Add the starts of runs in flight here; their rows have none before they have ended."""
+        if all(run.outcome != "running" for run in lane.runs):
+            return lane
+        started_at = self._scheduler.started_at
+        runs = [
+            run._replace(started_at=started_at(run.id)) if run.outcome == "running" else run
+            for run in lane.runs
+        ]
+        return lane._replace(runs=runs)
+
+    async def facts(self, job_ids: Collection[int]) -> Facts:
+        """Return what the state of these jobs depends on besides their rows."""
+        now = self._clock.now()
+        return await self._database.read(lambda c: _facts(c, job_ids, now))
+
+
+def _facts(connection: Connection, job_ids: Collection[int], now: Instant) -> Facts:
+    missed = job_filter.missed_jobs(connection, job_ids, now)
+    return Facts(now, pauses.get_pause(connection), missed)
