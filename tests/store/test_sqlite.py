@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
@@ -43,6 +44,61 @@ async def test_a_failed_operation_is_undone_alone(
 
     assert [type(result) for result in results] == [type(None), type(None), ValueError, type(None)]
     assert await database.read(names) == ["a", "b", "c"]
+
+
+async def test_operations_run_again_if_one_of_their_group_fails_after_a_write(
+    database: Database,
+) -> None:
+    runs: list[str] = []
+
+    def add(name: str, *, fails: bool = False) -> Callable[[Connection], str]:
+        def operation(connection: Connection) -> str:
+            runs.append(name)
+            put(connection, name)
+            if fails:
+                raise ValueError(name)
+            return name
+
+        return operation
+
+    first, second, _ = await _group(database, add("a"), add("b"), add("x", fails=True))
+
+    assert (first, second) == ("a", "b")
+    assert runs == ["a", "b", "x", "a", "b", "x"]
+    assert await database.read(names) == ["a", "b"]
+
+
+async def test_an_operation_that_fails_before_it_writes_leaves_the_others_alone(
+    database: Database,
+) -> None:
+    runs: list[str] = []
+
+    def add(connection: Connection) -> None:
+        runs.append("a")
+        put(connection, "a")
+
+    def refuse(connection: Connection) -> None:
+        names(connection)
+        raise ValueError("no")
+
+    first, second, third = await _group(database, add, refuse, names)
+
+    assert first is None
+    assert isinstance(second, ValueError)
+    assert third == ["a"]
+    assert runs == ["a"]
+
+
+async def _group(database: Database, *operations: Callable[[Connection], object]) -> list[object]:
+    """Run operations in one transaction: they gather while another one holds the writer."""
+    gate = threading.Event()
+    held = asyncio.ensure_future(database.write(lambda _: gate.wait()))
+    await asyncio.sleep(0)
+    group = [asyncio.ensure_future(database.write(operation)) for operation in operations]
+    await asyncio.sleep(0)
+    gate.set()
+    await held
+    return await asyncio.gather(*group, return_exceptions=True)
 
 
 async def test_a_failed_operation_alone_in_its_transaction_is_undone(database: Database) -> None:

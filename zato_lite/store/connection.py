@@ -42,6 +42,12 @@ class SqliteConnection(apsw.Connection):
     def array(self, texts: Sequence[str]) -> Any:
         return apsw.carray(tuple(texts))
 
+    def writes(self) -> int:
+        return self.total_changes()
+
+    def script(self, sql: str) -> None:
+        self.execute(sql)
+
     def pages_written(self) -> int:
         """Return the number of pages written since the last call."""
         written, _ = self.status(apsw.SQLITE_DBSTATUS_CACHE_WRITE, True)

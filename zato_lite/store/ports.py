@@ -45,7 +45,9 @@ class Database(Protocol):
         """Run an operation in a transaction, which others may share; return after the commit.
 
         Operations take effect in the order of their submission. An operation that raises is
-        undone alone; the others of the transaction are committed.
+        undone alone; the others of the transaction are committed. An operation may be run again
+        from the start, after it was undone: apart from the database, it changes nothing but its
+        result.
 
         Raises:
             UnavailableError: the database is closed, full or broken. Nothing was changed.

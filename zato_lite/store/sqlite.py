@@ -1,7 +1,7 @@
 """SQLite store: one thread that writes in group commits, and one that reads.
 
-Operations that are submitted while a commit runs share the next commit. A single operation is
-the whole transaction; several have a savepoint each, so that a failed one is undone alone.
+Operations that are submitted while a commit runs share the next commit. They run without
+savepoints; only if one of them fails after it has written, all run again, in a savepoint each.
 """
 
 import asyncio
@@ -34,17 +34,21 @@ from zato_lite.store.connection import (
 )
 from zato_lite.store.file_lock import FileLock
 from zato_lite.store.health import StoreHealth
+from zato_lite.store.lane import (
+    Answer,
+    Task,
+    call_back,
+    gather,
+    refuse_all,
+    run_group,
+    run_in_savepoints,
+)
 from zato_lite.store.migrate import migrate
 from zato_lite.store.nodes import NodeLocks
 from zato_lite.store.ports import Connection
 from zato_lite.store.private import prepare_database
 
 Result = TypeVar("Result")
-Operation = Callable[[Connection], Any]
-Done = Callable[[Any, BaseException | None], None]
-Task = tuple[Operation, Done]
-Answer = tuple[Done, Any, BaseException | None]
-
 MAX_GROUP = 4096
 """Operations that share one commit at most."""
 
@@ -299,13 +303,13 @@ class SqliteStore:
                 has_written = False
                 self._checkpoint()
                 continue
-            tasks, is_last = _collect(task, self._writes)
-            if tasks:
+            gathered = gather(self._writes, task, MAX_GROUP)
+            if tasks := [each for each in gathered if each is not None]:
                 self._deliver(self._commit(tasks))
                 has_written = True
                 if self._needs_checkpoint():
                     self._checkpoint()
-            if is_last:
+            if gathered[-1] is None:
                 return
 
     def _commit(self, tasks: Sequence[Task]) -> list[Answer]:
@@ -318,7 +322,7 @@ class SqliteStore:
             health.waits_for_lock()
             self._writer.execute("BEGIN IMMEDIATE")
             health.has_lock()
-            answers = self._run_group(tasks)
+            answers = self._run_all(tasks)
             health.commits_now()
             self._writer.execute("COMMIT")
         except (SqliteError, StoreError) as error:
@@ -331,34 +335,24 @@ class SqliteStore:
             return _refuse_all(tasks, moved)
         return answers
 
-    def _run_group(self, tasks: Sequence[Task]) -> list[Answer]:
-        connection = self._writer
-        if len(tasks) == 1:
-            operation, done = tasks[0]
-            try:
-                return [(done, operation(connection), None)]
-            except Exception as error:
-                if not connection.in_transaction:  # SQLite has rolled back: disk full, I/O error
-                    raise
-                self._record_damage(error)
-                connection.execute("ROLLBACK; BEGIN IMMEDIATE")
-                return [(done, None, to_public_error(error))]
-        return [self._run_in_savepoint(operation, done) for operation, done in tasks]
+    def _run_all(self, tasks: Sequence[Task]) -> list[Answer]:
+        answers = run_group(self._writer, tasks, self)
+        return run_in_savepoints(self._writer, tasks, self) if answers is None else answers
 
-    def _run_in_savepoint(self, operation: Operation, done: Done) -> Answer:
-        connection = self._writer
-        # Others share the transaction: if this operation fails, only its changes are undone.
-        connection.execute("SAVEPOINT operation")
-        try:
-            answer = (done, operation(connection), None)
-        except Exception as error:
-            if not connection.in_transaction:  # SQLite has rolled back the whole group
-                raise
-            self._record_damage(error)
-            connection.execute("ROLLBACK TO operation; RELEASE operation")
-            return (done, None, to_public_error(error))
-        connection.execute("RELEASE operation")
-        return answer
+    # Rules of the writer's lane
+
+    def is_fatal(self, error: Exception) -> bool:
+        return not self._writer.in_transaction  # SQLite rolls back: the disk is full, I/O error
+
+    def is_of_statement(self, error: Exception) -> bool:
+        return isinstance(error, SqliteError)
+
+    def public(self, error: Exception) -> BaseException:
+        self._record_damage(error)
+        return to_public_error(error)
+
+    def undo(self) -> None:
+        self._writer.script("ROLLBACK; BEGIN IMMEDIATE")
 
     def _fail_all(self, tasks: Sequence[Task], error: Exception) -> list[Answer]:
         """Roll back and refuse all operations of a failed transaction.
@@ -428,30 +422,8 @@ class SqliteStore:
     def _deliver(self, answers: list[Answer]) -> None:
         if self._loop is not None and not self._loop.is_closed():
             # One wake-up of the loop for the whole group, from the writer's or reader's thread.
-            self._loop.call_soon_threadsafe(_call_back, answers)
-
-
-def _collect(first: Task | None, queue: "SimpleQueue[Task | None]") -> tuple[list[Task], bool]:
-    """Return all waiting operations, and True if the store is closing."""
-    if first is None:
-        return [], True
-    tasks = [first]
-    while len(tasks) < MAX_GROUP and not queue.empty():
-        task = queue.get()
-        if task is None:
-            return tasks, True
-        tasks.append(task)
-    return tasks, False
+            self._loop.call_soon_threadsafe(call_back, answers)
 
 
 def _refuse_all(tasks: Sequence[Task], why: str) -> list[Answer]:
-    refusal = UnavailableError(f"the store cannot be written to: {why}")
-    return [(done, None, refusal) for _, done in tasks]
-
-
-def _call_back(answers: list[Answer]) -> None:
-    for done, result, error in answers:
-        try:
-            done(result, error)
-        except Exception:  # noqa: BLE001 - the other callers still need their answers
-            _log.exception("completion callback failed")
+    return refuse_all(tasks, f"the store cannot be written to: {why}")
