@@ -23,7 +23,7 @@ class Transaction(Connection, Protocol):
     """A writer's connection."""
 
     def writes(self) -> int:
-        """Return the number of rows written so far."""
+        """Return a number that grows with each statement that writes."""
         ...
 
     def script(self, sql: str, /) -> object:

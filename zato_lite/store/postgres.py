@@ -18,6 +18,7 @@ from zato_lite.clock import Clock, DatabaseClock, SystemClock
 from zato_lite.errors import StoreError, UnavailableError
 from zato_lite.store.bell import Bell
 from zato_lite.store.health import StoreHealth
+from zato_lite.store.lane import Answer, Done, Operation, Task, call_back
 from zato_lite.store.migrate import migrate
 from zato_lite.store.nodes import NodeLocks
 from zato_lite.store.ports import Connection
@@ -28,7 +29,7 @@ from zato_lite.store.postgres_connection import (
     is_stale_plan,
     to_public_error,
 )
-from zato_lite.store.postgres_lane import Answer, Done, Lane, Operation, Task
+from zato_lite.store.postgres_lane import Lane
 from zato_lite.store.postgres_session import DATABASE_NOW, Session
 from zato_lite.store.postgres_url import Location, parse
 from zato_lite.store.sql import execute
@@ -218,7 +219,7 @@ class PostgresStore:
     def _deliver(self, answers: list[Answer]) -> None:
         if self._loop is not None and not self._loop.is_closed():
             # One wake-up of the loop for the whole group, from the thread of a lane or a reader.
-            self._loop.call_soon_threadsafe(_call_back, answers)
+            self._loop.call_soon_threadsafe(call_back, answers)
 
 
 def _read(session: Session, operation: Operation) -> Any:
@@ -287,11 +288,3 @@ def _migrate(location: Location, now: int, clock: Clock) -> None:
         raise StoreError(f"{location.shown} cannot be used: {first_line(error)}") from error
     finally:
         connection.close()
-
-
-def _call_back(answers: list[Answer]) -> None:
-    for done, result, error in answers:
-        try:
-            done(result, error)
-        except Exception:  # noqa: BLE001 - the other callers still need their answers
-            _log.exception("completion callback failed")

@@ -79,16 +79,21 @@ class PostgresConnection:
     def __init__(self, raw: "psycopg.Connection[Any]") -> None:
         self._raw = raw
         self._cursor = psycopg.RawCursor(raw)
-        self._changed = 0
+        self._changed = self._written = 0
 
     def execute(self, sql: str, values: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
         cursor = self._cursor
         cursor.execute(_query(sql), values or None)
         self._changed = cursor.rowcount
+        if not (cursor.statusmessage or "").startswith("SELECT"):
+            self._written += 1
         return iter(cursor.fetchall() if cursor.description is not None else ())
 
     def changes(self) -> int:
         return self._changed
+
+    def writes(self) -> int:
+        return self._written
 
     def array(self, texts: Sequence[str]) -> str:
         return array_text(texts)

@@ -4,14 +4,22 @@ import logging
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from threading import Thread
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from zato_lite.errors import StoreError, UnavailableError
 from zato_lite.log import Repeats
 from zato_lite.store.health import StoreHealth
-from zato_lite.store.ports import Connection
+from zato_lite.store.lane import (
+    Answer,
+    Done,
+    Operation,
+    Task,
+    gather,
+    refuse_all,
+    run_group,
+    run_in_savepoints,
+)
 from zato_lite.store.postgres_connection import (
-    PostgresConnection,
     PostgresError,
     is_retryable,
     is_stale_plan,
@@ -19,11 +27,6 @@ from zato_lite.store.postgres_connection import (
     to_public_error,
 )
 from zato_lite.store.postgres_session import NoMarkError, Session, Stamp
-
-Operation = Callable[[Connection], Any]
-Done = Callable[[Any, BaseException | None], None]
-Task = tuple[Operation, Done]
-Answer = tuple[Done, Any, BaseException | None]
 
 MAX_GROUP = 1_000
 """Operations that share one commit at most."""
@@ -34,7 +37,7 @@ RETRIES = 3
 _log = logging.getLogger("zato_lite.store")
 
 
-class _OperationError(Exception):
+class _RunAgainError(Exception):
     """An operation of a group has failed: the group must run again, with savepoints."""
 
 
@@ -92,8 +95,9 @@ class Lane:
     def _run(self) -> None:
         is_last = False
         while not is_last:
-            tasks, is_last = collect(self._queue, MAX_GROUP)
-            if tasks:
+            gathered = gather(self._queue, self._queue.get(), MAX_GROUP)
+            is_last = gathered[-1] is None
+            if tasks := [each for each in gathered if each is not None]:
                 self._deliver(self._commit(tasks))
         self.session.close()
 
@@ -104,7 +108,7 @@ class Lane:
         while True:
             try:
                 answers = self._transaction(tasks, has_savepoints)
-            except _OperationError:
+            except _RunAgainError:
                 has_savepoints = True
             except (PostgresError, StoreError, UnavailableError) as error:
                 session.roll_back()
@@ -143,8 +147,10 @@ class Lane:
                 session.roll_back()
                 return unknown.answers
         connection = session.connected()
-        run = self._run_with_savepoints if has_savepoints else self._run_group
-        answers = run(connection, tasks)
+        run = run_in_savepoints if has_savepoints else run_group
+        answers = run(connection, tasks, self)
+        if answers is None:
+            raise _RunAgainError
         if not connection.in_transaction:  # the only operation has failed
             return answers
         health.commits_now()
@@ -157,36 +163,19 @@ class Lane:
         health.has_ended()
         return answers
 
-    def _run_group(self, connection: PostgresConnection, tasks: Sequence[Task]) -> list[Answer]:
-        answers: list[Answer] = []
-        for operation, done in tasks:
-            try:
-                answers.append((done, operation(connection), None))
-            except Exception as error:
-                if connection.is_broken or is_retryable(error) or is_stale_plan(error):
-                    raise
-                self.session.roll_back()
-                if len(tasks) > 1:
-                    raise _OperationError from error
-                return [(done, None, to_public_error(error))]
-        return answers
+    # Rules about errors of operations
 
-    def _run_with_savepoints(
-        self, connection: PostgresConnection, tasks: Sequence[Task]
-    ) -> list[Answer]:
-        answers: list[Answer] = []
-        for operation, done in tasks:
-            connection.script("SAVEPOINT operation")
-            try:
-                answers.append((done, operation(connection), None))
-            except Exception as error:
-                if connection.is_broken or is_retryable(error) or is_stale_plan(error):
-                    raise
-                connection.script("ROLLBACK TO operation; RELEASE operation")
-                answers.append((done, None, to_public_error(error)))
-            else:
-                connection.script("RELEASE operation")
-        return answers
+    def is_fatal(self, error: Exception) -> bool:
+        return self.session.is_lost or is_retryable(error) or is_stale_plan(error)
+
+    def is_of_statement(self, error: Exception) -> bool:
+        return isinstance(error, PostgresError)
+
+    def public(self, error: Exception) -> BaseException:
+        return to_public_error(error)
+
+    def undo(self) -> None:
+        self.session.roll_back()
 
     def _refuse_all(self, tasks: Sequence[Task], error: Exception) -> list[Answer]:
         why = str(to_public_error(error)).strip()
@@ -197,16 +186,4 @@ class Lane:
         if self._unknown is not None:
             self._unknown = None
             message = f"it is unknown whether the store has kept the changes: {why}"
-        refusal = UnavailableError(message)
-        return [(done, None, refusal) for _, done in tasks]
-
-
-def collect(queue: "SimpleQueue[Task | None]", most: int) -> tuple[list[Task], bool]:
-    """Wait for an operation; return all that wait, and True if the queue is closing."""
-    tasks: list[Task] = []
-    while not tasks or (len(tasks) < most and not queue.empty()):
-        task = queue.get()
-        if task is None:
-            return tasks, True
-        tasks.append(task)
-    return tasks, False
+        return refuse_all(tasks, message)
