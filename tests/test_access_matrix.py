@@ -167,6 +167,9 @@ MATRIX: dict[str, Row] = {
     "zato.scheduler.status": Row("viewer", "none", "", nothing),
     "zato.scheduler.calendar.get-list": Row("viewer", "name", "", nothing),
     "zato.scheduler.calendar.get-by-name": Row("viewer", "name", "", fixed(name="x"), 404),
+    "zato.scheduler.calendar.get-days": Row(
+        "viewer", "name", "", fixed(name="x", year=2027, weekdays=[6])
+    ),
     "zato.scheduler.calendar.create": Row(
         "editor", "none", "", lambda world, target: {"name": f"c{next(world.numbers)}"}
     ),

@@ -57,7 +57,8 @@ ODD = ("health", "healthz", "ready", "readyz", "static", "login", "docs", "metri
 SERVICES = {
     "viewer": {
         "demo.ping", "zato.ping", "zato.scheduler.calendar.get-by-name",
-        "zato.scheduler.calendar.get-list", f"{JOB}.get-by-id", f"{JOB}.get-by-name",
+        "zato.scheduler.calendar.get-days", "zato.scheduler.calendar.get-list",
+        f"{JOB}.get-by-id", f"{JOB}.get-by-name",
         f"{JOB}.get-current-state", f"{JOB}.get-history", f"{JOB}.get-last-run-list",
         f"{JOB}.get-ledger", f"{JOB}.get-list", f"{JOB}.get-log-entries", f"{JOB}.get-run-detail",
         f"{JOB}.get-upcoming", f"{JOB}.simulate", f"{JOB}.validate", f"{JOB}.why",

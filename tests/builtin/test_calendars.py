@@ -56,6 +56,37 @@ async def test_a_renamed_calendar_stays_with_its_jobs(box: Sandbox) -> None:
     assert "Polska" in str(ledger)
 
 
+async def test_the_days_off_of_a_year_have_reasons(box: Sandbox) -> None:
+    calendar = "zato.scheduler.calendar"
+    holidays = {
+        "name": "PL",
+        "dates": ["2027-01-15"],
+        "yearly": ["easter+1"],
+        "ranges": [{"first": "2027-12-30", "last": "2028-01-02", "reason": "freeze"}],
+    }
+    await box.invoke(f"{calendar}.create", holidays)
+    ids = [await create_job(box, name=name, calendar="PL") for name in ("b", "a")]
+
+    found = await box.invoke(f"{calendar}.get-days", {"name": "PL", "year": 2027})
+    preview = await box.invoke(
+        f"{calendar}.get-days", {"name": "PL", "year": 2027, "yearly": ["12-25"]}
+    )
+
+    assert [(day["date"], day["reason"]) for day in found["days"]] == [
+        ("2027-01-15", "2027-01-15"),
+        ("2027-03-29", "easter+1"),
+        ("2027-12-30", "freeze"),
+        ("2027-12-31", "freeze"),
+    ]
+    assert found["jobs"] == [{"id": ids[1], "name": "a"}, {"id": ids[0], "name": "b"}]
+    assert found["job_count"] == 2
+    assert [day["date"] for day in preview["days"]] == ["2027-12-25"]
+    with pytest.raises(NotFoundError):
+        await box.invoke(f"{calendar}.get-days", {"name": "DE", "year": 2027})
+    with pytest.raises(BadInputError, match="not a valid rule"):
+        await box.invoke(f"{calendar}.get-days", {"name": "x", "year": 2027, "yearly": ["x"]})
+
+
 @pytest.mark.parametrize(
     "sent",
     [{}, {"name": "x", "dates": ["x"]}, {"name": "x", "weekdays": [9]}, {"name": "x", "dtes": []}],

@@ -1,17 +1,19 @@
 """Services for calendars: named sets of days on which jobs do not run."""
 
 from datetime import date
-from typing import Annotated, Any
+from typing import Annotated, Any, TypedDict
 
 import msgspec
 
 from zato_lite.builtin.audited import AuditedService
 from zato_lite.builtin.input import Name, NameRef, Note, ParsedBy
 from zato_lite.builtin.output import Empty, Named
+from zato_lite.builtin.permissions import authority_of, visible_to
 from zato_lite.errors import ConflictError, NotFoundError
 from zato_lite.scheduler.calendars import Calendars
 from zato_lite.service.base import Service
 from zato_lite.service.needs import needs
+from zato_lite.service.offload import offload_long
 from zato_lite.timetable.calendar import Calendar, DateRange, check_calendar
 
 
@@ -29,6 +31,8 @@ def _list_of(item: Any, most: int, /, **schema: Any) -> ParsedBy:
 
 _MAX_DATES, _MAX_RANGES, _MAX_RULES = 5_000, 1_000, 500
 """Each day on which a job is due is looked for in these lists."""
+
+_MAX_SHOWN = 200
 
 _DATE = {"type": "string", "format": "date"}
 _RANGE = {
@@ -78,6 +82,90 @@ class GetByName(Service[NameRef, Calendar]):
         if found is None:
             raise NotFoundError(f"Calendar `{wanted}` not found")
         self.response.payload = msgspec.to_builtins(found)
+
+
+class DaysInput(CalendarInput, forbid_unknown_fields=True, kw_only=True):
+    """A year of a stored calendar, or of one that is described by its fields."""
+
+    year: Annotated[int, msgspec.Meta(ge=1970, le=9998)]
+
+    @property
+    def is_stored(self) -> bool:
+        """True if only the name of a calendar was sent."""
+        rules = (self.dates, self.weekdays, self.yearly, self.ranges, self.included)
+        return not any(rules)
+
+
+class DayOff(TypedDict):
+    """An excluded day and the reason."""
+
+    date: str
+    reason: str
+
+
+class UsingJob(TypedDict):
+    """A job that uses the calendar."""
+
+    id: int
+    name: str
+
+
+class DaysOff(TypedDict):
+    """The excluded days of a year; and the first 200 jobs that use the calendar, by name."""
+
+    year: int
+    days: list[DayOff]
+    jobs: list[UsingJob]
+    job_count: int
+
+
+class GetDays(Service[DaysInput, DaysOff]):
+    """Return the excluded days of a year with their reasons, and the jobs that use the calendar.
+
+    With ``dates``, ``weekdays``, ``yearly``, ``ranges`` or ``included`` the calendar is the one
+    that these describe, before it is saved.
+    """
+
+    name = "zato.scheduler.calendar.get-days"
+    role = "viewer"
+    calendars = needs(Calendars)
+
+    async def handle(self) -> None:
+        params = self.request.input
+        permits = visible_to(authority_of(self))
+        calendar = await self._calendar(params)
+        days = await offload_long(_days_off, calendar, params.year)
+        rows = await self.calendars.jobs_using(params.name)
+        jobs = [row for row in rows if permits is None or permits(row.job.service)]
+        self.response.payload = {
+            "year": params.year,
+            "days": days,
+            "jobs": [{"id": row.id, "name": row.job.name} for row in jobs[:_MAX_SHOWN]],
+            "job_count": len(jobs),
+        }
+
+    async def _calendar(self, params: DaysInput) -> Calendar:
+        if params.is_stored:
+            found = (await self.calendars.calendars()).get(params.name)
+            if found is None:
+                raise NotFoundError(f"Calendar `{params.name}` not found")
+            return found
+        fields = msgspec.structs.asdict(params)
+        del fields["year"]
+        calendar = Calendar(**fields)
+        check_calendar(calendar)
+        return calendar
+
+
+def _days_off(calendar: Calendar, year: int) -> list[DayOff]:
+    first, end = date(year, 1, 1).toordinal(), date(year + 1, 1, 1).toordinal()
+    epoch = date(1970, 1, 1).toordinal()
+    reasons = ((day, calendar.why_excluded(day - epoch)) for day in range(first, end))
+    return [
+        {"date": date.fromordinal(day).isoformat(), "reason": reason}
+        for day, reason in reasons
+        if reason is not None
+    ]
 
 
 class SavesCalendar(AuditedService[CalendarInput, Named]):

@@ -1,11 +1,12 @@
 """Calendars: sets of days on which the jobs that use them do not run."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from zato_lite.scheduler.scheduler import Scheduler
 from zato_lite.store import calendars, jobs
 from zato_lite.store.companion import accompanied
 from zato_lite.store.ports import Database
+from zato_lite.store.rows import JobRow
 from zato_lite.timetable.calendar import Calendar
 
 
@@ -43,3 +44,7 @@ class Calendars:
     async def calendars(self) -> Mapping[str, Calendar]:
         """Return all calendars, by name."""
         return await self._database.read(jobs.get_calendars)
+
+    async def jobs_using(self, name: str) -> Sequence[JobRow]:
+        """Return the jobs that use a calendar, in order of their names."""
+        return await self._database.read(lambda c: calendars.jobs_using(c, name))

@@ -6,6 +6,7 @@ from msgspec.structs import replace
 from zato_lite.errors import ConflictError, NotFoundError
 from zato_lite.store import jobs
 from zato_lite.store.ports import Connection
+from zato_lite.store.rows import JobRow
 from zato_lite.store.sql import execute, fetch_ids
 from zato_lite.timetable import due
 from zato_lite.timetable.calendar import Calendar
@@ -50,6 +51,12 @@ def delete_calendar(connection: Connection, name: str) -> None:
         raise ConflictError(f"calendar `{name}` is used by {', '.join(names)}")
     if not execute(connection, "DELETE FROM calendar WHERE name = ?", (name,)):
         raise NotFoundError(f"Calendar `{name}` not found")
+
+
+def jobs_using(connection: Connection, name: str) -> list[JobRow]:
+    """Return the jobs that use a calendar, in order of their names."""
+    rows = [jobs.get(connection, job_id) for job_id in _jobs_with_calendar(connection, name)]
+    return sorted(rows, key=lambda row: row.job.name)
 
 
 def _jobs_with_calendar(connection: Connection, name: str) -> list[int]:
