@@ -18,8 +18,19 @@ import { Button, Empty, ErrorBox, Skeleton } from "./core/ui.js";
 /** Patterns of paths, the item of the rail, and the module; the first that matches wins. */
 const PAGES = /** @type {[string, string, Load][]} */ ([
   ["/", "overview", () => import("./pages/overview.js")],
+  ["/jobs", "jobs", () => import("./pages/jobs.js")],
+  ["/jobs/new", "jobs", () => import("./pages/job_form.js")],
+  ["/jobs/:id/edit", "jobs", () => import("./pages/job_form.js")],
+  ["/jobs/:id/runs/:run", "jobs", () => import("./pages/run.js")],
+  ["/jobs/:id/:tab?", "jobs", () => import("./pages/job.js")],
+  ["/runs", "runs", () => import("./pages/runs.js")],
+  ["/services/:name?", "services", () => import("./pages/services.js")],
+  ["/calendars/:name?", "calendars", () => import("./pages/calendars.js")],
+  ["/nodes", "nodes", () => import("./pages/nodes.js")],
+  ["/people", "people", () => import("./pages/people.js")],
+  ["/audit", "audit", () => import("./pages/audit.js")],
 ]);
-const WHY = /** @type {Load | null} */ (null);
+const WHY = /** @type {Load | null} */ (() => import("./pages/why.js"));
 
 const failed = signal(/** @type {Error | null} */ (null));
 

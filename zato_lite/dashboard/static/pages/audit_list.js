@@ -1,0 +1,55 @@
+// Rows of the audit log, with what changed.
+
+import { pageUrl } from "../core/base.js";
+import { useService } from "../core/store.js";
+import { Time } from "../core/time.js";
+import { Button, Show } from "../core/ui.js";
+import { stringify } from "../core/exact.js";
+import { html, useState } from "../vendor/vendor.js";
+
+/** @typedef {Record<string, any>} Row */
+
+const SIZE = 50;
+const HOMES = /** @type {Record<string, (about: any) => string | null>} */ ({
+  job: ({ id }) => (id ? `/jobs/${id}` : null),
+  run: ({ id, name }) => (id && /^\d+$/.test(name) ? `/jobs/${id}/runs/${name}` : id ? `/jobs/${id}` : null),
+  service: ({ name }) => `/services/${encodeURIComponent(name)}`,
+  calendar: ({ name }) => `/calendars/${encodeURIComponent(name)}`,
+  user: () => "/people", key: () => "/people", scheduler: () => "/nodes", store: () => "/nodes",
+});
+
+/** @param {{service: string, input: Record<string, any>, isOfJob?: boolean, empty: any}} props */
+export function AuditList({ service, input, isOfJob = false, empty }) {
+  const [size, setSize] = useState(SIZE);
+  const found = useService(service, { ...input, page_size: size }, { on: ["change", "job-changed", "jobs-changed"] });
+  return html`<${Show} of=${found} rows=${8}>${(/** @type {any} */ data) => {
+    const rows = /** @type {Row[]} */ (Array.isArray(data) ? data : data.rows);
+    if (!rows.length) return empty;
+    return html`<ol class=${`audit ${found.isStale ? "stale" : ""}`}>${rows.map((row) => html`<${AuditRow} key=${row.id} row=${row} isOfJob=${isOfJob} />`)}</ol>
+      ${rows.length >= size && size < 1000 && html`<p class="pad"><${Button} small busy=${found.isStale} onClick=${() => setSize(Math.min(1000, size * 2))}>Older<//></p>`}`;
+  }}<//>`;
+}
+
+/** @param {{row: Row, isOfJob: boolean}} props */
+function AuditRow({ row, isOfJob }) {
+  const isRefused = row.outcome !== "ok", about = row.about;
+  const home = about && HOMES[about.kind]?.(about), words = about?.name || row.subject;
+  return html`<li class=${isRefused ? "refused" : ""}>
+    <${Time} at=${row.time} /><b class="isolate">${row.who}</b>
+    <span><code>${row.action}</code>${!isOfJob && words ? html` <span class="isolate">${home ? html`<a href=${pageUrl(home)}>${words}</a>` : words}</span>` : null}${isRefused ? html` <span class="o-error isolate">${row.outcome}</span>` : null}</span>
+    <span class="muted small">${row.remote_address}</span>
+    <${Changes} before=${row.before} after=${row.after} /></li>`;
+}
+
+/** @param {{before: Record<string, any> | null | undefined, after: Record<string, any> | null | undefined}} props */
+function Changes({ before, after }) {
+  const names = [...new Set([...Object.keys(before ?? {}), ...Object.keys(after ?? {})])];
+  if (!names.length) return null;
+  return html`<dl class="changes">${names.map((name) => html`<div key=${name}><dt>${name}</dt><dd>${before && name in before ? html`<del class="isolate">${shown(before[name])}</del>` : null}${after && name in after ? html`<ins class="isolate">${shown(after[name])}</ins>` : null}</dd></div>`)}</dl>`;
+}
+
+/** @param {unknown} value */
+function shown(value) {
+  if (value === null || value === undefined || value === "") return "–";
+  return typeof value === "string" ? value : stringify(value);
+}

@@ -1,0 +1,49 @@
+// What a form would do: in words, its next slots, special nights and days, and what changes.
+
+import { stringify } from "../core/exact.js";
+import { MINE, shownZone, zoneName } from "../core/time.js";
+import { CopyAs } from "../core/ui.js";
+import { some } from "../core/words.js";
+import { html } from "../vendor/vendor.js";
+import { formsOf } from "./job_copy.js";
+import { SlotList } from "./job_upcoming.js";
+
+/** @typedef {import("./job_form.js").JobForm} JobForm */
+
+/** @param {{form: JobForm, id: number | null}} props */
+export function Preview({ form, id }) {
+  const { check } = form, zone = form.values["timezone"] || "UTC";
+  const words = check.words;
+  const changes = id === null ? [] : changesOf(form);
+  const first = check.slots[0];
+  return html`<aside class="preview card" aria-label="Preview">
+    <div aria-live="polite" class=${check.isCurrent ? "" : "stale"}>
+      <p class="words">${words ? capital(words) : check.isChecking ? "…" : "It will be described here when its fields are right."}</p>
+      <p class="muted small pad-side">Times are in ${zoneName(shownZone(zone))}${zone !== shownZone(zone) ? ` and ${zoneName(zone)}` : ""}${shownZone(zone) === MINE ? ", yours" : ""}.</p>
+    </div>
+    ${check.problem && html`<p class="pad o-error">${check.problem}</p>`}
+    ${check.answer?.warnings?.map((/** @type {string} */ text) => html`<p key=${text} class="pad-side warn-text">${capital(text)}</p>`)}
+    <div class=${check.isCurrent ? "" : "stale"}>${first ? html`<${SlotList} slots=${check.slots} zone=${zone} />` : html`<p class="muted pad">No slot yet.</p>`}
+    ${check.special.length > 0 && html`<h3 class="part">Nights when the clock changes, days off</h3><${SlotList} slots=${check.special} zone=${zone} />`}</div>
+    ${id !== null && html`<h3 class="part">What changes<span class="grow"></span><span class="small muted">${some(changes.length, "field")}</span></h3>
+      <div class="diff">${changes.length ? changes.map(({ field, from, to }) => html`<div key=${field}>${from === null || from === undefined ? null : html`<del class="isolate">− ${field}: ${stringify(from)}</del>`}${to === null || to === undefined ? null : html`<ins class="isolate">+ ${field}: ${stringify(to)}</ins>`}</div>`) : html`<span class="muted">Nothing yet.</span>`}</div>`}
+    <div class="pad part-box"><${CopyAs} forms=${formsOf(`zato.scheduler.job.${id === null ? "create" : "edit"}`, id === null ? form.payload : { id, ...form.payload })} /></div>
+  </aside>`;
+}
+
+/**
+ * Return the changes as the server sees them, or as they were typed until it has answered.
+ *
+ * @param {JobForm} form
+ * @returns {{field: string, from: unknown, to: unknown}[]}
+ */
+function changesOf(form) {
+  if (!form.isChanged) return [];
+  if (form.check.answer?.changes && !form.isChecking) return form.check.answer.changes;
+  return Object.entries(form.payload).map(([field, to]) => ({ field, from: form.start[field] || null, to }));
+}
+
+/** @param {string} text */
+function capital(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}

@@ -1,0 +1,87 @@
+// Users, keys and sessions.
+
+import { invoke } from "../core/api.js";
+import { confirm, Menu, toast } from "../core/dialog.js";
+import { denied, session } from "../core/session.js";
+import { OutcomeMark } from "../core/shapes.js";
+import { Page } from "../core/shell.js";
+import { useAction, useService } from "../core/store.js";
+import { Time } from "../core/time.js";
+import { Button, Card, Empty, ErrorBox, Show } from "../core/ui.js";
+import { count, some } from "../core/words.js";
+import { html, useState } from "../vendor/vendor.js";
+import { KeyDialog, UserDialog } from "./people_forms.js";
+
+/** @typedef {{name: string, roles: string[], patterns: string[], is_active: boolean}} Credential */
+
+const ORDER = ["viewer", "operator", "editor", "admin"];
+
+export default function PeoplePage() {
+  const reason = denied("zato.security.user.get-list"), on = { on: ["change", "account-changed"] };
+  const users = useService(reason ? "" : "zato.security.user.get-list", {}, on);
+  const keys = useService(reason ? "" : "zato.security.key.get-list", {}, on);
+  const [form, setForm] = useState(/** @type {{kind: "user", user: Credential | null} | {kind: "key"} | null} */ (null));
+  const done = async () => {
+    setForm(null);
+    await Promise.all([users.reload(), keys.reload()]);
+  };
+  return html`<${Page} title="Users and keys">
+    ${reason ? html`<${Card} title="Users and keys"><p class="pad muted">They are for admins: ${reason}. Your own sessions are below.</p><//>` : html`
+      <${Card} title="Users" actions=${html`<${Button} small denied=${denied("zato.security.user.create")} onClick=${() => setForm({ kind: "user", user: null })}>New user<//>`}>
+        <${Show} of=${users}>${(/** @type {Credential[]} */ rows) => html`<${People} rows=${rows} kind="user" onEdit=${(/** @type {Credential} */ user) => setForm({ kind: "user", user })} onDone=${done} />`}<//><//>
+      <${Card} title="API keys" actions=${html`<${Button} small denied=${denied("zato.security.key.create")} onClick=${() => setForm({ kind: "key" })}>New key<//>`}>
+        <${Show} of=${keys}>${(/** @type {Credential[]} */ rows) => rows.length ? html`<${People} rows=${rows} kind="key" onDone=${done} />` : html`<p class="pad muted">There is no key. A program needs one to invoke services without a user's password.</p>`}<//><//>`}
+    <${Sessions} />
+    ${form?.kind === "user" && html`<${UserDialog} user=${form.user} onClose=${() => setForm(null)} onDone=${done} />`}
+    ${form?.kind === "key" && html`<${KeyDialog} onClose=${() => setForm(null)} onDone=${done} />`}
+  <//>`;
+}
+
+/** @param {{rows: Credential[], kind: "user" | "key", onEdit?: (user: Credential) => void, onDone: () => Promise<void>}} props */
+function People({ rows, kind, onEdit, onDone }) {
+  const remove = useAction(async (/** @type {Credential} */ each) => {
+    const text = kind === "user" ? "Their sessions end. Their jobs stay, and run no more until somebody takes them over." : "Programs that use it are refused at once.";
+    if (!(await confirm({ title: `Delete the ${kind} ${each.name}?`, text, yes: "Delete", danger: true }))) return;
+    await invoke(`zato.security.${kind}.delete`, { name: each.name });
+    toast(`The ${kind} ${each.name} is deleted.`);
+    await onDone();
+  });
+  const end = useAction(async (/** @type {Credential} */ each) => {
+    const { ended } = await invoke("zato.security.session.delete-all", { user: each.name });
+    toast(`${some(ended, "session")} of ${each.name} ended.`);
+    await onDone();
+  });
+  return html`<${ErrorBox} error=${remove.error ?? end.error} /><ul class="people">${rows.map((each) => html`<li key=${each.name}>
+    <b class="isolate">${each.name}</b><span>${roleOf(each)}${each.is_active ? "" : html` <${OutcomeMark} o="paused" words="inactive" />`}</span>
+    <span class="muted small">${each.patterns.length ? html`only ${each.patterns.map((pattern) => html`<code key=${pattern} class="isolate">${pattern}</code> `)}` : "all services"}</span>
+    <${Menu} small label=${`What to do with ${each.name}`} items=${[
+      ...(onEdit ? [{ words: "Edit …", icon: "edit", denied: denied("zato.security.user.edit"), run: () => onEdit(each) }, { words: "End all sessions", denied: denied("zato.security.session.delete-all"), run: () => void end.run(each) }] : []),
+      { words: "Delete …", icon: "trash", danger: true, denied: denied(`zato.security.${kind}.delete`) || (each.name === "admin.invoke" && kind === "user" ? "this user stays" : ""), run: () => void remove.run(each) },
+    ]} /></li>`)}</ul>`;
+}
+
+/** @param {Credential} credential */
+function roleOf(credential) {
+  return ORDER.findLast((role) => credential.roles.includes(role)) ?? "no role";
+}
+
+function Sessions() {
+  const isAdmin = session.value?.roles.includes("admin") ?? false;
+  const found = useService("zato.security.session.get-list", isAdmin ? { all: true } : {}, { every: 30, on: ["account-changed"] });
+  const end = useAction(async (/** @type {any} */ each) => {
+    await invoke("zato.security.session.delete", { id: each.id });
+    toast(`The session of ${each.user} has ended.`);
+    await found.reload();
+  });
+  const reason = denied("zato.security.session.delete");
+  return html`<${Card} title=${isAdmin ? "Sessions of all" : "Your sessions"} actions=${found.data && html`<span class="small muted num">${count(found.data.length)}</span>`} stale=${found.isStale}><${ErrorBox} error=${end.error} />
+    <${Show} of=${found}>${(/** @type {any[]} */ rows) => rows.length ? html`<ul class="people">${rows.map((each) => html`<li key=${each.id}><b class="isolate">${each.user}</b>
+      <span class="muted small">used <${Time} at=${each.used} relative />, since <${Time} at=${each.created} /></span><span class="muted small isolate"><code>${each.remote_address}</code> ${browserOf(each.user_agent)}</span>
+      <${Button} small denied=${reason} busy=${end.isBusy} onClick=${() => end.run(each)} label=${`End the session of ${each.user}`}>End<//></li>`)}</ul>` : html`<${Empty} title="No session.">Whoever signs in on the sign-in page has one.<//>`}<//><//>`;
+}
+
+/** @param {string | null} agent */
+function browserOf(agent) {
+  const name = /(Firefox|Edg|Chrome|Safari)\/(\d+)/.exec(agent ?? "");
+  return name ? `${name[1]?.replace("Edg", "Edge")} ${name[2]}` : (agent ?? "").slice(0, 60);
+}
