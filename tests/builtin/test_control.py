@@ -161,3 +161,26 @@ async def test_the_scheduler_is_paused_and_resumed(box: Sandbox) -> None:
     assert await outcomes_of(box, job_id) == ["ok"]
     why = await ask(box, "why", name="often", at="2027-01-15T08:05:00")
     assert why["outcome"] == "paused"
+
+
+async def test_a_backfill_is_counted_before_it_is_made(box: Sandbox) -> None:
+    job_id = await create_job(box)
+    span = {"first": "2027-01-15T06:00:00", "last": "2027-01-15T07:12:00"}
+
+    found = await ask(box, "backfill", id=job_id, **span, dry_run=True)
+    runs = await ask(box, "get-history", id=job_id)
+
+    assert (found["count"], found["runs"]) == (3, [])
+    assert found["first_iso"] == "2027-01-15T07:00:00+00:00"
+    assert found["last_iso"] == "2027-01-15T07:10:00+00:00"
+    assert "left out: 12 slots before the job's start" in found["reason"]
+    assert runs["total"] == 0
+
+
+async def test_a_dry_run_of_a_backfill_has_the_errors_of_the_real_one(box: Sandbox) -> None:
+    job_id = await create_job(box)
+
+    for span in (("2027-01-15T07:00:00", "2030-01-15"), ("2027-01-15", "2027-01-14")):
+        first, last = span
+        with pytest.raises(BadInputError):
+            await ask(box, "backfill", id=job_id, first=first, last=last, dry_run=True)

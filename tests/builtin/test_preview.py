@@ -487,3 +487,42 @@ async def test_validate_takes_any_value_of_should_ignore_existing_as_create_does
     answer = await _ask(box, "validate", **job, should_ignore_existing=value)
 
     assert answer["is_valid"]
+
+
+async def test_slots_are_shown_in_the_caller_s_zone_beside_the_job_s(box: Sandbox) -> None:
+    job_id = (await box.invoke(f"{JOB}.create", NIGHTLY))["id"]
+
+    found = await _ask(box, "get-upcoming", id=job_id, count=1, mine="Asia/Tokyo")
+
+    assert found["timezone"] == "Europe/Warsaw"
+    assert found["slots"][0]["local"] == "2027-01-16T02:30:00+01:00"
+    assert found["slots"][0]["mine"] == "2027-01-16T10:30:00+09:00"
+
+
+async def test_only_remarkable_slots_have_notes_with_codes_and_values(box: Sandbox) -> None:
+    await box.invoke("zato.scheduler.calendar.create", {"name": "off", "yearly": ["12-25"]})
+
+    found = await _ask(
+        box, "get-upcoming", **NIGHTLY, calendar="off", only_remarkable=True, mine="UTC"
+    )
+
+    assert [(slot["local"], slot["notes"][0]["code"]) for slot in found["slots"]] == [
+        ("2027-03-28T03:00:00+02:00", "clock_gap"),
+        ("2027-10-31T02:30:00+02:00", "clock_fold"),
+        ("2027-12-26T02:30:00+01:00", "excluded"),
+    ]
+    assert found["slots"][0]["notes"][0]["wall"] == "2027-03-28 02:30:00"
+    excluded = found["slots"][2]["notes"][0]
+    assert (excluded["first_iso"], excluded["count"], excluded["reason"]) == (
+        "2027-12-25T01:30:00+00:00",
+        1,
+        "calendar off: 12-25",
+    )
+
+
+@pytest.mark.parametrize(
+    "sent", [{"mine": "Mars"}, {"mine": 5}, {"only_remarkable": "perhaps"}, {"mine": "../UTC"}]
+)
+async def test_wrong_options_of_a_preview_are_refused(box: Sandbox, sent: dict[str, Any]) -> None:
+    with pytest.raises(BadInputError):
+        await _ask(box, "get-upcoming", **NIGHTLY, **sent)

@@ -7,7 +7,7 @@ import pytest
 
 from zato_lite.timetable.job import SECOND, Cron, Interval
 from zato_lite.timetable.trigger import (
-    clock_remarks,
+    clock_effects,
     count_between,
     next_after,
     previous_before,
@@ -244,9 +244,9 @@ def test_a_remark_describes_the_effect_of_a_clock_change(
     begin = parse_moment("2027-01-01")
     trigger = Cron(start=0, expression="30 2 * * *", timezone="Europe/Warsaw", **policies)
 
-    found = list(clock_remarks(trigger, begin, begin + 365 * DAY))
+    found = list(clock_effects(trigger, begin, begin + 365 * DAY))
 
-    assert [words for _, words in found] == remarks
+    assert [effect.words for effect in found] == remarks
 
 
 def test_a_cadence_and_a_trigger_without_a_zone_have_no_remarks() -> None:
@@ -254,5 +254,5 @@ def test_a_cadence_and_a_trigger_without_a_zone_have_no_remarks() -> None:
     rhythm = Cron(start=0, expression="*/5 * * * *", timezone="Europe/Warsaw")
     without = Cron(start=0, expression="30 2 * * *")
 
-    assert list(clock_remarks(rhythm, begin, begin + 365 * DAY)) == []
-    assert list(clock_remarks(without, begin, begin + 365 * DAY)) == []
+    assert list(clock_effects(rhythm, begin, begin + 365 * DAY)) == []
+    assert list(clock_effects(without, begin, begin + 365 * DAY)) == []

@@ -1,6 +1,7 @@
 """Services that pause, skip, cancel, retry and backfill, for a job or the whole scheduler."""
 
-from typing import Annotated, Any, TypedDict
+from collections.abc import Sequence
+from typing import Annotated, Any, NotRequired, TypedDict
 
 from msgspec import Meta
 
@@ -15,16 +16,16 @@ from zato_lite.builtin.input import (
     read_local,
 )
 from zato_lite.builtin.jobs import JobItem, job_item
-from zato_lite.builtin.output import Empty, build, iso
+from zato_lite.builtin.output import Empty, build, iso, iso_or_none
 from zato_lite.builtin.permissions import authority_of, require_run_rights
 from zato_lite.clock import Clock
 from zato_lite.errors import BadInputError, FieldError, NotFoundError
-from zato_lite.scheduler.commands import JobCommands
+from zato_lite.scheduler.commands import JobCommands, require_backfill_size
 from zato_lite.scheduler.history import RunHistory
 from zato_lite.service.base import Service
 from zato_lite.service.needs import needs
 from zato_lite.service.request import In, Out
-from zato_lite.timetable.backfill import left_out_words, without_bounds
+from zato_lite.timetable.backfill import backfilled, left_out_words, without_bounds
 
 
 class PauseInput(JobRef, forbid_unknown_fields=True):
@@ -44,11 +45,13 @@ class BackfillInput(JobRef):
     """A job and a span of time; dates without an offset are in the job's time zone.
 
     Both ends are included. ``force`` also runs slots before the job's start and after its end.
+    ``dry_run`` only counts the slots.
     """
 
     first: LocalMoment
     last: LocalMoment
     force: bool = False
+    dry_run: bool = False
 
 
 class NoteInput(Input):
@@ -70,10 +73,17 @@ class NewRun(TypedDict):
 
 
 class NewRuns(TypedDict):
-    """The numbers of the new runs, and which slots were left out and why; empty for none."""
+    """The numbers of the new runs, and which slots were left out and why; empty for none.
+
+    In a dry run, ``count`` is the number of slots that would run; ``first_iso`` and ``last_iso``
+    are the outermost of them.
+    """
 
     runs: list[int]
     reason: str
+    count: NotRequired[int]
+    first_iso: NotRequired[str | None]
+    last_iso: NotRequired[str | None]
 
 
 class PauseItem(TypedDict):
@@ -197,15 +207,21 @@ class Backfill(JobService[BackfillInput, NewRuns]):
             raise BadInputError.of([error])
         forced = params.force
         wanted = without_bounds(trigger, first) if forced else trigger
-        self.record_with_change(str(params.id))
-        runs = await self.jobs.backfill(
-            params.id, first, last, self.caller.principal, is_forced=forced
-        )
-        self.response.payload = {
-            "runs": list(runs),
-            "reason": left_out_words(wanted, first, last),
-        }
-        return str(params.id)
+        found = backfilled(wanted, first, last)
+        require_backfill_size(found.number)
+        runs: Sequence[int] = ()
+        if not params.dry_run:
+            self.record_with_change(str(params.id))
+            runs = await self.jobs.backfill(
+                params.id, first, last, self.caller.principal, is_forced=forced
+            )
+        answer: NewRuns = {"runs": list(runs), "reason": left_out_words(wanted, first, last)}
+        if params.dry_run:
+            answer["count"] = found.number
+            answer["first_iso"] = iso_or_none(found.first)
+            answer["last_iso"] = iso_or_none(found.last)
+        self.response.payload = answer
+        return f"{params.id}{' (dry run)' * params.dry_run}"
 
 
 class PauseScheduler(AuditedService[NoteInput, PauseItem]):

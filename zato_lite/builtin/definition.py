@@ -34,6 +34,7 @@ from zato_lite.builtin.input import (
     parse_name,
     parse_zone,
     text,
+    whole_number,
 )
 from zato_lite.builtin.output import naive_iso
 from zato_lite.clock import to_datetime
@@ -41,6 +42,7 @@ from zato_lite.errors import BadInputError, FieldError
 from zato_lite.service.message import SYSTEM_PRINCIPAL
 from zato_lite.service.typed import CustomInput
 from zato_lite.timetable import trigger as triggers
+from zato_lite.timetable.durations import ALLOWED, parse_duration
 from zato_lite.timetable.job import (
     CrashPolicy,
     Cron,
@@ -58,6 +60,8 @@ from zato_lite.timetable.job import (
 from zato_lite.wire import encode
 
 PERIODS = ("weeks", "days", "hours", "minutes", "seconds", "milliseconds")
+_PERIOD_SIZES = (604_800_000, 86_400_000, 3_600_000, 60_000, 1_000, 1)
+_PERIOD_FIELDS = (*PERIODS, "every")
 BATCH_SIZE = 256
 """Definitions that ``read_many`` reads in one step: well below a millisecond if they are alike."""
 
@@ -110,7 +114,34 @@ _Expression = Annotated[
     str, Meta(min_length=1), ParsedBy(str, {"type": "string", "example": "0 2 * * mon-fri"})
 ]
 _Count = Annotated[int, Meta(ge=1, le=1_000_000)]
-_YearMs = Annotated[int, Meta(ge=0, le=366 * _DAY_MS)]
+
+
+def _duration(minimum: int, maximum: int, unit_ms: int = 1) -> ParsedBy:
+    """Return the parser of a whole number of units, which may also be sent in words: «15 min»."""
+    plain = whole_number(minimum, maximum)
+
+    def parse(value: Any) -> int:
+        if isinstance(value, str) and not value.strip().lstrip("+-").replace(".", "").isdigit():
+            units, rest = divmod(parse_duration(value), unit_ms)
+            if not rest and minimum <= units <= maximum:
+                return units
+        return cast("int", plain.parse(value))
+
+    return ParsedBy(parse, plain.schema)
+
+
+def _every(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(ALLOWED)  # noqa: TRY004
+    parse_duration(value)
+    return value
+
+
+_YearMs = Annotated[int, Meta(ge=0, le=366 * _DAY_MS), _duration(0, 366 * _DAY_MS)]
+_DayMs = Annotated[int, Meta(ge=0, le=_DAY_MS), _duration(0, _DAY_MS)]
+_LimitMs = Annotated[int, Meta(ge=1, le=366 * _DAY_MS), _duration(1, 366 * _DAY_MS)]
+_Window = Annotated[int, Meta(ge=0, le=10**10), _duration(0, 10**10, 1_000)]
+_Every = Annotated[str, ParsedBy(_every, {"type": "string", "example": "15 min"})]
 _Period = Annotated[int, Meta(ge=0, le=10**9)]
 
 
@@ -127,11 +158,11 @@ class Definition(Input, forbid_unknown_fields=True):
     extra: _Extra = None
     repeats: Annotated[int, Meta(ge=0, le=2**53)] | None = None
     on_missed: MissedPolicy = "run_once"
-    catch_up_window_seconds: Annotated[int, Meta(ge=0, le=10**10)] | None = None
+    catch_up_window_seconds: _Window | None = None
     catch_up_rate: Annotated[float, Meta(ge=0.001, le=1_000_000)] | None = None
     on_overlap: OverlapPolicy = "skip"
     max_parallel: _Count | None = None
-    max_execution_time_ms: Annotated[int, Meta(ge=1, le=366 * _DAY_MS)] | None = None
+    max_execution_time_ms: _LimitMs | None = None
     max_retries: Annotated[int, Meta(ge=0, le=1_000)] = 0
     retry_delay_ms: _YearMs = 1_000
     retry_backoff: Annotated[float, Meta(ge=1, le=100)] = 2.0
@@ -139,7 +170,7 @@ class Definition(Input, forbid_unknown_fields=True):
     retry_jitter: Annotated[float, Meta(ge=0, le=1)] = 0.0
     on_crash: CrashPolicy = "rerun"
     max_crashes: Annotated[int, Meta(ge=1, le=1_000)] = 3
-    jitter_ms: Annotated[int, Meta(ge=0, le=_DAY_MS)] = 0
+    jitter_ms: _DayMs = 0
     priority: Annotated[int, Meta(ge=-1_000_000, le=1_000_000)] = 0
     max_concurrent: _Count | None = None
     calendar: Name | None = None
@@ -166,6 +197,7 @@ class Definition(Input, forbid_unknown_fields=True):
     minutes: _Period = 0
     seconds: Annotated[float, Meta(ge=0, le=10**9)] = 0
     milliseconds: _Period = 0
+    every: _Every | None = None
     cron_definition: _Expression | None = None
     cron_day_and: bool = False
     dst_gap: GapPolicy = "run_after"
@@ -216,19 +248,32 @@ class NewJob(CustomInput, gc=False):
         return schema
 
 
+class VersionedJob(JobRef):
+    """A job, and the version of it that the caller has seen."""
+
+    version: Annotated[int, Meta(ge=1)] | None = None
+
+
 class JobChanges(CustomInput):
-    """A job's id, and the fields to change, as they were sent: null clears a field."""
+    """A job's id, and the fields to change, as they were sent: null clears a field.
+
+    With ``version``, the job is changed only if it still has that version.
+    """
 
     id: int
     fields: Mapping[str, Any]
+    version: int | None = None
 
     @classmethod
     def from_payload(cls, payload: Any) -> Self:
-        return cls(JobRef.from_payload(payload).id, as_mapping(payload))
+        ref = VersionedJob.from_payload(payload)
+        sent = as_mapping(payload)
+        fields = {name: sent[name] for name in sent if name not in {"job_id", "version"}}
+        return cls(ref.id, fields, ref.version)
 
     @classmethod
     def json_schema(cls) -> dict[str, Any]:
-        schema = JobRef.json_schema()
+        schema = VersionedJob.json_schema()
         schema["properties"] |= Definition.json_schema()["properties"]
         return schema
 
@@ -387,7 +432,7 @@ def edited(before: Job, sent: Mapping[str, Any], now: Instant) -> Job:
     """
     changes = {field: value for field, value in sent.items() if value not in ("", _NOT_SENT)}
     base = fields(before, aware=True)
-    if any(changes.get(field) is not None for field in PERIODS) or (
+    if any(changes.get(field) is not None for field in _PERIOD_FIELDS) or (
         changes.get("job_type") not in (None, base["job_type"])
     ):
         # An interval is replaced whole: 5 minutes changed to 1 hour is not 65 minutes.
@@ -487,8 +532,8 @@ def _trigger(definition: Definition, now: Instant, errors: list[FieldError]) -> 
         case "one_time":
             made = OneTime(**span, timezone=timezone)
         case "interval_based":
-            made = Interval(**span, timezone=timezone, **_periods(definition))
-            if not made.period and not any(error.field in PERIODS for error in errors):
+            made = Interval(**span, timezone=timezone, **_periods(definition, errors))
+            if not made.period and not any(error.field in _PERIOD_FIELDS for error in errors):
                 errors.append(FieldError("seconds", None, _NO_PERIOD))
         case "cron_style":
             if definition.cron_definition is None:
@@ -503,7 +548,7 @@ def _trigger(definition: Definition, now: Instant, errors: list[FieldError]) -> 
                 seed=definition.name,
             )
     wrong = {error.field for error in errors}
-    if wrong.isdisjoint(PERIODS):
+    if wrong.isdisjoint(_PERIOD_FIELDS):
         try:
             triggers.check(made, now)
         except BadInputError as error:
@@ -511,15 +556,29 @@ def _trigger(definition: Definition, now: Instant, errors: list[FieldError]) -> 
     return made
 
 
-def _periods(definition: Definition) -> dict[str, int]:
+def _periods(definition: Definition, errors: list[FieldError]) -> dict[str, int]:
     """Return the parts of the interval; a fraction of a second is milliseconds."""
     periods: dict[str, Any] = {field: getattr(definition, field) for field in PERIODS}
+    if not is_unsent(definition.every):
+        if any(periods.values()):
+            text = "every: send either `every`, or weeks, days, hours, minutes and seconds"
+            errors.append(FieldError("every", definition.every, text))
+        total = parse_field("every", definition.every, parse_duration, errors)
+        return _parts_of(total or 0)
     seconds = int(definition.seconds)
     fraction = round((definition.seconds - seconds) * 1000)
     return periods | {
         "seconds": seconds,
         "milliseconds": definition.milliseconds + fraction,
     }
+
+
+def _parts_of(milliseconds: int) -> dict[str, int]:
+    """Return a period in the largest units that fit."""
+    parts = {}
+    for field, size in zip(PERIODS, _PERIOD_SIZES, strict=True):
+        parts[field], milliseconds = divmod(milliseconds, size)
+    return parts
 
 
 def _instant(

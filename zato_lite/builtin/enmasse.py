@@ -222,7 +222,7 @@ def compare(
             continue
         claim = after.principal
         after = inherit(before, replace(after, principal=claim or before.principal))
-        if changes := _changes(before, after):
+        if changes := changes_between(before, after):
             updates.append(Update(before, after, changes, claim))
         else:
             unchanged.append(after.name)
@@ -327,7 +327,8 @@ def _kept(before: Job | None, definition: Mapping[str, Any]) -> dict[str, Any]:
     return kept | {field: value for field, value in definition.items() if value is not None}
 
 
-def _changes(before: Job, after: Job) -> dict[str, tuple[Any, Any]]:
+def changes_between(before: Job, after: Job) -> dict[str, tuple[Any, Any]]:
+    """Return the old and the new value of each field in which the definitions differ."""
     old, new = fields(before), fields(after)
     return {
         field: (old.get(field), new.get(field))

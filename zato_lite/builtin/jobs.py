@@ -51,6 +51,7 @@ from zato_lite.service.registry import Registry
 from zato_lite.service.schedule import SystemJob
 from zato_lite.store.accounts import Accounts
 from zato_lite.store.job_figures import LatestRun
+from zato_lite.store.jobs import stale_error
 from zato_lite.store.rows import JobRow, RunRow
 from zato_lite.timetable.job import Cron, Job
 
@@ -74,6 +75,7 @@ class CreatedJob(TypedDict):
     id: NotRequired[int]
     name: NotRequired[str]
     cron_definition: NotRequired[str]
+    version: NotRequired[int]
 
 
 class NewJobs(Input):
@@ -215,7 +217,8 @@ class CreateMany(AuditedService[NewJobs, CreatedJobs]):
 class Edit(AuditedService[JobChanges, CreatedJob]):
     """Change the fields that are sent; null clears one; the others stay.
 
-    The job runs on behalf of its editor from then on.
+    The job runs on behalf of its editor from then on. With ``version``, a job that has changed
+    since is left alone.
     """
 
     name = "zato.scheduler.job.edit"
@@ -228,8 +231,11 @@ class Edit(AuditedService[JobChanges, CreatedJob]):
     async def change(self, params: JobChanges) -> str:
         now = self.clock.now()
         authority = authority_of(self)
-        before = (await self.jobs.get(params.id)).job
+        stored = await self.jobs.get(params.id)
+        before = stored.job
         require_matching(before, authority)
+        if params.version not in {None, stored.version}:
+            raise stale_error(stored, params.version)
         after = edited(before, params.fields, now)
         claim = after.principal if params.fields.get("principal") else ""
         principal, caller = await choose_principal(
@@ -250,10 +256,12 @@ class Edit(AuditedService[JobChanges, CreatedJob]):
             return after
 
         self.record_with_change(lambda edited: f"{edited.row.id} {edited.row.job.name}")
-        row = await self.jobs.edit(params.id, change, self.caller.principal)
+        row = await self.jobs.edit(params.id, change, self.caller.principal, params.version)
         await watch_over([row.job], self.jobs, now)
         warn_of_missing(missing, self.logger)
-        self.response.payload = _created(row.id, row.job)
+        self.response.payload = answer = _created(row.id, row.job)
+        if params.version is not None:
+            answer["version"] = row.version
         return f"{row.id} {row.job.name}"
 
 

@@ -101,10 +101,11 @@ def _require_rights(services: Iterable[str], caller: Caller) -> None:
         return
     for service in sorted(services):
         if not may_invoke(caller, service):
-            raise _not_allowed(caller, service)
+            raise not_allowed(caller, service)
 
 
-def _not_allowed(caller: Caller, service: str, reason: str = "") -> ForbiddenError:
+def not_allowed(caller: Caller, service: str, reason: str = "") -> ForbiddenError:
+    """Return the error of a caller that may not have a service run."""
     text = f"user {caller.name!r} is not allowed to schedule service {service!r}{reason}"
     return ForbiddenError(text)
 
@@ -121,7 +122,7 @@ async def require_callbacks(
         ForbiddenError: names the job and its service.
         BadInputError: names the jobs that do not exist.
     """
-    callbacks = [*_callback_jobs(wanted)]
+    callbacks = [*callback_jobs(wanted)]
     if not callbacks:
         return ()
     names = {name for _, name in callbacks}.difference(job.name for job in together_with or wanted)
@@ -131,7 +132,7 @@ async def require_callbacks(
         return missing
     for job in existing.values():
         if not may_invoke(caller, job.service):
-            raise _not_allowed(caller, job.service, f", which job {job.name!r} runs")
+            raise not_allowed(caller, job.service, f", which job {job.name!r} runs")
     if missing:
         raise BadInputError.of(
             FieldError(field, name, f"{field}: callback job does not exist; create it first")
@@ -141,7 +142,7 @@ async def require_callbacks(
     return ()
 
 
-def _callback_jobs(jobs: Iterable[Job]) -> Iterator[tuple[str, str]]:
+def callback_jobs(jobs: Iterable[Job]) -> Iterator[tuple[str, str]]:
     """Yield the fields that name a callback job, and its name."""
     for job in jobs:
         if job.on_success_job is not None:
@@ -203,7 +204,7 @@ def require_matching(job: Job, caller: Caller) -> None:
         ForbiddenError: names the service.
     """
     if not matches(job.service, caller.patterns):
-        raise _not_allowed(caller, job.service)
+        raise not_allowed(caller, job.service)
 
 
 def require_services_match(services: Iterable[str], caller: Caller) -> None:
@@ -215,7 +216,7 @@ def require_services_match(services: Iterable[str], caller: Caller) -> None:
     if caller.patterns:
         for service in sorted(services):
             if not matches(service, caller.patterns):
-                raise _not_allowed(caller, service)
+                raise not_allowed(caller, service)
 
 
 def visible_to(caller: Caller) -> Permits | None:

@@ -1,7 +1,7 @@
 """Services that preview slots, validate definitions, and explain the outcome of a slot."""
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Annotated, Any, NamedTuple, NotRequired, Self, TypedDict
 
@@ -9,14 +9,9 @@ from msgspec import Meta
 
 from zato_lite.builtin.definition import (
     Definition,
-    NewJob,
-    allows_missing,
     edited,
-    fields,
-    job_output,
     read,
     read_many,
-    should_ignore_existing,
 )
 from zato_lite.builtin.history import ledger_item, run_item
 from zato_lite.builtin.input import (
@@ -26,34 +21,29 @@ from zato_lite.builtin.input import (
     Moment,
     Name,
     NameRef,
+    Zone,
     as_mapping,
     is_unsent,
     missing,
     object_list,
     read_local,
 )
-from zato_lite.builtin.job_checks import missing_names, surroundings
 from zato_lite.builtin.output import LedgerItem, RunItem, iso
 from zato_lite.builtin.permissions import (
     authority_of,
-    choose_principal,
     require_calendars,
-    require_callbacks,
-    require_rights,
     require_visible_job,
     visible_to,
 )
 from zato_lite.clock import Clock
-from zato_lite.errors import BadInputError, FieldError
+from zato_lite.errors import FieldError
 from zato_lite.scheduler.calendars import Calendars
 from zato_lite.scheduler.commands import JobCommands
 from zato_lite.scheduler.history import RunHistory
 from zato_lite.service.base import Service
 from zato_lite.service.needs import needs
 from zato_lite.service.offload import offload_long
-from zato_lite.service.registry import Registry
 from zato_lite.service.typed import CustomInput
-from zato_lite.store.accounts import Accounts
 from zato_lite.store.clock import AHEAD
 from zato_lite.store.rows import JobRow, LedgerRow, Pause, RunRow
 from zato_lite.timetable.calendar import Calendar
@@ -61,7 +51,14 @@ from zato_lite.timetable.describe import describe
 from zato_lite.timetable.job import Instant, Job, Trigger
 from zato_lite.timetable.job_plan import JobState
 from zato_lite.timetable.trigger import next_after, previous_before
-from zato_lite.timetable.upcoming import Upcoming, simulate, upcoming
+from zato_lite.timetable.upcoming import (
+    Note,
+    NoteCode,
+    Upcoming,
+    remarkable,
+    simulate,
+    upcoming,
+)
 from zato_lite.timetable.zone import to_datetime
 
 _MAX_SLOTS = 1_000
@@ -70,11 +67,20 @@ _MAX_DEFINITIONS = 1_000
 
 
 class UpcomingOptions(Input):
-    """An existing job, and which of its slots to show."""
+    """An existing job, and which of its slots to show.
+
+    ``mine`` is a time zone in which to show them as well; ``only_remarkable`` asks for the slots
+    of a year around clock changes and days off.
+    """
 
     id: JobId | None = None
     count: Annotated[int, Meta(ge=1, le=_MAX_SLOTS)] = 10
     after: Moment | None = None
+    mine: Zone | None = None
+    only_remarkable: bool = False
+
+
+_OPTIONS = ("count", "after", "id", "job_id", "cluster_id", "mine", "only_remarkable")
 
 
 class UpcomingInput(CustomInput):
@@ -85,9 +91,8 @@ class UpcomingInput(CustomInput):
 
     @classmethod
     def from_payload(cls, payload: Any) -> Self:
-        options = ("count", "after", "id", "job_id", "cluster_id")
         sent = as_mapping(payload)
-        fields = {k: sent[k] for k in sent if k not in options and not is_unsent(sent[k])}
+        fields = {k: sent[k] for k in sent if k not in _OPTIONS and not is_unsent(sent[k])}
         return cls(UpcomingOptions.from_payload(payload), fields)
 
     @classmethod
@@ -97,19 +102,41 @@ class UpcomingInput(CustomInput):
         return schema
 
 
+class SlotNote(TypedDict):
+    """A note on a slot or on those left out before it: a code, a sentence, and its values.
+
+    ``wall`` is a time that does not exist or comes twice; the other values are of slots that are
+    left out.
+    """
+
+    code: NoteCode
+    text: str
+    wall: NotRequired[str]
+    first_iso: NotRequired[str]
+    last_iso: NotRequired[str]
+    count: NotRequired[int]
+    reason: NotRequired[str]
+
+
 class UpcomingSlot(TypedDict):
-    """A slot: its instant, its local time, the start of its run, and remarks."""
+    """A slot: its instant, its local time, the start of its run, and remarks.
+
+    ``mine`` is its time in the zone that the caller has named; ``notes`` are the remarks as data.
+    """
 
     slot: str
     local: str
+    mine: NotRequired[str]
     at: str
     remarks: list[str]
+    notes: list[SlotNote]
 
 
 class UpcomingSlots(TypedDict):
-    """A trigger in words, and its next slots."""
+    """A trigger in words, its time zone, and its next slots."""
 
     words: str
+    timezone: str
     slots: list[UpcomingSlot]
 
 
@@ -130,8 +157,14 @@ class GetUpcoming(Service[UpcomingInput, UpcomingSlots]):
         await require_calendars([job], self.calendars)
         calendars = await self.calendars.calendars()
         after = now if options.after is None else options.after
-        slots = await offload_long(_upcoming_items, job, after, options.count, calendars, state)
-        self.response.payload = {"words": describe(job.trigger), "slots": slots}
+        find = remarkable if options.only_remarkable else upcoming
+        found = await offload_long(find, job, after, options.count, calendars, state)
+        zone = job.trigger.timezone
+        self.response.payload = {
+            "words": describe(job.trigger),
+            "timezone": zone or "UTC",
+            "slots": [upcoming_item(each, zone, options.mine) for each in found],
+        }
 
     async def _job(
         self, job_id: int | None, sent: Mapping[str, Any], now: Instant
@@ -146,109 +179,6 @@ class GetUpcoming(Service[UpcomingInput, UpcomingSlots]):
         if job_id is not None and sent:
             return edited(row.job, sent, now), None
         return row.job, JobState(row.id, row.job, row.cursor, row.started)
-
-
-def _upcoming_items(
-    job: Job,
-    after: Instant,
-    count: int,
-    calendars: Mapping[str, Calendar],
-    state: JobState | None,
-) -> list[UpcomingSlot]:
-    found = upcoming(job, after, count, calendars, state)
-    return [upcoming_item(each, job.trigger.timezone) for each in found]
-
-
-class WrongField(TypedDict):
-    """A wrong field and what is allowed."""
-
-    field: str
-    message: str
-
-
-class Validation(TypedDict):
-    """The wrong fields of a definition; or its trigger in words, and the definition as read.
-
-    ``warnings`` do not keep the job from being created.
-    """
-
-    is_valid: bool
-    errors: list[WrongField]
-    warnings: NotRequired[list[str]]
-    words: NotRequired[str]
-    definition: NotRequired[Annotated[dict[str, Any], job_output([])]]
-
-
-class Validate(Service[NewJob, Validation]):
-    """Check a definition as ``create`` does; return all wrong fields, or its description in words.
-
-    With ``id`` it is checked as an edit of that job, which may keep its name.
-    """
-
-    name = "zato.scheduler.job.validate"
-    role = "viewer"
-    scope = "own"
-    jobs = needs(JobCommands)
-    calendars = needs(Calendars)
-    accounts = needs(Accounts)
-    clock = needs(Clock)
-    services = needs(Registry)
-
-    async def handle(self) -> None:
-        sent = self.request.input.fields
-        try:
-            job = read(sent, self.clock.now())
-        except BadInputError as error:
-            wrong = [*error.errors] or [FieldError("", None, str(error))]
-            wrong += await self._missing(sent, {each.field for each in wrong})
-            self.response.payload = _invalid(wrong)
-            return
-        caller = (await choose_principal(job.principal, self.caller, self.accounts)).caller
-        require_rights([job], caller)
-        warnings, wrong = await self._mistakes(job, sent)
-        if wrong:
-            self.response.payload = _invalid(wrong)
-            return
-        self.response.payload = {
-            "is_valid": True,
-            "errors": [],
-            "warnings": warnings,
-            "words": describe(job.trigger),
-            "definition": fields(job),
-        }
-
-    async def _missing(self, sent: Any, wrong: Collection[str]) -> list[FieldError]:
-        """Return the names that do not exist, beside fields that are wrong in themselves."""
-        if not isinstance(sent, Mapping):
-            return []
-        calendars = await self.calendars.calendars()
-        found = missing_names(sent, self.services, calendars)
-        return [each for each in found if each.field not in wrong]
-
-    async def _mistakes(self, job: Job, sent: Any) -> tuple[list[str], list[FieldError]]:
-        """Return what creation would warn of, and what it would refuse."""
-        calendars = await self.calendars.calendars() if job.calendar is not None else ()
-        early = allows_missing(sent)
-        wrong = surroundings(job, self.services, calendars, allows_missing=early)
-        wrong += await self._taken(job.name, sent)
-        try:
-            missing_jobs = await require_callbacks([job], self.jobs, self.caller)
-        except BadInputError as error:
-            return [], [*wrong, *error.errors]
-        return [f"callback job `{name}` does not exist yet" for name in missing_jobs], wrong
-
-    async def _taken(self, name: str, sent: Mapping[str, Any]) -> list[FieldError]:
-        if should_ignore_existing(sent):
-            return []
-        rows = await self.jobs.named([name])
-        if not rows or str(rows[0].id) == str(sent.get("id")):
-            return []
-        return [FieldError("name", name, f"name: Job `{name}` already exists")]
-
-
-def _invalid(wrong: Iterable[FieldError]) -> Validation:
-    errors: list[WrongField] = [{"field": it.field, "message": it.message} for it in wrong]
-    return {"is_valid": False, "errors": errors}
 
 
 _Definitions = Annotated[
@@ -482,14 +412,31 @@ def _unrecorded(row: JobRow, at: Instant, now: Instant, pause: Pause | None) -> 
     return next(Answer(name, words) for name, (holds, words) in reasons.items() if holds)
 
 
-def upcoming_item(each: Upcoming, timezone: str | None) -> UpcomingSlot:
-    """Return an upcoming slot: its instant, its local time in the job's zone, and remarks."""
-    return {
+def upcoming_item(each: Upcoming, timezone: str | None, mine: str | None = None) -> UpcomingSlot:
+    """Return an upcoming slot: its instant, its time in the job's and the caller's zone, notes."""
+    item: UpcomingSlot = {
         "slot": iso(each.slot),
         "local": to_datetime(each.slot, timezone).isoformat(),
         "at": iso(each.at),
         "remarks": list(each.remarks),
+        "notes": [note_item(note) for note in each.notes],
     }
+    if mine is not None:
+        item["mine"] = to_datetime(each.slot, mine).isoformat()
+    return item
+
+
+def note_item(note: Note) -> SlotNote:
+    """Return a note on a slot with the values that it has."""
+    item: SlotNote = {"code": note.code, "text": note.text}
+    if note.wall:
+        item["wall"] = note.wall
+    if note.first is not None and note.last is not None:
+        item["first_iso"], item["last_iso"] = iso(note.first), iso(note.last)
+        item["count"] = note.count
+    if note.reason:
+        item["reason"] = note.reason
+    return item
 
 
 def _run_words(run: RunRow) -> str:

@@ -76,7 +76,9 @@ class JobCommands:
         self._creations.append((group, future, found))
         return await future
 
-    async def edit(self, job_id: int, change: Change, by: str = "") -> JobRow:
+    async def edit(
+        self, job_id: int, change: Change, by: str = "", version: int | None = None
+    ) -> JobRow:
         """Apply ``change`` to a job's definition in one transaction, and return the new row.
 
         ``by`` is the principal that makes the change: of a pause, it is recorded.
@@ -87,11 +89,12 @@ class JobCommands:
         Raises:
             JobNotFoundError: the job does not exist.
             JobExistsError: another job has the new name.
+            ConflictError: the job does not have the given version any more.
         """
         now = self._clock.now()
         edited = await self._scheduler.change_jobs(
             [job_id],
-            lambda c, started: jobs.edit(c, job_id, change, now, started, by=by),
+            lambda c, started: jobs.edit(c, job_id, change, now, started, by=by, version=version),
             lambda edited: edited.revoked,
             lambda edited: [edited],
         )
@@ -255,8 +258,7 @@ class JobCommands:
             trigger = without_bounds(job.trigger, first) if is_forced else job.trigger
             found = slots_between(trigger, first - 1, last)
             slots = list(islice(found, MAX_BACKFILL_SLOTS + 1))
-            if len(slots) > MAX_BACKFILL_SLOTS:
-                raise BadInputError(f"there are more than {MAX_BACKFILL_SLOTS} slots in this time")
+            require_backfill_size(len(slots))
             if not slots:
                 return []
             return enqueue.enqueue_runs(
@@ -453,6 +455,16 @@ class JobCommands:
             return inserted
 
         self._database.submit(work, created)
+
+
+def require_backfill_size(count: int) -> None:
+    """Refuse a backfill of too many slots.
+
+    Raises:
+        BadInputError: there are more than ``MAX_BACKFILL_SLOTS``.
+    """
+    if count > MAX_BACKFILL_SLOTS:
+        raise BadInputError(f"there are more than {MAX_BACKFILL_SLOTS} slots in this time")
 
 
 async def _prepare(new: Sequence[Job]) -> JobGroup:

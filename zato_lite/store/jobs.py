@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from zato_lite.errors import JobExistsError, JobNotFoundError
+from zato_lite.errors import ConflictError, JobExistsError, JobNotFoundError
 from zato_lite.store import holds, references
 from zato_lite.store.attempts import NO_STARTED_RUNS, StartedRuns
 from zato_lite.store.dialect import AMONG_NUMBERS, AMONG_TEXTS, texts
@@ -86,12 +86,19 @@ def edit(
     started: StartedRuns = NO_STARTED_RUNS,
     *,
     by: str = "",
+    version: int | None = None,
 ) -> EditResult:
     """Replace a job's definition and compute its next due instant.
 
     ``by`` is the principal that makes the change: of a pause, it is recorded.
+
+    Raises:
+        ConflictError: the job does not have the given version any more.
     """
-    row, revoked = _revoke(connection, get(connection, job_id), started)
+    row = get(connection, job_id)
+    if version not in {None, row.version}:
+        raise stale_error(row, version)
+    row, revoked = _revoke(connection, row, started)
     job = change(row.job)
     if job.name != row.job.name and existing_names(connection, [job.name]):
         raise job_exists_error(job.name)
@@ -543,6 +550,14 @@ def get_calendars(connection: Connection) -> dict[str, Calendar]:
 
 def job_exists_error(name: str) -> JobExistsError:
     return JobExistsError(f"Job `{name}` already exists")
+
+
+def stale_error(row: JobRow, version: int | None) -> ConflictError:
+    """Return the error of a change that was made to an earlier version of the job."""
+    return ConflictError(
+        f"job `{row.job.name}` has changed since version {version}: it has version {row.version};"
+        " read it and change that"
+    )
 
 
 def job_not_found_error() -> JobNotFoundError:

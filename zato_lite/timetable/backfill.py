@@ -1,10 +1,12 @@
 """Backfill: slots that a trigger would have had before its start or after its end."""
 
+from typing import NamedTuple
+
 from msgspec.structs import replace
 
 from zato_lite.timetable import cron
 from zato_lite.timetable.job import Instant, Interval, OneTime, Trigger
-from zato_lite.timetable.trigger import count_between
+from zato_lite.timetable.trigger import count_between, next_after, previous_before
 from zato_lite.timetable.zone import to_text
 
 
@@ -17,6 +19,22 @@ def without_bounds(trigger: Trigger, first: Instant) -> Trigger:
     if period:
         start = trigger.start - -(-max(trigger.start - first, 0) // period) * period
     return replace(trigger, start=start, end=None)
+
+
+class Span(NamedTuple):
+    """Slots of a trigger: the first, the last and the number of them."""
+
+    first: Instant | None
+    last: Instant | None
+    number: int
+
+
+def backfilled(trigger: Trigger, first: Instant, last: Instant) -> Span:
+    """Return the slots of [first, last], without an iteration over them."""
+    count = count_between(trigger, first - 1, last)
+    if not count:
+        return Span(None, None, 0)
+    return Span(next_after(trigger, first - 1), previous_before(trigger, last + 1), count)
 
 
 def left_out_words(trigger: Trigger, first: Instant, last: Instant) -> str:

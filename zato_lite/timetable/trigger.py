@@ -11,7 +11,7 @@ Within a span, wall time and UTC run in parallel; where two spans meet, the poli
 import re
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from zato_lite.errors import BadInputError, FieldError
 from zato_lite.timetable import cron
@@ -126,11 +126,24 @@ def check(trigger: Trigger, now: Instant) -> None:
         raise BadInputError.of(errors)
 
 
-def clock_remarks(trigger: Trigger, after: Instant, until: Instant) -> Iterator[tuple[int, str]]:
-    """Iterate over the effects of clock changes in (after, until] on a fixed time of day.
+class ClockEffect(NamedTuple):
+    """An effect of a clock change on a fixed time of day.
 
-    Yields the instant of the affected slot and a sentence.
+    Attributes:
+        slot: the affected slot; of a time that is skipped, the instant that it would have had.
+        code: the wall time does not exist (``clock_gap``), or comes twice (``clock_fold``).
+        wall: the wall time.
+        words: the effect in a sentence.
     """
+
+    slot: Instant
+    code: Literal["clock_gap", "clock_fold"]
+    wall: str
+    words: str
+
+
+def clock_effects(trigger: Trigger, after: Instant, until: Instant) -> Iterator[ClockEffect]:
+    """Iterate over the effects of clock changes on fixed times of day in (after, until]."""
     if not isinstance(trigger, Cron) or trigger.timezone is None:
         return
     if cron.every(trigger.expression):
@@ -138,10 +151,13 @@ def clock_remarks(trigger: Trigger, after: Instant, until: Instant) -> Iterator[
     expression, zone, _, _ = _key(trigger)
     if expression.cadence:
         return
-    for block in range(after // SECOND // BLOCK, until // SECOND // BLOCK + 1):
+    first, last = after // SECOND - DAY_S, until // SECOND + DAY_S
+    for block in range(first // BLOCK, last // BLOCK + 1):
         for stretch in stretches(zone, block):
-            if after < stretch.begin * SECOND <= until and stretch.begin >= block * BLOCK:
-                yield from _remarks_of(expression, trigger, stretch)
+            if first < stretch.begin <= last and stretch.begin >= block * BLOCK:
+                for effect in _effects_of(expression, trigger, stretch):
+                    if after < effect.slot <= until:
+                        yield effect
 
 
 def clear_cache() -> None:
@@ -291,16 +307,16 @@ def _gap_slots(expression: Expression, gap: GapPolicy, stretch: Stretch) -> Iter
         wall = expression.next(wall + 1)
 
 
-def _remarks_of(
-    expression: Expression, trigger: Cron, stretch: Stretch
-) -> Iterator[tuple[int, str]]:
+def _effects_of(expression: Expression, trigger: Cron, stretch: Stretch) -> Iterator[ClockEffect]:
     """Iterate over the effects of the clock change at ``stretch.begin``."""
     begin, _, before, offset, _ = stretch
     low, high = sorted((begin + before, begin + offset))
     wall = expression.next(low)
     while wall is not None and wall < high:
         text = to_text(wall * SECOND).removesuffix(" UTC")
+        code: Literal["clock_gap", "clock_fold"] = "clock_fold"
         if before < offset:
+            code = "clock_gap"
             slot = begin if trigger.gap == "run_after" else wall - before
             words = f"{text} does not exist in {trigger.timezone}: "
             when = to_text(slot * SECOND, trigger.timezone).split()[1]
@@ -309,7 +325,7 @@ def _remarks_of(
             slot = wall - (offset if trigger.fold == "last" else before)
             which = {"first": "the first time", "last": "the second time", "both": "both times"}
             words = f"{text} comes twice in {trigger.timezone}: runs {which[trigger.fold]}"
-        yield slot * SECOND, words
+        yield ClockEffect(slot * SECOND, code, text, words)
         wall = expression.next(wall + 1)
 
 

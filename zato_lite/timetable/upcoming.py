@@ -3,16 +3,46 @@
 from collections.abc import Iterable, Iterator, Mapping
 from heapq import merge
 from itertools import islice, takewhile
+from typing import Literal
 
 import msgspec
 
 from zato_lite.timetable.calendar import Calendar
 from zato_lite.timetable.due import first_due
 from zato_lite.timetable.jitter import jitter
-from zato_lite.timetable.job import Instant, Job, OneTime
+from zato_lite.timetable.job import DAY, Instant, Job, OneTime
 from zato_lite.timetable.job_plan import JobState
-from zato_lite.timetable.slots import calendar_of, next_slot, slot_ranges
-from zato_lite.timetable.trigger import clock_remarks
+from zato_lite.timetable.slots import SlotRange, calendar_of, next_slot, slot_ranges
+from zato_lite.timetable.trigger import clock_effects, next_after
+from zato_lite.timetable.zone import day_begins, day_of
+
+YEAR_DAYS = 366
+"""Days that a search for remarkable slots covers."""
+
+_MAX_LEFT = 1_000
+"""Runs that are left to a job with ``repeats`` up to which each of its slots is examined."""
+
+
+NoteCode = Literal["clock_gap", "clock_fold", "excluded", "moved", "skipped_on_request"]
+
+
+class Note(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A note on a slot, or on slots that are left out before it.
+
+    Attributes:
+        text: the note in a sentence.
+        wall: the wall time that does not exist or comes twice.
+        first, last, count: the slots that are left out.
+        reason: why these are excluded.
+    """
+
+    code: NoteCode
+    text: str
+    wall: str = ""
+    first: Instant | None = None
+    last: Instant | None = None
+    count: int = 0
+    reason: str = ""
 
 
 class Upcoming(msgspec.Struct, frozen=True):
@@ -20,14 +50,19 @@ class Upcoming(msgspec.Struct, frozen=True):
 
     Attributes:
         slot: the trigger's instant. at: the same with its jitter.
-        remarks: notes on the slot, and on those left out before it.
+        notes: on the slot, and on those left out before it.
         name: the job's name.
     """
 
     slot: Instant
     at: Instant
-    remarks: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     name: str = ""
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """The notes in sentences."""
+        return tuple(note.text for note in self.notes)
 
 
 def upcoming(
@@ -54,6 +89,62 @@ def upcoming_slots(
     """Iterate over the slots after an instant that will run; a pause is ignored."""
     for each in _coming(job, calendars, msgspec.structs.replace(state, cursor=after)):
         yield each.slot
+
+
+def remarkable(
+    job: Job,
+    after: Instant,
+    n: int,
+    calendars: Mapping[str, Calendar] | None = None,
+    state: JobState | None = None,
+) -> list[Upcoming]:
+    """Return the first ``n`` slots within a year that have notes: clock changes and days off.
+
+    Only the days of these are examined, however often the job runs. Of the slots that are moved to
+    one day, the first is returned.
+    """
+    calendars = calendars or {}
+    until = after + YEAR_DAYS * DAY
+    started = 0 if state is None else state.started
+    left = None if job.repeats is None else job.repeats - started
+    if left is not None and left <= _MAX_LEFT:
+        found = upcoming(job, after, max(left, 0), calendars, state)
+        return [each for each in found if each.notes and each.slot <= until][:n]
+    job_id = 0 if state is None else state.id
+    calendar = calendar_of(job, calendars)
+    coming = upcoming(job, after, 1, calendars, state)[:1] if job.skip_next else []
+    begin = coming[0].slot if coming else after
+    seen = begin
+    for event in sorted({*_events(job, calendar, begin, until)}):
+        slot = next_slot(job, calendar, event - 1)
+        if slot is None or slot <= seen or len(coming) >= n:
+            continue
+        notes = _notes(job, calendar, max(begin, min(event, slot) - 1), slot)
+        if notes:
+            at = slot + jitter(job_id, slot, job.jitter_ms)
+            coming.append(Upcoming(slot, at, notes, job.name))
+            seen = slot
+    return coming[:n]
+
+
+def _events(
+    job: Job, calendar: Calendar | None, after: Instant, until: Instant
+) -> Iterator[Instant]:
+    """Yield the instants in (after, until] whose next slot has a note."""
+    yield from (effect.slot for effect in clock_effects(job.trigger, after, until))
+    if calendar is None:
+        return
+    zone = job.trigger.timezone
+    first, last = day_of(after, zone), day_of(until, zone)
+    for day in range(first, last + 1):
+        begin, end = day_begins(day, zone), day_begins(day + 1, zone)
+        if calendar.why_excluded(day) is not None:
+            slot = next_after(job.trigger, max(begin - 1, after))
+            if slot is not None and slot < end:
+                yield slot
+        elif job.on_excluded != "skip":
+            ranges = slot_ranges(job, calendar, max(begin - 1, after), end - 1)
+            yield from islice((each.first for each in ranges if each.is_moved), 1)
 
 
 def simulate(
@@ -94,31 +185,53 @@ def _coming(job: Job, calendars: Mapping[str, Calendar], state: JobState) -> Ite
     left = None if job.repeats is None else job.repeats - state.started
     calendar = calendar_of(job, calendars)
     skips = job.skip_next
-    skipped: list[str] = []
+    skipped: list[Instant] = []
     while left is None or left > 0:
         slot = next_slot(job, calendar, cursor)
         if slot is None:
             return
-        remarks = _remarks(job, calendar, cursor, slot)
+        notes = _notes(job, calendar, cursor, slot)
         cursor = slot
         if skips:
             skips -= 1
-            skipped = ["the slots before it are skipped on request"]
+            skipped.append(slot)
             continue
         left = None if left is None else left - 1
         at = slot + jitter(state.id, slot, job.jitter_ms)
-        yield Upcoming(slot, at, (*skipped, *remarks), job.name)
+        yield Upcoming(slot, at, (*_skipped_note(skipped), *notes), job.name)
         skipped = []
 
 
-def _remarks(
+def _skipped_note(skipped: list[Instant]) -> Iterator[Note]:
+    if skipped:
+        text = "the slots before it are skipped on request"
+        first, last = skipped[0], skipped[-1]
+        count = len(skipped)
+        yield Note(code="skipped_on_request", text=text, first=first, last=last, count=count)
+
+
+def _notes(
     job: Job, calendar: Calendar | None, cursor: Instant, slot: Instant
-) -> tuple[str, ...]:
+) -> tuple[Note, ...]:
     """Return notes on clock changes and excluded slots between the slot before and this one."""
-    remarks = [text for _, text in clock_remarks(job.trigger, cursor, slot)]
+    notes = [
+        Note(code=each.code, text=each.words, wall=each.wall)
+        for each in clock_effects(job.trigger, cursor, slot)
+    ]
     for slots in slot_ranges(job, calendar, cursor, slot) if calendar is not None else ():
         if slots.is_moved:
-            remarks.append("moved here from an excluded day")
+            notes.append(Note(code="moved", text="moved here from an excluded day"))
         elif slots.reason is not None:
-            remarks.append(f"{slots.count} before it excluded by {slots.reason}")
-    return tuple(remarks)
+            notes.append(_excluded_note(slots, slots.reason))
+    return tuple(notes)
+
+
+def _excluded_note(slots: SlotRange, reason: str) -> Note:
+    return Note(
+        code="excluded",
+        text=f"{slots.count} before it excluded by {reason}",
+        first=slots.first,
+        last=slots.last,
+        count=slots.count,
+        reason=reason,
+    )
