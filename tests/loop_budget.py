@@ -261,6 +261,14 @@ _CRONS = [
      "cron_definition": f"{i % 60} {i % 24} {i % 28 + 1} * *"}
     for i in range(1_000)
 ]  # fmt: skip
+_UNKNOWN = json.dumps(
+    [{"id": f"n{i}", "func": f"demo.pong{i}", "trigger": "date"} for i in range(9_000)]
+)
+_LOGGED: list[tuple[str, Any]] = [
+    ("names of secrets", {"message": 'password="' * 90_000}),
+    ("beginnings of tokens", {"message": "eyJ" * 300_000}),
+    ("addresses with passwords", {"message": "://a:" * 180_000}),
+]
 _UNTIL = "2030-01-01T00:00:00"
 _DATES = [f"{2000 + i // 336}-{i // 28 % 12 + 1:02}-{i % 28 + 1:02}" for i in range(5_000)]
 _DAYS = {"start": "2026-01-01T00:00:00", "until": "2026-01-15T00:00:00"}
@@ -273,6 +281,7 @@ _OWN: dict[str, list[tuple[str, Any]]] = {
     "job.get-list": [
         ("all jobs", {}),
         ("all jobs by a word", {"query": "job"}),
+        ("a query of wildcards", {"query": "%_" * 450_000}),
         ("the last page", {"cur_page": 200, "page_size": 100}),
         ("all jobs by duration", {"sort": "duration"}),
         ("a table of 500 jobs", {"page_size": 500, "include": ["outcomes", "durations", "words"]}),
@@ -320,6 +329,10 @@ _OWN: dict[str, list[tuple[str, Any]]] = {
         ("8,000 definitions", {"jobs": _jobs(8_000), "dry_run": True}),
         ("17,000 definitions in YAML", {"document": "scheduler:\n" + _YAML, "dry_run": True}),
         ("brackets", {"document": "[" * 900_000}),
+        ("numbers to base 60", {"document": "a: " + "1:" * 450_000 + "1"}),
+        ("deep blocks", {"document": "".join(f"{' ' * i}a:\n" for i in range(1_300))}),
+        ("question marks", {"document": "? " * 450_000}),
+        ("merged keys", {"document": "a: &a {b: 1}\nc: {" + "<<: *a, " * 100_000 + "}"}),
         ("aliases", {"document": "a: &a [1,2,3]\nb: [" + "*a," * 300_000 + "]"}),
     ],
     "job.import": [
@@ -328,6 +341,13 @@ _OWN: dict[str, list[tuple[str, Any]]] = {
         ("a long Python list", {"format": "celery", "document": "x = [" + "1," * 400_000 + "]"}),
         ("a long JSON list", {"format": "apscheduler",
                               "document": "[" + '{"a": 1},' * 80_000 + "1]"}),
+        ("unknown services", {"format": "apscheduler", "document": _UNKNOWN}),
+        ("open brackets", {"format": "celery", "document": "x = " + "(" * 900_000}),
+        ("deep elements", {"format": "quartz", "service": "demo.ping",
+                           "document": "<a>" * 300_000}),
+        ("sections", {"format": "systemd", "service": "demo.ping", "document": "[" * 900_000}),
+        ("aliases", {"format": "kubernetes", "service": "demo.ping",
+                     "document": "a: &a [1,2,3]\nb: [" + "*a," * 300_000 + "]"}),
         ("many elements", {"format": "quartz", "service": "demo.ping",
                            "document": "<a>" + "<b/>" * 200_000 + "</a>"}),
     ],
@@ -341,7 +361,12 @@ _OWN: dict[str, list[tuple[str, Any]]] = {
     ],
     "zato.service.invoke": [("a list of objects", {"name": "demo.echo",
                                                    "payload": [{"a": 1}] * 90_000})],
-    "zato.notify.webhook": [("a text of 900 kB", {"message": "x" * 900_000})],
+    "zato.helpers.raw-request-logger": [*_LOGGED],
+    "zato.helpers.input-logger": [*_LOGGED],
+    "zato.security.user.create": [("patterns of stars", {
+        "name": "u", "password": "loop-budget", "patterns": ["*a" * 100] * 100})],
+    "zato.security.key.create": [("patterns of brackets", {"patterns": ["[" * 200] * 100})],
+    "zato.notify.webhook": [("a text of 900 kB", {"message": "x" * 900_000}), *_LOGGED],
     "zato.notify.email": [("a text of 900 kB", {"message": "x" * 900_000}),
                           ("65,000 fields", {f"k{i}": 1 for i in range(65_000)})],
     "zato.hot-deploy.create": [("190,000 lines", {

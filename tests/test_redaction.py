@@ -91,6 +91,30 @@ def test_other_text_is_unchanged(text: str) -> None:
     assert redacted(text) == text
 
 
+@pytest.mark.parametrize(
+    "unit",
+    ["password=", 'secret="', "token=", "token=1", "sig=", "pwd:", "passphrase=b'", "cookie=",
+     "authorization:", 'authorization: username="', 'authorization: Digest response="', "Basic ",
+     "bearer a", "zl_0123456789ab_", "://", "://a:", "://a:b@", "://" + "a" * 20, "eyJ", "eyJa.",
+     "-----BEGIN PRIVATE KEY-----", "-----BEGIN ", "AKIA", "ghp_", "xoxb-", "sk-", "SG.a", "npm_",
+     "hooks.slack.com/", "--token ", "--password -", "</", "<password>", "<password ", "<token a=",
+     "</a><token>", "access_", 'private-key \\"', '"', "\\", '\\"', "[", "{", "-", " "],
+)  # fmt: skip
+def test_redaction_takes_time_proportional_to_the_text(unit: str) -> None:
+    times = []
+    for length in (25_000, 100_000):
+        text = unit * (length // len(unit))
+        took = []
+        for _ in range(3):
+            began = time.thread_time()
+            redacted(text)
+            redacted('password="' + text)
+            took.append(time.thread_time() - began)
+        times.append(min(took))
+
+    assert times[1] < 10 * max(times[0], 0.001)  # quadratic: 16
+
+
 def test_redaction_is_fast_for_any_text() -> None:
     began = time.process_time()
     for text in (
