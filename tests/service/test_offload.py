@@ -1,4 +1,5 @@
 import asyncio
+import sys
 import threading
 from collections.abc import Callable
 
@@ -7,7 +8,7 @@ import pytest
 from zato_lite.errors import TooManyRequestsError
 from zato_lite.log import invocation_context
 from zato_lite.service.message import Caller, Invocation
-from zato_lite.service.offload import FairThreads, offload, offload_long
+from zato_lite.service.offload import SWITCH_INTERVAL_S, FairThreads, offload, offload_long
 
 
 class Work:
@@ -137,3 +138,19 @@ async def test_the_owner_of_long_work_is_the_invocation_s_caller() -> None:
     assert await offload(len, "ab", owner="ann") == 2  # bounded work does not wait for long one
     may_end.set()
     assert await asyncio.gather(*calls) == ["ann", "ann", "bob"]
+
+
+async def test_threads_switch_sooner_as_long_as_there_is_long_work() -> None:
+    before = sys.getswitchinterval()
+
+    async def call() -> tuple[float, float]:
+        return await offload_long(sys.getswitchinterval), sys.getswitchinterval()
+
+    async def fail() -> None:
+        await offload_long(divmod, 1, 0)
+
+    found = await asyncio.gather(call(), fail(), call(), return_exceptions=True)
+
+    assert [each[0] for each in (found[0], found[2])] == [SWITCH_INTERVAL_S] * 2  # type: ignore[index]
+    assert isinstance(found[1], ZeroDivisionError)
+    assert sys.getswitchinterval() == before

@@ -1,5 +1,6 @@
 """Services for whole sets of definitions: apply and export."""
 
+import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any, TypedDict
 
@@ -35,6 +36,9 @@ from zato_lite.store.accounts import Accounts
 from zato_lite.timetable.job import Job
 
 _Definitions = Annotated[list[dict[str, Any]], object_list(1_000_000, Definition.json_schema())]
+_PART = 1_000
+"""Definitions that are handled in one turn of the loop."""
+
 _Document = Annotated[str, Meta(max_length=64 * 1024 * 1024)]
 
 
@@ -133,7 +137,9 @@ class Apply(AuditedService[ApplyInput, Applied]):
         wanted: dict[str, Job] = {}
         callers: dict[str, Caller] = {}
         chosen: dict[tuple[str, str | None], Principal] = {}
-        for job, claim, before in claims:
+        for number, (job, claim, before) in enumerate(claims, 1):
+            if number % _PART == 0:
+                await asyncio.sleep(0)  # others have turns
             key = (claim, before)
             if key not in chosen:
                 chosen[key] = await choose_principal(

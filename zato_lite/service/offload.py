@@ -5,6 +5,7 @@ seconds has two others. Owners take turns: one that asks for much does not keep 
 """
 
 import asyncio
+import sys
 from collections import deque
 from collections.abc import Callable
 from functools import partial
@@ -25,13 +26,16 @@ _MAX_WAITING = 20
 
 _RETRY_S = 5
 
+SWITCH_INTERVAL_S = 0.001
+"""Seconds for which long work may keep the interpreter from the event loop."""
+
 
 class FairThreads:
     """Threads for the work of several owners, of which each has one thread at a time.
 
     Args:
         threads: their number. Few: each thread that computes can delay the loop by the
-            interpreter's switch interval of 5 ms.
+            interpreter's switch interval.
         max_waiting: calls of one owner that may wait; None for no limit.
     """
 
@@ -100,6 +104,30 @@ class FairThreads:
                 return
 
 
+class ShortSwitches:
+    """Shortens the interpreter's switch interval as long as there is long work.
+
+    The event loop gives the interpreter away at each system call, and then waits for this interval
+    while a thread computes. It is not short always, since the threads of the store would then
+    interrupt the loop more often.
+    """
+
+    def __init__(self) -> None:
+        self._count, self._usual = 0, 0.0
+
+    def __enter__(self) -> None:
+        if not self._count:
+            self._usual = sys.getswitchinterval()
+            sys.setswitchinterval(SWITCH_INTERVAL_S)
+        self._count += 1
+
+    def __exit__(self, *error: object) -> None:
+        self._count -= 1
+        if not self._count:
+            sys.setswitchinterval(self._usual)
+
+
+_short_switches = ShortSwitches()
 _short, _long = FairThreads(1), FairThreads(2, _MAX_WAITING)
 
 
@@ -116,4 +144,5 @@ async def offload_long(function: Callable[..., Result], *arguments: Any) -> Resu
     """
     invocation = invocation_context.get()
     owner = invocation.caller.principal if isinstance(invocation, Invocation) else ""
-    return await _long.run(owner, partial(function, *arguments))
+    with _short_switches:
+        return await _long.run(owner, partial(function, *arguments))
