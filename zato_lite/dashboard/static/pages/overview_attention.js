@@ -1,0 +1,66 @@
+// What needs somebody, each with the one action that helps.
+import { html } from "../vendor/vendor.js";
+import { invoke } from "../core/api.js";
+import { pageUrl } from "../core/base.js";
+import { confirm, toast } from "../core/dialog.js";
+import { navigate } from "../core/router.js";
+import { denied } from "../core/session.js";
+import { Shape } from "../core/shapes.js";
+import { useAction } from "../core/store.js";
+import { Time } from "../core/time.js";
+import { Button, Card, Empty, Show } from "../core/ui.js";
+import { some } from "../core/words.js";
+
+const SHAPES = /** @type {Record<string, string>} */ ({ failing: "error", late: "late", silent: "missed", missed: "missed", overlapping: "skipped", quarantined: "lost", undeployed: "lost", paused_by_itself: "paused" });
+const SERVICES = /** @type {Record<string, string>} */ ({ retry: "zato.scheduler.job.retry-run", resume: "zato.scheduler.job.resume", backfill: "zato.scheduler.job.backfill" });
+const WORDS = /** @type {Record<string, string>} */ ({ retry: "Retry", resume: "Resume", backfill: "Backfill …", open: "Open", deploy: "Open", edit: "Edit" });
+
+/** @param {{of: import("../core/store.js").Loaded<any>}} props */
+export function Attention({ of }) {
+  const total = of.data?.total ?? 0, shown = of.data?.items.length ?? 0;
+  return html`<${Card} title="Needs you" stale=${of.isStale} actions=${total > shown ? html`<a class="small" href=${pageUrl("/jobs", { q: "is:failing" })}>All ${total}</a>` : null}><${Show} of=${of}>${(/** @type {any} */ data) =>
+    data.items.length === 0 ? html`<${Empty} title="Nothing needs you.">Failing, late, missed and stuck jobs appear here.<//>` : html`<ul class="list">${data.items.map((/** @type {any} */ item) => html`<${Item} key=${`${item.job_id} ${item.kind}`} item=${item} reload=${of.reload} />`)}</ul>`}<//><//>`;
+}
+
+/** @param {{item: any, reload: () => Promise<void>}} props */
+function Item({ item, reload }) {
+  const service = SERVICES[item.action];
+  const act = useAction(async () => {
+    if (!service) return navigate(targetOf(item));
+    const done = await run(item);
+    if (done) { toast(done); await reload(); }
+    return undefined;
+  });
+  return html`<li><${Shape} o=${SHAPES[item.kind]} words=${item.kind.replaceAll("_", " ")} /><div class="grow"><a class="name isolate" href=${pageUrl(item.run ? `/jobs/${item.job_id}/runs/${item.run}` : `/jobs/${item.job_id}`)}>${item.job_name}</a>
+      <p class="isolate">${item.sentence}</p>${item.since_iso ? html`<p class="tiny muted">since <${Time} at=${item.since_iso} /></p>` : null}${act.error ? html`<p class="field-error" role="alert">${act.error.message}</p>` : null}</div>
+    ${item.action in WORDS ? html`<${Button} small busy=${act.isBusy} onClick=${act.run} denied=${service ? denied(service) : ""} label=${`${WORDS[item.action]} ${item.job_name}`}>${WORDS[item.action]}<//>` : null}</li>`;
+}
+
+/** @param {any} item */
+function targetOf(item) {
+  if (item.action === "edit") return pageUrl(`/jobs/${item.job_id}/edit`);
+  if (item.action === "deploy") return pageUrl(`/services/${encodeURIComponent(item.service)}`);
+  return pageUrl(item.run ? `/jobs/${item.job_id}/runs/${item.run}` : `/jobs/${item.job_id}`);
+}
+
+/**
+ * @param {any} item
+ * @returns {Promise<string>} what was done; empty for nothing
+ */
+async function run(item) {
+  if (item.action === "retry") {
+    await invoke(SERVICES.retry, { id: item.job_id, current_run: item.run });
+    return `A new attempt of ${item.job_name} has been started.`;
+  }
+  if (item.action === "resume") {
+    await invoke(SERVICES.resume, { id: item.job_id });
+    return `${item.job_name} is active again.`;
+  }
+  const range = { id: item.job_id, start_date: item.first_iso, end_date: item.last_iso };
+  const plan = await invoke(SERVICES.backfill, { ...range, dry_run: true });
+  if (!plan.count) { toast(plan.reason || "No slot can be run again."); return ""; }
+  const isSure = await confirm({ title: `Backfill ${item.job_name}`, text: html`<p>${some(plan.count, "run")} would be made for its missed slots.</p>`, yes: `Make ${some(plan.count, "run")}` });
+  if (!isSure) return "";
+  const made = await invoke(SERVICES.backfill, range);
+  return `${some(made.count, "run")} of ${item.job_name} are on their way.`;
+}

@@ -1,0 +1,58 @@
+// The sentence of health and the six tiles.
+import { html } from "../vendor/vendor.js";
+import { pageUrl } from "../core/base.js";
+import { connection } from "../core/live.js";
+import { outcomeOf, Shape, Spark } from "../core/shapes.js";
+import { instant, now, Time } from "../core/time.js";
+import { count, duration, percent, relative, some } from "../core/words.js";
+
+const FAILED = ["error", "timeout", "lost", "denied"];
+
+/** @param {{status: any, attention: any, next: any}} props */
+export function Health({ status, attention, next }) {
+  const total = attention?.total;
+  const needs = total === undefined ? "Looking …" : total === 0 ? "Nothing needs you." : `${some(total, "job needs", "jobs need")} you.`;
+  const nodes = status?.nodes ?? [], heard = Math.max(0, ...nodes.map((/** @type {any} */ node) => now.value - (instant(node.last_seen_iso ?? node.seen_iso ?? node.last_seen) ?? now.value)));
+  const isPaused = status?.is_paused ?? false, fire = status?.next_fire_iso ?? next?.next_iso;
+  return html`<div class="health"><strong>${isPaused ? "The scheduler is paused." : needs}</strong>
+    ${nodes.length ? html`<span>${some(nodes.length, "node")}${heard > 0 ? `, ${nodes.length > 1 ? "all heard" : "heard"} within ${duration(Math.max(1000, Math.ceil(heard / 1000) * 1000))}` : ""}</span>` : null}
+    ${status?.lateness_p99_ms !== null && status?.lateness_p99_ms !== undefined ? html`<span>99 % of fires within <b>${duration(status.lateness_p99_ms)}</b> of their slot</span>` : null}
+    ${fire && !isPaused ? html`<span>next fire <b><${Time} at=${fire} relative /></b></span>` : null}
+    ${connection.value === "offline" ? html`<span class="o-timeout">shown as of ${relative(-1)} before the connection was lost</span>` : null}</div>`;
+}
+
+/**
+ * @param {{jobs: any, status: any, hour: any}} props
+ */
+export function Tiles({ jobs, status, hour }) {
+  const group = hour?.groups?.[0], ended = hour?.last_hour ?? {};
+  const sum = (/** @type {string[]} */ names) => names.reduce((all, name) => all + (ended[name] ?? 0), 0);
+  const runs = sum(["ok", "cancelled", ...FAILED]), failed = sum(FAILED), missed = ended.missed ?? 0;
+  const series = (/** @type {string[] | null} */ names) => {
+    const lists = Object.entries(group?.counts ?? {}).filter(([name]) => (names ? names.includes(name) : outcomeOf(name) !== "missed" && outcomeOf(name) !== "paused" && outcomeOf(name) !== "excluded"));
+    return /** @type {number[]} */ ((lists[0]?.[1] ?? []).map((/** @type {number} */ _, /** @type {number} */ i) => lists.reduce((all, [, list]) => all + list[i], 0)));
+  };
+  const isKnown = hour !== undefined, running = status?.in_flight ?? jobs?.running;
+  const pausedBySelf = status?.paused_by_itself;
+  return html`<div class="tiles">
+    <${Tile} words="Jobs" value=${jobs?.all} note=${jobs ? `${count(jobs.all - jobs.paused)} active` : ""} href=${pageUrl("/jobs")} />
+    <${Tile} o="running" words="Running now" value=${running} note=${status ? `up to ${count(sumOf(status.nodes, "capacity") || status.capacity)} at once${status.queued ? `, ${count(status.queued)} queued` : ""}` : ""} href=${pageUrl("/jobs", { q: "is:running" })} spark=${series(null)} label="Runs by minute, last hour" />
+    <${Tile} o="ok" words="Runs, last hour" value=${isKnown ? runs : undefined} note=${isKnown ? `${percent(runs ? (runs - failed) / runs : 1)} ok` : ""} href=${pageUrl("/runs")} spark=${series(["ok"])} label="Runs that were ok, by minute" />
+    <${Tile} o="error" words="Failed, last hour" value=${isKnown ? failed : undefined} note=${jobs ? `${some(jobs.failing, "job")} failing now` : ""} href=${pageUrl("/runs", { outcome: "error,timeout,lost,denied" })} spark=${series(FAILED)} label="Failed runs by minute" isBad=${failed > 0} />
+    <${Tile} o="missed" words="Missed, last hour" value=${isKnown ? missed : undefined} note=${jobs ? `${some(jobs.missed, "job")} behind` : ""} href=${pageUrl("/jobs", { q: "is:missed" })} spark=${series(["missed"])} label="Missed slots by minute" />
+    <${Tile} o="paused" words="Paused" value=${jobs?.paused} note=${pausedBySelf ? `${count(pausedBySelf)} after failures` : "jobs that wait for somebody"} href=${pageUrl("/jobs", { q: "is:paused" })} />
+  </div>`;
+}
+
+/** @param {any[] | undefined} nodes @param {string} name */
+function sumOf(nodes, name) {
+  return (nodes ?? []).reduce((all, node) => all + (node[name] ?? 0), 0);
+}
+
+/**
+ * @param {{o?: string, words: string, value: number | undefined, note: string, href: string, spark?: number[], label?: string, isBad?: boolean}} props
+ */
+function Tile({ o, words, value, note, href, spark, label = "", isBad = false }) {
+  return html`<a class=${`card tile ${isBad ? "bad" : ""}`} href=${href}><span class=${`key ${o ? `o-${o}` : ""}`}>${o ? html`<${Shape} o=${o} />` : null}${words}</span>
+    <span class="middle"><span class="value num">${value === undefined ? html`<i class="wait"></i>` : count(value)}</span>${spark?.some(Boolean) ? html`<${Spark} values=${spark} o=${o} label=${label} />` : null}</span><span class="note cut">${note || "\u00a0"}</span></a>`;
+}
