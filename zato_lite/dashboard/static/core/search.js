@@ -17,7 +17,7 @@ const MOST = 7;
  */
 async function find(text) {
   const asked = [];
-  if (may("zato.scheduler.job.get-list")) asked.push(invoke("zato.scheduler.job.get-list", { query: text, page: 1, page_size: MOST }).then(itemsOf).then((list) => list.map((job) => ({ href: pageUrl(`/jobs/${job.id}`), words: job.name, note: job.service, icon: "jobs" }))));
+  if (may("zato.scheduler.job.get-list")) asked.push(invoke("zato.scheduler.job.get-list", { query: text, page_size: MOST }).then(itemsOf).then((list) => list.map((job) => ({ href: pageUrl(`/jobs/${job.id}`), words: job.name, note: job.service, icon: "jobs" }))));
   if (may("zato.service.get-list")) asked.push(invoke("zato.service.get-list", { query: text }).then(itemsOf).then((list) => list.filter((item) => item.name.includes(text)).slice(0, MOST).map((item) => ({ href: pageUrl(`/services/${encodeURIComponent(item.name)}`), words: item.name, note: "service", icon: "services" }))));
   const settled = await Promise.allSettled(asked);
   return settled.flatMap((part) => (part.status === "fulfilled" ? part.value : [])).slice(0, 2 * MOST);
@@ -30,7 +30,7 @@ async function find(text) {
  */
 export function itemsOf(answer) {
   if (Array.isArray(answer)) return answer;
-  return answer?.items ?? answer?.jobs ?? answer?.data ?? [];
+  return answer?.rows ?? answer?.items ?? [];
 }
 
 export function GlobalSearch() {

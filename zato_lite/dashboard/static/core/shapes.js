@@ -6,11 +6,11 @@ import { duration } from "./words.js";
 
 const SAME = /** @type {Record<string, Outcome>} */ ({
   denied: "error", failed: "error", failing: "error", active: "ok", queued: "upcoming", held: "paused",
-  inactive: "paused", misfire: "missed", overlap: "skipped", silent: "missed", late: "late", quarantined: "lost",
+  inactive: "paused", ended: "upcoming", skipped_already_in_flight: "skipped", misfire: "missed", overlap: "skipped", silent: "missed", late: "late", quarantined: "lost",
 });
 
 /** What an outcome or a state is called. */
-const WORDS = /** @type {Record<string, string>} */ ({ upcoming: "coming" });
+const WORDS = /** @type {Record<string, string>} */ ({ upcoming: "coming", skipped_already_in_flight: "skipped" });
 
 /**
  * Return the shape that stands for an outcome, a state or a reason.

@@ -148,13 +148,13 @@ export function titleOf(ms, jobZone) {
 /**
  * A time: absolute, or with `relative` "in 38 s", always with the whole in its title.
  * @param {{at: number | string | null | undefined, zone?: string, relative?: boolean, empty?: string,
- *          withZone?: boolean}} props zone: the job's own
+ *          withZone?: boolean, due?: boolean}} props zone: the job's own; due: a past time is "now"
  */
-export function Time({ at, zone, relative: isRelative = false, empty = "–", withZone = false }) {
+export function Time({ at, zone, relative: isRelative = false, empty = "–", withZone = false, due = false }) {
   const ms = instant(at);
   if (ms === null) return html`<span class="muted">${empty}</span>`;
   const shown = shownZone(zone);
-  const text = isRelative ? relative(ms - now.value) : shortTime(ms, shown, now.value);
+  const text = isRelative ? relative(due ? Math.max(0, ms - now.value) : ms - now.value) : shortTime(ms, shown, now.value);
   return html`<time datetime=${new Date(ms).toISOString()} title=${titleOf(ms, zone)}>${text}${
     withZone && !isRelative ? html` <span class="muted">${zoneName(shown)}</span>` : null}</time>`;
 }

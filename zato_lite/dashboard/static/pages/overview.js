@@ -6,9 +6,9 @@ import { setQuery } from "../core/router.js";
 import { denied, may } from "../core/session.js";
 import { Page } from "../core/shell.js";
 import { useService } from "../core/store.js";
-import { Time } from "../core/time.js";
+import { instant, now, Time } from "../core/time.js";
 import { Button, Card, Chip, Empty, Segments, Show } from "../core/ui.js";
-import { count } from "../core/words.js";
+import { count, some } from "../core/words.js";
 import { Timeline } from "../timeline/timeline.js";
 import { Attention } from "./overview_attention.js";
 import { Health, Tiles } from "./overview_tiles.js";
@@ -22,8 +22,10 @@ const AMOUNTS = /** @type {Record<string, number>} */ ({ wide: 12, medium: 24, d
 export default function Overview({ query }) {
   const status = useService(may("zato.scheduler.status") ? "zato.scheduler.status" : "", {}, { every: 10, on: CHANGES, settle: 1500 });
   const attention = useService("zato.scheduler.get-attention", { limit: 20 }, { every: 30, on: ["run-ended", ...CHANGES], relevant: (event) => event.kind !== "run-ended" || event.data.outcome !== "ok", settle: 2000 });
-  const next = useService("zato.scheduler.job.get-list", { sort: "next", page: 1, page_size: 8, state: "active", with: ["words"] }, { every: 15, on: CHANGES, settle: 1500 });
+  const next = useService("zato.scheduler.job.get-list", { sort: "next", page_size: 8, state: "active", with: ["words"] }, { every: 15, on: CHANGES, settle: 1500 });
   const hour = useService("zato.scheduler.get-figures", lastSpan(HOUR, 60, MINUTE), { every: 60 });
+  const soonest = instant(next.data?.rows?.[0]?.next_iso), isPast = soonest !== null && now.value > soonest + 1000 && performance.now() - next.at > 3000;
+  useEffect(() => { if (isPast) void next.reload(); }, [isPast]);
   const jobs = next.data?.counts ?? status.data?.jobs;
   useEffect(() => setCount("jobs", jobs?.all), [jobs?.all]);
   useEffect(() => setCount("nodes", status.data?.nodes?.length), [status.data?.nodes?.length]);
@@ -57,9 +59,8 @@ export function lastSpan(span, buckets, grid) {
 
 /** @param {{data: import("../timeline/data.js").LaneData, order: string, density: string, scope: string}} props */
 function Foot({ data, order, density, scope }) {
-  const which = { attention: "those that need you first, then those that run next", next: "those that run next", name: "by name" }[order];
-  return html`<span>Showing ${count(data.lanes.length)} of ${count(data.total)}, ${which}</span>
-    <${Segments} cls="tiny" label="Order" options=${[["attention", "Needs"], ["next", "Next"], ["name", "Name"]]} value=${order} onChange=${(/** @type {string} */ value) => setQuery({ order: value === "attention" ? null : value })} />
+  return html`<span>${count(data.lanes.length)} of ${some(data.total, "job")}</span>
+    <${Segments} cls="tiny" label="Order" options=${[["attention", "Needy first", "Those that need you, then those that run next"], ["next", "Next", "By the next run"], ["name", "Name", "By name"]]} value=${order} onChange=${(/** @type {string} */ value) => setQuery({ order: value === "attention" ? null : value })} />
     <${Segments} cls="tiny" label="Height of lanes" options=${[["wide", "Wide"], ["medium", "Medium"], ["dense", "Dense"]]} value=${density} onChange=${(/** @type {string} */ value) => setQuery({ density: value === "wide" ? null : value })} />
     ${data.total > data.lanes.length || scope === "all" ? html`<${Chip} isOn=${scope === "all"} onClick=${() => setQuery({ lanes: scope === "all" ? null : "all" })}>${data.total > 200 ? "200 lanes" : "All lanes"}<//>` : null}`;
 }
@@ -68,7 +69,7 @@ function Foot({ data, order, density, scope }) {
 function NextList({ rows }) {
   const coming = rows.filter((job) => job.next_iso);
   if (coming.length === 0) return html`<${Empty} title="Nothing is due." />`;
-  return html`<ul class="list next-list">${coming.map((job) => html`<li key=${job.id}><span class="when num"><${Time} at=${job.next_iso} zone=${job.timezone} relative /></span><a class="grow cut name" href=${pageUrl(`/jobs/${job.id}`)}>${job.name}</a><span class="muted cut words">${job.words}</span></li>`)}</ul>`;
+  return html`<ul class="list next-list">${coming.map((job) => html`<li key=${job.id}><span class="when num"><${Time} at=${job.next_iso} zone=${job.timezone} relative due /></span><a class="grow cut name" href=${pageUrl(`/jobs/${job.id}`)}>${job.name}</a><span class="muted cut words">${job.words}</span></li>`)}</ul>`;
 }
 
 function NothingYet() {

@@ -1,10 +1,10 @@
 // The sentence of health and the six tiles.
 import { html } from "../vendor/vendor.js";
 import { pageUrl } from "../core/base.js";
-import { connection } from "../core/live.js";
+import { connection, lostAt } from "../core/live.js";
 import { outcomeOf, Shape, Spark } from "../core/shapes.js";
-import { instant, now, Time } from "../core/time.js";
-import { count, duration, percent, relative, some } from "../core/words.js";
+import { instant, now, shortTime, shownZone, Time } from "../core/time.js";
+import { count, duration, percent, some } from "../core/words.js";
 
 const FAILED = ["error", "timeout", "lost", "denied"];
 
@@ -12,13 +12,13 @@ const FAILED = ["error", "timeout", "lost", "denied"];
 export function Health({ status, attention, next }) {
   const total = attention?.total;
   const needs = total === undefined ? "Looking …" : total === 0 ? "Nothing needs you." : `${some(total, "job needs", "jobs need")} you.`;
-  const nodes = status?.nodes ?? [], heard = Math.max(0, ...nodes.map((/** @type {any} */ node) => now.value - (instant(node.last_seen_iso ?? node.seen_iso ?? node.last_seen) ?? now.value)));
+  const nodes = status?.nodes ?? [], heard = Math.max(0, ...nodes.map((/** @type {any} */ node) => now.value - (instant(node.seen) ?? now.value)));
   const isPaused = status?.is_paused ?? false, fire = status?.next_fire_iso ?? next?.next_iso;
   return html`<div class="health"><strong>${isPaused ? "The scheduler is paused." : needs}</strong>
     ${nodes.length ? html`<span>${some(nodes.length, "node")}${heard > 0 ? `, ${nodes.length > 1 ? "all heard" : "heard"} within ${duration(Math.max(1000, Math.ceil(heard / 1000) * 1000))}` : ""}</span>` : null}
     ${status?.lateness_p99_ms !== null && status?.lateness_p99_ms !== undefined ? html`<span>99 % of fires within <b>${duration(status.lateness_p99_ms)}</b> of their slot</span>` : null}
-    ${fire && !isPaused ? html`<span>next fire <b><${Time} at=${fire} relative /></b></span>` : null}
-    ${connection.value === "offline" ? html`<span class="o-timeout">shown as of ${relative(-1)} before the connection was lost</span>` : null}</div>`;
+    ${fire && !isPaused ? html`<span>next fire <b><${Time} at=${fire} relative due /></b></span>` : null}
+    ${connection.value === "offline" ? html`<span class="o-timeout">as of ${shortTime(lostAt.value, shownZone())}, before the connection was lost</span>` : null}</div>`;
 }
 
 /**
@@ -36,17 +36,19 @@ export function Tiles({ jobs, status, hour }) {
   const pausedBySelf = status?.paused_by_itself;
   return html`<div class="tiles">
     <${Tile} words="Jobs" value=${jobs?.all} note=${jobs ? `${count(jobs.all - jobs.paused)} active` : ""} href=${pageUrl("/jobs")} />
-    <${Tile} o="running" words="Running now" value=${running} note=${status ? `up to ${count(sumOf(status.nodes, "capacity") || status.capacity)} at once${status.queued ? `, ${count(status.queued)} queued` : ""}` : ""} href=${pageUrl("/jobs", { q: "is:running" })} spark=${series(null)} label="Runs by minute, last hour" />
+    <${Tile} o="running" words="Running now" value=${running} note=${capacityNote(status)} href=${pageUrl("/jobs", { q: "is:running" })} spark=${series(null)} label="Runs by minute, last hour" />
     <${Tile} o="ok" words="Runs, last hour" value=${isKnown ? runs : undefined} note=${isKnown ? `${percent(runs ? (runs - failed) / runs : 1)} ok` : ""} href=${pageUrl("/runs")} spark=${series(["ok"])} label="Runs that were ok, by minute" />
     <${Tile} o="error" words="Failed, last hour" value=${isKnown ? failed : undefined} note=${jobs ? `${some(jobs.failing, "job")} failing now` : ""} href=${pageUrl("/runs", { outcome: "error,timeout,lost,denied" })} spark=${series(FAILED)} label="Failed runs by minute" isBad=${failed > 0} />
     <${Tile} o="missed" words="Missed, last hour" value=${isKnown ? missed : undefined} note=${jobs ? `${some(jobs.missed, "job")} behind` : ""} href=${pageUrl("/jobs", { q: "is:missed" })} spark=${series(["missed"])} label="Missed slots by minute" />
-    <${Tile} o="paused" words="Paused" value=${jobs?.paused} note=${pausedBySelf ? `${count(pausedBySelf)} after failures` : "jobs that wait for somebody"} href=${pageUrl("/jobs", { q: "is:paused" })} />
+    <${Tile} o="paused" words="Paused" value=${jobs?.paused} note=${pausedBySelf ? `${count(pausedBySelf)} after failures` : "until resumed"} href=${pageUrl("/jobs", { q: "is:paused" })} />
   </div>`;
 }
 
-/** @param {any[] | undefined} nodes @param {string} name */
-function sumOf(nodes, name) {
-  return (nodes ?? []).reduce((all, node) => all + (node[name] ?? 0), 0);
+/** @param {any} status */
+function capacityNote(status) {
+  const capacity = (status?.nodes ?? []).reduce((/** @type {number} */ all, /** @type {any} */ node) => all + (node.capacity ?? 0), 0);
+  const queued = status?.queued ? `${count(status.queued)} queued` : "";
+  return [capacity ? `up to ${count(capacity)} at once` : "", queued].filter(Boolean).join(", ");
 }
 
 /**

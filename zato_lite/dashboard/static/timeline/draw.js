@@ -111,11 +111,11 @@ function background(pen, scene, marks, first, last) {
  */
 function collect(pen, scene, it, y) {
   const { from, to, now, lane, hidden } = scene, px = scale(scene), middle = y + lane / 2;
+  lastShape.fill(-99);
   for (const range of it.ranges) {
     if (range.until < from || range.from > to || hidden.has(KINDS[range.kind])) continue;
     drawRange(pen, scene, range, y);
   }
-  lastShape.fill(-99);
   let edge = -9, kindBefore = -1;
   for (let i = firstFrom(it.starts, it.n, from - it.longest); i < it.n && it.starts[i] <= to; i += 1) {
     const kind = it.kinds[i], end = it.ends[i] === Infinity ? now : it.ends[i];
@@ -172,7 +172,10 @@ function drawRange(pen, scene, range, y) {
   const { lane, palette } = scene, px = scale(scene), inset = lane >= DETAILED ? 4 : 0.5;
   const x = Math.max(-4, (range.from - scene.from) * px);
   const wide = Math.min(scene.width + 8, (range.until - scene.from) * px) - x;
-  if (range.kind === SKIPPED || range.kind === CANCELLED) { shapes[range.kind].push(x, y + lane / 2); return; }
+  if (range.kind === SKIPPED || range.kind === CANCELLED) {
+    if (x - lastShape[range.kind] > APART) { shapes[range.kind].push(x, y + lane / 2); lastShape[range.kind] = x; }
+    return;
+  }
   const isMissed = range.kind === MISSED, shown = Math.max(isMissed ? 6 : 3, wide);
   pen.fillStyle = isMissed ? palette.hatch : palette.fine;
   pen.globalAlpha = isMissed ? 0.9 : 0.55;

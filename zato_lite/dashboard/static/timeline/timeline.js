@@ -136,7 +136,7 @@ export function Timeline({ filter, title = "Timeline", span = "4h", at, hide = "
 
 /** "5 min" for "every 5 minutes": the names leave little room. @param {string} words */
 function short(words) {
-  return words.replace(/^every /, "").replace(/ minutes?\b/g, " min").replace(/ seconds?\b/g, " s").replace(/ hours?\b/g, " h");
+  return words.replace(/^every (?=\d)/, "").replace(/^every (second|minute|hour|day|week)\b/, "1 $1").replace(/ minutes?\b/g, " min").replace(/ seconds?\b/g, " s").replace(/ hours?\b/g, " h");
 }
 
 /**

@@ -1,0 +1,231 @@
+"""Tests of the dashboard in a browser, on a real server.
+
+Each page of these tests is watched: an error in its console, a report of its policy or a request
+to another host fails the test.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import pytest
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Playwright,
+    sync_playwright,
+)
+
+from tests.e2e.test_first_start import free_port
+
+ADMIN, PASSWORD = "admin.invoke", "a good password"
+NO_BROWSER = (
+    "no browser for the tests of the dashboard: apt-get install chromium, or"
+    " .venv/bin/playwright install chromium, or set ZATO_LITE_BROWSER to the path of a Chromium"
+)
+
+_NAMES = ("chromium", "chromium-browser", "google-chrome")
+_SERVICES = """
+import asyncio
+
+from zato_lite import Service
+
+
+class Hello(Service):
+    async def handle(self):
+        self.logger.info("hello")
+        self.response.payload = {"ok": True}
+
+
+class Slow(Service):
+    async def handle(self):
+        for number in range(600):
+            self.logger.info("step %s", number)
+            await asyncio.sleep(0.1)
+
+
+class Fails(Service):
+    async def handle(self):
+        raise ConnectionError("partner.example refused the connection")
+"""
+
+
+def find_browser(playwright: Playwright) -> str | None:
+    """Return the path of a Chromium: the environment's, the system's or Playwright's own."""
+    own = playwright.chromium.executable_path
+    candidates = (os.environ.get("ZATO_LITE_BROWSER"), *map(shutil.which, _NAMES), own)
+    return next((path for path in candidates if path and Path(path).exists()), None)
+
+
+class Server:
+    """A real server on a project of its own."""
+
+    def __init__(self, folder: Path, port: int | None = None) -> None:
+        self.folder, self.port = folder, port or free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._process: subprocess.Popen[bytes] | None = None
+        (folder / "services").mkdir(exist_ok=True)
+        (folder / "services" / "shop.py").write_text(_SERVICES)
+
+    def start(self) -> None:
+        """Start the server and wait until it answers."""
+        command = [sys.executable, "-m", "zato_lite", "serve", "--no-reload"]
+        command += ["--project", str(self.folder), "--port", str(self.port)]
+        environ = {**os.environ, "ZATO_LITE_ADMIN_PASSWORD": PASSWORD}
+        with (self.folder / "output.txt").open("ab") as output:
+            self._process = subprocess.Popen(  # noqa: S603
+                command, stdout=output, stderr=output, env=environ, start_new_session=True
+            )
+        wait_for(self.is_up, 60)
+
+    def is_up(self) -> bool:
+        """Return True if the server answers."""
+        with suppress(OSError):
+            return bool(urllib.request.urlopen(f"{self.url}/zato/ping", timeout=5))  # noqa: S310
+        return False
+
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        """End the server with a signal."""
+        if self._process is not None:
+            os.killpg(self._process.pid, number)
+            self._process.wait(30)
+            self._process = None
+
+    def invoke(self, service: str, payload: Any = None, user: str = ADMIN) -> Any:
+        """Invoke a service as a user and return its answer."""
+        token = b64encode(f"{user}:{PASSWORD}".encode()).decode()
+        request = urllib.request.Request(  # noqa: S310 - our own server
+            f"{self.url}/zato/api/invoke/{service}",
+            json.dumps(payload or {}).encode(),
+            {"Authorization": f"Basic {token}", "Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+            return json.loads(answer.read() or b"null")
+
+    def job(self, name: str, service: str = "shop.hello", **fields: Any) -> int:
+        """Create a job, every minute unless the fields say otherwise; return its id."""
+        plain = {"job_type": "interval_based", "minutes": 1, "start_date": "2026-01-01 00:00:00"}
+        definition = {"name": name, "service": service, "is_active": True, **plain, **fields}
+        return int(self.invoke("zato.scheduler.job.create", definition)["id"])
+
+    def user(self, name: str, *roles: str, patterns: list[str] | None = None) -> None:
+        """Create a user with the tests' password."""
+        fields = {"name": name, "password": PASSWORD, "roles": list(roles)}
+        self.invoke("zato.security.user.create", {**fields, "patterns": patterns or []})
+
+
+def wait_for(condition: Callable[[], Any], patience: float = 15.0) -> Any:
+    """Poll a condition until its value is true; return the value."""
+    ends = time.monotonic() + patience
+    while not (found := condition()):
+        assert time.monotonic() < ends, "condition not met in time"
+        time.sleep(0.05)
+    return found
+
+
+class Watch:
+    """What went wrong in a page, apart from what a test expects."""
+
+    def __init__(self, page: Page, host: str) -> None:
+        self.problems: list[str] = []
+        self.expected: list[str] = []
+        page.on("console", self._report)
+        page.on("pageerror", lambda error: self.problems.append(f"page error: {error}"))
+        page.on("request", lambda request: self._check(request.url, host))
+
+    def _report(self, message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"}:
+            place = message.location.get("url", "")
+            self.problems.append(f"console {message.type}: {message.text} {place}")
+
+    def _check(self, url: str, host: str) -> None:
+        if not url.startswith((host, "data:", "blob:")):
+            self.problems.append(f"request off the host: {url}")
+
+    @property
+    def unexpected(self) -> list[str]:
+        """Return the problems that no test expects."""
+        return [p for p in self.problems if not any(text in p for text in self.expected)]
+
+
+_watches: WeakKeyDictionary[Page, Watch] = WeakKeyDictionary()
+
+
+def expect_trouble(page: Page, text: str) -> None:
+    """Accept problems of a page whose description contains the text."""
+    _watches[page].expected.append(text)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        path = find_browser(playwright)
+        if path is None:
+            pytest.skip(NO_BROWSER)
+        options = ["--no-sandbox"] if os.geteuid() == 0 else []
+        chromium = playwright.chromium.launch(executable_path=path, args=options)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def server(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Yield a server that the tests of a module share; it is not started without a browser."""
+    it = Server(tmp_path_factory.mktemp("project"))
+    it.start()
+    yield it
+    it.stop()
+
+
+@contextmanager
+def opened(
+    browser: Browser, server: Server, **options: Any
+) -> Iterator[tuple[BrowserContext, Page]]:
+    """Open a page of a new context and fail if something goes wrong in it."""
+    context = browser.new_context(**{"viewport": {"width": 1280, "height": 860}, **options})
+    page = context.new_page()
+    watch = _watches[page] = Watch(page, server.url)
+    yield context, page
+    context.close()
+    assert watch.unexpected == []
+
+
+SIGNED_OUT = "status of 401"
+"""Part of the message of the browser's console about the first question who has signed in."""
+
+
+def sign_in(page: Page, server: Server, path: str = "/", user: str = ADMIN) -> None:
+    """Open a page and sign in."""
+    expect_trouble(page, SIGNED_OUT)
+    page.goto(f"{server.url}/dashboard{path}")
+    page.get_by_label("Name").fill(user)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("navigation", name="Pages").wait_for()
+
+
+@pytest.fixture
+def page(browser: Browser, server: Server) -> Iterator[Page]:
+    """Yield a page of a user that has not signed in."""
+    with opened(browser, server) as (_, page):
+        yield page
+
+
+@pytest.fixture
+def signed_in(page: Page, server: Server) -> Page:
+    """Return a page of the admin, on the overview."""
+    sign_in(page, server)
+    return page
