@@ -4,6 +4,7 @@ Each page of these tests is watched: an error in its console, a report of its po
 to another host fails the test.
 """
 
+import http.client
 import json
 import os
 import shutil
@@ -11,7 +12,6 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.request
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -37,6 +37,7 @@ NO_BROWSER = (
     " .venv/bin/playwright install chromium, or set ZATO_LITE_BROWSER to the path of a Chromium"
 )
 
+_OK = 200
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _SERVICES = """
 import asyncio
@@ -91,10 +92,22 @@ class Server:
             )
         wait_for(self.is_up, 60)
 
+    def ask(
+        self, method: str, path: str, body: str | None = None, **headers: str
+    ) -> tuple[int, http.client.HTTPMessage, str]:
+        """Send a request; return the status, the fields and the body of the response."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.request(method, path, body, headers)
+            response = connection.getresponse()
+            return response.status, response.headers, response.read().decode()
+        finally:
+            connection.close()
+
     def is_up(self) -> bool:
         """Return True if the server answers."""
         with suppress(OSError):
-            return bool(urllib.request.urlopen(f"{self.url}/zato/ping", timeout=5))  # noqa: S310
+            return self.ask("GET", "/zato/ping")[0] == _OK
         return False
 
     def stop(self, number: int = signal.SIGTERM) -> None:
@@ -106,14 +119,12 @@ class Server:
 
     def invoke(self, service: str, payload: Any = None, user: str = ADMIN) -> Any:
         """Invoke a service as a user and return its answer."""
-        token = b64encode(f"{user}:{PASSWORD}".encode()).decode()
-        request = urllib.request.Request(  # noqa: S310 - our own server
-            f"{self.url}/zato/api/invoke/{service}",
-            json.dumps(payload or {}).encode(),
-            {"Authorization": f"Basic {token}", "Content-Type": "application/json"},
+        token = "Basic " + b64encode(f"{user}:{PASSWORD}".encode()).decode()
+        status, _, body = self.ask(
+            "POST", f"/zato/api/invoke/{service}", json.dumps(payload or {}), Authorization=token
         )
-        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
-            return json.loads(answer.read() or b"null")
+        assert status == _OK, body
+        return json.loads(body or "null")
 
     def job(self, name: str, service: str = "shop.hello", **fields: Any) -> int:
         """Create a job, every minute unless the fields say otherwise; return its id."""
@@ -169,8 +180,9 @@ def expect_trouble(page: Page, text: str) -> None:
     _watches[page].expected.append(text)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Yield a browser; not for longer, since its loop would be in the way of other tests."""
     with sync_playwright() as playwright:
         path = find_browser(playwright)
         if path is None:

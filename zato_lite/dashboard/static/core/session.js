@@ -71,9 +71,11 @@ export function denied(services) {
   const now = session.value;
   if (!now) return "sign in first";
   for (const name of Array.isArray(services) ? services : [services]) {
-    const lacking = now.may_not?.[name];
+    if (now.may.includes(name)) continue;
+    const lacking = now.may_not[name];
+    if (lacking === undefined) return "this server does not offer it";
     if (lacking === "patterns") return `your access is confined to ${now.patterns.join(", ")}`;
-    if (lacking) return `needs ${lacking}; you are ${role() || "without a role"}`;
+    return `needs ${lacking}; you are ${role() || "without a role"}`;
   }
   return "";
 }

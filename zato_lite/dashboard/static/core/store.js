@@ -2,7 +2,7 @@
 import { useEffect, useRef, useState } from "../vendor/vendor.js";
 import { ApiError, invoke } from "./api.js";
 import { onEvents, refreshes } from "./live.js";
-import { session } from "./session.js";
+import { may, session } from "./session.js";
 
 /**
  * @template T
@@ -24,15 +24,15 @@ const kept = new Map();
  * Invoke a service and show its answer: again when the input changes, on events, after a time,
  * and whenever the whole page refreshes. One request at a time; the latest input wins.
  * @template [T=any]
- * @param {string} name of the service; empty to invoke nothing
+ * @param {string} service its name; nothing is invoked if it is empty or the session may not
  * @param {Record<string, any>} [input]
  * @param {{every?: number, on?: string[], relevant?: (event: import("./live.js").LiveEvent) => boolean,
  *          settle?: number, exact?: boolean}} [options] every: seconds between two fetches;
  *     on: kinds of events that call for a new fetch, at most one in `settle` milliseconds (1000)
  * @returns {Loaded<T>}
  */
-export function useService(name, input = {}, options = {}) {
-  const key = name && `${name} ${JSON.stringify(input)}`;
+export function useService(service, input = {}, options = {}) {
+  const name = may(service) ? service : "", key = name && `${name} ${JSON.stringify(input)}`;
   const [, rerender] = useState(0);
   const latest = useRef(/** @type {any} */ ({ key: "", data: undefined, error: null, at: 0, isStale: false, options }));
   const state = latest.current;

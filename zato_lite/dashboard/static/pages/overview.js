@@ -3,7 +3,7 @@ import { html, useEffect } from "../vendor/vendor.js";
 import { pageUrl } from "../core/base.js";
 import { setCount } from "../core/counts.js";
 import { setQuery } from "../core/router.js";
-import { denied, may } from "../core/session.js";
+import { denied } from "../core/session.js";
 import { Page } from "../core/shell.js";
 import { useService } from "../core/store.js";
 import { instant, now, Time } from "../core/time.js";
@@ -20,7 +20,7 @@ const AMOUNTS = /** @type {Record<string, number>} */ ({ wide: 12, medium: 24, d
 
 /** @param {import("../main.js").PageProps} props */
 export default function Overview({ query }) {
-  const status = useService(may("zato.scheduler.status") ? "zato.scheduler.status" : "", {}, { every: 10, on: CHANGES, settle: 1500 });
+  const status = useService("zato.scheduler.status", {}, { every: 10, on: CHANGES, settle: 1500 });
   const attention = useService("zato.scheduler.get-attention", { limit: 20 }, { every: 30, on: ["run-ended", ...CHANGES], relevant: (event) => event.kind !== "run-ended" || event.data.outcome !== "ok", settle: 2000 });
   const next = useService("zato.scheduler.job.get-list", { sort: "next", page_size: 8, state: "active", with: ["words"] }, { every: 15, on: CHANGES, settle: 1500 });
   const hour = useService("zato.scheduler.get-figures", lastSpan(HOUR, 60, MINUTE), { every: 60 });
