@@ -27,7 +27,7 @@ $(VENV)/.dev: $(VENV)/.test locks/dev.txt
 	$(BIN)/pip install --quiet --require-hashes -r locks/dev.txt
 	@touch $@
 
-.PHONY: install dev serve check format lint types layers test test-fast test-other-pythons
+.PHONY: install dev serve check format lint types layers test test-fast test-postgres test-other-pythons
 install: $(VENV)/.runtime ## Make .venv with what zato-lite needs to run
 dev: $(VENV)/.dev ## Make .venv with everything in it
 serve: install ## Run the server on http://127.0.0.1:17010 (make serve ARGS='--port 8000')
@@ -47,8 +47,10 @@ test: dev ## Run all tests but the slow ones, with coverage (make test ARGS='-k 
 	$(BIN)/pytest -n auto -m 'not slow and not e2e' --cov --cov-report= --cov-fail-under=0 $(ARGS) || test $$? = 5
 	$(BIN)/pytest -m 'e2e and not slow' --cov --cov-append --cov-report= --cov-fail-under=0 $(ARGS) || test $$? = 5
 	$(BIN)/coverage report
-test-fast: $(VENV)/.test ## Run the tests that start no process (under a minute)
-	$(BIN)/pytest -q -n auto -m 'not slow and not e2e' --hypothesis-profile=fast $(ARGS)
+test-fast: $(VENV)/.test ## Run the tests that start no process and need no PostgreSQL (under a minute)
+	$(BIN)/pytest -q -n auto -m 'not slow and not e2e and not postgres' --hypothesis-profile=fast $(ARGS)
+test-postgres: $(VENV)/.test ## Run the tests of PostgreSQL that start no process but its server
+	$(BIN)/pytest -q -n auto -m 'postgres and not slow and not e2e' $(ARGS)
 test-other-pythons: dev ## Run the fast tests on each other Python found on this machine
 	.ci/other-pythons $(BIN)/python
 

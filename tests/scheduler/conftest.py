@@ -14,8 +14,10 @@ from zato_lite.scheduler.commands import JobCommands
 from zato_lite.scheduler.history import RunHistory
 from zato_lite.scheduler.scheduler import Scheduler
 from zato_lite.service.message import Invocation, Outcome
+from zato_lite.store.opening import OpenStore
+from zato_lite.store.postgres import open_postgres
 from zato_lite.store.rows import JobRow, RunRow
-from zato_lite.store.sqlite import SqliteStore, open_store
+from zato_lite.store.sqlite import open_store
 from zato_lite.testing.clock import ManualClock
 from zato_lite.timetable.job import SECOND, Interval, Job, OneTime
 
@@ -25,7 +27,7 @@ Service = Callable[[Invocation], Awaitable[Any]]
 class Harness:
     """A scheduler over a store; its services are functions, its clock is moved by the test."""
 
-    def __init__(self, store: SqliteStore, clock: ManualClock, **options: Any) -> None:
+    def __init__(self, store: OpenStore, clock: ManualClock, **options: Any) -> None:
         self.store, self.clock = store, clock
         self.calls: list[Invocation] = []
         self.services: dict[str, Service] = {}
@@ -120,10 +122,14 @@ def clock() -> ManualClock:
     return ManualClock()
 
 
-@pytest.fixture
-async def store(clock: ManualClock) -> AsyncIterator[SqliteStore]:
-    async with open_store(":memory:", clock) as opened:
-        yield opened
+@pytest.fixture(params=["memory", pytest.param("postgres", marks=pytest.mark.postgres)])
+async def store(request: pytest.FixtureRequest, clock: ManualClock) -> AsyncIterator[OpenStore]:
+    if request.param == "postgres":
+        async with open_postgres(request.getfixturevalue("postgres_url"), clock) as opened:
+            yield opened
+    else:
+        async with open_store(":memory:", clock) as opened:
+            yield opened
 
 
 @pytest.fixture
@@ -134,7 +140,7 @@ def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def harness(store: SqliteStore, clock: ManualClock) -> AsyncIterator[Harness]:
+async def harness(store: OpenStore, clock: ManualClock) -> AsyncIterator[Harness]:
     harness = Harness(store, clock, grace=0.0)
     async with harness.scheduler:
         yield harness

@@ -17,7 +17,7 @@ from zato_lite.scheduler.scheduler import Scheduler
 from zato_lite.service.base import Service
 from zato_lite.service.invoker import Invoker
 from zato_lite.service.registry import Registry
-from zato_lite.store.sqlite import SqliteStore
+from zato_lite.store.opening import OpenStore
 from zato_lite.testing.clock import ManualClock
 
 
@@ -122,7 +122,7 @@ ALL: list[type[Service]] = [
 class InvokerHarness(Harness):
     """A harness with real services behind a real invoker."""
 
-    def __init__(self, store: SqliteStore, clock: ManualClock) -> None:
+    def __init__(self, store: OpenStore, clock: ManualClock) -> None:
         super().__init__(store, clock, grace=0.0)
         registry = Registry()
         for each in ALL:
@@ -135,7 +135,7 @@ class InvokerHarness(Harness):
 
 
 @pytest.fixture
-async def real(store: SqliteStore, clock: ManualClock) -> AsyncIterator[InvokerHarness]:
+async def real(store: OpenStore, clock: ManualClock) -> AsyncIterator[InvokerHarness]:
     harness = InvokerHarness(store, clock)
     async with harness.scheduler:
         yield harness

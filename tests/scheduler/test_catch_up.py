@@ -4,7 +4,7 @@ import pytest
 
 from tests.scheduler.conftest import Harness
 from zato_lite.scheduler import completer
-from zato_lite.store.sqlite import SqliteStore
+from zato_lite.store.opening import OpenStore
 from zato_lite.testing.clock import ManualClock
 from zato_lite.timetable.job import SECOND
 
@@ -13,8 +13,9 @@ RATE = 200
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("store", ["memory"], indirect=True)
 async def test_twelve_hours_of_slots_are_caught_up_to_the_last(
-    store: SqliteStore, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+    store: OpenStore, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(completer, "LINGER_S", 0.0)  # is real time
     first = Harness(store, clock, grace=0.0)

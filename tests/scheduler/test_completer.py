@@ -14,7 +14,10 @@ from zato_lite.timetable.job import SECOND, Interval, OneTime
 @pytest.fixture
 def commits(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Record the number of claims and saves in each commit that had any."""
-    commit, submit = harness.store._commit, harness.store.submit
+    lane: Any = getattr(
+        harness.store, "_changes", harness.store
+    )  # of PostgreSQL, or SQLite itself
+    commit, submit = lane._commit, harness.store.submit
     submitted: list[Any] = []
     sizes: list[int] = []
 
@@ -28,7 +31,7 @@ def commits(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> list[int]:
         return commit(tasks)
 
     monkeypatch.setattr(harness.store, "submit", noted)
-    monkeypatch.setattr(harness.store, "_commit", counted)
+    monkeypatch.setattr(lane, "_commit", counted)
     return sizes
 
 
@@ -44,7 +47,7 @@ async def outcome_is(harness: Harness, job_id: int, wanted: str) -> bool:
 async def turns(harness: Harness) -> None:
     """Let the loop run without moving the clock."""
     for _ in range(20):
-        await harness.store.read(lambda c: None)
+        await harness.store.write(lambda c: None)
 
 
 async def test_an_outcome_is_kept_in_the_commit_that_claims_the_next_slot(

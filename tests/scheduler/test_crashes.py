@@ -10,8 +10,9 @@ from tests.scheduler.conftest import Harness, open_harness, record
 from zato_lite.errors import UnavailableError
 from zato_lite.service.message import Invocation
 from zato_lite.store import claim, completion
+from zato_lite.store.opening import OpenStore
 from zato_lite.store.sql import execute
-from zato_lite.store.sqlite import SqliteStore, open_store
+from zato_lite.store.sqlite import open_store
 from zato_lite.testing.clock import ManualClock
 from zato_lite.timetable.job import SECOND
 
@@ -129,7 +130,7 @@ async def test_the_next_attempt_outlives_its_process(harness: Harness) -> None:
 
 
 async def test_a_late_result_is_refused_and_noted(
-    harness: Harness, store: SqliteStore, clock: ManualClock
+    harness: Harness, store: OpenStore, clock: ManualClock
 ) -> None:
     gate = harness.block("s")
     job_id = await harness.create(trigger=harness.once(1))
@@ -148,7 +149,7 @@ async def test_a_late_result_is_refused_and_noted(
 
 
 async def test_the_log_lines_of_a_refused_result_are_dropped(
-    harness: Harness, store: SqliteStore, clock: ManualClock
+    harness: Harness, store: OpenStore, clock: ManualClock
 ) -> None:
     gate = harness.block("s")
     waiting = harness.services["s"]

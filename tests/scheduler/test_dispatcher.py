@@ -7,7 +7,7 @@ import pytest
 from tests.scheduler.conftest import Harness
 from zato_lite.clock import to_datetime
 from zato_lite.scheduler import dispatcher, executor
-from zato_lite.store.sqlite import SqliteStore
+from zato_lite.store.opening import OpenStore
 from zato_lite.testing.clock import ManualClock
 from zato_lite.timetable.job import SECOND
 
@@ -233,7 +233,7 @@ async def test_a_slot_of_the_future_stays_unknown_and_one_of_the_past_is_answere
 
 
 async def test_due_slots_beyond_the_queue_limit_stay_in_the_store(
-    store: SqliteStore, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+    store: OpenStore, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(executor, "MAX_READY", 4)
     monkeypatch.setattr(dispatcher, "CLAIM_SIZE", 3)

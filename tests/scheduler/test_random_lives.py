@@ -10,7 +10,8 @@ import pytest
 from tests.checker import Due, Effect, Gap, Run, grid, violations
 from tests.scheduler.conftest import Harness
 from zato_lite.service.message import Invocation
-from zato_lite.store.sqlite import SqliteStore, open_store
+from zato_lite.store.opening import OpenStore
+from zato_lite.store.sqlite import open_store
 from zato_lite.testing.clock import ManualClock
 from zato_lite.timetable.job import SECOND
 
@@ -30,7 +31,7 @@ POLICIES: list[dict[str, Any]] = [
 class Life:
     """A harness in which each step is drawn at random."""
 
-    def __init__(self, store: SqliteStore, clock: ManualClock, seed: int) -> None:
+    def __init__(self, store: OpenStore, clock: ManualClock, seed: int) -> None:
         self.random = random.Random(seed)
         self.store, self.clock = store, clock
         self.effects: list[Effect] = []

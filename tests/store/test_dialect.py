@@ -28,8 +28,15 @@ class Pair(NamedTuple):
     tags: list[str]
 
 
-_THING = """SELECT 'a' AS name, TRUE AS is_active, '["x"]' AS tags, NULL AS "user", NULL AS is_late
-    UNION ALL SELECT 'b', FALSE, '[]', 'u', TRUE ORDER BY name DESC"""
+_THING = """SELECT 'a' AS name, TRUE AS is_active, {x} AS tags, NULL AS "user", NULL AS is_late
+    UNION ALL SELECT 'b', FALSE, {empty}, 'u', TRUE ORDER BY name DESC"""
+
+
+def _things(connection: Connection) -> str:
+    """Return the statement; its column of JSON has PostgreSQL's type there."""
+    if connection.dialect == "sqlite":
+        return _THING.format(x="'[\"x\"]'", empty="'[]'")
+    return _THING.format(x="CAST('[\"x\"]' AS json)", empty="CAST('[]' AS json)")
 
 
 def test_parameters_are_numbered_as_sqlite_does() -> None:
@@ -56,14 +63,14 @@ def test_rows_for_postgres_need_no_columns() -> None:
 
 
 async def test_rows_become_structs_by_the_names_of_their_fields(database: Database) -> None:
-    things = await database.read(lambda c: read_rows(c, _THING, (), Thing))
+    things = await database.read(lambda c: read_rows(c, _things(c), (), Thing))
 
     assert things == [Thing("b", False, (), "u", True), Thing("a", True, ("x",), None, None)]
 
 
 async def test_rows_become_tuples_by_the_order_of_their_columns(database: Database) -> None:
     pairs = await database.read(
-        lambda c: read_rows(c, f"SELECT t.name, t.tags FROM ({_THING}) t", (), Pair)
+        lambda c: read_rows(c, f"SELECT t.name, t.tags FROM ({_things(c)}) t", (), Pair)
     )
 
     assert pairs == [Pair("b", []), Pair("a", ["x"])]
@@ -73,7 +80,7 @@ async def test_a_list_selects_among_numbers_and_among_texts(database: Database) 
     def select(connection: Connection) -> tuple[list[int], list[str], list[int]]:
         of_numbers = f"SELECT value FROM {EACH_NUMBER} WHERE value {{}} ORDER BY value"
         numbers = (connection.many([3, 1, 2]), connection.many([2, 3, 4]))
-        names = f"SELECT t.name FROM ({_THING}) t WHERE t.name {AMONG_TEXTS}"
+        names = f"SELECT t.name FROM ({_things(connection)}) t WHERE t.name {AMONG_TEXTS}"
         return (
             read_rows(connection, of_numbers.format(AMONG_NUMBERS), numbers, int),
             read_rows(connection, names, (connection.many(["b", 'x", {\\']),), str),
@@ -84,9 +91,9 @@ async def test_a_list_selects_among_numbers_and_among_texts(database: Database) 
 
 
 async def test_no_rows_are_an_empty_list(database: Database) -> None:
-    none = f"SELECT t.name, t.tags FROM ({_THING}) t WHERE name = 'c'"
+    none = "SELECT t.name, t.tags FROM ({}) t WHERE name = 'c'"
 
-    assert await database.read(lambda c: read_rows(c, none, (), Pair)) == []
+    assert await database.read(lambda c: read_rows(c, none.format(_things(c)), (), Pair)) == []
 
 
 async def test_numbers_of_a_sequence_grow_and_are_never_given_out_twice(

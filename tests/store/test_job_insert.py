@@ -180,15 +180,23 @@ async def kept(database: Database) -> list[dict[str, Any]]:
     """Return all columns of all jobs and timers, after a full check of the database."""
 
     def read_rows(connection: Connection) -> list[dict[str, Any]]:
-        assert list(connection.execute("PRAGMA integrity_check")) == [("ok",)]
-        columns = [row[1] for table in ("job", "timer")
-                   for row in connection.execute(f"PRAGMA table_info({table})")]  # fmt: skip
+        columns = _columns(connection)
         rows = connection.execute(
             "SELECT * FROM job JOIN timer ON job_id = id WHERE deleted_at IS NULL ORDER BY id"
         )
         return [dict(zip(columns, row, strict=True)) for row in rows]
 
     return await database.read(read_rows)
+
+
+def _columns(connection: Connection) -> list[str]:
+    if connection.dialect == "sqlite":
+        assert list(connection.execute("PRAGMA integrity_check")) == [("ok",)]
+        return [row[1] for table in ("job", "timer")
+                for row in connection.execute(f"PRAGMA table_info({table})")]  # fmt: skip
+    select = """SELECT column_name FROM information_schema.columns
+        WHERE table_schema = current_schema() AND table_name = ? ORDER BY ordinal_position"""
+    return [row[0] for table in ("job", "timer") for row in connection.execute(select, (table,))]
 
 
 def _but_for_ids(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -112,11 +112,11 @@ async def test_a_failed_operation_alone_in_its_transaction_is_undone(database: D
     assert await database.read(names) == []
 
 
-async def test_an_error_of_sqlite_becomes_an_unavailable_error(database: Database) -> None:
+async def test_an_error_of_sqlite_becomes_an_unavailable_error(sqlite_store: Database) -> None:
     with pytest.raises(UnavailableError, match="store operation failed"):
-        await database.read(lambda c: fetch_value(c, "SELECT nothing"))
+        await sqlite_store.read(lambda c: fetch_value(c, "SELECT nothing"))
     with pytest.raises(UnavailableError, match="store operation failed"):
-        await database.write(lambda c: fetch_value(c, "SELECT nothing"))
+        await sqlite_store.write(lambda c: fetch_value(c, "SELECT nothing"))
 
 
 async def test_operations_take_effect_in_order_of_submission(database: Database) -> None:
@@ -165,20 +165,20 @@ async def test_data_survives_a_restart(tmp_path: Path) -> None:
         assert await store.read(names) == ["a"]
 
 
-async def test_a_running_store_is_copied(database: SqliteStore, tmp_path: Path) -> None:
-    await database.write(lambda c: put(c, "a"))
+async def test_a_running_store_is_copied(sqlite_store: SqliteStore, tmp_path: Path) -> None:
+    await sqlite_store.write(lambda c: put(c, "a"))
 
-    await database.backup(tmp_path / "copy.db")
+    await sqlite_store.backup(tmp_path / "copy.db")
 
     async with open_store(tmp_path / "copy.db", SystemClock()) as copy:
         assert await copy.read(names) == ["a"]
         assert list(await copy.check()) == []
     with pytest.raises(StoreError, match="already exists"):
-        await database.backup(tmp_path / "copy.db")
+        await sqlite_store.backup(tmp_path / "copy.db")
 
 
 async def test_a_store_is_copied_while_a_statement_runs(
-    database: SqliteStore, tmp_path: Path
+    sqlite_store: SqliteStore, tmp_path: Path
 ) -> None:
     began, may_end = threading.Event(), threading.Event()
 
@@ -191,16 +191,16 @@ async def test_a_store_is_copied_while_a_statement_runs(
         assert fetch_value(connection, "SELECT wait()") == 1
         put(connection, "a")
 
-    writing = asyncio.create_task(database.write(work))
+    writing = asyncio.create_task(sqlite_store.write(work))
     await asyncio.to_thread(began.wait, 10)
-    copying = asyncio.create_task(database.backup(tmp_path / "copy.db"))
+    copying = asyncio.create_task(sqlite_store.backup(tmp_path / "copy.db"))
     await asyncio.wait([copying], timeout=0.2)
     may_end.set()
 
     await asyncio.gather(writing, copying)
     async with open_store(tmp_path / "copy.db", SystemClock()) as copy:
         assert await copy.read(names) in ([], ["a"])
-    assert await database.read(names) == ["a"]
+    assert await sqlite_store.read(names) == ["a"]
 
 
 async def test_a_file_that_is_not_a_database_is_refused(tmp_path: Path) -> None:
