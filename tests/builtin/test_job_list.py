@@ -207,3 +207,20 @@ async def test_a_wrong_or_unknown_field_is_named(
         await ask(box, "get-list", **sent)
 
     assert [error.field for error in refused.value.errors] == [field]
+
+
+async def test_one_job_has_the_figures_of_the_table_on_request(box: Sandbox) -> None:
+    ids = await make_jobs(box)
+
+    [row] = (await table(box, query="good", include=TABLE))["rows"]
+    by_id = await ask(box, "get-by-id", id=ids["good"], include=TABLE)
+    by_name = await ask(box, "get-by-name", name="good", **{"with": ["words"]})
+    plain = await ask(box, "get-by-id", id=ids["good"])
+
+    figures = ("words", "outcomes", "p50_ms", "p95_ms", "failed_share")
+    assert [by_id[name] for name in figures] == [row[name] for name in figures]
+    assert by_id["outcomes"]
+    assert by_name["words"] == row["words"]
+    assert not {*figures} & plain.keys()
+    with pytest.raises(BadInputError, match="include"):
+        await ask(box, "get-by-id", id=ids["good"], include=["x"])

@@ -1,10 +1,11 @@
 """Jobs as services: create, edit, delete, execute, list, get; names and fields are Zato's."""
 
 import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from operator import attrgetter
 from typing import Annotated, Any, NotRequired, TypedDict
 
+from msgspec import Meta, field
 from msgspec.structs import replace
 
 from zato_lite.builtin.audited import AuditedService
@@ -21,9 +22,15 @@ from zato_lite.builtin.definition import (
     read_many,
     should_ignore_existing,
 )
-from zato_lite.builtin.input import Input, JobRef, NameRef, object_list
+from zato_lite.builtin.input import Also, Input, JobRef, NameRef, object_list
 from zato_lite.builtin.job_checks import require_extra, require_names
-from zato_lite.builtin.job_state import STATE_SCHEMA, TABLE_SCHEMA, state_fields
+from zato_lite.builtin.job_state import (
+    STATE_SCHEMA,
+    TABLE_SCHEMA,
+    Include,
+    state_fields,
+    table_fields,
+)
 from zato_lite.builtin.output import Empty, duration_ms, iso_or_none, naive_iso
 from zato_lite.builtin.permissions import (
     authority_of,
@@ -124,8 +131,10 @@ ListedJob = Annotated[
     job_output([*_STATE, *STATE_SCHEMA], **_STATE, **STATE_SCHEMA, **TABLE_SCHEMA),
 ]
 """A job with its state and what ``include`` asks for."""
-JobDetail = Annotated[dict[str, Any], job_output([*_STATE, *_DETAILS], **_STATE, **_DETAILS)]
-"""A job with its runs in flight and its recent outcomes, oldest first."""
+JobDetail = Annotated[
+    dict[str, Any], job_output([*_STATE, *_DETAILS], **_STATE, **_DETAILS, **TABLE_SCHEMA)
+]
+"""A job with its runs in flight, its recent outcomes, oldest first, and what it is to include."""
 
 
 class Create(AuditedService[NewJob, CreatedJob]):
@@ -313,7 +322,22 @@ class Execute(AuditedService[JobRef, ExecutedJob]):
         return f"{params.id}, run {run}"
 
 
-class GetByID(Service[JobRef, JobDetail]):
+_Included = Annotated[list[Include], Meta(max_length=3), Also("with")]
+
+
+class JobDetailRef(JobRef):
+    """A job by its id, and figures to add, as in ``get-list``."""
+
+    include: _Included = field(default_factory=list)
+
+
+class JobDetailName(NameRef):
+    """A job by its name, and figures to add, as in ``get-list``."""
+
+    include: _Included = field(default_factory=list)
+
+
+class GetByID(Service[JobDetailRef, JobDetail]):
     """Return a job by its id."""
 
     name = "zato.scheduler.job.get-by-id"
@@ -324,12 +348,13 @@ class GetByID(Service[JobRef, JobDetail]):
     lists = needs(JobLists)
 
     async def handle(self) -> None:
-        row = await self.jobs.get(self.request.input.id)
+        params = self.request.input
+        row = await self.jobs.get(params.id)
         require_visible_job(row.job, authority_of(self))
-        self.response.payload = await job_detail(self.history, self.lists, row)
+        self.response.payload = await job_detail(self.history, self.lists, row, params.include)
 
 
-class GetByName(Service[NameRef, JobDetail]):
+class GetByName(Service[JobDetailName, JobDetail]):
     """Return a job by its name."""
 
     name = "zato.scheduler.job.get-by-name"
@@ -340,9 +365,10 @@ class GetByName(Service[NameRef, JobDetail]):
     lists = needs(JobLists)
 
     async def handle(self) -> None:
-        row = await self.jobs.get_by_name(self.request.input.name)
+        params = self.request.input
+        row = await self.jobs.get_by_name(params.name)
         require_visible_job(row.job, authority_of(self))
-        self.response.payload = await job_detail(self.history, self.lists, row)
+        self.response.payload = await job_detail(self.history, self.lists, row, params.include)
 
 
 def _by_principal(jobs: Iterable[Job]) -> dict[str, list[Job]]:
@@ -369,13 +395,17 @@ def job_item(row: JobRow, last: RunRow | LatestRun | None) -> JobItem:
     }
 
 
-async def job_detail(history: RunHistory, lists: JobLists, row: JobRow) -> JobDetail:
+async def job_detail(
+    history: RunHistory, lists: JobLists, row: JobRow, include: Sequence[Include] = ()
+) -> JobDetail:
     """Return a job as get-by-id shows it: with its recent outcomes, oldest first."""
+    latest = await lists.latest(row.id) if include else ()
     last = (await history.last_runs([row.id])).get(row.id)
     recent = (await history.recent_outcomes([row.id])).get(row.id, ())
     return {
         **job_item(row, last),
         **state_fields(row, last, await lists.facts([row.id])),
+        **table_fields(row, latest, include),
         "recent_outcomes": list(recent),
     }
 

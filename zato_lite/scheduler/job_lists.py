@@ -94,6 +94,11 @@ class JobLists:
 
         return await self._database.read(read)
 
+    async def latest(self, job_id: int) -> Sequence[LatestRun]:
+        """Return the latest runs of a job, oldest first."""
+        found = await self._database.read(lambda c: job_figures.latest_runs(c, [job_id]))
+        return found.get(job_id, ())
+
     async def lanes(
         self, job_ids: Sequence[int], start: Instant, until: Instant
     ) -> Mapping[int, Lane]:

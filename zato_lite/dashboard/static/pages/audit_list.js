@@ -1,10 +1,11 @@
 // Rows of the audit log, with what changed.
 
 import { pageUrl } from "../core/base.js";
+import { stringify } from "../core/exact.js";
 import { useService } from "../core/store.js";
 import { Time } from "../core/time.js";
 import { Button, Show } from "../core/ui.js";
-import { stringify } from "../core/exact.js";
+import { isChange } from "../lib/changes.js";
 import { html, useState } from "../vendor/vendor.js";
 
 /** @typedef {Record<string, any>} Row */
@@ -21,7 +22,7 @@ const HOMES = /** @type {Record<string, (about: any) => string | null>} */ ({
 /** @param {{service: string, input: Record<string, any>, isOfJob?: boolean, empty: any}} props */
 export function AuditList({ service, input, isOfJob = false, empty }) {
   const [size, setSize] = useState(SIZE);
-  const found = useService(service, { ...input, page_size: size }, { on: ["change", "job-changed", "jobs-changed"] });
+  const found = useService(service, { ...input, page_size: size }, { on: ["change", "job-changed", "jobs-changed"], relevant: isChange });
   return html`<${Show} of=${found} rows=${8}>${(/** @type {any} */ data) => {
     const rows = /** @type {Row[]} */ (Array.isArray(data) ? data : data.rows);
     if (!rows.length) return empty;
@@ -32,7 +33,7 @@ export function AuditList({ service, input, isOfJob = false, empty }) {
 
 /** @param {{row: Row, isOfJob: boolean}} props */
 function AuditRow({ row, isOfJob }) {
-  const isRefused = row.outcome !== "ok", about = row.about;
+  const isRefused = !/^(ok|2\d\d)$/.test(row.outcome), about = row.about;
   const home = about && HOMES[about.kind]?.(about), words = about?.name || row.subject;
   return html`<li class=${isRefused ? "refused" : ""}>
     <${Time} at=${row.time} /><b class="isolate">${row.who}</b>

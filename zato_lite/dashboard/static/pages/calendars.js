@@ -10,6 +10,7 @@ import { useAction, useService } from "../core/store.js";
 import { now } from "../core/time.js";
 import { Button, Card, Empty, ErrorBox, Show } from "../core/ui.js";
 import { count, some } from "../core/words.js";
+import { isChange } from "../lib/changes.js";
 import { TextField } from "../lib/field.js";
 import { html, useState } from "../vendor/vendor.js";
 import { CalendarDialog } from "./calendar_form.js";
@@ -23,7 +24,7 @@ const WEEKDAYS = ["Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "
 /** @param {{params: Record<string, string>, query: Record<string, string>}} props */
 export default function CalendarsPage({ params, query }) {
   const [edited, setEdited] = useState(/** @type {Calendar | "new" | null} */ (null));
-  const list = useService(`${PREFIX}get-list`, {}, { on: ["change", "calendar-changed"] });
+  const list = useService(`${PREFIX}get-list`, {}, { on: ["change", "calendar-changed"], relevant: isChange });
   const calendars = /** @type {Calendar[]} */ (list.data ?? []);
   const name = params["name"] ? decodeURIComponent(params["name"]) : calendars[0]?.name ?? "";
   const chosen = calendars.find((each) => each.name === name);
@@ -44,7 +45,7 @@ export default function CalendarsPage({ params, query }) {
 function CalendarView({ calendar, year, onEdit, onChanged, onDeleted }) {
   const current = new Date(now.peek()).getUTCFullYear(), shown = Number(year) || current;
   const [isNaming, setNaming] = useState(false);
-  const days = useService(`${PREFIX}get-days`, { name: calendar.name, year: shown }, { on: ["change", "calendar-changed", "job-changed"] });
+  const days = useService(`${PREFIX}get-days`, { name: calendar.name, year: shown }, { on: ["change", "calendar-changed", "job-changed"], relevant: isChange });
   const turn = (/** @type {number} */ to) => setQuery({ year: to === current ? null : to }, { replace: false });
   const remove = useAction(async () => {
     if (!(await confirm({ title: `Delete the calendar ${calendar.name}?`, text: "This cannot be undone.", yes: "Delete it", danger: true }))) return;

@@ -12,6 +12,7 @@ import { useService } from "../core/store.js";
 import { Time } from "../core/time.js";
 import { Button, Empty, ErrorBox, Show, Tabs } from "../core/ui.js";
 import { duration, percent } from "../core/words.js";
+import { isChange } from "../lib/changes.js";
 import { html, useMemo } from "../vendor/vendor.js";
 import { actionKeys, JobDialogs, menuOf, useJobActions } from "./job_actions.js";
 import { JobAudit } from "./job_audit.js";
@@ -30,8 +31,8 @@ const EVENTS = ["run-started", "run-ended", "job-changed", "next", "change"];
 /** @param {{params: Record<string, string>, query: Record<string, string>}} props */
 export default function JobPage({ params, query }) {
   const id = Number(params["id"]), tab = params["tab"] ?? "runs";
-  const found = useService("zato.scheduler.job.get-by-id", { id, with: ["words", "outcomes", "durations"] }, {
-    on: EVENTS, relevant: ({ data }) => data.job_id === id || data.job_id === undefined, settle: 500,
+  const found = useService("zato.scheduler.job.get-by-id", { id, include: ["words", "outcomes", "durations"] }, {
+    on: EVENTS, relevant: (event) => event.data.job_id === id || (event.data.job_id === undefined && isChange(event)), settle: 500,
   });
   const actions = useJobActions(found.reload, () => void navigate("/jobs"));
   const job = found.data;

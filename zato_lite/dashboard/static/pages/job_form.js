@@ -99,6 +99,6 @@ function Actions({ form, isNew, back }) {
     <${Button} busy=${form.save.isBusy} denied=${reason || denied("zato.scheduler.job.execute")} onClick=${() => form.save.run(true)}>${isNew ? "Create and run" : "Save and run"}<//>
     <${Button} kind="quiet" href=${pageUrl(back)}>Back<//>
     <span class="small" role="status">${wrong ? html`<${OutcomeMark} o="error" words=${`${some(wrong, "field")} to mend`} />` : form.isChecking ? html`<span class="muted">Checking …</span>` : null}</span>
-    <span class="grow"></span><span class="small muted form-keys"><kbd>Ctrl</kbd> <kbd>S</kbd> save · <kbd>Esc</kbd> back</span></div>`;
+    <span class="grow"></span>${!wrong && html`<span class="small muted form-keys"><kbd>Ctrl</kbd> <kbd>S</kbd> save · <kbd>Esc</kbd> back</span>`}</div>`;
 }
 

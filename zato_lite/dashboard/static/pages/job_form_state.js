@@ -7,6 +7,7 @@ import { useAction } from "../core/store.js";
 import { changesOf, definitionOf, fieldsOf, formOf, placeOf } from "../lib/definition.js";
 import { withoutField } from "../lib/field.js";
 import { useEffect, useMemo, useRef, useState } from "../vendor/vendor.js";
+import { rareSlots } from "./job_upcoming.js";
 
 /** @typedef {import("../lib/definition.js").Form} Form */
 /** @typedef {{values: Form, version: number, by: Record<string, unknown>}} Theirs the job as others have saved it */
@@ -14,7 +15,7 @@ import { useEffect, useMemo, useRef, useState } from "../vendor/vendor.js";
 const PREFIX = "zato.scheduler.job.";
 const SETTLE_MS = 250;
 const SLOTS = 10;
-const MOST_SPECIAL = 6;
+const MOST_SPECIAL = 100;
 const REQUIRED = "This field is required.";
 
 /**
@@ -108,7 +109,7 @@ function useChecked(id, payload, version) {
         answerOf(`${PREFIX}get-upcoming`, { ...schedule, count: MOST_SPECIAL, only_remarkable: true }),
       ]);
       if (mine !== asked.current) return;
-      setState((now) => ({ ...now, words: next?.words ?? now.words, slots: next?.slots ?? now.slots, special: special?.slots ?? [], isCurrent: Boolean(next) }));
+      setState((now) => ({ ...now, words: next?.words ?? now.words, slots: next?.slots ?? now.slots, special: rareSlots(special?.slots ?? [], 6), isCurrent: Boolean(next) }));
     }, SETTLE_MS);
     return () => clearTimeout(timer);
   }, [id, version, JSON.stringify(payload)]);

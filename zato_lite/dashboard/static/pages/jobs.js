@@ -32,7 +32,7 @@ export default function JobsPage({ query }) {
   const text = query["q"] ?? "", sort = query["sort"] ?? "name", dir = query["dir"] ?? "asc";
   const minute = Math.floor(serverNow() / 60_000);
   const { input, problem } = useMemo(() => readFilter(text, minute * 60_000), [text, minute]);
-  const pages = usePages("zato.scheduler.job.get-list", { ...input, sort, dir, with: ["words", "outcomes", "durations"] });
+  const pages = usePages("zato.scheduler.job.get-list", { ...input, sort, dir, include: ["words", "outcomes", "durations"] });
   const selection = useSelection(input, pages.total ?? 0, pages.rowAt);
   const actions = useJobActions(pages.reload);
   const { isHeld, bind } = useLiveRows(pages, selection.count > 0);

@@ -98,7 +98,7 @@ function BulkDialog({ deed, selection, onClose, onDone }) {
   });
   const recount = useAction(async () => {
     const { expected: _, ...filter } = selection.input();
-    const answer = await invoke("zato.scheduler.job.get-list", { ...filter, with: [], page_size: 1 });
+    const answer = await invoke("zato.scheduler.job.get-list", { ...filter, include: [], page_size: 1 });
     selection.expect(answer.total);
     act.clear();
   });

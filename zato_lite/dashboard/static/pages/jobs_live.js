@@ -2,6 +2,7 @@
 
 import { onEvents } from "../core/live.js";
 import { instant } from "../core/time.js";
+import { isChange } from "../lib/changes.js";
 import { useEffect, useRef, useState } from "../vendor/vendor.js";
 
 const FAILURES = new Set(["error", "timeout", "lost", "denied"]);
@@ -21,7 +22,7 @@ export function useLiveRows(pages, hasSelection) {
     const end = onEvents(["run-started", "run-ended", "job-changed", "jobs-changed", "next", "change"], (events) => {
       const changes = byJob(events);
       if (changes.size) latest.current.pages.patch((row) => (changes.get(row.id) ?? []).reduce(changed, row));
-      if (events.length) latest.current.isOld = true;
+      if (events.some(isChange)) latest.current.isOld = true;
     });
     const timer = setInterval(() => {
       const { isOver, isOld, hasSelection: isChosen } = latest.current;

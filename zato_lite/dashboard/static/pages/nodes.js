@@ -10,6 +10,7 @@ import { useAction, useService } from "../core/store.js";
 import { instant, now, Time } from "../core/time.js";
 import { Button, Card, Empty, ErrorBox, Show } from "../core/ui.js";
 import { count, duration, size, some } from "../core/words.js";
+import { isChange } from "../lib/changes.js";
 import { TextField } from "../lib/field.js";
 import { html, useEffect, useState } from "../vendor/vendor.js";
 
@@ -21,7 +22,7 @@ const SILENT_MS = 150_000;
 
 export default function NodesPage() {
   const reason = denied(SERVICE);
-  const status = useService(reason ? "" : SERVICE, {}, { every: 2, on: ["node", "change"] });
+  const status = useService(reason ? "" : SERVICE, {}, { every: 2, on: ["node", "change"], relevant: isChange });
   const nodes = /** @type {any[]} */ (status.data?.nodes ?? []);
   useEffect(() => { if (status.data) setCount("nodes", nodes.length); }, [nodes.length]);
   if (reason) return html`<${Page} title="Nodes"><${Empty} title="You may not see the nodes.">It ${reason}.<//><//>`;

@@ -9,6 +9,7 @@ import { useAction, useService } from "../core/store.js";
 import { Time } from "../core/time.js";
 import { Button, Card, Empty, ErrorBox, Show } from "../core/ui.js";
 import { count, some } from "../core/words.js";
+import { isChange } from "../lib/changes.js";
 import { html, useState } from "../vendor/vendor.js";
 import { KeyDialog, UserDialog } from "./people_forms.js";
 
@@ -17,7 +18,7 @@ import { KeyDialog, UserDialog } from "./people_forms.js";
 const ORDER = ["viewer", "operator", "editor", "admin"];
 
 export default function PeoplePage() {
-  const reason = denied("zato.security.user.get-list"), on = { on: ["change", "account-changed"] };
+  const reason = denied("zato.security.user.get-list"), on = { on: ["change", "account-changed"], relevant: isChange };
   const users = useService(reason ? "" : "zato.security.user.get-list", {}, on);
   const keys = useService(reason ? "" : "zato.security.key.get-list", {}, on);
   const [form, setForm] = useState(/** @type {{kind: "user", user: Credential | null} | {kind: "key"} | null} */ (null));

@@ -29,11 +29,11 @@ export default function RunPage({ params }) {
     relevant: ({ data }) => data.job_id === job && data.run === number,
     settle: 200,
   });
-  const figures = useService("zato.scheduler.job.get-list", { ids: [job], with: ["durations"] });
+  const usual = useService("zato.scheduler.job.get-by-id", { id: job, include: ["durations"] });
   if (!detail.data?.record) return html`<${Page} title=${`Run ${number}`} crumbs=${[["/jobs", "Jobs"], [`/jobs/${job}`, `Job ${job}`]]}><${Show} of=${detail} rows=${8}>${() => html`<${Empty} title="This run is not in the history."
     actions=${html`<${Button} href=${pageUrl(`/jobs/${job}`)}>All runs of the job<//>`}>It was deleted by the job's retention, or it never was.<//>`}<//><//>`;
   const data = detail.data;
-  return html`<${RunView} key=${number} job=${job} run=${data.record} before=${data.prev_run} after=${data.next_run} usual=${figures.data?.rows?.[0]} detail=${detail} />`;
+  return html`<${RunView} key=${number} job=${job} run=${data.record} before=${data.prev_run} after=${data.next_run} usual=${usual.data} detail=${detail} />`;
 }
 
 /** @param {{job: number, run: Run, before: number | null, after: number | null, usual: any, detail: import("../core/store.js").Loaded<any>}} props */
@@ -58,7 +58,7 @@ function RunView({ job, run, before, after, usual, detail }) {
     { keys: "w", words: "Why", run: why },
   ]);
   return html`<${Page} title=${`Run ${number} of ${run.job_name}`} heading=${html`Run ${number}`} cls="run-page"
-    crumbs=${[["/jobs", "Jobs"], [`/jobs/${job}`, run.job_name]]} actions=${html`
+    crumbs=${[[`/jobs/${job}`, run.job_name]]} actions=${html`
       <${Button} icon="left" label="Previous run" keys="k" denied=${before ? "" : "this is the first run that is kept"} onClick=${() => to(before)} />
       <${Button} icon="right" label="Next run" keys="j" denied=${after ? "" : "this is the latest run"} onClick=${() => to(after)} />
       <${Button} onClick=${why} keys="w">Why<//>

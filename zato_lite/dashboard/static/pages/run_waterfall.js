@@ -59,7 +59,7 @@ function spansOf(run, slot, at) {
   for (const each of run.attempts ?? []) {
     const from = instant(each.started_iso) ?? last, until = instant(each.finished_iso) ?? from;
     wait(from, spans.length ? "wait" : "delay");
-    spans.push({ words: `attempt ${each.attempt}`, from, until, kind: each.outcome, note: each.error ?? "" });
+    spans.push({ words: `attempt ${each.attempt}`, from, until, kind: each.outcome, note: lastLine(each.error) });
     last = until;
   }
   const hasEarlier = spans.length > 0;
@@ -73,6 +73,15 @@ function spansOf(run, slot, at) {
   wait(begin, hasEarlier ? "wait" : "delay");
   spans.push({ words: `attempt ${run.attempt}`, from: begin, until: Math.max(begin, until), kind: run.outcome, note: "" });
   return spans;
+}
+
+/**
+ * Return the line of a traceback that says what is wrong.
+ *
+ * @param {string | null} error
+ */
+function lastLine(error) {
+  return error?.split("\n").findLast((line) => line.trim() !== "") ?? "";
 }
 
 /** @param {{parts: any}} props */
