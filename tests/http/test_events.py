@@ -1,6 +1,7 @@
 import asyncio
 import dataclasses
 import logging
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from typing import Any
@@ -131,13 +132,13 @@ class World:
         return response
 
     async def pieces(self, response: Response, count: int) -> list[str]:
-        """Return the next pieces of a stream, without heartbeats and its start."""
+        """Return the next events of a stream, without heartbeats and its start."""
         assert response.stream is not None
         found: list[str] = []
         async with asyncio.timeout(10):
             async for piece in response.stream:
                 if not piece.startswith((b":", b"retry")):
-                    found.append(piece.decode())
+                    found += re.findall(r".*?\n\n", piece.decode(), re.DOTALL)
                 if len(found) == count:
                     break
         return found

@@ -1,7 +1,14 @@
 """``/zato/events`` and ``/zato/events/log``: streams of server-sent events that can be resumed."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Mapping,
+    Sequence,
+)
 from contextlib import aclosing
 from typing import Any, NamedTuple
 
@@ -44,7 +51,7 @@ def event_routes(events: Events, ask: Ask, streams: StreamCounter | None = None)
         principal = (caller or _NOBODY).principal
         kinds = _kinds(request.query)
         patterns = caller.patterns if caller is not None else ()
-        pieces = _stream(events.subscribe(_last_event_id(request)), kinds, patterns)
+        pieces = _stream(events.batches(_last_event_id(request)), kinds, patterns)
         stream = counter.count(principal, pieces)
         return Response(200, content_type=CONTENT_TYPE, headers=_HEADERS, stream=stream)
 
@@ -123,16 +130,20 @@ def _kinds(query: bytes) -> frozenset[str]:
 
 
 async def _stream(
-    events: AsyncGenerator[Event | None, None], kinds: frozenset[str], patterns: tuple[str, ...]
+    batches: AsyncGenerator[Sequence[Event], None],
+    kinds: frozenset[str],
+    patterns: tuple[str, ...],
 ) -> AsyncIterator[bytes]:
-    async with aclosing(events):
+    async with aclosing(batches):
         yield _START
-        async for event in events:
-            if event is None:
+        async for batch in batches:
+            if not batch:
                 yield _HEARTBEAT
-                continue
-            if kinds and event.kind not in kinds and event.kind != GAP:
-                continue
-            if not event.service or matches(event.service, patterns):
-                kind = event.kind.encode()
-                yield b"id: %d\nevent: %b\ndata: %b\n\n" % (event.number, kind, event.data)
+            elif found := b"".join(
+                b"id: %d\nevent: %b\ndata: %b\n\n"
+                % (event.number, event.kind.encode(), event.data)
+                for event in batch
+                if (not kinds or event.kind in kinds or event.kind == GAP)
+                and (not event.service or matches(event.service, patterns))
+            ):
+                yield found
