@@ -10,7 +10,7 @@ from zato_lite.store.attempts import NO_STARTED_RUNS, AttemptResult, ClaimedAtte
 from zato_lite.store.dialect import AMONG_NUMBERS
 from zato_lite.store.holds import hold_if_paused, is_paused
 from zato_lite.store.ports import Connection
-from zato_lite.store.sql import advance, execute, fetch_value, write_rows
+from zato_lite.store.sql import advance, execute, fetch_value, write_and_tell, write_rows
 from zato_lite.timetable.job import NOTICE, Instant, Job, OneTime
 from zato_lite.timetable.outcome import Callback, NextStep, next_step
 
@@ -42,7 +42,7 @@ _CLOSE_RUNS = """WITH v ({columns}) AS ({rows})
     finished_at = v.finished_at, error = v.error, result = v.result
     FROM v WHERE run.id = v.id AND run.token = v.token AND run.outcome IS NULL"""
 
-_CLOSED_COLUMNS = """id bigint, token bigint, outcome text, started_at bigint, finished_at bigint,
+_CLOSED_COLUMNS = """token bigint, id bigint, outcome text, started_at bigint, finished_at bigint,
     error text, result text"""
 
 _SAVE_LOGS = """INSERT INTO run_log ({columns}) {rows}
@@ -76,11 +76,11 @@ def complete_attempts(
     """Save results with everything that follows from them; refuse stale results."""
     results = [_without_deleted_job(connection, result) for result in results]
     final = [result for result in results if result.next_step.outcome is not None]
-    closed = _close_runs(connection, final)
-    refused = [] if closed == len(final) else _find_stale(connection, final)
-    stale_tokens = {result.attempt.token for result in refused}
-    _save_logs(connection, final, stale_tokens)
-    _note_failures(connection, final, stale_tokens)
+    tokens = _close_runs(connection, final)
+    closed = [result for result in final if result.attempt.token in tokens]
+    refused = [] if len(closed) == len(final) else _find_stale(connection, final, tokens)
+    _save_logs(connection, closed)
+    _note_failures(connection, closed)
     next_attempts: list[ClaimedAttempt] = []
     callbacks: list[ClaimedAttempt] = []
     revoked: list[int] = []
@@ -94,7 +94,7 @@ def complete_attempts(
                 held.append(attempt)
             else:
                 next_attempts.append(attempt)
-        elif result.attempt.token not in stale_tokens:
+        elif result.attempt.token in tokens:
             if result.next_step.callbacks:
                 callbacks.extend(_enqueue_callbacks(connection, result, now, node))
             if result.outcome == "lost":
@@ -116,12 +116,12 @@ def _without_deleted_job(connection: Connection, result: AttemptResult) -> Attem
     return msgspec.structs.replace(result, next_step=NextStep(result.outcome))
 
 
-def _close_runs(connection: Connection, final: Sequence[AttemptResult]) -> int:
-    """Save outcomes and return the number of runs that are closed by them."""
+def _close_runs(connection: Connection, final: Sequence[AttemptResult]) -> set[int]:
+    """Save outcomes and return the tokens of the attempts whose runs are closed by them."""
     rows = [
         (
-            result.attempt.run_id,
             result.attempt.token,
+            result.attempt.run_id,
             result.next_step.outcome,
             result.attempt.started_at or None,
             result.finished_at,
@@ -130,9 +130,9 @@ def _close_runs(connection: Connection, final: Sequence[AttemptResult]) -> int:
         )
         for result in final
     ]
-    closed = write_rows(connection, _CLOSE_RUNS, _CLOSED_COLUMNS, rows)
+    closed = write_and_tell(connection, _CLOSE_RUNS, "run.token", _CLOSED_COLUMNS, rows)
     for result in final:
-        if result.outcome == "lost":
+        if result.outcome == "lost" and result.attempt.token in closed:
             execute(
                 connection,
                 "UPDATE run SET crashes = ?, alone = ? WHERE id = ? AND token = ?",
@@ -146,13 +146,19 @@ def _close_runs(connection: Connection, final: Sequence[AttemptResult]) -> int:
     return closed
 
 
-def _find_stale(connection: Connection, final: Sequence[AttemptResult]) -> list[AttemptResult]:
-    """Return the results whose run has a newer token or another outcome."""
+def _find_stale(
+    connection: Connection, final: Sequence[AttemptResult], closed: set[int]
+) -> list[AttemptResult]:
+    """Return the results whose run has a newer token or another outcome.
+
+    Results that were saved before, by a commit whose answer was lost, are not among them.
+    """
     saved = "SELECT 1 FROM run WHERE id = ? AND token = ? AND outcome = ? AND finished_at = ?"
     return [
         result
         for result in final
-        if fetch_value(
+        if result.attempt.token not in closed
+        and fetch_value(
             connection,
             saved,
             (
@@ -166,14 +172,8 @@ def _find_stale(connection: Connection, final: Sequence[AttemptResult]) -> list[
     ]
 
 
-def _save_logs(
-    connection: Connection, final: Sequence[AttemptResult], stale_tokens: set[int]
-) -> None:
-    rows = [
-        (result.attempt.run_id, result.lines)
-        for result in final
-        if result.lines is not None and result.attempt.token not in stale_tokens
-    ]
+def _save_logs(connection: Connection, closed: Sequence[AttemptResult]) -> None:
+    rows = [(result.attempt.run_id, result.lines) for result in closed if result.lines is not None]
     write_rows(connection, _SAVE_LOGS, "run_id bigint, lines json", rows)
 
 
@@ -337,18 +337,14 @@ def _with_pause(connection: Connection, result: AttemptResult) -> AttemptResult:
     return msgspec.structs.replace(result, next_step=step)
 
 
-def _note_failures(
-    connection: Connection, final: Sequence[AttemptResult], stale_tokens: set[int]
-) -> None:
+def _note_failures(connection: Connection, closed: Sequence[AttemptResult]) -> None:
     """Update the number of failed runs in a row of jobs that these do not pause."""
     ended: set[int] = set()
     failures: dict[int, int] = {}
-    for result in final:
+    for result in closed:
         job_id, outcome = result.attempt.job_id, result.next_step.outcome
         is_limited = result.attempt.job.pause_after_failures is not None
         if not job_id or outcome == "cancelled" or is_limited:
-            continue
-        if result.attempt.token in stale_tokens:
             continue
         if outcome == "ok":
             ended.add(job_id)
@@ -359,7 +355,7 @@ def _note_failures(
         execute(connection, _END_FAILURES, (*ended,))
     elif ended:
         execute(connection, _END_MANY_FAILURES, (connection.many(ended),))
-    for job_id, count in failures.items():
+    for job_id, count in sorted(failures.items()):
         execute(connection, _ADD_FAILURES, (count, job_id))
 
 

@@ -48,6 +48,34 @@ def write_rows(connection: Connection, statement: str, columns: str, rows: Seque
     return changed
 
 
+def write_and_tell(
+    connection: Connection, statement: str, returning: str, columns: str, rows: Sequence[Row]
+) -> set[int]:
+    """Execute as ``write_rows`` does; return the first values of the rows that had an effect.
+
+    Args:
+        connection: the connection.
+        statement: changes one row for each of ``rows``, or none.
+        returning: the column of the changed row that has its first value.
+        columns: as for ``write_rows``.
+        rows: their first values differ.
+    """
+    if connection.dialect == "postgres" and rows:
+        arrays = [connection.many(column) for column in zip(*rows, strict=True)]
+        text = _with_arrays(f"{statement} RETURNING {returning}", columns)
+        return {row[0] for row in connection.execute(text, arrays)}
+    # SQLite would take the GIL for each row that it returns. The number of changed rows says
+    # enough: nearly always, all had an effect.
+    if len(rows) <= 1:
+        return {row[0] for row in rows if write_rows(connection, statement, columns, rows)}
+    execute(connection, "SAVEPOINT at_once")
+    is_all = write_rows(connection, statement, columns, rows) == len(rows)
+    if not is_all:
+        execute(connection, "ROLLBACK TO at_once")
+    execute(connection, "RELEASE at_once")
+    return {row[0] for row in rows if is_all or write_rows(connection, statement, columns, [row])}
+
+
 def rehearse(connection: Connection, work: Callable[[], Value]) -> Value:
     """Return the result of ``work``, or raise its error, and undo all that it has written."""
     execute(connection, "SAVEPOINT rehearsal")
