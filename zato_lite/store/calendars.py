@@ -7,7 +7,7 @@ from zato_lite.errors import ConflictError, NotFoundError
 from zato_lite.store import jobs
 from zato_lite.store.ports import Connection
 from zato_lite.store.rows import JobRow
-from zato_lite.store.sql import execute, fetch_ids
+from zato_lite.store.sql import execute, fetch_ids, lock_jobs
 from zato_lite.timetable import due
 from zato_lite.timetable.calendar import Calendar
 
@@ -21,7 +21,9 @@ def save_calendar(connection: Connection, calendar: Calendar) -> None:
         (calendar.name, msgspec.json.encode(calendar).decode()),
     )
     calendars = jobs.get_calendars(connection)
-    for job_id in _jobs_with_calendar(connection, calendar.name):
+    job_ids = _jobs_with_calendar(connection, calendar.name)
+    lock_jobs(connection, job_ids)
+    for job_id in job_ids:
         row = jobs.get(connection, job_id)
         jobs.write_timer(
             connection, replace(row, next_at=due.next_due(jobs.state_of(row), calendars))
@@ -36,6 +38,7 @@ def rename_calendar(connection: Connection, name: str, new_name: str) -> None:
     if new_name in calendars:
         raise ConflictError(f"Calendar `{new_name}` already exists")
     job_ids = _jobs_with_calendar(connection, name)
+    lock_jobs(connection, job_ids)
     execute(connection, "DELETE FROM calendar WHERE name = ?", (name,))
     for job_id in job_ids:
         jobs.write_definition(

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from zato_lite.store import jobs
 from zato_lite.store.attempts import StartedRuns
 from zato_lite.store.ports import Connection
-from zato_lite.store.sql import execute, fetch_ids, fetch_row
+from zato_lite.store.sql import execute, fetch_ids, fetch_row, lock_jobs
 from zato_lite.timetable import due
 from zato_lite.timetable.job import SECOND, Instant
 
@@ -51,6 +51,7 @@ def continue_jobs(connection: Connection, now: Instant, started: StartedRuns) ->
     """
     revoked: list[int] = []
     found = fetch_ids(connection, f"SELECT id FROM ({_HELD_UP}) held", (now + AHEAD,))
+    lock_jobs(connection, found)
     for job_id in found:
         revoked += jobs.revoke_claims(connection, job_id, started)
         execute(

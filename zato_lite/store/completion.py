@@ -10,7 +10,14 @@ from zato_lite.store.attempts import NO_STARTED_RUNS, AttemptResult, ClaimedAtte
 from zato_lite.store.dialect import AMONG_NUMBERS
 from zato_lite.store.holds import hold_if_paused, is_paused
 from zato_lite.store.ports import Connection
-from zato_lite.store.sql import advance, execute, fetch_value, write_and_tell, write_rows
+from zato_lite.store.sql import (
+    advance,
+    execute,
+    fetch_value,
+    lock_jobs,
+    write_and_tell,
+    write_rows,
+)
 from zato_lite.timetable.job import NOTICE, Instant, Job, OneTime
 from zato_lite.timetable.outcome import Callback, NextStep, next_step
 
@@ -372,6 +379,7 @@ def _count_failures(
             (job_id,),
         )
         return ()
+    lock_jobs(connection, [job_id])
     failures = fetch_value(connection, "SELECT failures FROM timer WHERE job_id = ?", (job_id,))
     if failures is None:  # the job was deleted
         return ()

@@ -19,6 +19,7 @@ from zato_lite.store.sql import (
     execute,
     fetch_ids,
     fetch_value,
+    lock_jobs,
     read_rows,
     write_rows,
 )
@@ -95,7 +96,7 @@ def edit(
     Raises:
         ConflictError: the job does not have the given version any more.
     """
-    row = get(connection, job_id)
+    row = _get_locked(connection, job_id)
     if version not in {None, row.version}:
         raise stale_error(row, version)
     row, revoked = _revoke(connection, row, started)
@@ -127,7 +128,9 @@ def _pauser(row: JobRow, job: Job, by: str) -> str:
 def _rename(connection: Connection, old: str, new: str) -> dict[int, Job]:
     """Have the jobs that call back a job follow its new name; return their definitions."""
     renamed = {}
-    for job_id in references.referrers(connection, old):
+    referrers = references.referrers(connection, old)
+    lock_jobs(connection, referrers)
+    for job_id in referrers:
         job = get(connection, job_id).job
         renamed[job_id] = job = replace(
             job,
@@ -176,7 +179,7 @@ def _have_same_slots(trigger: Trigger, other: Trigger) -> bool:
 
 def revoke_claims(connection: Connection, job_id: int, started: StartedRuns) -> list[int]:
     """Revoke a job's claims whose runs were not started; return these runs' ids."""
-    row, revoked = _revoke(connection, get(connection, job_id), started)
+    row, revoked = _revoke(connection, _get_locked(connection, job_id), started)
     if revoked:
         next_at = due.next_due(state_of(row), get_calendars(connection))
         write_timer(connection, replace(row, next_at=next_at))
@@ -263,7 +266,7 @@ def delete(
     Raises:
         ConflictError: other jobs call it back, unless ``is_checked`` says that this is fine.
     """
-    row = get(connection, job_id)
+    row = _get_locked(connection, job_id)
     if not is_checked:
         references.require_unreferenced(connection, {job_id}, {row.job.name})
     row, revoked = _revoke(connection, row, started)
@@ -288,6 +291,7 @@ def adopt(
     connection: Connection, started: StartedRuns, *, job_ids: Sequence[int], principal: str
 ) -> tuple[int, list[int]]:
     """Set the principal of jobs; return their number and the runs whose claims were revoked."""
+    lock_jobs(connection, job_ids)
     ids = connection.many(job_ids)
     claimed = fetch_ids(
         connection,
@@ -337,6 +341,11 @@ def state_of(row: JobRow, job: Job | None = None) -> JobState:
 
 def get(connection: Connection, job_id: int) -> JobRow:
     return _only(_fetch_jobs(connection, "j.id = ?", job_id))
+
+
+def _get_locked(connection: Connection, job_id: int) -> JobRow:
+    lock_jobs(connection, [job_id])
+    return get(connection, job_id)
 
 
 def get_if_exists(connection: Connection, job_id: int) -> Job | None:

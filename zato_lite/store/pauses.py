@@ -11,7 +11,7 @@ from zato_lite.store.holds import PAUSE_SETTING, hold_runs
 from zato_lite.store.ledger import record_entries
 from zato_lite.store.ports import Connection
 from zato_lite.store.rows import Pause
-from zato_lite.store.sql import execute, fetch_ids, fetch_value
+from zato_lite.store.sql import execute, fetch_ids, fetch_value, lock_jobs
 from zato_lite.timetable.due import end_pause
 from zato_lite.timetable.job import Instant
 
@@ -53,6 +53,7 @@ def resume_all(connection: Connection, now: Instant) -> None:
     execute(connection, "DELETE FROM setting WHERE name = ?", (PAUSE_SETTING,))
     reason = "the scheduler was paused" + (f": {pause.note}" if pause.note else "")
     due = fetch_ids(connection, "SELECT job_id AS id FROM timer WHERE next_at <= ?", (now,))
+    lock_jobs(connection, due)
     calendars = jobs.get_calendars(connection)
     for job_id in due:
         row = jobs.get(connection, job_id)

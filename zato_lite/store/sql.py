@@ -6,14 +6,14 @@ reads return one JSON text. The number of different statement texts stays small,
 prepared once and then found in the statement cache.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import lru_cache
 from itertools import chain
 from typing import Any, TypeVar
 
 import msgspec
 
-from zato_lite.store.dialect import json_text
+from zato_lite.store.dialect import AMONG_NUMBERS, json_text
 from zato_lite.store.ports import Connection, Row
 
 Value = TypeVar("Value")
@@ -159,6 +159,19 @@ NO_LIMIT = 2**62
 """More rows than there are, for a LIMIT."""
 
 REPLACE_SETTING = "ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+
+
+_LOCK_JOBS = f"SELECT job_id FROM timer WHERE job_id {AMONG_NUMBERS} ORDER BY job_id FOR UPDATE"
+
+
+def lock_jobs(connection: Connection, job_ids: Collection[int]) -> None:
+    """Let no other transaction decide about these jobs until the end of this one.
+
+    What decides about them is read after this. SQLite has one writer at a time, and needs no
+    lock.
+    """
+    if connection.dialect == "postgres" and job_ids:
+        fetch_ids(connection, _LOCK_JOBS, (connection.many(job_ids),))
 
 
 def save_setting(connection: Connection, name: str, value: str) -> None:
