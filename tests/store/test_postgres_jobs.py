@@ -53,7 +53,7 @@ def _waits(connection: Connection) -> bool:
     return bool(fetch_value(connection, waiting))
 
 
-async def test_an_edit_waits_for_a_claim_and_goes_on_from_its_cursor(
+async def test_an_edit_waits_for_a_claim_and_keeps_its_cursor(
     stores: tuple[PostgresStore, PostgresStore],
 ) -> None:
     one, other = stores

@@ -167,7 +167,7 @@ _LOCK_JOBS = f"SELECT job_id FROM timer WHERE job_id {AMONG_NUMBERS} ORDER BY jo
 def lock_jobs(connection: Connection, job_ids: Collection[int]) -> None:
     """Let no other transaction decide about these jobs until the end of this one.
 
-    What decides about them is read after this. SQLite has one writer at a time, and needs no
+    Read after this all that the decision needs. SQLite has one writer at a time, and needs no
     lock.
     """
     if connection.dialect == "postgres" and job_ids:
