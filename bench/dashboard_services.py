@@ -150,6 +150,16 @@ _AFTERWARDS = (
 )
 
 
+def _services() -> str:
+    """Return the code of the jobs' services."""
+    names = [f"{area}.{deed}" for area in _AREAS for deed in _DEEDS]
+    classes = (
+        f"class Work{number}(Service):\n    name = {name!r}\n    async def handle(self): pass\n"
+        for number, name in enumerate(names)
+    )
+    return "from zato_lite import Service\n" + "".join(classes)
+
+
 class Case(NamedTuple):
     """A request: its service, a few words, and its input."""
 
@@ -174,6 +184,8 @@ def cases(now: Instant) -> list[Case]:
         Case("job.get-list", "failing", {**table, "state": "failing"}),
         Case("job.get-list", "three letters", {**table, "query": "bil"}),
         Case("job.get-list", "the 90th page", {**table, "cur_page": 90}),
+        Case("get-attention", "20 items", {}),
+        Case("get-attention", "200 items", {"limit": 200}),
         Case("get-timeline", "50 lanes, 4 h", {**hours(2, 2), "limit": 50}),
         Case("get-timeline", "200 lanes, 4 h", {**hours(2, 2), "limit": 200}),
         Case("get-timeline", "50 lanes, 24 h", {**hours(12, 12), "resolution_ms": 60_000}),
@@ -251,6 +263,7 @@ async def main() -> None:
     with TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "services").mkdir()
+        (folder / "services" / "work.py").write_text(_services(), encoding="utf-8")
         fill(folder / "z.db", chosen.jobs, chosen.runs, now)
         environ = {"ZATO_LITE_ADMIN_PASSWORD": _PASSWORD}
         async with open_app(folder, settings) as app, open_server(app, environ) as server:

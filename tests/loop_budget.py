@@ -273,6 +273,7 @@ _UNTIL = "2030-01-01T00:00:00"
 _DATES = [f"{2000 + i // 336}-{i // 28 % 12 + 1:02}-{i % 28 + 1:02}" for i in range(5_000)]
 _DAYS = {"start": "2026-01-01T00:00:00", "until": "2026-01-15T00:00:00"}
 _OWN: dict[str, list[tuple[str, Any]]] = {
+    "get-attention": [("200 items", {"limit": 200})],
     "get-timeline": [
         ("200 lanes, 14 days", {**_DAYS, "limit": 200}),
         ("200 coming lanes", {"start": "2099-01-01", "until": "2099-01-15", "limit": 200}),

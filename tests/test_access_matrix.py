@@ -129,6 +129,7 @@ MATRIX: dict[str, Row] = {
     f"{JOB}.get-last-run-list": Row(
         "viewer", "-", "left out", lambda world, target: {"id_list": [*world.old_job.values()]}
     ),
+    "zato.scheduler.get-attention": Row("viewer", "-", "left out", nothing),
     "zato.scheduler.get-timeline": Row(
         "viewer",
         "-",
@@ -279,6 +280,8 @@ class World:
         await self.box.advance(minutes=20)
         for target in (OWN, FOREIGN):  # the slots of the pause are in the ledger
             await self.box.invoke(f"{JOB}.resume", {"id": self.old_job[target]})
+            troubled = await self.create(target, "troubled")
+            await self.box.app.jobs.pause(troubled, "paused automatically", by="system")
 
     async def create(self, target: str, name: str) -> int:
         fields = {"job_type": "interval_based", "minutes": 10, "start_date": "2027-01-15T08:00:00"}

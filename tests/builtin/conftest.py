@@ -1,4 +1,5 @@
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Any
 
@@ -6,6 +7,7 @@ import msgspec
 import pytest
 
 from zato_lite import Service
+from zato_lite.config import Scheduler, Server, Settings, Store
 from zato_lite.service.message import Caller
 from zato_lite.testing.app import Sandbox, sandbox
 from zato_lite.testing.clock import ManualClock
@@ -37,6 +39,16 @@ async def box() -> AsyncIterator[Sandbox]:
             if entry.is_internal and entry.output is not None:
                 entry.write = partial(checked, entry.output)
         yield opened
+
+
+def idle_sandbox() -> AbstractAsyncContextManager[Sandbox]:
+    """Return an application whose scheduler claims nothing."""
+    settings = Settings(
+        store=Store("sqlite:///:memory:"),
+        server=Server(grace=0.0),
+        scheduler=Scheduler(enabled=False),
+    )
+    return sandbox(clock=ManualClock(START), settings=settings)
 
 
 def checked(output: Any, payload: Any) -> Any:

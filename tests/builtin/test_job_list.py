@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.builtin.conftest import START, ask, create_job
+from tests.builtin.conftest import START, ask, create_job, idle_sandbox
 from zato_lite.errors import BadInputError
 from zato_lite.store.sql import execute
 from zato_lite.testing.app import Sandbox
@@ -105,15 +105,14 @@ async def test_a_job_with_missed_slots_is_missed_until_it_runs(box: Sandbox) -> 
     assert await names(box, state="missed") == []
 
 
-async def test_a_due_job_that_no_node_claims_is_late_unless_the_scheduler_is_paused(
-    box: Sandbox,
-) -> None:
-    await create_job(box, name="due")
-    box.clock.advance(milliseconds=(5 * 60 + 10) * 1_000)  # no turn of the scheduler
+async def test_a_due_job_that_no_node_claims_is_late_unless_the_scheduler_is_paused() -> None:
+    async with idle_sandbox() as box:
+        await create_job(box, name="due", allow_missing_services=True)
+        box.clock.advance(milliseconds=(5 * 60 + 10) * 1_000)
 
-    late = await table(box)
-    await box.app.jobs.pause_all("maintenance")
-    paused = await table(box)
+        late = await table(box)
+        await box.app.jobs.pause_all("maintenance")
+        paused = await table(box)
 
     assert (late["counts"]["late"], late["rows"][0]["state"]) == (1, "late")
     assert (paused["counts"]["late"], paused["rows"][0]["state"]) == (0, "active")

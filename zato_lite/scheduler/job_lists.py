@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from zato_lite.clock import Clock
 from zato_lite.scheduler.scheduler import Scheduler
-from zato_lite.store import job_figures, job_filter, jobs, pauses, timeline
+from zato_lite.store import attention, job_figures, job_filter, jobs, pauses, timeline
+from zato_lite.store.attention import Kind, Trouble
 from zato_lite.store.job_figures import LatestRun
 from zato_lite.store.job_filter import JobFilter, Page, StateCounts
 from zato_lite.store.ports import Connection, Database
@@ -44,6 +45,19 @@ class JobPage(NamedTuple):
     facts: Facts
     latest: Mapping[int, Sequence[LatestRun]]
     counts: StateCounts | None = None
+
+
+class Troubles(NamedTuple):
+    """Jobs in trouble.
+
+    Attributes:
+        found: the first of each kind, and the number of all.
+        latest: the latest runs of the failing ones, oldest first.
+    """
+
+    now: Instant
+    found: Mapping[Kind, tuple[Sequence[Trouble], int]]
+    latest: Mapping[int, Sequence[LatestRun]]
 
 
 class JobLists:
@@ -98,6 +112,36 @@ class JobLists:
         """Return the latest runs of a job, oldest first."""
         found = await self._database.read(lambda c: job_figures.latest_runs(c, [job_id]))
         return found.get(job_id, ())
+
+    async def services(self) -> Sequence[str]:
+        """Return the services of all active jobs."""
+        return await self._database.read(attention.services_of_jobs)
+
+    async def troubles(
+        self,
+        kinds: Collection[Kind],
+        limit: int,
+        *,
+        undeployed: Collection[str],
+        permits: Permits | None = None,
+    ) -> Troubles:
+        """Return up to ``limit`` jobs with each kind of trouble, and the numbers of all of them.
+
+        ``undeployed`` are the services of jobs that are not deployed.
+        """
+        now = self._clock.now()
+
+        def read(connection: Connection) -> Troubles:
+            found: dict[Kind, tuple[Sequence[Trouble], int]] = {
+                kind: attention.find_troubles(
+                    connection, kind, now, limit, undeployed=undeployed, permits=permits
+                )
+                for kind in kinds
+            }
+            failing = [each.job_id for each in found.get("failing", ((), 0))[0]]
+            return Troubles(now, found, job_figures.latest_runs(connection, failing))
+
+        return await self._database.read(read)
 
     async def lanes(
         self, job_ids: Sequence[int], start: Instant, until: Instant

@@ -97,20 +97,21 @@ def condition(
         where += " AND lower(j.service) LIKE lower(?) ESCAPE '\\'"
         values.append(escaped(wanted.service).replace("*", "%"))
     if wanted.tag:
-        where += " AND j.definition LIKE ? ESCAPE '\\'"
+        where += " AND CAST(j.definition AS TEXT) LIKE ? ESCAPE '\\'"
         values.append(f'%"tags":[%"{escaped(wanted.tag)}"%')
     if wanted.next_before is not None:
         where += " AND t.next_at < ?"
         values.append(wanted.next_before)
     if wanted.state is not None:
-        state = _state_condition(wanted.state, now)
+        state = state_condition(wanted.state, now)
         where += f" AND {state.text}"
         values += state.values
     visible = visible_jobs(connection, permits)
     return Condition(where + visible.condition, (*values, *visible.values))
 
 
-def _state_condition(state: State, now: Instant) -> Condition:
+def state_condition(state: State, now: Instant) -> Condition:
+    """Return the condition of jobs in a state."""
     match state:
         case "active":
             return Condition("j.is_active", ())
@@ -134,7 +135,7 @@ def count_states(
     if permits is None and wanted == JobFilter():
         return _count_all_states(connection, now)
     where = condition(connection, wanted, now, permits)
-    each = [_state_condition(state, now) for state in _STATES]
+    each = [state_condition(state, now) for state in _STATES]
     sums = ", ".join(f"count(*) FILTER (WHERE {it.text})" for it in each)
     row = fetch_row(
         connection,
@@ -218,7 +219,7 @@ def _key(sort: Sort, now: Instant) -> Condition:
         case "duration":
             return Condition(_DURATION, ())
         case "attention":
-            late, missed = _state_condition("late", now), _state_condition("missed", now)
+            late, missed = state_condition("late", now), state_condition("missed", now)
             rank = (
                 f"CASE WHEN j.is_active AND t.failures > 0 THEN 0 WHEN {late.text} THEN 1"
                 f" WHEN {missed.text} THEN 2 ELSE 3 END"
@@ -228,7 +229,7 @@ def _key(sort: Sort, now: Instant) -> Condition:
 
 def missed_jobs(connection: Connection, job_ids: Collection[int], now: Instant) -> set[int]:
     """Return those of the jobs whose latest slots were missed."""
-    missed = _state_condition("missed", now)
+    missed = state_condition("missed", now)
     ids = fetch_ids(
         connection,
         f"SELECT j.id AS id FROM job j WHERE j.id {AMONG_NUMBERS} AND {missed.text}",
