@@ -135,3 +135,21 @@ async def test_dates_that_are_described_as_date_time_have_an_offset(
         }
         assert "start_date" in answer
         assert all(datetime.fromisoformat(answer[field]).tzinfo for field in dates & answer.keys())
+
+
+def test_every_declared_schema_is_valid_in_openapi_3_1() -> None:
+    schemas = [each for side in ("input", "output") for each in described(side).values()]
+
+    while schemas:
+        schema = schemas.pop()
+        assert isinstance(schema, dict | bool), schema  # a list of items is `prefixItems`
+        if isinstance(schema, dict):
+            kinds = schema.get("type", "object")
+            names = {"null", "boolean", "object", "array", "number", "string", "integer"}
+            assert {kinds} if isinstance(kinds, str) else set(kinds) <= names
+            for keyword in ("items", "additionalProperties", "not", "contains"):
+                schemas += [schema[keyword]] if keyword in schema else []
+            for keyword in ("anyOf", "oneOf", "allOf", "prefixItems"):
+                schemas += schema.get(keyword, [])
+            for keyword in ("properties", "$defs", "patternProperties"):
+                schemas += schema.get(keyword, {}).values()
