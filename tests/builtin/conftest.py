@@ -32,9 +32,12 @@ class Fail(Service):
         raise ValueError("no rows")
 
 
-@pytest.fixture
-async def box() -> AsyncIterator[Sandbox]:
-    async with sandbox(Work, Fail, clock=ManualClock(START)) as opened:
+@pytest.fixture(params=["memory", pytest.param("postgres", marks=pytest.mark.postgres)])
+async def box(request: pytest.FixtureRequest) -> AsyncIterator[Sandbox]:
+    is_postgres = request.param == "postgres"
+    url = request.getfixturevalue("postgres_url") if is_postgres else "sqlite:///:memory:"
+    settings = Settings(store=Store(url), server=Server(grace=0.0))
+    async with sandbox(Work, Fail, clock=ManualClock(START), settings=settings) as opened:
         for entry in opened.app.registry:
             if entry.is_internal and entry.output is not None:
                 entry.write = partial(checked, entry.output)
