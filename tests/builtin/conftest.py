@@ -1,5 +1,5 @@
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import Any
 
@@ -32,12 +32,24 @@ class Fail(Service):
         raise ValueError("no rows")
 
 
-@pytest.fixture(params=["memory", pytest.param("postgres", marks=pytest.mark.postgres)])
-async def box(request: pytest.FixtureRequest) -> AsyncIterator[Sandbox]:
+ENGINES = ["memory", pytest.param("postgres", marks=pytest.mark.postgres)]
+
+
+@asynccontextmanager
+async def open_box(
+    request: pytest.FixtureRequest, *services: type[Service[Any, Any]]
+) -> AsyncIterator[Sandbox]:
+    """Open an application with these services over the engine of a fixture's parameter."""
     is_postgres = request.param == "postgres"
     url = request.getfixturevalue("postgres_url") if is_postgres else "sqlite:///:memory:"
     settings = Settings(store=Store(url), server=Server(grace=0.0))
-    async with sandbox(Work, Fail, clock=ManualClock(START), settings=settings) as opened:
+    async with sandbox(*services, clock=ManualClock(START), settings=settings) as opened:
+        yield opened
+
+
+@pytest.fixture(params=ENGINES)
+async def box(request: pytest.FixtureRequest) -> AsyncIterator[Sandbox]:
+    async with open_box(request, Work, Fail) as opened:
         for entry in opened.app.registry:
             if entry.is_internal and entry.output is not None:
                 entry.write = partial(checked, entry.output)

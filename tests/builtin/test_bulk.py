@@ -153,6 +153,7 @@ async def invoke_as(box: Sandbox, caller: Caller, service: str, payload: Any) ->
     return await box.app.invoker.invoke(name, payload, caller=caller)
 
 
+@pytest.mark.parametrize("box", ["memory"], indirect=True)
 async def test_the_loop_is_never_held_for_long(box: Sandbox) -> None:
     jobs = [
         {

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.builtin.conftest import START
+from tests.builtin.conftest import ENGINES, START, open_box
 from zato_lite import Service
 from zato_lite.config import Server, Settings, Store
 from zato_lite.errors import BadInputError, ForbiddenError
@@ -72,10 +72,10 @@ class Outer(Service):
         await self.invoke("crm.queue", self.request.input)
 
 
-@pytest.fixture
-async def box() -> AsyncIterator[Sandbox]:
+@pytest.fixture(params=ENGINES)
+async def box(request: pytest.FixtureRequest) -> AsyncIterator[Sandbox]:
     seen.clear()
-    async with sandbox(See, Pay, Fail, Plan, Queue, Outer, clock=ManualClock(START)) as opened:
+    async with open_box(request, See, Pay, Fail, Plan, Queue, Outer) as opened:
         for name, role, *patterns in (
             ("v", "viewer"),
             ("o", "operator"),
