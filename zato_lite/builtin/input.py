@@ -143,7 +143,8 @@ def fields_of(cls: type[Input]) -> tuple[Field, ...]:
 
 
 @cache
-def _known_names(cls: type[Input]) -> frozenset[str]:
+def known_names(cls: type[Input]) -> frozenset[str]:
+    """Return all names of fields that an input class reads or ignores."""
     names = {"cluster_id", *(each.encode_name for each in msgspec.structs.fields(cls))}
     return frozenset(
         {"cluster_id"} | names | {each.other_name for each in fields_of(cls) if each.other_name}
@@ -151,16 +152,16 @@ def _known_names(cls: type[Input]) -> frozenset[str]:
 
 
 def _unknown_fields(cls: type[Input], sent: Mapping[str, Any]) -> Iterator[FieldError]:
-    known = _known_names(cls)
+    known = known_names(cls)
     count = 0
-    for name in sent:
-        if name in known or is_unsent(sent[name]):
+    for name, value in sent.items():
+        if value is None or name in known or is_unsent(value):
             continue
         hint = ""
         if count < MAX_HINTS and len(str(name)) <= _MAX_HINTED_LENGTH:
             nearest = difflib.get_close_matches(str(name), sorted(known), 1)
             hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
-        yield FieldError(name, sent[name], f"{shown(name)} is not a known field{hint}")
+        yield FieldError(name, value, f"{shown(name)} is not a known field{hint}")
         count += 1
         if count >= MAX_ERRORS:
             return

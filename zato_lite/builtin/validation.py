@@ -17,7 +17,7 @@ from zato_lite.builtin.definition import (
     should_ignore_existing,
 )
 from zato_lite.builtin.enmasse import changes_between
-from zato_lite.builtin.input import MAX_ERRORS, as_mapping, is_unsent
+from zato_lite.builtin.input import MAX_ERRORS, as_mapping, is_unsent, known_names
 from zato_lite.builtin.job_checks import surroundings
 from zato_lite.builtin.permissions import (
     authority_of,
@@ -193,7 +193,7 @@ class Validate(Service[DefinitionOrChanges, Validation]):
 
 def _definition_of(sent: Any) -> Any:
     """Return the fields of a definition without those that say which job they change."""
-    if not isinstance(sent, Mapping):
+    if not isinstance(sent, Mapping) or sent.keys().isdisjoint({"id", "job_id", "version"}):
         return sent
     return {name: sent[name] for name in sent if name not in {"id", "job_id", "version"}}
 
@@ -212,7 +212,8 @@ def _probe(sent: Any, before: JobRow | None, now: Instant) -> Job | None:
     if not isinstance(sent, Mapping):
         return None
     named = {} if before is None else fields(before.job, aware=True)
-    values = Definition.collect({**named, **sent}, [])
+    known = {name: sent[name] for name in known_names(Definition) if name in sent}
+    values = Definition.collect({**named, **known}, [])
     found = {field: values[field] for field in _PROBED if field in values}
     if not isinstance(found.get("extra"), str | None):
         found.pop("extra", None)
