@@ -175,6 +175,7 @@ def cases(now: Instant) -> list[Case]:
         start, until = (now + round(h * 3_600) * SECOND for h in (-before, after))
         return {"start": to_datetime(start).isoformat(), "until": to_datetime(until).isoformat()}
 
+    percentiles = {"include": ["percentiles"]}
     table = {"with": ["outcomes", "durations", "words"], "page_size": 100}
     return [
         Case("job.get-list", "100 rows by name", table),
@@ -184,6 +185,15 @@ def cases(now: Instant) -> list[Case]:
         Case("job.get-list", "failing", {**table, "state": "failing"}),
         Case("job.get-list", "three letters", {**table, "query": "bil"}),
         Case("job.get-list", "the 90th page", {**table, "cur_page": 90}),
+        Case("status", "all", {}),
+        Case("get-figures", "60 parts of 4 h", {**hours(4, 0), **percentiles}),
+        Case("get-figures", "168 parts of 7 d", {**hours(168, 0), "buckets": 168}),
+        Case("get-figures", "7 d with times", {**hours(168, 0), "buckets": 168, **percentiles}),
+        Case("get-figures", "a job's year", {**hours(9_000, 0), "buckets": 375, "ids": [7]}),
+        Case("get-figures", "services, 24 h", {**hours(24, 0), "buckets": 24, "group": "service"}),
+        Case("get-runs", "50 runs", {}),
+        Case("get-runs", "50 failed", {"outcomes": ["error", "timeout"]}),
+        Case("get-runs", "50 of a word", {"query": "billing"}),
         Case("get-attention", "20 items", {}),
         Case("get-attention", "200 items", {"limit": 200}),
         Case("get-timeline", "50 lanes, 4 h", {**hours(2, 2), "limit": 50}),

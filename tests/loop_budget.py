@@ -273,6 +273,17 @@ _UNTIL = "2030-01-01T00:00:00"
 _DATES = [f"{2000 + i // 336}-{i // 28 % 12 + 1:02}-{i % 28 + 1:02}" for i in range(5_000)]
 _DAYS = {"start": "2026-01-01T00:00:00", "until": "2026-01-15T00:00:00"}
 _OWN: dict[str, list[tuple[str, Any]]] = {
+    "get-figures": [
+        ("400 parts with percentiles", {**_DAYS, "buckets": 400, "include": ["percentiles"]}),
+        ("200 jobs", {**_DAYS, "group": "job", "ids": [*range(1, 201)],
+                      "buckets": 400, "include": ["percentiles"]}),
+        ("services", {**_DAYS, "group": "service", "buckets": 400}),
+    ],
+    "get-runs": [
+        ("200 runs", {"limit": 200}),
+        ("200 rare runs", {"limit": 200, "outcomes": ["error"]}),
+        ("no run", {"kind": "backfill"}),
+    ],
     "get-attention": [("200 items", {"limit": 200})],
     "get-timeline": [
         ("200 lanes, 14 days", {**_DAYS, "limit": 200}),

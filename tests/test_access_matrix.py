@@ -129,6 +129,13 @@ MATRIX: dict[str, Row] = {
     f"{JOB}.get-last-run-list": Row(
         "viewer", "-", "left out", lambda world, target: {"id_list": [*world.old_job.values()]}
     ),
+    "zato.scheduler.get-figures": Row(
+        "viewer",
+        "-",
+        "left out",
+        fixed(start="2027-01-15T08:00:00", until="2027-01-15T09:00:00", group="service"),
+    ),
+    "zato.scheduler.get-runs": Row("viewer", "-", "left out", nothing),
     "zato.scheduler.get-attention": Row("viewer", "-", "left out", nothing),
     "zato.scheduler.get-timeline": Row(
         "viewer",

@@ -18,11 +18,9 @@ from zato_lite.builtin.input import (
 from zato_lite.builtin.jobs import JobItem, job_item
 from zato_lite.builtin.output import Empty, build, iso, iso_or_none
 from zato_lite.builtin.permissions import authority_of, require_run_rights
-from zato_lite.clock import Clock
 from zato_lite.errors import BadInputError, FieldError, NotFoundError
 from zato_lite.scheduler.commands import JobCommands, require_backfill_size
 from zato_lite.scheduler.history import RunHistory
-from zato_lite.service.base import Service
 from zato_lite.service.needs import needs
 from zato_lite.service.request import In, Out
 from zato_lite.timetable.backfill import backfilled, left_out_words, without_bounds
@@ -92,30 +90,6 @@ class PauseItem(TypedDict):
     since: str
     note: str
     by: str
-
-
-class NodeItem(TypedDict):
-    """A process that runs jobs."""
-
-    id: int
-    name: str
-    pid: int
-    started: str
-    seen: str
-
-
-class SchedulerStatus(TypedDict):
-    """The scheduler's pause, its number of jobs, and its nodes."""
-
-    is_paused: bool
-    paused_since: str | None
-    pause_note: str
-    paused_by: str
-    total_jobs: int
-    active_jobs: int
-    now: str
-    clock_warning: str
-    nodes: list[NodeItem]
 
 
 class JobService(AuditedService[In, Out]):
@@ -276,34 +250,3 @@ class Continue(AuditedService[Any, ContinueItem]):
         self.record_with_change("scheduler")
         self.response.payload = {"jobs": await self.jobs.continue_jobs()}
         return "scheduler"
-
-
-class Status(Service[Any, SchedulerStatus]):
-    """Return the scheduler's pause, its number of jobs, and its nodes."""
-
-    name = "zato.scheduler.status"
-    role = "viewer"
-    scope = "all"
-    jobs = needs(JobCommands)
-    history = needs(RunHistory)
-    clock = needs(Clock)
-
-    async def handle(self) -> None:
-        pause, counts = await self.jobs.paused(), await self.jobs.counts()
-        nodes = [
-            build(NodeItem, node, started=iso(node.started_at), seen=iso(node.seen_at))
-            for node in await self.jobs.nodes()
-        ]
-        self.response.payload = build(
-            SchedulerStatus,
-            None,
-            total_jobs=counts.total,
-            active_jobs=counts.active,
-            is_paused=pause is not None,
-            paused_since=iso(pause.since) if pause is not None else None,
-            pause_note=pause.note if pause is not None else "",
-            paused_by=pause.by if pause is not None else "",
-            now=iso(self.clock.now()),
-            clock_warning=self.jobs.clock_warning,
-            nodes=nodes,
-        )

@@ -4,14 +4,19 @@ from collections.abc import Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
+import msgspec
+
 from zato_lite.clock import Clock
 from zato_lite.scheduler.scheduler import Scheduler
-from zato_lite.store import attention, job_figures, job_filter, jobs, pauses, timeline
+from zato_lite.store import attention, figures, job_figures, job_filter, jobs, pauses, timeline
 from zato_lite.store.attention import Kind, Trouble
+from zato_lite.store.figures import Count, FiguresQuery, Times
 from zato_lite.store.job_figures import LatestRun
 from zato_lite.store.job_filter import JobFilter, Page, StateCounts
 from zato_lite.store.ports import Connection, Database
-from zato_lite.store.rows import JobRow, Pause
+from zato_lite.store.rows import JobRow, Pause, RunRow
+from zato_lite.store.run_list import RunFilter, RunPage, find_runs
+from zato_lite.store.status import Status, read_status
 from zato_lite.store.timeline import Lane
 from zato_lite.store.visibility import Permits
 from zato_lite.timetable.job import Instant
@@ -58,6 +63,28 @@ class Troubles(NamedTuple):
     now: Instant
     found: Mapping[Kind, tuple[Sequence[Trouble], int]]
     latest: Mapping[int, Sequence[LatestRun]]
+
+
+class Figures(NamedTuple):
+    """Counts of runs and slots, and delays and durations of runs that succeeded.
+
+    Attributes:
+        last_hour: the number of runs that ended within the last hour, by outcome.
+        names: of the jobs that have figures of their own.
+        times: of some of the runs if they are many; None if they were not asked for.
+    """
+
+    now: Instant
+    counts: Sequence[Count]
+    last_hour: Mapping[str, int]
+    names: Mapping[int, str]
+    times: Sequence[Times] | None
+
+    @property
+    def is_sampled(self) -> bool:
+        """True if the times are those of some of the runs only."""
+        succeeded = sum(each.number for each in self.counts if each.outcome == "ok")
+        return self.times is not None and len(self.times) < succeeded
 
 
 class JobLists:
@@ -112,6 +139,57 @@ class JobLists:
         """Return the latest runs of a job, oldest first."""
         found = await self._database.read(lambda c: job_figures.latest_runs(c, [job_id]))
         return found.get(job_id, ())
+
+    async def runs(
+        self, wanted: RunFilter, limit: int, *, permits: Permits | None = None
+    ) -> RunPage:
+        """Return runs of all jobs, newest first; those in flight here with their starts."""
+        page = await self._database.read(lambda c: find_runs(c, wanted, limit, permits))
+        return RunPage([self._with_start(row) for row in page.rows], page.next_before)
+
+    def _with_start(self, row: RunRow) -> RunRow:
+        if row.outcome != "running":
+            return row
+        return msgspec.structs.replace(row, started_at=self._scheduler.started_at(row.id))
+
+    async def figures(
+        self, query: FiguresQuery, *, has_times: bool, permits: Permits | None = None
+    ) -> Figures:
+        """Return counts of runs and slots; with ``has_times``, also delays and durations."""
+        now = self._clock.now()
+
+        def read(connection: Connection) -> Figures:
+            names = []
+            if query.group == "job":
+                names = jobs.get_by_ids(connection, query.job_ids or ())
+            return Figures(
+                now,
+                figures.count_outcomes(connection, query, now, permits),
+                figures.last_hour(connection, query, now, permits),
+                {
+                    row.id: row.job.name
+                    for row in names
+                    if permits is None or permits(row.job.service)
+                },
+                figures.read_times(connection, query, now, permits) if has_times else None,
+            )
+
+        return await self._database.read(read)
+
+    @property
+    def node_id(self) -> int:
+        """This process's number among the nodes."""
+        return self._scheduler.node_id
+
+    @property
+    def capacity(self) -> int:
+        """The maximum number of runs of this node at the same time."""
+        return self._scheduler.capacity
+
+    async def status(self) -> Status:
+        """Return the state of the scheduler now."""
+        now = self._clock.now()
+        return await self._database.read(lambda c: read_status(c, now))
 
     async def services(self) -> Sequence[str]:
         """Return the services of all active jobs."""

@@ -61,6 +61,7 @@ class Scheduler:
         commit_seconds: returns the recent duration of the store's commits.
 
     Attributes:
+        capacity: maximum number of runs at the same time.
         metrics: counters of claims and of the attempts that were saved here.
     """
 
@@ -78,6 +79,7 @@ class Scheduler:
         commit_seconds: Callable[[], float] = float,
     ) -> None:
         self._database, self._grace, self._principals = database, grace, principals
+        self.capacity = capacity
         self.metrics = metrics = RunMetrics()
         self._node = node = Node(database, clock, node_name, locks or _locks_of(database))
         self._running: dict[int, RunningAttempt] = {}

@@ -127,6 +127,16 @@ def _find_run(connection: Connection, where: str, values: tuple[Any, ...]) -> Ru
     return rows[0] if rows else None
 
 
+def runs_by_ids(connection: Connection, ids: Collection[int]) -> list[RunRow]:
+    """Return the runs with these ids, without their results, in any order."""
+    return read_rows(
+        connection,
+        f"SELECT {_RUN_WITHOUT_RESULT} FROM run r {_JOINS} WHERE r.id {AMONG_NUMBERS}",
+        (connection.many(ids),),
+        RunRow,
+    )
+
+
 def neighbours(connection: Connection, job_id: int, number: int) -> tuple[int | None, int | None]:
     """Return the numbers of the runs before and after a run."""
     previous = fetch_value(
@@ -290,14 +300,16 @@ def summary(connection: Connection, query: SummaryQuery, now: Instant) -> Summar
         paused_jobs=counts.total - counts.active,
         total_runs=total_runs,
         outcomes=outcomes | dict(skipped),
-        last_hour=_counts(
-            connection,
-            "SELECT count(*) FROM run WHERE outcome = o.outcome AND finished_at >= ?",
-            (now - _HOUR,),
-        ),
-        buckets=_buckets(connection, query),
+        last_hour=last_hour(connection, now),
+        buckets=buckets(connection, query),
         recent=tuple(page(connection, recent)),
     )
+
+
+def last_hour(connection: Connection, now: Instant) -> dict[str, int]:
+    """Return the number of runs that ended within the last hour, by outcome."""
+    ended = "SELECT count(*) FROM run WHERE outcome = o.outcome AND finished_at >= ?"
+    return _counts(connection, ended, (now - _HOUR,))
 
 
 def _counts(connection: Connection, count: str, values: tuple[Any, ...] = ()) -> dict[str, int]:
@@ -322,7 +334,7 @@ def _first_slot(connection: Connection) -> Instant | None:
     return min((slot for slot in found if slot is not None), default=None)
 
 
-def _buckets(connection: Connection, query: SummaryQuery) -> tuple[Bucket, ...]:
+def buckets(connection: Connection, query: SummaryQuery) -> tuple[Bucket, ...]:
     """Count runs by slot, and ledger rows by their first slot, in equal parts of the period."""
     since, until, number = query.since, query.until, query.buckets
     if since is None:
