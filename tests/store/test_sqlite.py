@@ -112,11 +112,15 @@ async def test_a_failed_operation_alone_in_its_transaction_is_undone(database: D
     assert await database.read(names) == []
 
 
-async def test_an_error_of_sqlite_becomes_an_unavailable_error(sqlite_store: Database) -> None:
-    with pytest.raises(UnavailableError, match="store operation failed"):
-        await sqlite_store.read(lambda c: fetch_value(c, "SELECT nothing"))
-    with pytest.raises(UnavailableError, match="store operation failed"):
-        await sqlite_store.write(lambda c: fetch_value(c, "SELECT nothing"))
+
+
+async def test_an_error_of_a_statement_is_not_one_of_an_unavailable_store(
+    database: Database,
+) -> None:
+    with pytest.raises(StoreError, match="store operation failed"):
+        await database.read(lambda c: fetch_value(c, "SELECT nothing"))
+    with pytest.raises(StoreError, match="store operation failed"):
+        await database.write(lambda c: fetch_value(c, "SELECT nothing"))
 
 
 async def test_operations_take_effect_in_order_of_submission(database: Database) -> None:

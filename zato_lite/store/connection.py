@@ -28,6 +28,14 @@ CHECK_STEPS = 10_000
 """SQLite instructions between two calls of a check's progress handler, each of which needs the
 GIL."""
 
+_UNAVAILABLE = (
+    apsw.BusyError, apsw.LockedError, apsw.ProtocolError, apsw.InterruptError,
+    apsw.FullError, apsw.IOError, apsw.ReadOnlyError, apsw.CantOpenError, apsw.PermissionsError,
+    apsw.NoMemError, apsw.CorruptError, apsw.NotADBError,
+)  # fmt: skip
+"""Errors of the file, its disk or its lock, after which the same operation may succeed later. All
+others are of the operation itself."""
+
 _HEADING = "*** in database main ***"
 
 
@@ -219,7 +227,8 @@ def to_public_error(error: Exception) -> Exception:
     """Return the error that the caller of an operation gets: SQLite's are wrapped."""
     if isinstance(error, ZatoLiteError) or not isinstance(error, apsw.Error):
         return error
-    return UnavailableError(f"store operation failed: {error}")
+    kind = UnavailableError if isinstance(error, _UNAVAILABLE) else StoreError
+    return kind(f"store operation failed: {error}")
 
 
 def _store_error(path: str, error: Exception) -> StoreError:
