@@ -133,7 +133,7 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], list[Any]]] = {
         parsers.parse_name,
         ["", " ", 7, "a\0b", "a\u202eb", "\ud800", "x" * 201],
     ),
-    "text": (parsers.text(3).parse, ["abcd", 7, "\ud800"]),
+    "text": (parsers.text(3).parse, ["abcd", 7, "\ud800", "a\0b", "\0"]),
     "zone": (
         parsers.parse_zone,
         ["Mars/Olympus", "../etc/passwd", "", 7, "Europe", "a\0"],

@@ -79,6 +79,12 @@ class Half(Service):
         raise ValueError("name\udce9.csv")
 
 
+class Null(Service):
+    async def handle(self) -> None:
+        self.logger.info("sent: %s", "a\0b")
+        raise ValueError("a\0b")
+
+
 class Loud(Service):
     async def handle(self) -> None:
         for number in range(3_000):
@@ -114,8 +120,8 @@ class Fine(Service):
 
 
 ALL: list[type[Service]] = [
-    Raises, Base, Exits, Interrupts, Cancels, Recurses, Odd, Huge, Unspeakable, Half, Loud, Wrong,
-    Forever, Stubborn, Fine,
+    Raises, Base, Exits, Interrupts, Cancels, Recurses, Odd, Huge, Unspeakable, Half, Null, Loud,
+    Wrong, Forever, Stubborn, Fine,
 ]  # fmt: skip
 
 
@@ -163,6 +169,7 @@ async def run_of(harness: Harness, service: str, **fields: Any) -> Any:
         ("huge", "at most 1048576 are stored"),
         ("unspeakable", "Mute"),
         ("half", "name\\udce9.csv"),
+        ("null", "a\\x00b"),
         ("cancels", "CancelledError"),
     ],
 )
@@ -202,6 +209,15 @@ async def test_half_a_character_in_a_line_is_kept_as_its_code(
 
     lines = await real.history.log_entries(run.job_id, run.number)
     assert lines[1][2] == "no such file: name\\udce9.csv"
+
+
+async def test_a_null_character_in_a_line_is_kept_as_its_code(
+    real: InvokerHarness, capture: None
+) -> None:
+    run = await run_of(real, "null")
+
+    lines = await real.history.log_entries(run.job_id, run.number)
+    assert lines[1][2] == "sent: a\\x00b"
 
 
 async def test_an_outcome_that_cannot_be_saved_delays_no_other(
@@ -247,6 +263,7 @@ async def test_a_service_that_ignores_its_cancellation_is_abandoned(
     real: InvokerHarness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(executor, "ABANDON_S", 0.05)
+    Stubborn.is_let_go = False
 
     run = await run_of(real, "stubborn", max_execution_time_ms=20)
 

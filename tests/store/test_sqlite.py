@@ -112,8 +112,6 @@ async def test_a_failed_operation_alone_in_its_transaction_is_undone(database: D
     assert await database.read(names) == []
 
 
-
-
 async def test_an_error_of_a_statement_is_not_one_of_an_unavailable_store(
     database: Database,
 ) -> None:

@@ -329,13 +329,24 @@ def text(maximum: int) -> ParsedBy:
     def parse(value: Any) -> str:
         if not isinstance(value, str) or len(value) > maximum:
             raise ValueError(f"a text of at most {maximum} characters")
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            raise ValueError("a text without lone surrogates") from None
-        return value
+        return storable(value)
 
     return ParsedBy(parse, {"type": "string", "maxLength": maximum})
+
+
+def storable(value: str) -> str:
+    """Return a text that every store can keep.
+
+    Raises:
+        ValueError: it has a lone surrogate or a null character.
+    """
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError("a text without lone surrogates") from None
+    if "\0" in value:
+        raise ValueError("a text without null characters")
+    return value
 
 
 def list_of(item: ParsedBy, maximum: int | None = None) -> ParsedBy:

@@ -187,12 +187,16 @@ def _message(record: logging.LogRecord) -> str:
     text = message_of(record)
     if record.exc_info:
         text += "\n" + traceback_of(*record.exc_info)
-    return text[:MAX_LINE_LENGTH]
+    return _without_null(text[:MAX_LINE_LENGTH])
 
 
 def _storable(text: str) -> str:
-    """Escape lone surrogates; tests let them through."""
-    return escaped(text)
+    """Escape lone surrogates and null characters, which not every store can keep."""
+    return _without_null(escaped(text))
+
+
+def _without_null(text: str) -> str:
+    return text.replace("\0", "\\x00")
 
 
 def _failure(error: BaseException, *, is_timeout: bool) -> tuple[AttemptOutcome, str]:

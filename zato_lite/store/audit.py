@@ -22,12 +22,16 @@ class AuditRecord(msgspec.Struct, frozen=True):
 
 
 def insert_record(connection: Connection, record: AuditRecord) -> None:
-    """Append a record."""
+    """Append a record; of a refused request, the subject may have null characters."""
+    values = [
+        value.replace("\0", "\\x00") if isinstance(value, str) else value
+        for value in msgspec.structs.astuple(record)
+    ]
     execute(
         connection,
         "INSERT INTO audit (who, action, subject, outcome, cid, remote_address, at)"
         " VALUES (?, ?, ?, ?, ?, ?, ?)",
-        msgspec.structs.astuple(record),
+        values,
     )
 
 

@@ -16,7 +16,6 @@ from zato_lite.timetable.job import Instant, Job
 BATCH_SIZE = 1_000
 """Jobs that are prepared and inserted in one step: about a millisecond of each thread."""
 
-_encode = msgspec.json.Encoder().encode
 _columns_of = attrgetter(
     "service", "is_active", "is_declared", "alert_after_intervals",
     "jitter_ms", "calendar", "repeats", "on_success_job", "on_error_job",
@@ -81,21 +80,13 @@ def prepare(new: Sequence[Job]) -> JobBatch:
     """Encode at most ``BATCH_SIZE`` jobs.
 
     Raises:
-        BadInputError: a text has an unpaired surrogate, which JSON allows and UTF-8 does not.
+        BadInputError: as ``jobs.encode_job``.
     """
-    definitions = _encode_all(new)
+    definitions = [jobs.encode_job(job) for job in new]
     if len(set(map(_columns_of, new))) > 1 or not _have_plain_names(new, definitions):
         return JobBatch(new, definitions)
     has_one_trigger = len({id(job.trigger) for job in new}) == 1
     return JobBatch(new, definitions, True, _is_due_by_trigger(new[0]) and has_one_trigger)
-
-
-def _encode_all(new: Sequence[Job]) -> list[str]:
-    try:
-        return [_encode(job).decode() for job in new]
-    except UnicodeEncodeError:
-        message = "a text of the definition is not valid Unicode; it has an unpaired surrogate"
-        raise BadInputError(message) from None
 
 
 def _have_plain_names(new: Sequence[Job], definitions: Sequence[str]) -> bool:
@@ -145,6 +136,10 @@ def _first_duplicate(names: Sequence[str]) -> str | None:
     return None
 
 
+def _not_uniform(new: Sequence[Job]) -> JobBatch:
+    return JobBatch(new, [jobs.encode_job(job) for job in new])
+
+
 class _Insertion:
     """Collects groups: uniform batches for one statement each, all other jobs as rows.
 
@@ -167,7 +162,7 @@ class _Insertion:
             BadInputError: as ``prepare``; the group is not added.
         """
         begin = self._count
-        for batch in group.batches or (JobBatch(group.jobs, _encode_all(group.jobs)),):
+        for batch in group.batches or (_not_uniform(group.jobs),):
             if batch.is_uniform and not self._is_by_rows:
                 self._uniform.append((self._count, batch))
             else:

@@ -1,12 +1,13 @@
 """Jobs: edits, deletes and looks up definitions with their timers; reads all calendars."""
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
 
-from zato_lite.errors import ConflictError, JobExistsError, JobNotFoundError
+from zato_lite.errors import BadInputError, ConflictError, JobExistsError, JobNotFoundError
 from zato_lite.store import holds, references
 from zato_lite.store.attempts import NO_STARTED_RUNS, StartedRuns
 from zato_lite.store.dialect import AMONG_NUMBERS, AMONG_TEXTS, texts
@@ -49,6 +50,11 @@ _UNSTARTED = f"""SELECT id FROM run WHERE job_id = ? AND outcome IS NULL AND sta
 _HAS_LATER_SLOTS = f"""SELECT EXISTS (SELECT 1 FROM run WHERE job_id = ?1 AND slot >= ?2
         AND kind = 'scheduled' AND id NOT {AMONG_NUMBERS})
     OR EXISTS (SELECT 1 FROM ledger WHERE job_id = ?1 AND last >= ?2)"""
+
+_NULL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+"""A null character in JSON; an escaped backslash before ``u0000`` is none."""
+
+_encode = msgspec.json.Encoder().encode
 
 _HAS_WORD = " AND lower(j.name) LIKE lower(?) ESCAPE '\\'"
 _NAMES_TAKEN = texts("names_taken")
@@ -325,8 +331,20 @@ def write_definition(connection: Connection, job_id: int, job: Job) -> None:
 
 
 def encode_job(job: Job) -> str:
-    """Encode a definition as the JSON that is stored."""
-    return msgspec.json.encode(job).decode()
+    """Encode a definition as the JSON that is stored.
+
+    Raises:
+        BadInputError: a text has an unpaired surrogate or a null character, which JSON allows,
+            but UTF-8 or PostgreSQL does not.
+    """
+    try:
+        definition = _encode(job).decode()
+    except UnicodeEncodeError:
+        message = "a text of the definition is not valid Unicode; it has an unpaired surrogate"
+        raise BadInputError(message) from None
+    if "\\u0000" in definition and _NULL.search(definition):
+        raise BadInputError("a text of the definition has a null character; remove it")
+    return definition
 
 
 def state_of(row: JobRow, job: Job | None = None) -> JobState:

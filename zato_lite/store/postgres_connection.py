@@ -15,7 +15,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.types.bool import BoolDumper
 from psycopg.types.numeric import Int8Dumper
 
-from zato_lite.errors import StoreError, UnavailableError, ZatoLiteError
+from zato_lite.errors import BadInputError, StoreError, UnavailableError, ZatoLiteError
 from zato_lite.store.dialect import Dialect, postgres_text
 from zato_lite.store.postgres_url import Location
 
@@ -255,6 +255,8 @@ def to_public_error(error: BaseException) -> BaseException:
     """Return the error that the caller of an operation gets: PostgreSQL's are wrapped."""
     if isinstance(error, ZatoLiteError) or not isinstance(error, psycopg.Error):
         return error
+    if isinstance(error, psycopg.DataError) and "NUL" in str(error):
+        return BadInputError("a text has a null character, which cannot be stored")
     if is_unavailable(error) or is_retryable(error):
         return UnavailableError(f"store operation failed: {first_line(error)}")
     return StoreError(f"store operation failed: {first_line(error)}")
