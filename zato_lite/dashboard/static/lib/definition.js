@@ -104,7 +104,7 @@ const IN_SECONDS = "catch_up_window_seconds";
 
 /** The form of a new job. @returns {Form} */
 export function emptyForm() {
-  return { job_type: "cron_style", timezone: Intl.DateTimeFormat().resolvedOptions().timeZone, is_active: "true" };
+  return { job_type: "interval_based", timezone: Intl.DateTimeFormat().resolvedOptions().timeZone, is_active: "true" };
 }
 
 /**

@@ -1,6 +1,7 @@
 // The fields of a job's form.
 
 import { invoke } from "../core/api.js";
+import { may } from "../core/session.js";
 import { useService } from "../core/store.js";
 import { format, MINE, now, zoneName } from "../core/time.js";
 import { OutcomeMark } from "../core/shapes.js";
@@ -54,8 +55,10 @@ function NamedField({ common, complete, hint }) {
 
 /** @param {{common: any, isMain: boolean}} props */
 function ServiceField({ common, isMain }) {
-  const known = useService(isMain && common.value ? "zato.service.get-by-name" : "", { name: common.value });
-  const description = isMain && known.data?.name === common.value ? known.data.description : "";
+  const deployed = useService(isMain ? "zato.service.get-list" : "", {});
+  const isKnown = /** @type {any[]} */ (deployed.data ?? []).some((each) => each.name === common.value);
+  const known = useService(isKnown ? "zato.service.get-by-name" : "", { name: common.value });
+  const description = known.data?.name === common.value ? known.data.description : "";
   return html`<${NamedField} common=${common} complete=${serviceNames} hint=${description ? html`<span class="isolate">${description}</span>` : undefined} />`;
 }
 
@@ -103,11 +106,10 @@ async function jobNames(text) {
 
 /** @param {string} text */
 async function zoneNames(text) {
-  const wanted = text.toLowerCase().replaceAll(" ", "_");
-  try {
-    const { zones } = await invoke("zato.scheduler.get-zones", { query: text, limit: 12 });
-    return /** @type {any[]} */ (zones).map((each) => each.name);
-  } catch {
+  if (!may("zato.scheduler.get-zones")) {
+    const wanted = text.toLowerCase().replaceAll(" ", "_");
     return Intl.supportedValuesOf("timeZone").filter((zone) => zone.toLowerCase().includes(wanted)).slice(0, 12);
   }
+  const { zones } = await invoke("zato.scheduler.get-zones", { query: text, limit: 12 });
+  return /** @type {any[]} */ (zones).map((each) => each.name);
 }

@@ -17,13 +17,13 @@ export function Preview({ form, id }) {
   const changes = id === null ? [] : changesOf(form);
   const first = check.slots[0];
   return html`<aside class="preview card" aria-label="Preview">
-    <div aria-live="polite" class=${check.isCurrent ? "" : "stale"}>
+    <div aria-live="polite">
       <p class="words">${words ? capital(words) : check.isChecking ? "…" : "It will be described here when its fields are right."}</p>
       <p class="muted small pad-side">Times are in ${zoneName(shownZone(zone))}${zone !== shownZone(zone) ? ` and ${zoneName(zone)}` : ""}${shownZone(zone) === MINE ? ", yours" : ""}.</p>
     </div>
     ${check.problem && html`<p class="pad o-error">${check.problem}</p>`}
     ${check.answer?.warnings?.map((/** @type {string} */ text) => html`<p key=${text} class="pad-side warn-text">${capital(text)}</p>`)}
-    <div class=${check.isCurrent ? "" : "stale"}>${first ? html`<${SlotList} slots=${check.slots} zone=${zone} />` : html`<p class="muted pad">No slot yet.</p>`}
+    <div>${first && !check.isCurrent && !check.isChecking ? html`<p class="pad-side warn-text">The fields are not right yet; this is what they were before.</p>` : null}${first ? html`<${SlotList} slots=${check.slots} zone=${zone} />` : html`<p class="muted pad">No slot yet.</p>`}
     ${check.special.length > 0 && html`<h3 class="part">Nights when the clock changes, days off</h3><${SlotList} slots=${check.special} zone=${zone} />`}</div>
     ${id !== null && html`<h3 class="part">What changes<span class="grow"></span><span class="small muted">${some(changes.length, "field")}</span></h3>
       <div class="diff">${changes.length ? changes.map(({ field, from, to }) => html`<div key=${field}>${from === null || from === undefined ? null : html`<del class="isolate">− ${field}: ${stringify(from)}</del>`}${to === null || to === undefined ? null : html`<ins class="isolate">+ ${field}: ${stringify(to)}</ins>`}</div>`) : html`<span class="muted">Nothing yet.</span>`}</div>`}

@@ -2,15 +2,17 @@
 
 import { pageUrl } from "../core/base.js";
 import { setQuery } from "../core/router.js";
+import { denied } from "../core/session.js";
 import { outcomeOf, OutcomeMark } from "../core/shapes.js";
 import { useService } from "../core/store.js";
 import { dayOf, now } from "../core/time.js";
-import { Button, Card, Show } from "../core/ui.js";
+import { Button, Card, Empty, Show } from "../core/ui.js";
 import { count, some } from "../core/words.js";
 import { html } from "../vendor/vendor.js";
 
 /** @typedef {{date: string, counts: Record<string, number>}} Day */
 
+const SERVICE = "zato.scheduler.get-figures";
 const DAY_MS = 86_400_000;
 /** From the worst to the best. */
 const ORDER = ["lost", "error", "timeout", "denied", "missed", "skipped_already_in_flight", "cancelled", "paused", "excluded", "running", "ok"];
@@ -19,9 +21,15 @@ const CELL = 15;
 
 /** @param {{job: Record<string, any>, year: string | undefined}} props */
 export function JobYear({ job, year }) {
+  const reason = denied(SERVICE);
+  return reason ? html`<div class="card"><${Empty} title="The year cannot be shown.">${reason}<//></div>` : html`<${Year} job=${job} year=${year} />`;
+}
+
+/** @param {{job: Record<string, any>, year: string | undefined}} props */
+function Year({ job, year }) {
   const current = new Date(now.peek()).getUTCFullYear(), shown = Number(year) || current;
   const start = Date.UTC(shown, 0, 1), days = (Date.UTC(shown + 1, 0, 1) - start) / DAY_MS;
-  const figures = useService("zato.scheduler.get-figures", { start: new Date(start).toISOString(), until: new Date(start + days * DAY_MS).toISOString(), buckets: days, ids: [job.id] }, { every: 60 });
+  const figures = useService(SERVICE, { start: new Date(start).toISOString(), until: new Date(start + days * DAY_MS).toISOString(), buckets: days, ids: [job.id] }, { every: 60 });
   const turn = (/** @type {number} */ to) => setQuery({ year: to === current ? null : to }, { replace: false });
   return html`<${Card} title=${`Runs in ${shown}`} stale=${figures.isStale} actions=${html`<span class="small muted">days in UTC</span>
     <${Button} small icon="left" label="The year before" onClick=${() => turn(shown - 1)} /><${Button} small icon="right" label="The year after" denied=${shown >= current ? "this is the current year" : ""} onClick=${() => turn(shown + 1)} />`}>

@@ -2,9 +2,10 @@
 
 import { pageUrl } from "../core/base.js";
 import { navigate } from "../core/router.js";
+import { denied } from "../core/session.js";
 import { outcomeOf, OutcomeMark } from "../core/shapes.js";
 import { instant, now, Time } from "../core/time.js";
-import { Button, Card, Chip, Empty, ErrorBox, Skeleton } from "../core/ui.js";
+import { Button, Chip, Empty, ErrorBox, Skeleton } from "../core/ui.js";
 import { count, duration, some } from "../core/words.js";
 import { useKeyset } from "../lib/keyset.js";
 import { VirtualTable } from "../lib/table.js";
@@ -12,6 +13,7 @@ import { html, useMemo, useState } from "../vendor/vendor.js";
 
 /** @typedef {Record<string, any>} Run */
 
+const SERVICE = "zato.scheduler.get-runs";
 /** Chips: key, word, and the outcomes that each stands for. @type {[string, string, string[]][]} */
 export const CHIPS = [
   ["ok", "ok", ["ok"]], ["error", "error", ["error"]], ["timeout", "timeout", ["timeout"]], ["running", "running", ["running"]],
@@ -24,10 +26,16 @@ export const CHIPS = [
  * @param {{input: Record<string, any>, outcomes: string[], onOutcomes: (outcomes: string[]) => void, usual?: any, hasJob?: boolean, empty: any,
  *   relevant?: (event: any) => boolean, selection?: any, title: string}} props
  */
-export function RunsList({ input, outcomes, onOutcomes, usual, hasJob = false, empty, relevant, selection, title }) {
+export function RunsList(props) {
+  const reason = denied(SERVICE);
+  return reason ? html`<div class="card"><${Empty} title="Runs cannot be shown.">${reason}<//></div>` : html`<${Runs} ...${props} />`;
+}
+
+/** @param {Parameters<typeof RunsList>[0]} props */
+function Runs({ input, outcomes, onOutcomes, usual, hasJob = false, empty, relevant, selection, title }) {
   const [isOver, setOver] = useState(false);
   const chosen = CHIPS.filter(([key]) => outcomes.includes(key)).flatMap(([, , names]) => names);
-  const list = useKeyset("zato.scheduler.get-runs", { ...input, ...(chosen.length && { outcomes: chosen }) }, {
+  const list = useKeyset(SERVICE, { ...input, ...(chosen.length && { outcomes: chosen }) }, {
     next: "next_before", on: ["run-started", "run-ended"], ...(relevant && { relevant }), isHeld: isOver || (selection?.count ?? 0) > 0,
   });
   const rows = list.rows, columns = useMemo(() => columnsOf(hasJob, usual), [hasJob, usual]);
