@@ -18,6 +18,7 @@ import { Button, Empty, ErrorBox, Skeleton } from "./core/ui.js";
 /** Patterns of paths, the item of the rail, and the module; the first that matches wins. */
 const PAGES = /** @type {[string, string, Load][]} */ ([
   ["/", "overview", () => import("./pages/overview.js")],
+  ["/forecast", "forecast", () => import("./pages/forecast.js")],
   ["/jobs", "jobs", () => import("./pages/jobs.js")],
   ["/jobs/new", "jobs", () => import("./pages/job_form.js")],
   ["/jobs/:id/edit", "jobs", () => import("./pages/job_form.js")],

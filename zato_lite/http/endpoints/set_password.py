@@ -3,6 +3,7 @@
 import html
 from base64 import b64encode
 from hashlib import sha256
+from pathlib import Path
 from urllib.parse import parse_qs
 
 from zato_lite.http.admission import refuse_other_sites
@@ -21,13 +22,7 @@ _AFTERWARDS = "../dashboard/"
 _BAD_INPUT, _FORBIDDEN = 400, 403
 _MAX_FIELDS = 10
 
-_STYLE = (
-    "body{font:1rem/1.5 system-ui,sans-serif;max-width:24rem;margin:4rem auto;padding:0 1rem}"
-    "label,input,button{display:block;width:100%;box-sizing:border-box;font:inherit}"
-    "input,button{padding:.5rem;margin:.25rem 0 1rem}"
-    "[role=alert]{border-left:.25rem solid #b00020;padding-left:.75rem}"
-    ":root{color-scheme:light dark}"
-)
+_STYLE = Path(__file__).with_suffix(".css").read_text("utf-8")
 _STYLE_HASH = b64encode(sha256(_STYLE.encode()).digest()).decode()
 _POLICY = (
     f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'"
@@ -47,13 +42,18 @@ _PAGE = """<!doctype html>
 </head>
 <body>
 <main>
+<svg viewBox="0 0 24 24" aria-hidden="true">
+<rect width="24" height="24" rx="6.5" fill="#0b5cad"/>
+<path d="M6 8h7.5M8.5 12h9.5M6 16h6" fill="none" stroke="#fff" stroke-width="2.3"/>
+</svg>
 <h1>Set the password</h1>
 {content}
 </main>
 </body>
 </html>
 """
-_FORM = f"""<form method="post" action="{PATH}">
+_FORM = f"""<p>Choose a password for {ADMIN}, the user who may do everything.</p>
+<form method="post" action="set-password">
 <input type="hidden" name="code" value="{{code}}">
 <label for="username">User</label>
 <input id="username" name="username" value="{ADMIN}" autocomplete="username" readonly>

@@ -17,9 +17,10 @@ export const lostAt = signal(0);
 export const refreshes = signal(0);
 
 const KINDS = [
-  "gap", "change", "deployment", "run-started", "run-ended", "slot-decided", "job-changed", "next",
-  "node", "figures", "calendar-changed", "account-changed",
+  "gap", "change", "deployment", "run-started", "run-ended", "slot-decided", "job-changed", "jobs-changed", "next", "figures",
 ];
+const MOST_IDS = 500;
+const INTEREST_MS = 500;
 const HIDDEN_MS = 60_000;
 const RETRY_MS = [1000, 2000, 4000, 8000, 15000];
 const MOST_WAITING = 5000;
@@ -34,6 +35,8 @@ let source = null;
 let attempts = 0;
 let retry = 0;
 let hiddenTimer = 0;
+let interest = "";
+let interestTimer = 0;
 
 /**
  * Listen to events; returns the function that ends it.
@@ -45,6 +48,20 @@ export function onEvents(kinds, take) {
   const listener = { kinds: kinds && new Set(kinds), take };
   listeners.add(listener);
   return () => listeners.delete(listener);
+}
+
+/**
+ * Ask for events of some jobs only, where there are many; null for those of all jobs.
+ * @param {number[] | null} ids
+ */
+export function setInterest(ids) {
+  const wanted = ids && ids.length <= MOST_IDS ? [...ids].sort((a, b) => a - b).join(",") : "";
+  clearTimeout(interestTimer);
+  if (wanted === interest) return;
+  interestTimer = setTimeout(() => {
+    interest = wanted;
+    if (source !== null) open();
+  }, INTEREST_MS);
 }
 
 /** Keep the stream open while somebody is signed in and the page is seen. */
@@ -81,7 +98,7 @@ export function refresh() {
 
 function open() {
   close("connecting");
-  const opened = new EventSource(new URL("zato/events", ROOT));
+  const kinds = KINDS.join(","), opened = new EventSource(new URL(`zato/events?kinds=${kinds}${interest && `&ids=${interest}`}`, ROOT));
   source = opened;
   for (const kind of KINDS) opened.addEventListener(kind, receive);
   opened.onopen = () => {

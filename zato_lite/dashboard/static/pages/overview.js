@@ -37,7 +37,7 @@ export default function Overview({ query }) {
   const filter = { order: query.order ?? "attention", limit };
   return html`<${Page} title="Overview" actions=${newJob} cls="overview">
     <${Health} status=${status.data} attention=${attention.data} next=${next.data?.rows?.[0]} />
-    <${Tiles} jobs=${jobs} status=${status.data} hour=${hour.data} />
+    <${Tiles} jobs=${jobs} status=${status.data} hour=${hour.data} hourAt=${hour.at} />
     <section class="card" aria-label="Timeline"><${Timeline} filter=${filter} span=${query.span ?? "4h"} at=${query.at} hide=${query.hide ?? ""} density=${density} asTable=${query.table === "1"} mostLanes=${scope === "all" ? 24 : 12}
       onQuery=${(/** @type {any} */ changes) => setQuery(changes)} footer=${(/** @type {any} */ data) => html`<${Foot} data=${data} order=${filter.order} density=${density} scope=${scope} />`} /></section>
     <div class="columns"><${Attention} of=${attention} />

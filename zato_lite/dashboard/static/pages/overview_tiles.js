@@ -1,6 +1,7 @@
 // The sentence of health and the six tiles.
 import { html } from "../vendor/vendor.js";
 import { pageUrl } from "../core/base.js";
+import { useFigures } from "../core/figures.js";
 import { connection, lostAt } from "../core/live.js";
 import { outcomeOf, Shape, Spark } from "../core/shapes.js";
 import { instant, now, shortTime, shownZone, Time } from "../core/time.js";
@@ -22,17 +23,17 @@ export function Health({ status, attention, next }) {
 }
 
 /**
- * @param {{jobs: any, status: any, hour: any}} props
+ * @param {{jobs: any, status: any, hour: any, hourAt: number}} props hourAt: when `hour` came
  */
-export function Tiles({ jobs, status, hour }) {
-  const group = hour?.groups?.[0], ended = hour?.last_hour ?? {};
-  const sum = (/** @type {string[]} */ names) => names.reduce((all, name) => all + (ended[name] ?? 0), 0);
-  const runs = sum(["ok", "cancelled", ...FAILED]), failed = sum(FAILED), missed = ended.missed ?? 0;
+export function Tiles({ jobs, status, hour, hourAt }) {
+  const since = useFigures(hourAt), group = hour?.groups?.[0], ended = hour?.last_hour ?? {};
+  const sum = (/** @type {string[]} */ names) => names.reduce((all, name) => all + (ended[name] ?? 0) + (since.ended[name] ?? 0), 0);
+  const runs = sum(["ok", "cancelled", ...FAILED]), failed = sum(FAILED), missed = sum(["missed"]);
   const series = (/** @type {string[] | null} */ names) => {
     const lists = Object.entries(group?.counts ?? {}).filter(([name]) => (names ? names.includes(name) : outcomeOf(name) !== "missed" && outcomeOf(name) !== "paused" && outcomeOf(name) !== "excluded"));
     return /** @type {number[]} */ ((lists[0]?.[1] ?? []).map((/** @type {number} */ _, /** @type {number} */ i) => lists.reduce((all, [, list]) => all + list[i], 0)));
   };
-  const isKnown = hour !== undefined, running = status?.in_flight ?? jobs?.running;
+  const isKnown = hour !== undefined, running = since.inFlight ?? status?.in_flight ?? jobs?.running;
   const pausedBySelf = status?.paused_by_itself;
   return html`<div class="tiles">
     <${Tile} words="Jobs" value=${jobs?.all} note=${jobs ? `${count(jobs.all - jobs.paused)} active` : ""} href=${pageUrl("/jobs")} />

@@ -1,7 +1,7 @@
 // Lanes from the server: fetched for more than is seen, and kept current by events in between.
 import { useEffect, useRef, useState } from "../vendor/vendor.js";
 import { ApiError, invoke } from "../core/api.js";
-import { onEvents, refreshes } from "../core/live.js";
+import { onEvents, refreshes, setInterest } from "../core/live.js";
 import { instant } from "../core/time.js";
 import { applyRun, kindOf, laneOf } from "./model.js";
 
@@ -11,6 +11,7 @@ const MOST_MS = 14 * 86_400_000;
 const EVERY_MS = 30_000;
 const SETTLE_MS = 140;
 const CHANGED_MS = 2000;
+const MANY = 200;
 
 /**
  * @typedef {object} LaneData
@@ -132,6 +133,7 @@ class Loader {
     this.lanes = lanes;
     this.byId = new Map(lanes.map((lane) => [lane.id, lane]));
     this.total = answer.total;
+    setInterest(this.total > MANY ? [...this.byId.keys()] : null);
   }
 
   /** Keep the lanes current; returns the function that ends it. */
@@ -146,6 +148,6 @@ class Loader {
       if (isSeen) this.changed();
     });
     const endChanges = onEvents(["slot-decided", "job-changed", "jobs-changed", "change"], () => this.soon(CHANGED_MS));
-    return () => { clearInterval(timer); clearTimeout(this.timer); this.abort?.abort(); endRuns(); endChanges(); };
+    return () => { clearInterval(timer); clearTimeout(this.timer); this.abort?.abort(); endRuns(); endChanges(); setInterest(null); };
   }
 }
