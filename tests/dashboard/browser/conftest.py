@@ -86,6 +86,7 @@ class Server:
         command = [sys.executable, "-m", "zato_lite", "serve", "--no-reload"]
         command += ["--project", str(self.folder), "--port", str(self.port)]
         environ = {**os.environ, "ZATO_LITE_ADMIN_PASSWORD": PASSWORD}
+        environ["ZATO_LITE_SERVER__GRACE"] = "0.5"  # for runs of shop.slow
         with (self.folder / "output.txt").open("ab") as output:
             self._process = subprocess.Popen(  # noqa: S603
                 command, stdout=output, stderr=output, env=environ, start_new_session=True

@@ -48,7 +48,7 @@ def test_after_signing_out_the_old_cookie_is_refused(signed_in: Page, server: Se
     cookies = {c["name"]: c["value"] for c in signed_in.context.cookies()}
     cookie = f"zato_lite_session={cookies['zato_lite_session']}"
 
-    signed_in.get_by_role("button", name=re.compile(ADMIN)).click()
+    signed_in.get_by_role("button", name=re.compile(f"{ADMIN}.*your account")).click()
     signed_in.get_by_role("menuitem", name="Sign out", exact=True).click()
     expect(signed_in.get_by_role("heading", name="Sign in to zato-lite")).to_be_visible()
 

@@ -33,6 +33,8 @@ const PAGES = /** @type {[string, string, Load][]} */ ([
 ]);
 const WHY = /** @type {Load | null} */ (() => import("./pages/why.js"));
 
+const SLOW_MS = 400;
+
 const failed = signal(/** @type {Error | null} */ (null));
 
 function App() {
@@ -48,12 +50,13 @@ function App() {
 
 /** @param {{load: Load, params: Record<string, string>, query: Record<string, string>, quiet?: boolean}} props */
 function LoadedPage({ load, params, query, quiet = false }) {
-  const [module, setModule] = useState(/** @type {any} */ (null)), [error, setError] = useState(/** @type {Error | null} */ (null));
+  const [module, setModule] = useState(/** @type {any} */ (null)), [isSlow, setSlow] = useState(false), [error, setError] = useState(/** @type {Error | null} */ (null));
   useEffect(() => {
-    load().then(setModule, (reason) => setError(reason instanceof Error ? reason : new Error(String(reason))));
+    const timer = setTimeout(() => setSlow(true), SLOW_MS); // a page that flashes by would only take the focus away
+    load().finally(() => clearTimeout(timer)).then(setModule, (reason) => setError(reason instanceof Error ? reason : new Error(String(reason))));
   }, [load]);
   if (error) return html`<${Page} title="This page could not be loaded"><${Empty} title="This page could not be loaded" actions=${html`<${Button} icon="reload" onClick=${() => location.reload()}>Load again<//>`}>The server may have been updated or may not be running. (${error.message})<//><//>`;
-  if (!module) return quiet ? null : html`<${Page} title="Loading"><${Skeleton} rows=${8} /><//>`;
+  if (!module) return quiet || !isSlow ? null : html`<${Page} title="Loading"><${Skeleton} rows=${8} /><//>`;
   return html`<${module.default} params=${params} query=${query} />`;
 }
 

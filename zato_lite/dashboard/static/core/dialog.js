@@ -99,9 +99,10 @@ export function confirm({ title, text, yes, no = "Cancel", danger = false }) {
 
 /**
  * A button that opens a menu; items that may not be used are shown with the reason.
- * @param {{label: string, items: (MenuItem | null)[], icon?: string, children?: any, small?: boolean, kind?: "" | "primary" | "quiet"}} props
+ * @param {{label: string, items: (MenuItem | null)[], icon?: string, children?: any, small?: boolean, kind?: "" | "primary" | "quiet",
+ *   named?: boolean}} props named: the label names the button though it has children, which a phone may hide
  */
-export function Menu({ label, items, icon = "more", children, small = false, kind = "quiet" }) {
+export function Menu({ label, items, icon = "more", children, small = false, kind = "quiet", named = false }) {
   const [isOpen, setOpen] = useState(false);
   const box = useRef(/** @type {HTMLDivElement | null} */ (null));
   const list = useRef(/** @type {HTMLDivElement | null} */ (null));
@@ -122,7 +123,7 @@ export function Menu({ label, items, icon = "more", children, small = false, kin
     if (to !== undefined || event.key === "Escape") { event.preventDefault(); event.stopPropagation(); }
   };
   const run = (/** @type {MenuItem} */ item) => { if (item.denied) return; close(); item.run?.(); };
-  return html`<div class="menu" ref=${box}><${Button} kind=${kind} small=${small} icon=${icon} label=${children ? undefined : label} attrs=${{ "aria-haspopup": "menu", "aria-expanded": String(isOpen) }} onClick=${() => setOpen(!isOpen)}>${children}<//>${
+  return html`<div class="menu" ref=${box}><${Button} kind=${kind} small=${small} icon=${icon} label=${children && !named ? undefined : label} attrs=${{ "aria-haspopup": "menu", "aria-expanded": String(isOpen) }} onClick=${() => setOpen(!isOpen)}>${children}<//>${
     isOpen ? html`<div class="menu-list" role="menu" aria-label=${label} ref=${list} onKeyDown=${onKey}>${items.filter((item) => item !== null).map((item) => {
       const inside = html`${item.icon ? html`<${Icon} name=${item.icon} />` : null}<span class="grow">${item.words}${item.denied ? html`<small>${item.denied}</small>` : null}</span>${item.keys ? html`<kbd>${item.keys}</kbd>` : null}`;
       return item.href && !item.denied

@@ -50,7 +50,7 @@ function Account() {
     }
   };
   const themes = /** @type {const} */ ([["", "Colours of the system"], ["light", "Light colours"], ["dark", "Dark colours"]]);
-  return html`<div class="account"><${Menu} label="Your account" icon="user" items=${[
+  return html`<div class="account"><${Menu} label=${`${now.name} · ${role() || "no role"}: your account`} named icon="user" items=${[
     ...themes.map(([key, words]) => ({ words, icon: theme.value === key ? "check" : "", run: () => setTheme(key) })),
     { words: "Keys", icon: "help", keys: "?", run: showKeys },
     { words: "Sign out", icon: "right", run: leave(false) },

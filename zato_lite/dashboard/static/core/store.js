@@ -2,7 +2,7 @@
 import { useEffect, useRef, useState } from "../vendor/vendor.js";
 import { ApiError, invoke } from "./api.js";
 import { onEvents, refreshes } from "./live.js";
-import { may, session } from "./session.js";
+import { denied, session } from "./session.js";
 
 /**
  * @template T
@@ -12,6 +12,7 @@ import { may, session } from "./session.js";
  * @property {boolean} isFirst nothing has come yet
  * @property {boolean} isStale new data is on its way for longer than 300 ms
  * @property {number} at when the data came, by performance.now(); 0 before
+ * @property {string} denied why the session may not have it; empty if it may
  * @property {() => Promise<void>} reload
  */
 
@@ -32,7 +33,7 @@ const kept = new Map();
  * @returns {Loaded<T>}
  */
 export function useService(service, input = {}, options = {}) {
-  const name = may(service) ? service : "", key = name && `${name} ${JSON.stringify(input)}`;
+  const reason = service && denied(service), name = reason ? "" : service, key = name && `${name} ${JSON.stringify(input)}`;
   const [, rerender] = useState(0);
   const latest = useRef(/** @type {any} */ ({ key: "", data: undefined, error: null, at: 0, isStale: false, options }));
   const state = latest.current;
@@ -48,7 +49,7 @@ export function useService(service, input = {}, options = {}) {
   useEffect(() => (key ? follow(state, name, input, key, show) : undefined), [key, refreshed, session.value?.name]);
   const { data, error, at, isStale } = state;
   const reload = () => state.load?.() ?? Promise.resolve();
-  return { data, error, at, isStale, isFirst: data === undefined && error === null, reload };
+  return { data, error, at, isStale, isFirst: data === undefined && error === null && !reason, denied: reason, reload };
 }
 
 /**

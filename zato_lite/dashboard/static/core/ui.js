@@ -108,7 +108,8 @@ export function ErrorBox({ error, retry, what }) {
  * @param {{of: import("./store.js").Loaded<any>, children: (data: any) => any, rows?: number}} props
  */
 export function Show({ of, children, rows = 4 }) {
-  const { data, error, isFirst, reload } = of;
+  const { data, error, isFirst, denied, reload } = of;
+  if (denied) return html`<p class="pad muted">Not shown: ${denied}.</p>`;
   return html`<${ErrorBox} error=${error} retry=${reload} />${
     data !== undefined ? children(data) : isFirst ? html`<${Skeleton} rows=${rows} />` : null}`;
 }

@@ -36,7 +36,7 @@ export default function Overview({ query }) {
   const density = query.density ?? "wide", limit = query.lanes === "all" ? 200 : (AMOUNTS[density] ?? 12), scope = query.lanes === "all" ? "all" : "some";
   const filter = { order: query.order ?? "attention", limit };
   return html`<${Page} title="Overview" actions=${newJob} cls="overview">
-    <${Health} status=${status.data} attention=${attention.data} next=${next.data?.rows?.[0]} />
+    <${Health} status=${status.data} attention=${attention} next=${next.data?.rows?.[0]} />
     <${Tiles} jobs=${jobs} status=${status.data} hour=${hour.data} hourAt=${hour.at} />
     <section class="card" aria-label="Timeline"><${Timeline} filter=${filter} span=${query.span ?? "4h"} at=${query.at} hide=${query.hide ?? ""} density=${density} asTable=${query.table === "1"} mostLanes=${scope === "all" ? 24 : 12}
       onQuery=${(/** @type {any} */ changes) => setQuery(changes)} footer=${(/** @type {any} */ data) => html`<${Foot} data=${data} order=${filter.order} density=${density} scope=${scope} />`} /></section>

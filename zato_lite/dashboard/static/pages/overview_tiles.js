@@ -9,10 +9,10 @@ import { count, duration, percent, some } from "../core/words.js";
 
 const FAILED = ["error", "timeout", "lost", "denied"];
 
-/** @param {{status: any, attention: any, next: any}} props */
+/** @param {{status: any, attention: import("../core/store.js").Loaded<any>, next: any}} props */
 export function Health({ status, attention, next }) {
-  const total = attention?.total;
-  const needs = total === undefined ? "Looking …" : total === 0 ? "Nothing needs you." : `${some(total, "job needs", "jobs need")} you.`;
+  const total = attention.data?.total;
+  const needs = total === undefined ? (attention.isFirst ? "Looking …" : "") : total === 0 ? "Nothing needs you." : `${some(total, "job needs", "jobs need")} you.`;
   const nodes = status?.nodes ?? [], heard = Math.max(0, ...nodes.map((/** @type {any} */ node) => now.value - (instant(node.seen) ?? now.value)));
   const isPaused = status?.is_paused ?? false, fire = status?.next_fire_iso ?? next?.next_iso;
   return html`<div class="health"><strong>${isPaused ? "The scheduler is paused." : needs}</strong>

@@ -144,6 +144,7 @@ class Loader {
       for (const { data } of events) {
         const lane = this.byId.get(data.job_id);
         if (lane && data.started_iso) { applyRun(lane, data); isSeen = true; }
+        else if (lane) this.soon(CHANGED_MS);
       }
       if (isSeen) this.changed();
     });

@@ -60,6 +60,16 @@ export function Timeline({ filter, title = "Timeline", span = "4h", at, hide = "
   const toNow = () => { const it = /** @type {Camera} */ (camera.current); it.isFollowing = true; moved(); };
   const chooseSpan = (/** @type {string} */ text) => { const it = /** @type {Camera} */ (camera.current); it.zoom(readSpan(text, it.span) / it.span, 0.5); moved(); };
 
+  const open = (/** @type {Lane} */ lane, /** @type {Item} */ item) => {
+    const it = /** @type {Camera} */ (camera.current);
+    if (item.number && item.count > 1) { // several under one mark: come closer
+      it.center((item.from + item.until) / 2);
+      it.zoom(Math.max(10_000, 3 * (item.until - item.from)) / it.span, 0.5);
+      moved();
+    } else if (item.number) void navigate(hrefOf(lane, item));
+    else if (item.kind !== "upcoming") askWhy(lane, item);
+  };
+
   useLayoutEffect(() => {
     const canvas = /** @type {HTMLCanvasElement} */ (canvasRef.current), box = /** @type {HTMLElement} */ (boxRef.current);
     if (!canvas) return undefined;
@@ -77,7 +87,7 @@ export function Timeline({ filter, title = "Timeline", span = "4h", at, hide = "
       setTip((old) => !found ? null : old && old.index === found.index && old.item?.from === found.item?.from && old.item?.kind === found.item?.kind ? old : { index: found.index, item: found.item, x, y });
     };
     const leave = () => { held.current = false; it.hover = -1; it.ask(); setTip(null); };
-    const press = (/** @type {number} */ x, /** @type {number} */ y) => { const found = it.at(x, y); if (found?.item?.number) void navigate(hrefOf(found.lane, found.item)); else if (found?.item && found.item.kind !== "upcoming") setQuery({ why: new Date(found.item.from).toISOString(), why_job: String(found.lane.id) }, { replace: false }); };
+    const press = (/** @type {number} */ x, /** @type {number} */ y) => { const found = it.at(x, y); if (found?.item) open(found.lane, found.item); };
     const end = listen(canvas, { zoom, pan: (share) => { it.camera.pan(share); moved(); }, point, leave, press });
     const observer = new ResizeObserver(() => it.resize());
     observer.observe(box);
@@ -106,14 +116,14 @@ export function Timeline({ filter, title = "Timeline", span = "4h", at, hide = "
     say(sentenceOf(lanes[index], item, serverNow()), { now: true });
   };
   const onKey = (/** @type {KeyboardEvent} */ event) => {
-    const acted = keyAction(event.key, { lanes, cursor, hidden, middle: /** @type {Camera} */ (camera.current).middle, point, clear: () => { setCursor(null); setTip(null); } });
+    const acted = keyAction(event.key, { lanes, cursor, hidden, middle: /** @type {Camera} */ (camera.current).middle, point, open, clear: () => { setCursor(null); setTip(null); } });
     if (acted) event.preventDefault();
   };
   const toggleTable = () => onQuery?.({ table: asTable ? null : "1" });
   useKeys([
     { keys: "+", words: "zoom in", group: "Timeline", run: () => zoom(0.6) }, { keys: "-", words: "zoom out", group: "Timeline", run: () => zoom(1 / 0.6) }, { keys: "0", words: "back to now", group: "Timeline", run: toNow },
     { keys: "t", words: "as a table and back", group: "Timeline", run: toggleTable },
-    { keys: "w", words: "why, at the cursor", group: "Timeline", run: () => cursor && lanes[cursor.index] && setQuery({ why: new Date(cursor.item.from).toISOString(), why_job: String(lanes[cursor.index].id) }, { replace: false }) },
+    { keys: "w", words: "why, at the cursor", group: "Timeline", run: () => cursor && lanes[cursor.index] && askWhy(lanes[cursor.index], cursor.item) },
   ]);
   const counts = countKinds(lanes, seen.from, seen.to, now.value);
   const toggle = (/** @type {string} */ kind) => { const next = new Set(hidden); if (!next.delete(kind)) next.add(kind); onQuery?.({ hide: [...next].join(",") || null }); };
@@ -134,6 +144,11 @@ export function Timeline({ filter, title = "Timeline", span = "4h", at, hide = "
     <footer class="foot tiny muted">${footer?.(data)}<span class="grow"></span><span class="hints"><${Keys} keys="← →" /> run <${Keys} keys="↑ ↓" /> job <${Keys} keys="+ −" /> zoom <${Keys} keys="w" /> why <${Keys} keys="t" /> table</span></footer></div>`;
 }
 
+/** Open the panel that says why. @param {Lane} lane @param {Item} item */
+function askWhy(lane, item) {
+  setQuery({ why: new Date(item.from).toISOString(), why_job: String(lane.id) }, { replace: false });
+}
+
 /** "5 min" for "every 5 minutes": the names leave little room. @param {string} words */
 function short(words) {
   return words.replace(/^every (?=\d)/, "").replace(/^every (second|minute|hour|day|week)\b/, "1 $1").replace(/ minutes?\b/g, " min").replace(/ seconds?\b/g, " s").replace(/ hours?\b/g, " h");
@@ -143,13 +158,13 @@ function short(words) {
  * Act on a key of the cursor; returns true if the key has a meaning.
  * @param {string} key
  * @param {{lanes: Lane[], cursor: {index: number, item: Item} | null, hidden: Set<string>, middle: number,
- *   point: (index: number, item: Item) => void, clear: () => void}} it
+ *   point: (index: number, item: Item) => void, open: (lane: Lane, item: Item) => void, clear: () => void}} it
  */
-function keyAction(key, { lanes, cursor, hidden, middle, point, clear }) {
+function keyAction(key, { lanes, cursor, hidden, middle, point, open, clear }) {
   const at = cursor && lanes[cursor.index] ? cursor : null, t = serverNow();
   const sideways = { ArrowRight: 1, ArrowLeft: -1 }[key], down = { ArrowDown: 1, ArrowUp: -1 }[key];
   if (key === "Escape" && at) { clear(); return true; }
-  if (key === "Enter" && at) { void navigate(hrefOf(lanes[at.index], at.item)); return true; }
+  if (key === "Enter" && at) { open(lanes[at.index], at.item); return true; }
   if (sideways && lanes.length) {
     const index = at?.index ?? 0, item = nextItem(lanes[index], at?.item.from ?? Math.min(middle, t), /** @type {1 | -1} */ (at ? sideways : -1), t, hidden);
     if (item) point(index, item);

@@ -18,7 +18,7 @@ export function sentenceOf(lane, item, now) {
   if (item.kind === "upcoming") return `${lane.name}, coming at ${from}, ${relative(item.from - now)}`;
   if (item.number) {
     const several = item.count > 1 ? `${item.count} runs` : `run ${item.number}`;
-    const long = item.kind === "running" ? `for ${duration(item.until - item.from)}` : `took ${duration(item.until - item.from)}`;
+    const long = item.kind === "running" ? `for ${duration(item.until - item.from)}` : `${item.count > 1 ? "within" : "took"} ${duration(item.until - item.from)}`;
     return `${lane.name}, ${several}, ${item.kind}, ${from}, ${long}`;
   }
   const until = item.until > item.from ? ` to ${shortTime(item.until, zone, now)}` : "";
@@ -40,7 +40,7 @@ export function rowsOf(lane, item, now) {
   if (item.kind === "upcoming") return [["Slot", at(item.from)], ["", relative(item.from - now)]];
   if (item.number) {
     rows.push([item.count > 1 ? "Runs" : "Run", item.count > 1 ? `${count(item.count)}, from number ${item.number}` : `number ${item.number}`], ["Started", at(item.from)]);
-    rows.push(item.kind === "running" ? ["For", duration(item.until - item.from)] : [item.count > 1 ? "Together" : "Took", duration(item.until - item.from)]);
+    rows.push(item.kind === "running" ? ["For", duration(item.until - item.from)] : [item.count > 1 ? "Within" : "Took", duration(item.until - item.from)]);
     return rows;
   }
   if (item.count) rows.push(["Slots", count(item.count)]);

@@ -1,0 +1,200 @@
+import re
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.dashboard.browser.conftest import (
+    SIGNED_OUT,
+    Server,
+    expect_trouble,
+    opened,
+    sign_in,
+    wait_for,
+)
+
+HOSTILE = '<img src=x onerror="document.title=1">' + "x" * 120
+
+
+@pytest.fixture(scope="module")
+def jobs(server: Server) -> dict[str, int]:
+    """Create some jobs, one of them failing, and wait until they have run."""
+    made = {
+        "billing.tick": server.job("billing.tick", minutes=None, seconds=1),
+        "billing.fail": server.job("billing.fail", "shop.fails", minutes=None, seconds=2),
+        "crm.slow": server.job("crm.slow", "shop.slow", on_overlap="skip"),
+        "crm.later": server.job("crm.later", minutes=None, hours=1),
+    }
+    history = {"id": made["billing.tick"], "page_size": 5}
+    wait_for(lambda: len(server.invoke("zato.scheduler.job.get-history", history)["rows"]) > 3)
+    return made
+
+
+@pytest.fixture
+def overview(signed_in: Page, jobs: dict[str, int]) -> Page:
+    """Return the overview of the admin, with its lanes."""
+    expect(signed_in.locator(".lane-names a")).to_have_count(len(jobs))
+    return signed_in
+
+
+def spoken(page: Page) -> str:
+    return page.locator("#spoken").inner_text().replace("\xa0", "")
+
+
+def summary(page: Page) -> str:
+    return page.locator(".timeline canvas").get_attribute("aria-label") or ""
+
+
+def test_the_lanes_tick(overview: Page, jobs: dict[str, int]) -> None:
+    canvas = overview.locator(".timeline canvas")
+    expect(canvas).to_have_attribute("aria-label", re.compile(r"4 jobs: .*ok.*coming"))
+
+    first = summary(overview)
+
+    expect(canvas).not_to_have_attribute("aria-label", first, timeout=5_000)
+    names = overview.locator(".lane-names a")
+    expect(names).to_have_count(4)
+    expect(names.first).to_contain_text("billing.fail")
+
+
+def test_the_keyboard_cursor_speaks_and_opens(overview: Page, jobs: dict[str, int]) -> None:
+    overview.goto(overview.url + "?span=60s")
+    overview.locator(".lane-names a").first.wait_for()
+    overview.get_by_role("application").focus()
+
+    overview.keyboard.press("ArrowLeft")
+    expect(overview.locator("#spoken")).to_contain_text(
+        re.compile(r"billing\.fail, (run \d+|\d+ runs), error, \d\d:\d\d:\d\d, (took|within)")
+    )
+    overview.keyboard.press("ArrowDown")
+    wait_for(lambda: "billing.fail" not in spoken(overview))
+    overview.keyboard.press("ArrowUp")
+    wait_for(lambda: "billing.fail" in spoken(overview))
+    overview.keyboard.press("Enter")
+
+    expect(overview).to_have_url(re.compile(rf"/dashboard/jobs/{jobs['billing.fail']}/runs/\d+$"))
+
+
+def test_the_timeline_is_a_table_too(overview: Page, jobs: dict[str, int]) -> None:
+    overview.keyboard.press("t")
+
+    table = overview.get_by_role("table", name="Runs, coming slots")
+    row = table.get_by_role("row").filter(has_text="billing.fail").first
+    expect(row).to_contain_text("error")
+    expect(table.get_by_role("row").filter(has_text="crm.later")).to_contain_text("coming")
+    expect(overview).to_have_url(re.compile(r"\?table=1$"))
+
+
+def test_what_is_seen_is_in_the_address(overview: Page, jobs: dict[str, int]) -> None:
+    overview.get_by_role("button", name="1 h").first.click()
+    legend = overview.get_by_role("group", name="Shown kinds")
+    legend.get_by_role("button", name=re.compile("ok")).click()
+    expect(overview).to_have_url(re.compile(r"span=1h.*hide=ok|hide=ok.*span=1h"))
+    overview.keyboard.press("+")
+    expect(overview).to_have_url(re.compile(r"span=36m"))
+
+    overview.reload()
+
+    expect(legend.get_by_role("button", name=re.compile("ok"))).to_have_attribute(
+        "aria-pressed", "false"
+    )
+    expect(overview).to_have_url(re.compile(r"span=36m"))
+
+
+def test_dragging_leaves_now_and_a_key_returns(overview: Page, jobs: dict[str, int]) -> None:
+    box = overview.locator(".timeline canvas").bounding_box()
+    assert box is not None
+    x, y = box["x"] + 300, box["y"] + 60
+    overview.mouse.move(x, y)
+    overview.mouse.down()
+    overview.mouse.move(x + 150, y, steps=4)
+    overview.mouse.up()
+    expect(overview).to_have_url(re.compile(r"at=20"))
+
+    overview.keyboard.press("0")
+
+    expect(overview).not_to_have_url(re.compile(r"at="))
+
+
+def test_a_press_of_the_pointer_says_and_opens(overview: Page, jobs: dict[str, int]) -> None:
+    overview.goto(overview.url + "?span=60s")
+    canvas = overview.locator(".timeline canvas")
+    expect(canvas).to_have_attribute("aria-label", re.compile("error"))
+    box = canvas.bounding_box()
+    assert box is not None
+    y = box["y"] + 34 + 13
+
+    def is_found() -> bool:
+        for x in range(int(box["width"] / 2) - 20, 20, -6):
+            overview.mouse.move(box["x"] + x, y)
+            tip = overview.locator(".tip")
+            if tip.count() and "error" in tip.inner_text():
+                return True
+        return False
+
+    assert is_found()
+    assert "number" in overview.locator(".tip").inner_text()
+    overview.mouse.down()
+    overview.mouse.up()
+    expect(overview).to_have_url(re.compile(r"/runs/\d+$"))
+
+
+def test_hostile_names_are_inert(signed_in: Page, server: Server) -> None:
+    number = server.job(HOSTILE, minutes=None, seconds=1)
+    try:
+        signed_in.reload()
+        expect(signed_in.locator(".lane-names a").filter(has_text="<img").first).to_be_visible()
+
+        assert signed_in.evaluate("document.querySelectorAll('img').length") == 0
+        assert signed_in.title() == "Overview · zato-lite"
+        assert signed_in.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    finally:
+        server.invoke("zato.scheduler.job.delete", {"id": number})
+
+
+def test_a_lost_server_is_said_and_what_was_shown_stays(
+    browser: Browser, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    own = Server(tmp_path_factory.mktemp("lost"))
+    own.start()
+    own.job("billing.tick", minutes=None, seconds=1)
+    with opened(browser, own) as (_, page):
+        sign_in(page, own)
+        for text in ("ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED", "ERR_CONNECTION_RESET"):
+            expect_trouble(page, text)
+        expect(page.locator(".lane-names a")).to_have_count(1)
+        live = page.locator("button.live")
+        expect(live).to_have_text("Live")
+
+        own.stop(9)
+        expect(live).to_have_text(re.compile(r"Not connected since \d\d:\d\d, trying again"))
+        expect(page.locator(".lane-names a")).to_have_count(1)
+        own.start()
+
+        expect(live).to_have_text("Live", timeout=25_000)
+        expect(page.locator(".timeline canvas")).to_have_attribute("aria-label", re.compile("ok"))
+    own.stop()
+
+
+def test_a_viewer_sees_all_and_changes_nothing(browser: Browser, server: Server) -> None:
+    server.user("vera", "viewer")
+    with opened(browser, server) as (_, page):
+        sign_in(page, server, user="vera")
+
+        button = page.get_by_role("button", name=re.compile("New job"))
+        expect(button).to_have_attribute("aria-disabled", "true")
+        expect(button).to_have_attribute("title", "needs editor; you are viewer")
+        button.click(force=True)
+        expect(page).to_have_url(f"{server.url}/dashboard/")
+
+
+def test_an_empty_server_says_how_to_begin(
+    browser: Browser, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    own = Server(tmp_path_factory.mktemp("empty"))
+    own.start()
+    with opened(browser, own) as (_, page):
+        sign_in(page, own)
+
+        expect(page.get_by_role("heading", name="Nothing is scheduled yet.")).to_be_visible()
+        expect_trouble(page, SIGNED_OUT)
+    own.stop()
