@@ -93,6 +93,10 @@ def ids(world: "World", target: str) -> dict[str, Any]:
     return {"ids": [world.new_job[target]]}
 
 
+def first_run(world: "World", target: str) -> dict[str, Any]:
+    return {"run_ids": [{OWN: 1, FOREIGN: 2}[target]]}
+
+
 def credential(world: "World", target: str) -> dict[str, Any]:
     pattern = target.partition(".")[0] + ".*"
     return {"roles": ["viewer"], "patterns": [pattern]}
@@ -162,6 +166,9 @@ MATRIX: dict[str, Row] = {
     f"{JOB}.execute-many": Row("operator", "name", "refused", ids),
     f"{JOB}.pause-many": Row("operator", "name", "refused", ids),
     f"{JOB}.resume-many": Row("operator", "name", "refused", ids),
+    f"{JOB}.skip-many": Row("operator", "name", "refused", ids),
+    f"{JOB}.cancel-many": Row("operator", "name", "refused", first_run),
+    f"{JOB}.retry-many": Row("operator", "name", "refused", first_run),
     f"{JOB}.create": Row("editor", "name", "refused", definition),
     f"{JOB}.create-many": Row("editor", "name", "refused", jobs_of),
     f"{JOB}.edit": Row("editor", "name", "refused", job(extra="x")),

@@ -74,7 +74,8 @@ SERVICES = {
     "operator": {
         "demo.echo", "demo.sleep", "helpers.echo", "pub.helpers.input-logger", "pub.zato.ping",
         "test.raise", "zato.helpers.echo", "zato.helpers.input-logger",
-        "zato.helpers.raw-request-logger", f"{JOB}.backfill", f"{JOB}.cancel-run",
+        "zato.helpers.raw-request-logger", f"{JOB}.backfill", f"{JOB}.cancel-many",
+        f"{JOB}.cancel-run", f"{JOB}.retry-many", f"{JOB}.skip-many",
         f"{JOB}.execute", f"{JOB}.execute-many", f"{JOB}.pause", f"{JOB}.pause-many",
         f"{JOB}.resume-many", f"{JOB}.resume", f"{JOB}.retry-run",
         f"{JOB}.set-active-status", f"{JOB}.skip-next", "zato.service.invoke",

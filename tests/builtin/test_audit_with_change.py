@@ -48,6 +48,8 @@ INPUTS: dict[str, Prepare] = {
     f"{JOB}.resume-many": lambda job, _: {"ids": [job]},
     f"{JOB}.retry-run": lambda job, _: {"id": job, "current_run": 1},
     f"{JOB}.set-active-status": lambda job, _: {"id": job, "is_active": False},
+    f"{JOB}.retry-many": lambda job, _: {"ids": [job], "outcomes": ["ok"]},
+    f"{JOB}.skip-many": lambda job, _: {"ids": [job]},
     f"{JOB}.skip-next": lambda job, _: {"id": job},
     f"{CALENDAR}.create": lambda job, _: {"name": "PL", "dates": ["2027-05-03"]},
     f"{CALENDAR}.delete": lambda job, _: {"name": "CZ"},
@@ -65,6 +67,7 @@ INPUTS: dict[str, Prepare] = {
     f"{SECURITY}.user.edit": lambda job, _: {"name": "bob", "roles": ["viewer"]},
 }
 WITHOUT_CHANGE_OF_THE_STORE = {
+    f"{JOB}.cancel-many",
     f"{JOB}.cancel-run",  # the run's own result is the change; it is written by the scheduler
     "zato.store.backup",
 }

@@ -12,7 +12,7 @@ from zato_lite.errors import BadInputError, ConflictError, ForbiddenError, NotFo
 from zato_lite.service.message import Caller
 from zato_lite.testing.app import Sandbox
 
-SERVICES = ["delete-many", "pause-many", "resume-many", "execute-many"]
+SERVICES = ["delete-many", "pause-many", "resume-many", "execute-many", "skip-many"]
 
 
 async def some(box: Sandbox, *names: str, **fields: Any) -> list[int]:
@@ -151,6 +151,40 @@ async def test_one_job_beyond_the_callers_rights_refuses_all(box: Sandbox, servi
 async def invoke_as(box: Sandbox, caller: Caller, service: str, payload: Any) -> Any:
     name = f"zato.scheduler.job.{service}"
     return await box.app.invoker.invoke(name, payload, caller=caller)
+
+
+async def test_the_filters_of_a_list_select_jobs(box: Sandbox) -> None:
+    [a, b, _] = await some(box, "a", "b", "c")
+    await ask(box, "pause-many", ids=[a, b])
+
+    counted = await ask(box, "resume-many", state="paused", dry_run=True)
+    with pytest.raises(ConflictError, match="has 2 jobs"):
+        await ask(box, "resume-many", state="paused", expected=3)
+    await ask(box, "resume-many", state="paused", service_name="crm.*", expected=2)
+
+    assert (counted["ids"], await active(box)) == ([a, b], ["a", "b", "c"])
+
+
+@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize(
+    "filters",
+    [{"state": "odd"}, {"tag": 5}, {"tag": "x" * 51}, {"next_before": "soon"}, {"query": []}],
+)
+async def test_a_wrong_filter_is_refused(
+    box: Sandbox, service: str, filters: dict[str, Any]
+) -> None:
+    with pytest.raises(BadInputError, match=next(iter(filters))):
+        await ask(box, service, **filters, expected=1)
+
+
+async def test_the_next_slots_of_jobs_are_skipped(box: Sandbox) -> None:
+    ids = await some(box, "a", "b")
+
+    await ask(box, "skip-many", ids=ids, count=2)
+    await box.advance(minutes=16)
+
+    for job_id in ids:
+        assert len((await ask(box, "get-history", id=job_id))["rows"]) == 1  # of 08:15
 
 
 @pytest.mark.parametrize("box", ["memory"], indirect=True)

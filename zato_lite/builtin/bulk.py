@@ -7,9 +7,7 @@ from msgspec import Meta
 
 from zato_lite.builtin.audited import AuditedService
 from zato_lite.builtin.input import (
-    Input,
     Moment,
-    Name,
     Note,
     ParsedBy,
     list_of,
@@ -17,56 +15,60 @@ from zato_lite.builtin.input import (
     parse_name,
     whole_number,
 )
+from zato_lite.builtin.job_filter import JobFilterInput
 from zato_lite.builtin.permissions import authority_of, require_services_match, visible_to
 from zato_lite.errors import FieldError
-from zato_lite.scheduler.bulk import BulkCommands
+from zato_lite.scheduler.bulk import BulkCommands, skipping
 from zato_lite.service.needs import needs
 from zato_lite.service.request import In, Out
 from zato_lite.store.selection import Selected, Selection
 
 _MAX_JOBS = 100_000
 _MAX_ID = 2**63 - 1
+FILTERS = ("query", "service_name", "state", "tag", "next_before")
+"""Fields that select jobs as a list shows them."""
+
 _ids = list_of(whole_number(1, _MAX_ID), _MAX_JOBS)
 _names = list_of(ParsedBy(parse_name, {"type": "string"}), _MAX_JOBS)
 
 
-class ManyJobs(Input, forbid_unknown_fields=True):
-    """Jobs by ``ids`` and ``names``; or all that a list with ``query`` and ``service_name`` shows.
+class ManyJobs(JobFilterInput, forbid_unknown_fields=True):
+    """Jobs by ``ids`` and ``names``; or all that a list with these filters shows.
 
-    ``expected`` is the number of jobs that must be selected. It is required without ``ids`` and
-    ``names``, so that no job is changed that the caller has not seen; alone, it selects all jobs.
-    ``dry_run`` selects and checks only.
+    ``expected`` is the number of jobs that must be selected. It is required with filters, so that
+    no job is changed that the caller has not seen; alone, it selects all jobs. ``dry_run`` selects
+    and checks only, with or without it.
     """
 
     ids: Annotated[tuple[int, ...], _ids] = ()
     names: Annotated[tuple[str, ...], _names] = ()
-    query: str | None = None
-    service_name: Name | None = None
     expected: Annotated[int, Meta(ge=0, le=_MAX_JOBS)] | None = None
     dry_run: bool = False
 
     @classmethod
     def check(cls, values: dict[str, Any], errors: list[FieldError]) -> None:
-        has_list = bool(values.get("ids") or values.get("names"))
-        has_query = bool(values.keys() & {"query", "service_name"})
-        if not (has_list or has_query or errors) and values.get("expected") is None:
-            errors.append(missing("ids"))
-        if has_list and has_query:
-            words = "query: send either `ids` and `names`, or `query` and `service_name`"
-            errors.append(FieldError("query", values.get("query"), words))
-        if has_query and values.get("expected") is None:
+        has_list = any(values.get(field) for field in cls.lists())
+        sent = [field for field in FILTERS if field in values]
+        is_counted = values.get("expected") is not None or values.get("dry_run", False)
+        if not (has_list or sent or errors or is_counted):
+            errors.append(missing(cls.lists()[0]))
+        if has_list and sent:
+            lists = " and ".join(f"`{field}`" for field in cls.lists())
+            words = f"{sent[0]}: send either {lists}, or filters"
+            errors.append(FieldError(sent[0], values[sent[0]], words))
+        if sent and not is_counted:
             errors.append(missing("expected"))
+
+    @classmethod
+    def lists(cls) -> tuple[str, ...]:
+        """Return the fields that select without a filter."""
+        return ("ids", "names")
 
     @property
     def selection(self) -> Selection:
         """The selected jobs."""
-        return Selection(
-            self.ids,
-            self.names,
-            None if self.ids or self.names else self.query or "",
-            self.service_name or "",
-            self.expected,
-        )
+        has_list = self.ids or self.names
+        return Selection(self.ids, self.names, None if has_list else self.filter, self.expected)
 
 
 class ManyPaused(ManyJobs, forbid_unknown_fields=True):
@@ -74,6 +76,12 @@ class ManyPaused(ManyJobs, forbid_unknown_fields=True):
 
     note: Note = ""
     until: Moment | None = None
+
+
+class ManySkipped(ManyJobs, forbid_unknown_fields=True):
+    """Jobs, and how many of their next slots to skip."""
+
+    count: Annotated[int, Meta(ge=0, le=1_000_000)] = 1
 
 
 class ChangedJobs(TypedDict):
@@ -169,6 +177,22 @@ class ResumeMany(BulkService[ManyJobs, ChangedJobs]):
         if not params.dry_run:
             self.record_selected(params, selected)
             ids = list(await self.bulk.resume(selected))
+        self.response.payload = answer = changed_jobs(params, selected, ids)
+        return subject_of(answer)
+
+
+class SkipMany(BulkService[ManySkipped, ChangedJobs]):
+    """Skip the next ``count`` slots of jobs (1 by default); 0 skips none."""
+
+    name = "zato.scheduler.job.skip-many"
+    role = "operator"
+
+    async def change(self, params: ManySkipped) -> str:
+        selected = await self.selected(params)
+        ids = [each.id for each in selected]
+        if not params.dry_run:
+            self.record_selected(params, selected)
+            ids = list(await self.bulk.edit(selected, skipping(params.count)))
         self.response.payload = answer = changed_jobs(params, selected, ids)
         return subject_of(answer)
 

@@ -5,18 +5,27 @@ that claims, results and requests have their turns in between.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 import msgspec
 
 from zato_lite.clock import Clock
-from zato_lite.errors import ConflictError, JobNotFoundError, NotFoundError
+from zato_lite.errors import BadInputError, ConflictError, JobNotFoundError, NotFoundError
 from zato_lite.scheduler.commands import Change
 from zato_lite.scheduler.scheduler import Scheduler
 from zato_lite.store import enqueue, jobs, references
 from zato_lite.store.attempts import ClaimedAttempt, StartedRuns
 from zato_lite.store.ports import Connection, Database
-from zato_lite.store.selection import Selected, Selection, select
+from zato_lite.store.selection import (
+    RunSelection,
+    Selected,
+    SelectedRun,
+    Selection,
+    select,
+    select_runs,
+)
 from zato_lite.store.sql import batches
 from zato_lite.store.visibility import Permits
 from zato_lite.timetable.job import Instant, Job
@@ -38,30 +47,74 @@ class BulkCommands:
     ) -> Sequence[Selected]:
         """Return the selected jobs in order of their names.
 
-        A query selects only jobs for whose services ``permits`` returns True.
+        A filter selects only jobs for whose services ``permits`` returns True.
 
         Raises:
             NotFoundError: names the ids and names that no job has.
-            ConflictError: the query matches another number of jobs than expected.
+            ConflictError: the filter matches another number of jobs than expected.
         """
-        found = await self._database.read(lambda c: select(c, selection))
-        if selection.query is not None and permits is not None:
-            found = [each for each in found if permits(each.service)]
+        now = self._clock.now()
+        found = await self._database.read(lambda c: select(c, selection, now, permits))
         if selection.expected is not None and len(found) != selection.expected:
             raise ConflictError(
                 f"the selection has {len(found)} jobs, and `expected` is {selection.expected}"
             )
-        missing = [
-            *(str(job_id) for job_id in sorted(set(selection.ids) - {each.id for each in found})),
-            *(
-                f"`{name}`"
-                for name in sorted(set(selection.names) - {each.name for each in found})
-            ),
-        ]
-        if missing:
-            more = f" and {len(missing) - _MAX_NAMED} more" if len(missing) > _MAX_NAMED else ""
-            raise NotFoundError(f"Jobs not found: {', '.join(missing[:_MAX_NAMED])}{more}")
+        ids = sorted(set(selection.ids) - {each.id for each in found})
+        names = sorted(set(selection.names) - {each.name for each in found})
+        _require_all("Jobs", [*map(str, ids), *(f"`{name}`" for name in names)])
         return found
+
+    async def select_runs(
+        self, selection: RunSelection, permits: Permits | None = None
+    ) -> Sequence[SelectedRun]:
+        """Return the selected runs in order of their ids.
+
+        Raises:
+            BadInputError: there are too many of them.
+            NotFoundError: names the ids that no run of an existing job has.
+            ConflictError: there is another number of runs than expected.
+        """
+        if not selection.run_ids and selection.jobs.filter is None:
+            await self.select(selection.jobs._replace(expected=None))  # finds missing jobs
+        now, limit = self._clock.now(), selection.limit
+        wanted = selection._replace(limit=limit + 1)
+        found = await self._database.read(lambda c: select_runs(c, wanted, now, permits))
+        if len(found) > limit:
+            raise BadInputError(f"the selection has more than {limit} runs; select fewer")
+        expected = selection.jobs.expected
+        if expected is not None and len(found) != expected:
+            raise ConflictError(
+                f"the selection has {len(found)} runs, and `expected` is {expected}"
+            )
+        _require_all(
+            "Runs", [*map(str, sorted(set(selection.run_ids) - {each.id for each in found}))]
+        )
+        return found
+
+    async def retry(
+        self, selected: Sequence[SelectedRun], requested_by: str = ""
+    ) -> Sequence[tuple[SelectedRun, int]]:
+        """Run the slots of ended runs again; return these runs and the numbers of the new ones."""
+        now, node = self._clock.now(), self._scheduler.node_id
+        retried: list[tuple[SelectedRun, int]] = []
+
+        def work(connection: Connection, part: Sequence[SelectedRun]) -> list[ClaimedAttempt]:
+            started = []
+            for run in part:
+                with contextlib.suppress(NotFoundError, ConflictError):  # ended, or deleted?
+                    new = enqueue.enqueue_retry(
+                        connection, run.job_id, run.number, now, node, requested_by
+                    )
+                    started += new
+                    numbers[run] = new[0].run_number
+            return started
+
+        for part in batches(selected, SLICE):
+            numbers: dict[SelectedRun, int] = {}
+            await self._scheduler.start_runs(partial(work, part=part))
+            retried += numbers.items()
+            await asyncio.sleep(0)
+        return retried
 
     async def check_deletion(self, selected: Sequence[Selected]) -> None:
         """Refuse to delete jobs that others call back, unless these are deleted with them.
@@ -157,9 +210,25 @@ def paused(note: str = "", until: Instant | None = None) -> Change:
     return change
 
 
+def skipping(count: int) -> Change:
+    """Return the change that skips the next slots of a job; with 0, none."""
+    return lambda job: msgspec.structs.replace(job, skip_next=count)
+
+
 def resumed(job: Job) -> Job:
     """Return the definition of a job without its pause."""
     return msgspec.structs.replace(job, is_active=True, pause_note=None, pause_until=None)
+
+
+def _require_all(what: str, missing: Sequence[str]) -> None:
+    """Refuse a selection that names jobs or runs that do not exist.
+
+    Raises:
+        NotFoundError: names the first of them.
+    """
+    if missing:
+        more = f" and {len(missing) - _MAX_NAMED} more" if len(missing) > _MAX_NAMED else ""
+        raise NotFoundError(f"{what} not found: {', '.join(missing[:_MAX_NAMED])}{more}")
 
 
 async def _in_slices(
