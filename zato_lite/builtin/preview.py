@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from itertools import islice
-from typing import Annotated, Any, NamedTuple, NotRequired, Self, TypedDict
+from typing import Annotated, Any, NotRequired, Self, TypedDict
 
 from msgspec import Meta
 
@@ -13,22 +13,17 @@ from zato_lite.builtin.definition import (
     read,
     read_many,
 )
-from zato_lite.builtin.history import ledger_item, run_item
 from zato_lite.builtin.input import (
     Input,
     JobId,
-    LocalMoment,
     Moment,
-    Name,
     NameRef,
     Zone,
     as_mapping,
     is_unsent,
-    missing,
     object_list,
-    read_local,
 )
-from zato_lite.builtin.output import LedgerItem, RunItem, iso
+from zato_lite.builtin.output import iso
 from zato_lite.builtin.permissions import (
     authority_of,
     require_calendars,
@@ -36,21 +31,16 @@ from zato_lite.builtin.permissions import (
     visible_to,
 )
 from zato_lite.clock import Clock
-from zato_lite.errors import FieldError
 from zato_lite.scheduler.calendars import Calendars
 from zato_lite.scheduler.commands import JobCommands
-from zato_lite.scheduler.history import RunHistory
 from zato_lite.service.base import Service
 from zato_lite.service.needs import needs
 from zato_lite.service.offload import offload_long
 from zato_lite.service.typed import CustomInput
-from zato_lite.store.clock import AHEAD
-from zato_lite.store.rows import JobRow, LedgerRow, Pause, RunRow
 from zato_lite.timetable.calendar import Calendar
 from zato_lite.timetable.describe import describe
-from zato_lite.timetable.job import Instant, Job, Trigger
+from zato_lite.timetable.job import Instant, Job
 from zato_lite.timetable.job_plan import JobState
-from zato_lite.timetable.trigger import next_after, previous_before
 from zato_lite.timetable.upcoming import (
     Note,
     NoteCode,
@@ -264,154 +254,6 @@ def _simulation(
     }
 
 
-class WhyInput(Input):
-    """A job by its id or name, and an instant; without an offset, in the job's time zone."""
-
-    at: LocalMoment
-    id: JobId | None = None
-    name: Name | None = None
-
-    @classmethod
-    def check(cls, values: dict[str, Any], errors: list[FieldError]) -> None:
-        wrong = {error.field for error in errors}
-        if not values.keys() & {"id", "name"} and wrong.isdisjoint({"id", "job_id", "name"}):
-            errors.append(missing("id"))
-
-
-class Explanation(TypedDict):
-    """The outcome of an instant in one word and in a sentence; its run or its ledger entry."""
-
-    job_id: int
-    job_name: str
-    at: str
-    outcome: str
-    reason: str
-    run: RunItem | None
-    ledger: LedgerItem | None
-
-
-class Why(Service[WhyInput, Explanation]):
-    """Explain why a job (``id`` or ``name``) did or did not run at an instant (``at``)."""
-
-    name = "zato.scheduler.job.why"
-    role = "viewer"
-    scope = "own"
-    jobs = needs(JobCommands)
-    history = needs(RunHistory)
-    clock = needs(Clock)
-
-    async def handle(self) -> None:
-        params = self.request.input
-        if params.id is not None:
-            row = await self.jobs.get(params.id)
-        else:
-            row = await self.jobs.get_by_name(params.name or "")
-        require_visible_job(row.job, authority_of(self))
-        [at] = read_local(row.job.trigger.timezone, at=params.at)
-        found = await self.history.slot(row.id, at)
-        pause = await self.jobs.paused()
-        now = self.clock.now()
-        answer = with_clock(answer_of(row, at, found, now, pause), row, at, now)
-        self.response.payload = {
-            "job_id": row.id,
-            "job_name": row.job.name,
-            "at": iso(at),
-            "outcome": answer.outcome,
-            "reason": answer.reason,
-            "run": run_item(found) if isinstance(found, RunRow) else None,
-            "ledger": ledger_item(found) if isinstance(found, LedgerRow) else None,
-        }
-
-
-class Answer(NamedTuple):
-    """Explanation of an instant: its outcome in one word, and the reason in a sentence."""
-
-    outcome: str
-    reason: str
-
-
-def answer_of(
-    row: JobRow,
-    at: Instant,
-    found: RunRow | LedgerRow | None,
-    now: Instant,
-    pause: Pause | None = None,
-) -> Answer:
-    """Explain an instant of a job by its run, its ledger entry or its trigger.
-
-    ``pause`` is the pause of the whole scheduler, if there is one.
-    """
-    if isinstance(found, LedgerRow):
-        return Answer(found.outcome, found.reason or found.outcome)
-    if found is not None:
-        words = _run_words(found)
-        if found.outcome == "running" and found.node == 0 and (held := _held_words(row, pause)):
-            words += f"; held: {held}"
-        return Answer(found.outcome, words)
-    return _off_schedule(row.job.trigger, at) or _unrecorded(row, at, now, pause)
-
-
-def _held_words(row: JobRow, pause: Pause | None) -> str:
-    """Say which pause keeps the job's runs from starting; empty without any."""
-    if not row.job.is_active:
-        return "the job is paused" + (f": {row.job.pause_note}" if row.job.pause_note else "")
-    if pause is not None:
-        return "the scheduler is paused" + (f": {pause.note}" if pause.note else "")
-    return ""
-
-
-def with_clock(answer: Answer, row: JobRow, at: Instant, now: Instant) -> Answer:
-    """Add that the clock was set back, if the job has decided slots of the future."""
-    is_held_up = row.cursor > now + AHEAD and row.cursor >= row.job.trigger.start
-    if not is_held_up or row.next_at is None or at > row.cursor:
-        return answer
-    outcome = "clock_set_back" if answer.outcome in {"unknown", "not_yet"} else answer.outcome
-    words = (
-        f"{answer.reason}; the clock was set back: the job's slots up to {iso(row.cursor)} are"
-        " decided, and none runs again until then; zato.scheduler.continue starts it from now on"
-    )
-    return Answer(outcome, words)
-
-
-def _off_schedule(trigger: Trigger, at: Instant) -> Answer | None:
-    """Explain why the trigger has no slot at an instant; return None if it has one."""
-    if at < trigger.start:
-        return Answer("before_start", f"the job starts at {iso(trigger.start)}")
-    if trigger.end is not None and at >= trigger.end:
-        return Answer("after_end", f"the job ended at {iso(trigger.end)}")
-    if next_after(trigger, at - 1) == at:
-        return None
-    around = (previous_before(trigger, at), next_after(trigger, at))
-    nearest = " and ".join(iso(slot) for slot in around if slot is not None)
-    return Answer(
-        "not_on_schedule", f"{describe(trigger)}: no slot at this instant; nearest: {nearest}"
-    )
-
-
-def _unrecorded(row: JobRow, at: Instant, now: Instant, pause: Pause | None) -> Answer:
-    """Explain a slot that has neither a run nor a ledger entry."""
-    job = row.job
-    held = _held_words(row, pause)
-    reasons = {
-        "before_creation": (
-            at < row.created_at,
-            f"the job was created at {iso(row.created_at)}",
-        ),
-        "repeats_used_up": (
-            at > row.cursor and job.repeats is not None and row.started >= job.repeats,
-            f"all {job.repeats} runs of the job have started",
-        ),
-        "paused": (at > row.cursor and (at <= now or not job.is_active) and held != "", held),
-        "not_yet": (at > now, f"the slot is due at {iso(at)}"),
-        "due": (at > row.cursor, "the slot is due and not yet claimed"),
-        "unknown": (
-            True,
-            "no record: an earlier definition had the slot, or its history was deleted",
-        ),
-    }
-    return next(Answer(name, words) for name, (holds, words) in reasons.items() if holds)
-
-
 def upcoming_item(each: Upcoming, timezone: str | None, mine: str | None = None) -> UpcomingSlot:
     """Return an upcoming slot: its instant, its time in the job's and the caller's zone, notes."""
     item: UpcomingSlot = {
@@ -437,13 +279,3 @@ def note_item(note: Note) -> SlotNote:
     if note.reason:
         item["reason"] = note.reason
     return item
-
-
-def _run_words(run: RunRow) -> str:
-    words = f"run {run.number} of the job"
-    if run.started_at is None:
-        return f"{words} has not started yet ({run.state})"
-    words += f" started at {iso(run.started_at)}"
-    if run.outcome == "running":
-        return f"{words} and is in flight (attempt {run.attempt})"
-    return f"{words} and ended: {run.outcome}" + (f": {run.error}" if run.error else "")

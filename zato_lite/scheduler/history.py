@@ -117,6 +117,11 @@ class RunHistory:
         found = await self._database.read(lambda c: history.slot(c, job_id, instant))
         return self._with_start(found) if isinstance(found, RunRow) else found
 
+    async def in_flight_at(self, job_id: int, instant: Instant) -> RunRow | None:
+        """Return the latest run of a job that was in flight at an instant, or None."""
+        row = await self._database.read(lambda c: history.in_flight_at(c, job_id, instant))
+        return None if row is None else self._with_start(row)
+
     async def ledger(
         self,
         job_id: int | None = None,

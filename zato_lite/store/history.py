@@ -239,6 +239,15 @@ def slot(connection: Connection, job_id: int, instant: Instant) -> RunRow | Ledg
     return rows[0] if rows else None
 
 
+def in_flight_at(connection: Connection, job_id: int, instant: Instant) -> RunRow | None:
+    """Return the latest run of a job that was in flight at an instant, or None."""
+    return _find_run(
+        connection,
+        "r.job_id = ? AND r.claimed_at <= ? AND (r.outcome IS NULL OR r.finished_at > ?)",
+        (job_id, instant, instant),
+    )
+
+
 def ledger(  # noqa: PLR0917 - the filters, then the page
     connection: Connection,
     job_id: int | None,

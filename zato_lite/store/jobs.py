@@ -110,8 +110,9 @@ def edit(
     if job.name != row.job.name and existing_names(connection, [job.name]):
         raise job_exists_error(job.name)
     before = row.job
-    row = replace(row, paused_by=_pauser(row, job, by))
+    pauser = _pauser(row, job, by)
     row = _rescheduled(connection, row, job, now, was_revoked=bool(revoked))
+    row = replace(row, paused_by=pauser)
     write_definition(connection, job_id, row.job)
     write_timer(connection, row)
     if before.is_active and not job.is_active:
@@ -157,7 +158,7 @@ def _rescheduled(
     if not row.job.is_active:
         if job.is_active or has_new_trigger:
             paused = state_of(row, replace(row.job, repeats=job.repeats))
-            resumed = due.end_pause(paused, now, calendars)
+            resumed = due.end_pause(paused, now, calendars, by=row.paused_by)
             record_entries(connection, [(row.id, row.number, e) for e in resumed.entries])
             cursor = resumed.cursor
     elif row.next_at is None and not was_revoked:

@@ -14,6 +14,7 @@ from zato_lite.store.rows import Pause
 from zato_lite.store.sql import execute, fetch_ids, fetch_value, lock_jobs
 from zato_lite.timetable.due import end_pause
 from zato_lite.timetable.job import Instant
+from zato_lite.timetable.pauses import SCHEDULER_PAUSED, with_author
 
 
 def get_pause(connection: Connection) -> Pause | None:
@@ -51,7 +52,7 @@ def resume_all(connection: Connection, now: Instant) -> None:
     if pause is None:
         return
     execute(connection, "DELETE FROM setting WHERE name = ?", (PAUSE_SETTING,))
-    reason = "the scheduler was paused" + (f": {pause.note}" if pause.note else "")
+    reason = with_author(SCHEDULER_PAUSED, pause.by, pause.note)
     due = fetch_ids(connection, "SELECT job_id AS id FROM timer WHERE next_at <= ?", (now,))
     lock_jobs(connection, due)
     calendars = jobs.get_calendars(connection)

@@ -8,6 +8,7 @@ from zato_lite.timetable.calendar import Calendar
 from zato_lite.timetable.jitter import jitter
 from zato_lite.timetable.job import DAY, Instant, Job, OneTime
 from zato_lite.timetable.job_plan import Entry, JobPlan, JobState
+from zato_lite.timetable.pauses import JOB_PAUSED, with_author
 from zato_lite.timetable.slots import SEARCH_DAYS, calendar_of, next_slot, trigger_range
 from zato_lite.timetable.trigger import next_after, previous_before
 
@@ -49,9 +50,15 @@ def next_due(state: JobState, calendars: Mapping[str, Calendar]) -> Instant | No
 
 
 def end_pause(
-    state: JobState, now: Instant, calendars: Mapping[str, Calendar], reason: str = ""
+    state: JobState,
+    now: Instant,
+    calendars: Mapping[str, Calendar],
+    reason: str = "",
+    by: str = "",
 ) -> JobPlan:
     """Plan the end of a pause: record its slots as paused and continue after ``now``.
+
+    ``by`` is the author of the job's pause; ``reason`` is that of another pause.
 
     A one-time job whose slot came during the pause runs now, unless ``on_missed`` is ``skip``.
     """
@@ -62,7 +69,8 @@ def end_pause(
         state
     ):
         if paused := trigger_range(job.trigger, cursor, now):
-            entries = (paused.entry("paused", reason or _pause_reason(state.job)),)
+            reason = reason or with_author(JOB_PAUSED, by, state.job.pause_note or "")
+            entries = (paused.entry("paused", reason),)
         cursor = max(cursor, now)
     active = msgspec.structs.replace(state, job=job, cursor=cursor)
     return JobPlan((), entries, cursor, state.started, next_due(active, calendars), job=job)
@@ -72,7 +80,3 @@ def is_exhausted(state: JobState) -> bool:
     """Return True if the job has had all runs that ``repeats`` allows."""
     repeats = state.job.repeats
     return repeats is not None and state.started >= repeats
-
-
-def _pause_reason(job: Job) -> str:
-    return f"paused: {job.pause_note}" if job.pause_note else "paused"
