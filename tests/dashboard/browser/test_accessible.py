@@ -73,7 +73,8 @@ def test_pages_are_accessible(
             if width > 0:
                 found[path].append(f"scrolls sideways by {width}")
 
-    assert {path: problems for path, problems in found.items() if problems} == {}
+    problems = [f"{path}: {text}" for path, texts in found.items() for text in texts]
+    assert problems == []
 
 
 @pytest.mark.parametrize("look", ["light", "dark", "phone"])
@@ -103,4 +104,5 @@ def test_dialogs_are_accessible(
                 settle(page)
                 found[f"{path} {name}"] = violations(page)
 
-    assert {name: problems for name, problems in found.items() if problems} == {}
+    problems = [f"{name}: {text}" for name, texts in found.items() for text in texts]
+    assert problems == []

@@ -55,7 +55,7 @@ function Account() {
     { words: "Keys", icon: "help", keys: "?", run: showKeys },
     { words: "Sign out", icon: "right", run: leave(false) },
     { words: "Sign out everywhere", run: leave(true) },
-  ]}><span class="words"><b>${now.name}</b> · ${role() || "no role"}</span><//><span class="words version muted">zato-lite ${now.version}</span></div>`;
+  ]}><span class="sr">Your account: </span><span class="words"><b>${now.name}</b> · ${role() || "no role"}</span><//><span class="words version muted">zato-lite ${now.version}</span></div>`;
 }
 
 /** The dot that says if what is seen is live. */

@@ -86,7 +86,7 @@ export function Card({ title, actions, children, cls = "", id, stale = false }) 
  * @param {{title: string, children?: Children, actions?: any}} props
  */
 export function Empty({ title, children, actions }) {
-  return html`<div class="empty"><h3>${title}</h3>${children ? html`<div class="muted">${children}</div>` : null}${
+  return html`<div class="empty"><h2>${title}</h2>${children ? html`<div class="muted">${children}</div>` : null}${
     actions ? html`<div class="row">${actions}</div>` : null}</div>`;
 }
 

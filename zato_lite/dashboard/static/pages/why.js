@@ -40,9 +40,9 @@ export default function WhyPanel({ query }) {
     return () => { if (before instanceof HTMLElement && before.isConnected) before.focus(); };
   }, []);
   const onKey = (/** @type {KeyboardEvent} */ event) => { if (event.key === "Escape" && !event.defaultPrevented) { event.stopPropagation(); close(); } };
-  return html`<aside class="why-panel" role="dialog" aria-labelledby="why-title" tabindex="-1" ref=${panel} onKeyDown=${onKey}>
+  return html`<div class="why-panel" role="dialog" aria-labelledby="why-title" tabindex="-1" ref=${panel} onKeyDown=${onKey}>
     <header><h2 id="why-title">Why</h2><span class="grow"></span><${Button} kind="quiet" icon="close" label="Close" keys="Esc" onClick=${close} /></header>
-    ${job ? html`<${WhyOf} key=${job} job=${job} at=${at} />` : html`<${ChooseJob} />`}</aside>`;
+    ${job ? html`<${WhyOf} key=${job} job=${job} at=${at} />` : html`<${ChooseJob} />`}</div>`;
 }
 
 function ChooseJob() {
