@@ -125,7 +125,7 @@ async def tidy_active(harness: Harness, active: pruner.ActivePruner) -> None:
 async def test_active_jobs_keep_only_their_newest_runs_between_two_full_passes(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retention, "MAX_RUNS", 4)
+    monkeypatch.setattr(retention, "MAX_RUNS", {"sqlite": 4, "postgres": 4})
     monkeypatch.setattr(retention, "MAX_JOBS", 2)
     jobs = [
         await harness.create(name=f"job {keep}", keep_runs=keep, trigger=harness.every(10))

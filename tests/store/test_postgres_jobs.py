@@ -8,14 +8,14 @@ import msgspec
 import pytest
 
 from zato_lite.clock import SystemClock
-from zato_lite.store import jobs
+from zato_lite.store import jobs, retention
 from zato_lite.store.claim import ClaimResult, claim
 from zato_lite.store.job_insert import JobGroup, insert_jobs
 from zato_lite.store.jobs import EditResult
 from zato_lite.store.ports import Connection
 from zato_lite.store.postgres import PostgresStore, open_postgres
-from zato_lite.store.sql import fetch_value
-from zato_lite.timetable.job import SECOND, Interval, Job
+from zato_lite.store.sql import execute, fetch_ids, fetch_value
+from zato_lite.timetable.job import DAY, SECOND, Interval, Job
 
 pytestmark = pytest.mark.postgres
 
@@ -102,3 +102,32 @@ async def test_two_nodes_claim_different_jobs_at_the_same_time(
     claimed = [[attempt.job_id for attempt in result.attempts] for result in (first, second)]
     assert sorted(claimed[0] + claimed[1]) == ids
     assert [len(part) for part in claimed] == [100, 100]
+
+
+async def test_nodes_that_prune_at_the_same_time_delete_different_runs(
+    stores: tuple[PostgresStore, PostgresStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "MAX_RUNS", {"postgres": 30})
+    one, other = stores
+    (job_id,) = await _add_jobs(one, 1)
+    await one.write(lambda c: _add_runs(c, job_id, 100))
+    both = threading.Barrier(2, timeout=30)
+
+    def prune_together(connection: Connection) -> list[int]:
+        both.wait()
+        retention.prune_jobs(connection, NOW + 100 * DAY, [job_id])
+        both.wait()  # neither commits before the other one has chosen
+        return []
+
+    await asyncio.gather(one.write(prune_together), other.write(prune_together))
+
+    left = await one.read(lambda c: fetch_ids(c, "SELECT id FROM run ORDER BY id"))
+    assert left == list(range(61, 101))
+
+
+def _add_runs(connection: Connection, job_id: int, count: int) -> None:
+    insert = """INSERT INTO run (id, job_id, number, slot, kind, state, node, token, attempt,
+        crashes, claimed_at, finished_at, outcome)
+        VALUES (?1, ?2, ?1, ?1, 'scheduled', 'done', 1, ?1, 1, 0, ?1, ?1, 'error')"""
+    for number in range(1, count + 1):
+        execute(connection, insert, (number, job_id))

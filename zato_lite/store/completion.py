@@ -68,6 +68,7 @@ _AWAIT_NEXT_ATTEMPT = """UPDATE run SET state = 'waiting', retry_at = ?, token =
     crashes = ?, alone = ?, started_at = ?, error = ?
     WHERE id = ? AND token = ? AND outcome IS NULL"""
 
+_HAS_FAILING = "SELECT EXISTS (SELECT 1 FROM timer WHERE failures > 0)"
 _END_FAILURES = "UPDATE timer SET failures = 0 WHERE job_id = ? AND failures > 0"
 _END_MANY_FAILURES = f"UPDATE timer SET failures = 0 WHERE failures > 0 AND job_id {AMONG_NUMBERS}"
 _ADD_FAILURES = "UPDATE timer SET failures = failures + ? WHERE job_id = ?"
@@ -346,6 +347,11 @@ def _with_pause(connection: Connection, result: AttemptResult) -> AttemptResult:
 
 def _note_failures(connection: Connection, closed: Sequence[AttemptResult]) -> None:
     """Update the number of failed runs in a row of jobs that these do not pause."""
+    if not closed:
+        return
+    has_failed = any(result.next_step.outcome != "ok" for result in closed)
+    if not has_failed and not fetch_value(connection, _HAS_FAILING):
+        return  # the usual case: there is no count to end
     ended: set[int] = set()
     failures: dict[int, int] = {}
     for result in closed:

@@ -23,9 +23,14 @@ EACH_NUMBER = "json_each(?) wanted /* bigint */"
 EACH_TEXT = "json_each(?) wanted /* text */"
 """Table ``wanted`` with one column, ``value``, of the items of ``Connection.many``."""
 
+SKIPPING_LOCKED = "/* rows that no other transaction has locked */"
+"""End of a SELECT: it locks its rows, and leaves out those of other transactions. SQLite has one
+writer."""
+
 _WORDS = {
     f"NOT {AMONG_NUMBERS}": "<> ALL (CAST(? AS bigint[]))",
     f"NOT {AMONG_TEXTS}": "<> ALL (CAST(? AS text[]))",
+    SKIPPING_LOCKED: "FOR UPDATE SKIP LOCKED",
     AMONG_NUMBERS: "= ANY (CAST(? AS bigint[]))",
     AMONG_TEXTS: "= ANY (CAST(? AS text[]))",
     EACH_NUMBER: "unnest(CAST(? AS bigint[])) AS wanted (value)",

@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from zato_lite.store.dialect import AMONG_NUMBERS
+from zato_lite.store.dialect import AMONG_NUMBERS, SKIPPING_LOCKED, Dialect
 from zato_lite.store.ports import Connection
-from zato_lite.store.sql import execute, fetch_ids, fetch_value
+from zato_lite.store.sql import execute, fetch_ids, fetch_value, lock_jobs
 from zato_lite.timetable.job import DAY, Instant, Job, OneTime
 
 KEEP_DAYS = 30.0
@@ -18,9 +18,15 @@ KEEP_ONE_TIME_DAYS = 7.0
 KEEP_AUDIT = 1_000_000
 """Rows that the audit log keeps."""
 
-MAX_RUNS = 500
+MAX_RUNS: dict[Dialect, int] = {"sqlite": 500, "postgres": 2_000}
+"""Runs that one transaction deletes at most. On SQLite, other writes wait for it."""
+
 MAX_JOBS = 50
-"""Runs and jobs that one transaction deletes or examines at most: others wait for it."""
+"""Jobs that one transaction examines at most."""
+
+# Nodes that prune at the same time delete different runs.
+_OLD_RUNS = f"""SELECT id FROM run WHERE job_id = ? AND outcome IS NOT NULL
+    AND (finished_at < ? OR number <= ?) AND id <> ? ORDER BY id LIMIT ? {SKIPPING_LOCKED}"""
 
 
 class PruneResult(NamedTuple):
@@ -32,7 +38,7 @@ class PruneResult(NamedTuple):
 
 def prune(connection: Connection, now: Instant, after_job: int) -> PruneResult:
     """Delete expired history of the next jobs after ``after_job``, at most ``MAX_RUNS`` runs."""
-    deleted = 0
+    deleted, limit = 0, MAX_RUNS[connection.dialect]
     for _ in range(MAX_JOBS):
         job_id = fetch_value(
             connection, "SELECT min(job_id) FROM run WHERE job_id > ?", (after_job,)
@@ -45,8 +51,8 @@ def prune(connection: Connection, now: Instant, after_job: int) -> PruneResult:
                 (KEEP_AUDIT,),
             )
             return PruneResult(deleted, None)
-        deleted += _prune_job(connection, job_id, now, MAX_RUNS - deleted)
-        if deleted >= MAX_RUNS:
+        deleted += _prune_job(connection, job_id, now, limit - deleted)
+        if deleted >= limit:
             return PruneResult(deleted, after_job)
         after_job = job_id
     return PruneResult(deleted, after_job)
@@ -63,10 +69,10 @@ def jobs_with_runs_after(connection: Connection, run_id: int) -> tuple[list[int]
 
 def prune_jobs(connection: Connection, now: Instant, jobs: Sequence[int]) -> Sequence[int]:
     """Delete expired history of the first of these jobs; return those that are left."""
-    deleted = 0
+    deleted, limit = 0, MAX_RUNS[connection.dialect]
     for place, job_id in enumerate(jobs[:MAX_JOBS]):
-        deleted += _prune_job(connection, job_id, now, MAX_RUNS - deleted)
-        if deleted >= MAX_RUNS:
+        deleted += _prune_job(connection, job_id, now, limit - deleted)
+        if deleted >= limit:
             return jobs[place:]
     return jobs[MAX_JOBS:]
 
@@ -81,8 +87,7 @@ def _prune_job(connection: Connection, job_id: int, now: Instant, limit: int) ->
     last = 0 if job_id == 0 else newest - keep  # the number of a run without a job is its id
     old = fetch_ids(
         connection,
-        "SELECT id FROM run WHERE job_id = ? AND outcome IS NOT NULL"
-        " AND (finished_at < ? OR number <= ?) AND id <> ? ORDER BY id LIMIT ?",
+        _OLD_RUNS,
         (job_id, oldest, last, _last_success(connection, job_id, job), limit),
     )
     if old:
@@ -125,6 +130,7 @@ def _delete_runs(connection: Connection, ids: Sequence[int]) -> None:
 
 def _delete_finished(connection: Connection, job_id: int, now: Instant) -> None:
     """Delete a one-time job that has ended and has no run left."""
+    lock_jobs(connection, [job_id])
     is_over = fetch_value(
         connection,
         "SELECT 1 FROM timer WHERE job_id = ?1 AND next_at IS NULL AND paused_since IS NULL"
@@ -142,7 +148,7 @@ def _delete_empty_jobs(connection: Connection) -> None:
         connection,
         "SELECT id FROM job WHERE deleted_at IS NOT NULL"
         " AND NOT EXISTS (SELECT 1 FROM run WHERE job_id = job.id) LIMIT ?",
-        (MAX_RUNS,),
+        (MAX_RUNS[connection.dialect],),
     )
     for column in ("job.id", "ledger.job_id"):
         _delete_by_ids(connection, column, empty)
