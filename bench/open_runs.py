@@ -1,8 +1,8 @@
-"""Cost of a run's rows: one table for all runs, as it is, and open runs in a table of their own.
+"""Cost of the rows of runs: all in one table, as in the store, or open ones in another table.
 
     python -m bench.open_runs [--history 200000] [--fires 20000] [--rounds 7]
 
-Each variant claims and completes runs in a file of its own, in groups of 1, 10 and 100, in turns
+Each variant claims and completes runs in a separate file, in groups of 1, 10 and 100, in turns
 with the other. The table shows CPU time and pages written per fire, and the median of the ratios.
 """
 
