@@ -205,12 +205,19 @@ def server(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @contextmanager
 def opened(
-    browser: Browser, server: Server, **options: Any
+    browser: Browser, server: Server, host: str = "", **options: Any
 ) -> Iterator[tuple[BrowserContext, Page]]:
-    """Open a page of a new context and fail if something goes wrong in it."""
+    """Open a page of a new context and fail if something goes wrong in it.
+
+    Args:
+        browser: the browser.
+        server: the server.
+        host: the only host that may be asked; the server's if it is empty.
+        options: of the context.
+    """
     context = browser.new_context(**{"viewport": {"width": 1280, "height": 860}, **options})
     page = context.new_page()
-    watch = _watches[page] = Watch(page, server.url)
+    watch = _watches[page] = Watch(page, host or server.url)
     yield context, page
     context.close()
     assert watch.unexpected == []

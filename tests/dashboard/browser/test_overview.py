@@ -198,3 +198,37 @@ def test_an_empty_server_says_how_to_begin(
         expect(page.get_by_role("heading", name="Nothing is scheduled yet.")).to_be_visible()
         expect_trouble(page, SIGNED_OUT)
     own.stop()
+
+
+RECORD_FRAMES = """
+const raw = window.requestAnimationFrame.bind(window);
+window.frames_ms = [];
+window.requestAnimationFrame = (draw) => raw((at) => {
+  const began = performance.now();
+  draw(at);
+  window.frames_ms.push(performance.now() - began);
+});
+"""
+
+
+def test_frames_of_the_timeline_are_short(overview: Page) -> None:
+    overview.add_init_script(RECORD_FRAMES)
+    overview.goto(overview.url + "?span=1h")
+    overview.locator(".lane-names a").first.wait_for()
+    box = overview.locator(".timeline canvas").bounding_box()
+    assert box is not None
+    overview.mouse.move(box["x"] + 300, box["y"] + 60)
+
+    overview.evaluate("window.frames_ms.length = 0")
+    for key, step in (("Control", -30), ("Shift", 60)):
+        overview.keyboard.down(key)
+        for i in range(40):
+            overview.mouse.wheel(0, step if i % 20 < 10 else -step)
+            overview.wait_for_timeout(8)
+        overview.keyboard.up(key)
+    frames = sorted(overview.evaluate("window.frames_ms"))
+
+    assert len(frames) > 20
+    assert (
+        frames[len(frames) // 2] < 8
+    )  # a limit with room for a busy machine; 1 ms on a quiet one

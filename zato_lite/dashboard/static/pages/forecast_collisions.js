@@ -44,5 +44,5 @@ function Collision({ item, reload }) {
 /** @param {{items: any[]}} props */
 function Proposal({ items }) {
   const shown = (/** @type {any} */ change, /** @type {any} */ value) => (change.field.endsWith("_ms") && value !== null ? `jitter ${duration(Number(value))}` : value ?? "none");
-  return html`<div class="mark-table" tabindex="0" role="group" aria-label="Proposed changes"><table class="table"><thead><tr><th scope="col">Job</th><th scope="col">From</th><th scope="col">To</th></tr></thead><tbody>${items.map((change) => html`<tr key=${change.job_id}><td class="isolate">${change.job_name}</td><td><code>${shown(change, change.from)}</code></td><td><code>${shown(change, change.to)}</code></td></tr>`)}</tbody></table></div>`;
+  return html`<div class="mark-table" tabindex="0" role="group" aria-label="Proposed changes"><table class="plain-table"><thead><tr><th scope="col">Job</th><th scope="col">From</th><th scope="col">To</th></tr></thead><tbody>${items.map((change) => html`<tr key=${change.job_id}><td class="isolate">${change.job_name}</td><td><code>${shown(change, change.from)}</code></td><td><code>${shown(change, change.to)}</code></td></tr>`)}</tbody></table></div>`;
 }

@@ -68,7 +68,7 @@ function Chart({ data, series }) {
   return html`<div class="chart-legend row">${series.map(({ kind, total }) => html`<span key=${kind} class="small"><${OutcomeMark} o=${kind} /> <b class="num">${count(total)}</b></span>`)}</div>
     <div class="chart"><div class="chart-y tiny muted num"><span>${count(most)}</span><span>${count(most / 2)}</span><span>0</span></div><div class="chart-plot" ref=${box} onPointerMove=${move} onPointerLeave=${() => setAt(-1)}>
       <svg viewBox=${`0 0 ${WIDTH} ${HEIGHT}`} preserveAspectRatio="none" role="img" aria-label=${words}><path class="chart-grid" d=${`M0 .5h${WIDTH}M0 ${HEIGHT / 2}h${WIDTH}`} />${at >= 0 ? html`<rect class="chart-at" x=${at * step} y="0" width=${step} height=${HEIGHT} />` : null}${paths.map(({ kind, d }) => html`<path key=${kind} class=${`o-${kind}`} fill="currentColor" d=${d} />`)}</svg>
-      <div class="chart-x tiny muted num">${ticksOf(start, end, 760, zone).ticks.map((tick) => html`<span key=${tick.at} style=${{ left: `${(100 * (tick.at - start)) / (end - start)}%` }}>${tick.label}</span>`)}</div>
+      <div class="chart-x tiny muted num">${ticksOf(start, end, Math.min(760, innerWidth - 110), zone).ticks.filter((tick) => tick.at < end - (end - start) * 0.03).map((tick) => html`<span key=${tick.at} style=${{ left: `${(100 * (tick.at - start)) / (end - start)}%` }}>${tick.label}</span>`)}</div>
       ${at >= 0 ? html`<div class="tip" style=${at > n * 0.7 ? { right: `${100 - (100 * at) / n + 1}%`, top: "8px" } : { left: `${(100 * (at + 1)) / n + 1}%`, top: "8px" }} aria-hidden="true"><b class="num">${shortTime(bucket(at), zone)} – ${shortTime(bucket(at + 1), zone)}</b><dl>${series.filter(({ values }) => values[at]).map(({ kind, values }) => html`<dt key=${kind}><${OutcomeMark} o=${kind} /></dt><dd>${count(values[at])}</dd>`)}${sums[at] ? null : html`<dt>no runs</dt>`}</dl></div>` : null}</div></div>`;
 }
 
@@ -76,6 +76,6 @@ function Chart({ data, series }) {
 function HistoryTable({ data, series }) {
   const start = instant(data.start_iso) ?? 0, zone = shownZone(), rows = series[0].values.map((_, i) => i).filter((i) => series.some(({ values }) => values[i])).reverse();
   const iso = (/** @type {number} */ i) => new Date(start + i * data.bucket_ms).toISOString();
-  return html`<div class="mark-table" tabindex="0" role="group" aria-label="History as a table"><table class="table"><caption class="sr">Runs by time and outcome</caption><thead><tr><th scope="col">From</th>${series.map(({ kind }) => html`<th scope="col" key=${kind} class="right"><${OutcomeMark} o=${kind} /></th>`)}</tr></thead>
+  return html`<div class="mark-table" tabindex="0" role="group" aria-label="History as a table"><table class="plain-table"><caption class="sr">Runs by time and outcome</caption><thead><tr><th scope="col">From</th>${series.map(({ kind }) => html`<th scope="col" key=${kind} class="right"><${OutcomeMark} o=${kind} /></th>`)}</tr></thead>
     <tbody>${rows.map((i) => html`<tr key=${i}><th scope="row"><a href=${pageUrl("/runs", { since: iso(i), until: iso(i + 1) })}>${shortTime(start + i * data.bucket_ms, zone)}</a></th>${series.map(({ kind, values }) => html`<td key=${kind} class="right num">${count(values[i])}</td>`)}</tr>`)}</tbody></table></div>`;
 }

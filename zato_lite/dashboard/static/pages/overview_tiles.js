@@ -56,6 +56,6 @@ function capacityNote(status) {
  * @param {{o?: string, words: string, value: number | undefined, note: string, href: string, spark?: number[], label?: string, isBad?: boolean}} props
  */
 function Tile({ o, words, value, note, href, spark, label = "", isBad = false }) {
-  return html`<a class=${`card tile ${isBad ? "bad" : ""}`} href=${href}><span class=${`key ${o ? `o-${o}` : ""}`}>${o ? html`<${Shape} o=${o} />` : null}${words}</span>
-    <span class="middle"><span class="value num">${value === undefined ? html`<i class="wait"></i>` : count(value)}</span>${spark?.some(Boolean) ? html`<${Spark} values=${spark} o=${o} label=${label} />` : null}</span><span class="note cut">${note || "\u00a0"}</span></a>`;
+  return html`<a class=${`card tile ${isBad ? "bad" : ""}`} href=${href}><span class=${`tile-key ${o ? `o-${o}` : ""}`}>${o ? html`<${Shape} o=${o} />` : null}${words}</span>
+    <span class="tile-middle"><span class="tile-value num">${value === undefined ? html`<i class="wait"></i>` : count(value)}</span>${spark?.some(Boolean) ? html`<${Spark} values=${spark} o=${o} label=${label} />` : null}</span><span class="tile-note cut">${note || "\u00a0"}</span></a>`;
 }

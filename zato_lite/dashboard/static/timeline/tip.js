@@ -68,7 +68,7 @@ export function Tip({ lane, item, now, x, y, canvas }) {
  * @param {{lanes: Lane[], items: (lane: Lane) => Item[], now: number, hrefOf: (lane: Lane, item: Item | null) => string}} props
  */
 export function MarkTable({ lanes, items, now, hrefOf }) {
-  return html`<div class="mark-table" tabindex="0" role="group" aria-label="Timeline as a table"><table class="table"><caption class="sr">Runs, coming slots and slots without a run, by job</caption>
+  return html`<div class="mark-table" tabindex="0" role="group" aria-label="Timeline as a table"><table class="plain-table"><caption class="sr">Runs, coming slots and slots without a run, by job</caption>
     <thead><tr><th scope="col">Job</th><th scope="col">What</th><th scope="col">When</th><th scope="col">How long</th><th scope="col">Remark</th></tr></thead>${lanes.map((lane) => {
       const own = items(lane), zone = shownZone(lane.zone);
       return html`<tbody key=${lane.id}>${own.length === 0 ? html`<tr><th scope="row"><a class="isolate" href=${hrefOf(lane, null)}>${lane.name}</a></th><td colspan="4" class="muted">nothing in this span</td></tr>` : own.map((item, i) => html`<tr key=${`${item.from} ${item.kind}`}>${
