@@ -431,7 +431,7 @@ class _Actor:
             slot
             for slot, run in enumerate(state.runs)
             if run.state == "claimed"
-            and run.owner != self.number
+            and run.owner not in {self.number, DEAD}
             and not run.has_begun
             and ("ahead" not in self.left_out or slot >= state.come)
         ]

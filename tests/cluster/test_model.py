@@ -50,7 +50,7 @@ SAFEGUARDS: list[tuple[str, str, dict[str, Any]]] = [
     ("ahead", "I1", {}),
     ("hold", "I1", {}),
     ("freeze", "I1", {}),
-    ("trust", "I2", {}),
+    ("trust", "I2", {"change": ""}),
     ("watch", "I2", {}),
     ("stamp", "I4", {"overlap": "queue"}),
     ("outcome", "I4", {}),

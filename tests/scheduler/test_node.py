@@ -1,12 +1,20 @@
 """Two nodes on one store, each of which knows only its own runs."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from tests.scheduler.conftest import Harness, open_harness
-from zato_lite.errors import BadInputError
+from zato_lite.errors import BadInputError, UnavailableError
+from zato_lite.scheduler import wishes as scheduler_wishes
+from zato_lite.store import wishes
 from zato_lite.testing.clock import ManualClock
 from zato_lite.timetable.calendar import Calendar
+from zato_lite.timetable.job import SECOND
 
 
 async def test_an_edit_by_the_other_process_makes_no_slot_run_twice(
@@ -26,18 +34,263 @@ async def test_an_edit_by_the_other_process_makes_no_slot_run_twice(
         assert len(slots) == len(set(slots)) == 1
 
 
-async def test_nothing_is_claimed_early_as_soon_as_there_are_two(
+@asynccontextmanager
+async def two_nodes(path: Path, clock: ManualClock) -> AsyncIterator[tuple[Harness, Harness]]:
+    """Two nodes that know each other."""
+    async with (
+        open_harness(path / "z.db", clock) as first,
+        open_harness(path / "z.db", clock) as second,
+    ):
+        for harness in (first, second):
+            await harness.scheduler._dispatcher.recover_runs()
+        yield first, second
+
+
+async def claimed_ahead(
+    nodes: tuple[Harness, Harness], clock: ManualClock, **fields: Any
+) -> tuple[int, Harness, Harness]:
+    """Create a job of five seconds; return it, the node that has claimed its slot, the other."""
+    first, second = nodes
+    job_id = await first.create(trigger=first.every(5), **fields)
+    await first.advance(4.9)
+    await second.scheduler.tick()
+    owner, other = nodes if first.scheduler.next_start else (second, first)
+    assert owner.scheduler.next_start is not None
+    assert other.scheduler.next_start is None
+    return job_id, owner, other
+
+
+async def test_a_slot_is_claimed_ahead_and_runs_on_time_with_two_nodes(
     tmp_path: Path, clock: ManualClock
 ) -> None:
-    path = tmp_path / "z.db"
-    async with open_harness(path, clock) as first, open_harness(path, clock) as second:
-        job_id = await first.create(trigger=first.every(5))
-        await first.advance(4.7)
-        await second.jobs.delete(job_id)
-        clock.advance(seconds=0.3)
+    async with two_nodes(tmp_path, clock) as nodes:
+        _, owner, other = await claimed_ahead(nodes, clock)
+        clock.advance(seconds=0.1)
+        await owner.settle()
+
+        assert (len(owner.calls), len(other.calls)) == (1, 0)
+
+
+async def test_each_node_claims_its_share_ahead(tmp_path: Path, clock: ManualClock) -> None:
+    async with two_nodes(tmp_path, clock) as nodes:
+        first, second = nodes
+        for number in range(20):
+            await first.create(name=f"j{number}", trigger=first.every(5))
+        await first.advance(4.6)
+        await second.scheduler.tick()
+        clock.advance(seconds=0.4)
+        for node in nodes:
+            await node.settle()
+
+        assert [len(node.calls) for node in nodes] == [10, 10]
+
+
+async def test_a_slot_that_its_node_leaves_is_claimed_by_another_before_it(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    async with two_nodes(tmp_path, clock) as nodes:
+        first, second = nodes
+        for number in range(2):
+            await first.create(name=f"j{number}", trigger=first.every(5))
+        await second.settle()
+        second.scheduler._dispatcher.stop()  # it does not wake
+        await first.advance(4.6)
+        await first.advance(0.35)
+        clock.advance(seconds=0.05)
         await first.settle()
 
-        assert first.calls == []
+        assert (len(first.calls), len(second.calls)) == (2, 0)
+
+
+async def test_a_job_that_another_node_deletes_does_not_run(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    async with two_nodes(tmp_path, clock) as nodes:
+        job_id, owner, other = await claimed_ahead(nodes, clock)
+        await other.jobs.delete(job_id)
+        clock.advance(seconds=0.1)
+        await owner.settle()
+
+        assert (owner.calls, await owner.runs(job_id)) == ([], [])
+
+
+async def test_a_pause_of_all_by_another_node_takes_back_what_is_claimed(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    async with two_nodes(tmp_path, clock) as nodes:
+        job_id, owner, other = await claimed_ahead(nodes, clock)
+        await other.jobs.pause_all()
+        await owner.advance(0.1)
+
+        assert owner.calls == []
+
+        await other.jobs.resume_all()
+        await other.advance(1)
+        entries, _ = await other.history.ledger(job_id)
+        assert [entry.outcome for entry in entries] == ["paused"]
+
+
+async def test_an_edit_by_another_node_decides_a_claimed_slot_again(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    async with two_nodes(tmp_path, clock) as nodes:
+        job_id, owner, other = await claimed_ahead(nodes, clock)
+        await other.edit(job_id, extra="new")
+        clock.advance(seconds=0.1)
+        for node in nodes:
+            await node.scheduler.tick()
+            await node.settle()
+
+        calls = [*owner.calls, *other.calls]
+        assert [call.payload for call in calls] == ["new"]
+        assert [run.outcome for run in await owner.runs(job_id)] == ["ok"]
+
+
+async def test_a_change_by_another_node_leaves_a_run_that_has_started(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    async with two_nodes(tmp_path, clock) as nodes:
+        gate = nodes[0].block("s")
+        nodes[1].services["s"] = nodes[0].services["s"]
+        job_id, owner, other = await claimed_ahead(nodes, clock)
+        clock.advance(seconds=0.1)
+        await owner.settle()
+        await other.jobs.pause(job_id)
+        gate.set()
+        await owner.scheduler.wait_until_idle()
+
+        (run,) = await owner.runs(job_id)
+        assert (run.outcome, run.attempt) == ("ok", 1)
+
+
+async def test_a_run_that_waits_for_room_is_held_if_another_node_pauses_its_job(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    async with (
+        open_harness(tmp_path / "z.db", clock, capacity=1) as owner,
+        open_harness(tmp_path / "z.db", clock) as other,
+    ):
+        gate = owner.block("s")
+        await owner.create(name="long", trigger=owner.once(1), priority=9)
+        job_id = await owner.create(trigger=owner.every(1, clock.now() + SECOND), service="t")
+        await owner.advance(1)
+        await owner.advance(1)  # its next slot is skipped: the first one waits for room
+        await other.jobs.pause(job_id)
+        gate.set()
+        await owner.scheduler.wait_until_idle()
+        await owner.settle()
+        held = [run.state for run in await other.runs(job_id)]
+        await other.jobs.resume(job_id)
+        await other.advance(0)
+        await other.scheduler.wait_until_idle()
+
+        assert held == ["waiting"]
+        assert [call.service for call in (*owner.calls, *other.calls)] == ["s", "t"]
+
+
+async def test_a_run_on_demand_on_another_node_comes_before_a_claimed_slot(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    async with two_nodes(tmp_path, clock) as nodes:
+        gate = nodes[0].block("s")
+        nodes[1].services["s"] = nodes[0].services["s"]
+        job_id, owner, other = await claimed_ahead(nodes, clock)
+        await other.jobs.execute(job_id)
+        clock.advance(seconds=0.1)
+        for node in nodes:
+            await node.scheduler.tick()
+            await node.settle()
+        in_flight = [node.scheduler.in_flight for node in (owner, other)]
+        gate.set()
+
+        assert in_flight == [0, 1]
+
+
+async def test_a_run_of_another_node_is_cancelled(tmp_path: Path, clock: ManualClock) -> None:
+    async with two_nodes(tmp_path, clock) as nodes:
+        nodes[0].block("s")
+        nodes[1].block("s")
+        job_id, owner, other = await claimed_ahead(nodes, clock)
+        clock.advance(seconds=0.1)
+        await owner.settle()
+        answer = await other.jobs.cancel_run(job_id, 1)
+        await owner.scheduler._wishes.answer()  # also without a bell
+        await owner.scheduler.wait_until_idle()
+
+        assert answer
+        assert await other.outcomes(job_id) == ["cancelled"]
+
+
+async def test_a_cancellation_outlives_the_node_that_it_was_asked_of(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    async with two_nodes(tmp_path, clock) as nodes:
+        nodes[0].block("s")
+        nodes[1].block("s")
+        job_id, owner, other = await claimed_ahead(nodes, clock)
+        clock.advance(seconds=0.1)
+        await owner.settle()
+        node = other.scheduler.node_id
+        await other.store.write(lambda c: wishes.ask_to_cancel_run(c, job_id, 1, node))
+        await owner.scheduler.crash()
+        await other.scheduler._dispatcher.recover_runs()
+
+        (run,) = await other.runs(job_id)
+        assert (run.outcome, run.attempt) == ("cancelled", 1)
+
+
+async def test_cancel_running_ends_the_run_of_another_node(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    async with two_nodes(tmp_path, clock) as nodes:
+        nodes[0].block("s")
+        nodes[1].block("s")
+        job_id, owner, other = await claimed_ahead(nodes, clock, on_overlap="cancel_running")
+        clock.advance(seconds=0.1)
+        await owner.settle()
+        clock.advance(seconds=5)
+        await other.scheduler.tick()
+        await owner.scheduler._wishes.answer()
+        await owner.scheduler.wait_until_idle()
+        other.scheduler._wishes.hear()
+        await other.wait_for(lambda: other.scheduler.in_flight > 0, rest=False)
+
+        assert await other.outcomes(job_id) == ["cancelled", "running"]
+
+
+async def test_a_job_is_not_claimed_ahead_while_a_change_waits_for_an_owner(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    async with two_nodes(tmp_path, clock) as nodes:
+        job_id, owner, other = await claimed_ahead(nodes, clock)
+        node, now = other.scheduler.node_id, clock.now()
+        asked = await other.store.write(lambda c: wishes.ask_owners(c, [job_id], node, now))
+        await owner.scheduler._wishes.answer()
+        for each in nodes:
+            await each.scheduler.tick()
+
+        assert asked is not None
+        assert await owner.runs(job_id) == []
+
+        clock.advance(seconds=0.1)
+        for each in nodes:
+            await each.scheduler.tick()
+            await each.settle()
+        assert len(owner.calls) + len(other.calls) == 1
+
+
+async def test_an_owner_that_does_not_answer_makes_a_change_fail(
+    tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with two_nodes(tmp_path, clock) as nodes:
+        job_id, owner, other = await claimed_ahead(nodes, clock)
+        monkeypatch.setattr(owner.scheduler._wishes, "answer", owner.settle)
+        monkeypatch.setattr(scheduler_wishes, "TIMEOUT_S", -1.0)
+
+        with pytest.raises(UnavailableError, match="does not answer"):
+            await other.jobs.pause(job_id)
+
+        assert (await other.jobs.get(job_id)).job.is_active
 
 
 async def test_a_queued_run_waits_for_the_one_of_the_other_process(

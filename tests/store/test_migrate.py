@@ -8,7 +8,7 @@ import pytest
 
 from zato_lite.clock import SystemClock
 from zato_lite.errors import StoreError
-from zato_lite.store import history
+from zato_lite.store import history, wishes
 from zato_lite.store.accounts import Accounts, Credential
 from zato_lite.store.jobs import encode_job
 from zato_lite.store.migrate import migrations
@@ -111,7 +111,7 @@ async def test_open_runs_of_an_older_store_are_recovered(tmp_path: Path) -> None
     old.close()
 
     async with open_store(tmp_path / "z.db", SystemClock()) as store:
-        recovered = await store.write(lambda c: recover_runs(c, [], 4, now=9))
+        recovered = await store.write(lambda c: recover_runs(c, 4, now=9))
 
     assert [(a.crashes, a.alone, a.path, a.is_suspect) for a in recovered.attempts] == [
         (2, 0, (), True)
@@ -130,3 +130,20 @@ async def test_the_key_that_signed_sessions_is_deleted(tmp_path: Path) -> None:
 
     assert settings == [("other", "kept")]
     assert users == [Credential("user", "ann", "h", frozenset({"admin"}))]
+
+
+async def test_open_runs_of_an_older_store_can_be_asked_for(tmp_path: Path) -> None:
+    old = make_store_of_schema(tmp_path / "z.db", newest=10)
+    old.execute("INSERT INTO node (id, name, pid, started_at, seen_at) VALUES (3, 'a', 1, 5, 5)")
+    old.execute(
+        "INSERT INTO run (id, job_id, number, slot, kind, state, node, token, attempt, crashes,"
+        " claimed_at) VALUES (7, 1, 1, 9, 'scheduled', 'claimed', 3, 7, 1, 0, 8)"
+    )
+    old.close()
+
+    async with open_store(tmp_path / "z.db", SystemClock()) as store:
+        asked = await store.write(lambda c: wishes.ask_owners(c, [1], 4, 10))
+        found = await store.read(lambda c: wishes.list_wishes(c, 3))
+
+    assert asked == wishes.Asked(frozenset({3}))
+    assert found == [wishes.Wish(7, 1, "revoke")]

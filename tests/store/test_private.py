@@ -36,7 +36,7 @@ async def test_a_new_store_is_private(tmp_path: Path) -> None:
     path = Path(path_of(tmp_path, "sqlite:///data/z.db"))
 
     async with open_store(path, SystemClock()) as store:
-        store.locks.acquire(7)
+        store.locks.take(7)
         await store.backup(tmp_path / "data" / "backups" / "b.db")
 
         names = {file.name for file in path.parent.iterdir()}

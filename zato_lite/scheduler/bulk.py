@@ -194,7 +194,7 @@ class BulkCommands:
             ]
 
         async def execute(part: Sequence[int]) -> None:
-            await self._scheduler.start_runs(lambda c: work(c, part))
+            await self._scheduler.start_runs(lambda c: work(c, part), part)
 
         return await _in_slices([each.id for each in selected], execute)
 

@@ -12,7 +12,7 @@ import msgspec
 from zato_lite.clock import Clock
 from zato_lite.errors import BadInputError, ZatoLiteError
 from zato_lite.scheduler.scheduler import Scheduler
-from zato_lite.store import claim, enqueue, history, job_insert, jobs, nodes, pauses
+from zato_lite.store import claim, enqueue, history, job_insert, jobs, nodes, pauses, wishes
 from zato_lite.store import clock as store_clock
 from zato_lite.store.attempts import NO_STARTED_RUNS, ClaimedAttempt, StartedRuns
 from zato_lite.store.companion import Companion, accompanied, companion
@@ -207,7 +207,7 @@ class JobCommands:
                 connection, job_id, job, now, node, requested_by=requested_by
             )
 
-        return (await self._scheduler.start_runs(work))[0].run_number
+        return (await self._scheduler.start_runs(work, [job_id]))[0].run_number
 
     async def cancel_run(self, job_id: int, number: int) -> bool:
         """Cancel a run that is in flight or waits; return False if it has already ended."""
@@ -216,11 +216,15 @@ class JobCommands:
             return False
         if self._scheduler.cancel_run(row.id):
             return True
-        now = self._clock.now()
-        closed = await self._database.write(
-            accompanied(lambda c: enqueue.cancel_unstarted(c, job_id, number, now))
-        )
-        return bool(closed)
+        now, node = self._clock.now(), self._scheduler.node_id
+
+        def cancel(connection: Connection) -> tuple[Sequence[int], Sequence[int]]:
+            closed = enqueue.cancel_unstarted(connection, job_id, number, now)
+            return closed, wishes.ask_to_cancel_run(connection, job_id, number, node)
+
+        closed, asked = await self._database.write(accompanied(cancel))
+        self._scheduler.ring(asked)
+        return bool(closed or asked)
 
     async def retry_run(self, job_id: int, number: int, requested_by: str = "") -> int:
         """Run a finished run's slot again, as a new run, and return its number.
@@ -231,7 +235,7 @@ class JobCommands:
         """
         now, node = self._clock.now(), self._scheduler.node_id
         attempts = await self._scheduler.start_runs(
-            lambda c: enqueue.enqueue_retry(c, job_id, number, now, node, requested_by)
+            lambda c: enqueue.enqueue_retry(c, job_id, number, now, node, requested_by), [job_id]
         )
         return attempts[0].run_number
 

@@ -102,7 +102,7 @@ class Completer:
             result.outcome != "ok"  # a retry or a caller waits for it
             or result.next_step.callbacks
             or result.attempt.kind != "scheduled"
-            or not self._node.is_exclusive  # other nodes would see the run as in flight
+            or not self._node.is_alone  # other nodes would see the run as in flight
             or self._loop.time() >= self._linger_until
         ):
             self._wake_soon()
@@ -135,13 +135,13 @@ class Completer:
     def _submit(self, batch: list[AttemptResult]) -> None:
         self._linger_until = self._loop.time() + LINGER_S
         self._cancel_timer()
-        now, node = self._clock.now(), self._node.id
+        now, node, is_shared = self._clock.now(), self._node.id, not self._node.is_alone
         self._saves_in_progress += 1
         failed = [result for result in batch if result.outcome != "ok"]
         frozen = [result.attempt.job_id for result in failed if may_pause_job(result)]
         started = self.started_runs(frozen) if frozen else NO_STARTED_RUNS
         self._database.submit(
-            lambda c: completion.complete_attempts(c, batch, now, node, started),
+            lambda c: completion.complete_attempts(c, batch, now, node, started, is_shared),
             lambda saved, error: self._saved(batch, frozen, saved, error),
         )
 
@@ -163,6 +163,8 @@ class Completer:
             return
         if self._failures.count:
             _log.warning("saving resumed", extra={"failures": self._failures.over()})
+        if saved.to_ring:
+            self._node.ring(saved.to_ring)
         refused, journal = saved.refused, self._node.journal
         for result in batch:
             journal.clear(result.attempt.place)
@@ -214,9 +216,7 @@ class Completer:
             self.save()  # the result that the attempt waited for is written first
             try:
                 answer: Start = await self._database.write(
-                    lambda c: recovery.record_start(
-                        c, attempt, is_exclusive=self._node.is_exclusive
-                    )
+                    lambda c: recovery.record_start(c, attempt, self._node.id)
                 )
             except UnavailableError:
                 await asyncio.sleep(RETRY_S)
@@ -245,8 +245,14 @@ class Completer:
 
     def crash(self) -> None:
         """Drop all results, as when the process is killed."""
+        self.forget()
+
+    def forget(self) -> int:
+        """Drop all results, and return their number: other nodes have taken their runs over."""
+        count = len(self._pending)
         self._pending.clear()
         self._cancel_timer()
+        return count
 
 
 def may_pause_job(result: AttemptResult) -> bool:

@@ -6,7 +6,7 @@ the slot and the start: see ``store.claim.claim``. All others are claimed at the
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 
 from zato_lite.clock import Alarm, Clock
@@ -31,6 +31,9 @@ LEAD = 3 * SECOND // 4
 MARGIN = SECOND // 4
 """Runs are claimed at least this long before their slot, as a commit may take long."""
 
+SHARED_LEAD, SHARED_MARGIN = SECOND // 2, 3 * SECOND // 20
+"""The same while there are other nodes: a node that dies takes with it what it has claimed."""
+
 MAX_MARGIN = 4 * SECOND
 """The same for a slow store: the margin follows the measured time of commits up to this."""
 
@@ -54,6 +57,7 @@ class Dispatcher:
         commit_seconds: returns the recent duration of commits.
         wake: set by anything that the dispatcher has to act on: due slots, due results, room.
         principals: the rights of users and keys, brought up to date by each claim.
+        answer_wishes: answers what other nodes ask for.
 
     Attributes:
         downtime: time before the start during which no node ran; None if unknown.
@@ -71,8 +75,9 @@ class Dispatcher:
         wake: asyncio.Event,
         principals: Principals | None = None,
         commit_seconds: Callable[[], float] = float,
+        answer_wishes: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        self._commit_seconds = commit_seconds
+        self._commit_seconds, self._answer_wishes = commit_seconds, answer_wishes
         self._database, self._clock, self._node = database, clock, node
         self._executor, self._completer = executor, completer
         self._metrics, self._wake, self._principals = metrics, wake, principals
@@ -96,11 +101,13 @@ class Dispatcher:
 
     @property
     def _margin(self) -> int:
-        return margin_for(self._commit_seconds())
+        least = MARGIN if self._node.is_alone else SHARED_MARGIN
+        return margin_for(self._commit_seconds(), least)
 
     @property
     def _lead(self) -> int:
-        return self._margin + LEAD - MARGIN
+        more = LEAD - MARGIN if self._node.is_alone else SHARED_LEAD - SHARED_MARGIN
+        return self._margin + more
 
     def _can_claim_ahead(self) -> bool:
         return self._next_due is not None and self._next_due <= self._clock.now() + self._lead
@@ -111,8 +118,7 @@ class Dispatcher:
         # Cleared first: a change during this claim may come too late for it.
         self._is_claim_due, self._claim_at, self._next_due = False, None, None
         position, claim_again_at, node = claim.FIRST_POSITION, None, self._node
-        margin = margin_for(self._commit_seconds())
-        lead = margin + LEAD - MARGIN
+        margin, lead, share = self._margin, self._lead, node.share
         while True:
             self._completer.save()
             if self._executor.is_full or not node.is_running:
@@ -122,17 +128,17 @@ class Dispatcher:
             operation = partial(
                 claim.claim,
                 now=now,
-                # Other nodes may change a job unknown to this one, so none is claimed ahead.
-                horizon=now + lead if node.is_exclusive else now,
+                horizon=now + lead,
                 node=node.id,
                 limit=CLAIM_SIZE,
                 position=position,
                 margin=margin,
                 downtime=self.downtime,
                 rights_version=self._principals.version if self._principals else None,
+                share=share,
             )
             claimed = await write_and_deliver(self._database, operation, self._deliver)
-            if claimed.has_resumed or (claimed.is_shared and node.is_exclusive):
+            if claimed.has_resumed or (claimed.is_shared and node.is_alone):
                 await self.recover_runs()
             claim_again_at = _earliest(claim_again_at, claimed.claim_again_at)
             if not claimed.has_more:
@@ -145,6 +151,7 @@ class Dispatcher:
             self._principals.update(claimed.rights)
         if claimed.jobs_to_cancel:
             self._executor.cancel_jobs(claimed.jobs_to_cancel)
+            self._node.ring(claimed.asked)
         if claimed.attempts:
             self.deliver(claimed.attempts)
 
@@ -174,15 +181,15 @@ class Dispatcher:
             self._set_alarm(instant)
 
     def _schedule_next(self, claim_again_at: Instant | None, next_due: Instant | None) -> None:
-        now, is_exclusive = self._clock.now(), self._node.is_exclusive
-        instants = [now + (MAX_SLEEP if is_exclusive else CHECK_EVERY)]
+        now = self._clock.now()
+        instants = [now + (MAX_SLEEP if self._node.is_alone else CHECK_EVERY)]
         if claim_again_at is not None:
             instants.append(claim_again_at)
         if next_due is not None:
-            instants.append(next_due - (self._margin if is_exclusive else 0))
+            instants.append(next_due - self._margin)
         if self._claim_at is not None:
             instants.append(self._claim_at)
-        self._next_due = _earliest(claim_again_at, next_due) if is_exclusive else None
+        self._next_due = _earliest(claim_again_at, next_due) if self._node.is_alone else None
         if not self._is_claim_due:
             self._set_alarm(min(instants))
 
@@ -204,9 +211,9 @@ class Dispatcher:
     async def recover_periodically(self) -> None:
         """Wait for the interval between two checks, then recover runs of dead nodes."""
         await sleep_until(self._clock, self._clock.now() + self._node.check_every)
-        was_exclusive = self._node.is_exclusive
+        share = self._node.share
         await self.recover_runs()
-        if self._node.is_exclusive != was_exclusive:
+        if self._node.share != share:
             self.claim_now()
 
     def recover_now(self) -> None:
@@ -216,18 +223,20 @@ class Dispatcher:
 
     async def recover_runs(self) -> None:
         """Take over the runs of dead nodes, and those that other nodes have released."""
-        alive = await self._node.find_alive()
+        await self._node.remove_dead()
         deaths = recovery.Deaths(self._node.journal_of)
-        while await self._recover_part(alive, deaths):
+        while await self._recover_part(deaths):
             pass
         self._node.forget_dead()
+        if self._answer_wishes is not None and not self._node.is_alone:
+            await self._answer_wishes()
 
-    async def _recover_part(self, alive: Sequence[int], deaths: recovery.Deaths) -> bool:
+    async def _recover_part(self, deaths: recovery.Deaths) -> bool:
         now, node = self._clock.now(), self._node.id
 
         def recover(connection: Connection) -> RecoveryResult:
             nodes.record_seen(connection, node, now)
-            return recovery.recover_runs(connection, alive, node, now, deaths=deaths)
+            return recovery.recover_runs(connection, node, now, deaths=deaths)
 
         recovered = await write_and_deliver(
             self._database, recover, lambda recovered: self.deliver(recovered.attempts)
@@ -238,9 +247,9 @@ class Dispatcher:
         return recovered.has_more
 
 
-def margin_for(commit_s: float) -> int:
+def margin_for(commit_s: float, least: int = MARGIN) -> int:
     """Return how long before their slots runs are claimed, if a commit takes this long."""
-    return min(max(MARGIN, int(commit_s * COMMITS_AHEAD * SECOND)), MAX_MARGIN)
+    return min(max(least, int(commit_s * COMMITS_AHEAD * SECOND)), MAX_MARGIN)
 
 
 def _earliest(*instants: Instant | None) -> Instant | None:

@@ -14,7 +14,7 @@ from zato_lite.errors import ZatoLiteError
 from zato_lite.scheduler.attempt import CancelReason, RunningAttempt
 from zato_lite.scheduler.completer import may_pause_job
 from zato_lite.scheduler.gate import decide
-from zato_lite.scheduler.node import CHECK_EVERY, Node
+from zato_lite.scheduler.node import CHECK_EVERY, DISTRUSTED_FOR, Node
 from zato_lite.scheduler.principals import FindCaller, Run
 from zato_lite.scheduler.queues import AttemptQueues
 from zato_lite.scheduler.suspects import Suspects
@@ -148,6 +148,9 @@ class Executor:
         self._set_alarm()
 
     def _start_all(self, attempts: Iterable[ClaimedAttempt]) -> None:
+        if not self._node.locks.trusts_itself:
+            self._postpone(attempts)
+            return
         frozen = self._frozen
         for attempt in attempts:
             job_id = attempt.job_id
@@ -171,6 +174,13 @@ class Executor:
                 if decision == "revoke":
                     attempt.needs_start_record = True  # it starts if it cannot be revoked
                     self._revoke_claim(attempt)
+
+    def _postpone(self, attempts: Iterable[ClaimedAttempt]) -> None:
+        """Start attempts later: by now, other nodes may have taken over the runs of this one."""
+        for attempt in attempts:
+            attempt.start_at = max(attempt.start_at, self._clock.now() + DISTRUSTED_FOR)
+            self._queues.schedule(attempt)
+        self._set_alarm()
 
     def _start(self, attempt: ClaimedAttempt) -> None:
         running = RunningAttempt(attempt)
@@ -206,6 +216,7 @@ class Executor:
                 if answer != "start":
                     self._put_back(running, is_gone=answer == "gone")
                     return
+                await self._node.wait_for_trust()
                 if has_no_retry_left(attempt):
                     self._finish(running, Outcome(cid=attempt.cid, error=_no_retry(attempt)))
                     return
@@ -233,6 +244,11 @@ class Executor:
             attempt.start_at = self._clock.now() + CHECK_EVERY
             self._queues.checked[attempt.job_id] = attempt
             self.schedule([attempt])
+
+    def check_waiting(self) -> None:
+        """Start attempts that wait for runs of other nodes, if these have ended."""
+        if waiting := self._queues.pop_checked():
+            self._start_all(waiting)
 
     # Ending
 
@@ -418,13 +434,29 @@ class Executor:
     def crash(self) -> None:
         """Drop all attempts without results, as when the process is killed."""
         self.stop()
+        self.forget()
+
+    def forget(self) -> int:
+        """Drop all attempts, and cancel those that run; return the number of these.
+
+        Other nodes have taken them over.
+        """
         for running in self._running.values():
             running.is_closed = True
             if running.timer is not None:
                 running.timer.cancel()
             if running.task is not None:
                 running.task.cancel()
+        count = len(self._running)
         self._running.clear()
+        self._queues.clear()
+        self._queues.checked.clear()
+        self._suspects.clear()
+        for counts in (self._open_runs, self._service_runs):
+            counts.clear()
+        self._without_deadline.clear()
+        self._set_alarm()
+        return count
 
 
 def has_no_retry_left(attempt: ClaimedAttempt) -> bool:

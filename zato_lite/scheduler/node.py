@@ -1,12 +1,14 @@
 """Node: this process, as one of those that run jobs on the same store."""
 
+import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable
 
 from zato_lite.clock import Clock
 from zato_lite.store import nodes
+from zato_lite.store.claim import ALL, Share
 from zato_lite.store.journal import Journal, StartJournal
-from zato_lite.store.nodes import NodeLocks
+from zato_lite.store.others import Others
 from zato_lite.store.ports import Database
 from zato_lite.timetable.job import SECOND
 from zato_lite.timetable.job_plan import Downtime
@@ -18,6 +20,10 @@ CHECK_EVERY_ALONE = 10 * SECOND
 """Interval between two checks for other nodes, while none is known."""
 
 
+DISTRUSTED_FOR = SECOND // 20
+"""Microseconds after which a node that did not trust itself to start a run tries again."""
+
+
 class Node:
     """A process that runs jobs.
 
@@ -25,67 +31,94 @@ class Node:
         id: the node's number; 0 before it is registered and after it has left.
         is_running: True while the node claims and starts runs.
         journal: the attempts that run here, for the nodes after this one.
-        is_exclusive: True while this is the only node that is known to be alive on the store; only
-            then it may claim ahead and delay saving results.
+        locks: what other nodes know of this one, and it of them.
+        is_alone: no other node is known: only then saving results may be delayed.
+        is_buried: others have taken this node for dead.
+        share: the jobs that this node claims ahead of their slots.
+        others: the other nodes that are known to be alive.
     """
 
-    def __init__(self, database: Database, clock: Clock, name: str, locks: NodeLocks) -> None:
+    def __init__(self, database: Database, clock: Clock, name: str, locks: Others) -> None:
         self._database, self._clock, self._name = database, clock, name
-        self._locks = locks
+        self.locks = locks
         self.id = 0
         self.is_running = False
-        self.is_exclusive = True
+        self.is_alone, self.is_buried = True, False
+        self.share, self.others = ALL, frozenset[int]()
         self.journal = StartJournal()
         self._dead: set[int] = set()
+
+    async def wait_for_trust(self) -> None:
+        """Wait until a commit shows that no other node has taken over the runs of this one."""
+        while not self.locks.trusts_itself:  # noqa: ASYNC110 - time ends the trust
+            await asyncio.sleep(DISTRUSTED_FOR / SECOND)
+
+    def ring(self, nodes: Iterable[int]) -> None:
+        """Wake other nodes: they look for wishes and for runs that have ended."""
+        for node in nodes:
+            self.locks.ring(node)
+
+    def listen(self, listener: Callable[[str], None]) -> None:
+        """Have ``listener`` called when another node rings."""
+        self.locks.listen(self.id, listener)
 
     @property
     def check_every(self) -> int:
         """Microseconds until the next check of the other nodes."""
-        return CHECK_EVERY_ALONE if self.is_exclusive else CHECK_EVERY
+        return CHECK_EVERY_ALONE if self.is_alone and not self.locks.needs_stamps else CHECK_EVERY
 
     async def enter(self) -> Downtime | None:
         """Register this node; return the time during which no node ran, if any ever did."""
         name, pid = self._name, os.getpid()
         self.id = await self._database.write(nodes.new_node_id)
-        self.journal = self._locks.acquire(self.id)
+        self.journal = self.locks.take(self.id)
         now = self._clock.now()
         last_seen = await self._database.read(nodes.last_seen)
         await self._database.write(lambda c: nodes.register_node(c, self.id, name, pid, now))
+        self.locks.enter(self.id)
         self.is_running = True
         return None if last_seen is None else Downtime(last_seen, now)
 
-    async def find_alive(self) -> Sequence[int]:
-        """Return the ids of the nodes that are alive, and delete the records of dead ones."""
+    async def remove_dead(self) -> None:
+        """Delete the records of dead nodes, and remember the living ones."""
         known = await self._database.read(nodes.list_nodes)
-        alive = self._locks.alive([node.id for node in known])
-        self.is_exclusive = all(node == self.id for node in alive)
-        dead = [node.id for node in known if node.id not in alive]
-        self._dead.update(dead)
+        alive = self.locks.alive(known)
+        self.others = frozenset(alive) - {self.id}
+        rank = sorted({*alive, self.id}).index(self.id)
+        self.share = Share(rank, len(self.others) + 1) if self.others else ALL
+        self.is_alone = not self.others
+        dead = [row for row in known if row.id not in alive]
+        self._dead.update(row.id for row in dead)
         if dead:
             await self._database.write(lambda c: nodes.delete_nodes(c, dead))
-        return alive
 
     def journal_of(self, node: int) -> Journal | None:
         """Return what the journal of a dead node says; None if it says nothing."""
         self._dead.add(node)
-        return self._locks.journal_of(node)
+        return self.locks.journal_of(node)
 
     def forget_dead(self) -> None:
         """Delete the files of dead nodes, once their runs have been recovered."""
         dead, self._dead = self._dead, set()
-        self._locks.forget(dead)
+        self.locks.forget(dead)
+
+    def on_buried(self, listener: Callable[[], None]) -> None:
+        """Have ``listener`` called, from any thread, when others have taken this node for dead."""
+        self.locks.on_buried = listener
 
     async def leave(self) -> None:
         """Unregister this node; its lock is released even if the store fails."""
         node, now = self.id, self._clock.now()
         try:
+            if self.is_buried:
+                self.locks.abandon(node)
             await self._database.write(lambda c: nodes.unregister_node(c, node, now))
         finally:
-            self._locks.release(node)
+            self.locks.release(node)
             self.crash()
 
     def crash(self) -> None:
         """Release the lock without unregistering, as the kernel does for a killed process."""
-        self.is_running = False
-        self._locks.abandon(self.id)
+        self.is_running = self.is_buried = False
+        self.locks.abandon(self.id)
         self.id = 0

@@ -85,6 +85,14 @@ class AttemptQueues:
         del self.checked[attempt.job_id]
         return next(iter(self.remove({later.run_id})), None)
 
+    def pop_checked(self) -> list[ClaimedAttempt]:
+        """Remove and return the attempts that wait for runs of other nodes."""
+        if not self.checked:
+            return []
+        run_ids = {attempt.run_id for attempt in self.checked.values()}
+        self.checked.clear()
+        return self.remove(run_ids)
+
     def pop_behind_run(self, job_id: int) -> ClaimedAttempt | None:
         """Remove and return the attempt that follows the job's previous run, if there is one."""
         waiting = self.behind_run.get(job_id)

@@ -7,11 +7,14 @@ Everything here happens in the loop's thread.
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Self, TypeVar
 
 from zato_lite.clock import Clock
+from zato_lite.errors import UnavailableError
 from zato_lite.scheduler.attempt import RunningAttempt
 from zato_lite.scheduler.clock_watch import ClockWatch
 from zato_lite.scheduler.completer import Completer, FollowUps
@@ -21,19 +24,30 @@ from zato_lite.scheduler.metrics import RunMetrics
 from zato_lite.scheduler.node import Node
 from zato_lite.scheduler.principals import Principals, Run, system
 from zato_lite.scheduler.pruner import ActivePruner, prune_periodically
+from zato_lite.scheduler.wishes import Wishes
 from zato_lite.service.supervisor import Supervisor
 from zato_lite.store import jobs, recovery
 from zato_lite.store.attempts import ClaimedAttempt, StartedRuns
-from zato_lite.store.companion import accompanied
+from zato_lite.store.companion import accompanied, take_companion
 from zato_lite.store.delivery import resolve, write_and_deliver
 from zato_lite.store.jobs import EditResult
 from zato_lite.store.nodes import NodeLocks
+from zato_lite.store.others import Others
 from zato_lite.store.ports import Connection, Database
 from zato_lite.store.rights import AllRights, all_rights, changed_rights
 from zato_lite.store.rows import LogLine
+from zato_lite.store.wishes import Asked, ask_owners
 from zato_lite.timetable.job import Instant
 
 Result = TypeVar("Result")
+_Started = tuple[Sequence[ClaimedAttempt], AllRights | None]
+
+
+_log = logging.getLogger("zato_lite.scheduler")
+
+
+def _call_soon(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
+    loop.call_soon_threadsafe(callback)
 
 
 def _no_edits(_: object) -> Iterable[EditResult]:
@@ -74,12 +88,14 @@ class Scheduler:
         capacity: int = 10_000,
         node_name: str = "zato-lite",
         grace: float = 30.0,
-        locks: NodeLocks | None = None,
+        locks: Others | None = None,
         principals: Principals | None = None,
         commit_seconds: Callable[[], float] = float,
     ) -> None:
         self._database, self._grace, self._principals = database, grace, principals
         self.capacity = capacity
+        self._clock = clock
+        self._burial: asyncio.Task[None] | None = None
         self.metrics = metrics = RunMetrics()
         self._node = node = Node(database, clock, node_name, locks or _locks_of(database))
         self._running: dict[int, RunningAttempt] = {}
@@ -94,6 +110,7 @@ class Scheduler:
             on_saved=self._start_follow_ups,
         )
         self._executor = executor = self._make_executor(run, clock, capacity, wake)
+        self._wishes = wishes = Wishes(database, clock, node, executor, self._change_runs)
         self._dispatcher = Dispatcher(
             database,
             clock,
@@ -104,6 +121,7 @@ class Scheduler:
             wake=wake,
             principals=principals,
             commit_seconds=commit_seconds,
+            answer_wishes=wishes.answer,
         )
         self._claiming = self._supervise("scheduler", self._dispatcher.run_once)
         self._supervisors = (self._claiming, *self._supervise_upkeep(database, clock))
@@ -143,9 +161,12 @@ class Scheduler:
 
     async def __aenter__(self) -> Self:
         await self.load_rights()
+        loop = asyncio.get_running_loop()
+        self._node.on_buried(partial(_call_soon, loop, self._note_burial))
         downtime = await self._node.enter()
+        self._node.listen(self._wishes.hear)
         await self._dispatcher.recover_runs()
-        if self._node.is_exclusive:
+        if self._node.is_alone:
             self._dispatcher.downtime = downtime
         self._dispatcher.claim_now()
         for supervisor in self._supervisors:
@@ -167,11 +188,16 @@ class Scheduler:
         Runs that have not ended by then are cancelled; unless their job says ``on_crash: fail``,
         the node that recovers them makes another attempt.
         """
+        if self._burial is not None:
+            await self._burial
         if not self._node.is_running:
             return
         self._node.is_running = False
         try:
             await self._stop(self._grace if grace is None else grace)
+        except UnavailableError:
+            if not self._node.is_buried:
+                raise
         finally:
             # To the end, as the dispatcher saves the results of the runs that end meanwhile.
             await self._watching.stop()
@@ -188,6 +214,8 @@ class Scheduler:
             self._completer.save()
             started = self._completer.started_runs(None)
             await self._database.write(lambda c: recovery.release_claims(c, left, started))
+            self._node.ring(self._node.others)
+        await self._wishes.stop()
         await self._executor.finish_running(grace)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(SAVE_TIMEOUT_S):
@@ -196,12 +224,39 @@ class Scheduler:
     async def crash(self) -> None:
         """Stop without saving or releasing anything, as a killed process does; for tests."""
         self._node.crash()
+        self._wishes.crash()
         self._dispatcher.stop()
         self._executor.crash()
         self._completer.crash()
         await self._watching.stop()
         for supervisor in self._supervisors:
             await supervisor.stop()
+
+    def _note_burial(self) -> None:
+        """Drop all that this node had: others have taken it for dead, and its runs over."""
+        self._node.is_buried = True
+        lost = self._executor.forget() + self._completer.forget()
+        self.metrics.refused_results += lost
+        _log.error("node buried by another one", extra={"node": self._node.id, "runs_lost": lost})
+        if not self._node.is_running:  # it stops
+            return
+        self._node.is_running = False
+        self._burial = asyncio.ensure_future(self._enter_again())
+
+    async def _enter_again(self) -> None:
+        """Enter as a new node, once no write of the old one is under way."""
+        while True:
+            try:
+                with contextlib.suppress(UnavailableError):
+                    await self._database.write(lambda _: None)
+                self._node.crash()
+                await self._node.enter()
+                break
+            except UnavailableError:
+                await asyncio.sleep(RETRY_S)
+        self._node.listen(self._wishes.hear)
+        await self._dispatcher.recover_runs()
+        self._dispatcher.claim_now()
 
     async def _follow_clock(self) -> None:
         """Begin the waits of background work again, whose ends the wall clock has moved."""
@@ -263,19 +318,30 @@ class Scheduler:
             self._dispatcher.claim_in_time_for(due)
 
     async def start_runs(
-        self, operation: Callable[[Connection], Sequence[ClaimedAttempt]]
+        self,
+        operation: Callable[[Connection], Sequence[ClaimedAttempt]],
+        job_ids: Collection[int] = (),
     ) -> Sequence[ClaimedAttempt]:
-        """Write runs on demand, and start them even if the caller is cancelled meanwhile."""
+        """Write runs on demand, and start them even if the caller is cancelled meanwhile.
+
+        Slots of ``job_ids`` that other nodes have claimed ahead are given back before.
+        """
         version = self._principals.version if self._principals is not None else None
+        operation, node = accompanied(operation), self._node.id
 
-        operation = accompanied(operation)
-
-        def work(connection: Connection) -> tuple[Sequence[ClaimedAttempt], AllRights | None]:
+        def work(connection: Connection) -> _Started | Asked:
+            if job_ids and (asked := ask_owners(connection, job_ids, node, self._clock.now())):
+                return asked
             return operation(connection), changed_rights(connection, version)
 
-        return (await write_and_deliver(self._database, work, self._deliver))[0]
+        async def attempt() -> _Started | Asked:
+            return await write_and_deliver(self._database, work, self._deliver)
 
-    def _deliver(self, started: tuple[Sequence[ClaimedAttempt], AllRights | None]) -> None:
+        return (await self._wishes.insist(attempt))[0]
+
+    def _deliver(self, started: _Started | Asked) -> None:
+        if isinstance(started, Asked):
+            return
         attempts, rights = started
         if rights is not None and self._principals is not None:
             self._principals.update(rights)
@@ -290,18 +356,56 @@ class Scheduler:
     ) -> Result:
         """Write a change of these jobs, or of all; until it is written, no run of them starts.
 
-        Runs that the change has ``revoked`` never start here; others get the new definitions of
-        its ``edits``, and held runs start if these end a pause.
+        Runs that other nodes have claimed, and not started, are given back before. Runs that the
+        change has ``revoked`` never start here; others get the new definitions of its ``edits``,
+        and held runs start if these end a pause.
         """
-        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        companion, node = take_companion(), self._node.id
+        was_asked = False
 
-        def written(result: Result) -> Collection[int]:
+        def work(connection: Connection, started: StartedRuns) -> Result | Asked:
+            if asked := ask_owners(connection, job_ids, node, self._clock.now()):
+                return asked
+            result = operation(connection, started)
+            if companion is not None:
+                companion.write(connection, result)
+            return result
+
+        def written(result: Result | Asked) -> Collection[int]:
+            if isinstance(result, Asked):
+                return ()
             for edit in edits(result):
                 self._apply_edit(edit)
             return revoked(result)
 
+        async def attempt() -> Result | Asked:
+            nonlocal was_asked
+            result = await self._write_change(job_ids, work, written)
+            was_asked = was_asked or isinstance(result, Asked)
+            return result
+
+        changed = await self._wishes.insist(attempt)
+        if was_asked:  # runs that were given back to any node may start
+            self.release_held()
+        return changed
+
+    async def _change_runs(
+        self,
+        job_ids: Collection[int],
+        operation: Callable[[Connection, StartedRuns], Collection[int]],
+    ) -> Collection[int]:
+        """Write a change of runs of these jobs; those that it returns do not start here."""
+        return await self._write_change(job_ids, operation, lambda revoked: revoked)
+
+    async def _write_change(
+        self,
+        job_ids: Collection[int] | None,
+        operation: Callable[[Connection, StartedRuns], Result],
+        revoked: Callable[[Result], Collection[int]],
+    ) -> Result:
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._submit_change(
-            job_ids, operation, written, lambda result, error: resolve(future, result, error)
+            job_ids, operation, revoked, lambda result, error: resolve(future, result, error)
         )
         return await future
 
@@ -335,11 +439,15 @@ class Scheduler:
         self._executor.freeze_jobs(job_ids)
         self._completer.save()
         started = self._completer.started_runs(job_ids)
-        self._database.submit(accompanied(lambda c: operation(c, started)), done)
+        self._database.submit(lambda c: operation(c, started), done)
 
     def cancel_run(self, run_id: int) -> bool:
         """Cancel a run that is in flight or waits here; return False if there is none."""
         return self._executor.cancel(run_id)
+
+    def ring(self, nodes: Collection[int]) -> None:
+        """Wake other nodes, which were asked for something."""
+        self._node.ring(nodes)
 
     # Queries
 

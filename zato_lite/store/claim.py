@@ -9,7 +9,7 @@ from zato_lite.store import jobs
 from zato_lite.store.attempts import ClaimedAttempt
 from zato_lite.store.dialect import AMONG_NUMBERS, texts
 from zato_lite.store.enqueue import INSERT_RUNS, RUN_COLUMNS
-from zato_lite.store.holds import PAUSE_SETTING
+from zato_lite.store.holds import IS_PAUSED, PAUSE_SETTING
 from zato_lite.store.ledger import LedgerEntry, record_entries
 from zato_lite.store.ports import Connection, Row
 from zato_lite.store.rights import CREDENTIALS_VERSION, AllRights, all_rights
@@ -21,6 +21,7 @@ from zato_lite.store.sql import (
     read_rows,
     write_rows,
 )
+from zato_lite.store.wishes import ask_to_cancel_jobs
 from zato_lite.timetable.calendar import Calendar
 from zato_lite.timetable.job import Instant, Job
 from zato_lite.timetable.job_plan import Downtime, JobPlan, JobState
@@ -44,6 +45,7 @@ class ClaimResult(NamedTuple):
             jobs that could not be decided yet.
         next_due: the first due instant beyond the horizon.
         has_resumed: the pause of a job has ended, so that its held runs may start.
+        asked: other nodes, whose runs of ``jobs_to_cancel`` must be cancelled there.
         is_shared: the store has rows of other nodes, alive or not yet known to be dead.
         rights: of all users and keys, if they differ from those that the node knows.
     """
@@ -57,10 +59,25 @@ class ClaimResult(NamedTuple):
     is_shared: bool = False
     rights: AllRights | None = None
     has_resumed: bool = False
+    asked: Sequence[int] = ()
 
 
-_DueJob = tuple[int, Instant, Instant, int, int, int, Job]
-"""Job id, next_at, cursor, started, number, runs without an outcome, definition."""
+class Share(NamedTuple):
+    """A node's part of the jobs that are claimed ahead: whose id has this remainder.
+
+    Attributes:
+        rank: the node's place among the living ones. nodes: their number.
+    """
+
+    rank: int = 0
+    nodes: int = 1
+
+
+ALL = Share()
+"""The share of a node that is alone."""
+
+_DueJob = tuple[int, Instant, Instant, int, int, Instant, int, Job]
+"""Job id, next_at, cursor, started, number, calm_until, runs without an outcome, definition."""
 
 
 class _LockedTimer(NamedTuple):
@@ -71,6 +88,7 @@ class _LockedTimer(NamedTuple):
     cursor: Instant
     started: int
     number: int
+    calm_until: Instant
 
 
 class _LockedJob(NamedTuple):
@@ -85,7 +103,7 @@ class _LockedJob(NamedTuple):
 _STATE = f"""SELECT EXISTS (SELECT 1 FROM setting WHERE name = ?),
     (SELECT count(*) FROM node), ({CREDENTIALS_VERSION})"""
 
-# Up to ?4 jobs due by ?1, from position (?2, ?3) on.
+# Up to ?4 jobs due by ?1, from position (?2, ?3) on; after ?5, only every ?6th, from ?7.
 _DUE_JOBS = texts("due")
 
 # What there is to know of jobs whose timers are locked; and the first due instant after ?1.
@@ -93,6 +111,13 @@ _LOCKED_JOBS = f"""SELECT j.id, j.definition,
         (SELECT count(*) FROM run r WHERE r.job_id = j.id AND r.outcome IS NULL)
     FROM job j WHERE j.id {AMONG_NUMBERS}"""
 _NEXT_DUE = "SELECT min(next_at) FROM timer WHERE next_at > ?"
+_AFTER_LOCKS = f"SELECT {IS_PAUSED}, ({_NEXT_DUE})"
+
+# The first due instants after ?1 of this node's share, and after ?2 of the others.
+_NEXT_SHARED = """SELECT (SELECT next_at FROM timer WHERE next_at > ?1 AND job_id % ?3 = ?4
+        ORDER BY next_at LIMIT 1),
+    (SELECT next_at FROM timer WHERE next_at > ?2 AND job_id % ?3 <> ?4
+        ORDER BY next_at LIMIT 1)"""
 
 # Advance the timers of planned jobs, and insert their runs unless their slots have one.
 _INSERT_NEW_RUNS = f"{INSERT_RUNS} ON CONFLICT DO NOTHING"
@@ -119,30 +144,42 @@ def claim(
     margin: Instant = 0,
     downtime: Downtime | None = None,
     rights_version: int | None = None,
+    share: Share = ALL,
 ) -> ClaimResult:
     """Claim the runs that are due, and those that will certainly be due by ``horizon``.
 
     A run is certain before its slot if its job has no run in flight and only one slot is due. All
     others are decided at their slot, or up to ``margin`` before it, if the run before them may
-    have ended by then. Rights are returned if their version is not ``rights_version``.
+    have ended by then. Of several nodes, each claims its share ahead, and ``margin / 2`` before
+    their slots those that are left. Rights are returned if their version is not
+    ``rights_version``.
     """
     is_paused, nodes, version = fetch_row(connection, _STATE, (PAUSE_SETTING,))
     rights = all_rights(connection) if rights_version not in (None, version) else None
     if is_paused:
         return ClaimResult((), (), position, has_more=False, rights=rights)
     is_shared = nodes > 1
-    if is_shared:
-        horizon = now  # a job change made on another node could not revoke an early claim
-    due_jobs, next_due_at = _due_jobs(connection, horizon, position, limit)
+    until = horizon if share is ALL else min(horizon, now + margin // 2)
+    due_jobs, next_due_at = _due_jobs(connection, horizon, position, limit, until, share)
     batch = _Batch(connection, now, node, (horizon, margin), downtime)
     for due in due_jobs:
         batch.plan(due)
     batch.write()
+    asked: Sequence[int] = ()
+    if is_shared and batch.jobs_to_cancel:
+        asked = ask_to_cancel_jobs(connection, batch.jobs_to_cancel, node)
     has_more = len(due_jobs) == limit
     if has_more:
         position = max((due[1], due[0]) for due in due_jobs)
-    elif next_due_at is not None:
-        batch.beyond.append(next_due_at)
+    else:
+        if share is not ALL:
+            next_due_at, others_at = fetch_row(
+                connection, _NEXT_SHARED, (horizon, until, share.nodes, share.rank)
+            )
+            if others_at is not None:  # not one after another
+                batch.later.append(max(others_at - margin // 2, now + margin // 4))
+        if next_due_at is not None:
+            batch.beyond.append(next_due_at)
     return ClaimResult(
         batch.attempts,
         batch.jobs_to_cancel,
@@ -153,29 +190,37 @@ def claim(
         is_shared=is_shared,
         rights=rights,
         has_resumed=batch.has_resumed,
+        asked=asked,
     )
 
 
-def _due_jobs(
-    connection: Connection, horizon: Instant, position: Position, limit: int
+def _due_jobs(  # noqa: PLR0917 - the parameters of the statement
+    connection: Connection,
+    horizon: Instant,
+    position: Position,
+    limit: int,
+    until: Instant,
+    share: Share,
 ) -> tuple[list[_DueJob], Instant | None]:
     """Return jobs due by the horizon, and the first due instant after it.
 
     PostgreSQL locks their timers first, and all else is read after that: a statement sees what
     was committed before it began, but a locked row as it is now.
     """
-    values = (horizon, *position, limit)
+    values = (horizon, *position, limit, until, share.nodes, share.rank)
     if connection.dialect == "sqlite":
         text, next_due_at = fetch_row(connection, _DUE_JOBS["sqlite"], values)
         return _decode_due_jobs(text) if text else [], next_due_at
     timers = read_rows(connection, _DUE_JOBS["postgres"], values, _LockedTimer)
     ids = connection.many([timer.job_id for timer in timers])
     jobs_by_id = {job.id: job for job in read_rows(connection, _LOCKED_JOBS, (ids,), _LockedJob)}
-    due: list[_DueJob] = []
-    for job_id, next_at, cursor, started, number in timers:
-        if (job := jobs_by_id.get(job_id)) is not None:
-            due.append((job_id, next_at, cursor, started, number, job.open_runs, job.definition))
-    return due, next_due(connection, horizon)
+    due = [
+        (*timer, job.open_runs, job.definition)
+        for timer in timers
+        if (job := jobs_by_id.get(timer.job_id)) is not None
+    ]
+    is_paused, next_at = fetch_row(connection, _AFTER_LOCKS, (horizon,))
+    return ([], None) if is_paused else (due, next_at)
 
 
 class _Batch:
@@ -210,12 +255,13 @@ class _Batch:
 
     def plan(self, due: _DueJob) -> None:
         """Plan a job at its due instant, if that is still to come, or now."""
-        job_id, next_at, cursor, started, number, open_runs, job = due
+        job_id, next_at, cursor, started, number, calm_until, open_runs, job = due
         plan_at = next_at
         if next_at <= self._now:
             plan_at = self._now
-        elif job.on_crash != "rerun" or not job.is_active:
+        elif job.on_crash != "rerun" or not job.is_active or calm_until > self._now:
             # ``on_crash: fail`` would lose the run if the process died between claim and slot.
+            # A calm job is being changed by another node.
             self.later.append(next_at)
             return
         elif open_runs:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from zato_lite.store import enqueue, jobs
+from zato_lite.store import enqueue, jobs, wishes
 from zato_lite.store.attempts import NO_STARTED_RUNS, AttemptResult, ClaimedAttempt, StartedRuns
 from zato_lite.store.dialect import AMONG_NUMBERS
 from zato_lite.store.holds import hold_if_paused, is_paused
@@ -13,6 +13,7 @@ from zato_lite.store.ports import Connection
 from zato_lite.store.sql import (
     advance,
     execute,
+    fetch_ids,
     fetch_value,
     lock_jobs,
     write_and_tell,
@@ -31,6 +32,7 @@ class CompletionResult(NamedTuple):
         callbacks: attempts of new runs that the results cause.
         revoked: ids of runs whose claims were revoked, because their job was paused.
         held: attempts of runs whose next attempt waits for the end of a pause.
+        to_ring: other nodes that have queued runs behind these, or runs of a job paused by them.
     """
 
     refused: Sequence[AttemptResult]
@@ -38,10 +40,16 @@ class CompletionResult(NamedTuple):
     callbacks: Sequence[ClaimedAttempt]
     revoked: Sequence[int]
     held: Sequence[ClaimedAttempt] = ()
+    to_ring: frozenset[int] = frozenset()
 
 
 _SYSTEM = "system"
 """Author of a pause that the server makes itself."""
+
+_UNQUEUED = frozenset({"skip", "allow"})
+"""Values of ``on_overlap`` with which no run of the job waits for another one."""
+
+_PAUSED_JOBS = f"SELECT id FROM job WHERE NOT is_active AND id {AMONG_NUMBERS}"
 
 # Close runs, unless their token is stale or they are closed already.
 _CLOSE_RUNS = """WITH v ({columns}) AS ({rows})
@@ -74,14 +82,18 @@ _END_MANY_FAILURES = f"UPDATE timer SET failures = 0 WHERE failures > 0 AND job_
 _ADD_FAILURES = "UPDATE timer SET failures = failures + ? WHERE job_id = ?"
 
 
-def complete_attempts(
+def complete_attempts(  # noqa: PLR0917 - the results, then who and when
     connection: Connection,
     results: Sequence[AttemptResult],
     now: Instant,
     node: int,
     started: StartedRuns = NO_STARTED_RUNS,
+    is_shared: bool = False,
 ) -> CompletionResult:
-    """Save results with everything that follows from them; refuse stale results."""
+    """Save results with everything that follows from them; refuse stale results.
+
+    If the store ``is_shared``, other nodes may have runs that wait for these.
+    """
     results = [_without_deleted_job(connection, result) for result in results]
     final = [result for result in results if result.next_step.outcome is not None]
     tokens = _close_runs(connection, final)
@@ -111,7 +123,32 @@ def complete_attempts(
                 revoked.extend(_pause(connection, result, now, started))
             elif result.attempt.job.pause_after_failures is not None:
                 revoked.extend(_count_failures(connection, result, now, started))
-    return CompletionResult(refused, next_attempts, callbacks, revoked, held)
+    to_ring = _nodes_behind(connection, final, now, node) if is_shared else frozenset()
+    return CompletionResult(refused, next_attempts, callbacks, revoked, held, to_ring)
+
+
+def _nodes_behind(
+    connection: Connection, final: Sequence[AttemptResult], now: Instant, node: int
+) -> frozenset[int]:
+    """Return the nodes whose runs wait for these; ask for runs of jobs that these have paused."""
+    queues = {
+        result.attempt.job_id
+        for result in final
+        if result.attempt.job_id
+        and (result.attempt.kind == "backfill" or result.attempt.job.on_overlap not in _UNQUEUED)
+    }
+    failed = {
+        result.attempt.job_id
+        for result in final
+        if result.outcome != "ok"
+        and (result.next_step.pause_note or result.attempt.job.pause_after_failures is not None)
+    }
+    found = set(wishes.waiting_nodes(connection, queues, node)) if queues else set()
+    if failed:
+        paused = fetch_ids(connection, _PAUSED_JOBS, (connection.many(failed),))
+        asked = wishes.ask_owners(connection, paused, node, now)
+        found |= asked.nodes if asked is not None else set()
+    return frozenset(found)
 
 
 def _without_deleted_job(connection: Connection, result: AttemptResult) -> AttemptResult:

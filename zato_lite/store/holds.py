@@ -34,7 +34,8 @@ _UNSTARTED = f"""SELECT id FROM run WHERE outcome IS NULL AND kind IN ('schedule
 # Give runs to no node, under a new token, so that no node that still has them starts them.
 _HOLD = """WITH v ({columns}) AS ({rows}) UPDATE run SET node = 0, token = v.token,
     retry_at = CASE state WHEN 'claimed' THEN slot ELSE retry_at END,
-    state = CASE state WHEN 'claimed' THEN 'waiting' ELSE state END
+    state = CASE state WHEN 'claimed' THEN 'waiting' ELSE state END,
+    wish = CASE wish WHEN 'cancel' THEN wish END
     FROM v WHERE run.id = v.id"""
 
 

@@ -2,9 +2,10 @@
 
 import fcntl
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from zato_lite.store.bell_files import FileBells
 from zato_lite.store.journal import Journal, StartJournal, read_journal
 from zato_lite.store.ports import Connection
 from zato_lite.store.rows import NodeRow
@@ -52,17 +53,18 @@ def record_seen(connection: Connection, node: int, now: Instant) -> None:
     execute(connection, "UPDATE node SET seen_at = ? WHERE id = ?", (now, node))
 
 
-def delete_nodes(connection: Connection, nodes: Sequence[int]) -> None:
-    """Delete nodes that were found dead."""
+def delete_nodes(connection: Connection, nodes: Iterable[NodeRow]) -> None:
+    """Delete nodes that were found dead, unless they have committed since then."""
     for node in nodes:
-        execute(connection, "DELETE FROM node WHERE id = ?", (node,))
+        statement = "DELETE FROM node WHERE id = ? AND serial = ?"
+        execute(connection, statement, (node.id, node.serial))
 
 
 def list_nodes(connection: Connection) -> list[NodeRow]:
     """Return the live nodes, and dead ones that are not yet deleted."""
     return read_rows(
         connection,
-        "SELECT id, name, pid, started_at, seen_at FROM node ORDER BY id",
+        "SELECT id, name, pid, started_at, seen_at, serial FROM node ORDER BY id",
         (),
         NodeRow,
     )
@@ -75,10 +77,16 @@ class NodeLocks:
     known immediately, and a slow one is never mistaken for a dead one.
     """
 
+    needs_stamps = False
+    trusts_itself = True
+    """A lock is held for as long as its process lives: no other node takes its runs over."""
+
     def __init__(self, database: str) -> None:
         self._database = None if database == ":memory:" else database
         self._held: dict[int, int] = {}
         self._journals: dict[int, StartJournal] = {}
+        self._bells = FileBells(self._path)
+        self.on_buried: Callable[[], None] = lambda: None
 
     def alone(self) -> "NodeLocks":
         """Return locks in memory that know only their own nodes, but the same journals."""
@@ -86,7 +94,7 @@ class NodeLocks:
         locks._journals = self._journals
         return locks
 
-    def acquire(self, node: int) -> StartJournal:
+    def take(self, node: int) -> StartJournal:
         """Lock the node's file until it is released or the process ends; return its journal."""
         file = -1
         if self._database is not None:
@@ -98,6 +106,9 @@ class NodeLocks:
             self._journals[node] = journal
         return journal
 
+    def enter(self, node: int) -> None:
+        """Nothing: the lock is held already, so that no node takes the record for a dead one's."""
+
     def release(self, node: int) -> None:
         """Release the node's lock and delete its file."""
         if node in self._held:
@@ -107,6 +118,7 @@ class NodeLocks:
     def abandon(self, node: int) -> None:
         """Release the node's lock and leave its file, as the kernel does for a killed process."""
         file = self._held.pop(node, -1)
+        self._bells.silence(node)
         if file >= 0:
             fcntl.flock(file, fcntl.LOCK_UN)  # the journal's mapping has a copy of the file
             os.close(file)
@@ -123,10 +135,21 @@ class NodeLocks:
             self._journals.pop(node, None)
             if self._database is not None:
                 self._path(node).unlink(missing_ok=True)
+                self._bells.remove(node)
 
-    def alive(self, nodes: Iterable[int]) -> list[int]:
+    def alive(self, known: Sequence[NodeRow]) -> list[int]:
         """Return the nodes whose processes are alive."""
-        return [node for node in nodes if node in self._held or self._is_held(node)]
+        return [row.id for row in known if row.id in self._held or self._is_held(row.id)]
+
+    def ring(self, node: int, text: str = "") -> None:
+        """Wake another node of the same file."""
+        if self._database is not None:
+            self._bells.ring(node, text)
+
+    def listen(self, node: int, listener: Callable[[str], None]) -> None:
+        """Have ``listener`` called with each text that is rung at this node."""
+        if self._database is not None:
+            self._bells.listen(node, listener)
 
     def _is_held(self, node: int) -> bool:
         if self._database is None:

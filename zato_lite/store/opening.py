@@ -11,7 +11,7 @@ from zato_lite.errors import ConfigError
 from zato_lite.store.backup import check_file, query_file
 from zato_lite.store.health import StoreHealth
 from zato_lite.store.location import existing_file_of, existing_path_of, path_of
-from zato_lite.store.nodes import NodeLocks
+from zato_lite.store.others import Others
 from zato_lite.store.ports import Connection, Database
 from zato_lite.store.postgres_url import is_postgres, parse
 from zato_lite.store.private import make_folder
@@ -28,14 +28,17 @@ class OpenStore(Database, Protocol):
         folder: for files of this node; None for a store in memory.
         is_in_memory: no other process can use it.
         health: figures of commits.
-        locks: prove which nodes are alive.
     """
 
     path: str
     folder: Path | None
     is_in_memory: bool
     health: StoreHealth
-    locks: NodeLocks
+
+    @property
+    def locks(self) -> Others:
+        """Prove which nodes are alive."""
+        ...
 
     async def backup(self, target: str | Path) -> None:
         """Write a consistent copy of the database to a new file.

@@ -20,7 +20,7 @@ from zato_lite.store.bell import Bell
 from zato_lite.store.health import StoreHealth
 from zato_lite.store.lane import Answer, Done, Operation, Task, call_back
 from zato_lite.store.migrate import migrate
-from zato_lite.store.nodes import NodeLocks
+from zato_lite.store.others import Others
 from zato_lite.store.ports import Connection
 from zato_lite.store.postgres_connection import (
     PostgresError,
@@ -30,6 +30,7 @@ from zato_lite.store.postgres_connection import (
     to_public_error,
 )
 from zato_lite.store.postgres_lane import Lane
+from zato_lite.store.postgres_others import NodeSerials
 from zato_lite.store.postgres_session import DATABASE_NOW, Session
 from zato_lite.store.postgres_url import Location, parse
 from zato_lite.store.sql import execute
@@ -93,7 +94,6 @@ class PostgresStore:
         self.location = location
         self._monotonic = SystemClock().monotonic  # commits take real time
         self.health = StoreHealth(location.shown, self._monotonic, has_files=False)
-        self.locks = NodeLocks(":memory:")
         self._stopping = Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._changes = self._lane("changes")
@@ -101,6 +101,7 @@ class PostgresStore:
         self._threads: list[Thread] = []
         self._closed = False
         self.bell = Bell(location, self._stopping)
+        self.locks: Others = NodeSerials(self._changes.session, self.bell, clock.monotonic)
 
     def _lane(self, name: str) -> Lane:
         session = Session(self.location, self._monotonic, self._stopping)

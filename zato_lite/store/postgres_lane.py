@@ -160,6 +160,7 @@ class Lane:
             if connection.is_broken:
                 self._unknown = _Unknown(stamp, answers)
             raise
+        session.on_kept(stamp.began)
         health.has_ended()
         return answers
 

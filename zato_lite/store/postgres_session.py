@@ -37,11 +37,16 @@ class Mark(NamedTuple):
 
 
 class Stamp(NamedTuple):
-    """The serial of a transaction, and the database's time at its beginning."""
+    """The serial of a transaction, and the database's time at its beginning.
+
+    Attributes:
+        began: by ``Session.on_begin``, before the transaction did.
+    """
 
     mark: Mark
     serial: int
     now: int
+    began: float = 0.0
 
 
 class NoMarkError(StoreError):
@@ -63,6 +68,9 @@ class Session:
         trouble: why the server cannot be reached; empty while it can.
         mark: returns the row to stamp, if it is not this session's own.
         on_stamp: called with the database's time.
+        on_begin: returns the time to remember as a transaction's beginning.
+        on_kept: called with that time when the transaction was kept.
+        on_no_mark: called when the row that ``mark`` names was deleted.
     """
 
     def __init__(
@@ -75,6 +83,9 @@ class Session:
         self.trouble = ""
         self.mark: Callable[[], Mark | None] = lambda: None
         self.on_stamp: Callable[[int], None] = lambda now: None
+        self.on_begin: Callable[[], float] = float
+        self.on_kept: Callable[[float], None] = lambda began: None
+        self.on_no_mark: Callable[[Mark], None] = lambda mark: None
         self._location, self._monotonic, self._stopping = location, monotonic, stopping
         self._use: Use = use
         self._connection: PostgresConnection | None = None
@@ -120,7 +131,7 @@ class Session:
         Raises:
             NoMarkError: this node's row was deleted.
         """
-        connection = self.connected()
+        connection, began = self.connected(), self.on_begin()
         mark = self.mark() or self._lane or self._take_lane(connection)
         update = f"""BEGIN; UPDATE {mark.table} SET serial = serial + 1, seen_at = {DATABASE_NOW}
             WHERE id = {mark.id} RETURNING serial, seen_at"""
@@ -129,10 +140,12 @@ class Session:
             connection.script("ROLLBACK")
             is_own = mark == self._lane
             self._lane = None if is_own else self._lane
+            if not is_own:
+                self.on_no_mark(mark)
             raise NoMarkError(mark, is_own)
         serial, now = found[0]
         self.on_stamp(now)
-        return Stamp(mark, serial, now)
+        return Stamp(mark, serial, now, began)
 
     def _take_lane(self, connection: PostgresConnection) -> Mark:
         ((number,),) = connection.execute(_TAKE_LANE)

@@ -37,6 +37,10 @@ _PREDECESSOR = """SELECT 1 FROM run WHERE job_id = ?1 AND outcome IS NULL AND id
     AND (state <> 'queued' OR (slot, id) < (?3, ?2))"""
 
 
+_DEFINITION_IF_SHARED = """SELECT definition FROM job WHERE id = ?
+    AND EXISTS (SELECT 1 FROM node WHERE id <> ?)"""
+
+
 def _no_journal(_: int) -> Journal | None:
     return None
 
@@ -78,44 +82,47 @@ class _OpenRun(msgspec.Struct, frozen=True, kw_only=True):
     is_deleted: bool
     requested_by: str
     is_held: bool
+    wish: str | None
 
 
 def recover_runs(
     connection: Connection,
-    alive: Sequence[int],
     node: int,
     now: Instant,
     *,
     limit: int = 1000,
     deaths: "Deaths | None" = None,
 ) -> RecoveryResult:
-    """Claim the next attempts of runs whose node is not alive, as ``on_crash`` says.
+    """Claim the next attempts of runs whose node has no record any more, as ``on_crash`` says.
 
     Runs that their node had not started are claimed as they are, according to its journal; without
     one, all claimed runs count as started. ``deaths`` is the same for all parts of a recovery.
     """
-    open_runs = read_rows(connection, _OPEN_RUNS, (connection.many(alive), limit), _OpenRun)
+    open_runs = read_rows(connection, _OPEN_RUNS, (limit,), _OpenRun)
     deaths = deaths or Deaths()
     attempts: list[ClaimedAttempt] = []
     closed: list[AttemptResult] = []
     held: list[int] = []
     for run in open_runs:
         attempt = _attempt_of(run, now)
-        if run.is_deleted:
-            reason = "the job was deleted"
+        if run.is_deleted or run.wish == "cancel":
+            reason = "the job was deleted" if run.is_deleted else None
             closed.append(AttemptResult(attempt, NextStep("cancelled"), "cancelled", now, reason))
             continue
         result = deaths.result(connection, run, attempt, now)
         if result is not None and result.next_step.outcome is not None:
             closed.append(result)
             continue
-        if result is None:
-            attempt = _move_to_node(connection, attempt, node)
-        else:
-            attempt = _rerun(connection, result, node, now)
+        taken = (
+            _move_to_node(connection, attempt, node)
+            if result is None
+            else _rerun(connection, result, node, now)
+        )
+        if taken is None:
+            continue
         if run.is_held:
             held.append(run.id)
-        attempts.append(attempt)
+        attempts.append(taken)
     hold_these(connection, held)
     completed = complete_attempts(connection, closed, now, node)
     left_out = {*held, *completed.revoked}
@@ -211,21 +218,20 @@ def _crash_result(attempt: ClaimedAttempt, now: Instant) -> AttemptResult:
 
 
 def record_start(
-    connection: Connection, attempt: ClaimedAttempt, *, is_exclusive: bool
+    connection: Connection, attempt: ClaimedAttempt, node: int
 ) -> Literal["start", "wait", "gone"]:
     """Record the start of an attempt that the store has as waiting: a crash counts from now on.
 
     Return ``wait`` if a run of the same job is in flight or queued before it, on any node; return
     ``gone`` if another node has it, or it was closed or is held. The attempt gets the job's
-    present definition, which another node may have changed unless this one ``is_exclusive``.
+    present definition, which another node than this one may have changed.
     """
     if attempt.queued:
         values = (attempt.job_id, attempt.run_id, attempt.slot)
         if fetch_value(connection, _PREDECESSOR, values) is not None:
             return "wait"
-    if attempt.job_id and not is_exclusive:
-        saved = "SELECT definition FROM job WHERE id = ?"
-        definition = fetch_value(connection, saved, (attempt.job_id,))
+    if attempt.job_id:
+        definition = fetch_value(connection, _DEFINITION_IF_SHARED, (attempt.job_id, node))
         if definition is not None:
             attempt.job = msgspec.json.decode(definition, type=Job)
     changed = execute(
@@ -270,11 +276,11 @@ _OPEN_RUNS = f"""SELECT r.id, r.job_id, r.number, r.slot, r.kind, r.state, r.nod
             WHERE a.run_id = r.id AND a.outcome IN ('cancelled', 'lost')) - r.crashes AS shutdowns,
         r.retry_at, r.started_at, r.path, coalesce(c.definition, j.definition) AS job,
         coalesce(c.cid, '') AS cid, j.deleted_at IS NOT NULL AS is_deleted, r.requested_by,
-        {IS_HELD} AS is_held
+        {IS_HELD} AS is_held, r.wish
     FROM (SELECT * FROM run r
           WHERE outcome IS NULL AND job_id >= 0
-          AND node NOT {AMONG_NUMBERS}
-          AND NOT (node = 0 AND {IS_HELD}) ORDER BY +id LIMIT ?) r
+          AND NOT EXISTS (SELECT 1 FROM node n WHERE n.id = r.node)
+          AND NOT (node = 0 AND wish IS NULL AND {IS_HELD}) ORDER BY +id LIMIT ?) r
     LEFT JOIN job j ON j.id = r.job_id LEFT JOIN call c ON c.run_id = r.id ORDER BY r.id"""
 
 
@@ -303,22 +309,27 @@ def _attempt_of(run: _OpenRun, now: Instant) -> ClaimedAttempt:
     )
 
 
-def _move_to_node(connection: Connection, attempt: ClaimedAttempt, node: int) -> ClaimedAttempt:
-    """Claim an attempt that was not started for this node, with a new token."""
+def _move_to_node(
+    connection: Connection, attempt: ClaimedAttempt, node: int
+) -> ClaimedAttempt | None:
+    """Claim an attempt that was not started for this node; None if another one was first."""
     token = advance(connection, "token", 1)[0]
-    execute(
+    changed = execute(
         connection,
-        "UPDATE run SET node = ?, token = ?, alone = ? WHERE id = ?",
-        (node, token, attempt.alone, attempt.run_id),
+        "UPDATE run SET node = ?, token = ?, alone = ?, wish = NULL"
+        " WHERE id = ? AND token = ? AND outcome IS NULL",
+        (node, token, attempt.alone, attempt.run_id, attempt.token),
     )
+    if not changed:
+        return None
     attempt.token = token
     return attempt
 
 
 def _rerun(
     connection: Connection, result: AttemptResult, node: int, now: Instant
-) -> ClaimedAttempt:
-    """Save a crashed attempt and claim the next one.
+) -> ClaimedAttempt | None:
+    """Save a crashed attempt and claim the next one; return None if another node was first.
 
     A suspect's start is recorded only when it comes: if it kills this process too, only the
     suspects that have started by then count one more crash, even without a journal.
@@ -326,11 +337,11 @@ def _rerun(
     attempt = result.attempt
     is_suspect = attempt.is_suspect
     token = advance(connection, "token", 1)[0]
-    save_attempt(connection, result)
-    execute(
+    changed = execute(
         connection,
         "UPDATE run SET node = ?, token = ?, attempt = ?, crashes = ?, alone = ?, state = ?,"
-        " retry_at = ?, started_at = ? WHERE id = ?",
+        " retry_at = ?, started_at = ?, wish = NULL"
+        " WHERE id = ? AND token = ? AND outcome IS NULL",
         (
             node,
             token,
@@ -341,8 +352,12 @@ def _rerun(
             now if is_suspect else None,
             attempt.started_at or None,
             attempt.run_id,
+            attempt.token,
         ),
     )
+    if not changed:
+        return None
+    save_attempt(connection, result)
     return msgspec.structs.replace(
         attempt,
         token=token,

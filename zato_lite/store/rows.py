@@ -189,6 +189,7 @@ class NodeRow(msgspec.Struct, frozen=True):
     pid: int
     started_at: Instant
     seen_at: Instant
+    serial: int = 0
 
 
 class Pause(msgspec.Struct, frozen=True):

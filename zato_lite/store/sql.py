@@ -174,6 +174,12 @@ def lock_jobs(connection: Connection, job_ids: Collection[int]) -> None:
         fetch_ids(connection, _LOCK_JOBS, (connection.many(job_ids),))
 
 
+def lock_all_jobs(connection: Connection) -> None:
+    """Let no other transaction decide about any job until the end of this one."""
+    if connection.dialect == "postgres":
+        execute(connection, "LOCK TABLE timer IN EXCLUSIVE MODE")
+
+
 def save_setting(connection: Connection, name: str, value: str) -> None:
     """Insert a setting, or replace its value."""
     statement = f"INSERT INTO setting (name, value) VALUES (?, ?) {REPLACE_SETTING}"

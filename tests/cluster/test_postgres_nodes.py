@@ -1,0 +1,202 @@
+"""Nodes on PostgreSQL, with clocks that the test moves: serials, trust, burial, takeover."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import pytest
+
+from tests.scheduler.conftest import Harness
+from zato_lite.errors import UnavailableError
+from zato_lite.store.postgres import open_postgres
+from zato_lite.testing.clock import ManualClock
+
+pytestmark = pytest.mark.postgres
+
+
+@asynccontextmanager
+async def open_nodes(url: str, clock: ManualClock, count: int = 2) -> AsyncIterator[list[Harness]]:
+    """Nodes that know each other."""
+    async with AsyncExitStack() as stack:
+        nodes = []
+        for _ in range(count):
+            store = await stack.enter_async_context(open_postgres(url, clock))
+            harness = Harness(store, clock, grace=0.0, locks=store.locks)
+            await stack.enter_async_context(harness.scheduler)
+            nodes.append(harness)
+        for harness in nodes:
+            await harness.scheduler._dispatcher.recover_runs()
+        yield nodes
+
+
+async def pass_time(clock: ManualClock, awake: list[Harness], seconds: int) -> None:
+    """Let nodes commit and look at each other once a second, as they do."""
+    for _ in range(seconds):
+        clock.advance(seconds=1)
+        for node in awake:
+            await node.store.write(lambda c: None)
+        for node in awake:
+            await node.scheduler._dispatcher.recover_runs()
+            await node.settle()
+
+
+def stop(node: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep a node from everything that its own alarms would do, as SIGSTOP does."""
+    node.scheduler._dispatcher.stop()
+    monkeypatch.setattr(node.scheduler._dispatcher, "recover_runs", _nothing)
+    monkeypatch.setattr(node.scheduler._dispatcher, "claim", _nothing)
+
+
+async def _nothing(*_: Any) -> None:
+    return None
+
+
+async def owner_of_started(
+    nodes: list[Harness], clock: ManualClock
+) -> tuple[int, Harness, Harness]:
+    """Start a run that blocks; return its job, the node that has it, and another one."""
+    for node in nodes:
+        node.block("s")
+    job_id = await nodes[0].create(trigger=nodes[0].once(1), max_crashes=5)
+    clock.advance(seconds=1)
+    for node in nodes:
+        await node.scheduler.tick()
+        await node.settle()
+    (owner,) = [node for node in nodes if node.scheduler.in_flight]
+    other = next(node for node in nodes if node is not owner)
+    return job_id, owner, other
+
+
+async def test_nodes_that_commit_bury_no_one(postgres_url: str, clock: ManualClock) -> None:
+    async with open_nodes(postgres_url, clock, 3) as nodes:
+        await pass_time(clock, nodes, 20)
+
+        assert [len(node.scheduler._node.others) for node in nodes] == [2, 2, 2]
+        assert len(await nodes[0].jobs.nodes()) == 3
+
+
+async def test_a_node_that_stands_still_is_buried_and_its_run_taken_over(
+    postgres_url: str, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_nodes(postgres_url, clock) as nodes:
+        job_id, owner, other = await owner_of_started(nodes, clock)
+        with monkeypatch.context() as stopped:
+            stop(owner, stopped)
+            await pass_time(clock, [other], 5)
+            early = [run.attempt for run in await other.runs(job_id)]
+            await pass_time(clock, [other], 2)
+        (run,) = await other.runs(job_id)
+
+        assert early == [1]
+        assert (run.node, run.attempt, run.crashes) == (other.scheduler.node_id, 2, 1)
+
+
+async def test_a_buried_node_starts_nothing_and_comes_back_as_another(
+    postgres_url: str, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_nodes(postgres_url, clock) as nodes:
+        job_id, owner, other = await owner_of_started(nodes, clock)
+        before = owner.scheduler.node_id
+        with monkeypatch.context() as stopped:
+            stop(owner, stopped)
+            await pass_time(clock, [other], 8)
+        with pytest.raises(UnavailableError):
+            await owner.store.write(lambda c: None)
+        burial = owner.scheduler._burial
+        assert burial is not None
+        await burial
+
+        assert owner.scheduler.node_id not in {0, before}
+        assert owner.scheduler.in_flight == 0
+        assert owner.scheduler.metrics.refused_results == 1
+        assert [run.node for run in await other.runs(job_id)] == [other.scheduler.node_id]
+
+
+async def test_a_node_that_has_not_committed_lately_starts_nothing_until_it_has(
+    postgres_url: str, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_nodes(postgres_url, clock) as nodes:
+        job_id = await nodes[0].create(trigger=nodes[0].every(20))
+        clock.advance(seconds=19.9)
+        for node in nodes:
+            await node.store.write(lambda c: None)
+        for node in nodes:
+            await node.scheduler.tick()
+        (owner,) = [node for node in nodes if node.scheduler.next_start]
+        stop(owner, monkeypatch)
+        clock.advance(seconds=6)
+        early = len(owner.calls)
+        await owner.store.write(lambda c: None)
+        clock.advance(seconds=0.1)
+        await owner.settle()
+
+        assert early == 0
+        assert [run.outcome for run in await owner.runs(job_id)] == ["ok"]
+
+
+async def test_an_outage_of_the_database_buries_no_one(
+    postgres_url: str, clock: ManualClock
+) -> None:
+    async with open_nodes(postgres_url, clock) as nodes:
+        await pass_time(clock, nodes, 3)
+        clock.advance(seconds=60)  # nobody reaches it
+        for node in nodes:
+            await node.scheduler._dispatcher.recover_runs()
+        await pass_time(clock, nodes, 3)
+
+        assert len(await nodes[0].jobs.nodes()) == 2
+
+
+async def test_a_slot_claimed_ahead_by_a_dead_node_is_the_same_attempt_on_another(
+    postgres_url: str, clock: ManualClock
+) -> None:
+    async with open_nodes(postgres_url, clock) as nodes:
+        job_id = await nodes[0].create(trigger=nodes[0].every(9))
+        clock.advance(seconds=8.9)
+        for node in nodes:
+            await node.store.write(lambda c: None)
+        for node in nodes:
+            await node.scheduler.tick()
+        (owner,) = [node for node in nodes if node.scheduler.next_start]
+        (other,) = [node for node in nodes if node is not owner]
+        await owner.scheduler.crash()
+        await pass_time(clock, [other], 8)
+
+        (run,) = await other.runs(job_id)
+        assert (run.outcome, run.attempt) == ("ok", 2)  # its slot has passed: it may have begun
+
+
+async def test_an_edit_that_meets_the_claim_of_another_node(
+    postgres_url: str, clock: ManualClock
+) -> None:
+    async with open_nodes(postgres_url, clock) as nodes:
+        job_id = await nodes[0].create(trigger=nodes[0].every(5))
+        clock.advance(seconds=4.9)
+        for node in nodes:
+            await node.scheduler.tick()
+        (owner,) = [node for node in nodes if node.scheduler.next_start]
+        (other,) = [node for node in nodes if node is not owner]
+        await other.edit(job_id, extra="new")
+        clock.advance(seconds=0.1)
+        for node in nodes:
+            await node.scheduler.tick()
+            await node.settle()
+
+        assert [call.payload for node in nodes for call in node.calls] == ["new"]
+
+
+async def test_no_slot_is_lost_or_doubled_by_three_nodes(
+    postgres_url: str, clock: ManualClock
+) -> None:
+    async with open_nodes(postgres_url, clock, 3) as nodes:
+        for number in range(20):
+            await nodes[0].create(name=f"j{number}", trigger=nodes[0].every(1))
+        for _ in range(30):
+            clock.advance(seconds=0.2)
+            for node in nodes:
+                await node.scheduler.tick()
+                await node.settle()
+
+        slots = [(call.job.id, call.job.slot) for n in nodes for call in n.calls if call.job]
+        assert len(slots) == len(set(slots)) == 20 * 6
+        assert all(len(node.calls) > 20 for node in nodes)
