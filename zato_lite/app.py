@@ -30,6 +30,7 @@ from zato_lite.scheduler.scheduler import Scheduler
 from zato_lite.service.invoker import Invoker
 from zato_lite.service.needs import AsyncInvocations, EventPosition, Locks, UseLog
 from zato_lite.service.registry import Registry
+from zato_lite.shared_events import SharedEvents
 from zato_lite.store.accounts import Accounts
 from zato_lite.store.audit import AuditLog
 from zato_lite.store.backup import Backups
@@ -115,6 +116,9 @@ async def open_app(
         resources = _resources(database, scheduler, clock, folder, settings, principals=principals)
         invoker.resources.update({**resources, Deployer: deployer, CredentialIssuer: keys})
         invoker.resources[EventPosition] = events
+        shared = SharedEvents(events, scheduler.send, lambda: scheduler.node_id)
+        scheduler.on_message = shared.hear
+        stack.callback(shared.close)
         invoker.resources[UseLog] = UseRecorder(resources[AuditLog], invoker.registry, clock)
         deploy(invoker.registry)
         if prepare is not None:

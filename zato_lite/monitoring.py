@@ -15,11 +15,12 @@ Run = Callable[[Invocation], Awaitable[Outcome]]
 def with_events(run: Run, events: EventLog) -> Run:
     """Return ``run`` with an event at the start and the end of each run of a job.
 
-    Without a subscriber it costs one attribute.
+    Without a subscriber it costs two attributes.
     """
 
     def run_or_publish(invocation: Invocation) -> Awaitable[Outcome]:
-        return run_and_publish(invocation) if events.is_wanted else run(invocation)
+        is_wanted = events.is_wanted or events.forward is not None
+        return run_and_publish(invocation) if is_wanted else run(invocation)
 
     async def run_and_publish(invocation: Invocation) -> Outcome:
         fields = _fields(invocation)

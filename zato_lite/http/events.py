@@ -47,6 +47,8 @@ class EventLog:
     Attributes:
         listeners: number of present listeners.
         is_wanted: a listener has come by now; before that, no event needs to be made.
+        forward: gets each event of this process, if other processes have listeners.
+        on_listener: called when a listener comes.
     """
 
     def __init__(
@@ -54,6 +56,8 @@ class EventLog:
     ) -> None:
         self.listeners = 0
         self.is_wanted = False
+        self.forward: Callable[[str, bytes, str], None] | None = None
+        self.on_listener: Callable[[], None] = lambda: None
         self._heartbeat, self._now = heartbeat, now
         self._last = 0
         self._complete_since = 0
@@ -69,11 +73,17 @@ class EventLog:
         return self._last
 
     def publish(self, kind: str, data: Any) -> None:
-        """Hand an event to all listeners."""
-        self._last = max(self._last + 1, self._now())
+        """Hand an event to all listeners, of other processes too."""
         # A copy of exact size: the encoder's result holds its whole buffer, some kilobytes.
         text = bytes(memoryview(encode(data, str)))
         service = data.get("service", "") if isinstance(data, dict) else ""
+        self.insert(kind, text, service)
+        if self.forward is not None:
+            self.forward(kind, text, service)
+
+    def insert(self, kind: str, text: bytes, service: str = "") -> None:
+        """Hand an event, as JSON, to the listeners of this process."""
+        self._last = max(self._last + 1, self._now())
         if len(self._events) == _MAX_EVENTS:
             self._complete_since = self._events[0].number
         self._events.append(Event(self._last, kind, text, service))
@@ -103,6 +113,7 @@ class EventLog:
         last = self._last if since is None or since > self._last else since
         cursor = self._count - sum(event.number > last for event in self._events)
         self.listeners += 1
+        self.on_listener()
         try:
             while True:
                 behind = min(self._count - cursor, len(self._events))

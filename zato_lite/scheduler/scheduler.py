@@ -50,6 +50,10 @@ def _call_soon(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) ->
     loop.call_soon_threadsafe(callback)
 
 
+def _ignore(_: str) -> None:
+    pass
+
+
 def _no_edits(_: object) -> Iterable[EditResult]:
     return ()
 
@@ -77,6 +81,7 @@ class Scheduler:
     Attributes:
         capacity: maximum number of runs at the same time.
         metrics: counters of claims and of the attempts that were saved here.
+        on_message: called with each text that another node has sent.
     """
 
     def __init__(
@@ -95,6 +100,7 @@ class Scheduler:
         self._database, self._grace, self._principals = database, grace, principals
         self.capacity = capacity
         self._clock = clock
+        self.on_message: Callable[[str], None] = _ignore
         self._burial: asyncio.Task[None] | None = None
         self.metrics = metrics = RunMetrics()
         self._node = node = Node(database, clock, node_name, locks or _locks_of(database))
@@ -164,7 +170,7 @@ class Scheduler:
         loop = asyncio.get_running_loop()
         self._node.on_buried(partial(_call_soon, loop, self._note_burial))
         downtime = await self._node.enter()
-        self._node.listen(self._wishes.hear)
+        self._node.listen(self._hear)
         await self._dispatcher.recover_runs()
         if self._node.is_alone:
             self._dispatcher.downtime = downtime
@@ -254,7 +260,7 @@ class Scheduler:
                 break
             except UnavailableError:
                 await asyncio.sleep(RETRY_S)
-        self._node.listen(self._wishes.hear)
+        self._node.listen(self._hear)
         await self._dispatcher.recover_runs()
         self._dispatcher.claim_now()
 
@@ -448,6 +454,17 @@ class Scheduler:
     def ring(self, nodes: Collection[int]) -> None:
         """Wake other nodes, which were asked for something."""
         self._node.ring(nodes)
+
+    def send(self, node: int | None, text: str) -> None:
+        """Send a text to another node, or to all others; it may be lost."""
+        for each in self._node.others if node is None else (node,):
+            self._node.locks.ring(each, text)
+
+    def _hear(self, text: str) -> None:
+        if text:
+            self.on_message(text)
+        else:
+            self._wishes.hear()
 
     # Queries
 

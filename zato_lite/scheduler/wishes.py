@@ -53,7 +53,7 @@ class Wishes:
         self._task: asyncio.Task[None] | None = None
         self._is_again = False
 
-    def hear(self, text: str = "") -> None:
+    def hear(self) -> None:
         """Look for wishes, and for the ends of runs that others here wait for."""
         self._heard.set()
         self._executor.check_waiting()
