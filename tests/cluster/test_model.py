@@ -51,7 +51,7 @@ SAFEGUARDS: list[tuple[str, str, dict[str, Any]]] = [
     ("hold", "I1", {}),
     ("freeze", "I1", {}),
     ("trust", "I2", {"change": ""}),
-    ("watch", "I2", {}),
+    ("watch", "I2", {"change": ""}),
     ("stamp", "I4", {"overlap": "queue"}),
     ("outcome", "I4", {}),
     ("start", "I1", {"overlap": "queue"}),

@@ -171,6 +171,8 @@ async def test_a_run_that_waits_for_room_is_held_if_another_node_pauses_its_job(
         open_harness(tmp_path / "z.db", clock) as other,
     ):
         gate = owner.block("s")
+        await other.settle()
+        other.scheduler._dispatcher.stop()  # the owner is to claim
         await owner.create(name="long", trigger=owner.once(1), priority=9)
         job_id = await owner.create(trigger=owner.every(1, clock.now() + SECOND), service="t")
         await owner.advance(1)

@@ -1,7 +1,7 @@
 """Bells of the nodes on one SQLite file: a socket beside it, by which others wake a node.
 
-A ring that is lost costs time only: nodes also look each second. So it does where there are no
-such sockets, on some network file systems.
+A ring that is lost costs time only: nodes also look each second. So it does where a system has no
+such sockets, as on some network file systems.
 """
 
 import asyncio

@@ -56,7 +56,7 @@ class NodeSerials:
         return self._monotonic() < self._trusted_until
 
     def take(self, node: int) -> StartJournal:
-        """Return an empty journal: there is no record to stamp yet."""
+        """Return an empty journal; the record to stamp is made after this."""
         return StartJournal()
 
     def enter(self, node: int) -> None:
