@@ -6,11 +6,19 @@ from typing import Any
 
 import pytest
 
-from tests.builtin.conftest import START, Fail, Work, ask, ask_as, caller, create_job
+from tests.builtin.conftest import (
+    ENGINES,
+    Fail,
+    Work,
+    ask,
+    ask_as,
+    caller,
+    create_job,
+    open_box,
+)
 from zato_lite import Service
 from zato_lite.errors import BadInputError, ConflictError, ForbiddenError, NotFoundError
-from zato_lite.testing.app import Sandbox, sandbox
-from zato_lite.testing.clock import ManualClock
+from zato_lite.testing.app import Sandbox
 
 
 class Hang(Service):
@@ -20,9 +28,9 @@ class Hang(Service):
         await asyncio.Event().wait()
 
 
-@pytest.fixture
-async def box() -> AsyncIterator[Sandbox]:
-    async with sandbox(Work, Fail, Hang, clock=ManualClock(START)) as opened:
+@pytest.fixture(params=ENGINES)
+async def box(request: pytest.FixtureRequest) -> AsyncIterator[Sandbox]:
+    async with open_box(request, Work, Fail, Hang) as opened:
         yield opened
 
 

@@ -73,6 +73,14 @@ _NOT_SENT = "ZATO_NONE"
 _JOB_TYPES = ("one_time", "interval_based", "cron_style")
 _text = text(_MAX_EXTRA)
 _note = text(1_000)
+_MAX_DESCRIPTION = 4_000
+_description = text(_MAX_DESCRIPTION)
+_MAX_TAGS, _MAX_TAG = 20, 50
+_NOT_IN_TAG = {",", '"', "\\"}
+_TAGS_ALLOWED = (
+    f"a list of at most {_MAX_TAGS} texts of 1 to {_MAX_TAG} characters"
+    " without commas, quotation marks and backslashes"
+)
 
 
 def extra_text(value: Any) -> str:
@@ -105,6 +113,9 @@ _JobType = Annotated[
 _Extra = Annotated[Any, ParsedBy(extra_text, _text.schema)]
 # The pattern holds texts that need no further check.
 _PauseNote = Annotated[str, Meta(pattern=r"\A(?!ZATO_NONE\Z)[ -~\n]+\Z", max_length=1_000), _note]
+_Description = Annotated[
+    str, Meta(pattern=r"\A(?!ZATO_NONE\Z)[ -~\n]+\Z", max_length=_MAX_DESCRIPTION), _description
+]
 _Principal = Annotated[
     str,
     Meta(pattern=r"\A(?:system|(?:user|key):[!-~]+)\Z", max_length=MAX_NAME_LENGTH),
@@ -130,6 +141,17 @@ def _duration(minimum: int, maximum: int, unit_ms: int = 1) -> ParsedBy:
     return ParsedBy(parse, plain.schema)
 
 
+def parse_tags(value: Any) -> tuple[str, ...]:
+    """Return the labels of a list, or of a text with commas, sorted and each once."""
+    sent = value.split(",") if isinstance(value, str) else value
+    if not isinstance(sent, list | tuple):
+        raise ValueError(_TAGS_ALLOWED)  # noqa: TRY004
+    tags = {parse_name(tag) for tag in sent}
+    if len(tags) > _MAX_TAGS or any(len(tag) > _MAX_TAG or _NOT_IN_TAG & {*tag} for tag in tags):
+        raise ValueError(_TAGS_ALLOWED)
+    return tuple(sorted(tags))
+
+
 def _every(value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError(ALLOWED)  # noqa: TRY004
@@ -141,6 +163,17 @@ _YearMs = Annotated[int, Meta(ge=0, le=366 * _DAY_MS), _duration(0, 366 * _DAY_M
 _DayMs = Annotated[int, Meta(ge=0, le=_DAY_MS), _duration(0, _DAY_MS)]
 _LimitMs = Annotated[int, Meta(ge=1, le=366 * _DAY_MS), _duration(1, 366 * _DAY_MS)]
 _Window = Annotated[int, Meta(ge=0, le=10**10), _duration(0, 10**10, 1_000)]
+_Tags = Annotated[
+    Any,
+    ParsedBy(
+        parse_tags,
+        {
+            "type": "array",
+            "items": {"type": "string", "minLength": 1, "maxLength": _MAX_TAG},
+            "maxItems": _MAX_TAGS,
+        },
+    ),
+]
 _Every = Annotated[str, ParsedBy(_every, {"type": "string", "example": "15 min"})]
 _Period = Annotated[int, Meta(ge=0, le=10**9)]
 
@@ -187,6 +220,8 @@ class Definition(Input, forbid_unknown_fields=True):
     keep_runs: Annotated[int, Meta(ge=0, le=10**9)] | None = None
     keep_days: Annotated[float, Meta(ge=0, le=36_600)] | None = None
     principal: _Principal = ""
+    description: _Description | None = None
+    tags: _Tags = ()
 
     start_date: LocalMoment = None
     end_date: LocalMoment = None
@@ -487,6 +522,8 @@ def fields(job: Job, *, aware: bool = False) -> dict[str, Any]:
         value = getattr(job, attribute)
         if field not in found and value != _DEFAULTS[attribute]:
             found[field] = show(value) if field == "pause_until" else value
+    if job.tags:
+        found["tags"] = list(job.tags)
     return {field: value for field, value in found.items() if value is not None}
 
 
@@ -504,6 +541,9 @@ def _job(
     if (extra := values.get("extra")) is not None:
         extra = None if is_unsent(extra) else parse_field("extra", extra, extra_text, errors)
         values["extra"] = extra
+    if "tags" in values:
+        sent_tags = () if is_unsent(values["tags"]) else values["tags"]
+        values["tags"] = parse_field("tags", sent_tags, parse_tags, errors) or ()
     if "repeats" in values:
         values["repeats"] = values["repeats"] or None
     if "pause_until" in values:

@@ -140,6 +140,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
         is_declared: the definition is on its service's class.
         principal: the user (``user:ann``), key (``key:…``) or ``system`` on whose behalf runs are
             made; empty if unknown, and then they are denied.
+        description: text for people.
+        tags: labels to find jobs by, sorted. The last field: a filter looks for a tag in the end
+            of the stored definition.
     """
 
     name: str
@@ -179,3 +182,5 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     alert_after_intervals: int | None = None
     is_declared: bool = False
     principal: str = ""
+    description: str | None = None
+    tags: tuple[str, ...] = ()
