@@ -194,6 +194,7 @@ def cases(now: Instant) -> list[Case]:
         Case("get-runs", "50 runs", {}),
         Case("get-runs", "50 failed", {"outcomes": ["error", "timeout"]}),
         Case("get-runs", "50 of a word", {"query": "billing"}),
+        Case("get-forecast", "7 days", {}),
         Case("get-attention", "20 items", {}),
         Case("get-attention", "200 items", {"limit": 200}),
         Case("get-timeline", "50 lanes, 4 h", {**hours(2, 2), "limit": 50}),

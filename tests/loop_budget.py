@@ -284,6 +284,10 @@ _OWN: dict[str, list[tuple[str, Any]]] = {
         ("200 rare runs", {"limit": 200, "outcomes": ["error"]}),
         ("no run", {"kind": "backfill"}),
     ],
+    "get-forecast": [
+        ("two weeks", {"days": 14, "bucket_minutes": 5}),
+        ("a time with slots", {"start": "2099-01-01", "days": 14, "limit": 200}),
+    ],
     "get-attention": [("200 items", {"limit": 200})],
     "get-timeline": [
         ("200 lanes, 14 days", {**_DAYS, "limit": 200}),

@@ -140,6 +140,7 @@ MATRIX: dict[str, Row] = {
         fixed(start="2027-01-15T08:00:00", until="2027-01-15T09:00:00", group="service"),
     ),
     "zato.scheduler.get-runs": Row("viewer", "-", "left out", nothing),
+    "zato.scheduler.get-forecast": Row("viewer", "-", "left out", nothing),
     "zato.scheduler.get-attention": Row("viewer", "-", "left out", nothing),
     "zato.scheduler.get-timeline": Row(
         "viewer",

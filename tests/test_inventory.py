@@ -66,6 +66,7 @@ SERVICES = {
         "zato.security.session.get-list",
         "zato.scheduler.status", "zato.scheduler.get-timeline", "zato.scheduler.get-figures",
         "zato.scheduler.get-runs",
+        "zato.scheduler.get-forecast",
         "zato.scheduler.get-attention",
         "zato.service.get-by-name",
         "zato.service.get-deployment-info-list", "zato.service.get-list",

@@ -1,7 +1,8 @@
 """Job lists: pages of jobs with what a table shows of each, and the past of several jobs."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
@@ -16,10 +17,21 @@ from zato_lite.store.job_filter import JobFilter, Page, StateCounts
 from zato_lite.store.ports import Connection, Database
 from zato_lite.store.rows import JobRow, Pause, RunRow
 from zato_lite.store.run_list import RunFilter, RunPage, find_runs
+from zato_lite.store.sql import batches
 from zato_lite.store.status import Status, read_status
 from zato_lite.store.timeline import Lane
 from zato_lite.store.visibility import Permits
+from zato_lite.timetable.forecast import ForecastJob
 from zato_lite.timetable.job import Instant
+
+_FORECAST_RUNS = 15
+"""Latest runs of a job whose durations a forecast is made from."""
+
+_FORECAST_PART = 1_000
+"""Jobs that a forecast reads in one step."""
+
+_MAX_KNOWN = 100_000
+"""Jobs whose durations are remembered between two forecasts at most."""
 
 
 class Facts(NamedTuple):
@@ -65,6 +77,21 @@ class Troubles(NamedTuple):
     latest: Mapping[int, Sequence[LatestRun]]
 
 
+class KnownDurations(NamedTuple):
+    """Jobs with the durations of their latest runs, their versions, and the number of all."""
+
+    jobs: Sequence[ForecastJob]
+    versions: Mapping[int, int]
+    total: int
+
+
+class _Took(NamedTuple):
+    """Durations of a job's latest runs, and the job's numbers when they were read."""
+
+    stamp: tuple[int, int]
+    took: tuple[int, ...]
+
+
 class Figures(NamedTuple):
     """Counts of runs and slots, and delays and durations of runs that succeeded.
 
@@ -92,6 +119,7 @@ class JobLists:
 
     def __init__(self, database: Database, scheduler: Scheduler, clock: Clock) -> None:
         self._database, self._scheduler, self._clock = database, scheduler, clock
+        self._took: dict[int, _Took] = {}
 
     async def page(
         self,
@@ -117,6 +145,50 @@ class JobLists:
             return JobPage(rows, total, _facts(connection, ids, now), latest, counts)
 
         return await self._database.read(read)
+
+    async def with_durations(
+        self, wanted: JobFilter, limit: int, *, permits: Permits | None = None
+    ) -> KnownDurations:
+        """Return up to ``limit`` jobs with the durations of their latest runs, in parts."""
+        now = self._clock.now()
+        ids, total = await self._database.read(
+            lambda c: (
+                job_filter.find_ids(c, wanted, limit, now, permits),
+                job_filter.count_jobs(c, wanted, now, permits),
+            )
+        )
+        found: list[ForecastJob] = []
+        versions: dict[int, int] = {}
+
+        def read(connection: Connection, part: Sequence[int]) -> None:
+            for row, took in self._with_durations(connection, part):
+                found.append(ForecastJob(jobs.state_of(row), took))
+                versions[row.id] = row.version
+
+        for part in batches(ids, _FORECAST_PART):
+            await self._database.read(partial(read, part=part))
+        return KnownDurations(found, versions, total)
+
+    def _with_durations(
+        self, connection: Connection, job_ids: Sequence[int]
+    ) -> Iterator[tuple[JobRow, tuple[int, ...]]]:
+        """Yield jobs with their durations; read those of jobs that have had a run since."""
+        rows, known = jobs.get_by_ids(connection, job_ids), self._took
+        if len(known) > _MAX_KNOWN:
+            known.clear()
+        stamps = {row.id: (row.number, row.in_flight) for row in rows}
+        changed = [
+            each for each in stamps if each not in known or known[each].stamp != stamps[each]
+        ]
+        if changed:
+            latest = job_figures.latest_runs(connection, changed, _FORECAST_RUNS)
+            for each in changed:
+                took = tuple(
+                    run.duration_us for run in latest.get(each, ()) if run.duration_us is not None
+                )
+                known[each] = _Took(stamps[each], took)
+        for row in rows:
+            yield row, known[row.id].took
 
     async def some(self, job_ids: Sequence[int], *, permits: Permits | None = None) -> JobPage:
         """Return these jobs, in this order; those that do not exist are left out."""

@@ -205,6 +205,22 @@ def find_page(
     return [rows[job_id] for job_id in ids]
 
 
+def find_ids(
+    connection: Connection,
+    wanted: JobFilter,
+    limit: int,
+    now: Instant,
+    permits: Permits | None = None,
+) -> list[int]:
+    """Return the ids of the first jobs that a filter shows, in order of their creation."""
+    where = condition(connection, wanted, now, permits)
+    return fetch_ids(
+        connection,
+        f"SELECT j.id AS id {_FROM} WHERE {where.text} ORDER BY j.id LIMIT ?",
+        [*where.values, limit],
+    )
+
+
 def _key(sort: Sort, now: Instant) -> Condition:
     """Return the expression to sort by."""
     match sort:

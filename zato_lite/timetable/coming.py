@@ -1,15 +1,13 @@
 """Coming slots of a job in a span of time: each one, or their number in parts of the span."""
 
-from collections.abc import Iterator, Mapping
-from itertools import islice, takewhile
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, islice
 from typing import NamedTuple
 
 from zato_lite.timetable.calendar import Calendar
-from zato_lite.timetable.job import Instant, Interval, OneTime
+from zato_lite.timetable.job import Instant, Interval, OneTime, Trigger
 from zato_lite.timetable.job_plan import Entry, JobState
-from zato_lite.timetable.slots import calendar_of, slot_ranges
-from zato_lite.timetable.trigger import next_after, slots_between
-from zato_lite.timetable.upcoming import upcoming_slots
+from zato_lite.timetable.slots import SlotRange, calendar_of, slot_ranges
 
 _PARTS = 48
 """Parts in which the slots are counted if they are too many to be listed."""
@@ -69,8 +67,9 @@ def coming(
         for each in ranges
         if each.reason is not None
     )
-    if sum(each.count for each in ranges if each.reason is None) <= most:
-        return Coming(tuple(_slots(state, after, until, calendars)), (), excluded)
+    open_ranges = [each for each in ranges if each.reason is None]
+    if sum(each.count for each in open_ranges) <= most:
+        return Coming(tuple(_slots(state, open_ranges)), (), excluded)
     parts = []
     for number in range(_PARTS):
         first, last = (after + (until - after) * edge // _PARTS for edge in (number, number + 1))
@@ -80,23 +79,16 @@ def coming(
     return Coming((), tuple(parts), excluded)
 
 
-def _slots(
-    state: JobState, after: Instant, until: Instant, calendars: Mapping[str, Calendar]
-) -> Iterator[Instant]:
+def _slots(state: JobState, ranges: Iterable[SlotRange]) -> Iterator[Instant]:
+    """Iterate over the slots of open ranges, without skipped ones, as far as repeats allow."""
     job = state.job
-    if job.calendar is None and not job.skip_next:
-        left = None if job.repeats is None else max(0, job.repeats - state.started)
-        return islice(_plain_slots(state, after, until), left)
-    slots = upcoming_slots(job, calendars, state, after)
-    return takewhile(lambda slot: slot <= until, slots)
+    left = None if job.repeats is None else max(0, job.repeats - state.started)
+    slots = chain.from_iterable(slots_of(job.trigger, each) for each in ranges)
+    return islice(slots, job.skip_next, None if left is None else job.skip_next + left)
 
 
-def _plain_slots(state: JobState, after: Instant, until: Instant) -> Iterator[Instant]:
-    trigger = state.job.trigger
-    if not isinstance(trigger, Interval):
-        return slots_between(trigger, after, until)
-    first = next_after(trigger, after)
-    if first is None:
-        return iter(())
-    stop = until + 1 if trigger.end is None else min(until + 1, trigger.end)
-    return iter(range(first, stop, trigger.period))
+def slots_of(trigger: Trigger, slots: SlotRange) -> Iterable[Instant]:
+    """Return the slots of a range; those of an interval are not computed one by one."""
+    if isinstance(trigger, Interval) and not slots.is_moved:
+        return range(slots.first, slots.last + 1, trigger.period)
+    return slots.slots(trigger)

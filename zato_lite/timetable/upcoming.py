@@ -83,14 +83,6 @@ def upcoming(
     return list(islice(_coming(job, calendars or {}, state), n))
 
 
-def upcoming_slots(
-    job: Job, calendars: Mapping[str, Calendar], state: JobState, after: Instant
-) -> Iterator[Instant]:
-    """Iterate over the slots after an instant that will run; a pause is ignored."""
-    for each in _coming(job, calendars, msgspec.structs.replace(state, cursor=after)):
-        yield each.slot
-
-
 def remarkable(
     job: Job,
     after: Instant,
