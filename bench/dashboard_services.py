@@ -57,12 +57,12 @@ class _Random(random.Random):
         super().__init__(20261128)
 
 
-def _jobs(count: int, now: Instant) -> Iterator[tuple[Job, int, float]]:
+def _jobs(count: int, now: Instant, stretch: int) -> Iterator[tuple[Job, int, float]]:
     """Yield jobs with their periods in seconds, and the share of all runs that they have."""
     chosen = _Random()
-    borders = [(share, period, runs / 20) for period, share, runs in _PERIODS]
+    borders = [(share, period * stretch, runs / 20) for period, share, runs in _PERIODS]
     for number in range(count):
-        place, period, weight = (number * 7_919 % count) / count, 86_400, 1.0
+        place, period, weight = (number * 7_919 % count) / count, 86_400 * stretch, 1.0
         for share, period, weight in borders:  # noqa: B007 - the last one is used
             if place < share:
                 break
@@ -91,15 +91,15 @@ _ZONE = "Europe/Warsaw"
 _PL = Calendar(name="PL", weekdays=(5, 6), yearly=("01-01", "12-25", "12-26", "easter+1"))
 
 
-def fill(path: Path, jobs: int, runs: int, now: Instant) -> None:
-    """Make a store with these numbers of jobs and runs."""
+def fill(path: Path, jobs: int, runs: int, now: Instant, stretch: int = 1) -> None:
+    """Make a store with these numbers of jobs and runs; ``stretch`` makes all periods longer."""
     store = SqliteStore(str(path))
     store.open(now)
     connection = store._writer  # noqa: SLF001 - filled before it is served
     chosen = _Random()
     connection.execute("BEGIN").fetchall()
     save_calendar(connection, _PL)
-    made = [*_jobs(jobs, now)]
+    made = [*_jobs(jobs, now, stretch)]
     insert_jobs(connection, [JobGroup([job for job, _, _ in made])], now)
     rows: list[tuple[Any, ...]] = []
     for job_id, (_, period, weight) in enumerate(made, 1):
@@ -150,7 +150,7 @@ _AFTERWARDS = (
 )
 
 
-def _services() -> str:
+def services() -> str:
     """Return the code of the jobs' services."""
     names = [f"{area}.{deed}" for area in _AREAS for deed in _DEEDS]
     classes = (
@@ -274,7 +274,7 @@ async def main() -> None:
     with TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "services").mkdir()
-        (folder / "services" / "work.py").write_text(_services(), encoding="utf-8")
+        (folder / "services" / "work.py").write_text(services(), encoding="utf-8")
         fill(folder / "z.db", chosen.jobs, chosen.runs, now)
         environ = {"ZATO_LITE_ADMIN_PASSWORD": _PASSWORD}
         async with open_app(folder, settings) as app, open_server(app, environ) as server:
