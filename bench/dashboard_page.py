@@ -92,7 +92,7 @@ class Bench:
 
     @contextmanager
     def page(self, path: str = "/") -> Iterator[Page]:
-        """Open a page in a context of its own, with an empty cache."""
+        """Open a page in a new context, with an empty cache."""
         context = self.browser.new_context(
             viewport={"width": 1280, "height": 860}, storage_state=self.state
         )
