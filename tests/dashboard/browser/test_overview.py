@@ -200,6 +200,41 @@ def test_an_empty_server_says_how_to_begin(
     own.stop()
 
 
+HIDE = """(isHidden) => {
+  Object.defineProperty(document, "hidden", { value: isHidden, configurable: true });
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+
+def test_a_page_that_was_hidden_fetches_once(overview: Page) -> None:
+    overview.clock.install()
+    overview.goto(overview.url)
+    overview.locator(".lane-names a").first.wait_for()
+    asked: list[str] = []
+    overview.on("request", lambda request: asked.append(request.url.rpartition("/")[2]))
+
+    overview.evaluate(HIDE, True)
+    overview.clock.fast_forward("10:00")
+    overview.wait_for_timeout(300)
+    meanwhile = [name for name in asked if name.startswith("zato.")]
+    overview.evaluate(HIDE, False)
+    overview.wait_for_timeout(2000)
+
+    assert meanwhile == []
+    for name in ("get-attention", "get-timeline", "status"):
+        assert (name, asked.count(f"zato.scheduler.{name}")) == (name, 1)
+
+
+def test_the_focus_survives_events(overview: Page) -> None:
+    link = overview.locator(".lane-names a").nth(1)
+    link.focus()
+    before = overview.evaluate("document.activeElement.href")
+
+    overview.wait_for_timeout(3500)
+
+    assert overview.evaluate("document.activeElement.href") == before
+
+
 RECORD_FRAMES = """
 const raw = window.requestAnimationFrame.bind(window);
 window.frames_ms = [];
