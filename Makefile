@@ -61,13 +61,15 @@ $(PAGE)/node_modules/.package-lock.json: $(PAGE)/package-lock.json
 	cd $(PAGE) && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
-.PHONY: vendor lint-page
+.PHONY: vendor page lint-page
 vendor: $(PAGE)/node_modules/.package-lock.json ## Renew the dashboard's third-party file from its pinned packages
 	cd $(PAGE) && node vendor.mjs
+page: $(PAGE)/node_modules/.package-lock.json ## Join the dashboard's modules into few small files
+	cd $(PAGE) && node bundle.mjs
 lint-page: ## Check the types of the dashboard's scripts and its third-party file (needs Node)
 	@if command -v npm >/dev/null; then \
 		$(MAKE) --no-print-directory $(PAGE)/node_modules/.package-lock.json && \
-		cd $(PAGE) && npx --no-install tsc -p . && node vendor.mjs --check; \
+		cd $(PAGE) && npx --no-install tsc -p . && node vendor.mjs --check && node bundle.mjs --check; \
 	else echo "lint-page: skipped, Node.js is not installed (apt-get install nodejs npm)"; fi
 
 LOCK = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \

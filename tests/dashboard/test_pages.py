@@ -1,11 +1,19 @@
 import gzip
+import hashlib
+import json
 import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
-from zato_lite.dashboard.pages import STATIC, dashboard_routes, digest_of, read_files
+from zato_lite.dashboard.pages import (
+    STATIC,
+    dashboard_routes,
+    digest_of,
+    read_files,
+    start_of,
+)
 from zato_lite.errors import NotFoundError
 from zato_lite.http.message import Request, Response
 from zato_lite.http.router import Router
@@ -73,9 +81,8 @@ async def test_the_policy_permits_nothing_but_own_files(get: Get) -> None:
 
 
 async def test_files_are_compressed_and_kept_for_ever(get: Get, router: Router) -> None:
-    paths = [route.path for route in router.routes if route.path.endswith("main.js")]
+    [path] = [r.path for r in router.routes if re.search(r"[0-9a-f]/main\.js$", r.path)]
 
-    [path] = paths
     plain, packed = await get(path), await get(path, accept_encoding="gzip")
     tag = dict(packed.headers)["ETag"]
     again = await get(path, accept_encoding="gzip", if_none_match=tag)
@@ -112,7 +119,7 @@ def test_the_digest_changes_with_each_file(tmp_path: Path) -> None:
 
 
 def test_own_modules_are_small_and_load_nothing_from_elsewhere() -> None:
-    modules = [path for path in STATIC.rglob("*.js") if path.parent.name != "vendor"]
+    modules = [p for p in STATIC.rglob("*.js") if p.parent.name not in {"vendor", "dist"}]
 
     for module in modules:
         text = module.read_text()
@@ -126,11 +133,23 @@ def test_own_modules_are_small_and_load_nothing_from_elsewhere() -> None:
 
 def test_the_first_load_is_small() -> None:
     files = read_files(STATIC)
-    first = {
-        name: body
-        for name, body in files.items()
-        if name.startswith("core/")
-        or name in {"main.js", "dashboard.css", "vendor/vendor.js", "pages/overview.js"}
-    }
+    bundle = json.loads(files["dist/BUNDLE.json"])
 
-    assert sum(len(gzip.compress(body)) for body in first.values()) <= 60_000
+    first = ["dashboard.css", *bundle["preload"]]
+
+    assert sum(len(gzip.compress(files[name])) for name in first) <= 60_000
+    assert len(first) <= 10
+
+
+def test_joined_modules_are_used_only_while_they_belong_to_their_sources(tmp_path: Path) -> None:
+    sources = {"main.js": b"1", "core/api.js": b"2", "vendor/vendor.js": b"3"}
+    digest = hashlib.sha256()
+    for name, body in sorted(sources.items()):
+        digest.update(f"{name}\0{len(body)}\0".encode() + body)
+    about = {"sources": digest.hexdigest(), "preload": ["dist/main.js", "dist/a.js"]}
+    files = {**sources, "dist/main.js": b"4", "dist/BUNDLE.json": json.dumps(about).encode()}
+
+    assert start_of(files) == ("dist/main.js", ("dist/main.js", "dist/a.js"))
+    changed = start_of({**files, "core/api.js": b"22"})
+    assert changed == ("main.js", ("main.js", "core/api.js", "vendor/vendor.js"))
+    assert start_of(sources) == changed

@@ -8,12 +8,14 @@ of their path, so that browsers keep them for ever and relative imports stay wit
 import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from zato_lite.errors import NotFoundError
 from zato_lite.http.endpoints.pages import file_handler, redirect, type_of
 from zato_lite.http.message import Request, Response
 from zato_lite.http.routes import Handler, Route
 from zato_lite.service.message import Caller
+from zato_lite.wire import decode
 
 HOME = "dashboard/"
 """The dashboard's address, relative to the server's root."""
@@ -22,6 +24,8 @@ STATIC = Path(__file__).parent / "static"
 
 _PREFIX = "/dashboard"
 _FILES = f"{_PREFIX}/static/"
+_BUNDLE = "dist/"
+_ABOUT_BUNDLE = f"{_BUNDLE}BUNDLE.json"
 _DEEPEST = 8
 """Segments of a path below the prefix of the deepest page, and some more."""
 
@@ -54,6 +58,27 @@ def dashboard_routes(folder: Path = STATIC) -> Iterator[Route]:
     yield Route(("GET",), f"{_PREFIX}/*", _page_handler(document, files, digest), None)
 
 
+class Start(NamedTuple):
+    """The script of all pages, and the modules to load along with it."""
+
+    script: str
+    modules: tuple[str, ...]
+
+
+def start_of(files: Mapping[str, bytes]) -> Start:
+    """Return the joined modules if they belong to their sources, or else the modules themselves.
+
+    ``make page`` joins them: that is for speed, so an older bundle is left alone.
+    """
+    own = {n: b for n, b in files.items() if n.endswith(".js") and not n.startswith(_BUNDLE)}
+    if _ABOUT_BUNDLE in files:
+        about = decode(files[_ABOUT_BUNDLE])
+        if about["sources"] == _digest(own).hexdigest():
+            return Start(f"{_BUNDLE}main.js", tuple(about["preload"]))
+    core = (name for name in own if name.startswith(("core/", "vendor/")))
+    return Start("main.js", ("main.js", *core))
+
+
 def read_files(folder: Path) -> dict[str, bytes]:
     """Return the files by their names; the style sheets are one, in the order of their names."""
     found = sorted(path for path in folder.rglob("*") if type_of(path) is not None)
@@ -68,20 +93,27 @@ def read_files(folder: Path) -> dict[str, bytes]:
 
 def digest_of(files: Mapping[str, bytes]) -> str:
     """Return a short digest of the names and contents of files."""
+    return _digest(files).hexdigest()[:16]
+
+
+def _digest(files: Mapping[str, bytes]) -> "hashlib._Hash":
     digest = hashlib.sha256()
     for name, body in sorted(files.items()):
         digest.update(f"{name}\0{len(body)}\0".encode() + body)
-    return digest.hexdigest()[:16]
+    return digest
 
 
 def _page_handler(document: str, files: Mapping[str, bytes], digest: str) -> Handler:
     """Return the handler of all pages: the document, with addresses relative to the page's."""
-    modules = [n for n in files if n == "main.js" or n.startswith(("core/", "vendor/vendor.js"))]
+    start = start_of(files)
     handlers: list[Handler] = []
     for depth in range(_DEEPEST):
         base = "../" * depth + f"static/{digest}/"
-        links = "\n".join(f'<link rel="modulepreload" href="{base}{name}">' for name in modules)
-        page = document.replace("{modules}", links).replace("{base}", base)
+        links = "\n".join(
+            f'<link rel="modulepreload" href="{base}{name}">' for name in start.modules
+        )
+        page = document.replace("{modules}", links).replace("{main}", start.script)
+        page = page.replace("{base}", base)
         handlers.append(file_handler(page.encode(), "text/html; charset=utf-8", _PAGE_FIELDS))
 
     async def show_page(request: Request, caller: Caller | None) -> Response:
