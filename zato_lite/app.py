@@ -18,7 +18,7 @@ from zato_lite.errors import ConfigError
 from zato_lite.http.endpoints.monitoring import Readiness
 from zato_lite.http.events import EventLog
 from zato_lite.http.key_ring import KeyRing
-from zato_lite.monitoring import readiness, warnings, with_events
+from zato_lite.monitoring import EventPublisher, readiness, warnings, with_events
 from zato_lite.project import Project, make_deployer
 from zato_lite.scheduler.bulk import BulkCommands
 from zato_lite.scheduler.calendars import Calendars
@@ -192,17 +192,22 @@ def _scheduler(
     *,
     principals: Principals,
 ) -> Scheduler:
-    return Scheduler(
+    name = _node_name(settings)
+    publisher = EventPublisher(events, name, clock)
+    scheduler = Scheduler(
         database,
-        with_events(refuse_denied(invoker.run), events),
+        with_events(refuse_denied(invoker.run), events, name, clock),
         clock,
         capacity=settings.scheduler.capacity,
-        node_name=_node_name(settings),
+        node_name=name,
         grace=settings.server.grace,
         locks=database.locks,
         principals=principals,
         commit_seconds=lambda: database.health.p95,
+        observer=publisher,
     )
+    publisher.in_flight = lambda: scheduler.in_flight
+    return scheduler
 
 
 def _resources(

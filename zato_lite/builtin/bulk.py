@@ -140,7 +140,7 @@ class DeleteMany(BulkService[ManyJobs, ChangedJobs]):
         ids = [each.id for each in selected]
         if not params.dry_run:
             self.record_selected(params, selected)
-            ids = list(await self.bulk.delete(selected))
+            ids = list(await self.bulk.delete(selected, self.caller.principal))
         self.response.payload = answer = changed_jobs(params, selected, ids)
         return subject_of(answer)
 
@@ -176,7 +176,7 @@ class ResumeMany(BulkService[ManyJobs, ChangedJobs]):
         ids = [each.id for each in selected]
         if not params.dry_run:
             self.record_selected(params, selected)
-            ids = list(await self.bulk.resume(selected))
+            ids = list(await self.bulk.resume(selected, self.caller.principal))
         self.response.payload = answer = changed_jobs(params, selected, ids)
         return subject_of(answer)
 
@@ -192,7 +192,9 @@ class SkipMany(BulkService[ManySkipped, ChangedJobs]):
         ids = [each.id for each in selected]
         if not params.dry_run:
             self.record_selected(params, selected)
-            ids = list(await self.bulk.edit(selected, skipping(params.count)))
+            ids = list(
+                await self.bulk.edit(selected, skipping(params.count), self.caller.principal)
+            )
         self.response.payload = answer = changed_jobs(params, selected, ids)
         return subject_of(answer)
 

@@ -120,7 +120,7 @@ class Resume(JobService[JobRef, JobItem]):
     async def change(self, params: JobRef) -> str:
         await require_run_rights(params.id, self.jobs, authority_of(self))
         self.record_with_change(lambda edited: f"{edited.row.id} {edited.row.job.name}")
-        row = await self.jobs.resume(params.id)
+        row = await self.jobs.resume(params.id, self.caller.principal)
         self.response.payload = job_item(row, None)
         return f"{row.id} {row.job.name}"
 
@@ -133,7 +133,8 @@ class SkipNext(JobService[SkipInput, JobItem]):
     async def change(self, params: SkipInput) -> str:
         await require_run_rights(params.id, self.jobs, authority_of(self))
         self.record_with_change(str(params.id))
-        self.response.payload = job_item(await self.jobs.skip_next(params.id, params.count), None)
+        row = await self.jobs.skip_next(params.id, params.count, self.caller.principal)
+        self.response.payload = job_item(row, None)
         return str(params.id)
 
 

@@ -285,7 +285,7 @@ class SetActiveStatus(AuditedService[ActiveStatus, Empty]):
         await require_run_rights(params.id, self.jobs, authority_of(self))
         self.record_with_change(str(params.id))
         if params.is_active:
-            await self.jobs.resume(params.id)
+            await self.jobs.resume(params.id, self.caller.principal)
         else:
             await self.jobs.pause(params.id, by=self.caller.principal)
         self.response.payload = {}
@@ -302,7 +302,7 @@ class Delete(AuditedService[JobRef, Empty]):
     async def change(self, params: JobRef) -> str:
         await require_run_rights(params.id, self.jobs, authority_of(self))
         self.record_with_change(str(params.id))
-        await self.jobs.delete(params.id)
+        await self.jobs.delete(params.id, self.caller.principal)
         self.response.payload = {}
         return str(params.id)
 

@@ -1,11 +1,13 @@
 """Events: the latest ones, numbered, for listeners that may come back where they left off."""
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from collections import Counter, deque
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, aclosing, contextmanager
 from itertools import islice
 from typing import Any, NamedTuple, Protocol
+
+import msgspec
 
 from zato_lite.wire import encode
 
@@ -15,17 +17,22 @@ GAP = "gap"
 _MAX_EVENTS = 2_000
 _MAX_BEHIND = 1_000
 _HEARTBEAT_S = 15.0
+FIGURES = "figures"
+"""Kind of the event with counts of the last second; sent to those who ask for it."""
+
+_TICK_S = 1.0
 _PAUSE_S = 0.25
 """Seconds between two wake-ups of the listeners: events in quick succession come together."""
 
 
 class Event(NamedTuple):
-    """An event, numbered in order; ``service`` names the service behind it, if there is one."""
+    """An event, numbered in order; ``service`` and ``job_id`` name what is behind it, if any."""
 
     number: int
     kind: str
     data: bytes
     service: str = ""
+    job_id: int = 0
 
 
 class Events(Protocol):
@@ -33,6 +40,10 @@ class Events(Protocol):
 
     def batches(self, since: int | None) -> AsyncGenerator[Sequence[Event], None]:
         """Yield the events after number ``since``, or from now on; none as a heartbeat."""
+        ...
+
+    def asking(self, kinds: Collection[str]) -> AbstractContextManager[None]:
+        """Have events of these kinds published for as long as the context lasts."""
         ...
 
 
@@ -49,6 +60,7 @@ class EventLog:
         is_wanted: a listener has come by now; before that, no event needs to be made.
         forward: gets each event of this process, if other processes have listeners.
         on_listener: called when a listener comes.
+        figures: returns the data of the event ``figures``, or None.
     """
 
     def __init__(
@@ -66,6 +78,14 @@ class EventLog:
         self._count = 0
         self._resting: asyncio.TimerHandle | None = None
         self._is_late = False
+        self._asked: Counter[str] = Counter()
+        self._tick: asyncio.TimerHandle | None = None
+        self.figures: Callable[[], Any] = lambda: None
+
+    @property
+    def is_needed(self) -> bool:
+        """True if events are wanted, here or by another process."""
+        return self.is_wanted or self.forward is not None
 
     @property
     def latest(self) -> int:
@@ -76,20 +96,51 @@ class EventLog:
         """Hand an event to all listeners, of other processes too."""
         # A copy of exact size: the encoder's result holds its whole buffer, some kilobytes.
         text = bytes(memoryview(encode(data, str)))
-        service = data.get("service", "") if isinstance(data, dict) else ""
-        self.insert(kind, text, service)
+        sent = data if isinstance(data, dict) else {}
+        service = sent.get("service", "")
+        self.insert(kind, text, service, sent.get("job_id", 0))
         if self.forward is not None:
             self.forward(kind, text, service)
 
-    def insert(self, kind: str, text: bytes, service: str = "") -> None:
+    def insert(self, kind: str, text: bytes, service: str = "", job_id: int | None = None) -> None:
         """Hand an event, as JSON, to the listeners of this process."""
         self._last = max(self._last + 1, self._now())
+        if job_id is None:
+            job_id = _job_id_of(text)
         if len(self._events) == _MAX_EVENTS:
             self._complete_since = self._events[0].number
-        self._events.append(Event(self._last, kind, text, service))
+        self._events.append(Event(self._last, kind, text, service, job_id))
         self._count += 1
         if self._published is not None:
             self._wake()
+
+    def is_asked_for(self, kind: str) -> bool:
+        """Return True if a present listener has named this kind."""
+        return self._asked[kind] > 0
+
+    @contextmanager
+    def asking(self, kinds: Collection[str]) -> Iterator[None]:
+        """Have events of these kinds published, figures each second, while the context lasts."""
+        self._asked.update(kinds)
+        if FIGURES in kinds and self._tick is None:
+            self.figures()  # counts begin now
+            self._tick_later()
+        try:
+            yield
+        finally:
+            self._asked.subtract(kinds)
+            self._asked = +self._asked
+
+    def _tick_later(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._tick = loop.call_later(_TICK_S, self._publish_figures)
+
+    def _publish_figures(self) -> None:
+        self._tick = None
+        if self.is_asked_for(FIGURES):
+            if (found := self.figures()) is not None:
+                self.publish(FIGURES, found)
+            self._tick_later()
 
     async def subscribe(self, since: int | None) -> AsyncGenerator[Event | None, None]:
         """Yield what ``batches`` yields one by one; None as a heartbeat."""
@@ -162,3 +213,17 @@ class EventLog:
         except TimeoutError:
             return False
         return True
+
+
+class _OfJob(msgspec.Struct):
+    """The job of an event."""
+
+    job_id: int = 0
+
+
+def _job_id_of(text: bytes) -> int:
+    """Return the job of an event of another process; 0 for none."""
+    try:
+        return msgspec.json.decode(text, type=_OfJob).job_id
+    except msgspec.MsgspecError:
+        return 0

@@ -156,6 +156,7 @@ def _job_context(attempt: ClaimedAttempt) -> JobContext:
         attempt.attempt_number,
         attempt.token,
         job_type(attempt.job),
+        attempt.kind,
     )
 
 

@@ -13,7 +13,7 @@ import msgspec
 
 from zato_lite.clock import Clock
 from zato_lite.errors import BadInputError, ConflictError, JobNotFoundError, NotFoundError
-from zato_lite.scheduler.commands import Change
+from zato_lite.scheduler.commands import Change, tell_edited
 from zato_lite.scheduler.scheduler import Scheduler
 from zato_lite.store import enqueue, jobs, references
 from zato_lite.store.attempts import ClaimedAttempt, StartedRuns
@@ -125,7 +125,7 @@ class BulkCommands:
         ids, names = {each.id for each in selected}, {each.name for each in selected}
         await self._database.read(lambda c: references.require_unreferenced(c, ids, names))
 
-    async def delete(self, selected: Sequence[Selected]) -> Sequence[int]:
+    async def delete(self, selected: Sequence[Selected], by: str = "") -> Sequence[int]:
         """Delete jobs; return the ids of those that still existed."""
         await self.check_deletion(selected)
         now, ids = self._clock.now(), [each.id for each in selected]
@@ -140,7 +140,10 @@ class BulkCommands:
         async def delete(part: Sequence[int]) -> None:
             await self._scheduler.change_jobs(part, lambda c, s: work(c, s, part), set)
 
-        return await _in_slices(ids, delete)
+        deleted = await _in_slices(ids, delete)
+        if deleted:
+            self._scheduler.observer.jobs_changed("deleted", len(deleted), by)
+        return deleted
 
     async def edit(
         self, selected: Sequence[Selected], change: Change, by: str = ""
@@ -148,13 +151,17 @@ class BulkCommands:
         """Apply a change to the definitions; return the ids of the jobs that still existed."""
         now = self._clock.now()
 
+        observer = self._scheduler.observer
+
         async def edit(part: Sequence[int]) -> None:
-            await self._scheduler.change_jobs(
+            edits = await self._scheduler.change_jobs(
                 part,
                 lambda c, s: [jobs.edit(c, job_id, change, now, s, by=by) for job_id in part],
                 lambda edits: {run for each in edits for run in each.revoked},
                 list,
             )
+            if observer.is_wanted:
+                tell_edited(observer, edits, by, now)
 
         changed = await _in_slices([each.id for each in selected], edit)
         self._scheduler.reschedule_claim()
@@ -171,9 +178,9 @@ class BulkCommands:
         """Pause jobs; return the ids of those that still existed."""
         return await self.edit(selected, paused(note, until), by)
 
-    async def resume(self, selected: Sequence[Selected]) -> Sequence[int]:
+    async def resume(self, selected: Sequence[Selected], by: str = "") -> Sequence[int]:
         """End the pauses of jobs; return the ids of those that still existed."""
-        return await self.edit(selected, resumed)
+        return await self.edit(selected, resumed, by)
 
     async def execute(self, selected: Sequence[Selected], requested_by: str = "") -> Sequence[int]:
         """Run each job once, now; return the ids of those that still existed."""

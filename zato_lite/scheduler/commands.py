@@ -11,6 +11,7 @@ import msgspec
 
 from zato_lite.clock import Clock
 from zato_lite.errors import BadInputError, ZatoLiteError
+from zato_lite.scheduler.observer import Observer, What
 from zato_lite.scheduler.scheduler import Scheduler
 from zato_lite.store import claim, enqueue, history, job_insert, jobs, nodes, pauses, wishes
 from zato_lite.store import clock as store_clock
@@ -22,7 +23,7 @@ from zato_lite.store.rows import JobRow, NodeRow, Pause, SilenceMark, WatchedRow
 from zato_lite.store.sql import batches, rehearse
 from zato_lite.store.visibility import Permits
 from zato_lite.timetable.backfill import without_bounds
-from zato_lite.timetable.job import Instant, Job
+from zato_lite.timetable.job import Instant, Job, plain_principal
 from zato_lite.timetable.trigger import slots_between
 
 Change = Callable[[Job], Job]
@@ -74,7 +75,10 @@ class JobCommands:
         if found is not None and not found.take():
             found = None
         self._creations.append((group, future, found))
-        return await future
+        ids = await future
+        if self._scheduler.observer.is_wanted:
+            tell_created(self._scheduler.observer, ids, new)
+        return ids
 
     async def edit(
         self, job_id: int, change: Change, by: str = "", version: int | None = None
@@ -100,14 +104,19 @@ class JobCommands:
         )
         if edited.row.next_at is not None:
             self._scheduler.reschedule_claim(edited.row.next_at)
+        if self._scheduler.observer.is_wanted:
+            tell_edited(self._scheduler.observer, [edited], by, now)
         return edited.row
 
-    async def delete(self, job_id: int) -> None:
-        """Delete a job; its history stays until retention ends."""
-        now = self._clock.now()
+    async def delete(self, job_id: int, by: str = "") -> None:
+        """Delete a job on behalf of a principal; its history stays until retention ends."""
+        now, observer = self._clock.now(), self._scheduler.observer
+        row = await self.get(job_id) if observer.is_wanted else None
         await self._scheduler.change_jobs(
             [job_id], lambda c, started: jobs.delete(c, job_id, now, started), set
         )
+        if row is not None:
+            observer.job_changed("deleted", row.id, row.job, version=row.version, who=by)
 
     async def apply(
         self,
@@ -140,13 +149,17 @@ class JobCommands:
         if dry_run:
             await self._database.write(lambda c: rehearse(c, lambda: work(c, NO_STARTED_RUNS)))
             return Applied((), ())
-        created, _ = await self._scheduler.change_jobs(
+        created, edited = await self._scheduler.change_jobs(
             list(edits),
             work,
             lambda result: {run for edit in result[1] for run in edit.revoked},
             lambda result: result[1],
         )
         self._scheduler.reschedule_claim()
+        observer = self._scheduler.observer
+        if observer.is_wanted:
+            tell_created(observer, created, creates)
+            tell_edited(observer, edited, by, now)
         return Applied(created, list(edits))
 
     async def adopt(self, job_ids: Sequence[int], principal: str) -> int:
@@ -183,17 +196,18 @@ class JobCommands:
 
         return await self.edit(job_id, change, by)
 
-    async def resume(self, job_id: int) -> JobRow:
+    async def resume(self, job_id: int, by: str = "") -> JobRow:
         """End a job's pause; the ledger records its past slots as paused."""
 
         def change(job: Job) -> Job:
             return msgspec.structs.replace(job, is_active=True, pause_note=None, pause_until=None)
 
-        return await self.edit(job_id, change)
+        return await self.edit(job_id, change, by)
 
-    async def skip_next(self, job_id: int, count: int = 1) -> JobRow:
+    async def skip_next(self, job_id: int, count: int = 1, by: str = "") -> JobRow:
         """Skip the next ``count`` slots of a job; 0 cancels an earlier skip."""
-        return await self.edit(job_id, lambda job: msgspec.structs.replace(job, skip_next=count))
+        change: Change = lambda job: msgspec.structs.replace(job, skip_next=count)  # noqa: E731
+        return await self.edit(job_id, change, by)
 
     # Runs on demand
 
@@ -469,6 +483,41 @@ def require_backfill_size(count: int) -> None:
     """
     if count > MAX_BACKFILL_SLOTS:
         raise BadInputError(f"there are more than {MAX_BACKFILL_SLOTS} slots in this time")
+
+
+MAX_TOLD = 100
+"""Jobs changed together that the observer gets one by one; of more it gets the number."""
+
+
+def tell_created(observer: Observer, ids: Sequence[int], new: Sequence[Job]) -> None:
+    """Inform the observer of new jobs."""
+    if len(new) > MAX_TOLD:
+        observer.jobs_changed("created", len(new), plain_principal(new[0].principal))
+        return
+    for job_id, job in zip(ids, new, strict=True):
+        who = plain_principal(job.principal)
+        observer.job_changed("created", job_id, job, version=1, who=who)
+
+
+def tell_edited(
+    observer: Observer, edits: Sequence[jobs.EditResult], by: str, now: Instant
+) -> None:
+    """Inform the observer of changed jobs."""
+    if len(edits) > MAX_TOLD:
+        observer.jobs_changed(_what(edits[0], now), len(edits), by)
+        return
+    for edit in edits:
+        row = edit.row
+        observer.job_changed(
+            _what(edit, now), row.id, row.job, version=row.version, who=by, next_at=row.next_at
+        )
+
+
+def _what(edit: jobs.EditResult, now: Instant) -> What:
+    if edit.has_resumed:
+        return "resumed"
+    row = edit.row
+    return "paused" if not row.job.is_active and row.paused_since == now else "edited"
 
 
 async def _prepare(new: Sequence[Job]) -> JobGroup:

@@ -14,6 +14,7 @@ from zato_lite.scheduler.completer import Completer
 from zato_lite.scheduler.executor import Executor
 from zato_lite.scheduler.metrics import RunMetrics
 from zato_lite.scheduler.node import CHECK_EVERY, Node
+from zato_lite.scheduler.observer import NoObserver, Observer
 from zato_lite.scheduler.principals import Principals
 from zato_lite.scheduler.pruner import sleep_until
 from zato_lite.store import claim, nodes, recovery
@@ -76,7 +77,9 @@ class Dispatcher:
         principals: Principals | None = None,
         commit_seconds: Callable[[], float] = float,
         answer_wishes: Callable[[], Awaitable[None]] | None = None,
+        observer: Observer | None = None,
     ) -> None:
+        self._observer = observer or NoObserver()
         self._commit_seconds, self._answer_wishes = commit_seconds, answer_wishes
         self._database, self._clock, self._node = database, clock, node
         self._executor, self._completer = executor, completer
@@ -154,6 +157,8 @@ class Dispatcher:
             self._node.ring(claimed.asked)
         if claimed.attempts:
             self.deliver(claimed.attempts)
+        if self._observer.is_wanted:
+            self._observer.claimed(claimed)
 
     def deliver(self, attempts: Iterable[ClaimedAttempt]) -> None:
         """Hand claimed attempts to the executor; a node that has stopped releases them."""

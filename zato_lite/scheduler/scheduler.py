@@ -22,12 +22,13 @@ from zato_lite.scheduler.dispatcher import Dispatcher
 from zato_lite.scheduler.executor import Executor
 from zato_lite.scheduler.metrics import RunMetrics
 from zato_lite.scheduler.node import Node
+from zato_lite.scheduler.observer import NoObserver, Observer
 from zato_lite.scheduler.principals import Principals, Run, system
 from zato_lite.scheduler.pruner import ActivePruner, prune_periodically
 from zato_lite.scheduler.wishes import Wishes
 from zato_lite.service.supervisor import Supervisor
 from zato_lite.store import jobs, recovery
-from zato_lite.store.attempts import ClaimedAttempt, StartedRuns
+from zato_lite.store.attempts import AttemptResult, ClaimedAttempt, StartedRuns
 from zato_lite.store.companion import accompanied, take_companion
 from zato_lite.store.delivery import resolve, write_and_deliver
 from zato_lite.store.jobs import EditResult
@@ -77,6 +78,7 @@ class Scheduler:
         locks: proof of which nodes are alive; by default this node is alone.
         principals: the rights of users and keys; without them, SYSTEM makes all runs.
         commit_seconds: returns the recent duration of the store's commits.
+        observer: is informed of results, claims and changes of jobs.
 
     Attributes:
         capacity: maximum number of runs at the same time.
@@ -96,7 +98,9 @@ class Scheduler:
         locks: Others | None = None,
         principals: Principals | None = None,
         commit_seconds: Callable[[], float] = float,
+        observer: Observer | None = None,
     ) -> None:
+        self.observer = observer or NoObserver()
         self._database, self._grace, self._principals = database, grace, principals
         self.capacity = capacity
         self._clock = clock
@@ -128,6 +132,7 @@ class Scheduler:
             principals=principals,
             commit_seconds=commit_seconds,
             answer_wishes=wishes.answer,
+            observer=self.observer,
         )
         self._claiming = self._supervise("scheduler", self._dispatcher.run_once)
         self._supervisors = (self._claiming, *self._supervise_upkeep(database, clock))
@@ -144,11 +149,16 @@ class Scheduler:
             capacity,
             self._running,
             caller_of=self._principals.caller_of if self._principals is not None else system,
-            on_result=self._completer.add,
+            on_result=self._add_result,
             record_start=self._completer.record_start,
             revoke_claim=self._revoke_claim,
             on_room=wake.set,
         )
+
+    def _add_result(self, result: AttemptResult) -> None:
+        self._completer.add(result)
+        if self.observer.is_wanted:
+            self.observer.run_ended(result)
 
     def _supervise_upkeep(self, database: Database, clock: Clock) -> Iterable[Supervisor]:
         """Return the supervisors of pruning and of the recovery of other nodes' runs."""

@@ -81,6 +81,7 @@ class JobContext(msgspec.Struct, frozen=True, gc=False):
         slot: the instant at which the run was due, aware, in UTC; not its start.
         attempt: 1 for the first attempt. token: the fencing token, which grows with each attempt.
         job_type: ``one_time``, ``interval_based`` or ``cron_style``.
+        kind: the cause of the run: ``scheduled`` for its slot, ``manual``, ``retry`` …
     """
 
     id: int
@@ -91,6 +92,7 @@ class JobContext(msgspec.Struct, frozen=True, gc=False):
     attempt: int
     token: int
     job_type: str
+    kind: str = "scheduled"
 
 
 class Invocation(msgspec.Struct):

@@ -24,7 +24,7 @@ from zato_lite.store.sql import (
 from zato_lite.store.wishes import ask_to_cancel_jobs
 from zato_lite.timetable.calendar import Calendar
 from zato_lite.timetable.job import Instant, Job
-from zato_lite.timetable.job_plan import Downtime, JobPlan, JobState
+from zato_lite.timetable.job_plan import Downtime, Entry, JobPlan, JobState
 from zato_lite.timetable.plan import plan
 
 Position = tuple[Instant, int]
@@ -48,6 +48,8 @@ class ClaimResult(NamedTuple):
         asked: other nodes, whose runs of ``jobs_to_cancel`` must be cancelled there.
         is_shared: the store has rows of other nodes, alive or not yet known to be dead.
         rights: of all users and keys, if they differ from those that the node knows.
+        decided: slots that get no run, each with its job.
+        timers: the rows of the planned jobs: the id, the next due instant and more.
     """
 
     attempts: Sequence[ClaimedAttempt]
@@ -60,6 +62,8 @@ class ClaimResult(NamedTuple):
     rights: AllRights | None = None
     has_resumed: bool = False
     asked: Sequence[int] = ()
+    decided: Sequence[tuple[int, Job, Entry]] = ()
+    timers: Sequence[Row] = ()
 
 
 class Share(NamedTuple):
@@ -191,6 +195,8 @@ def claim(
         rights=rights,
         has_resumed=batch.has_resumed,
         asked=asked,
+        decided=batch.decided,
+        timers=batch.timers,
     )
 
 
@@ -244,7 +250,8 @@ class _Batch:
         self._connection, self._now, self._node = connection, now, node
         (self._horizon, self._margin), self._downtime = horizon_and_margin, downtime
         self._calendars: dict[str, Calendar] | None = None
-        self._timers: list[Row] = []
+        self.timers: list[Row] = []
+        self.decided: list[tuple[int, Job, Entry]] = []
         self._entries: list[LedgerEntry] = []
         self._starts: list[tuple[int, Job, int, Instant, Instant, bool]] = []
         self.attempts: list[ClaimedAttempt] = []
@@ -295,6 +302,7 @@ class _Batch:
                 (job_id, number + sum(slot < entry.first for slot in slots), entry)
                 for entry in planned.entries
             )
+            self.decided += [(job_id, job, entry) for entry in planned.entries]
         if planned.cancel_running:
             self.jobs_to_cancel.append(job_id)
         if planned.job is not None:
@@ -308,7 +316,7 @@ class _Batch:
             is_queued = start.queued or planned.cancel_running
             self._starts.append((job_id, job, number, start.slot, at, is_queued))
         next_at = planned.next_at
-        self._timers.append((job_id, next_at, planned.cursor, planned.started, number))
+        self.timers.append((job_id, next_at, planned.cursor, planned.started, number))
         if next_at is None:
             return
         if next_at > self._horizon:
@@ -323,9 +331,9 @@ class _Batch:
 
     def write(self) -> None:
         """Write timers, ledger entries and runs."""
-        if self._timers:
+        if self.timers:
             advance_timers = _ADVANCE_TIMERS[self._connection.dialect]
-            write_rows(self._connection, advance_timers, _TIMER_COLUMNS, self._timers)
+            write_rows(self._connection, advance_timers, _TIMER_COLUMNS, self.timers)
         if self._entries:
             record_entries(self._connection, self._entries)
         if self._starts:

@@ -2,18 +2,16 @@
 
 import asyncio
 from collections.abc import (
-    AsyncGenerator,
     AsyncIterator,
     Awaitable,
     Callable,
     Mapping,
-    Sequence,
 )
 from contextlib import aclosing
 from typing import Any, NamedTuple
 
-from zato_lite.errors import NotFoundError
-from zato_lite.http.events import GAP, Event, Events
+from zato_lite.errors import BadInputError, FieldError, NotFoundError
+from zato_lite.http.events import FIGURES, GAP, Event, Events
 from zato_lite.http.message import Request, Response
 from zato_lite.http.payloads import query_of
 from zato_lite.http.routes import Route
@@ -29,6 +27,10 @@ CONTENT_TYPE = "text/event-stream"
 _HEARTBEAT_S = 15.0
 _POLL_S = 0.5
 _MAX_DIGITS = 19
+_MAX_IDS = 500
+_MAX_SHOWN = 100
+_ON_REQUEST = frozenset({FIGURES, "next"})
+"""Kinds that are sent only to listeners that name them."""
 _HEADERS = (("X-Accel-Buffering", "no"),)
 _START = b"retry: 2000\n\n"
 _HEARTBEAT = b": nothing new\n\n"
@@ -41,17 +43,18 @@ Ask = Callable[[str, Mapping[str, Any], Caller], Awaitable[Any]]
 def event_routes(events: Events, ask: Ask, streams: StreamCounter | None = None) -> list[Route]:
     """Return the two routes, for viewers, who may have a limited number of streams.
 
-    ``/zato/events?kinds=run-started,run-ended`` streams some kinds only; a caller confined to
-    some services gets the events of those. ``/zato/events/log?job_id=7&current_run=3`` follows
-    the log lines of a run to its end; its caller needs the right to read them.
+    ``/zato/events?kinds=run-started,run-ended&ids=3,7`` streams some kinds only, and only those
+    of some jobs, at most 500; a caller confined to some services gets the events of those.
+    ``/zato/events/log?job_id=7&current_run=3`` follows the log lines of a run to its end; its
+    caller needs the right to read them.
     """
     counter = streams or StreamCounter()
 
     async def stream_events(request: Request, caller: Caller | None) -> Response:
         principal = (caller or _NOBODY).principal
-        kinds = _kinds(request.query)
         patterns = caller.patterns if caller is not None else ()
-        pieces = _stream(events.batches(_last_event_id(request)), kinds, patterns)
+        wanted = _wanted(request.query, patterns)
+        pieces = _stream(events, _last_event_id(request), wanted)
         stream = counter.count(principal, pieces)
         return Response(200, content_type=CONTENT_TYPE, headers=_HEADERS, stream=stream)
 
@@ -121,29 +124,63 @@ def _last_event_id(request: Request) -> int | None:
     return int(last) if last.isdigit() and len(last) < _MAX_DIGITS else None
 
 
-def _kinds(query: bytes) -> frozenset[str]:
-    for part in query.split(b"&"):
-        name, _, value = part.partition(b"=")
-        if name == b"kinds":
-            return frozenset(value.decode("ascii", "replace").split(","))
-    return frozenset()
+class _Wanted(NamedTuple):
+    """Events that a listener has asked for, and may have."""
+
+    kinds: frozenset[str]
+    ids: frozenset[int]
+    patterns: tuple[str, ...]
+
+    def fits(self, event: Event) -> bool:
+        """Return True if the event is to be sent."""
+        if event.kind == GAP:
+            return True
+        if event.kind not in self.kinds and (self.kinds or event.kind in _ON_REQUEST):
+            return False
+        if event.kind == FIGURES:
+            return not self.patterns  # they count all jobs
+        if event.job_id and self.ids and event.job_id not in self.ids:
+            return False
+        return not event.service or matches(event.service, self.patterns)
 
 
-async def _stream(
-    batches: AsyncGenerator[Sequence[Event], None],
-    kinds: frozenset[str],
-    patterns: tuple[str, ...],
-) -> AsyncIterator[bytes]:
-    async with aclosing(batches):
-        yield _START
-        async for batch in batches:
-            if not batch:
-                yield _HEARTBEAT
-            elif found := b"".join(
-                b"id: %d\nevent: %b\ndata: %b\n\n"
-                % (event.number, event.kind.encode(), event.data)
-                for event in batch
-                if (not kinds or event.kind in kinds or event.kind == GAP)
-                and (not event.service or matches(event.service, patterns))
-            ):
-                yield found
+def _wanted(query: bytes, patterns: tuple[str, ...]) -> _Wanted:
+    """Return which events are asked for.
+
+    Raises:
+        BadInputError: ``ids`` are not numbers, or too many.
+    """
+    sent = query_of(query)
+    kinds = _listed(sent.get("kinds", ""))
+    texts = _listed(sent.get("ids", ""))
+    if len(texts) > _MAX_IDS or not all(_is_id(text) for text in texts):
+        shown = ",".join(texts)[:_MAX_SHOWN]
+        message = f"ids: {shown!r} is not allowed; at most {_MAX_IDS} whole numbers"
+        raise BadInputError.of([FieldError("ids", shown, message)])
+    return _Wanted(frozenset(kinds), frozenset(map(int, texts)), patterns)
+
+
+def _is_id(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS
+
+
+def _listed(value: str | list[str]) -> list[str]:
+    """Return the items of a parameter, which may be repeated or have commas."""
+    text = value if isinstance(value, str) else ",".join(value)
+    return [item for item in text.split(",") if item]
+
+
+async def _stream(events: Events, since: int | None, wanted: _Wanted) -> AsyncIterator[bytes]:
+    with events.asking(wanted.kinds & _ON_REQUEST):
+        async with aclosing(events.batches(since)) as batches:
+            yield _START
+            async for batch in batches:
+                if not batch:
+                    yield _HEARTBEAT
+                elif found := b"".join(
+                    b"id: %d\nevent: %b\ndata: %b\n\n"
+                    % (event.number, event.kind.encode(), event.data)
+                    for event in batch
+                    if wanted.fits(event)
+                ):
+                    yield found
