@@ -87,7 +87,7 @@ def _is_rare(connection: Connection, outcomes: Collection[str]) -> bool:
     if not outcomes or "ok" in outcomes:
         return False
     counted = f"SELECT 1 FROM run WHERE outcome {AMONG_TEXTS} LIMIT ?"
-    number = f"SELECT count(*) FROM ({counted}) some"
+    number = f"SELECT count(*) FROM ({counted}) found"
     found: int = fetch_value(connection, number, (connection.many(outcomes), MAX_RARE))
     return found < MAX_RARE
 
