@@ -1,5 +1,5 @@
 // Things above the page: dialogs, menus, short messages, and the region that is read aloud.
-import { html, render, signal, useEffect, useId, useLayoutEffect, useRef, useState } from "../vendor/vendor.js";
+import { html, render, signal, useEffect, useLayoutEffect, useRef, useState } from "../vendor/vendor.js";
 import { Button, Icon } from "./ui.js";
 
 /** @typedef {{id: number, text: string, action?: {words: string, run: () => void}}} Toast */
@@ -7,7 +7,7 @@ import { Button, Icon } from "./ui.js";
 /** Messages that are shown now. */
 export const toasts = signal(/** @type {Toast[]} */ ([]));
 
-let number = 0;
+let number = 0, dialogs = 0;
 
 /**
  * Show a short message; it is also read aloud.
@@ -59,7 +59,8 @@ export function LiveRegion() {
  *   mayClose?: boolean}} props with onSubmit the content is a form
  */
 export function Dialog({ title, onClose, children, actions, wide = false, cls = "", onSubmit, mayClose = true }) {
-  const ref = useRef(/** @type {HTMLDialogElement | null} */ (null)), heading = useId();
+  const ref = useRef(/** @type {HTMLDialogElement | null} */ (null));
+  const [heading] = useState(() => `dialog-${(dialogs += 1)}`); // useId counts within a root, and confirm has its own
   useLayoutEffect(() => {
     const dialog = /** @type {HTMLDialogElement} */ (ref.current), before = document.activeElement;
     dialog.showModal();

@@ -69,7 +69,7 @@ function Part({ tab, job, query, usual }) {
   if (tab === "definition") return html`<${JobDefinition} job=${job} />`;
   if (tab === "audit") return html`<${JobAudit} job=${job} />`;
   const outcomes = (query["outcome"] ?? "").split(",").filter(Boolean);
-  return html`<${RunsList} title=${`Runs of ${job.name}`} input=${{ id: job.id }} outcomes=${outcomes} usual=${usual} relevant=${(/** @type {any} */ event) => event.data.job_id === job.id && event.kind === "run-started"}
+  return html`<${RunsList} title=${`Runs of ${job.name}`} input=${{ id: job.id }} outcomes=${outcomes} usual=${usual} relevant=${(/** @type {any} */ event) => event.data.job_id === job.id}
     onOutcomes=${(/** @type {string[]} */ chosen) => setQuery({ outcome: chosen.join(",") || null }, { replace: false })}
     empty=${html`<${Empty} title="No run yet.">${job.next_iso ? html`The first one is due <${Time} at=${job.next_iso} zone=${job.timezone} relative />.` : "It has no slot left: run it now, or edit when it runs."}<//>`} />`;
 }

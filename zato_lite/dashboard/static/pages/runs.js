@@ -31,7 +31,7 @@ export default function RunsPage({ query }) {
   useKeys([{ keys: "f", words: "Filter", run: () => filter.current?.querySelector("input")?.focus() }]);
   return html`<${Page} title="Runs">
     <div class="filter-bar" ref=${filter}><${RunFilter} text=${text} /><${Segments} label="Slots of the latest" options=${SPANS.map(([key, words]) => [key, words])} value=${span} onChange=${(/** @type {string} */ key) => setQuery({ span: key || null }, { replace: false })} /></div>
-    <${RunsList} title="Runs of all jobs" hasJob input=${input} outcomes=${outcomes} selection=${selection} onOutcomes=${(/** @type {string[]} */ chosen) => setQuery({ outcome: chosen.join(",") || null }, { replace: false })}
+    <${RunsList} title="Runs of all jobs" relevant=${(/** @type {any} */ event) => isOfFilter(event.data, input)} hasJob input=${input} outcomes=${outcomes} selection=${selection} onOutcomes=${(/** @type {string[]} */ chosen) => setQuery({ outcome: chosen.join(",") || null }, { replace: false })}
       empty=${html`<${Empty} title=${text || span ? "No run matches." : "No run yet."} actions=${(text || span) && html`<${Button} onClick=${() => setQuery({ q: null, span: null }, { replace: false })}>Clear the filter<//>`}>${text || span ? "" : "Runs appear here as jobs get them."}<//>`} />
     ${selection.count > 0 && html`<${RunBulk} selection=${selection} />`}
   <//>`;
@@ -46,6 +46,17 @@ function inputOf(text, span, now) {
   const filter = parseFilter(text, KEYS), ms = SPANS.find(([key]) => key === span)?.[2] ?? 0;
   const service = valueOf(filter, "service"), node = valueOf(filter, "node"), kind = valueOf(filter, "kind");
   return { ...(filter.words && { query: filter.words }), ...(service && { service_name: service }), ...(node && { node }), ...(kind && { kind }), ...(ms && { since: new Date(now - ms).toISOString() }) };
+}
+
+/**
+ * Return true if the filter may show a run, as far as its event says.
+ *
+ * @param {Record<string, any>} run
+ * @param {Record<string, any>} input
+ */
+function isOfFilter(run, { query = "", service_name: service = "" }) {
+  const name = String(run.job_name).toLowerCase();
+  return query.toLowerCase().split(/\s+/).every((/** @type {string} */ word) => name.includes(word)) && (!service || service.includes("*") || service === run.service);
 }
 
 /** @param {{text: string}} props */

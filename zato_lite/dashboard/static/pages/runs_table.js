@@ -36,7 +36,7 @@ function Runs({ input, outcomes, onOutcomes, usual, hasJob = false, empty, relev
   const [isOver, setOver] = useState(false);
   const chosen = CHIPS.filter(([key]) => outcomes.includes(key)).flatMap(([, , names]) => names);
   const list = useKeyset(SERVICE, { ...input, ...(chosen.length && { outcomes: chosen }) }, {
-    next: "next_before", on: ["run-started", "run-ended"], ...(relevant && { relevant }), isHeld: isOver || (selection?.count ?? 0) > 0,
+    next: "next_before", on: ["run-started", "run-ended"], relevant: (event) => isNew(event, chosen) && (!relevant || relevant(event)), isHeld: isOver || (selection?.count ?? 0) > 0,
   });
   const rows = list.rows, columns = useMemo(() => columnsOf(hasJob, usual), [hasJob, usual]);
   const toggle = (/** @type {string} */ key) => onOutcomes(outcomes.includes(key) ? outcomes.filter((other) => other !== key) : [...outcomes, key]);
@@ -51,6 +51,17 @@ function Runs({ input, outcomes, onOutcomes, usual, hasJob = false, empty, relev
           nameOf=${(/** @type {Run} */ run) => `run ${run.current_run} of ${run.job_name}`} onSee=${list.see} selection=${selection?.table(rows)} stale=${list.isStale} cardHeight=${hasJob ? 116 : 96}
           keysOf=${(/** @type {Run} */ run) => [{ keys: "Enter", words: "Open the run", run: () => void navigate(`/jobs/${run.job_id}/runs/${run.current_run}`) }]} />`}</div>
     ${rows && rows.length > 0 && html`<p class="small muted pad" role="status">${list.isWhole ? `${some(rows.length, "run")}, all that are kept.` : `The latest ${some(rows.length, "run")}; older ones come as you scroll.`}</p>`}`;
+}
+
+/**
+ * Return true if an event adds a run to a list of some outcomes; all, if there are none.
+ *
+ * @param {import("../core/live.js").LiveEvent} event
+ * @param {string[]} outcomes
+ */
+function isNew({ kind, data }, outcomes) {
+  if (kind === "run-started") return !outcomes.length || outcomes.includes("running");
+  return outcomes.includes(data.outcome);
 }
 
 /**
