@@ -23,6 +23,7 @@ _MODULES = {
     "zato_lite.service.blocking": ("BlockingService",),
     "zato_lite.service.needs": ("needs",),
     "zato_lite.service.schedule": ("cron", "every"),
+    "zato_lite.transactional": ("create_job", "enqueue"),
     "zato_lite.zato.elements": ("Bool", "Dict", "DictList", "Float", "Int", "List", "Text"),
     "zato_lite.zato.model": ("Model",),
 }

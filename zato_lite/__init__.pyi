@@ -10,6 +10,8 @@ from zato_lite.service.blocking import BlockingService as BlockingService
 from zato_lite.service.needs import needs as needs
 from zato_lite.service.schedule import cron as cron
 from zato_lite.service.schedule import every as every
+from zato_lite.transactional import create_job as create_job
+from zato_lite.transactional import enqueue as enqueue
 from zato_lite.zato.elements import Bool as Bool
 from zato_lite.zato.elements import Dict as Dict
 from zato_lite.zato.elements import DictList as DictList

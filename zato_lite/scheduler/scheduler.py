@@ -33,7 +33,7 @@ from zato_lite.store.companion import accompanied, take_companion
 from zato_lite.store.delivery import resolve, write_and_deliver
 from zato_lite.store.jobs import EditResult
 from zato_lite.store.nodes import NodeLocks
-from zato_lite.store.others import Others
+from zato_lite.store.others import NEW_RUNS, Others
 from zato_lite.store.ports import Connection, Database
 from zato_lite.store.rights import AllRights, all_rights, changed_rights
 from zato_lite.store.rows import LogLine
@@ -471,7 +471,9 @@ class Scheduler:
             self._node.locks.ring(each, text)
 
     def _hear(self, text: str) -> None:
-        if text:
+        if text == NEW_RUNS:
+            self._dispatcher.recover_now()
+        elif text:
             self.on_message(text)
         else:
             self._wishes.hear()

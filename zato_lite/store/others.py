@@ -6,6 +6,12 @@ from typing import Protocol
 from zato_lite.store.journal import Journal, StartJournal
 from zato_lite.store.rows import NodeRow
 
+ALL_NODES = 0
+"""Number of a node that each node answers to."""
+
+NEW_RUNS = "new-runs"
+"""Text of a ring about runs that no node has claimed, of a program outside the cluster."""
+
 
 class Others(Protocol):
     """The nodes of a store, as one of them sees them.

@@ -10,6 +10,7 @@ from threading import Lock
 
 from zato_lite.store.bell import Bell
 from zato_lite.store.journal import Journal, StartJournal
+from zato_lite.store.others import ALL_NODES
 from zato_lite.store.postgres_session import Mark, Session
 from zato_lite.store.rows import NodeRow
 
@@ -103,7 +104,7 @@ class NodeSerials:
 
         def hear(rung: str) -> None:
             number, _, text = rung.partition(" ")
-            if not number or number == str(node):
+            if number in {"", str(ALL_NODES), str(node)}:
                 listener(text)
 
         self._bell.listen(hear)

@@ -1,0 +1,259 @@
+"""Enqueueing in a transaction of the user's own: runs and jobs that are committed with its rows.
+
+The connection is the user's, to the PostgreSQL database of a store: of psycopg, asyncpg or
+SQLAlchemy. Each function sends one statement or two, and neither commits nor rolls back. Nodes
+see what was written when the user's transaction is committed, and never if it is rolled back.
+"""
+
+import inspect
+import math
+import re
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+
+from zato_lite.builtin.definition import read
+from zato_lite.clock import to_instant
+from zato_lite.errors import BadInputError
+from zato_lite.service.base import Service
+from zato_lite.service.payload import embed, plain
+from zato_lite.store.jobs import encode_job, job_exists_error
+from zato_lite.store.others import ALL_NODES, NEW_RUNS
+from zato_lite.store.references import has_callbacks
+from zato_lite.timetable.calendar import Calendar
+from zato_lite.timetable.due import first_due
+from zato_lite.timetable.job import SECOND, Job, OneTime, plain_principal
+from zato_lite.wire import encode
+
+_NOW = "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)"
+_START = '"start":-1'
+"""Start of a run in its definition until the database says its time. No text within the definition
+looks alike: its quotation marks are escaped."""
+
+# Values are bound as texts and converted by CAST: drivers differ in the types that they send.
+_ENQUEUE = f"""WITH n AS (
+    SELECT nextval('{{schema}}sequence_token') AS id, {_NOW} AS now
+), at AS (
+    SELECT n.id, n.now, coalesce(CAST({{2}} AS bigint), n.now + CAST({{1}} AS bigint)) AS slot
+    FROM n
+), run AS (
+    INSERT INTO {{schema}}run (id, job_id, number, slot, kind, state, node, token, attempt,
+        crashes, claimed_at, principal, requested_by)
+    SELECT id, 0, id, greatest(slot, now), 'async', 'claimed', 0, id, 1, 0, now,
+        {{5}}, {{5}} FROM at
+), call AS (
+    INSERT INTO {{schema}}call (run_id, definition, cid)
+    SELECT id, CAST(replace({{3}}, '{_START}',
+        '"start":' || greatest(slot, now)) AS json), {{4}} FROM at
+) SELECT CAST(at.id AS text), {{ring}} FROM at"""
+
+_PREPARE_JOB = f"""SELECT CAST(nextval('{{schema}}sequence_job') AS text), CAST({_NOW} AS text),
+    CAST((SELECT json_agg(definition) FROM {{schema}}calendar WHERE name = {{1}})
+        AS text)"""
+
+_CREATE_JOB = """WITH job AS (
+    INSERT INTO {schema}job (id, name, service, is_active, is_declared, is_watched, has_callbacks,
+        definition, version, created_at)
+    VALUES (CAST({1} AS bigint), {2}, {3}, CAST({4} AS boolean), FALSE,
+        CAST({5} AS boolean), CAST({6} AS boolean), CAST({7} AS json), 1,
+        CAST({8} AS bigint))
+    ON CONFLICT DO NOTHING RETURNING id
+), timer AS (
+    INSERT INTO {schema}timer (job_id, next_at, cursor, started, number, failures, paused_since)
+    SELECT id, CAST({9} AS bigint), CAST({10} AS bigint), 0, 0, 0, CAST({11} AS bigint) FROM job
+) SELECT CAST(job.id AS text), {ring} FROM job"""
+
+_RING = "pg_notify('zato_lite_' || left({schema}, 40), '" + f"{ALL_NODES} {NEW_RUNS}')"
+_PLACE = re.compile(r"\{(\d+)\}")
+_PRINCIPAL = re.compile(r"(?:user|key):\S.*|system", re.DOTALL)
+_MAX_DELAY_S = 100 * 366 * 86_400
+
+Principal = str | Service[Any, Any]
+"""A principal, or a service whose caller is meant."""
+
+
+async def enqueue(
+    connection: Any,
+    service: str | type[Service[Any, Any]],
+    payload: Any = None,
+    *,
+    on_behalf_of: Principal,
+    after: float | timedelta | datetime = 0,
+    schema: str | None = None,
+    retries: int = 0,
+    retry_delay: float = 1,
+    retry_backoff: float = 2,
+    timeout: float | None = None,  # noqa: ASYNC109 - of the run
+) -> int:
+    """Save a run of a service in the connection's transaction, and return the run's id.
+
+    Args:
+        connection: of psycopg, asyncpg or SQLAlchemy (a session, too), to the store's database.
+        service: the service's name or its class.
+        payload: its input; JSON must be able to hold it.
+        on_behalf_of: whose rights the run has: ``user:NAME``, ``key:NAME`` or ``system``; within a
+            service, ``self`` for its caller.
+        after: the start: seconds or a timedelta from now, or an aware datetime.
+        schema: of the store's tables; by default the first of the connection's search path.
+        retries: further attempts after a failed one.
+        retry_delay: seconds before the first of them.
+        retry_backoff: factor of the delay before each later one.
+        timeout: seconds that each attempt may take.
+
+    Raises:
+        BadInputError: names the argument that is not valid.
+        TypeError: the connection is none of these.
+    """
+    name = service if isinstance(service, str) else service.get_name()
+    if not name:
+        raise BadInputError(f"service: {name!r} is not valid; use the name of a service")
+    delay, instant = _start(after)
+    cid = uuid4().hex
+    principal = _principal(on_behalf_of)
+    job = Job(
+        name=f"{name} async {cid}",
+        service=name,
+        trigger=OneTime(start=-1),
+        extra=None if payload is None else encode(embed(payload), plain).decode(),
+        max_retries=retries,
+        retry_delay_ms=int(retry_delay * 1000),
+        retry_backoff=retry_backoff,
+        max_execution_time_ms=None if timeout is None else int(timeout * 1000),
+        principal=principal,
+    )
+    values = (delay, instant, encode_job(job), cid, plain_principal(principal))
+    found = await _fetch(connection, _text(_ENQUEUE, schema), values)
+    return int(found[0])
+
+
+async def create_job(
+    connection: Any,
+    definition: Mapping[str, Any],
+    *,
+    on_behalf_of: Principal,
+    schema: str | None = None,
+) -> int:
+    """Create a job in the connection's transaction, and return its id.
+
+    Args:
+        connection: as of ``enqueue``.
+        definition: the fields of ``zato.scheduler.job.create``.
+        on_behalf_of: whose rights its runs have, as of ``enqueue``.
+        schema: as of ``enqueue``.
+
+    Raises:
+        BadInputError: lists every field that is not valid.
+        JobExistsError: the name is taken. The transaction can continue.
+        TypeError: the connection is none of these.
+    """
+    principal = _principal(on_behalf_of)
+    calendar = definition.get("calendar")
+    name = calendar if isinstance(calendar, str) else None
+    number, now, calendars = await _fetch(connection, _text(_PREPARE_JOB, schema), (name,))
+    job = read(dict(definition), int(now), principal)
+    if job.alert_after_intervals is not None:
+        words = "needs another job, which only zato.scheduler.job.create makes"
+        raise BadInputError(f"alert_after_intervals: {job.alert_after_intervals} {words}")
+    known = [] if calendars is None else msgspec.json.decode(calendars, type=list[Calendar])
+    if job.calendar is not None and not known:
+        raise BadInputError(f"calendar: {job.calendar!r} does not exist")
+    by_name = {each.name: each for each in known}
+    cursor, next_at = first_due(job, int(now), by_name, int(number))
+    values = (
+        number, job.name, job.service, job.is_active, job.alert_after_intervals is not None,
+        has_callbacks(job), encode_job(job), now, next_at, cursor, None if job.is_active else now,
+    )  # fmt: skip
+    found = await _fetch(connection, _text(_CREATE_JOB, schema), values)
+    if found is None:
+        raise job_exists_error(job.name)
+    return int(found[0])
+
+
+def _start(after: float | timedelta | datetime) -> tuple[int, int | None]:
+    """Return the delay in microseconds, and the instant of a datetime."""
+    if isinstance(after, datetime):
+        if after.utcoffset() is None:
+            raise BadInputError(f"after: {after} has no time zone; use an aware datetime")
+        return 0, to_instant(after)
+    seconds: Any = after.total_seconds() if isinstance(after, timedelta) else after
+    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    if not is_number or not math.isfinite(seconds) or not 0 <= seconds <= _MAX_DELAY_S:
+        allowed = "use seconds of 0 or more, a timedelta or an aware datetime"
+        raise BadInputError(f"after: {after!r} is not valid; {allowed}")
+    return round(seconds * SECOND), None
+
+
+def _principal(on_behalf_of: Principal) -> str:
+    if isinstance(on_behalf_of, Service):
+        return on_behalf_of._principal("caller")  # noqa: SLF001 - of the framework
+    if _PRINCIPAL.fullmatch(str(on_behalf_of)):
+        return on_behalf_of
+    allowed = "use user:NAME, key:NAME or system, or self within a service"
+    raise BadInputError(f"on_behalf_of: {on_behalf_of!r} is not valid; {allowed}")
+
+
+# Statements and drivers
+
+
+def _text(statement: str, schema: str | None) -> str:
+    """Return a statement for the tables of a schema; places of values stay ``{1}``."""
+    quoted = "" if schema is None else '"' + schema.replace('"', '""') + '"'
+    where = "current_schema()" if schema is None else "'" + schema.replace("'", "''") + "'"
+    if schema is not None and ("\0" in schema or not schema or ":" in schema or "{" in schema):
+        raise BadInputError(f"schema: {schema!r} is not valid; use the name of a schema")
+    in_text = (f"{quoted}." if quoted else "").replace("'", "''")
+    found = statement.replace("'{schema}sequence", f"'{in_text}sequence")
+    found = found.replace("{ring}", _RING.replace("{schema}", where))
+    return found.replace("{schema}", f"{quoted}." if quoted else "")
+
+
+async def _fetch(connection: Any, statement: str, values: tuple[Any, ...]) -> Any:
+    """Execute a statement on the user's connection; return its row, or None."""
+    texts = [None if value is None else _as_text(value) for value in values]
+    modules = {base.__module__.partition(".")[0] for base in type(connection).__mro__}
+    if "psycopg" in modules:
+        return await _fetch_psycopg(connection, _PLACE.sub(r"CAST($\1 AS text)", statement), texts)
+    if "asyncpg" in modules:
+        return await connection.fetchrow(_PLACE.sub(r"CAST($\1 AS text)", statement), *texts)
+    if "sqlalchemy" in modules:
+        return await _fetch_sqlalchemy(
+            connection, _PLACE.sub(r"CAST(:v\1 AS text)", statement), texts
+        )
+    kind = f"{type(connection).__module__}.{type(connection).__qualname__}"
+    raise TypeError(
+        f"connection: {kind} is not known; use a connection of psycopg, asyncpg or SQLAlchemy to"
+        " the store's PostgreSQL database"
+    )
+
+
+async def _fetch_psycopg(connection: Any, statement: str, texts: list[str | None]) -> Any:
+    from psycopg import AsyncRawCursor, RawCursor  # noqa: PLC0415 - the user's own
+    from psycopg.rows import tuple_row  # noqa: PLC0415
+
+    connection = getattr(connection, "connection", connection)  # of a cursor
+    if inspect.iscoroutinefunction(connection.execute):
+        async with AsyncRawCursor(connection, row_factory=tuple_row) as cursor:
+            await cursor.execute(statement.encode(), texts)
+            return await cursor.fetchone()
+    with RawCursor(connection, row_factory=tuple_row) as cursor:
+        cursor.execute(statement.encode(), texts)
+        return cursor.fetchone()
+
+
+async def _fetch_sqlalchemy(connection: Any, statement: str, texts: list[str | None]) -> Any:
+    from sqlalchemy import text  # noqa: PLC0415 - the user's own
+
+    values = {f"v{number}": value for number, value in enumerate(texts, 1)}
+    result = connection.execute(text(statement), values)
+    if inspect.isawaitable(result):
+        result = await result
+    return result.first()
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
