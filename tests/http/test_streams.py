@@ -1,10 +1,12 @@
 """Event streams are limited by caller and by server; bursts reach all listeners together."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 
 import pytest
+import uvloop
 
 from tests.http.conftest import BASIC, Invoker, Services
 from zato_lite.errors import TooManyRequestsError
@@ -12,8 +14,10 @@ from zato_lite.http.app import HttpApp
 from zato_lite.http.auth import Authenticator
 from zato_lite.http.events import Event, EventLog
 from zato_lite.http.message import Request, Response
+from zato_lite.http.parser import ParsedRequest
 from zato_lite.http.passwords import new_key
 from zato_lite.http.streams import StreamCounter
+from zato_lite.http.writer import Renderer, ResponseWriter
 from zato_lite.store.accounts import Accounts, Credential
 
 VIEWER = frozenset({"viewer"})
@@ -100,3 +104,33 @@ async def test_events_in_quick_succession_wake_a_listener_together() -> None:
         async with asyncio.timeout(5):
             found = [await second, *[await anext(stream) for _ in range(49)]]
         assert [event.number for event in found if event is not None] == list(range(2, 52))
+
+
+LOOPS = [asyncio.new_event_loop, uvloop.new_event_loop]
+
+
+@pytest.mark.parametrize("loop", LOOPS, ids=["asyncio", "uvloop"])
+def test_a_stream_ends_quietly_when_its_client_has_left(
+    loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    async def send() -> bool:
+        running, (own, peer) = asyncio.get_running_loop(), socket.socketpair()
+        transport, _ = await running.create_connection(asyncio.Protocol, sock=own)
+
+        async def left() -> AsyncIterator[bytes]:
+            yield b"a"
+            peer.close()
+            transport.abort()
+            await asyncio.sleep(0.01)
+            raise asyncio.CancelledError
+
+        writer = ResponseWriter(transport, Renderer(), running)
+        response = Response(200, stream=left())
+        request = ParsedRequest(Request("GET", "/zato/events", b""), True, False)
+        assert response.stream is not None
+        return await writer.send_stream(request, response, response.stream, True)
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        keeps_alive = runner.run(send())
+
+    assert not keeps_alive

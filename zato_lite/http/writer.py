@@ -214,7 +214,8 @@ class ResponseWriter:
             self.is_streaming = False
             if (close := getattr(stream, "aclose", None)) is not None:
                 await close()
-        if not is_old and not is_head:
+        # uvloop refuses to write to a connection that the client has closed.
+        if not is_old and not is_head and not self._transport.is_closing():
             self._transport.write(_LAST_CHUNK)
         return keep_alive
 
