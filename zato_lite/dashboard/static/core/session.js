@@ -81,6 +81,22 @@ export function denied(services) {
 }
 
 /**
+ * Say the same as a sentence, for a page that is not shown.
+ * @param {string | string[]} services
+ * @returns {string}
+ */
+export function deniedSentence(services) {
+  const reason = denied(services);
+  if (!reason) return "";
+  return `${reason.startsWith("needs ") ? `It ${reason}` : reason[0].toUpperCase() + reason.slice(1)}.`;
+}
+
+/** Return the patterns that confine the session; empty if it may see everything. */
+export function confines() {
+  return (session.value?.patterns ?? []).join(", ");
+}
+
+/**
  * Return true if the session may invoke a built-in service.
  * @param {string} service
  */

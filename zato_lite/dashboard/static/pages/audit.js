@@ -1,7 +1,7 @@
 // The audit log: who did what to what, and what it was before.
 
 import { setQuery } from "../core/router.js";
-import { denied } from "../core/session.js";
+import { denied, deniedSentence } from "../core/session.js";
 import { Page } from "../core/shell.js";
 import { Button, Card, Empty } from "../core/ui.js";
 import { TextField } from "../lib/field.js";
@@ -18,7 +18,7 @@ export default function AuditPage({ query }) {
   const input = Object.fromEntries(FIELDS.map(([name]) => [name, query[name] ?? ""]).filter(([, value]) => value));
   if (query["job"]) Object.assign(input, { kind: "job", id: Number(query["job"]) });
   const isFiltered = Object.keys(input).length > 0;
-  return html`<${Page} title="Audit">${reason ? html`<${Empty} title="The audit log is for admins.">It ${reason}. The page of a job shows what was done to that job.<//>` : html`
+  return html`<${Page} title="Audit">${reason ? html`<${Empty} title="The audit log is for admins.">${deniedSentence(SERVICE)} The page of a job shows what was done to that job.<//>` : html`
     <div class="fields audit-filter">${FIELDS.map(([name, label, example]) => html`<${FilterField} key=${name} name=${name} label=${label} example=${example} value=${query[name] ?? ""} />`)}</div>
     <${Card} title="Changes and refusals" actions=${isFiltered && html`<${Button} small onClick=${() => setQuery({ who: null, action: null, name: null, query: null, job: null }, { replace: false })}>Clear the filter<//>`}>
       <${AuditList} service=${SERVICE} input=${input} empty=${html`<${Empty} title=${isFiltered ? "No row matches." : "Nothing is recorded yet."} />`} /><//>`}<//>`;

@@ -4,7 +4,7 @@ import { pageUrl } from "../core/base.js";
 import { confirm } from "../core/dialog.js";
 import { useKeys } from "../core/keys.js";
 import { leaveGuard, navigate } from "../core/router.js";
-import { denied } from "../core/session.js";
+import { denied, deniedSentence } from "../core/session.js";
 import { OutcomeMark } from "../core/shapes.js";
 import { Page } from "../core/shell.js";
 import { useService } from "../core/store.js";
@@ -30,7 +30,7 @@ export default function JobFormPage({ params, query }) {
   const reason = denied(`zato.scheduler.job.${id ? "edit" : "create"}`);
   const title = id ? `Edit ${opened?.name ?? `job ${id}`}` : "New job";
   const crumbs = id ? [["/jobs", "Jobs"], [`/jobs/${id}`, opened?.name ?? `Job ${id}`]] : [["/jobs", "Jobs"]];
-  if (reason) return html`<${Page} title=${title} crumbs=${crumbs}><${Empty} title=${`You may not ${id ? "edit" : "make"} jobs.`} actions=${html`<${Button} href=${pageUrl(id ? `/jobs/${id}` : "/jobs")}>Back<//>`}>It ${reason}.<//><//>`;
+  if (reason) return html`<${Page} title=${title} crumbs=${crumbs}><${Empty} title=${`You may not ${id ? "edit" : "make"} jobs.`} actions=${html`<${Button} href=${pageUrl(id ? `/jobs/${id}` : "/jobs")}>Back<//>`}>${deniedSentence(`zato.scheduler.job.${id ? "edit" : "create"}`)}<//><//>`;
   if (source && !opened) return html`<${Page} title=${title} crumbs=${crumbs}><${Show} of=${found} rows=${10}>${() => null}<//><//>`;
   const start = opened ? formOf(opened) : { ...emptyForm(), ...preset(query) };
   if (!id && opened) start["name"] = `${start["name"]} (copy)`;

@@ -3,7 +3,7 @@
 import { invoke } from "../core/api.js";
 import { confirm, Dialog, toast } from "../core/dialog.js";
 import { setCount } from "../core/counts.js";
-import { denied } from "../core/session.js";
+import { denied, deniedSentence } from "../core/session.js";
 import { OutcomeMark } from "../core/shapes.js";
 import { Page } from "../core/shell.js";
 import { useAction, useService } from "../core/store.js";
@@ -25,7 +25,7 @@ export default function NodesPage() {
   const status = useService(reason ? "" : SERVICE, {}, { every: 2, on: ["node", "change"], relevant: isChange });
   const nodes = /** @type {any[]} */ (status.data?.nodes ?? []);
   useEffect(() => { if (status.data) setCount("nodes", nodes.length); }, [nodes.length]);
-  if (reason) return html`<${Page} title="Nodes"><${Empty} title="You may not see the nodes.">It ${reason}.<//><//>`;
+  if (reason) return html`<${Page} title="Nodes"><${Empty} title="You may not see the nodes.">${deniedSentence(SERVICE)}<//><//>`;
   return html`<${Page} title="Nodes">
     <${Show} of=${status} rows=${8}>${(/** @type {Status} */ data) => html`
       <${Whole} status=${data} reload=${status.reload} />

@@ -3,7 +3,7 @@ import { html, useEffect } from "../vendor/vendor.js";
 import { pageUrl } from "../core/base.js";
 import { setCount } from "../core/counts.js";
 import { setQuery } from "../core/router.js";
-import { denied } from "../core/session.js";
+import { confines, denied } from "../core/session.js";
 import { Page } from "../core/shell.js";
 import { useService } from "../core/store.js";
 import { instant, now, Time } from "../core/time.js";
@@ -73,7 +73,8 @@ function NextList({ rows }) {
 }
 
 function NothingYet() {
-  const python = `class Hello(Service):\n    schedule = "every 5 minutes"\n    async def handle(self): ...`;
+  const python = `from zato_lite import Service, every\n\n\nclass Hello(Service):\n    schedule = every(minutes=5)\n\n    async def handle(self): ...`;
+  if (confines()) return html`<section class="card"><${Empty} title="No job that you may see."><p>Your access is confined to <code>${confines()}</code>.</p><//></section>`;
   return html`<section class="card"><${Empty} title="Nothing is scheduled yet." actions=${html`<${Button} kind="primary" icon="plus" href=${pageUrl("/jobs/new")} denied=${denied("zato.scheduler.job.create")}>New job<//><${Button} href=${pageUrl("/jobs", { import: 1 })} denied=${denied("zato.scheduler.job.create")}>Import …<//>`}>
     <p>A job says which service runs, and when. Make one here, or in a service's file:</p><pre>${python}</pre><p>or from a terminal:</p><pre>zato-lite invoke zato.scheduler.job.create '{"name": "hello", "service": "hello.hello", "job_type": "interval_based", "minutes": 5}'</pre><//></section>`;
 }

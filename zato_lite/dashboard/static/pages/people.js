@@ -2,7 +2,7 @@
 
 import { invoke } from "../core/api.js";
 import { confirm, Menu, toast } from "../core/dialog.js";
-import { denied, session } from "../core/session.js";
+import { denied, deniedSentence, session } from "../core/session.js";
 import { OutcomeMark } from "../core/shapes.js";
 import { Page } from "../core/shell.js";
 import { useAction, useService } from "../core/store.js";
@@ -27,7 +27,7 @@ export default function PeoplePage() {
     await Promise.all([users.reload(), keys.reload()]);
   };
   return html`<${Page} title="Users and keys">
-    ${reason ? html`<${Card} title="Users and keys"><p class="pad muted">They are for admins: ${reason}. Your own sessions are below.</p><//>` : html`
+    ${reason ? html`<${Card} title="Users and keys"><p class="pad muted">They are for admins. ${deniedSentence("zato.security.user.get-list")} Your own sessions are below.</p><//>` : html`
       <${Card} title="Users" actions=${html`<${Button} small denied=${denied("zato.security.user.create")} onClick=${() => setForm({ kind: "user", user: null })}>New user<//>`}>
         <${Show} of=${users}>${(/** @type {Credential[]} */ rows) => html`<${People} rows=${rows} kind="user" onEdit=${(/** @type {Credential} */ user) => setForm({ kind: "user", user })} onDone=${done} />`}<//><//>
       <${Card} title="API keys" actions=${html`<${Button} small denied=${denied("zato.security.key.create")} onClick=${() => setForm({ kind: "key" })}>New key<//>`}>

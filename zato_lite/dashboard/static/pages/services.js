@@ -4,7 +4,7 @@ import { pageUrl } from "../core/base.js";
 import { setCount } from "../core/counts.js";
 import { useKeys } from "../core/keys.js";
 import { navigate, setQuery } from "../core/router.js";
-import { denied } from "../core/session.js";
+import { confines, denied } from "../core/session.js";
 import { OutcomeMark } from "../core/shapes.js";
 import { Page } from "../core/shell.js";
 import { useService } from "../core/store.js";
@@ -66,6 +66,7 @@ function columnsOf() {
 function Nothing({ text, kind }) {
   if (text) return html`<${Empty} title="No service matches.">The filter is <code>${text}</code>.<//>`;
   if (kind === "failing") return html`<${Empty} title="No service has had an error.">Since this server started.<//>`;
+  if (kind === "own" && confines()) return html`<${Empty} title="No service that you may see.">Your access is confined to <code>${confines()}</code>.<//>`;
   return html`<${Empty} title="You have no service yet."><p>Save this as <code>services/hello.py</code>; it is deployed within a second.</p><pre>${`from zato_lite import Service
 
 class Hello(Service):
