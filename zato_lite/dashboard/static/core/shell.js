@@ -81,7 +81,7 @@ function ZoneSwitch() {
 export function Page({ title, heading, crumbs = [], actions, children, cls = "" }) {
   useEffect(() => { document.title = `${title} · zato-lite`; }, [title]);
   return html`<main id="content" class=${cls} tabindex="-1"><header class="bar">
-      <h1 tabindex="-1">${crumbs.map(([path, words]) => html`<a class="crumb" key=${path} href=${pageUrl(path)}>${words}</a><span class="crumb" aria-hidden="true"> / </span>`)}${heading ?? title}</h1>
+      <h1 tabindex="-1" title=${title}>${crumbs.map(([path, words]) => html`<a class="crumb" key=${path} href=${pageUrl(path)}>${words}</a><span class="crumb" aria-hidden="true"> / </span>`)}${heading ?? title}</h1>
       <${LiveDot} /><span class="grow"></span><${GlobalSearch} /><${ZoneSwitch} /><div class="actions">${actions}</div></header>${children}</main>`;
 }
 
