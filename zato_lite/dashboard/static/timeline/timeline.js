@@ -151,7 +151,7 @@ function askWhy(lane, item) {
 
 /** "5 min" for "every 5 minutes": the names leave little room. @param {string} words */
 function short(words) {
-  return words.replace(/^every (?=\d)/, "").replace(/^every (second|minute|hour|day|week)\b/, "1 $1").replace(/ minutes?\b/g, " min").replace(/ seconds?\b/g, " s").replace(/ hours?\b/g, " h");
+  return words.replace(/^every (?=\d)/, "").replace(/^every day at /, "daily ").replace(/^every (second|minute|hour|day|week)$/, "1 $1").replace(/ minutes?\b/g, " min").replace(/ seconds?\b/g, " s").replace(/ hours?\b/g, " h");
 }
 
 /**
