@@ -155,6 +155,7 @@ MATRIX: dict[str, Row] = {
     f"{JOB}.validate": Row(
         "viewer", "-", "an error of its entry", definition, needs_operator=True
     ),
+    f"{JOB}.get-audit": Row("editor", "-", "refused", job()),
     f"{JOB}.export": Row("editor", "-", "left out", nothing),
     f"{JOB}.execute": Row("operator", "name", "refused", job()),
     f"{JOB}.pause": Row("operator", "name", "refused", job()),

@@ -87,7 +87,7 @@ SERVICES = {
         "zato.scheduler.calendar.edit", "zato.scheduler.calendar.rename", f"{JOB}.apply",
         f"{JOB}.check-silent", f"{JOB}.create",
         f"{JOB}.create-many", f"{JOB}.delete", f"{JOB}.delete-many", f"{JOB}.edit",
-        f"{JOB}.export", f"{JOB}.import",
+        f"{JOB}.export", f"{JOB}.get-audit", f"{JOB}.import",
         "zato.scheduler.pause", "zato.scheduler.resume", "zato.scheduler.continue",
     },
     "admin": {

@@ -1,3 +1,5 @@
+from msgspec.structs import replace
+
 from zato_lite.store.audit import AuditLog, AuditRecord
 from zato_lite.store.ports import Database
 
@@ -10,5 +12,5 @@ async def test_audit_records_are_listed_newest_first(database: Database) -> None
     await audit_log.record(create)
     await audit_log.record(delete)
 
-    assert await audit_log.list(limit=1) == [delete]
-    assert await audit_log.list(limit=1, offset=1) == [create]
+    assert await audit_log.list(limit=1) == [replace(delete, id=2)]
+    assert await audit_log.list(limit=1, offset=1) == [replace(create, id=1)]

@@ -1,25 +1,96 @@
-"""Service that reads the audit log."""
+"""Services that read the audit log: all of it, or what was done to a job."""
 
-from typing import Annotated, TypedDict
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Any, TypedDict
 
+import msgspec
 from msgspec import Meta
 
-from zato_lite.builtin.input import Input, Page
+from zato_lite.builtin.audit_subject import (
+    KINDS,
+    about,
+    actions_of,
+    concerns,
+    subject_patterns,
+)
+from zato_lite.builtin.input import (
+    MAX_ID,
+    Input,
+    JobRef,
+    Moment,
+    Page,
+    ParsedBy,
+    missing,
+    one_of,
+)
 from zato_lite.builtin.output import build, iso
+from zato_lite.builtin.permissions import authority_of, require_visible
+from zato_lite.errors import FieldError, JobNotFoundError
+from zato_lite.scheduler.commands import JobCommands
 from zato_lite.service.base import Service
 from zato_lite.service.needs import needs
-from zato_lite.store.audit import AuditLog
+from zato_lite.store.audit import AuditFilter, AuditLog, AuditRecord
+
+_CHUNK = 500
+_MAX_CHUNKS = 20
+"""Records of a job are searched among this many chunks of candidates at most."""
+
+_PageSize = Annotated[int, Meta(ge=1, le=1_000)]
+_Before = Annotated[int, Meta(ge=1, le=MAX_ID)]
+_Text = Annotated[str, Meta(max_length=200)]
+_Kind = Annotated[str, ParsedBy(one_of(KINDS).parse, one_of(KINDS).schema)]
 
 
 class AuditPage(Input, forbid_unknown_fields=True):
-    """A page of the audit log."""
+    """A page of the audit log, or the records before one of them, that fit all filters.
+
+    ``action`` is the name of a service or its beginning; ``kind``, ``id`` and ``name`` are of the
+    subject, an id of a job; ``query`` has words that the texts contain.
+    """
 
     page: Page = 1
-    page_size: Annotated[int, Meta(ge=1, le=1_000)] = 50
+    page_size: _PageSize = 50
+    before_id: _Before | None = None
+    who: _Text = ""
+    action: _Text = ""
+    kind: _Kind = ""
+    id: Annotated[int, Meta(ge=1, le=MAX_ID)] | None = None
+    name: _Text = ""
+    query: Annotated[str, Meta(max_length=1_000)] = ""
+    since: Moment | None = None
+    until: Moment | None = None
+
+    @classmethod
+    def check(cls, values: dict[str, Any], errors: list[FieldError]) -> None:
+        if "id" in values and values.get("kind", "job") not in {"job", "run"}:
+            text = f"kind: {values['kind']!r} has no ids; use job or run, or send name"
+            errors.append(FieldError("kind", values["kind"], text))
+        if "id" in values and "page" in values and values["page"] > 1:
+            errors.append(missing("before_id"))
+
+    @property
+    def filter(self) -> AuditFilter:
+        """The filter that the fields make, except for the id."""
+        words = [*self.query.split(), *self.name.split()]
+        actions = actions_of(self.kind) if self.kind else ()  # type: ignore[arg-type]
+        return AuditFilter(
+            self.who, self.action, actions, (), words, self.since, self.until, self.before_id
+        )
+
+
+class Subject(TypedDict):
+    """The subject of a record: its kind, and the id of a job or the name, if known."""
+
+    kind: str
+    id: int | None
+    name: str
 
 
 class AuditItem(TypedDict):
-    """One change, or refused attempt, of a caller."""
+    """One change, or refused attempt, of a caller.
+
+    ``before`` and ``after`` have the changed fields of a job; null where they are not recorded.
+    """
 
     time: str
     who: str
@@ -28,6 +99,10 @@ class AuditItem(TypedDict):
     outcome: str
     cid: str
     remote_address: str
+    id: int
+    about: Subject
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
 
 
 class GetList(Service[AuditPage, list[AuditItem]]):
@@ -38,10 +113,90 @@ class GetList(Service[AuditPage, list[AuditItem]]):
     is_safe = True
     scope = "all"
     audit_log = needs(AuditLog)
+    jobs = needs(JobCommands)
 
     async def handle(self) -> None:
-        page, size = self.request.input.page, self.request.input.page_size
+        params = self.request.input
+        size = params.page_size
+        if params.id is not None:
+            name = await name_of_job(self.jobs, params.id)
+            found = await records_of(self.audit_log, params.filter, params.id, name, size)
+        else:
+            offset = (params.page - 1) * size
+            found = list(await self.audit_log.list(size, offset, params.filter))
+        self.response.payload = [*map(audit_item, found)]
+
+
+class JobAuditPage(JobRef, forbid_unknown_fields=True):
+    """A job, and which of the records about it."""
+
+    page_size: _PageSize = 50
+    before_id: _Before | None = None
+    since: Moment | None = None
+
+
+class GetAudit(Service[JobAuditPage, list[AuditItem]]):
+    """Return what was done to a job, by whom, newest first; without addresses."""
+
+    name = "zato.scheduler.job.get-audit"
+    role = "editor"
+    is_safe = True
+    scope = "own"
+    audit_log = needs(AuditLog)
+    jobs = needs(JobCommands)
+
+    async def handle(self) -> None:
+        params = self.request.input
+        await require_visible(params.id, self.jobs, authority_of(self))
+        wanted = AuditFilter(since=params.since, before_id=params.before_id)
+        wanted = wanted._replace(actions=actions_of("job"))
+        name = await name_of_job(self.jobs, params.id)
+        size = params.page_size
+        found = await records_of(self.audit_log, wanted, params.id, name, size)
         self.response.payload = [
-            build(AuditItem, record, time=iso(record.at))
-            for record in await self.audit_log.list(size, (page - 1) * size)
+            audit_item(msgspec.structs.replace(each, remote_address="")) for each in found
         ]
+
+
+async def name_of_job(jobs: JobCommands, job_id: int) -> str:
+    """Return the name of a job; empty if it does not exist any more."""
+    try:
+        return (await jobs.get(job_id)).job.name
+    except JobNotFoundError:
+        return ""
+
+
+async def records_of(
+    log: AuditLog, wanted: AuditFilter, job_id: int, name: str, size: int
+) -> list[AuditRecord]:
+    """Return the newest records about a job, alone or among others."""
+    found: list[AuditRecord] = []
+    wanted = wanted._replace(subjects=subject_patterns(job_id, name))
+    for _ in range(_MAX_CHUNKS):
+        chunk = await log.list(_CHUNK, 0, wanted)
+        found += _concerning(chunk, job_id, name)
+        if len(chunk) < _CHUNK or len(found) >= size:
+            break
+        wanted = wanted._replace(before_id=chunk[-1].id)
+    return found[:size]
+
+
+def _concerning(records: Iterable[AuditRecord], job_id: int, name: str) -> Iterator[AuditRecord]:
+    for each in records:
+        if concerns(each.action, each.subject, each.changes, job_id, name):
+            yield each
+
+
+def audit_item(record: AuditRecord) -> AuditItem:
+    """Return a record as the services show it."""
+    found = about(record.action, record.subject)
+    changes: Any = None if record.changes is None else msgspec.json.decode(record.changes)
+    has_fields = isinstance(changes, dict) and "ids" not in changes
+    return build(
+        AuditItem,
+        record,
+        time=iso(record.at),
+        about={"kind": found.kind, "id": found.id, "name": found.name},
+        before={field: pair[0] for field, pair in changes.items()} if has_fields else None,
+        after={field: pair[1] for field, pair in changes.items()} if has_fields else None,
+    )

@@ -1,8 +1,10 @@
 """Base of built-in services whose changes are recorded in the audit log."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import Token
 from typing import Any, ClassVar, cast
+
+from msgspec.structs import replace
 
 from zato_lite.clock import Clock
 from zato_lite.errors import ForbiddenError, ZatoLiteError
@@ -16,6 +18,7 @@ from zato_lite.service.typed import declared, is_custom
 from zato_lite.store.audit import AuditLog, AuditRecord, insert_record
 from zato_lite.store.companion import Companion, companion
 from zato_lite.store.ports import Connection
+from zato_lite.wire import encode
 
 _MAX_TEXT = 200
 """Characters of a subject or an outcome in the audit log; the rest is cut off."""
@@ -60,18 +63,26 @@ class AuditedService(Service[In, Out]):
         if self._companion is None or not self._companion.is_written:
             await self._record(subject, "ok")
 
-    def record_with_change(self, subject: str | Callable[[Any], str]) -> None:
+    def record_with_change(
+        self,
+        subject: str | Callable[[Any], str],
+        changes: Callable[[Any], Mapping[str, Any]] | None = None,
+    ) -> None:
         """Have the success recorded in the transaction of the next change, with its one sync.
 
         Args:
             subject: the subject, or a function that makes it of the result in the store.
+            changes: a function that makes the recorded changes of it.
         """
         if self.caller is SYSTEM:
             return
 
         def write(connection: Connection, result: Any) -> None:
             text = subject if isinstance(subject, str) else subject(result)
-            insert_record(connection, self._new_record(text, "ok"))
+            record = self._new_record(text, "ok")
+            if changes is not None and (made := changes(result)):
+                record = replace(record, changes=encode(made, str).decode())
+            insert_record(connection, record)
 
         self._companion = Companion(write)
         self._token = companion.set(self._companion)

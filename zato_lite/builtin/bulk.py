@@ -28,6 +28,8 @@ _MAX_ID = 2**63 - 1
 FILTERS = ("query", "service_name", "state", "tag", "next_before")
 """Fields that select jobs as a list shows them."""
 
+_MAX_IDS_TEXT = 100_000
+
 _ids = list_of(whole_number(1, _MAX_ID), _MAX_JOBS)
 _names = list_of(ParsedBy(parse_name, {"type": "string"}), _MAX_JOBS)
 
@@ -108,7 +110,8 @@ class BulkService(AuditedService[In, Out]):
     def record_selected(self, params: ManyJobs, selected: list[Selected]) -> None:
         """Have the selected jobs recorded with the first of them that are changed."""
         ids = [each.id for each in selected]
-        self.record_with_change(subject_of(changed_jobs(params, selected, ids)))
+        subject = subject_of(changed_jobs(params, selected, ids))
+        self.record_with_change(subject, lambda _: {"ids": id_ranges(ids)[:_MAX_IDS_TEXT]})
 
 
 def changed_jobs(params: ManyJobs, selected: list[Selected], ids: Collection[int]) -> ChangedJobs:

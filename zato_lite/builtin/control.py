@@ -5,6 +5,7 @@ from typing import Annotated, Any, NotRequired, TypedDict
 
 from msgspec import Meta
 
+from zato_lite.builtin.audit_subject import changes_of_edit, subject_of_edit
 from zato_lite.builtin.audited import AuditedService
 from zato_lite.builtin.input import (
     Input,
@@ -106,7 +107,7 @@ class Pause(JobService[PauseInput, JobItem]):
 
     async def change(self, params: PauseInput) -> str:
         await require_run_rights(params.id, self.jobs, authority_of(self))
-        self.record_with_change(str(params.id))
+        self.record_with_change(subject_of_edit, changes_of_edit)
         row = await self.jobs.pause(params.id, params.note, params.until, by=self.caller.principal)
         self.response.payload = job_item(row, None)
         return str(params.id)
@@ -119,7 +120,7 @@ class Resume(JobService[JobRef, JobItem]):
 
     async def change(self, params: JobRef) -> str:
         await require_run_rights(params.id, self.jobs, authority_of(self))
-        self.record_with_change(lambda edited: f"{edited.row.id} {edited.row.job.name}")
+        self.record_with_change(subject_of_edit, changes_of_edit)
         row = await self.jobs.resume(params.id, self.caller.principal)
         self.response.payload = job_item(row, None)
         return f"{row.id} {row.job.name}"
@@ -132,7 +133,7 @@ class SkipNext(JobService[SkipInput, JobItem]):
 
     async def change(self, params: SkipInput) -> str:
         await require_run_rights(params.id, self.jobs, authority_of(self))
-        self.record_with_change(str(params.id))
+        self.record_with_change(subject_of_edit, changes_of_edit)
         row = await self.jobs.skip_next(params.id, params.count, self.caller.principal)
         self.response.payload = job_item(row, None)
         return str(params.id)

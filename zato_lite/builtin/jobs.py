@@ -8,6 +8,7 @@ from typing import Annotated, Any, NotRequired, TypedDict
 from msgspec import Meta, field
 from msgspec.structs import replace
 
+from zato_lite.builtin.audit_subject import changes_of_edit, subject_of_edit
 from zato_lite.builtin.audited import AuditedService
 from zato_lite.builtin.deadman import watch_over
 from zato_lite.builtin.definition import (
@@ -264,7 +265,7 @@ class Edit(AuditedService[JobChanges, CreatedJob]):
                 require_services([after], self.services, caller)
             return after
 
-        self.record_with_change(lambda edited: f"{edited.row.id} {edited.row.job.name}")
+        self.record_with_change(subject_of_edit, changes_of_edit)
         row = await self.jobs.edit(params.id, change, self.caller.principal, params.version)
         await watch_over([row.job], self.jobs, now)
         warn_of_missing(missing, self.logger)
@@ -283,7 +284,7 @@ class SetActiveStatus(AuditedService[ActiveStatus, Empty]):
 
     async def change(self, params: ActiveStatus) -> str:
         await require_run_rights(params.id, self.jobs, authority_of(self))
-        self.record_with_change(str(params.id))
+        self.record_with_change(subject_of_edit, changes_of_edit)
         if params.is_active:
             await self.jobs.resume(params.id, self.caller.principal)
         else:

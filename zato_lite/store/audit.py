@@ -1,16 +1,24 @@
 """Audit log: the record of who changed what, when, and with which outcome."""
 
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 
+from zato_lite.store.jobs import escaped
 from zato_lite.store.ports import Connection, Database
 from zato_lite.store.sql import execute, read_rows
 from zato_lite.timetable.job import Instant
 
 
 class AuditRecord(msgspec.Struct, frozen=True):
-    """One action, or refused attempt, of a caller."""
+    """One action, or refused attempt, of a caller.
+
+    Attributes:
+        changes: JSON: the changed fields of a job with their values before and after, or the ids
+            of many changed jobs; None for none.
+        id: grows with each record; 0 before it is stored.
+    """
 
     who: str
     action: str
@@ -19,6 +27,65 @@ class AuditRecord(msgspec.Struct, frozen=True):
     cid: str = ""
     remote_address: str = ""
     at: Instant = 0
+    changes: str | None = None
+    id: int = 0
+
+
+class AuditFilter(NamedTuple):
+    """Records to find; the default finds all.
+
+    Attributes:
+        who: exactly this caller.
+        action: the name of a service, or its beginning.
+        actions: beginnings of names, any of them.
+        subjects: patterns of LIKE for the subject, any of them, or of a change of many jobs.
+        words: each is in one of the texts, in upper or lower case.
+        since, until: bounds of the time, both included.
+        before_id: older than this record.
+    """
+
+    who: str = ""
+    action: str = ""
+    actions: Sequence[str] = ()
+    subjects: Sequence[str] = ()
+    words: Sequence[str] = ()
+    since: Instant | None = None
+    until: Instant | None = None
+    before_id: int | None = None
+
+    def condition(self) -> tuple[str, list[Any]]:
+        """Return the condition on the table ``audit``, and its values."""
+        where, values = "TRUE", list[Any]()
+        if self.who:
+            where, values = where + " AND who = ?", [*values, self.who]
+        if self.action:
+            where, values = where + _like("action", 1), [*values, f"{escaped(self.action)}%"]
+        if self.actions:
+            where += _like("action", len(self.actions))
+            values += (f"{escaped(each)}%" for each in self.actions)
+        if self.subjects:
+            where += _like("subject", len(self.subjects))
+            values += self.subjects
+        for word in self.words:
+            where += (
+                " AND lower(who || ' ' || action || ' ' || subject || ' ' || outcome)"
+                " LIKE lower(?) ESCAPE '\\'"
+            )
+            values.append(f"%{escaped(word)}%")
+        for column, operator, bound in (
+            ("at", ">=", self.since),
+            ("at", "<=", self.until),
+            ("id", "<", self.before_id),
+        ):
+            if bound is not None:
+                where, values = f"{where} AND {column} {operator} ?", [*values, bound]
+        return where, values
+
+
+def _like(column: str, count: int) -> str:
+    """Return the condition that a column fits one of some patterns."""
+    each = [f"{column} LIKE ? ESCAPE '\\'"] * count
+    return f" AND ({' OR '.join(each)})"
 
 
 def insert_record(connection: Connection, record: AuditRecord) -> None:
@@ -29,9 +96,9 @@ def insert_record(connection: Connection, record: AuditRecord) -> None:
     ]
     execute(
         connection,
-        "INSERT INTO audit (who, action, subject, outcome, cid, remote_address, at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
-        values,
+        "INSERT INTO audit (who, action, subject, outcome, cid, remote_address, at, changes)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        values[:-1],
     )
 
 
@@ -45,14 +112,17 @@ class AuditLog:
         """Append the record."""
         await self._database.write(lambda c: insert_record(c, record))
 
-    async def list(self, limit: int = 50, offset: int = 0) -> Sequence[AuditRecord]:
+    async def list(
+        self, limit: int = 50, offset: int = 0, wanted: AuditFilter | None = None
+    ) -> Sequence[AuditRecord]:
         """Return a page of records, newest first."""
+        where, values = (wanted or AuditFilter()).condition()
         return await self._database.read(
             lambda c: read_rows(
                 c,
-                "SELECT at, who, action, subject, outcome, cid, remote_address FROM audit"
-                " ORDER BY id DESC LIMIT ? OFFSET ?",
-                (limit, offset),
+                "SELECT at, who, action, subject, outcome, cid, remote_address, changes, id"
+                f" FROM audit WHERE {where} ORDER BY id DESC LIMIT ? OFFSET ?",
+                (*values, limit, offset),
                 AuditRecord,
             )
         )

@@ -74,12 +74,14 @@ class EditResult(NamedTuple):
     Attributes:
         has_resumed: the change ended a pause.
         renamed: the jobs that call it back, with their new definitions, if it has a new name.
+        before: the definition before the change.
     """
 
     row: JobRow
     revoked: Sequence[int]
     has_resumed: bool = False
     renamed: Mapping[int, Job] = {}
+    before: Job | None = None
 
 
 # Changes
@@ -119,7 +121,8 @@ def edit(
         revoked += holds.hold_runs(connection, job_id, started)
     renamed = {} if job.name == before.name else _rename(connection, before.name, job.name)
     has_resumed = job.is_active and not before.is_active
-    return EditResult(replace(row, version=row.version + 1), revoked, has_resumed, renamed)
+    row = replace(row, version=row.version + 1)
+    return EditResult(row, revoked, has_resumed, renamed, before)
 
 
 def _pauser(row: JobRow, job: Job, by: str) -> str:
