@@ -71,7 +71,15 @@ export function setQuery(changes, options = { replace: true }) {
 /** Take over clicks on links to pages, and the browser's Back. */
 export function startRouter() {
   history.scrollRestoration = "manual";
-  addEventListener("popstate", (event) => {
+  addEventListener("popstate", async (event) => {
+    if (leaveGuard.value) { // stay until the question is answered
+      const guard = leaveGuard.value;
+      history.pushState({ y: scrollY }, "", pageUrl(place.value.path, place.value.query));
+      if (!(await guard())) return;
+      leaveGuard.value = null;
+      history.back();
+      return;
+    }
     place.value = read();
     const y = event.state?.y ?? 0;
     // The page may need some frames until it is as high as it was.

@@ -50,7 +50,9 @@ function Account() {
     }
   };
   const themes = /** @type {const} */ ([["", "Colours of the system"], ["light", "Light colours"], ["dark", "Dark colours"]]);
+  const zones = /** @type {const} */ ([["job", "Times in the job's zone"], ["mine", `Times in ${zoneName(MINE)}`], ["utc", "Times in UTC"]]);
   return html`<div class="account"><${Menu} label=${`${now.name} · ${role() || "no role"}: your account`} named icon="user" items=${[
+    ...zones.map(([key, words]) => ({ words, icon: zoneMode.value === key ? "check" : "", run: () => setZoneMode(key) })),
     ...themes.map(([key, words]) => ({ words, icon: theme.value === key ? "check" : "", run: () => setTheme(key) })),
     { words: "Keys", icon: "help", keys: "?", run: showKeys },
     { words: "Sign out", icon: "right", run: leave(false) },

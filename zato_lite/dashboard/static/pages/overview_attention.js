@@ -1,8 +1,8 @@
 // What needs somebody, each with the one action that helps.
-import { html } from "../vendor/vendor.js";
+import { html, useEffect, useRef } from "../vendor/vendor.js";
 import { invoke } from "../core/api.js";
 import { pageUrl } from "../core/base.js";
-import { confirm, toast } from "../core/dialog.js";
+import { confirm, say, toast } from "../core/dialog.js";
 import { navigate } from "../core/router.js";
 import { denied } from "../core/session.js";
 import { Shape } from "../core/shapes.js";
@@ -17,6 +17,11 @@ const WORDS = /** @type {Record<string, string>} */ ({ retry: "Retry", resume: "
 
 /** @param {{of: import("../core/store.js").Loaded<any>}} props */
 export function Attention({ of }) {
+  const before = useRef(/** @type {number | undefined} */ (undefined)), known = of.data?.total;
+  useEffect(() => {
+    if (known !== undefined && before.current !== undefined && known > before.current) say(`${some(known, "job needs", "jobs need")} you.`);
+    before.current = known;
+  }, [known]);
   const total = of.data?.total ?? 0, shown = of.data?.items.length ?? 0;
   return html`<${Card} title="Needs you" stale=${of.isStale} actions=${total > shown ? html`<a class="small" href=${pageUrl("/jobs", { q: "is:failing" })}>All ${total}</a>` : null}><${Show} of=${of}>${(/** @type {any} */ data) =>
     data.items.length === 0 ? html`<${Empty} title="Nothing needs you.">Failing, late, missed and stuck jobs appear here.<//>` : html`<ul class="list">${data.items.map((/** @type {any} */ item) => html`<${Item} key=${`${item.job_id} ${item.kind}`} item=${item} reload=${of.reload} />`)}</ul>`}<//><//>`;

@@ -82,7 +82,7 @@ class Loader {
     this.seen = { from, to, width };
     const { loaded } = this, resolution = (to - from) / width;
     const isCovered = from >= loaded.from && to <= loaded.to && resolution > loaded.resolution / 2.5 && resolution < loaded.resolution * 6;
-    if (!isCovered) this.soon(SETTLE_MS);
+    if (!isCovered) this.soon(loaded.to ? SETTLE_MS : 0);
   }
 
   /** @param {number} ms */
