@@ -8,9 +8,13 @@ import { Shape } from "../core/shapes.js";
 import { Button, Card, Empty } from "../core/ui.js";
 import { count, duration, some } from "../core/words.js";
 
+const FIRST = 4;
+
 /** @param {{data: any, reload: () => Promise<void>}} props */
 export function Collisions({ data, reload }) {
-  return html`<${Card} title="Collisions">${data.collisions.length === 0 ? html`<${Empty} title="None.">Jobs that all start at the same instant, such as the full hour, appear here.<//>` : html`<ul class="list">${data.collisions.map((/** @type {any} */ item) => html`<${Collision} key=${item.at} item=${item} reload=${reload} />`)}</ul>`}<//>`;
+  const [isAll, setAll] = useState(false), shown = isAll ? data.collisions : data.collisions.slice(0, FIRST), rest = data.collisions.length - shown.length;
+  const more = rest > 0 ? html`<${Button} small onClick=${() => setAll(true)}>Show ${rest} more<//>` : null;
+  return html`<${Card} title="Collisions" actions=${more}>${data.collisions.length === 0 ? html`<${Empty} title="None.">Jobs that all start at the same instant, such as the full hour, appear here.<//>` : html`<ul class="list">${shown.map((/** @type {any} */ item) => html`<${Collision} key=${item.at} item=${item} reload=${reload} />`)}</ul>`}<//>`;
 }
 
 /** @param {{item: any, reload: () => Promise<void>}} props */
@@ -38,7 +42,7 @@ function Collision({ item, reload }) {
   return html`<li><${Shape} o="late" words="collision" /><div class="grow"><b>${item.at}</b><p class="isolate">${item.sentence}</p>
     <p class="tiny muted isolate">${item.jobs.slice(0, 8).map((/** @type {any} */ job, /** @type {number} */ i) => html`${i ? ", " : ""}<a key=${job.id} href=${pageUrl(`/jobs/${job.id}`)}>${job.name}</a>`)}${item.count > 8 ? ` and ${count(item.count - 8)} more` : ""}</p>
     ${isOpen ? html`<${Proposal} items=${proposal} />` : null}${problems.map((text) => html`<p key=${text} class="field-error" role="alert">${text}</p>`)}</div>
-    ${proposal.length ? html`<span class="row"><${Button} small kind="quiet" onClick=${() => setOpen(!isOpen)} attrs=${{ "aria-expanded": String(isOpen) }}>${isOpen ? "Hide" : "How"}<//><${Button} small busy=${isBusy} denied=${denied("zato.scheduler.job.edit")} onClick=${spread}>${isBusy ? `${done + 1} of ${proposal.length}` : "Spread them …"}<//></span>` : null}</li>`;
+    ${proposal.length ? html`<span class="row acts"><${Button} small kind="quiet" onClick=${() => setOpen(!isOpen)} attrs=${{ "aria-expanded": String(isOpen) }}>${isOpen ? "Hide" : "How"}<//><${Button} small busy=${isBusy} denied=${denied("zato.scheduler.job.edit")} onClick=${spread}>${isBusy ? `${done + 1} of ${proposal.length}` : "Spread them …"}<//></span>` : null}</li>`;
 }
 
 /** @param {{items: any[]}} props */
