@@ -1,0 +1,328 @@
+"""Chaos: three servers under load on a real PostgreSQL, whose processes and connections fail.
+
+Each round breaks something, heals it, and asks whether every node answers and every job runs
+again. At the end the history must account for each slot: none lost, none twice, none early.
+
+usage: python -m tests.faults.chaos [--rounds 20] [--faults kill,stop] [--nodes 3] [--jobs 30]
+"""
+
+import argparse
+import http.client
+import random
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import psycopg
+
+from tests.checker import Due, Gap, Run, grid, violations
+from tests.faults.process import RefusedError, Server, interval
+from tests.faults.proxy import Mode, Proxy
+from tests.postgres import USER
+from tests.postgres import Server as Postgres
+
+SECOND = 1_000_000
+EXPIRY_S = 5.0
+PATIENCE_S = 45.0
+"""Seconds within which all must run again after a fault."""
+
+BROKEN = (OSError, RefusedError, http.client.HTTPException, ValueError)
+
+
+class ChaosNode(Server):
+    """A server that reaches PostgreSQL through a proxy."""
+
+    def __init__(self, folder: Path, postgres: Postgres, effects: Path, number: int) -> None:
+        super().__init__(folder)
+        self.effects, self.number = effects, number
+        self.proxy = Proxy(folder / "pg", postgres.folder)
+        url = f"postgresql:///postgres?host={quote(str(self.proxy.folder), safe='')}&user={USER}"
+        (folder / "config").mkdir(exist_ok=True)
+        (folder / "config" / "zato-lite.toml").write_text(
+            f'[server]\nname = "node-{number}"\ngrace = 2\n[store]\nurl = "{url}"\n'
+        )
+
+    def ask(self, service: str, payload: Any = None, patience: float = 10.0) -> Any:
+        """Invoke a service; None if the server does not answer."""
+        try:
+            return self.invoke(service, payload, patience)
+        except BROKEN:
+            return None
+
+    @property
+    def refused(self) -> int:
+        """Number of late results that were refused, by the server's log."""
+        text = self.output.read_text(errors="replace")
+        return text.count("late result refused") + text.count("node buried by another one")
+
+
+class Cluster:
+    """The servers, their PostgreSQL, and the jobs whose slots are accounted for at the end."""
+
+    def __init__(self, folder: Path, nodes: int, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.postgres = Postgres(folder / "pg", {"shared_buffers": "64MB"})
+        self.postgres.create()
+        self.postgres.start()
+        effects = folder / "effects.txt"
+        self.nodes = [
+            ChaosNode(folder / f"n{number}", self.postgres, effects, number)
+            for number in range(nodes)
+        ]
+        self.jobs: dict[int, tuple[int, int]] = {}
+
+    def start(self, jobs: int) -> None:
+        """Start all servers and create the jobs of the load."""
+        for node in self.nodes:
+            node.start()
+        start = datetime.now(UTC).replace(tzinfo=None, microsecond=0)  # noqa: TID251 - real
+        start += timedelta(seconds=3)
+        policies: list[dict[str, Any]] = [
+            {},
+            {"on_overlap": "queue_one"},
+            {"on_missed": "run_all", "on_overlap": "queue_all"},
+            {"on_overlap": "cancel_running"},
+        ]
+        for number in range(jobs):
+            service = "faults.slow" if number % 5 == 4 else "faults.mark"
+            more = {"max_crashes": 100, **policies[number % len(policies)]}
+            job = interval(f"j{number}", service, start.isoformat(), **more)
+            job_id = self.nodes[0].invoke("zato.scheduler.job.create", job)["id"]
+            at = round(start.replace(tzinfo=UTC).timestamp()) * SECOND
+            self.jobs[job_id] = at, SECOND
+
+    def query(self, sql: str) -> list[Any]:
+        """Query PostgreSQL itself, without a proxy."""
+        with psycopg.connect(self.postgres.url, autocommit=True) as connection:
+            return connection.execute(sql.encode()).fetchall()
+
+    def healed(self) -> str:
+        """Return what does not work yet; empty if all nodes answer and all jobs run."""
+        for node in self.nodes:
+            if (status := node.ask("zato.scheduler.status")) is None:
+                return f"node {node.number} does not answer"
+            if len(status["nodes"]) != len(self.nodes):
+                return f"node {node.number} knows {len(status['nodes'])} nodes"
+        since = time.time_ns() // 1000 - 8 * SECOND  # noqa: TID251 - real processes
+        ids = ",".join(map(str, self.jobs))
+        ((count,),) = self.query(
+            "SELECT count(DISTINCT job_id) FROM run WHERE finished_at >"  # noqa: S608
+            f" {since} AND outcome = 'ok' AND job_id IN ({ids})"
+        )
+        return "" if count == len(self.jobs) else f"{count} of {len(self.jobs)} jobs run"
+
+    def wait_until_healed(self) -> float:
+        """Return the seconds until all works again.
+
+        Raises:
+            AssertionError: it does not within ``PATIENCE_S``.
+        """
+        began, wrong = time.monotonic(), "not asked"
+        while time.monotonic() - began < PATIENCE_S:
+            with suppress(psycopg.Error):
+                wrong = self.healed()
+            if not wrong:
+                return time.monotonic() - began
+            time.sleep(0.25)
+        raise AssertionError(f"not healed after {PATIENCE_S} s: {wrong}")
+
+    def account(self) -> list[Any]:
+        """End the jobs, wait for their runs, and return all violations."""
+        node = self.nodes[0]
+        for job_id in self.jobs:
+            node.invoke("zato.scheduler.job.pause", {"id": job_id})
+        open_runs = "SELECT count(*) FROM run WHERE outcome IS NULL AND node <> 0"
+        began = time.monotonic()
+        while self.query(open_runs) != [(0,)] and time.monotonic() - began < PATIENCE_S:
+            time.sleep(0.2)
+        for each in self.nodes:
+            each.stop()
+        self.query("SELECT 1")
+        cursors = dict(self.query("SELECT job_id, cursor FROM timer"))
+        rows = self.query(
+            "SELECT job_id, slot, attempt, token, started_at, outcome, state FROM run"
+            " WHERE kind = 'scheduled'"
+        )
+        # Runs that the pause holds are not lost: they wait for its end.
+        held = {(row[0], row[1]) for row in rows if row[5] is None and row[6] != "claimed"}
+        runs = [
+            Run(job, slot, attempt, token, began, "held" if (job, slot) in held else outcome)
+            for job, slot, attempt, token, began, outcome, _ in rows
+        ]
+        gaps = [
+            Gap(*row)
+            for row in self.query("SELECT job_id, first, last, count, outcome FROM ledger")
+        ]
+        due = [
+            Due(job, grid(start, period, start - 1, cursors[job]))
+            for job, (start, period) in self.jobs.items()
+        ]
+        requested = set(self.query("SELECT job_id, slot FROM run WHERE kind <> 'scheduled'"))
+        effects = [each for each in node.seen() if (each.job, each.slot) not in requested]
+        return violations(due, runs, gaps, effects)
+
+
+Fault = Callable[[Cluster], None]
+
+
+def kill(cluster: Cluster) -> None:
+    """Kill a node, and start it again after a while."""
+    node = cluster.random.choice(cluster.nodes)
+    node.kill()
+    time.sleep(cluster.random.choice([0.0, 1.0, 8.0]))
+    node.start()
+
+
+def drain(cluster: Cluster) -> None:
+    """Stop a node in order, and start it again."""
+    node = cluster.random.choice(cluster.nodes)
+    node.stop()
+    node.start()
+
+
+def _stop(times: float) -> Fault:
+    def stop(cluster: Cluster) -> None:
+        node = cluster.random.choice(cluster.nodes)
+        assert node.process is not None
+        node.process.send_signal(signal.SIGSTOP)
+        time.sleep(times * EXPIRY_S)
+        node.process.send_signal(signal.SIGCONT)
+
+    return stop
+
+
+def postgres(cluster: Cluster) -> None:
+    """Stop PostgreSQL hard, and start it again after a while."""
+    cluster.postgres.send(signal.SIGQUIT)
+    cluster.postgres.wait()
+    time.sleep(cluster.random.choice([0.0, 2.0, 8.0]))
+    cluster.postgres.start()
+
+
+def backends(cluster: Cluster) -> None:
+    """Kill half of PostgreSQL's connections, several times."""
+    for _ in range(5):
+        cluster.query(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
+            " AND random() < 0.5"
+        )
+        time.sleep(0.5)
+
+
+def _network(mode: Mode, seconds: float) -> Fault:
+    def network(cluster: Cluster) -> None:
+        node = cluster.random.choice(cluster.nodes)
+        node.proxy.set_mode(mode)
+        time.sleep(seconds)
+        node.proxy.set_mode("pass")
+
+    return network
+
+
+def answers(cluster: Cluster) -> None:
+    """Lose some of the answers of PostgreSQL to all nodes, with their connections."""
+    for node in cluster.nodes:
+        node.proxy.set_mode("lose")
+    time.sleep(4)
+    for node in cluster.nodes:
+        node.proxy.set_mode("pass")
+
+
+def lock(cluster: Cluster) -> None:
+    """Hold the timers of some jobs for ten seconds."""
+    ids = ",".join(map(str, list(cluster.jobs)[:3]))
+    with psycopg.connect(cluster.postgres.url) as connection:
+        connection.execute(
+            f"SELECT 1 FROM timer WHERE job_id IN ({ids}) FOR UPDATE".encode()  # noqa: S608
+        )
+        time.sleep(10)
+
+
+def changes(cluster: Cluster) -> None:
+    """Pause, resume, edit and run jobs on all nodes."""
+    for _ in range(20):
+        node = cluster.random.choice(cluster.nodes)
+        job = {"id": cluster.random.choice(list(cluster.jobs))}
+        node.ask("zato.scheduler.job.pause", job)
+        node = cluster.random.choice(cluster.nodes)
+        node.ask("zato.scheduler.job.resume", job)
+        node.ask("zato.scheduler.job.execute", job)
+
+
+FAULTS: dict[str, Fault] = {
+    "kill": kill,
+    "drain": drain,
+    "stop-half": _stop(0.5),
+    "stop-double": _stop(2),
+    "stop-long": _stop(20),
+    "postgres": postgres,
+    "backends": backends,
+    "refuse": _network("refuse", 3.0),
+    "refuse-long": _network("refuse", 12.0),
+    "delay": _network("delay", 4.0),
+    "mute": _network("mute", 8.0),
+    "answers": answers,
+    "lock": lock,
+    "changes": changes,
+}
+
+
+@contextmanager
+def _cluster(nodes: int, seed: int) -> Iterator[Cluster]:
+    with ExitStack() as stack:
+        folder = Path(
+            stack.enter_context(tempfile.TemporaryDirectory(prefix="chaos-", dir="/tmp"))
+        )
+        folder.chmod(0o755)
+        cluster = Cluster(folder, nodes, seed)
+        stack.callback(cluster.postgres.stop)
+        for node in cluster.nodes:
+            stack.callback(node.kill)
+        yield cluster
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def main() -> int:
+    """Break and heal a cluster; return 1 if anything is lost, doubled, early or not healed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument(
+        "--faults", default=",".join(name for name in FAULTS if name != "stop-long")
+    )
+    parser.add_argument("--nodes", type=int, default=3)
+    parser.add_argument("--jobs", type=int, default=30)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    names = options.faults.split(",")
+    with _cluster(options.nodes, options.seed) as cluster:
+        cluster.start(options.jobs)
+        cluster.wait_until_healed()
+        for number in range(options.rounds):
+            name = names[number % len(names)]
+            FAULTS[name](cluster)
+            _say(
+                f"round {number + 1}: {name}, runs again after {cluster.wait_until_healed():.1f} s"
+            )
+        refused = sum(node.refused for node in cluster.nodes)
+        found = cluster.account()
+        ((runs,),) = cluster.query("SELECT count(*) FROM run")
+        _say(f"{runs} runs, {refused} times late results refused, {len(found)} violations")
+        for violation in found[:20]:
+            _say(f"    {violation}")
+    return int(bool(found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
