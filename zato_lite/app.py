@@ -205,6 +205,7 @@ def _scheduler(
         principals=principals,
         commit_seconds=lambda: database.health.p95,
         observer=publisher,
+        services=lambda: [entry.name for entry in invoker.registry],
     )
     publisher.in_flight = lambda: scheduler.in_flight
     return scheduler

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from tests.scheduler.conftest import Harness
-from zato_lite.errors import UnavailableError
+from zato_lite.errors import StoreError, UnavailableError
+from zato_lite.store import migrate
+from zato_lite.store.migrate import Migration
 from zato_lite.store.postgres import open_postgres
 from zato_lite.testing.clock import ManualClock
 
@@ -200,3 +202,25 @@ async def test_no_slot_is_lost_or_doubled_by_three_nodes(
         slots = [(call.job.id, call.job.slot) for n in nodes for call in n.calls if call.job]
         assert len(slots) == len(set(slots)) == 20 * 6
         assert all(len(node.calls) > 20 for node in nodes)
+
+
+async def test_a_program_does_not_migrate_a_store_under_nodes_that_would_not_understand_it(
+    postgres_url: str, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = Migration(9_000, "9000_new.sql", "ALTER TABLE node ADD COLUMN new BIGINT")
+    newer = [*migrate.migrations("postgres"), step]
+    async with open_nodes(postgres_url, clock, 1) as nodes:
+        await nodes[0].store.write(lambda c: None)
+        with monkeypatch.context() as upgraded:
+            upgraded.setattr(migrate, "migrations", lambda _: newer)
+            with pytest.raises(StoreError, match=r"stop zato-lite \(pid \d+\) first"):
+                await enter(postgres_url, clock)
+            compatible = step._replace(sql=f"-- works with: {newer[-2].number}\n{step.sql}")
+            newer[-1] = compatible
+            await enter(postgres_url, clock)
+        await enter(postgres_url, clock)  # a program of before
+
+
+async def enter(url: str, clock: ManualClock) -> None:
+    async with open_postgres(url, clock):
+        pass

@@ -1,7 +1,7 @@
 """Two nodes on one store, each of which knows only its own runs."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -258,6 +258,59 @@ async def test_cancel_running_ends_the_run_of_another_node(
         await other.wait_for(lambda: other.scheduler.in_flight > 0, rest=False)
 
         assert await other.outcomes(job_id) == ["cancelled", "running"]
+
+
+async def test_a_job_runs_on_a_node_that_has_its_service(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    async with (
+        open_harness(tmp_path / "z.db", clock, services=lambda: ["a"]) as first,
+        open_harness(tmp_path / "z.db", clock, services=lambda: ["a", "b"]) as second,
+    ):
+        for name in ("a", "b", "c"):
+            for number in range(2):  # one of each node's share
+                await first.create(name=f"{name}{number}", trigger=first.every(5), service=name)
+        await second.settle()
+        second.scheduler._dispatcher.stop()  # the first node claims first
+        clock.advance(seconds=5)
+        await first.scheduler._dispatcher.recover_runs()
+        for node in (first, second):
+            await node.scheduler.tick()
+            await node.settle()
+
+        services = [call.service for call in first.calls]
+        assert sorted(services + [call.service for call in second.calls]) == [*"aabbcc"]
+        assert "b" not in services
+        assert "c" in services  # no node has it: it runs, and fails with the reason
+
+
+async def test_runs_of_a_dead_node_are_for_nodes_that_have_their_service(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    def having(*names: str) -> Callable[[], Sequence[str]]:
+        return lambda: names
+
+    async with (
+        open_harness(tmp_path / "z.db", clock, services=having("a")) as first,
+        open_harness(tmp_path / "z.db", clock, services=having("a", "b")) as second,
+    ):
+        job_id = await second.create(trigger=second.once(5), service="b")
+        async with open_harness(tmp_path / "z.db", clock, services=having("a", "b")) as dying:
+            dying.block("b")
+            clock.advance(seconds=5)
+            for node in (first, second):
+                node.scheduler._dispatcher.stop()
+            await dying.scheduler._dispatcher.recover_runs()
+            await dying.scheduler.tick()
+            await dying.settle()
+            await dying.scheduler.crash()
+        for node in (first, second):
+            await node.scheduler._dispatcher.recover_runs()
+            await node.settle()
+
+        assert first.calls == []
+        (run,) = await second.runs(job_id)
+        assert run.outcome == "ok"
 
 
 async def test_a_job_is_not_claimed_ahead_while_a_change_waits_for_an_owner(

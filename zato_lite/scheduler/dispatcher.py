@@ -139,6 +139,7 @@ class Dispatcher:
                 downtime=self.downtime,
                 rights_version=self._principals.version if self._principals else None,
                 share=share,
+                elsewhere=node.elsewhere,
             )
             claimed = await write_and_deliver(self._database, operation, self._deliver)
             if claimed.has_resumed or (claimed.is_shared and node.is_alone):
@@ -237,11 +238,11 @@ class Dispatcher:
             await self._answer_wishes()
 
     async def _recover_part(self, deaths: recovery.Deaths) -> bool:
-        now, node = self._clock.now(), self._node.id
+        now, node, elsewhere = self._clock.now(), self._node.id, self._node.elsewhere
 
         def recover(connection: Connection) -> RecoveryResult:
             nodes.record_seen(connection, node, now)
-            return recovery.recover_runs(connection, node, now, deaths=deaths)
+            return recovery.recover_runs(connection, node, now, deaths=deaths, elsewhere=elsewhere)
 
         recovered = await write_and_deliver(
             self._database, recover, lambda recovered: self.deliver(recovered.attempts)

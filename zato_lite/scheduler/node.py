@@ -2,7 +2,8 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from importlib.metadata import version
 
 from zato_lite.clock import Clock
 from zato_lite.store import nodes
@@ -10,6 +11,7 @@ from zato_lite.store.claim import ALL, Share
 from zato_lite.store.journal import Journal, StartJournal
 from zato_lite.store.others import Others
 from zato_lite.store.ports import Database
+from zato_lite.store.rows import NodeRow
 from zato_lite.timetable.job import SECOND
 from zato_lite.timetable.job_plan import Downtime
 
@@ -36,9 +38,19 @@ class Node:
         is_buried: others have taken this node for dead.
         share: the jobs that this node claims ahead of their slots.
         others: the other nodes that are known to be alive.
+        elsewhere: services that these have and this node lacks: their jobs are for them.
     """
 
-    def __init__(self, database: Database, clock: Clock, name: str, locks: Others) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        name: str,
+        locks: Others,
+        services: Callable[[], Iterable[str]] = tuple,
+    ) -> None:
+        self._services, self._known_services = services, ""
+        self.elsewhere = frozenset[str]()
         self._database, self._clock, self._name = database, clock, name
         self.locks = locks
         self.id = 0
@@ -74,7 +86,9 @@ class Node:
         self.journal = self.locks.take(self.id)
         now = self._clock.now()
         last_seen = await self._database.read(nodes.last_seen)
-        await self._database.write(lambda c: nodes.register_node(c, self.id, name, pid, now))
+        self._known_services = nodes.join_services(self._services())
+        row = NodeRow(self.id, name, pid, now, now, services=self._known_services)
+        await self._database.write(lambda c: nodes.register_node(c, row, version("zato-lite")))
         self.locks.enter(self.id)
         self.is_running = True
         return None if last_seen is None else Downtime(last_seen, now)
@@ -87,10 +101,18 @@ class Node:
         rank = sorted({*alive, self.id}).index(self.id)
         self.share = Share(rank, len(self.others) + 1) if self.others else ALL
         self.is_alone = not self.others
+        await self._compare_services([row for row in known if row.id in self.others])
         dead = [row for row in known if row.id not in alive]
         self._dead.update(row.id for row in dead)
         if dead:
             await self._database.write(lambda c: nodes.delete_nodes(c, dead))
+
+    async def _compare_services(self, others: Sequence[NodeRow]) -> None:
+        services, node = nodes.join_services(self._services()), self.id
+        if services != self._known_services:
+            self._known_services = services
+            await self._database.write(lambda c: nodes.record_services(c, node, services))
+        self.elsewhere = nodes.services_elsewhere(services, others)
 
     def journal_of(self, node: int) -> Journal | None:
         """Return what the journal of a dead node says; None if it says nothing."""

@@ -79,6 +79,7 @@ class Scheduler:
         principals: the rights of users and keys; without them, SYSTEM makes all runs.
         commit_seconds: returns the recent duration of the store's commits.
         observer: is informed of results, claims and changes of jobs.
+        services: returns the names of the services that this process has.
 
     Attributes:
         capacity: maximum number of runs at the same time.
@@ -99,6 +100,7 @@ class Scheduler:
         principals: Principals | None = None,
         commit_seconds: Callable[[], float] = float,
         observer: Observer | None = None,
+        services: Callable[[], Iterable[str]] = tuple,
     ) -> None:
         self.observer = observer or NoObserver()
         self._database, self._grace, self._principals = database, grace, principals
@@ -107,7 +109,9 @@ class Scheduler:
         self.on_message: Callable[[str], None] = _ignore
         self._burial: asyncio.Task[None] | None = None
         self.metrics = metrics = RunMetrics()
-        self._node = node = Node(database, clock, node_name, locks or _locks_of(database))
+        self._node = node = Node(
+            database, clock, node_name, locks or _locks_of(database), services
+        )
         self._running: dict[int, RunningAttempt] = {}
         wake = asyncio.Event()
         self._completer = completer = Completer(

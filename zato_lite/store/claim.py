@@ -1,13 +1,13 @@
 """Claiming: plans the jobs that are due, advances their timers and inserts their runs."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 
 from zato_lite.store import jobs
 from zato_lite.store.attempts import ClaimedAttempt
-from zato_lite.store.dialect import AMONG_NUMBERS, texts
+from zato_lite.store.dialect import AMONG_NUMBERS, AMONG_TEXTS, texts
 from zato_lite.store.enqueue import INSERT_RUNS, RUN_COLUMNS
 from zato_lite.store.holds import IS_PAUSED, PAUSE_SETTING
 from zato_lite.store.ledger import LedgerEntry, record_entries
@@ -109,6 +109,12 @@ _STATE = f"""SELECT EXISTS (SELECT 1 FROM setting WHERE name = ?),
 
 # Up to ?4 jobs due by ?1, from position (?2, ?3) on; after ?5, only every ?6th, from ?7.
 _DUE_JOBS = texts("due")
+_IS_HERE = f"""AND NOT EXISTS (SELECT 1 FROM job away WHERE away.id = timer.job_id
+    AND away.service {AMONG_TEXTS}) ORDER BY next_at, job_id LIMIT"""
+_DUE_JOBS_HERE = {
+    dialect: text.replace("ORDER BY next_at, job_id LIMIT", _IS_HERE)
+    for dialect, text in _DUE_JOBS.items()
+}
 
 # What there is to know of jobs whose timers are locked; and the first due instant after ?1.
 _LOCKED_JOBS = f"""SELECT j.id, j.definition,
@@ -149,14 +155,15 @@ def claim(
     downtime: Downtime | None = None,
     rights_version: int | None = None,
     share: Share = ALL,
+    elsewhere: Collection[str] = (),
 ) -> ClaimResult:
     """Claim the runs that are due, and those that will certainly be due by ``horizon``.
 
     A run is certain before its slot if its job has no run in flight and only one slot is due. All
     others are decided at their slot, or up to ``margin`` before it, if the run before them may
     have ended by then. Of several nodes, each claims its share ahead, and ``margin / 2`` before
-    their slots those that are left. Rights are returned if their version is not
-    ``rights_version``.
+    their slots those that are left; jobs of services ``elsewhere`` are for other nodes. Rights
+    are returned if their version is not ``rights_version``.
     """
     is_paused, nodes, version = fetch_row(connection, _STATE, (PAUSE_SETTING,))
     rights = all_rights(connection) if rights_version not in (None, version) else None
@@ -164,7 +171,9 @@ def claim(
         return ClaimResult((), (), position, has_more=False, rights=rights)
     is_shared = nodes > 1
     until = horizon if share is ALL else min(horizon, now + margin // 2)
-    due_jobs, next_due_at = _due_jobs(connection, horizon, position, limit, until, share)
+    due_jobs, next_due_at = _due_jobs(
+        connection, (horizon, *position, limit, until, share.nodes, share.rank), elsewhere
+    )
     batch = _Batch(connection, now, node, (horizon, margin), downtime)
     for due in due_jobs:
         batch.plan(due)
@@ -200,24 +209,21 @@ def claim(
     )
 
 
-def _due_jobs(  # noqa: PLR0917 - the parameters of the statement
-    connection: Connection,
-    horizon: Instant,
-    position: Position,
-    limit: int,
-    until: Instant,
-    share: Share,
+def _due_jobs(
+    connection: Connection, values: Sequence[Any], elsewhere: Collection[str]
 ) -> tuple[list[_DueJob], Instant | None]:
-    """Return jobs due by the horizon, and the first due instant after it.
+    """Return jobs due by the horizon, the first of the values, and the first due instant after it.
 
     PostgreSQL locks their timers first, and all else is read after that: a statement sees what
     was committed before it began, but a locked row as it is now.
     """
-    values = (horizon, *position, limit, until, share.nodes, share.rank)
+    due_jobs = _DUE_JOBS
+    if elsewhere:
+        due_jobs, values = _DUE_JOBS_HERE, (*values, connection.many(sorted(elsewhere)))
     if connection.dialect == "sqlite":
-        text, next_due_at = fetch_row(connection, _DUE_JOBS["sqlite"], values)
+        text, next_due_at = fetch_row(connection, due_jobs["sqlite"], values)
         return _decode_due_jobs(text) if text else [], next_due_at
-    timers = read_rows(connection, _DUE_JOBS["postgres"], values, _LockedTimer)
+    timers = read_rows(connection, due_jobs["postgres"], values, _LockedTimer)
     ids = connection.many([timer.job_id for timer in timers])
     jobs_by_id = {job.id: job for job in read_rows(connection, _LOCKED_JOBS, (ids,), _LockedJob)}
     due = [
@@ -225,7 +231,7 @@ def _due_jobs(  # noqa: PLR0917 - the parameters of the statement
         for timer in timers
         if (job := jobs_by_id.get(timer.job_id)) is not None
     ]
-    is_paused, next_at = fetch_row(connection, _AFTER_LOCKS, (horizon,))
+    is_paused, next_at = fetch_row(connection, _AFTER_LOCKS, (values[0],))
     return ([], None) if is_paused else (due, next_at)
 
 

@@ -65,6 +65,11 @@ _APPLIED = {
     "sqlite": "SELECT number, checksum, number FROM migration",
     "postgres": "SELECT number, checksum, works_with FROM migration",
 }
+NODES_HAVE_SCHEMA = 12
+"""From this schema on, records of nodes say which schema their programs know."""
+
+_OLD_NODES = """SELECT name, pid FROM node WHERE schema < ?
+    AND seen_at > extract(epoch FROM clock_timestamp()) * 1000000 - 10000000 ORDER BY name, id"""
 _Applied = dict[int, tuple[str, int]]
 
 
@@ -80,6 +85,8 @@ def migrate(connection: Connection, now: int) -> list[Migration]:
     known = migrations(dialect)
     _check(applied, known)
     missing = [migration for migration in known if migration.number not in applied]
+    if missing and applied and dialect == "postgres":
+        _refuse_while_in_use(connection, applied, missing)
     for step in missing:
         execute(connection, step.sql)
         columns, values = "number, name, checksum, taken_at", "?, ?, ?, ?"
@@ -89,6 +96,25 @@ def migrate(connection: Connection, now: int) -> list[Migration]:
             row = (*row, step.works_with)
         execute(connection, f"INSERT INTO migration ({columns}) VALUES ({values})", row)
     return missing
+
+
+def _refuse_while_in_use(
+    connection: Connection, applied: _Applied, missing: list[Migration]
+) -> None:
+    """Check that the programs of all living nodes can use the store after these migrations.
+
+    Raises:
+        StoreError: names the nodes to stop first.
+    """
+    if max(applied) < NODES_HAVE_SCHEMA:
+        return
+    oldest = max(step.works_with for step in missing)
+    rows = connection.execute(_OLD_NODES, (oldest,))
+    if names := [f"{name} (pid {pid})" for name, pid in rows]:
+        raise StoreError(
+            f"the store cannot be migrated to schema {missing[-1].number}: nodes run a program"
+            f" that does not know schema {oldest}; stop {', '.join(names)} first"
+        )
 
 
 def refuse_foreign(connection: Connection) -> None:

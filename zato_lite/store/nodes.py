@@ -7,6 +7,7 @@ from pathlib import Path
 
 from zato_lite.store.bell_files import FileBells
 from zato_lite.store.journal import Journal, StartJournal, read_journal
+from zato_lite.store.migrate import migrations
 from zato_lite.store.ports import Connection
 from zato_lite.store.rows import NodeRow
 from zato_lite.store.sql import advance, execute, fetch_value, read_rows, save_setting
@@ -20,13 +21,31 @@ def new_node_id(connection: Connection) -> int:
     return advance(connection, "node", 1)[0]
 
 
-def register_node(connection: Connection, node: int, name: str, pid: int, now: Instant) -> None:
-    """Record that a node has started."""
+def register_node(connection: Connection, row: NodeRow, program: str) -> None:
+    """Record that a node has started, with its program and the schema that this knows."""
+    schema = migrations(connection.dialect)[-1].number
     execute(
         connection,
-        "INSERT INTO node (id, name, pid, started_at, seen_at) VALUES (?, ?, ?, ?, ?)",
-        (node, name, pid, now, now),
+        "INSERT INTO node (id, name, pid, started_at, seen_at, services, program, schema)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (row.id, row.name, row.pid, row.started_at, row.seen_at, row.services, program, schema),
     )
+
+
+def record_services(connection: Connection, node: int, services: str) -> None:
+    """Record which services a node has from now on."""
+    execute(connection, "UPDATE node SET services = ? WHERE id = ?", (services, node))
+
+
+def join_services(names: Iterable[str]) -> str:
+    """Return the names of a node's services as its record has them."""
+    return "\n".join(sorted(names))
+
+
+def services_elsewhere(own: str, others: Iterable[NodeRow]) -> frozenset[str]:
+    """Return the services that other nodes have and this one lacks."""
+    found = {name for row in others for name in row.services.splitlines()}
+    return frozenset(found.difference(own.splitlines()))
 
 
 def unregister_node(connection: Connection, node: int, now: Instant) -> None:
@@ -64,7 +83,7 @@ def list_nodes(connection: Connection) -> list[NodeRow]:
     """Return the live nodes, and dead ones that are not yet deleted."""
     return read_rows(
         connection,
-        "SELECT id, name, pid, started_at, seen_at, serial FROM node ORDER BY id",
+        "SELECT id, name, pid, started_at, seen_at, serial, services FROM node ORDER BY id",
         (),
         NodeRow,
     )

@@ -1,6 +1,6 @@
 """Recovery: hands the runs of dead nodes on, releases claims, and records deferred starts."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -92,18 +92,21 @@ def recover_runs(
     *,
     limit: int = 1000,
     deaths: "Deaths | None" = None,
+    elsewhere: Collection[str] = (),
 ) -> RecoveryResult:
     """Claim the next attempts of runs whose node has no record any more, as ``on_crash`` says.
 
     Runs that their node had not started are claimed as they are, according to its journal; without
     one, all claimed runs count as started. ``deaths`` is the same for all parts of a recovery.
+    Runs of services ``elsewhere`` are for nodes that have them.
     """
     open_runs = read_rows(connection, _OPEN_RUNS, (limit,), _OpenRun)
     deaths = deaths or Deaths()
     attempts: list[ClaimedAttempt] = []
     closed: list[AttemptResult] = []
     held: list[int] = []
-    for run in open_runs:
+    here = [run for run in open_runs if run.job.service not in elsewhere]
+    for run in here:
         attempt = _attempt_of(run, now)
         if run.is_deleted or run.wish == "cancel":
             reason = "the job was deleted" if run.is_deleted else None
@@ -128,7 +131,7 @@ def recover_runs(
     left_out = {*held, *completed.revoked}
     attempts = [attempt for attempt in attempts if attempt.run_id not in left_out]
     attempts.extend(completed.callbacks)
-    return RecoveryResult(attempts, len(closed), len(open_runs) == limit)
+    return RecoveryResult(attempts, len(closed), bool(here) and len(open_runs) == limit)
 
 
 class _Death(NamedTuple):

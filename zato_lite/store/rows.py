@@ -182,7 +182,12 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NodeRow(msgspec.Struct, frozen=True):
-    """A node: a process that runs jobs, or a dead one whose runs are not yet recovered."""
+    """A node: a process that runs jobs, or a dead one whose runs are not yet recovered.
+
+    Attributes:
+        serial: grows with each commit of the node, on PostgreSQL.
+        services: the names of its deployed services, each between line ends; empty if unknown.
+    """
 
     id: int
     name: str
@@ -190,6 +195,7 @@ class NodeRow(msgspec.Struct, frozen=True):
     started_at: Instant
     seen_at: Instant
     serial: int = 0
+    services: str = ""
 
 
 class Pause(msgspec.Struct, frozen=True):
