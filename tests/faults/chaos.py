@@ -8,6 +8,7 @@ usage: python -m tests.faults.chaos [--rounds 20] [--faults kill,stop] [--nodes 
 
 import argparse
 import http.client
+import os
 import random
 import signal
 import sys
@@ -23,7 +24,7 @@ from urllib.parse import quote
 import psycopg
 
 from tests.checker import Due, Gap, Run, grid, violations
-from tests.faults.process import RefusedError, Server, interval
+from tests.faults.process import SERVICES, RefusedError, Server, interval
 from tests.faults.proxy import Mode, Proxy
 from tests.postgres import USER
 from tests.postgres import Server as Postgres
@@ -36,11 +37,30 @@ PATIENCE_S = 45.0
 BROKEN = (OSError, RefusedError, http.client.HTTPException, ValueError)
 
 
-class ChaosNode(Server):
-    """A server that reaches PostgreSQL through a proxy."""
+SKEW_S = 3600
+"""Seconds by which the wall clocks of the first and the last node are wrong, either way."""
 
-    def __init__(self, folder: Path, postgres: Postgres, effects: Path, number: int) -> None:
+SKEWED = """import time
+real, real_ns = time.time, time.time_ns
+time.time = lambda: real() + {seconds}
+time.time_ns = lambda: real_ns() + {seconds} * 1_000_000_000
+"""
+"""A module that Python imports at its start."""
+
+
+class ChaosNode(Server):
+    """A server that reaches PostgreSQL through a proxy, and whose wall clock may be wrong."""
+
+    def __init__(  # noqa: PLR0917 - a node of many
+        self, folder: Path, postgres: Postgres, effects: Path, number: int, skew: int
+    ) -> None:
         super().__init__(folder)
+        (folder / "skew").mkdir()
+        (folder / "skew" / "sitecustomize.py").write_text(SKEWED.format(seconds=skew))
+        paths = [str(folder / "skew"), os.environ.get("PYTHONPATH", "")]
+        self.environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
+        services = SERVICES.replace("time.time_ns()", "time.clock_gettime_ns(time.CLOCK_REALTIME)")
+        (folder / "services" / "faults.py").write_text(services)
         self.effects, self.number = effects, number
         self.proxy = Proxy(folder / "pg", postgres.folder)
         url = f"postgresql:///postgres?host={quote(str(self.proxy.folder), safe='')}&user={USER}"
@@ -73,7 +93,13 @@ class Cluster:
         self.postgres.start()
         effects = folder / "effects.txt"
         self.nodes = [
-            ChaosNode(folder / f"n{number}", self.postgres, effects, number)
+            ChaosNode(
+                folder / f"n{number}",
+                self.postgres,
+                effects,
+                number,
+                SKEW_S * (number == nodes - 1) - SKEW_S * (number == 0),
+            )
             for number in range(nodes)
         ]
         self.jobs: dict[int, tuple[int, int]] = {}
@@ -132,6 +158,12 @@ class Cluster:
                 return time.monotonic() - began
             time.sleep(0.25)
         raise AssertionError(f"not healed after {PATIENCE_S} s: {wrong}")
+
+    def latest_start(self, since: int) -> float:
+        """Return the seconds by which the latest run, of slots since then, began late."""
+        late = "SELECT max(started_at - slot) FROM run WHERE kind = 'scheduled' AND slot >="
+        ((found,),) = self.query(f"{late} {since} AND started_at IS NOT NULL")
+        return float(found or 0) / SECOND
 
     def account(self) -> list[Any]:
         """End the jobs, wait for their runs, and return all violations."""
@@ -311,10 +343,11 @@ def main() -> int:
         cluster.wait_until_healed()
         for number in range(options.rounds):
             name = names[number % len(names)]
+            began = time.time_ns() // 1000  # noqa: TID251 - real processes
             FAULTS[name](cluster)
-            _say(
-                f"round {number + 1}: {name}, runs again after {cluster.wait_until_healed():.1f} s"
-            )
+            healed = cluster.wait_until_healed()
+            late = cluster.latest_start(began)
+            _say(f"round {number + 1}: {name}; healed after {healed:.1f} s; late by {late:.1f} s")
         refused = sum(node.refused for node in cluster.nodes)
         found = cluster.account()
         ((runs,),) = cluster.query("SELECT count(*) FROM run")

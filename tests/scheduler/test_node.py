@@ -272,8 +272,8 @@ async def test_a_job_runs_on_a_node_that_has_its_service(
                 await first.create(name=f"{name}{number}", trigger=first.every(5), service=name)
         await second.settle()
         second.scheduler._dispatcher.stop()  # the first node claims first
-        clock.advance(seconds=5)
         await first.scheduler._dispatcher.recover_runs()
+        clock.advance(seconds=5)
         for node in (first, second):
             await node.scheduler.tick()
             await node.settle()
