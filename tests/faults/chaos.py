@@ -51,7 +51,7 @@ time.time_ns = lambda: real_ns() + {seconds} * 1_000_000_000
 class ChaosNode(Server):
     """A server that reaches PostgreSQL through a proxy, and whose wall clock may be wrong."""
 
-    def __init__(  # noqa: PLR0917 - a node of many
+    def __init__(
         self, folder: Path, postgres: Postgres, effects: Path, number: int, skew: int
     ) -> None:
         super().__init__(folder)

@@ -250,6 +250,7 @@ async def test_cancel_running_ends_the_run_of_another_node(
         job_id, owner, other = await claimed_ahead(nodes, clock, on_overlap="cancel_running")
         clock.advance(seconds=0.1)
         await owner.settle()
+        owner.scheduler._dispatcher.stop()  # the other node claims the next slot
         clock.advance(seconds=5)
         await other.scheduler.tick()
         await owner.scheduler._wishes.answer()

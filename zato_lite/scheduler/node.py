@@ -22,6 +22,10 @@ CHECK_EVERY_ALONE = 10 * SECOND
 """Interval between two checks for other nodes, while none is known."""
 
 
+STAMP_EVERY = SECOND // 2
+"""Interval between two checks where nodes know each other by their commits: how soon a dead node
+is known to be dead depends on it."""
+
 DISTRUSTED_FOR = SECOND // 20
 """Microseconds after which a node that did not trust itself to start a run tries again."""
 
@@ -77,7 +81,13 @@ class Node:
     @property
     def check_every(self) -> int:
         """Microseconds until the next check of the other nodes."""
-        return CHECK_EVERY_ALONE if self.is_alone and not self.locks.needs_stamps else CHECK_EVERY
+        return (
+            STAMP_EVERY
+            if self.locks.needs_stamps
+            else CHECK_EVERY_ALONE
+            if self.is_alone
+            else CHECK_EVERY
+        )
 
     async def enter(self) -> Downtime | None:
         """Register this node; return the time during which no node ran, if any ever did."""

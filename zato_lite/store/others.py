@@ -17,7 +17,7 @@ class Others(Protocol):
     """The nodes of a store, as one of them sees them.
 
     Attributes:
-        needs_stamps: others know that a node lives from its commits: one a second, at least.
+        needs_stamps: others know that a node lives from its commits: two a second.
         on_buried: called, from any thread, when others have taken this node for dead.
     """
 

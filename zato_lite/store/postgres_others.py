@@ -37,7 +37,7 @@ class NodeSerials:
     """
 
     needs_stamps = True
-    """Each node commits at least once a second, so that others see that it lives."""
+    """Each node commits twice a second, so that others see that it lives."""
 
     def __init__(self, session: Session, bell: Bell, monotonic: Callable[[], float]) -> None:
         self._session, self._bell, self._monotonic = session, bell, monotonic
