@@ -183,6 +183,7 @@ MATRIX: dict[str, Row] = {
     "zato.scheduler.pause": Row("editor", "none", "", nothing),
     "zato.scheduler.resume": Row("editor", "none", "", nothing),
     "zato.scheduler.continue": Row("editor", "none", "", nothing),
+    "zato.scheduler.get-zones": Row("viewer", "-", "", nothing),
     "zato.scheduler.status": Row("viewer", "none", "", nothing),
     "zato.scheduler.calendar.get-list": Row("viewer", "name", "", nothing),
     "zato.scheduler.calendar.get-by-name": Row("viewer", "name", "", fixed(name="x"), 404),

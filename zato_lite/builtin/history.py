@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Any, NotRequired, TypedDict
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from msgspec import Meta, field
 
@@ -26,6 +26,7 @@ from zato_lite.service.needs import needs
 from zato_lite.service.request import In, Out
 from zato_lite.store.rows import AttemptRow, JobRow, LedgerRow, LogLine, RunRow, Summary
 from zato_lite.store.sql import batches
+from zato_lite.timetable.jitter import jitter
 from zato_lite.timetable.job import SECOND, Instant
 
 OUTCOMES = (
@@ -33,6 +34,8 @@ OUTCOMES = (
     "cancelled", "lost", "missed", "excluded", "paused", "denied",
 )  # fmt: skip
 _LEVELS = {"system": "system", "warning": "warn", "error": "error", "critical": "error"}
+_RANKS = {"all": 0, "system": 0, "info": 1, "warn": 2, "error": 3}
+_MAX_LINES = 100_000
 _MAX_PAGE_SIZE = 1_000
 _MAX_IDS = 10_000
 _BUCKETS = 120
@@ -93,9 +96,16 @@ class LedgerQuery(PageQuery):
 
 
 class LogQuery(RunRef):
-    """Log lines of a run, from a line on."""
+    """Log lines of a run, from a line on: of a level at least, and with words in their texts.
+
+    ``limit`` is the maximum of lines; with ``tail`` the last ones are returned.
+    """
 
     since_idx: Annotated[int, Meta(ge=0, le=10**9)] = 0
+    level: Literal["all", "info", "warn", "error"] = "all"
+    query: Annotated[str, Meta(max_length=1_000)] = ""
+    limit: Annotated[int, Meta(ge=1, le=_MAX_LINES)] | None = None
+    tail: bool = False
 
 
 class JobIds(Input):
@@ -157,11 +167,32 @@ class AttemptItem(TypedDict):
     error: str | None
 
 
+class DelayParts(TypedDict):
+    """The parts of a run's delay: its jitter, the time until its claim, and until its start."""
+
+    jitter_ms: float
+    claim_ms: float
+    wait_ms: float
+
+
 class RunRecord(RunItem):
-    """A run with its earlier attempts and its result, which is JSON."""
+    """A run with its earlier attempts and its result, which is JSON.
+
+    ``input`` is the present input of the job, as text; ``node_name`` is empty once the node has
+    left.
+    """
 
     attempts: list[AttemptItem]
     result: str | None
+    service: str
+    claimed_iso: str
+    started_iso: str | None
+    ended_iso: str | None
+    retry_at_iso: str | None
+    node: int
+    node_name: str
+    input: str | None
+    delay_parts: DelayParts | None
 
 
 class RunDetail(TypedDict):
@@ -173,17 +204,20 @@ class RunDetail(TypedDict):
 
 
 class LogEntry(TypedDict):
-    """A log line."""
+    """A log line, and its number among those of the run, from 0."""
 
     timestamp_iso: str
     level: str
     message: str
+    index: int
 
 
 class LogEntries(TypedDict):
-    """Log lines of a run."""
+    """Log lines of a run, the number of all that match, and the ``since_idx`` that continues."""
 
     entries: list[LogEntry]
+    total: int
+    next_idx: int
 
 
 class LastRun(TypedDict):
@@ -316,11 +350,22 @@ class GetRunDetail(HistoryService[RunRef, RunDetail]):
             return
         beside = await self.history.neighbours(job_id, number)
         attempts = await self.history.attempts(job_id, number)
+        names = {node.id: node.name for node in await self.jobs.nodes()}
+        job = await self.history.definition_of(row.id)
         self.response.payload = {
             "record": {
                 **run_item(row),
                 "attempts": [_attempt_item(attempt) for attempt in attempts],
                 "result": row.result,
+                "service": row.service,
+                "claimed_iso": iso(row.claimed_at),
+                "started_iso": iso_or_none(row.started_at),
+                "ended_iso": iso_or_none(row.finished_at),
+                "retry_at_iso": iso_or_none(row.retry_at),
+                "node": row.node,
+                "node_name": names.get(row.node, ""),
+                "input": job.extra if job is not None else None,
+                "delay_parts": delay_parts(row, job.jitter_ms if job is not None else 0),
             },
             "prev_run": beside.previous,
             "next_run": beside.following,
@@ -335,12 +380,19 @@ class GetLogEntries(HistoryService[LogQuery, LogEntries]):
     async def handle(self) -> None:
         query = self.request.input
         await require_visible(query.id, self.jobs, authority_of(self))
-        lines = await self.history.log_entries(query.id, query.current_run, query.since_idx)
+        lines = await self.history.log_entries(query.id, query.current_run)
+        fits = [
+            index
+            for index, line in enumerate(lines)
+            if index >= query.since_idx and _fits(line, query.level, query.query)
+        ]
+        limit = query.limit or _MAX_LINES
+        shown = fits[-limit:] if query.tail else fits[:limit]
+        is_whole = query.tail or len(shown) == len(fits)
         self.response.payload = {
-            "entries": [
-                {"timestamp_iso": iso(at), "level": level.upper(), "message": message}
-                for at, level, message in lines
-            ]
+            "entries": [_log_entry(index, lines[index]) for index in shown],
+            "total": len(fits),
+            "next_idx": max(query.since_idx, len(lines) if is_whole else shown[-1] + 1),
         }
 
 
@@ -394,6 +446,34 @@ class GetCurrentState(HistoryService[StateQuery, SchedulerState]):
             runs_last_hour=ended.get("ok", 0) + failed,
             recent_last_hour=failed,
         )
+
+
+def delay_parts(row: RunRow, jitter_ms: int) -> DelayParts | None:
+    """Return the parts of a run's delay; None before its start."""
+    delay = row.delay_us
+    if delay is None:
+        return None
+    is_of_slot = row.kind == "scheduled"
+    jittered = min(jitter(row.job_id, row.slot, jitter_ms) if is_of_slot else 0, max(delay, 0))
+    claimed = min(max(row.claimed_at - row.slot - jittered, 0), max(delay - jittered, 0))
+    waited = delay - jittered - claimed
+    return {
+        "jitter_ms": jittered / 1000,
+        "claim_ms": claimed / 1000,
+        "wait_ms": waited / 1000,
+    }
+
+
+def _fits(line: LogLine, least: str, words: str) -> bool:
+    """Return True if a line has a level at least, and the words in its text."""
+    _, level, message = line
+    rank = _RANKS.get(_LEVELS.get(level, "info"), 1)
+    return rank >= _RANKS[least] and (not words or words.lower() in message.lower())
+
+
+def _log_entry(index: int, line: LogLine) -> LogEntry:
+    at, level, message = line
+    return {"timestamp_iso": iso(at), "level": level.upper(), "message": message, "index": index}
 
 
 def log_summary(lines: Iterable[LogLine]) -> LogSummary:

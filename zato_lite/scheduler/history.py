@@ -14,7 +14,7 @@ from zato_lite.store.ports import Database
 from zato_lite.store.rows import AttemptRow, EarlierLines, LedgerRow, LogLine, RunRow, Summary
 from zato_lite.store.visibility import Permits
 from zato_lite.timetable.describe import duration
-from zato_lite.timetable.job import Instant
+from zato_lite.timetable.job import Instant, Job
 
 
 class Neighbours(NamedTuple):
@@ -63,6 +63,10 @@ class RunHistory:
         """Return the run with this id, even if it belongs to no job, or None."""
         row = await self._database.read(lambda c: history.run_by_id(c, run_id))
         return None if row is None else self._with_start(row)
+
+    async def definition_of(self, run_id: int) -> Job | None:
+        """Return the present definition of a run's job, also of a deleted one, or None."""
+        return await self._database.read(lambda c: history.definition_of(c, run_id))
 
     async def neighbours(self, job_id: int, number: int) -> Neighbours:
         """Return the numbers of the job's runs before and after a run."""

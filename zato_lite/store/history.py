@@ -3,6 +3,8 @@
 from collections.abc import Collection, Iterable
 from typing import Any, NamedTuple
 
+import msgspec
+
 from zato_lite.store import jobs
 from zato_lite.store.dialect import AMONG_NUMBERS, AMONG_TEXTS, EACH_NUMBER
 from zato_lite.store.ports import Connection
@@ -17,7 +19,7 @@ from zato_lite.store.rows import (
 )
 from zato_lite.store.sql import Value, fetch_value, read_rows
 from zato_lite.store.visibility import Permits, visible_runs
-from zato_lite.timetable.job import SECOND, Instant
+from zato_lite.timetable.job import SECOND, Instant, Job
 
 # A ``RunRow``, from a run ``r`` with its job ``j`` or call ``c``.
 _RUN_ROW = """r.id, r.job_id, coalesce(j.name, '') AS job_name,
@@ -135,6 +137,16 @@ def runs_by_ids(connection: Connection, ids: Collection[int]) -> list[RunRow]:
         (connection.many(ids),),
         RunRow,
     )
+
+
+def definition_of(connection: Connection, run_id: int) -> Job | None:
+    """Return the present definition of a run's job, or that of the run alone, or None."""
+    text = fetch_value(
+        connection,
+        f"SELECT coalesce(c.definition, j.definition) FROM run r {_JOINS} WHERE r.id = ?",
+        (run_id,),
+    )
+    return None if text is None else msgspec.json.decode(text, type=Job)
 
 
 def neighbours(connection: Connection, job_id: int, number: int) -> tuple[int | None, int | None]:

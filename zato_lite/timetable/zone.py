@@ -55,6 +55,11 @@ def check_zone(name: str) -> None:
         raise BadInputError.of([FieldError("timezone", name, message)])
 
 
+def zone_names() -> set[str]:
+    """Return the names of the zones that jobs can have."""
+    return available_timezones() - _NO_ZONES
+
+
 def to_datetime(instant: Instant, timezone: str | None = None) -> datetime:
     """Return the aware datetime of an instant, in a zone."""
     moment = _EPOCH + timedelta(microseconds=instant)
@@ -190,6 +195,6 @@ def _from_wall(wall: int, timezone: str, gap: GapPolicy, fold: FoldPolicy, text:
 
 
 def _nearest(name: str) -> str:
-    names = {zone.lower(): zone for zone in available_timezones() - _NO_ZONES}
+    names = {zone.lower(): zone for zone in zone_names()}
     found = get_close_matches(name.lower(), names, 3, 0.6)
     return f"; did you mean {', '.join(names[near] for near in found)}?" if found else ""
