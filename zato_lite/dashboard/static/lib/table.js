@@ -68,11 +68,11 @@ export function VirtualTable(props) {
     ] : []),
     ...(row && props.keysOf ? props.keysOf(row) : []),
   ]);
-  const rows = [];
+  const rows = [], width = columns.length + (selection ? 1 : 0);
   for (let index = first; index < last; index += 1) {
     const each = rowAt(index);
     rows.push(each === undefined
-      ? html`<tr key=${`wait-${index}`} class="waiting" aria-rowindex=${index + 2}><td colspan=${columns.length + (selection ? 1 : 0)}><i></i></td></tr>`
+      ? html`<tr key=${`wait-${index}`} class="waiting" aria-rowindex=${index + 2}><td colspan=${width}><i></i></td></tr>`
       : html`<${Row} key=${keyOf(each)} row=${each} index=${index} columns=${columns} name=${nameOf(each)} selection=${selection} isAt=${index === at} onFocus=${setAt} />`);
   }
   return html`<div class=${`table-box ${stale ? "stale" : ""}`} aria-busy=${stale ? "true" : undefined}>
@@ -80,9 +80,9 @@ export function VirtualTable(props) {
       <thead><tr aria-rowindex="1">${selection && html`<th class="check-cell"><input type="checkbox" aria-label=${selection.allLabel} checked=${selection.isAll} onChange=${selection.toggleAll} /></th>`}
         ${columns.map((column) => html`<${Heading} key=${column.key} column=${column} sort=${props.sort} dir=${props.dir} onSort=${props.onSort} />`)}</tr></thead>
       <tbody ref=${body}>
-        ${first > 0 && html`<tr class="space" aria-hidden="true" key="before"><td colspan=${columns.length + 1} style=${{ height: `${first * rowHeight}px` }}></td></tr>`}
+        ${first > 0 && html`<tr class="space" aria-hidden="true" key="before"><td colspan=${width} style=${{ height: `${first * rowHeight}px` }}></td></tr>`}
         ${rows}
-        ${last < total && html`<tr class="space" aria-hidden="true" key="after"><td colspan=${columns.length + 1} style=${{ height: `${(total - last) * rowHeight}px` }}></td></tr>`}
+        ${last < total && html`<tr class="space" aria-hidden="true" key="after"><td colspan=${width} style=${{ height: `${(total - last) * rowHeight}px` }}></td></tr>`}
       </tbody></table>
     ${total < props.total && html`<p class="muted small pad">The first ${count(total)} rows. Filter to see the others.</p>`}</div>`;
 }

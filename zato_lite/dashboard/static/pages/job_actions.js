@@ -4,14 +4,14 @@ import { ApiError, invoke } from "../core/api.js";
 import { pageUrl } from "../core/base.js";
 import { confirm, toast } from "../core/dialog.js";
 import { navigate, setQuery } from "../core/router.js";
-import { denied } from "../core/session.js";
+import { denied, deniedOwn } from "../core/session.js";
 import { html, useMemo, useRef, useState } from "../vendor/vendor.js";
 import { BackfillDialog } from "./job_backfill.js";
 import { CopyDialog } from "./job_copy.js";
-import { PauseDialog, RunDialog } from "./job_dialogs.js";
+import { PauseDialog } from "./job_dialogs.js";
 
 /** @typedef {Record<string, any>} Job */
-/** @typedef {"pause" | "backfill" | "runWith" | "copy"} DialogName */
+/** @typedef {"pause" | "backfill" | "copy"} DialogName */
 
 /**
  * @typedef {object} JobActions
@@ -58,7 +58,6 @@ export function JobDialogs({ actions }) {
   };
   const props = { job: asked.job, onClose: close, onDone: finish };
   if (asked.name === "pause") return html`<${PauseDialog} ...${props} />`;
-  if (asked.name === "runWith") return html`<${RunDialog} ...${props} />`;
   if (asked.name === "copy") return html`<${CopyDialog} ...${props} />`;
   return html`<${BackfillDialog} ...${props} />`;
 }
@@ -74,13 +73,13 @@ export function menuOf(job, actions) {
   const no = actions.denied, isPaused = job.is_active === false;
   return [
     { words: "Run now", icon: "play", keys: "r", denied: no.run, run: () => void actions.run(job) },
-    { words: "Run with a payload …", denied: no.create, run: () => actions.ask("runWith", job) },
+    { words: "Invoke with a payload …", icon: "services", denied: deniedOwn(job.service), href: pageUrl(`/services/${encodeURIComponent(job.service)}`, { payload: job.extra || "{}" }) },
     isPaused
       ? { words: "Resume", icon: "play", keys: "p", denied: no.resume, run: () => void actions.resume(job) }
       : { words: "Pause …", icon: "pause", keys: "p", denied: no.pause, run: () => actions.ask("pause", job) },
-    { words: job.skip_next ? `Do not skip the next ${job.skip_next}` : "Skip the next slot", denied: no.skip, run: () => void actions.skip(job) },
-    { words: "Backfill …", denied: no.backfill, run: () => actions.ask("backfill", job) },
-    { words: "Why did it (not) run …", keys: "w", run: () => setQuery({ why: "latest", why_job: String(job.id) }, { replace: false }) },
+    { words: job.skip_next ? `Do not skip the next ${job.skip_next}` : "Skip the next slot", icon: "right", denied: no.skip, run: () => void actions.skip(job) },
+    { words: "Backfill …", icon: "reload", denied: no.backfill, run: () => actions.ask("backfill", job) },
+    { words: "Why did it (not) run …", icon: "help", keys: "w", run: () => setQuery({ why: "latest", why_job: String(job.id) }, { replace: false }) },
     { words: "Edit", icon: "edit", keys: "e", denied: no.edit, href: pageUrl(`/jobs/${job.id}/edit`) },
     { words: "Duplicate", icon: "copy", denied: no.create, href: pageUrl("/jobs/new", { from: job.id }) },
     { words: "Copy as …", icon: "copy", run: () => actions.ask("copy", job) },

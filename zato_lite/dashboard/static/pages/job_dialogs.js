@@ -1,8 +1,7 @@
-// Dialogs that pause a job, or run it with another payload.
+// The dialog that pauses a job, with its note and its end.
 
 import { invoke } from "../core/api.js";
 import { Dialog, toast } from "../core/dialog.js";
-import { navigate } from "../core/router.js";
 import { useAction } from "../core/store.js";
 import { Button, ErrorBox, Segments } from "../core/ui.js";
 import { messagesOf, TextField } from "../lib/field.js";
@@ -60,19 +59,4 @@ function localOf(iso) {
   if (!iso) return "";
   const at = new Date(iso);
   return new Date(at.getTime() - at.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
-}
-
-/** @param {DialogProps} props */
-export function RunDialog({ job, onClose, onDone }) {
-  const [payload, setPayload] = useState(String(job.extra ?? ""));
-  const run = useAction(async () => {
-    const { current_run: number } = await invoke("zato.scheduler.job.execute", { id: job.id, extra: payload });
-    toast(`Run ${number} of ${job.name} has started.`, { words: "Open it", run: () => void navigate(`/jobs/${job.id}/runs/${number}`) });
-    onDone();
-  });
-  const errors = messagesOf(run.error);
-  return html`<${Dialog} title=${html`Run <bdi>${job.name}</bdi> once`} onClose=${onClose} onSubmit=${run.run} actions=${html`
-    <${Button} onClick=${onClose}>Cancel<//><${Button} kind="primary" type="submit" icon="play" busy=${run.isBusy} onClick=${run.run}>Run now<//>`}>
-    <${TextField} id="run-payload" label="Payload of this run" rows=${8} value=${payload} onInput=${setPayload} error=${errors["extra"]} hint=${html`What <bdi>${job.service}</bdi> receives; the job itself stays as it is`} />
-    <${ErrorBox} error=${errors["extra"] ? null : run.error} /><//>`;
 }

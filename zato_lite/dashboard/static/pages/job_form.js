@@ -8,6 +8,7 @@ import { denied, deniedSentence } from "../core/session.js";
 import { OutcomeMark } from "../core/shapes.js";
 import { Page } from "../core/shell.js";
 import { useService } from "../core/store.js";
+import { Time } from "../core/time.js";
 import { Button, Empty, ErrorBox, Segments, Show } from "../core/ui.js";
 import { some } from "../core/words.js";
 import { emptyForm, formOf, JOB_TYPES, SECTIONS } from "../lib/definition.js";
@@ -94,7 +95,8 @@ function Actions({ form, isNew, back }) {
   const changes = Object.keys(form.payload).length;
   const reason = wrong ? `${some(wrong, "field")} to mend` : !isNew && !form.isChanged ? "nothing is changed" : "";
   const words = isNew ? "Create job" : changes === 1 ? "Save 1 change" : `Save ${changes || ""} changes`.replace("  ", " ");
-  return html`<div class="form-actions">
+  const [slot] = form.check.slots;
+  return html`<div class="form-actions">${slot && html`<p class="next-line small">next: <b><${Time} at=${slot.slot} zone=${form.values["timezone"]} /></b></p>`}
     <${Button} kind="primary" type="submit" busy=${form.save.isBusy} denied=${reason} onClick=${(/** @type {Event} */ event) => { event.preventDefault(); void form.save.run(false); }}>${words}<//>
     <${Button} busy=${form.save.isBusy} denied=${reason || denied("zato.scheduler.job.execute")} onClick=${() => form.save.run(true)}>${isNew ? "Create and run" : "Save and run"}<//>
     <${Button} kind="quiet" href=${pageUrl(back)}>Back<//>
