@@ -14,6 +14,7 @@ import { rareSlots } from "./job_upcoming.js";
 
 const PREFIX = "zato.scheduler.job.";
 const SETTLE_MS = 250;
+const REST_MS = 800;
 const SLOTS = 10;
 const MOST_SPECIAL = 100;
 const REQUIRED = "This field is required.";
@@ -28,6 +29,7 @@ export function useJobForm(id, opened, openedVersion) {
   const [values, setValues] = useState(opened);
   const [touched, setTouched] = useState(/** @type {ReadonlySet<string>} */ (new Set()));
   const [isTried, setTried] = useState(false);
+  const [typing, type] = useTyping();
   const [theirs, setTheirs] = useState(/** @type {Theirs | null} */ (null));
   const [refused, setRefused] = useState(/** @type {{values: Form, errors: Record<string, string>} | null} */ (null));
   const payload = useMemo(() => (id === null ? definitionOf(values) : changesOf(base.start, values)), [id, values, base]);
@@ -36,7 +38,7 @@ export function useJobForm(id, opened, openedVersion) {
 
   const found = refused?.values === values ? { ...check.errors, ...refused.errors } : check.errors;
   const isShown = (/** @type {string} */ name, /** @type {string} */ message) => isTried || touched.has(name) || (message !== REQUIRED && (values[name] ?? "") !== "");
-  const errors = Object.fromEntries(Object.entries(found).filter(([name, message]) => name !== "version" && isShown(name, message)));
+  const errors = Object.fromEntries(Object.entries(found).filter(([name, message]) => name !== "version" && (isTried || name !== typing) && isShown(name, message)));
   const known = new Set(["job_type", ...fieldsOf(values["job_type"] ?? "").map(({ name }) => name)]);
   const elsewhere = Object.entries(errors).filter(([name]) => !known.has(name));
 
@@ -62,8 +64,14 @@ export function useJobForm(id, opened, openedVersion) {
     isChecking: check.isChecking,
     wrongElsewhere: elsewhere.map(([name, message]) => `${name}: ${message}`).join(" "),
     saveError: save.error ?? (elsewhere.length ? new ApiError(1, elsewhere.map(([name, message]) => `${name}: ${message}`).join(" ")) : null),
-    set: (/** @type {string} */ name, /** @type {string} */ value) => setValues((now) => ({ ...now, [name]: value })),
-    touch: (/** @type {string} */ name) => { if (!touched.has(name)) setTouched(new Set([...touched, name])); },
+    set: (/** @type {string} */ name, /** @type {string} */ value) => {
+      type(name);
+      setValues((now) => ({ ...now, [name]: value }));
+    },
+    touch: (/** @type {string} */ name) => {
+      type("");
+      if (!touched.has(name)) setTouched(new Set([...touched, name]));
+    },
     /** Put the changes of this form on top of what others have saved. */
     keepMine: () => {
       if (!theirs) return;
@@ -79,6 +87,22 @@ export function useJobForm(id, opened, openedVersion) {
       setTheirs(null);
     },
   };
+}
+
+/**
+ * The field in which somebody is typing: its errors wait until the typing rests.
+ *
+ * @returns {[string, (name: string) => void]}
+ */
+function useTyping() {
+  const [name, setName] = useState(""), timer = useRef(0);
+  useEffect(() => () => clearTimeout(timer.current), []);
+  const type = (/** @type {string} */ typed) => {
+    clearTimeout(timer.current);
+    setName(typed);
+    if (typed) timer.current = setTimeout(() => setName(""), REST_MS);
+  };
+  return [name, type];
 }
 
 /**

@@ -18,7 +18,7 @@ export function Preview({ form, id }) {
   const first = check.slots[0];
   return html`<aside class="preview card" aria-label="Preview">
     <div aria-live="polite">
-      <p class="words">${words ? capital(words) : check.isChecking ? "…" : "It will be described here when its fields are right."}</p>
+      ${words ? html`<p class="words">${capital(words)}</p>` : html`<p class="muted pad">When its fields are right, it is described here.</p>`}
       <p class="muted small pad-side">Times are in ${zoneName(shownZone(zone))}${zone !== shownZone(zone) ? ` and ${zoneName(zone)}` : ""}${shownZone(zone) === MINE ? ", yours" : ""}.</p>
     </div>
     ${check.problem && html`<p class="pad o-error">${check.problem}</p>`}

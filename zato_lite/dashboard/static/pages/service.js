@@ -116,6 +116,7 @@ function Errors({ service }) {
 
 /** @param {{service: Service}} props */
 function Jobs({ service }) {
-  const jobs = /** @type {any[]} */ (service.jobs ?? []), total = service.job_count ?? jobs.length;
+  const found = useService(service.jobs ? "" : "zato.scheduler.job.get-list", { service_name: service.name, include: ["words"], page_size: 20 });
+  const jobs = /** @type {any[]} */ (service.jobs ?? found.data?.rows ?? []), total = service.job_count ?? found.data?.total ?? jobs.length;
   return html`<${Card} title="Jobs that run it" actions=${total > 0 && html`<a class="small" href=${pageUrl("/jobs", { q: `service:${service.name}` })}>All ${count(total)}</a>`}>${jobs.length ? html`<ul class="list">${jobs.slice(0, 20).map((job) => html`<li key=${job.id}><a class="grow" href=${pageUrl(`/jobs/${job.id}`)}><bdi>${job.name}</bdi></a><span class="muted small">${job.is_active ? job.words : html`<${OutcomeMark} o="paused" />`}</span></li>`)}</ul>` : html`<p class="pad muted">No job runs it.</p>`}<//>`;
 }

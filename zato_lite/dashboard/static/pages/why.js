@@ -4,7 +4,7 @@ import { invoke } from "../core/api.js";
 import { pageUrl } from "../core/base.js";
 import { say, toast } from "../core/dialog.js";
 import { useKeys } from "../core/keys.js";
-import { navigate, setQuery } from "../core/router.js";
+import { match, navigate, place, setQuery } from "../core/router.js";
 import { denied } from "../core/session.js";
 import { OutcomeMark } from "../core/shapes.js";
 import { useAction, useService } from "../core/store.js";
@@ -30,7 +30,7 @@ const PAGES = /** @type {Record<string, (input: any, job: number) => string>} */
 
 /** @param {{query: Record<string, string>}} props */
 export default function WhyPanel({ query }) {
-  const job = Number(query["why_job"]) || 0, at = query["why"] ?? "";
+  const job = Number(query["why_job"]) || Number(match("/jobs/:id/:tab?/:run?", place.value.path)?.["id"]) || 0, at = query["why"] ?? "";
   const panel = useRef(/** @type {HTMLElement | null} */ (null));
   const close = () => setQuery({ why: null, why_job: null }, { replace: false });
   useKeys([{ keys: "Escape", words: "Close the panel", run: close }]);
