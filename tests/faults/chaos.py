@@ -308,7 +308,8 @@ FAULTS: dict[str, Fault] = {
 
 
 @contextmanager
-def _cluster(nodes: int, seed: int) -> Iterator[Cluster]:
+def opened_cluster(nodes: int, seed: int) -> Iterator[Cluster]:
+    """Yield a cluster that is not started, and end all its processes afterwards."""
     with ExitStack() as stack:
         folder = Path(
             stack.enter_context(tempfile.TemporaryDirectory(prefix="chaos-", dir="/tmp"))
@@ -338,7 +339,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     names = options.faults.split(",")
-    with _cluster(options.nodes, options.seed) as cluster:
+    with opened_cluster(options.nodes, options.seed) as cluster:
         cluster.start(options.jobs)
         cluster.wait_until_healed()
         for number in range(options.rounds):

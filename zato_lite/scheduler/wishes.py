@@ -100,13 +100,12 @@ class Wishes:
                 raise UnavailableError(
                     f"runs of the job are on node {nodes}, which does not answer"
                 )
-            await self._node.remove_dead()
             self._node.ring(result.nodes)
             try:
                 async with asyncio.timeout(ANSWER_S):
                     await self._heard.wait()
             except TimeoutError:
-                continue
+                await self._node.remove_dead()
 
     async def stop(self) -> None:
         """Wait until the present answer is written."""
