@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from zato_lite.builtin import demo, helpers, ping, services
+from zato_lite.clock import Clock
 from zato_lite.deploy.deployer import Deployer
 from zato_lite.errors import (
     BadInputError,
@@ -16,10 +17,12 @@ from zato_lite.errors import (
     ServiceMissingError,
     UnavailableError,
 )
+from zato_lite.scheduler.commands import JobCommands
 from zato_lite.service.invoker import Invoker
 from zato_lite.service.message import Caller
 from zato_lite.service.payload import plain
 from zato_lite.service.registry import Registry
+from zato_lite.testing.clock import ManualClock
 
 FILE = "from zato_lite import Service\nclass A(Service):\n    async def handle(self): return 1\n"
 
@@ -48,7 +51,15 @@ def invoker(deployer: Deployer) -> Invoker:
         for value in vars(module).values():
             if isinstance(value, type) and "handle" in dir(value) and value.__dict__.get("name"):
                 registry.add(value, is_internal=True)
-    return Invoker(registry, resources={Deployer: deployer})
+    resources = {Deployer: deployer, Clock: ManualClock(), JobCommands: NoJobs()}
+    return Invoker(registry, resources=resources)
+
+
+class NoJobs:
+    """Jobs of an application that has none."""
+
+    async def list(self, **filters: Any) -> tuple[list[Any], int]:
+        return [], 0
 
 
 async def test_services_are_listed_by_name(invoker: Invoker) -> None:

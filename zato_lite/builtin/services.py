@@ -1,31 +1,47 @@
 """Services that list, describe, switch, upload and invoke the deployed services."""
 
+import asyncio
 import base64
+from collections.abc import Sequence
 from pathlib import PurePath
 from typing import Annotated, Any
 
 import msgspec
 
+from zato_lite.builtin.output import iso
 from zato_lite.builtin.permissions import authority_of
+from zato_lite.clock import Clock
 from zato_lite.deploy.deployer import Deployer
 from zato_lite.errors import BadInputError
+from zato_lite.scheduler.commands import JobCommands
 from zato_lite.service.access import matches, may_invoke
 from zato_lite.service.base import Service
 from zato_lite.service.built_in import record_refusal, refusal_of
-from zato_lite.service.entry import Entry
+from zato_lite.service.entry import Entry, Failure
 from zato_lite.service.needs import needs
 from zato_lite.service.registry import Registry
 from zato_lite.service.request import In, Out
 from zato_lite.service.typed import schema_of
+from zato_lite.timetable.describe import describe
+from zato_lite.timetable.job import SECOND, Instant
+
+_MAX_JOBS = 200
 
 
 class ListRequest(msgspec.Struct):
-    """Filter: names that contain all words of ``query``, built-in services or not."""
+    """Filter: names that contain all words of ``query``, built-in services or not.
+
+    ``limit`` is the maximum of services; with ``prefix``, names that begin with it are first, and
+    then those that contain it. ``with_errors`` asks for services that have had errors.
+    """
 
     cluster_id: Any = 1
     query: str = ""
     name_filter: str = ""
     is_internal: bool | None = None
+    prefix: str = ""
+    limit: Annotated[int, msgspec.Meta(ge=1, le=100_000)] | None = None
+    with_errors: bool = False
 
 
 class ServiceItem(msgspec.Struct):
@@ -43,14 +59,46 @@ class ServiceItem(msgspec.Struct):
     errors: int
     in_flight: int
     average_ms: float
+    p50_ms: float | None = None
+    p95_ms: float | None = None
+    last_error: str = ""
+    last_error_iso: str | None = None
+
+
+class ErrorItem(msgspec.Struct, omit_defaults=True):
+    """An error of a service; of a run, with its job."""
+
+    at_iso: str
+    error: str
+    cid: str
+    channel: str
+    job_id: int | None = None
+    job_name: str | None = None
+    current_run: int | None = None
+
+
+class JobOfService(msgspec.Struct):
+    """A job that runs a service."""
+
+    id: int
+    name: str
+    words: str
+    is_active: bool
 
 
 class ServiceDetail(ServiceItem):
-    """A deployed service with the JSON Schemas of its input and output."""
+    """A deployed service with the JSON Schemas of its input and output.
+
+    ``recent_errors`` are at most 20, newest first; ``jobs`` are the first 200 of those that run
+    it, by name, and ``job_count`` is the number of all.
+    """
 
     description: str = ""
     input_schema: dict[str, Any] = {}
     output_schema: dict[str, Any] = {}
+    recent_errors: list[ErrorItem] = []
+    jobs: list[JobOfService] = []
+    job_count: int = 0
 
 
 class ServiceRef(msgspec.Struct):
@@ -89,17 +137,25 @@ class GetList(RegistryService[ListRequest, list[ServiceItem]]):
 
     name = "zato.service.get-list"
     scope = "own"
+    clock = needs(Clock)
 
     async def handle(self) -> None:
         query = self.request.input
         words = (query.query or query.name_filter).lower().split()
-        self.response.payload = [
-            item_of(entry)
+        prefix = query.prefix.lower()
+        found = [
+            entry
             for entry in self.registry
             if query.is_internal in (None, entry.is_internal)
             and self.is_visible(entry.name)
-            and all(word in entry.name.lower() for word in words)
+            and all(word in entry.name.lower() for word in (*words, prefix))
+            and (entry.errors > 0 or not query.with_errors)
         ]
+        if prefix:
+            found.sort(key=lambda entry: not entry.name.lower().startswith(prefix))
+        self.response.headers["X-Zato-Result-Total"] = str(len(found))
+        now = self.clock.now()
+        self.response.payload = [item_of(entry, now) for entry in found[: query.limit]]
 
 
 class GetByName(RegistryService[ServiceRef, ServiceDetail]):
@@ -107,11 +163,21 @@ class GetByName(RegistryService[ServiceRef, ServiceDetail]):
 
     name = "zato.service.get-by-name"
     scope = "own"
+    clock = needs(Clock)
+    jobs = needs(JobCommands)
 
     async def handle(self) -> None:
-        entry = self.find(self.request.input)
+        entry, now = self.find(self.request.input), self.clock.now()
+        rows, count = await self.jobs.list(service=entry.name, limit=_MAX_JOBS)
+        jobs = [
+            JobOfService(row.id, row.job.name, describe(row.job.trigger), row.job.is_active)
+            for row in rows
+        ]
         self.response.payload = ServiceDetail(
-            **msgspec.structs.asdict(item_of(entry)),
+            **msgspec.structs.asdict(item_of(entry, now)),
+            recent_errors=[_error_item(each, now) for each in reversed(entry.failures)],
+            jobs=jobs,
+            job_count=count,
             description=description_of(entry),
             input_schema=schema_of(entry.input),
             output_schema=schema_of(entry.output),
@@ -146,11 +212,12 @@ class Edit(RegistryService[EditRequest, ServiceItem]):
 
     name = "zato.service.edit"
     role = "admin"
+    clock = needs(Clock)
 
     async def handle(self) -> None:
         entry = self.find(self.request.input)
         entry.is_active = self.request.input.is_active
-        self.response.payload = item_of(entry)
+        self.response.payload = item_of(entry, self.clock.now())
 
 
 Timeout = Annotated[float, msgspec.Meta(ge=0, le=31_622_400)]
@@ -253,8 +320,10 @@ def find(registry: Registry, wanted: ServiceRef) -> Entry:
     return registry.by_id(wanted.id)
 
 
-def item_of(entry: Entry) -> ServiceItem:
+def item_of(entry: Entry, now: Instant) -> ServiceItem:
     """Return a service as a list shows it."""
+    latest = sorted(entry.latest)
+    last = entry.failures[-1] if entry.failures else None
     return ServiceItem(
         id=entry.id,
         name=entry.name,
@@ -268,7 +337,31 @@ def item_of(entry: Entry) -> ServiceItem:
         errors=entry.errors,
         in_flight=entry.in_flight,
         average_ms=round(entry.seconds / entry.calls * 1000, 3) if entry.calls else 0.0,
+        p50_ms=_share(latest, 0.5),
+        p95_ms=_share(latest, 0.95),
+        last_error=last.error if last is not None else "",
+        last_error_iso=iso(_instant_of(last, now)) if last is not None else None,
     )
+
+
+def _share(latest: Sequence[float], share: float) -> float | None:
+    """Return the milliseconds that this share of the latest invocations did not exceed."""
+    if not latest:
+        return None
+    return round(latest[min(int(len(latest) * share), len(latest) - 1)] * 1000, 3)
+
+
+def _instant_of(failure: Failure, now: Instant) -> Instant:
+    elapsed = asyncio.get_running_loop().time() - failure.at if failure.at else 0.0
+    return now - round(elapsed * SECOND)
+
+
+def _error_item(failure: Failure, now: Instant) -> ErrorItem:
+    job = failure.job
+    item = ErrorItem(iso(_instant_of(failure, now)), failure.error, failure.cid, failure.channel)
+    if job is not None:
+        item.job_id, item.job_name, item.current_run = job.id, job.name, job.run
+    return item
 
 
 def description_of(entry: Entry) -> str:

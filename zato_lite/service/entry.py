@@ -2,13 +2,16 @@
 
 import asyncio
 import inspect
+from collections import deque
 from collections.abc import Coroutine
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from zlib import crc32
 
 from zato_lite.errors import InvocationError
+from zato_lite.log import invocation_context
+from zato_lite.redaction import redacted
 from zato_lite.service.base import Service
-from zato_lite.service.message import FastOutcome, Invocation, Outcome
+from zato_lite.service.message import FastOutcome, Invocation, JobContext, Outcome
 from zato_lite.service.needs import needs_of
 from zato_lite.service.typed import declared
 
@@ -34,6 +37,47 @@ HOOKS = (
 
 VERBS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 """HTTP methods for which a service may define ``handle_…``."""
+
+
+MAX_LATEST = 100
+"""Durations that are kept of a service."""
+
+MAX_FAILURES = 20
+"""Errors that are kept of a service."""
+
+_MAX_ERROR = 500
+
+
+class Failure(NamedTuple):
+    """An error of a service, with the invocation in which it happened.
+
+    Attributes:
+        at: seconds by the clock of the event loop.
+        error: its type and message, without secrets.
+        job: the job and the run, if the scheduler made the invocation.
+    """
+
+    at: float
+    error: str
+    cid: str = ""
+    channel: str = ""
+    job: JobContext | None = None
+
+
+def _failure(error: BaseException) -> Failure:
+    try:
+        message = str(error)
+    except Exception:  # noqa: BLE001 - an error of the project's own
+        message = ""
+    text = redacted(f"{type(error).__name__}: {message}"[:_MAX_ERROR])
+    try:
+        at = asyncio.get_running_loop().time()
+    except RuntimeError:  # a blocking service in its thread
+        at = 0.0
+    invocation = invocation_context.get()
+    if not isinstance(invocation, Invocation):
+        return Failure(at, text)
+    return Failure(at, text, invocation.cid, invocation.channel, invocation.job)
 
 
 class Strategy(Protocol):
@@ -70,6 +114,8 @@ class Entry:
         needs: resources that the application must provide: attribute and protocol.
         strategy: the way in which the invoker runs it.
         calls, ended, errors, seconds: counters; only strategies change them.
+        latest: seconds of the latest invocations.
+        failures: the latest errors, oldest first.
     """
 
     __slots__ = (
@@ -77,6 +123,7 @@ class Entry:
         "cls",
         "ended",
         "errors",
+        "failures",
         "has_handle",
         "hooks",
         "input",
@@ -84,6 +131,7 @@ class Entry:
         "is_blocking",
         "is_internal",
         "is_native",
+        "latest",
         "name",
         "needs",
         "new_payload",
@@ -126,6 +174,8 @@ class Entry:
         self.errors = 0
         self.ended = 0
         self.seconds = 0.0
+        self.latest: deque[float] = deque(maxlen=MAX_LATEST)
+        self.failures: deque[Failure] = deque(maxlen=MAX_FAILURES)
 
     @property
     def id(self) -> int:
@@ -135,6 +185,7 @@ class Entry:
     def count_error(self, error: BaseException) -> BaseException:
         """Count an error and return it, as an ordinary one if it would end the process."""
         self.errors += 1
+        self.failures.append(_failure(error))
         if isinstance(error, (Exception, asyncio.CancelledError)):
             return error
         contained = InvocationError(f"Service `{self.name}` raised {error!r}")

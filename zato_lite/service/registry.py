@@ -133,6 +133,7 @@ class Registry:
             # Calls in progress count as ended, so that the sum shown in metrics never decreases.
             entry.calls = entry.ended = old.calls
             entry.errors, entry.seconds = old.errors, old.seconds
+            entry.latest, entry.failures = old.latest, old.failures
             entry.is_active = old.is_active
         entry.cls.name = entry.name
         self.entries[entry.name] = entry

@@ -72,7 +72,9 @@ class _Counted:
             raise contained from error
         finally:
             entry.ended += 1
-            entry.seconds += invoker.monotonic() - started
+            seconds = invoker.monotonic() - started
+            entry.seconds += seconds
+            entry.latest.append(seconds)
 
     async def _run(self, invoker: Runtime, invocation: Invocation, started: float) -> Outcome:
         service = token = None
@@ -172,6 +174,7 @@ class Plain:
                 entry.ended += 1
                 seconds = monotonic() - now
                 entry.seconds += seconds
+                entry.latest.append(seconds)
         done = payload, overrides, seconds
         return _absorbed(invocation, Outcome(invocation.cid, *done)) if self_cancelled else done
 
@@ -197,7 +200,9 @@ class Plain:
             raise contained from error
         finally:
             entry.ended += 1
-            entry.seconds += monotonic() - started
+            seconds = monotonic() - started
+            entry.seconds += seconds
+            entry.latest.append(seconds)
 
     def _failed(
         self,
@@ -233,6 +238,7 @@ class Plain:
             entry.ended += 1
             seconds = monotonic() - started
             entry.seconds += seconds
+            entry.latest.append(seconds)
             _CONTEXT.reset(token)
         if self_cancelled:
             await absorb_cancellations(invocation)
