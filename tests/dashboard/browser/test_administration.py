@@ -63,3 +63,16 @@ def test_the_scheduler_is_paused_with_a_note_and_resumed(signed_in: Page, server
     expect(page.get_by_role("button", name="Pause all …")).to_be_visible()
     page.get_by_role("button", name="Check", exact=True).click()
     expect(page.get_by_text("No problem found")).to_be_visible()
+
+
+def test_the_audit_log_is_filtered_by_who(signed_in: Page, server: Server) -> None:
+    page = signed_in
+    server.user("bob", "operator")
+    job = server.job("audited")
+    server.invoke("zato.scheduler.job.pause", {"id": job}, user="bob")
+    page.goto(f"{server.url}/dashboard/audit")
+
+    expect(page.locator(".audit li").filter(has_text="bob")).not_to_have_count(0)
+    page.get_by_label("Who").fill("bob")
+    expect(page.locator(".audit li").filter(has_text="admin.invoke")).to_have_count(0)
+    expect(page.locator(".audit li")).to_contain_text(["zato.scheduler.job.pause"])

@@ -14,7 +14,8 @@ export const UNITS = {
   milliseconds: 1,
 };
 
-const NAMES = /** @type {Unit[]} */ (Object.keys(UNITS));
+/** The units, the longest first. */
+export const NAMES = /** @type {Unit[]} */ (Object.keys(UNITS));
 /** @type {Record<Unit, string>} */
 const SHORT = { weeks: "weeks", days: "days", hours: "h", minutes: "min", seconds: "s", milliseconds: "ms" };
 

@@ -76,7 +76,7 @@ export function VirtualTable(props) {
       : html`<${Row} key=${keyOf(each)} row=${each} index=${index} columns=${columns} name=${nameOf(each)} selection=${selection} isAt=${index === at} onFocus=${setAt} />`);
   }
   return html`<div class=${`table-box ${stale ? "stale" : ""}`} aria-busy=${stale ? "true" : undefined}>
-    <table class="table" aria-rowcount=${props.total + 1} aria-label=${label}>
+    <table class="table" style=${{ "--card": `${cardHeight}px` }} aria-rowcount=${props.total + 1} aria-label=${label}>
       <thead><tr aria-rowindex="1">${selection && html`<th class="check-cell"><input type="checkbox" aria-label=${selection.allLabel} checked=${selection.isAll} onChange=${selection.toggleAll} /></th>`}
         ${columns.map((column) => html`<${Heading} key=${column.key} column=${column} sort=${props.sort} dir=${props.dir} onSort=${props.onSort} />`)}</tr></thead>
       <tbody ref=${body}>

@@ -9,7 +9,7 @@ import { html, useEffect, useState } from "../vendor/vendor.js";
 import { AuditList } from "./audit_list.js";
 
 const SERVICE = "zato.audit.get-list";
-const FIELDS = /** @type {[string, string, string][]} */ ([["who", "Who", "ann"], ["action", "Did", "zato.scheduler.job"], ["name", "To", "a job, a user …"], ["query", "Words", "in any field"]]);
+const FIELDS = /** @type {[string, string, string][]} */ ([["who", "Who", "the exact name"], ["action", "Did", "zato.scheduler.job"], ["name", "To", "a job, a user …"], ["query", "Words", "in any field"]]);
 const SETTLE_MS = 200;
 
 /** @param {{query: Record<string, string>}} props */
@@ -20,8 +20,8 @@ export default function AuditPage({ query }) {
   const isFiltered = Object.keys(input).length > 0;
   return html`<${Page} title="Audit">${reason ? html`<${Empty} title="The audit log is for admins.">${deniedSentence(SERVICE)} The page of a job shows what was done to that job.<//>` : html`
     <div class="fields audit-filter">${FIELDS.map(([name, label, example]) => html`<${FilterField} key=${name} name=${name} label=${label} example=${example} value=${query[name] ?? ""} />`)}</div>
-    <${Card} title="Changes and refusals" actions=${isFiltered && html`<${Button} small onClick=${() => setQuery({ who: null, action: null, name: null, query: null, job: null }, { replace: false })}>Clear the filter<//>`}>
-      <${AuditList} service=${SERVICE} input=${input} empty=${html`<${Empty} title=${isFiltered ? "No row matches." : "Nothing is recorded yet."} />`} /><//>`}<//>`;
+    <${Card} title="Changes and refusals" actions=${html`<label class="check small"><input type="checkbox" checked=${query["reads"] === "1"} onChange=${(/** @type {any} */ event) => setQuery({ reads: event.target.checked ? 1 : null })} /> What was only read, too</label>${isFiltered && html`<${Button} small onClick=${() => setQuery({ who: null, action: null, name: null, query: null, job: null }, { replace: false })}>Clear the filter<//>`}`}>
+      <${AuditList} service=${SERVICE} input=${input} hasReads=${query["reads"] === "1"} empty=${html`<${Empty} title=${isFiltered ? "No row matches." : "Nothing is recorded yet."} />`} /><//>`}<//>`;
 }
 
 /** @param {{name: string, label: string, example: string, value: string}} props */

@@ -5,7 +5,7 @@ import { stringify } from "../core/exact.js";
 import { useService } from "../core/store.js";
 import { Time } from "../core/time.js";
 import { Button, Show } from "../core/ui.js";
-import { isChange } from "../lib/changes.js";
+import { isChange, isRead } from "../lib/changes.js";
 import { html, useState } from "../vendor/vendor.js";
 
 /** @typedef {Record<string, any>} Row */
@@ -19,16 +19,25 @@ const HOMES = /** @type {Record<string, (about: any) => string | null>} */ ({
   user: () => "/people", key: () => "/people", scheduler: () => "/nodes", store: () => "/nodes",
 });
 
-/** @param {{service: string, input: Record<string, any>, isOfJob?: boolean, empty: any}} props */
-export function AuditList({ service, input, isOfJob = false, empty }) {
+/** @param {{service: string, input: Record<string, any>, isOfJob?: boolean, hasReads?: boolean, empty: any}} props */
+export function AuditList({ service, input, isOfJob = false, hasReads = false, empty }) {
   const [size, setSize] = useState(SIZE);
-  const found = useService(service, { ...input, page_size: size }, { on: ["change", "job-changed", "jobs-changed"], relevant: isChange });
-  return html`<${Show} of=${found} rows=${8}>${(/** @type {any} */ data) => {
-    const rows = /** @type {Row[]} */ (Array.isArray(data) ? data : data.rows);
-    if (!rows.length) return empty;
-    return html`<ol class=${`audit ${found.isStale ? "stale" : ""}`}>${rows.map((row) => html`<${AuditRow} key=${row.id} row=${row} isOfJob=${isOfJob} />`)}</ol>
-      ${rows.length >= size && size < 1000 && html`<p class="pad"><${Button} small busy=${found.isStale} onClick=${() => setSize(Math.min(1000, size * 2))}>Older<//></p>`}`;
+  const loaded = useService(service, { ...input, page_size: size }, { on: ["change", "job-changed", "jobs-changed"], relevant: isChange });
+  return html`<${Show} of=${loaded} rows=${8}>${(/** @type {any} */ data) => {
+    const found = /** @type {Row[]} */ (Array.isArray(data) ? data : data.rows), rows = hasReads ? found : found.filter((row) => !isReading(row));
+    if (!rows.length && found.length < size) return empty;
+    return html`<ol class=${`audit ${loaded.isStale ? "stale" : ""}`}>${rows.map((row) => html`<${AuditRow} key=${row.id} row=${row} isOfJob=${isOfJob} />`)}</ol>
+      ${found.length >= size && size < 1000 && html`<p class="pad"><${Button} small busy=${loaded.isStale} onClick=${() => setSize(Math.min(1000, size * 2))}>Older<//></p>`}`;
   }}<//>`;
+}
+
+/**
+ * Return true if a row records that an admin has read something.
+ *
+ * @param {Row} row
+ */
+function isReading(row) {
+  return row.action === "invoke" && /^2\d\d$/.test(row.outcome) && isRead(row.subject);
 }
 
 /** @param {{row: Row, isOfJob: boolean}} props */

@@ -6,7 +6,7 @@ import { OutcomeBars, OutcomeMark, Shape } from "../core/shapes.js";
 import { instant, Time, zoneName } from "../core/time.js";
 import { Button } from "../core/ui.js";
 import { duration, percent } from "../core/words.js";
-import { formatParts } from "../lib/duration.js";
+import { formatDuration, NAMES, UNITS } from "../lib/duration.js";
 import { html } from "../vendor/vendor.js";
 import { menuOf } from "./job_actions.js";
 
@@ -41,7 +41,7 @@ export function columnsOf(actions) {
  */
 export function rawOf(job) {
   if (job.job_type === "one_time") return "once";
-  if (job.job_type === "interval_based") return formatParts(job);
+  if (job.job_type === "interval_based") return formatDuration(NAMES.reduce((ms, unit) => ms + Number(job[unit] ?? 0) * UNITS[unit], 0));
   return `${job.cron_definition}${job.timezone ? ` · ${zoneName(job.timezone)}` : ""}`;
 }
 

@@ -113,7 +113,7 @@ function ErrorText({ text }) {
   const lines = text.split("\n");
   const summary = lines.findLast((line) => /^\S/.test(line) && !line.startsWith("Traceback")) ?? lines[0] ?? "";
   if (lines.length <= OWN_FRAMES) return html`<pre class="value" tabindex="0">${text}</pre>`;
-  return html`<pre class="value" tabindex="0">${summary}</pre><details><summary>All ${lines.length} lines</summary><pre class="value" tabindex="0">${text}</pre></details>`;
+  return html`<pre class="value" tabindex="0">${summary}</pre><details class="pad"><summary>All ${lines.length} lines</summary><pre class="value" tabindex="0">${text}</pre></details>`;
 }
 
 /** @param {{runs: any[] | undefined}} props */

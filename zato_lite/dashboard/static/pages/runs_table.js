@@ -48,7 +48,7 @@ function Runs({ input, outcomes, onOutcomes, usual, hasJob = false, empty, relev
       rows === undefined ? !list.error && html`<${Skeleton} rows=${10} />`
       : rows.length === 0 ? (outcomes.length ? html`<${Empty} title="No run with these outcomes." actions=${html`<${Button} onClick=${() => onOutcomes([])}>Show all outcomes<//>`} />` : empty)
       : html`<${VirtualTable} label=${title} columns=${columns} total=${rows.length} rowAt=${(/** @type {number} */ index) => rows[index]} keyOf=${(/** @type {Run} */ run) => run.run_id}
-          nameOf=${(/** @type {Run} */ run) => `run ${run.current_run} of ${run.job_name}`} onSee=${list.see} selection=${selection?.table(rows)} stale=${list.isStale} cardHeight=${hasJob ? 116 : 96}
+          nameOf=${(/** @type {Run} */ run) => `run ${run.current_run} of ${run.job_name}`} onSee=${list.see} selection=${selection?.table(rows)} stale=${list.isStale} cardHeight=${hasJob ? 136 : 104}
           keysOf=${(/** @type {Run} */ run) => [{ keys: "Enter", words: "Open the run", run: () => void navigate(`/jobs/${run.job_id}/runs/${run.current_run}`) }]} />`}</div>
     ${rows && rows.length > 0 && html`<p class="small muted pad" role="status">${list.isWhole ? `${some(rows.length, "run")}, all that are kept.` : `The latest ${some(rows.length, "run")}; older ones come as you scroll.`}</p>`}`;
 }

@@ -46,7 +46,7 @@ function ServiceList({ query }) {
 /** @param {{rows: Service[], isStale: boolean}} props */
 function Table({ rows, isStale }) {
   const columns = useMemo(columnsOf, []);
-  return html`<${VirtualTable} label="Services" columns=${columns} total=${rows.length} rowAt=${(/** @type {number} */ index) => rows[index]} keyOf=${(/** @type {Service} */ row) => row.name} nameOf=${(/** @type {Service} */ row) => row.name} stale=${isStale} cardHeight=${88}
+  return html`<${VirtualTable} label="Services" columns=${columns} total=${rows.length} rowAt=${(/** @type {number} */ index) => rows[index]} keyOf=${(/** @type {Service} */ row) => row.name} nameOf=${(/** @type {Service} */ row) => row.name} stale=${isStale} cardHeight=${78}
     keysOf=${(/** @type {Service} */ row) => [{ keys: "Enter", words: "Open", run: () => void navigate(`/services/${encodeURIComponent(row.name)}`) }]} />`;
 }
 
@@ -54,8 +54,8 @@ function Table({ rows, isStale }) {
 function columnsOf() {
   return [
     { key: "name", words: "Service", cls: "name", cell: (row) => html`<a href=${pageUrl(`/services/${encodeURIComponent(row.name)}`)}><bdi>${row.name}</bdi></a><span class="sub">${row.is_active ? "" : html`<${OutcomeMark} o="paused" words="inactive" /> · `}<span class="mono">${row.impl_name}</span></span>` },
-    { key: "calls", words: "Calls", cls: "r wide", cell: (row) => html`<span class="num">${count(row.usage)}</span><span class="sub card-only">calls</span>` },
-    { key: "errors", words: "Errors", cls: "errors-cell wide", cell: (row) => row.errors ? html`<span class="o-error"><${OutcomeMark} o="error" words=${count(row.errors)} /></span><span class="sub clip isolate" title=${row.last_error}>${row.last_error_iso ? html`<${Time} at=${row.last_error_iso} relative /> ` : ""}${row.last_error ?? ""}</span>` : html`<span class="muted num">0</span>` },
+    { key: "calls", words: "Calls", cls: "r wide", cell: (row) => html`<span class="num">${count(row.usage)}</span><span class="card-label"> calls</span>` },
+    { key: "errors", words: "Errors", cls: "errors-cell wide", cell: (row) => row.errors ? html`<span class="o-error"><${OutcomeMark} o="error" words=${count(row.errors)} /></span><span class="sub clip isolate" title=${row.last_error}>${row.last_error_iso ? html`<${Time} at=${row.last_error_iso} relative /> ` : ""}${row.last_error ?? ""}</span>` : html`<span class="muted num">0</span><span class="card-label muted"> errors</span>` },
     { key: "running", words: "Running", cls: "r hide", cell: (row) => row.in_flight ? html`<${OutcomeMark} o="running" words=${count(row.in_flight)} />` : html`<span class="muted num">0</span>` },
     { key: "p50", words: "p50", cls: "r hide", cell: (row) => html`<span class="num" title="half of the calls">${duration(row.usage ? row.p50_ms ?? row.average_ms : null)}</span>` },
     { key: "p95", words: "p95", cls: "r hide", cell: (row) => html`<span class="num">${duration(row.p95_ms)}</span>` },
