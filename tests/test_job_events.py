@@ -225,6 +225,7 @@ class World:
             events.publish("run-ended", {"job_id": job_id, "service": service})
             events.publish("next", {"job_id": job_id, "service": service})
         events.publish("figures", {"in_flight": 1})
+        events.publish("jobs-changed", {"count": 101})
         events.publish("deployment", {})
 
 
@@ -241,8 +242,8 @@ async def world() -> AsyncIterator[World]:
 @pytest.mark.parametrize(
     ("query", "kinds"),
     [
-        ("", ["run-ended", "run-ended", "deployment"]),
-        ("ids=2", ["run-ended", "deployment"]),
+        ("", ["run-ended", "run-ended", "jobs-changed", "deployment"]),
+        ("ids=2", ["run-ended", "jobs-changed", "deployment"]),
         ("ids=1,2&kinds=next", ["next", "next"]),
         ("kinds=figures", ["figures"]),
         ("kinds=next&kinds=figures&ids=7", ["figures"]),
@@ -257,7 +258,7 @@ async def test_a_listener_gets_the_kinds_and_jobs_that_it_has_asked_for(
 async def test_a_confined_listener_gets_no_figures_of_others(world: World) -> None:
     key = await world.key("crm.*")
 
-    found = await world.kinds(key, "kinds=figures,run-ended,next,deployment", 3)
+    found = await world.kinds(key, "kinds=figures,jobs-changed,run-ended,next,deployment", 3)
 
     assert found == ["run-ended", "next", "deployment"]
 

@@ -1,7 +1,7 @@
 """Service that lists the time zones that jobs can have."""
 
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, TypedDict
@@ -14,11 +14,14 @@ from zato_lite.builtin.output import iso
 from zato_lite.clock import Clock
 from zato_lite.service.base import Service
 from zato_lite.service.needs import needs
-from zato_lite.timetable.job import Instant
+from zato_lite.service.offload import offload_long
+from zato_lite.timetable.job import SECOND, Instant
 from zato_lite.timetable.zone import to_datetime, zone_names
 
 _LINKS = "tzdata.zi"
 _MAX_ZONES = 1_000
+_OFFSETS_FOR = 900 * SECOND
+"""Microseconds for which offsets are kept: clocks change at full quarters of an hour."""
 
 
 class ZoneQuery(Input, forbid_unknown_fields=True):
@@ -55,12 +58,19 @@ class GetZones(Service[ZoneQuery, Zones]):
     async def handle(self) -> None:
         params, now = self.request.input, self.clock.now()
         words = params.query.lower().replace(" ", "_").split("_")
+        items = await offload_long(_items_at, now - now % _OFFSETS_FOR)
         found = [
-            zone_item(name, aliases, now)
-            for name, aliases in names_with_aliases().items()
-            if all(word in " ".join((name, *aliases)).lower() for word in words)
+            item
+            for item in items
+            if all(word in " ".join((item["name"], *item["aliases"])).lower() for word in words)
         ]
         self.response.payload = {"zones": found[: params.limit], "now_iso": iso(now)}
+
+
+@lru_cache(maxsize=2)
+def _items_at(now: Instant) -> list[ZoneItem]:
+    """Return all zones with their offsets at an instant; hundreds of files are read."""
+    return [zone_item(name, aliases, now) for name, aliases in names_with_aliases().items()]
 
 
 def zone_item(name: str, aliases: Iterable[str], now: Instant) -> ZoneItem:

@@ -141,7 +141,7 @@ class BulkCommands:
             await self._scheduler.change_jobs(part, lambda c, s: work(c, s, part), set)
 
         deleted = await _in_slices(ids, delete)
-        if deleted:
+        if deleted and self._scheduler.observer.is_wanted:
             self._scheduler.observer.jobs_changed("deleted", len(deleted), by)
         return deleted
 

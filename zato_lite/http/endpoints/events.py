@@ -31,6 +31,9 @@ _MAX_IDS = 500
 _MAX_SHOWN = 100
 _ON_REQUEST = frozenset({FIGURES, "next"})
 """Kinds that are sent only to listeners that name them."""
+
+_OF_ALL = frozenset({FIGURES, "jobs-changed"})
+"""Kinds that count all jobs, and are not for listeners with patterns."""
 _HEADERS = (("X-Accel-Buffering", "no"),)
 _START = b"retry: 2000\n\n"
 _HEARTBEAT = b": nothing new\n\n"
@@ -137,8 +140,8 @@ class _Wanted(NamedTuple):
             return True
         if event.kind not in self.kinds and (self.kinds or event.kind in _ON_REQUEST):
             return False
-        if event.kind == FIGURES:
-            return not self.patterns  # they count all jobs
+        if event.kind in _OF_ALL:
+            return not self.patterns
         if event.job_id and self.ids and event.job_id not in self.ids:
             return False
         return not event.service or matches(event.service, self.patterns)
