@@ -6,6 +6,7 @@ import pytest
 
 from tests.builtin.conftest import START, ask, create_job, idle_sandbox
 from zato_lite.errors import BadInputError
+from zato_lite.scheduler import job_lists
 from zato_lite.store.sql import execute
 from zato_lite.testing.app import Sandbox
 
@@ -184,6 +185,19 @@ async def test_pages_of_a_table_make_up_the_whole(box: Sandbox) -> None:
     found = [item["name"] for page in pages for item in page["rows"]]
     assert found == await names(box, sort="next")
     assert [page["total"] for page in pages] == [4, 4]
+
+
+async def test_too_many_jobs_are_not_sorted_by_their_runs(
+    box: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await make_jobs(box)
+    monkeypatch.setattr(job_lists, "MAX_SORTED", 3)
+
+    with pytest.raises(BadInputError, match="4 jobs are too many to be sorted by 'last'"):
+        await table(box, sort="last")
+
+    assert len(await names(box, sort="last", state="active")) == 3
+    assert len(await names(box, sort="next")) == 4
 
 
 @pytest.mark.parametrize(

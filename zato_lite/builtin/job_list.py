@@ -1,5 +1,6 @@
 """List of jobs: filtered, sorted and paged, as Zato's programs read it or as a table shows it."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Any, Literal, TypedDict
 
@@ -20,10 +21,13 @@ from zato_lite.store import job_filter
 from zato_lite.store.job_figures import LatestRun
 from zato_lite.store.job_filter import Direction, JobFilter
 from zato_lite.store.rows import JobRow
+from zato_lite.store.sql import batches
 
 PAGE_SIZE = 20
 MAX_PAGE_SIZE = 500
 _MAX_UNPAGED = 100_000
+_PART = 100
+"""Jobs whose items are made in one turn of the event loop."""
 
 
 class JobQuery(JobFilterInput, forbid_unknown_fields=True):
@@ -83,7 +87,7 @@ class GetList(Service[JobQuery, list[ListedJob] | JobTable]):
             return
         found = await self._page(size, (params.cur_page - 1) * size)
         self.response.headers.update(page_headers(params.cur_page, size, found.total))
-        rows = _items(found, params.include or ())
+        rows = await _items(found, params.include or ())
         if found.counts is None:
             self.response.payload = rows
             return
@@ -119,7 +123,7 @@ class GetList(Service[JobQuery, list[ListedJob] | JobTable]):
     async def _sorted(self) -> AsyncIterator[ListedJob]:
         for offset in range(0, _MAX_UNPAGED, PART_SIZE):
             found = await self._page(PART_SIZE, offset)
-            for item in _items(found, ()):
+            for item in await _items(found, ()):
                 yield item
             if len(found.rows) < PART_SIZE:
                 return
@@ -132,8 +136,12 @@ def _is_plain(params: JobQuery) -> bool:
     return is_by_name and params.filter == plain and "*" not in plain.service
 
 
-def _items(page: JobPage, include: Sequence[Include]) -> list[ListedJob]:
-    return [_item(row, page, page.latest.get(row.id, ()), include) for row in page.rows]
+async def _items(page: JobPage, include: Sequence[Include]) -> list[ListedJob]:
+    items: list[ListedJob] = []
+    for part in batches(page.rows, _PART):
+        items += [_item(row, page, page.latest.get(row.id, ()), include) for row in part]
+        await asyncio.sleep(0)  # 500 jobs with all their figures take 20 ms
+    return items
 
 
 def _item(

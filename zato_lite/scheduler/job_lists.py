@@ -8,6 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from zato_lite.clock import Clock
+from zato_lite.errors import BadInputError, FieldError
 from zato_lite.scheduler.scheduler import Scheduler
 from zato_lite.store import attention, figures, job_figures, job_filter, jobs, pauses, timeline
 from zato_lite.store.attention import Kind, Trouble
@@ -22,13 +23,20 @@ from zato_lite.store.status import Status, read_status
 from zato_lite.store.timeline import Lane
 from zato_lite.store.visibility import Permits
 from zato_lite.timetable.forecast import ForecastJob
-from zato_lite.timetable.job import Instant
+from zato_lite.timetable.job import SECOND, Instant
 
 _FORECAST_RUNS = 15
 """Latest runs of a job whose durations a forecast is made from."""
 
 _FORECAST_PART = 1_000
 """Jobs that a forecast reads in one step."""
+
+MAX_SORTED = 100_000
+"""Jobs that a list may sort by what is in no index."""
+
+_SERVICES_PART = 50_000
+_SERVICES_FOR = 60 * SECOND
+"""Jobs whose services are read in one step; those of more are remembered for microseconds."""
 
 _MAX_KNOWN = 100_000
 """Jobs whose durations are remembered between two forecasts at most."""
@@ -120,6 +128,7 @@ class JobLists:
     def __init__(self, database: Database, scheduler: Scheduler, clock: Clock) -> None:
         self._database, self._scheduler, self._clock = database, scheduler, clock
         self._took: dict[int, _Took] = {}
+        self._services: tuple[Instant, Sequence[str]] | None = None
 
     async def page(
         self,
@@ -129,10 +138,16 @@ class JobLists:
         permits: Permits | None = None,
         is_counted: bool = False,
     ) -> JobPage:
-        """Return a page of jobs as they are at one instant; ``is_counted`` adds their counts."""
+        """Return a page of jobs as they are at one instant; ``is_counted`` adds their counts.
+
+        Raises:
+            BadInputError: more than ``MAX_SORTED`` jobs would be sorted by what is in no index.
+        """
         now = self._clock.now()
 
         def read(connection: Connection) -> JobPage:
+            if page.sort in job_filter.SLOW_SORTS:
+                _require_few(job_filter.count_jobs(connection, wanted, now, permits), page)
             rows = job_filter.find_page(connection, wanted, page, now, permits)
             ids = [row.id for row in rows]
             counts = None
@@ -264,8 +279,19 @@ class JobLists:
         return await self._database.read(lambda c: read_status(c, now))
 
     async def services(self) -> Sequence[str]:
-        """Return the services of all active jobs."""
-        return await self._database.read(attention.services_of_jobs)
+        """Return the services of all active jobs; of many jobs, those of a minute ago."""
+        now, known = self._clock.now(), self._services
+        if known is not None and now - known[0] < _SERVICES_FOR:
+            return known[1]
+        last = await self._database.read(attention.last_job)
+        found: set[str] = set()
+        for after in range(0, last, _SERVICES_PART):
+            stop = after + _SERVICES_PART
+            read = partial(attention.services_of_jobs, after=after, last=stop)
+            found.update(await self._database.read(read))
+        if last > _SERVICES_PART:
+            self._services = now, sorted(found)
+        return sorted(found)
 
     async def troubles(
         self,
@@ -315,6 +341,15 @@ class JobLists:
         """Return what the state of these jobs depends on besides their rows."""
         now = self._clock.now()
         return await self._database.read(lambda c: _facts(c, job_ids, now))
+
+
+def _require_few(total: int, page: Page) -> None:
+    if total > MAX_SORTED:
+        text = (
+            f"sort: {total} jobs are too many to be sorted by {page.sort!r}; select at most"
+            f" {MAX_SORTED}, or sort by 'name', 'next' or 'failed'"
+        )
+        raise BadInputError.of([FieldError("sort", page.sort, text)])
 
 
 def _facts(connection: Connection, job_ids: Collection[int], now: Instant) -> Facts:

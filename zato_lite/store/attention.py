@@ -44,8 +44,8 @@ _LATEST_FAILURE = """r.id = (SELECT e.id FROM run e WHERE e.job_id = j.id
     AND e.outcome IN ('error', 'timeout', 'lost', 'denied') ORDER BY e.id DESC LIMIT 1)"""
 _LATEST_MISSED = """l.id = (SELECT e.id FROM ledger e WHERE e.job_id = j.id
     AND e.outcome = 'missed' ORDER BY e.first DESC LIMIT 1)"""
-_END_OF_ERROR = f"""substr(coalesce(r.error, r.outcome), CASE WHEN length(r.error) > {_MAX_TEXT}
-    THEN length(r.error) - {_MAX_TEXT - 1} ELSE 1 END)"""
+_END_OF_ERROR = f"""substr(coalesce(r.error, r.outcome, ''),
+    CASE WHEN length(r.error) > {_MAX_TEXT} THEN length(r.error) - {_MAX_TEXT - 1} ELSE 1 END)"""
 
 
 class Trouble(NamedTuple):
@@ -102,6 +102,8 @@ def find_troubles(
 
     ``undeployed`` are the services of jobs that are not deployed.
     """
+    if kind == "undeployed" and not undeployed:
+        return [], 0
     query = _query(connection, kind, now, undeployed)
     visible = visible_jobs(connection, permits)
     where = f"j.deleted_at IS NULL AND {query.where}{visible.condition}"
@@ -121,10 +123,20 @@ def find_troubles(
     return troubles, total
 
 
-def services_of_jobs(connection: Connection) -> list[str]:
-    """Return the services of all active jobs."""
-    statement = "SELECT DISTINCT j.service FROM job j WHERE j.deleted_at IS NULL AND j.is_active"
-    return read_rows(connection, statement, (), str)
+def services_of_jobs(connection: Connection, after: int, last: int) -> list[str]:
+    """Return the services of active jobs with ids in (after, last]."""
+    return read_rows(
+        connection,
+        "SELECT DISTINCT j.service FROM job j WHERE j.id > ? AND j.id <= ?"
+        " AND j.deleted_at IS NULL AND j.is_active",
+        (after, last),
+        str,
+    )
+
+
+def last_job(connection: Connection) -> int:
+    """Return the greatest id of a job; 0 without any."""
+    return fetch_value(connection, "SELECT max(job_id) FROM timer") or 0
 
 
 def _query(

@@ -1,6 +1,6 @@
 """Job filters: which jobs a list shows, in which order, and how many are in which state."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 from typing import Literal, NamedTuple
 
 from zato_lite.store.dialect import AMONG_NUMBERS
@@ -8,7 +8,7 @@ from zato_lite.store.holds import PAUSE_SETTING
 from zato_lite.store.jobs import count, escaped, get_by_ids, matching
 from zato_lite.store.ports import Connection
 from zato_lite.store.rows import JobRow
-from zato_lite.store.sql import fetch_ids, fetch_row, fetch_value
+from zato_lite.store.sql import fetch_ids, fetch_value
 from zato_lite.store.visibility import Permits, visible_jobs
 from zato_lite.timetable.job import DAY, SECOND, Instant
 
@@ -28,19 +28,19 @@ _FROM = "FROM job j JOIN timer t ON t.job_id = j.id"
 _MISSED = """j.id IN (SELECT l.job_id FROM ledger l WHERE l.outcome = 'missed' AND l.last >= ?
     AND NOT EXISTS (SELECT 1 FROM run r WHERE r.job_id = l.job_id AND r.kind = 'scheduled'
         AND r.slot > l.last))"""
-_FAILING = "j.is_active AND j.id IN (SELECT f.job_id FROM timer f WHERE f.failures > 0)"
+_FAILING = "(j.is_active AND j.id IN (SELECT f.job_id FROM timer f WHERE f.failures > 0))"
 _RUNNING = "j.id IN (SELECT r.job_id FROM run r WHERE r.outcome IS NULL AND r.state <> 'queued')"
 
 # Values: the earliest instant, and the name of the setting that pauses the scheduler.
 _LATE = """(j.is_active AND t.next_at < ?
     AND NOT EXISTS (SELECT 1 FROM setting s WHERE s.name = ?))"""
 
+SLOW_SORTS: tuple[Sort, ...] = ("last", "duration")
+"""Orders for which every job that a filter shows is looked at."""
+
 _LATEST = "(SELECT max(r.id) FROM run r WHERE r.job_id = j.id)"
 _DURATION = """(SELECT r.finished_at - r.started_at FROM run r
     WHERE r.job_id = j.id AND r.outcome IS NOT NULL ORDER BY r.id DESC LIMIT 1)"""
-
-
-_STATES: tuple[State, ...] = ("active", "paused", "failing", "running", "missed", "late")
 
 
 class JobFilter(NamedTuple):
@@ -130,29 +130,20 @@ def state_condition(state: State, now: Instant) -> Condition:
 def count_states(
     connection: Connection, wanted: JobFilter, now: Instant, permits: Permits | None = None
 ) -> StateCounts:
-    """Count the jobs that a filter shows, whatever its state, by state."""
+    """Count the jobs that a filter shows, whatever its state, by state.
+
+    All are counted once; those in a state other than active are few, and have indexes.
+    """
     wanted = wanted._replace(state=None)
-    if permits is None and wanted == JobFilter():
-        return _count_all_states(connection, now)
-    where = condition(connection, wanted, now, permits)
-    each = [state_condition(state, now) for state in _STATES]
-    sums = ", ".join(f"count(*) FILTER (WHERE {it.text})" for it in each)
-    row = fetch_row(
-        connection,
-        f"SELECT count(*), {sums} {_FROM} WHERE {where.text}",
-        [*(value for it in each for value in it.values), *where.values],
-    )
-    return StateCounts(*row)
-
-
-def _count_all_states(connection: Connection, now: Instant) -> StateCounts:
-    """Count all jobs by state: each number is read from an index."""
-    total, active = count(connection)
-    where = JobFilter()
 
     def in_state(state: State) -> int:
-        return count_jobs(connection, where._replace(state=state), now)
+        return count_jobs(connection, wanted._replace(state=state), now, permits)
 
+    if permits is None and wanted == JobFilter():
+        total, active = count(connection)
+    else:
+        total = count_jobs(connection, wanted, now, permits)
+        active = total - in_state("paused")
     return StateCounts(
         total,
         active,
@@ -169,8 +160,10 @@ def count_jobs(
 ) -> int:
     """Count the jobs that a filter shows."""
     where = condition(connection, wanted, now, permits)
+    needs_timer = wanted.next_before is not None or wanted.state == "late"
+    source = _FROM if needs_timer else "FROM job j"
     total: int = fetch_value(
-        connection, f"SELECT count(*) {_FROM} WHERE {where.text}", where.values
+        connection, f"SELECT count(*) {source} WHERE {where.text}", where.values
     )
     return total
 
@@ -192,17 +185,101 @@ def find_page(
     permits: Permits | None = None,
 ) -> list[JobRow]:
     """Return a page of the jobs that a filter shows; those without a value to sort by are last."""
-    where, key = condition(connection, wanted, now, permits), _key(page.sort, now)
-    way = "DESC" if page.direction == "desc" else "ASC"
-    ids = fetch_ids(
+    where = condition(connection, wanted, now, permits)
+    if _is_wide(wanted) and page.sort not in SLOW_SORTS:
+        ids = _walk(connection, where, _stages(page, now), page)
+    else:
+        ids = _sort(connection, where, page, now)
+    rows = {row.id: row for row in get_by_ids(connection, ids)}
+    return [rows[job_id] for job_id in ids]
+
+
+def _is_wide(wanted: JobFilter) -> bool:
+    """Return True if a filter leaves out few jobs: its pages are then read in their order."""
+    return wanted._replace(state=None) == JobFilter() and wanted.state in {None, "active"}
+
+
+def _sort(connection: Connection, where: Condition, page: Page, now: Instant) -> list[int]:
+    """Return the ids of a page of jobs that are all read and sorted."""
+    key, way = _key(page.sort, now), _WAYS[page.direction]
+    return fetch_ids(
         connection,
         f"SELECT id FROM (SELECT j.id AS id, {key.text} AS sort_key, t.next_at AS next_at {_FROM}"
         f" WHERE {where.text}) k ORDER BY sort_key IS NULL, sort_key {way}, next_at IS NULL,"
         " next_at, id LIMIT ? OFFSET ?",
         [*key.values, *where.values, page.limit, page.offset],
     )
-    rows = {row.id: row for row in get_by_ids(connection, ids)}
-    return [rows[job_id] for job_id in ids]
+
+
+class _Stage(NamedTuple):
+    """A part of an order: its jobs come in the order of an index, or are few.
+
+    Attributes:
+        source: the tables; SQLite reads them in this order.
+    """
+
+    source: str
+    where: Condition
+    order: str
+
+
+_WAYS: dict[Direction, str] = {"asc": "ASC", "desc": "DESC"}
+_BY_JOB = "FROM job j CROSS JOIN timer t"
+_BY_TIMER = "FROM timer t CROSS JOIN job j"
+_HAS_NEXT, _HAS_NONE = "t.next_at IS NOT NULL", "t.next_at IS NULL"
+
+
+def _walk(
+    connection: Connection, where: Condition, stages: Iterable[_Stage], page: Page
+) -> list[int]:
+    """Return the ids of a page of jobs that are read in their order, stage by stage."""
+    ids: list[int] = []
+    offset = page.offset
+    for stage in stages:
+        rest = f"{stage.source} WHERE t.job_id = j.id AND {where.text} AND {stage.where.text}"
+        values = [*where.values, *stage.where.values]
+        left = page.limit - len(ids)
+        found = fetch_ids(
+            connection,
+            f"SELECT j.id AS id {rest} ORDER BY {stage.order} LIMIT ? OFFSET ?",
+            [*values, left, offset],
+        )
+        ids += found
+        if len(found) == left:
+            break
+        if offset and not found:
+            offset = max(0, offset - fetch_value(connection, f"SELECT count(*) {rest}", values))
+        else:
+            offset = 0
+    return ids
+
+
+def _stages(page: Page, now: Instant) -> Iterator[_Stage]:
+    way, every = _WAYS[page.direction], Condition("1 = 1", ())
+    if page.sort == "name":
+        yield _Stage(_BY_JOB, every, f"j.name {way}")
+        return
+    before = every
+    if page.sort == "failed":
+        failing = Condition("t.failures > 0", ())
+        yield _Stage(_BY_TIMER, failing, f"t.failures {way}, t.next_at IS NULL, t.next_at, j.id")
+        before, way = Condition("t.failures = 0", ()), "ASC"
+    if page.sort == "attention":
+        seen = ""
+        for state in _URGENT:
+            which = state_condition(state, now)
+            yield _Stage(_BY_JOB, _and(which, before), "t.next_at IS NULL, t.next_at, j.id")
+            seen = f"NOT {which.text}"
+            before = _and(before, Condition(seen, which.values))
+    yield _Stage(_BY_TIMER, _and(Condition(_HAS_NEXT, ()), before), f"t.next_at {way}, t.job_id")
+    yield _Stage(_BY_TIMER, _and(Condition(_HAS_NONE, ()), before), "t.job_id")
+
+
+_URGENT: tuple[State, ...] = ("failing", "late", "missed")
+
+
+def _and(first: Condition, second: Condition) -> Condition:
+    return Condition(f"{first.text} AND {second.text}", (*first.values, *second.values))
 
 
 def find_ids(
