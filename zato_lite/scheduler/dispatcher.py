@@ -41,8 +41,9 @@ MAX_MARGIN = 4 * SECOND
 COMMITS_AHEAD = 2.5
 """Commits that fit into the margin: the one under way, the claim's own, and some reserve."""
 
-CLAIM_SIZE = 1_000
-"""Maximum number of jobs in one claim."""
+CLAIM_SIZE, SERVER_CLAIM_SIZE = 1_000, 300
+"""Maximum number of jobs in one claim: of a file, and of a database server, where its locks hold
+up the claims of other nodes."""
 
 MAX_SLEEP = 60 * SECOND
 """Another process may create a job that is due sooner than any that this node knows."""
@@ -133,7 +134,7 @@ class Dispatcher:
                 now=now,
                 horizon=now + lead,
                 node=node.id,
-                limit=CLAIM_SIZE,
+                limit=SERVER_CLAIM_SIZE if node.locks.needs_stamps else CLAIM_SIZE,
                 position=position,
                 margin=margin,
                 downtime=self.downtime,
