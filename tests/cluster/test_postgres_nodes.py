@@ -187,6 +187,30 @@ async def test_an_edit_that_meets_the_claim_of_another_node(
         assert [call.payload for node in nodes for call in node.calls] == ["new"]
 
 
+async def test_a_change_before_the_start_does_not_wait_for_a_dead_node_for_ever(
+    postgres_url: str, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_postgres(postgres_url, clock) as store:
+        dead = Harness(store, clock, grace=0.0, locks=store.locks)
+        async with dead.scheduler:
+            job_id = await dead.create(trigger=dead.every(5))
+            await dead.advance(4.9)
+            await dead.scheduler.crash()
+    async with open_postgres(postgres_url, clock) as store:
+        harness = Harness(store, clock, grace=0.0, locks=store.locks)
+        looks = harness.scheduler._node.remove_dead
+
+        async def look_and_wait() -> None:
+            clock.advance(seconds=1)
+            await looks()
+
+        monkeypatch.setattr(harness.scheduler._node, "remove_dead", look_and_wait)
+        await harness.jobs.pause(job_id, "before the start")
+
+        assert not (await harness.jobs.get(job_id)).job.is_active
+        assert await harness.jobs.nodes() == []
+
+
 async def test_no_slot_is_lost_or_doubled_by_three_nodes(
     postgres_url: str, clock: ManualClock
 ) -> None:

@@ -28,7 +28,7 @@ ChangeRuns = Callable[
 ANSWER_S = 0.02
 """Seconds after which an owner that was asked is asked again, unless it rings before."""
 
-TIMEOUT_S = 6.0
+TIMEOUT_S = 7.0
 """Seconds after which a change is refused: an owner that is dead has been replaced by then."""
 
 

@@ -75,7 +75,10 @@ class NodeSerials:
             self._session.mark = lambda: None
 
     def alive(self, known: Sequence[NodeRow]) -> list[int]:
-        """Return the nodes whose serials have grown lately; all, if this one may be dead."""
+        """Return the nodes whose serials have grown lately; all, if this one may be dead.
+
+        A process that is not a node (yet) only looks, and is right without a serial.
+        """
         now = self._monotonic()
         is_afresh = now - self._looked_at > LOOK_S
         self._looked_at = now
@@ -84,7 +87,7 @@ class NodeSerials:
             serial, since = self._watched.get(row.id, (row.serial, now))
             watched[row.id] = row.serial, now if is_afresh or serial != row.serial else since
         self._watched = watched
-        if not self.trusts_itself:
+        if self._node and not self.trusts_itself:
             return [row.id for row in known]
         limit = now - EXPIRY_S - GRACE_S
         return [row.id for row in known if row.id == self._node or watched[row.id][1] > limit]
