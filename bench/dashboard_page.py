@@ -49,7 +49,7 @@ PAGES = (
     "/jobs/7/audit",
     "/jobs/7/edit",
     "/jobs/7/runs/1",
-    "/jobs/7?why={hour_ago}",
+    "/jobs/7?why={hour_ago}&why_job=7",
     "/runs",
     "/runs?outcome=error",
     "/services",

@@ -82,6 +82,7 @@ def _jobs(count: int, now: Instant, stretch: int) -> Iterator[tuple[Job, int, fl
             extra='{"rows": 100}',
             is_active=number % 100 != 7,
             pause_note="waiting for the bank" if number % 100 == 7 else None,
+            principal="system",
             calendar="PL" if number % 50 == 3 else None,
         )
         yield job, period, weight

@@ -61,6 +61,19 @@ async def test_a_failing_job_is_shown_with_its_error_and_its_latest_run(box: San
     assert item["since_iso"] == "2027-01-15T08:05:00+00:00"
 
 
+async def test_a_failing_job_is_shown_after_its_failed_runs_were_pruned(
+    box: Sandbox,
+) -> None:
+    await create_job(box, service="crm.fail")
+    await box.advance(minutes=10)
+    await box.app.scheduler._database.write(lambda c: execute(c, "DELETE FROM run"))
+
+    item = await only(box)
+
+    assert (item["kind"], item["action"], item["run"]) == ("failing", "open", None)
+    assert item["sentence"] == "2 runs in a row failed: its failed runs were pruned"
+
+
 async def test_a_failing_job_that_succeeded_between_is_shown_with_both_numbers(
     box: Sandbox,
 ) -> None:

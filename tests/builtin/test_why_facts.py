@@ -7,7 +7,7 @@ import pytest
 
 from tests.builtin.conftest import ask, ask_as, caller, create_job
 from zato_lite import Service
-from zato_lite.builtin.why import began_after
+from zato_lite.builtin.why import began_after, outage_of
 from zato_lite.store.rows import NodeRow
 from zato_lite.testing.app import Sandbox
 from zato_lite.timetable.pauses import PastPause, pause_of, with_author
@@ -163,6 +163,16 @@ def test_an_outage_ends_when_the_first_process_begins() -> None:
 
     assert (began_after(nodes, 40), began_after(nodes, 60)) == (50, None)
     assert began_after([], 40) is None
+
+
+def test_an_outage_is_the_one_that_the_reason_of_a_slot_mentions() -> None:
+    reason = "its time had passed; the server was down from 2027-01-15 08:00:00 UTC to"
+
+    assert outage_of(f"{reason} 2027-01-15 09:00:01 UTC") == (
+        "2027-01-15T08:00:00+00:00",
+        "2027-01-15T09:00:01+00:00",
+    )
+    assert outage_of("its time had passed") is None
 
 
 @pytest.mark.parametrize("by", ["", "user:ann", "key:ci"])

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.scheduler.conftest import Harness, open_harness, record
+from zato_lite.builtin.why import outage_of
 from zato_lite.errors import UnavailableError
 from zato_lite.service.message import Invocation
 from zato_lite.store import claim, completion
@@ -387,6 +388,7 @@ async def test_downtime_gets_exactly_what_the_policy_says(tmp_path: Path) -> Non
     assert [run.slot for run in runs] == [begin + SECOND, begin + 3601 * SECOND]
     assert (total, entries[0].outcome, entries[0].count) == (1, "missed", 3599)
     assert "the server was down from 2027-01-15" in entries[0].reason
+    assert outage_of(entries[0].reason) is not None
 
 
 async def test_without_a_scheduler_runs_on_demand_wait_for_one(tmp_path: Path) -> None:

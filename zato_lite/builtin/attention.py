@@ -121,7 +121,7 @@ def _items(troubles: Troubles, kinds: Sequence[Kind]) -> Iterator[AttentionItem]
                 "sentence": told.sentence,
                 "since_iso": iso_or_none(told.since),
                 "slots": trouble.slots,
-                "action": _ACTIONS[kind],
+                "action": _ACTIONS[kind] if kind != "failing" or trouble.run else "open",
                 "run": trouble.run,
                 "first_iso": iso_or_none(trouble.first),
                 "last_iso": iso_or_none(trouble.last),
@@ -174,7 +174,7 @@ def _failing(trouble: Trouble, latest: Sequence[LatestRun]) -> Explained:
         since = run.finished_at
     row = "The latest run" if trouble.slots == 1 else f"{trouble.slots} runs in a row"
     among = f", {failed} of the latest {len(ended)}" if failed > trouble.slots else ""
-    reason = trouble.text.rstrip().rpartition("\n")[2]
+    reason = trouble.text.rstrip().rpartition("\n")[2] or "its failed runs were pruned"
     return Explained(f"{row} failed{among}: {reason}", since)
 
 

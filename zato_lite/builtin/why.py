@@ -1,5 +1,6 @@
 """Service that explains why a job did or did not run at an instant."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, NotRequired, TypedDict
 
@@ -27,6 +28,8 @@ from zato_lite.timetable.zone import day_of
 _JOB = "zato.scheduler.job"
 _MAX_SENTENCE = 500
 _TRACEBACK = "Traceback (most recent call last):"
+
+_DOWN = re.compile(r"the server was down from (\S+) (\S+) UTC to (\S+) (\S+) UTC")
 
 
 class WhyInput(Input):
@@ -363,8 +366,16 @@ def _ledger_facts(
             "until_iso": None,
             "note": pause.note,
         }
-    if around.nodes and (begin := began_after(around.nodes, at)) is not None:
+    if (down := outage_of(found.reason)) is not None:
+        yield {"kind": "outage", "from_iso": down[0], "to_iso": down[1]}
+    elif around.nodes and (begin := began_after(around.nodes, at)) is not None:
         yield {"kind": "outage", "from_iso": None, "to_iso": iso(begin)}
+
+
+def outage_of(reason: str) -> tuple[str, str] | None:
+    """Return the begin and the end of the downtime that a reason mentions."""
+    found = _DOWN.search(reason)
+    return found and (f"{found[1]}T{found[2]}+00:00", f"{found[3]}T{found[4]}+00:00")
 
 
 def _calendar_fact(row: JobRow, at: Instant, reason: str) -> Fact:

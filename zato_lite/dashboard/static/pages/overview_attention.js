@@ -10,6 +10,7 @@ import { useAction } from "../core/store.js";
 import { Time } from "../core/time.js";
 import { Button, Card, Empty, Show } from "../core/ui.js";
 import { some } from "../core/words.js";
+import { Sentence } from "../lib/sentence.js";
 
 const SHAPES = /** @type {Record<string, string>} */ ({ failing: "error", late: "late", silent: "missed", missed: "missed", overlapping: "skipped", quarantined: "lost", undeployed: "lost", paused_by_itself: "paused" });
 const SERVICES = /** @type {Record<string, string>} */ ({ retry: "zato.scheduler.job.retry-run", resume: "zato.scheduler.job.resume", backfill: "zato.scheduler.job.backfill" });
@@ -37,7 +38,7 @@ function Item({ item, reload }) {
     return undefined;
   });
   return html`<li><${Shape} o=${SHAPES[item.kind]} words=${item.kind.replaceAll("_", " ")} /><div class="grow"><a class="name isolate" href=${pageUrl(item.run ? `/jobs/${item.job_id}/runs/${item.run}` : `/jobs/${item.job_id}`)}>${item.job_name}</a>
-      <p class="isolate">${item.sentence}</p>${item.since_iso ? html`<p class="tiny muted">since <${Time} at=${item.since_iso} /></p>` : null}${act.error ? html`<p class="field-error" role="alert">${act.error.message}</p>` : null}</div>
+      <p class="isolate"><${Sentence} text=${item.sentence} isWhole=${false} /></p>${item.since_iso ? html`<p class="tiny muted">since <${Time} at=${item.since_iso} /></p>` : null}${act.error ? html`<p class="field-error" role="alert">${act.error.message}</p>` : null}</div>
     ${item.action in WORDS ? html`<${Button} small busy=${act.isBusy} onClick=${act.run} denied=${service ? denied(service) : ""} label=${`${WORDS[item.action]} ${item.job_name}`}>${WORDS[item.action]}<//>` : null}</li>`;
 }
 

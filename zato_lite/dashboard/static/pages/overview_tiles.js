@@ -28,7 +28,7 @@ export function Health({ status, attention, next }) {
 export function Tiles({ jobs, status, hour, hourAt }) {
   const since = useFigures(hourAt), group = hour?.groups?.[0], ended = hour?.last_hour ?? {};
   const sum = (/** @type {string[]} */ names) => names.reduce((all, name) => all + (ended[name] ?? 0) + (since.ended[name] ?? 0), 0);
-  const runs = sum(["ok", "cancelled", ...FAILED]), failed = sum(FAILED), missed = sum(["missed"]);
+  const runs = sum(["ok", "cancelled", ...FAILED]), failed = sum(FAILED), missed = (group?.totals?.missed ?? 0) + (since.ended.missed ?? 0); // `last_hour` counts runs only
   const series = (/** @type {string[] | null} */ names) => {
     const lists = Object.entries(group?.counts ?? {}).filter(([name]) => (names ? names.includes(name) : outcomeOf(name) !== "missed" && outcomeOf(name) !== "paused" && outcomeOf(name) !== "excluded"));
     return /** @type {number[]} */ ((lists[0]?.[1] ?? []).map((/** @type {number} */ _, /** @type {number} */ i) => lists.reduce((all, [, list]) => all + list[i], 0)));

@@ -8,7 +8,7 @@ import { match, navigate, place, setQuery } from "../core/router.js";
 import { denied } from "../core/session.js";
 import { OutcomeMark } from "../core/shapes.js";
 import { useAction, useService } from "../core/store.js";
-import { instant, Time, zoneName } from "../core/time.js";
+import { instant, shownZone, Time, zoneName } from "../core/time.js";
 import { Button, ErrorBox, Show } from "../core/ui.js";
 import { Completing } from "../lib/complete.js";
 import { Field, TextField } from "../lib/field.js";
@@ -87,16 +87,17 @@ function Explained({ data, reload }) {
     <${Actions} data=${data} reload=${reload} />`;
 }
 
-/** The instant, to be changed. @param {{at: string, zone: string | undefined}} props */
+/** The instant, to be changed, in the zone of the other times. @param {{at: string, zone: string | undefined}} props */
 function Instant({ at, zone }) {
-  const shown = zone || "UTC", local = localText(at, shown);
+  const shown = shownZone(zone), local = localText(at, shown);
   const [typed, setTyped] = useState(local);
   useEffect(() => setTyped(local), [local]);
   const change = (/** @type {string} */ text) => {
     setTyped(text);
-    if (text) setQuery({ why: text });
+    const ms = text ? instantOf(text, shown) : null;
+    if (ms !== null) setQuery({ why: new Date(ms).toISOString() });
   };
-  return html`<${TextField} id="why-at" label="At" type="datetime-local" value=${typed} onInput=${change} hint=${html`in ${zoneName(shown)}, the zone of the job · <${Time} at=${at} zone=${zone} relative />`} attrs=${{ step: 1 }} />`;
+  return html`<${TextField} id="why-at" label="At" type="datetime-local" value=${typed} onInput=${change} hint=${html`in ${zoneName(shown)}${zone && shown === zone ? ", the zone of the job" : ""} · <${Time} at=${at} zone=${zone} relative />`} attrs=${{ step: 1 }} />`;
 }
 
 /** @param {{data: Answer, reload: () => Promise<void>}} props */
@@ -127,4 +128,18 @@ function localText(at, zone) {
   if (ms === null) return "";
   const parts = Object.fromEntries(new Intl.DateTimeFormat("en-GB", { timeZone: zone, hourCycle: "h23", year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit" }).formatToParts(ms).map(({ type, value }) => [type, value]));
   return `${parts["year"]}-${parts["month"]}-${parts["day"]}T${parts["hour"]}:${parts["minute"]}:${parts["second"]}`;
+}
+
+/**
+ * Return the instant of a local time, in milliseconds; of one that comes twice, either.
+ *
+ * @param {string} text
+ * @param {string} zone
+ */
+function instantOf(text, zone) {
+  const wanted = Date.parse(`${text}Z`);
+  if (Number.isNaN(wanted)) return null;
+  let ms = wanted;
+  for (let turn = 0; turn < 2; turn += 1) ms += wanted - Date.parse(`${localText(new Date(ms).toISOString(), zone)}Z`);
+  return ms;
 }

@@ -11,7 +11,7 @@ import { html } from "../vendor/vendor.js";
 const KINDS = {
   run: ["Run", runWords],
   blocking_run: ["In its way", runWords],
-  outage: ["No server", (fact, zone) => html`from ${time(fact.from_iso, zone)} to ${time(fact.to_iso, zone)}`],
+  outage: ["No server", (fact, zone) => html`${fact.from_iso ? html`from ${time(fact.from_iso, zone)} ` : ""}${fact.to_iso ? html`to ${time(fact.to_iso, zone)}` : ""}`],
   pause: ["Pause", (fact, zone) => html`of the ${fact.of}${fact.by ? html`, by <bdi>${String(fact.by).replace(/^user:/, "")}</bdi>` : ""}${fact.since_iso ? html`, since ${time(fact.since_iso, zone)}` : ""}${fact.until_iso ? html`, until ${time(fact.until_iso, zone)}` : ""}${fact.note ? html`: “<span class="isolate">${fact.note}</span>”` : ""}`],
   calendar: ["Calendar", (fact) => html`<a href=${pageUrl(`/calendars/${encodeURIComponent(fact.name)}`)}><bdi>${fact.name}</bdi></a>${fact.day ? `, ${fact.day}` : ""}${fact.reason ? `: ${fact.reason}` : ""}`],
   bounds: ["Bounds", (fact, zone) => html`${fact.start_iso ? html`from ${time(fact.start_iso, zone)}` : ""}${fact.end_iso ? html` until ${time(fact.end_iso, zone)}` : ""}`],
