@@ -47,5 +47,5 @@ async def test_an_outcome_reaches_the_next_claim_with_few_changes_between_the_pa
 
 async def settle(harness: Harness) -> None:
     for _ in range(20):
-        await harness.store.read(lambda c: None)
+        await harness.store.write(lambda c: None)
         await asyncio.sleep(0)

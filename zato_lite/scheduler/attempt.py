@@ -13,7 +13,7 @@ from zato_lite.clock import to_datetime
 from zato_lite.errors import DeniedError
 from zato_lite.log_values import escaped, message_of, traceback_of
 from zato_lite.redaction import redacted
-from zato_lite.service.message import SYSTEM, Caller, Invocation, JobContext, Outcome
+from zato_lite.service.message import SYSTEM, Caller, Invocation, JobContext, Opener, Outcome
 from zato_lite.service.payload import payload_of
 from zato_lite.store.attempts import AttemptResult, ClaimedAttempt
 from zato_lite.store.jobs import job_type
@@ -64,7 +64,7 @@ class RunningAttempt(msgspec.Struct, gc=False):
         """Maximum duration of the attempt in milliseconds."""
         return self.attempt.job.max_execution_time_ms or DEFAULT_TIMEOUT_MS
 
-    def invocation(self, caller: Caller = SYSTEM) -> Invocation:
+    def invocation(self, caller: Caller = SYSTEM, opener: Opener | None = None) -> Invocation:
         """Return the invocation of the job's service for this attempt."""
         attempt = self.attempt
         job = attempt.job
@@ -76,9 +76,10 @@ class RunningAttempt(msgspec.Struct, gc=False):
             cid=attempt.cid,
             channel="async" if attempt.kind == "async" else "scheduler",
             caller=caller,
-            job=_job_context(attempt) if attempt.job_id else None,
+            job=_job_context(attempt, opener) if attempt.job_id else None,
             sink=self.capture,
             until=attempt.started_at + self.timeout_ms * 1000,
+            opener=opener,
         )
 
     def capture(self, record: logging.LogRecord) -> None:
@@ -146,7 +147,7 @@ class RunningAttempt(msgspec.Struct, gc=False):
         return msgspec.json.encode(lines).decode()
 
 
-def _job_context(attempt: ClaimedAttempt) -> JobContext:
+def _job_context(attempt: ClaimedAttempt, opener: Opener | None) -> JobContext:
     return JobContext(
         attempt.job_id,
         attempt.job.name,
@@ -157,6 +158,7 @@ def _job_context(attempt: ClaimedAttempt) -> JobContext:
         attempt.token,
         job_type(attempt.job),
         attempt.kind,
+        opener,
     )
 
 

@@ -3,7 +3,9 @@
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
+
+import msgspec
 
 from zato_lite.clock import Clock
 from zato_lite.errors import UnavailableError
@@ -11,11 +13,13 @@ from zato_lite.log import Repeats
 from zato_lite.scheduler.attempt import RunningAttempt
 from zato_lite.scheduler.metrics import RunMetrics
 from zato_lite.scheduler.node import Node
+from zato_lite.scheduler.transactions import Transactions, commit_with
 from zato_lite.store import completion, recovery
 from zato_lite.store.attempts import NO_STARTED_RUNS, AttemptResult, ClaimedAttempt, StartedRuns
 from zato_lite.store.completion import CompletionResult
-from zato_lite.store.ports import Database
-from zato_lite.timetable.outcome import NextStep
+from zato_lite.store.ports import Database, RunConnection
+from zato_lite.timetable.job import Instant
+from zato_lite.timetable.outcome import NextStep, next_step
 
 LINGER_S = 0.45
 """Seconds that results may wait for the next commit if no caller and no callback waits for them.
@@ -77,9 +81,12 @@ class Completer:
         metrics: RunMetrics,
         wake: Callable[[], None],
         on_saved: Callable[[FollowUps], None],
+        transactions: Transactions,
     ) -> None:
         self._database, self._clock, self._node, self._running = database, clock, node, running
         self._metrics, self._wake, self._on_saved = metrics, wake, on_saved
+        self._transactions = transactions
+        self._committing: dict[asyncio.Task[None], ClaimedAttempt] = {}
         self._loop = asyncio.get_running_loop()
         self._idle = asyncio.Event()
         self._failures = Repeats()
@@ -97,6 +104,11 @@ class Completer:
 
     def add(self, result: AttemptResult) -> None:
         """Save a result soon if anything waits for it, otherwise with the next commit."""
+        opened = self._transactions.opened
+        if opened and (connection := opened.pop(result.attempt.run_id, None)) is not None:
+            task = self._loop.create_task(self._commit_with(connection, result))
+            self._committing[task] = result.attempt
+            return
         self._pending.append(result)
         if (
             result.outcome != "ok"  # a retry or a caller waits for it
@@ -110,6 +122,42 @@ class Completer:
             self._timer = self._loop.call_later(LINGER_S, self._wake)
         if len(self._pending) >= MAX_PENDING and not self._saves_in_progress:
             self.save()
+
+    async def _commit_with(self, connection: RunConnection, result: AttemptResult) -> None:
+        """Commit a result in the transaction of its run, or roll the transaction back."""
+        now, node, is_shared = self._clock.now(), self._node.id, not self._node.is_alone
+        saved: CompletionResult | None = None
+        try:
+            if result.outcome == "ok":
+                saved = await commit_with(
+                    connection,
+                    lambda c: completion.complete_attempts(
+                        c, [result], now, node, NO_STARTED_RUNS, is_shared
+                    ),
+                    lambda saved: not saved.refused,
+                )
+            else:
+                await connection.give_up()
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - of any kind
+            if not await self._is_kept(result):
+                saved, result = None, failed(result, error, now)
+        self._committing.pop(cast("asyncio.Task[None]", asyncio.current_task()))
+        if saved is None:
+            self.add(result)
+        else:
+            self._saves_in_progress += 1
+            self._saved([result], [], saved, None)
+
+    async def _is_kept(self, result: AttemptResult) -> bool:
+        """Return True if a result was committed although the answer was lost."""
+        attempt, at = result.attempt, result.finished_at
+        while True:
+            try:
+                return await self._database.write(
+                    lambda c: completion.is_saved(c, attempt.run_id, attempt.token, at)
+                )
+            except UnavailableError:
+                await asyncio.sleep(RETRY_S)
 
     def _wake_soon(self) -> None:
         if not self._is_wake_requested:
@@ -185,7 +233,7 @@ class Completer:
             self._wake_soon()
         elif self._pending and self._timer is None:
             self._timer = self._loop.call_later(LINGER_S, self._wake)
-        if not self._running and not self._pending and not self._saves_in_progress:
+        if not (self._running or self._pending or self._saves_in_progress or self._committing):
             self._idle.set()
 
     def _retry(
@@ -229,16 +277,21 @@ class Completer:
         """Return the runs of these jobs, or of all, that have started here and are not saved."""
         attempts = [running.attempt for running in self._running.values()]
         attempts += [result.attempt for result in self._pending]
+        attempts += self._committing.values()
         run_ids = (a.run_id for a in attempts if job_ids is None or a.job_id in job_ids)
         return StartedRuns(self._node.id, frozenset(run_ids))
 
     def _check_idle(self) -> None:
-        if not self._running and not self._pending and not self._saves_in_progress:
+        if not self._is_busy:
             self._idle.set()
+
+    @property
+    def _is_busy(self) -> bool:
+        return bool(self._running or self._pending or self._saves_in_progress or self._committing)
 
     async def wait_until_idle(self) -> None:
         """Wait until no run is in flight here and all results are saved."""
-        while self._running or self._pending or self._saves_in_progress:
+        while self._is_busy:
             self.save()
             self._idle.clear()
             await self._idle.wait()
@@ -246,6 +299,7 @@ class Completer:
     def crash(self) -> None:
         """Drop all results, as when the process is killed."""
         self.forget()
+        self._transactions.drop()
 
     def forget(self) -> int:
         """Drop all results, and return their number: other nodes have taken their runs over."""
@@ -260,3 +314,22 @@ def may_pause_job(result: AttemptResult) -> bool:
     if result.next_step.pause_note is not None:
         return True
     return result.attempt.job.pause_after_failures is not None
+
+
+def failed(result: AttemptResult, error: BaseException, now: Instant) -> AttemptResult:
+    """Return the result of an attempt whose transaction could not be committed."""
+    attempt = result.attempt
+    following = next_step(
+        attempt.job,
+        "error",
+        attempt.counted_attempts,
+        attempt.crashes,
+        0,
+        now,
+        job_id=attempt.job_id,
+        slot=attempt.slot,
+    )
+    words = f"the transaction of the run was not committed: {error}"
+    return msgspec.structs.replace(
+        result, next_step=following, outcome="error", error=words, result=None
+    )

@@ -5,6 +5,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from contextvars import copy_context
+from functools import partial
 from typing import Literal
 
 import msgspec
@@ -18,6 +19,7 @@ from zato_lite.scheduler.node import CHECK_EVERY, DISTRUSTED_FOR, Node
 from zato_lite.scheduler.principals import FindCaller, Run
 from zato_lite.scheduler.queues import AttemptQueues
 from zato_lite.scheduler.suspects import Suspects
+from zato_lite.scheduler.transactions import Transactions
 from zato_lite.service.eager import EagerRunner, Suspended, Unstarted
 from zato_lite.service.message import Outcome
 from zato_lite.store.attempts import AttemptResult, ClaimedAttempt
@@ -69,11 +71,13 @@ class Executor:
         record_start: Callable[[ClaimedAttempt], Awaitable[Literal["start", "wait", "gone"]]],
         revoke_claim: Callable[[ClaimedAttempt], None],
         on_room: Callable[[], None],
+        transactions: Transactions,
     ) -> None:
         self._run, self._clock, self._node, self._capacity = run, clock, node, capacity
         self._caller_of = caller_of
         self._on_result, self._record_start = on_result, record_start
         self._revoke_claim, self._on_room = revoke_claim, on_room
+        self._transactions = transactions
         self.is_full = False
         self._running = running
         self._queues = AttemptQueues()
@@ -222,7 +226,8 @@ class Executor:
                     return
             attempt.started_at = now = self._clock.now()
             attempt.place = self._node.journal.begin(attempt.token, now)
-            outcome = await self._run(running.invocation(self._caller_of(attempt)))
+            opener = partial(self._transactions.open, attempt)
+            outcome = await self._run(running.invocation(self._caller_of(attempt), opener))
         except asyncio.CancelledError:
             pass  # ``running.cancel_reason`` has the reason, if the executor cancelled it
         except Exception as error:  # noqa: BLE001 - ``run`` should not raise; if so, record it

@@ -25,6 +25,7 @@ from zato_lite.scheduler.node import Node
 from zato_lite.scheduler.observer import NoObserver, Observer
 from zato_lite.scheduler.principals import Principals, Run, system
 from zato_lite.scheduler.pruner import ActivePruner, prune_periodically
+from zato_lite.scheduler.transactions import Transactions, refuse_transactions
 from zato_lite.scheduler.wishes import Wishes
 from zato_lite.service.supervisor import Supervisor
 from zato_lite.store import jobs, recovery
@@ -113,6 +114,7 @@ class Scheduler:
             database, clock, node_name, locks or _locks_of(database), services
         )
         self._running: dict[int, RunningAttempt] = {}
+        self._transactions = Transactions(getattr(database, "connect_run", refuse_transactions))
         wake = asyncio.Event()
         self._completer = completer = Completer(
             database,
@@ -122,6 +124,7 @@ class Scheduler:
             metrics=metrics,
             wake=wake.set,
             on_saved=self._start_follow_ups,
+            transactions=self._transactions,
         )
         self._executor = executor = self._make_executor(run, clock, capacity, wake)
         self._wishes = wishes = Wishes(database, clock, node, executor, self._change_runs)
@@ -157,6 +160,7 @@ class Scheduler:
             record_start=self._completer.record_start,
             revoke_claim=self._revoke_claim,
             on_room=wake.set,
+            transactions=self._transactions,
         )
 
     def _add_result(self, result: AttemptResult) -> None:
@@ -530,5 +534,6 @@ class Scheduler:
 
 def _locks_of(database: Database) -> NodeLocks:
     """Return locks of a node that is alone; nodes after it on this database read its journal."""
-    locks = getattr(database, "locks", None)
-    return locks.alone() if isinstance(locks, NodeLocks) else NodeLocks(":memory:")
+    alone = getattr(getattr(database, "locks", None), "alone", None)
+    found: NodeLocks = NodeLocks(":memory:") if alone is None else alone()
+    return found

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from functools import partial
 from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar, cast
@@ -20,6 +21,7 @@ from zato_lite.service.message import (
     HttpContext,
     Invocation,
     JobContext,
+    opened,
     principal_of,
 )
 from zato_lite.service.naming import default_name
@@ -419,6 +421,16 @@ class Service(Generic[In, Out]):
     def job(self) -> JobContext | None:
         """Return the job and run that invoked this service; None for any other caller."""
         return None if self._parent else self._root.job
+
+    def transaction(self) -> AbstractAsyncContextManager[Any]:
+        """Return the transaction of this run, as ``self.job.transaction()`` does.
+
+        A run of ``invoke_async`` or ``zato_lite.enqueue`` has one too, and no job.
+
+        Raises:
+            InvocationError: this is not a run.
+        """
+        return opened(None if self._parent else self._root.opener)
 
     @property
     def job_type(self) -> str:

@@ -1,11 +1,13 @@
 """Invocations and their outcomes, as values; they know nothing of HTTP or stores."""
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
 import msgspec
 
+from zato_lite.errors import InvocationError
 from zato_lite.log import Sink
 
 ChannelType = Literal["invoke", "async", "scheduler", "http", "cli", "startup"]
@@ -72,6 +74,22 @@ class HttpContext(msgspec.Struct, frozen=True):
     is_secure: bool = False
 
 
+Opener = Callable[[], AbstractAsyncContextManager[Any]]
+
+
+def opened(opener: Opener | None) -> AbstractAsyncContextManager[Any]:
+    """Return the transaction of a run.
+
+    Raises:
+        InvocationError: there is none, because this is not a run.
+    """
+    if opener is None:
+        raise InvocationError(
+            "transaction: only a run of the scheduler has one; this is not a run"
+        )
+    return opener()
+
+
 class JobContext(msgspec.Struct, frozen=True, gc=False):
     """The job and the run behind an invocation by the scheduler.
 
@@ -82,6 +100,7 @@ class JobContext(msgspec.Struct, frozen=True, gc=False):
         attempt: 1 for the first attempt. token: the fencing token, which grows with each attempt.
         job_type: ``one_time``, ``interval_based`` or ``cron_style``.
         kind: the cause of the run: ``scheduled`` for its slot, ``manual``, ``retry`` …
+        opener: opens the transaction of the run.
     """
 
     id: int
@@ -93,6 +112,18 @@ class JobContext(msgspec.Struct, frozen=True, gc=False):
     token: int
     job_type: str
     kind: str = "scheduled"
+    opener: Opener | None = None
+
+    def transaction(self) -> AbstractAsyncContextManager[Any]:
+        """Return a transaction that is committed with the run: ``async with … as connection``.
+
+        The connection is a psycopg ``AsyncConnection`` to the store's database. Its effects and
+        the outcome ``ok`` are committed together; nothing is kept of a run that ends otherwise.
+
+        Raises:
+            InvocationError: this is not a run.
+        """
+        return opened(self.opener)
 
 
 class Invocation(msgspec.Struct):
@@ -110,6 +141,7 @@ class Invocation(msgspec.Struct):
             was read before, in a thread; else None.
         path: names of the invocations in which it is nested, outermost first.
         sink: a second destination for its log lines, or None.
+        opener: opens the transaction of the run that this is; None for any other invocation.
     """
 
     service: str
@@ -125,6 +157,7 @@ class Invocation(msgspec.Struct):
     sink: Sink | None = None
     until: int | None = None
     ahead: tuple[type, Any] | None = None
+    opener: Opener | None = None
 
 
 class ResponseOverrides(Protocol):

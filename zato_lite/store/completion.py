@@ -191,6 +191,13 @@ def _close_runs(connection: Connection, final: Sequence[AttemptResult]) -> set[i
     return closed
 
 
+def is_saved(connection: Connection, run_id: int, token: int, finished_at: Instant) -> bool:
+    """Return True if a successful result is saved; waits for a transaction that may save it."""
+    lock = "" if connection.dialect == "sqlite" else " FOR UPDATE"
+    row = f"SELECT outcome, finished_at FROM run WHERE id = ? AND token = ?{lock}"
+    return list(connection.execute(row, (run_id, token))) == [("ok", finished_at)]
+
+
 def _find_stale(
     connection: Connection, final: Sequence[AttemptResult], closed: set[int]
 ) -> list[AttemptResult]:

@@ -65,3 +65,23 @@ class Database(Protocol):
     ) -> None:
         """Write without waiting: call ``done`` in the event loop after the commit or error."""
         ...
+
+
+class RunConnection(Protocol):
+    """Connection of a service, whose transaction ends with the run."""
+
+    async def run(self, operation: Callable[[Connection], Result]) -> Result:
+        """Run an operation in the transaction."""
+        ...
+
+    async def commit_run(self) -> None:
+        """Commit the transaction."""
+        ...
+
+    async def give_up(self) -> None:
+        """Roll back what is not committed, and close the connection."""
+        ...
+
+    def drop(self) -> None:
+        """Close the connection without a word, as the end of the process does."""
+        ...

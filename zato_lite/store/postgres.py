@@ -21,10 +21,11 @@ from zato_lite.store.health import StoreHealth
 from zato_lite.store.lane import Answer, Done, Operation, Task, call_back
 from zato_lite.store.migrate import migrate
 from zato_lite.store.others import Others
-from zato_lite.store.ports import Connection
+from zato_lite.store.ports import Connection, RunConnection
 from zato_lite.store.postgres_connection import (
     PostgresError,
     connect,
+    connect_run,
     first_line,
     is_stale_plan,
     to_public_error,
@@ -126,6 +127,15 @@ class PostgresStore:
             done(None, UnavailableError("the store is closed"))
         else:
             self._changes.put(operation, done)
+
+    async def connect_run(self, run_id: int, token: int) -> RunConnection:
+        """Open a connection for the transaction of a run.
+
+        Raises:
+            UnavailableError: the server cannot be reached.
+            StoreError: another node has taken over the run, or it has ended.
+        """
+        return await connect_run(self.location, run_id, token)
 
     async def backup(self, target: str | Path) -> None:
         """Refuse: a database of PostgreSQL is copied by its own programs.

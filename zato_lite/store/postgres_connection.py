@@ -4,20 +4,25 @@ Only module that imports psycopg, an optional dependency. Its errors become ``St
 ``UnavailableError``, without the password.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import psycopg
 from psycopg import errors as pg
-from psycopg.adapt import Loader
+from psycopg.adapt import AdaptersMap, Loader
 from psycopg.pq import TransactionStatus
+from psycopg.rows import tuple_row
 from psycopg.types.bool import BoolDumper
 from psycopg.types.numeric import Int8Dumper
 
 from zato_lite.errors import BadInputError, StoreError, UnavailableError, ZatoLiteError
 from zato_lite.store.dialect import Dialect, postgres_text
+from zato_lite.store.ports import Connection
 from zato_lite.store.postgres_url import Location
+
+Result = TypeVar("Result")
 
 PostgresError = psycopg.Error
 
@@ -46,7 +51,7 @@ _UNAVAILABLE = (
 
 _RETRYABLE = (pg.DeadlockDetected, pg.SerializationFailure)
 
-Use = Literal["write", "read", "listen"]
+Use = Literal["write", "read", "listen", "run"]
 
 
 class _TextLoader(Loader):
@@ -156,12 +161,11 @@ def connect(location: Location, use: Use = "write") -> PostgresConnection:
         UnavailableError: the server cannot be reached.
         StoreError: it refuses the connection, or a parameter is not valid.
     """
-    defaults = {k: v for k, v in _defaults(use).items() if k not in location.given}
-    parameters = {**defaults, **location.parameters}
-    parameters["options"] = f"{_options(use)} {location.parameters.get('options', '')}".strip()
+    parameters, options = _parameters(location, use)
     try:
         raw = psycopg.Connection.connect(
             location.url,
+            options=options,
             **parameters,
             autocommit=True,
             prepare_threshold=location.prepare_threshold,
@@ -169,8 +173,106 @@ def connect(location: Location, use: Use = "write") -> PostgresConnection:
     except psycopg.Error as error:
         raise _connect_error(location, error) from None  # its text may have the password
     raw.prepared_max = PREPARED
-    _adapt(raw)
+    _adapt(raw.adapters)
     return PostgresConnection(raw)
+
+
+class PostgresRunConnection(psycopg.AsyncConnection[Any]):
+    """Connection of a service, whose transaction is committed with the outcome of its run."""
+
+    async def commit(self) -> None:
+        """Refuse: the transaction is committed with the outcome of the run.
+
+        Raises:
+            psycopg.ProgrammingError: always.
+        """
+        words = "this transaction is committed with the outcome of the run"
+        raise psycopg.ProgrammingError(words)
+
+    async def run(self, operation: Callable[[Connection], Result]) -> Result:
+        """Run an operation of the store in the transaction, in a thread."""
+        bridge = _Bridge(self, asyncio.get_running_loop())
+        return await asyncio.to_thread(operation, bridge)
+
+    async def commit_run(self) -> None:
+        """Commit the transaction."""
+        await super().commit()
+
+    async def give_up(self) -> None:
+        """Roll back what is not committed, and close the connection."""
+        await self.close()
+
+    def drop(self) -> None:
+        """Close the connection without a word."""
+        self.pgconn.finish()
+
+
+class _Bridge:
+    """``Connection`` of a thread over an asynchronous connection of the event loop."""
+
+    dialect: Dialect = "postgres"
+
+    def __init__(
+        self, raw: "psycopg.AsyncConnection[Any]", loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self._cursor, self._loop = psycopg.AsyncRawCursor(raw, row_factory=tuple_row), loop
+        _adapt(self._cursor.adapters)
+        self._changed = 0
+
+    def execute(self, sql: str, values: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
+        running = asyncio.run_coroutine_threadsafe(self._execute(sql, values), self._loop)
+        return iter(running.result())
+
+    async def _execute(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        cursor = self._cursor
+        await cursor.execute(_query(sql), values or None)
+        self._changed = cursor.rowcount
+        return await cursor.fetchall() if cursor.description is not None else []
+
+    def changes(self) -> int:
+        return self._changed
+
+    def array(self, texts: Sequence[str]) -> str:
+        return array_text(texts)
+
+    def many(self, values: Iterable[Any]) -> str:
+        return array_text(values)
+
+
+async def connect_run(location: Location, run_id: int, token: int) -> PostgresRunConnection:
+    """Open a connection for a service, in a transaction, if its run is still its own.
+
+    Raises:
+        UnavailableError: the server cannot be reached.
+        StoreError: another node has taken over the run, or it has ended.
+    """
+    parameters, options = _parameters(location, "run")
+    try:
+        raw = await PostgresRunConnection.connect(
+            location.url,
+            **parameters,
+            options=options,
+            prepare_threshold=location.prepare_threshold,
+        )
+        # The transaction begins here, so that one of psycopg's own within it is a savepoint.
+        cursor = psycopg.AsyncRawCursor(raw, row_factory=tuple_row)
+        found = await (await cursor.execute(_IS_OWN, (run_id, token))).fetchone()
+    except psycopg.Error as error:
+        raise _connect_error(location, error) from None
+    if found is None:
+        await raw.close()
+        raise StoreError(f"run {run_id} is not this node's any more")
+    return raw
+
+
+_IS_OWN = b"SELECT 1 FROM run WHERE id = $1 AND token = $2 AND outcome IS NULL"
+
+
+def _parameters(location: Location, use: Use) -> tuple[dict[str, Any], str]:
+    """Return the parameters of a connection beside its URL, and its options."""
+    defaults = {k: v for k, v in _defaults(use).items() if k not in location.given}
+    parameters = {**defaults, **location.parameters}
+    return parameters, f"{_options(use)} {parameters.pop('options', '')}".strip()
 
 
 def _defaults(use: Use) -> dict[str, Any]:
@@ -187,6 +289,8 @@ def _defaults(use: Use) -> dict[str, Any]:
 
 
 def _options(use: Use) -> str:
+    if use == "run":  # what a service does is its own affair
+        return "-c timezone=UTC"
     settings = f"lock_timeout={LOCK_MS} statement_timeout={STATEMENT_MS} timezone=UTC"
     settings += f" idle_in_transaction_session_timeout={IDLE_MS}"
     if use == "write":
@@ -194,8 +298,7 @@ def _options(use: Use) -> str:
     return " ".join(f"-c {each}" for each in settings.split())
 
 
-def _adapt(raw: "psycopg.Connection[Any]") -> None:
-    adapters = raw.adapters
+def _adapt(adapters: AdaptersMap) -> None:
     adapters.register_dumper(int, _BigintDumper)
     adapters.register_dumper(bool, BoolDumper)
     for name in ("json", "jsonb"):

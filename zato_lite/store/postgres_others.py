@@ -10,6 +10,7 @@ from threading import Lock
 
 from zato_lite.store.bell import Bell
 from zato_lite.store.journal import Journal, StartJournal
+from zato_lite.store.nodes import NodeLocks
 from zato_lite.store.others import ALL_NODES
 from zato_lite.store.postgres_session import Mark, Session
 from zato_lite.store.rows import NodeRow
@@ -44,6 +45,8 @@ class NodeSerials:
         self._node, self._is_buried = 0, False
         self._trusted_until = 0.0
         self._lock = Lock()
+        self._journals: dict[int, StartJournal] = {}
+        self._in_memory = NodeLocks(":memory:")
         self._watched: dict[int, tuple[int, float]] = {}
         self._looked_at = float("-inf")
         self.on_buried: Callable[[], None] = lambda: None
@@ -56,9 +59,14 @@ class NodeSerials:
         """True for ``EXPIRY_S`` from the start of the latest commit that was kept."""
         return self._monotonic() < self._trusted_until
 
+    def alone(self) -> NodeLocks:
+        """Return locks in memory that know only their own nodes, as those of a file do."""
+        return self._in_memory.alone()
+
     def take(self, node: int) -> StartJournal:
         """Return an empty journal; the record to stamp is made after this."""
-        return StartJournal()
+        self._journals[node] = journal = StartJournal()
+        return journal
 
     def enter(self, node: int) -> None:
         """Stamp the node's record with each commit from now on."""
@@ -93,10 +101,13 @@ class NodeSerials:
         return [row.id for row in known if row.id == self._node or watched[row.id][1] > limit]
 
     def journal_of(self, node: int) -> Journal | None:
-        """Return nothing: a node's journal is in its own machine."""
+        """Return what the journal of an earlier node of this process says; of others, nothing."""
+        return self._journals[node].read() if node in self._journals else None
 
     def forget(self, nodes: Iterable[int]) -> None:
-        """Nodes leave nothing but their runs."""
+        """Forget the journals of nodes that this process was."""
+        for node in nodes:
+            self._journals.pop(node, None)
 
     def ring(self, node: int, text: str = "") -> None:
         """Wake another node."""
