@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import msgspec
 import pytest
@@ -14,6 +15,7 @@ from zato_lite.scheduler.commands import JobCommands
 from zato_lite.scheduler.history import RunHistory
 from zato_lite.scheduler.scheduler import Scheduler
 from zato_lite.service.message import Invocation, Outcome
+from zato_lite.store.nodes import NodeLocks
 from zato_lite.store.opening import OpenStore
 from zato_lite.store.postgres import open_postgres
 from zato_lite.store.rows import JobRow, RunRow
@@ -24,6 +26,10 @@ from zato_lite.timetable.job import SECOND, Interval, Job, OneTime
 Service = Callable[[Invocation], Awaitable[Any]]
 
 
+_local: WeakKeyDictionary[OpenStore, NodeLocks] = WeakKeyDictionary()
+"""Nodes that follow each other on a database server, without its seconds of watching."""
+
+
 class Harness:
     """A scheduler over a store; its services are functions, its clock is moved by the test."""
 
@@ -32,6 +38,8 @@ class Harness:
         self.calls: list[Invocation] = []
         self.services: dict[str, Service] = {}
         self.gates: dict[str, asyncio.Event] = {}
+        if not isinstance(store.locks, NodeLocks):
+            options.setdefault("locks", _local.setdefault(store, NodeLocks(":memory:")).alone())
         self.scheduler = Scheduler(store, self.run, clock, **options)
         self.jobs = JobCommands(store, self.scheduler, clock)
         self.history = RunHistory(store, self.scheduler, clock)
