@@ -68,11 +68,11 @@ async def test_each_change_costs_one_sync(disk: tuple[Sandbox, Recorder]) -> Non
     assert counts == dict.fromkeys(counts, 1)
     assert (await audit(box))[1:] == [
         ("create", "later", "ok"),
-        ("pause", str(job_id), "ok"),
+        ("pause", f"{job_id} later", "ok"),
         ("resume", f"{job_id} later", "ok"),
-        ("skip-next", str(job_id), "ok"),
+        ("skip-next", f"{job_id} later", "ok"),
         ("edit", f"{job_id} later", "ok"),
-        ("set-active-status", str(job_id), "ok"),
+        ("set-active-status", f"{job_id} later", "ok"),
         ("delete", str(job_id), "ok"),
     ]
 

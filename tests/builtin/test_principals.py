@@ -232,8 +232,8 @@ async def test_what_a_run_changes_is_recorded_under_the_principals_name(box: San
     await box.advance(minutes=1)
 
     changes = await audit(box)
-    assert ("e", f"{JOB}.pause", str(target), "ok") in changes
-    assert ("e", f"{JOB}.skip-next", str(target), "ok") in changes
+    assert ("e", f"{JOB}.pause", f"{target} target", "ok") in changes
+    assert ("e", f"{JOB}.skip-next", f"{target} target", "ok") in changes
     assert changes.count(("a", "invoke", "zato.service.edit", "200")) == 2
 
 

@@ -95,3 +95,12 @@ async def test_wrong_options_are_refused(box: Sandbox, sent: dict[str, Any]) -> 
     with pytest.raises(BadInputError):
         await box.invoke("zato.service.get-list", sent)
     assert await ask(box, "get-list") == []
+
+
+async def test_errors_of_built_in_services_are_counted_and_not_shown(box: Sandbox) -> None:
+    with pytest.raises(BadInputError):
+        await box.invoke("zato.security.user.create", {"name": "eve", "password": 5})
+
+    found = await detail(box, "zato.security.user.create")
+
+    assert (found["errors"], found["recent_errors"], found["last_error"]) == (1, [], "")

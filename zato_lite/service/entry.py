@@ -115,7 +115,7 @@ class Entry:
         strategy: the way in which the invoker runs it.
         calls, ended, errors, seconds: counters; only strategies change them.
         latest: seconds of the latest invocations.
-        failures: the latest errors, oldest first.
+        failures: the latest errors, oldest first; none of built-in services.
     """
 
     __slots__ = (
@@ -185,7 +185,8 @@ class Entry:
     def count_error(self, error: BaseException) -> BaseException:
         """Count an error and return it, as an ordinary one if it would end the process."""
         self.errors += 1
-        self.failures.append(_failure(error))
+        if not self.is_internal:  # theirs quote what callers have sent, and name what is others'
+            self.failures.append(_failure(error))
         if isinstance(error, (Exception, asyncio.CancelledError)):
             return error
         contained = InvocationError(f"Service `{self.name}` raised {error!r}")
