@@ -8,7 +8,7 @@ import { denied } from "../core/session.js";
 import { Shape } from "../core/shapes.js";
 import { useAction } from "../core/store.js";
 import { Time } from "../core/time.js";
-import { Button, Card, Empty, Show } from "../core/ui.js";
+import { Button, Card, Show } from "../core/ui.js";
 import { some } from "../core/words.js";
 import { Sentence } from "../lib/sentence.js";
 
@@ -25,7 +25,7 @@ export function Attention({ of }) {
   }, [known]);
   const total = of.data?.total ?? 0, shown = of.data?.items.length ?? 0;
   return html`<${Card} title="Needs you" stale=${of.isStale} actions=${total > shown ? html`<a class="small" href=${pageUrl("/jobs", { q: "is:failing" })}>All ${total}</a>` : null}><${Show} of=${of}>${(/** @type {any} */ data) =>
-    data.items.length === 0 ? html`<${Empty} title="Nothing needs you.">Failing, late, missed and stuck jobs appear here.<//>` : html`<ul class="list">${data.items.map((/** @type {any} */ item) => html`<${Item} key=${`${item.job_id} ${item.kind}`} item=${item} reload=${of.reload} />`)}</ul>`}<//><//>`;
+    data.items.length === 0 ? html`<p class="pad muted">Nothing now; failing, late, missed and stuck jobs appear here.</p>` : html`<ul class="list">${data.items.map((/** @type {any} */ item) => html`<${Item} key=${`${item.job_id} ${item.kind}`} item=${item} reload=${of.reload} />`)}</ul>`}<//><//>`;
 }
 
 /** @param {{item: any, reload: () => Promise<void>}} props */

@@ -12,6 +12,7 @@ const EVERY_MS = 30_000;
 const SETTLE_MS = 140;
 const CHANGED_MS = 2000;
 const MANY = 200;
+const NOTHING = { from: 0, to: 0, resolution: 0 };
 
 /**
  * @typedef {object} LaneData
@@ -61,7 +62,7 @@ class Loader {
     this.error = /** @type {ApiError | null} */ (null);
     this.isFirst = true;
     this.seen = { from: 0, to: 0, width: 0 };
-    this.loaded = { from: 0, to: 0, resolution: 0 };
+    this.loaded = this.coming = NOTHING; // what is shown, and what has been asked for
     this.timer = 0;
     this.abort = /** @type {AbortController | null} */ (null);
   }
@@ -69,7 +70,7 @@ class Loader {
   /** @param {Record<string, any>} filter */
   setFilter(filter) {
     this.filter = filter;
-    this.loaded = { from: 0, to: 0, resolution: 0 };
+    this.loaded = this.coming = NOTHING;
     this.reload();
   }
 
@@ -80,9 +81,9 @@ class Loader {
    */
   see(from, to, width) {
     this.seen = { from, to, width };
-    const { loaded } = this, resolution = (to - from) / width;
-    const isCovered = from >= loaded.from && to <= loaded.to && resolution > loaded.resolution / 2.5 && resolution < loaded.resolution * 6;
-    if (!isCovered) this.soon(loaded.to ? SETTLE_MS : 0);
+    const resolution = (to - from) / width;
+    const isCovered = [this.loaded, this.coming].some((it) => from >= it.from && to <= it.to && resolution > it.resolution / 2.5 && resolution < it.resolution * 6);
+    if (!isCovered) this.soon(this.loaded.to ? SETTLE_MS : 0);
   }
 
   /** @param {number} ms */
@@ -103,17 +104,19 @@ class Loader {
     const abort = new AbortController(), span = to - from, more = Math.min(span, (MOST_MS - span) / 2);
     this.abort = abort;
     const resolution = Math.floor(span / width), start = Math.floor(from - more), until = Math.ceil(to + more);
+    this.coming = { from: start, to: until, resolution: Math.max(1, resolution) };
     try {
       const input = { ...this.filter, start: new Date(start).toISOString(), until: new Date(until).toISOString(), resolution_ms: resolution };
       const answer = await invoke("zato.scheduler.get-timeline", input, { signal: abort.signal });
       if (abort.signal.aborted) return;
       this.take(answer, instant(answer.start_iso) ?? start);
-      this.loaded = { from: start, to: until, resolution: Math.max(1, resolution) };
+      this.loaded = this.coming;
       this.error = null;
     } catch (error) {
       if (abort.signal.aborted) return;
       this.error = error instanceof ApiError ? error : new ApiError(0, String(error));
     }
+    this.coming = NOTHING;
     this.isFirst = false;
     this.rerender();
     this.changed();
