@@ -6,7 +6,11 @@ from playwright.sync_api import Page, expect
 
 from tests.dashboard.browser.conftest import Server, sign_in
 
-HOURLY: dict[str, Any] = {"job_type": "cron_style", "cron_definition": "0 * * * *", "minutes": None}
+HOURLY: dict[str, Any] = {
+    "job_type": "cron_style",
+    "cron_definition": "0 * * * *",
+    "minutes": None,
+}
 
 
 @pytest.fixture(scope="module")
