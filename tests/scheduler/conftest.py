@@ -80,8 +80,10 @@ class Harness:
 
     async def settle(self) -> None:
         """Wait until only blocked runs are in flight, and all other results are saved."""
-        for _ in range(4):
+        for _ in range(4 if self.store.is_in_memory else 12):
             self.scheduler.save_results()
+            if not self.store.is_in_memory:  # reads have threads of their own
+                await self.store.read(lambda c: None)
             await self.store.write(lambda c: None)
             await asyncio.sleep(0)
             await asyncio.sleep(0)
