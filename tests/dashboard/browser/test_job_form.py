@@ -172,6 +172,7 @@ def test_hostile_names_are_inert(signed_in: Page, server: Server, name: str) -> 
         page.wait_for_timeout(300)
         assert page.locator("main img, main script").count() == 0
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.goto(f"{server.url}/dashboard/jobs")
     server.invoke("zato.scheduler.job.delete", {"id": job})
 
 

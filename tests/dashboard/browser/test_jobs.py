@@ -172,7 +172,7 @@ def test_a_viewer_sees_everything_and_changes_nothing(browser: Browser, server: 
 def test_a_confined_user_sees_only_theirs(browser: Browser, server: Server) -> None:
     with opened(browser, server) as (_, page):
         sign_in(page, server, "/jobs", user="carl")
-        expect(page.get_by_text("Nothing is scheduled yet.")).to_be_visible()
+        expect(page.get_by_text("confined to other.*")).to_be_visible()
 
 
 def test_the_list_on_a_phone_has_cards_and_no_horizontal_scroll(
