@@ -23,6 +23,9 @@ from zato_lite.store.sqlite import open_store
 from zato_lite.testing.clock import ManualClock
 from zato_lite.timetable.job import SECOND, Interval, Job, OneTime
 
+Place = Path | str
+"""Path of a file, or the URL of a PostgreSQL schema."""
+
 Service = Callable[[Invocation], Awaitable[Any]]
 
 
@@ -156,10 +159,21 @@ async def harness(store: OpenStore, clock: ManualClock) -> AsyncIterator[Harness
         yield harness
 
 
+@pytest.fixture(params=["file", pytest.param("postgres", marks=pytest.mark.postgres)])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """Return a store that several harnesses can open: a file, or the URL of a schema."""
+    if request.param == "file":
+        return tmp_path / "z.db"
+    url: str = request.getfixturevalue("postgres_url")
+    return url
+
+
 @asynccontextmanager
-async def open_harness(path: Path, clock: ManualClock, **options: Any) -> AsyncIterator[Harness]:
-    """A harness over a file, as a process would have it."""
-    async with open_store(path, clock) as store:
+async def open_harness(place: Place, clock: ManualClock, **options: Any) -> AsyncIterator[Harness]:
+    """A harness over a store, as a process would have it."""
+    async with (
+        open_store(place, clock) if isinstance(place, Path) else open_postgres(place, clock)
+    ) as store:
         harness = Harness(store, clock, grace=0.0, locks=store.locks, **options)
         async with harness.scheduler:
             yield harness

@@ -1,11 +1,10 @@
 """Changes reach all runs that have not started: pauses, edits, renames and deletions."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.scheduler.conftest import Harness, open_harness
+from tests.scheduler.conftest import Harness, Place, open_harness
 from tests.scheduler.test_crashes import restart
 from zato_lite.errors import ConflictError
 from zato_lite.testing.clock import ManualClock
@@ -199,11 +198,11 @@ async def test_a_pause_with_an_end_releases_what_it_held(harness: Harness) -> No
     assert started == sorted(started)
 
 
-async def test_another_process_starts_no_held_run(tmp_path: Path) -> None:
+async def test_another_process_starts_no_held_run(place: Place) -> None:
     clock = ManualClock()
     async with (
-        open_harness(tmp_path / "z.db", clock) as first,
-        open_harness(tmp_path / "z.db", clock) as second,
+        open_harness(place, clock) as first,
+        open_harness(place, clock) as second,
     ):
         gate = first.block("s")
         second.block("s")

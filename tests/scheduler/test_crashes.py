@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.scheduler.conftest import Harness, open_harness, record
+from tests.scheduler.conftest import Harness, Place, open_harness, record
 from zato_lite.builtin.why import outage_of
 from zato_lite.errors import UnavailableError
 from zato_lite.service.message import Invocation
@@ -181,11 +181,11 @@ async def test_the_log_lines_of_a_refused_result_are_dropped(
     assert "late" not in texts
 
 
-async def test_two_processes_on_one_file_run_each_slot_once(tmp_path: Path) -> None:
+async def test_two_processes_on_one_file_run_each_slot_once(place: Place) -> None:
     clock = ManualClock()
     async with (
-        open_harness(tmp_path / "z.db", clock) as first,
-        open_harness(tmp_path / "z.db", clock) as second,
+        open_harness(place, clock) as first,
+        open_harness(place, clock) as second,
     ):
         for number in range(20):
             await first.create(name=f"j{number}")
@@ -202,13 +202,13 @@ async def test_two_processes_on_one_file_run_each_slot_once(tmp_path: Path) -> N
         assert len(first.calls) + len(second.calls) == 100
 
 
-async def test_attempts_that_have_not_started_are_released_at_shutdown(tmp_path: Path) -> None:
+async def test_attempts_that_have_not_started_are_released_at_shutdown(place: Place) -> None:
     clock = ManualClock()
-    async with open_harness(tmp_path / "z.db", clock) as first:
+    async with open_harness(place, clock) as first:
         job_id = await first.create(trigger=first.once(10))
         await first.advance(9.8)
 
-    async with open_harness(tmp_path / "z.db", clock) as second:
+    async with open_harness(place, clock) as second:
         await second.advance(1)
         await second.scheduler.wait_until_idle()
         run = (await second.runs(job_id))[0]
@@ -216,14 +216,14 @@ async def test_attempts_that_have_not_started_are_released_at_shutdown(tmp_path:
     assert (run.outcome, run.attempt, run.crashes) == ("ok", 1, 0)
 
 
-async def test_runs_in_flight_at_shutdown_are_cancelled_after_the_grace(tmp_path: Path) -> None:
+async def test_runs_in_flight_at_shutdown_are_cancelled_after_the_grace(place: Place) -> None:
     clock = ManualClock()
-    async with open_harness(tmp_path / "z.db", clock) as first:
+    async with open_harness(place, clock) as first:
         first.block("s")
         job_id = await first.create(trigger=first.once(1), on_crash="fail")
         await first.advance(1)
 
-    async with open_harness(tmp_path / "z.db", clock) as second:
+    async with open_harness(place, clock) as second:
         run = (await second.runs(job_id))[0]
         assert (run.outcome, run.error) == (
             "cancelled",
@@ -233,20 +233,20 @@ async def test_runs_in_flight_at_shutdown_are_cancelled_after_the_grace(tmp_path
 
 
 async def test_a_run_cut_off_by_shutdown_gets_another_attempt_without_losing_a_retry(
-    tmp_path: Path,
+    place: Place,
 ) -> None:
     clock = ManualClock()
-    async with open_harness(tmp_path / "z.db", clock) as first:
+    async with open_harness(place, clock) as first:
         first.block("s")
         job_id = await first.create(
             trigger=first.once(1), max_retries=1, retry_delay_ms=1_000, max_crashes=1
         )
         await first.advance(1)
-    async with open_harness(tmp_path / "z.db", clock) as second:
+    async with open_harness(place, clock) as second:
         second.block("s")
         await second.settle()
 
-    async with open_harness(tmp_path / "z.db", clock) as third:
+    async with open_harness(place, clock) as third:
         third.fail("s")
         await third.settle()
         await third.advance(2)
@@ -371,15 +371,15 @@ async def test_a_cancelled_shutdown_leaves_its_runs_to_the_next_node(
             assert (run.outcome, run.attempt) == ("ok", 2)
 
 
-async def test_downtime_gets_exactly_what_the_policy_says(tmp_path: Path) -> None:
+async def test_downtime_gets_exactly_what_the_policy_says(place: Place) -> None:
     clock = ManualClock()
-    async with open_harness(tmp_path / "z.db", clock) as first:
+    async with open_harness(place, clock) as first:
         begin = clock.now()
         job_id = await first.create(trigger=first.every(1))
         await first.advance(1)
     clock.advance(seconds=3600)
 
-    async with open_harness(tmp_path / "z.db", clock) as second:
+    async with open_harness(place, clock) as second:
         await second.advance(0)
         await second.scheduler.wait_until_idle()
         runs = [run for run in await second.runs(job_id) if run.outcome == "ok"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.scheduler.conftest import Harness, open_harness
+from tests.scheduler.conftest import Harness, Place, open_harness
 from zato_lite.errors import BadInputError, UnavailableError
 from zato_lite.scheduler import wishes as scheduler_wishes
 from zato_lite.store import wishes
@@ -18,10 +18,9 @@ from zato_lite.timetable.job import SECOND
 
 
 async def test_an_edit_by_the_other_process_makes_no_slot_run_twice(
-    tmp_path: Path, clock: ManualClock
+    place: Place, clock: ManualClock
 ) -> None:
-    path = tmp_path / "z.db"
-    async with open_harness(path, clock) as first, open_harness(path, clock) as second:
+    async with open_harness(place, clock) as first, open_harness(place, clock) as second:
         job_id = await first.create(trigger=first.every(5))
         await first.advance(4.7)
         await second.edit(job_id, extra="new")
@@ -35,11 +34,11 @@ async def test_an_edit_by_the_other_process_makes_no_slot_run_twice(
 
 
 @asynccontextmanager
-async def two_nodes(path: Path, clock: ManualClock) -> AsyncIterator[tuple[Harness, Harness]]:
+async def two_nodes(place: Place, clock: ManualClock) -> AsyncIterator[tuple[Harness, Harness]]:
     """Two nodes that know each other."""
     async with (
-        open_harness(path / "z.db", clock) as first,
-        open_harness(path / "z.db", clock) as second,
+        open_harness(place, clock) as first,
+        open_harness(place, clock) as second,
     ):
         for harness in (first, second):
             await harness.scheduler._dispatcher.recover_runs()
@@ -61,9 +60,9 @@ async def claimed_ahead(
 
 
 async def test_a_slot_is_claimed_ahead_and_runs_on_time_with_two_nodes(
-    tmp_path: Path, clock: ManualClock
+    place: Place, clock: ManualClock
 ) -> None:
-    async with two_nodes(tmp_path, clock) as nodes:
+    async with two_nodes(place, clock) as nodes:
         _, owner, other = await claimed_ahead(nodes, clock)
         clock.advance(seconds=0.1)
         await owner.settle()
@@ -71,8 +70,8 @@ async def test_a_slot_is_claimed_ahead_and_runs_on_time_with_two_nodes(
         assert (len(owner.calls), len(other.calls)) == (1, 0)
 
 
-async def test_each_node_claims_its_share_ahead(tmp_path: Path, clock: ManualClock) -> None:
-    async with two_nodes(tmp_path, clock) as nodes:
+async def test_each_node_claims_its_share_ahead(place: Place, clock: ManualClock) -> None:
+    async with two_nodes(place, clock) as nodes:
         first, second = nodes
         for number in range(20):
             await first.create(name=f"j{number}", trigger=first.every(5))
@@ -86,9 +85,9 @@ async def test_each_node_claims_its_share_ahead(tmp_path: Path, clock: ManualClo
 
 
 async def test_a_slot_that_its_node_leaves_is_claimed_by_another_before_it(
-    tmp_path: Path, clock: ManualClock
+    place: Place, clock: ManualClock
 ) -> None:
-    async with two_nodes(tmp_path, clock) as nodes:
+    async with two_nodes(place, clock) as nodes:
         first, second = nodes
         for number in range(2):
             await first.create(name=f"j{number}", trigger=first.every(5))
@@ -103,9 +102,9 @@ async def test_a_slot_that_its_node_leaves_is_claimed_by_another_before_it(
 
 
 async def test_a_job_that_another_node_deletes_does_not_run(
-    tmp_path: Path, clock: ManualClock
+    place: Place, clock: ManualClock
 ) -> None:
-    async with two_nodes(tmp_path, clock) as nodes:
+    async with two_nodes(place, clock) as nodes:
         job_id, owner, other = await claimed_ahead(nodes, clock)
         await other.jobs.delete(job_id)
         clock.advance(seconds=0.1)
@@ -115,9 +114,9 @@ async def test_a_job_that_another_node_deletes_does_not_run(
 
 
 async def test_a_pause_of_all_by_another_node_takes_back_what_is_claimed(
-    tmp_path: Path, clock: ManualClock
+    place: Place, clock: ManualClock
 ) -> None:
-    async with two_nodes(tmp_path, clock) as nodes:
+    async with two_nodes(place, clock) as nodes:
         job_id, owner, other = await claimed_ahead(nodes, clock)
         await other.jobs.pause_all()
         await owner.advance(0.1)
@@ -131,9 +130,9 @@ async def test_a_pause_of_all_by_another_node_takes_back_what_is_claimed(
 
 
 async def test_an_edit_by_another_node_decides_a_claimed_slot_again(
-    tmp_path: Path, clock: ManualClock
+    place: Place, clock: ManualClock
 ) -> None:
-    async with two_nodes(tmp_path, clock) as nodes:
+    async with two_nodes(place, clock) as nodes:
         job_id, owner, other = await claimed_ahead(nodes, clock)
         await other.edit(job_id, extra="new")
         clock.advance(seconds=0.1)
@@ -147,9 +146,9 @@ async def test_an_edit_by_another_node_decides_a_claimed_slot_again(
 
 
 async def test_a_change_by_another_node_leaves_a_run_that_has_started(
-    tmp_path: Path, clock: ManualClock
+    place: Place, clock: ManualClock
 ) -> None:
-    async with two_nodes(tmp_path, clock) as nodes:
+    async with two_nodes(place, clock) as nodes:
         gate = nodes[0].block("s")
         nodes[1].services["s"] = nodes[0].services["s"]
         job_id, owner, other = await claimed_ahead(nodes, clock)
@@ -191,9 +190,9 @@ async def test_a_run_that_waits_for_room_is_held_if_another_node_pauses_its_job(
 
 
 async def test_a_run_on_demand_on_another_node_comes_before_a_claimed_slot(
-    tmp_path: Path, clock: ManualClock
+    place: Place, clock: ManualClock
 ) -> None:
-    async with two_nodes(tmp_path, clock) as nodes:
+    async with two_nodes(place, clock) as nodes:
         gate = nodes[0].block("s")
         nodes[1].services["s"] = nodes[0].services["s"]
         job_id, owner, other = await claimed_ahead(nodes, clock)
@@ -208,8 +207,8 @@ async def test_a_run_on_demand_on_another_node_comes_before_a_claimed_slot(
         assert in_flight == [0, 1]
 
 
-async def test_a_run_of_another_node_is_cancelled(tmp_path: Path, clock: ManualClock) -> None:
-    async with two_nodes(tmp_path, clock) as nodes:
+async def test_a_run_of_another_node_is_cancelled(place: Place, clock: ManualClock) -> None:
+    async with two_nodes(place, clock) as nodes:
         nodes[0].block("s")
         nodes[1].block("s")
         job_id, owner, other = await claimed_ahead(nodes, clock)
@@ -226,7 +225,7 @@ async def test_a_run_of_another_node_is_cancelled(tmp_path: Path, clock: ManualC
 async def test_a_cancellation_outlives_the_node_that_it_was_asked_of(
     tmp_path: Path, clock: ManualClock
 ) -> None:
-    async with two_nodes(tmp_path, clock) as nodes:
+    async with two_nodes(tmp_path / "z.db", clock) as nodes:
         nodes[0].block("s")
         nodes[1].block("s")
         job_id, owner, other = await claimed_ahead(nodes, clock)
@@ -244,7 +243,7 @@ async def test_a_cancellation_outlives_the_node_that_it_was_asked_of(
 async def test_cancel_running_ends_the_run_of_another_node(
     tmp_path: Path, clock: ManualClock
 ) -> None:
-    async with two_nodes(tmp_path, clock) as nodes:
+    async with two_nodes(tmp_path / "z.db", clock) as nodes:
         nodes[0].block("s")
         nodes[1].block("s")
         job_id, owner, other = await claimed_ahead(nodes, clock, on_overlap="cancel_running")
@@ -315,9 +314,9 @@ async def test_runs_of_a_dead_node_are_for_nodes_that_have_their_service(
 
 
 async def test_a_job_is_not_claimed_ahead_while_a_change_waits_for_an_owner(
-    tmp_path: Path, clock: ManualClock
+    place: Place, clock: ManualClock
 ) -> None:
-    async with two_nodes(tmp_path, clock) as nodes:
+    async with two_nodes(place, clock) as nodes:
         job_id, owner, other = await claimed_ahead(nodes, clock)
         node, now = other.scheduler.node_id, clock.now()
         asked = await other.store.write(lambda c: wishes.ask_owners(c, [job_id], node, now))
@@ -336,9 +335,9 @@ async def test_a_job_is_not_claimed_ahead_while_a_change_waits_for_an_owner(
 
 
 async def test_an_owner_that_does_not_answer_makes_a_change_fail(
-    tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+    place: Place, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with two_nodes(tmp_path, clock) as nodes:
+    async with two_nodes(place, clock) as nodes:
         job_id, owner, other = await claimed_ahead(nodes, clock)
         monkeypatch.setattr(owner.scheduler._wishes, "answer", owner.settle)
         monkeypatch.setattr(scheduler_wishes, "TIMEOUT_S", -1.0)
@@ -350,10 +349,9 @@ async def test_an_owner_that_does_not_answer_makes_a_change_fail(
 
 
 async def test_a_queued_run_waits_for_the_one_of_the_other_process(
-    tmp_path: Path, clock: ManualClock
+    place: Place, clock: ManualClock
 ) -> None:
-    path = tmp_path / "z.db"
-    async with open_harness(path, clock) as first, open_harness(path, clock) as second:
+    async with open_harness(place, clock) as first, open_harness(place, clock) as second:
         gate = first.block("s")
         second.services["s"] = first.services["s"]
         job_id = await first.create(trigger=first.every(5), on_overlap="queue_one")

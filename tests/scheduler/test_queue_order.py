@@ -2,11 +2,10 @@
 
 import asyncio
 import random
-from pathlib import Path
 
 import pytest
 
-from tests.scheduler.conftest import Harness, open_harness
+from tests.scheduler.conftest import Harness, Place, open_harness
 from zato_lite.service.message import Invocation
 from zato_lite.store.sql import execute, fetch_value
 from zato_lite.testing.clock import ManualClock
@@ -47,12 +46,12 @@ def serve(harness: Harness, timeline: Timeline, seconds: float) -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 async def test_runs_of_two_nodes_do_not_overlap_and_keep_their_order(
-    tmp_path: Path, seed: int
+    place: Place, seed: int
 ) -> None:
     dice, clock, timeline = random.Random(seed), ManualClock(), Timeline()
     async with (
-        open_harness(tmp_path / "z.db", clock) as first,
-        open_harness(tmp_path / "z.db", clock) as second,
+        open_harness(place, clock) as first,
+        open_harness(place, clock) as second,
     ):
         for harness in (first, second):
             serve(harness, timeline, 1.3)
@@ -69,11 +68,11 @@ async def test_runs_of_two_nodes_do_not_overlap_and_keep_their_order(
     assert timeline.slots == sorted(timeline.slots)
 
 
-async def test_runs_of_a_dead_node_keep_their_place(tmp_path: Path) -> None:
+async def test_runs_of_a_dead_node_keep_their_place(place: Place) -> None:
     clock, timeline = ManualClock(), Timeline()
-    async with open_harness(tmp_path / "z.db", clock) as survivor:
+    async with open_harness(place, clock) as survivor:
         serve(survivor, timeline, 1.3)
-        async with open_harness(tmp_path / "z.db", clock) as dying:
+        async with open_harness(place, clock) as dying:
             serve(dying, timeline, 1.3)
             await survivor.scheduler.tick()
             await survivor.create(on_overlap="queue_all", repeats=6)
@@ -91,11 +90,11 @@ async def test_runs_of_a_dead_node_keep_their_place(tmp_path: Path) -> None:
     assert timeline.slots == sorted(timeline.slots)
 
 
-async def test_a_wait_for_another_node_costs_no_commit_and_no_claim(tmp_path: Path) -> None:
+async def test_a_wait_for_another_node_costs_no_commit_and_no_claim(place: Place) -> None:
     clock, timeline = ManualClock(), Timeline()
     async with (
-        open_harness(tmp_path / "z.db", clock) as first,
-        open_harness(tmp_path / "z.db", clock) as second,
+        open_harness(place, clock) as first,
+        open_harness(place, clock) as second,
     ):
         serve(first, timeline, 60)
         serve(second, timeline, 60)
@@ -114,11 +113,11 @@ async def test_a_wait_for_another_node_costs_no_commit_and_no_claim(tmp_path: Pa
     assert len(timeline.slots) == 1
 
 
-async def test_a_node_is_idle_while_it_waits_for_another_one(tmp_path: Path) -> None:
+async def test_a_node_is_idle_while_it_waits_for_another_one(place: Place) -> None:
     clock, timeline = ManualClock(), Timeline()
     async with (
-        open_harness(tmp_path / "z.db", clock) as first,
-        open_harness(tmp_path / "z.db", clock) as second,
+        open_harness(place, clock) as first,
+        open_harness(place, clock) as second,
     ):
         serve(first, timeline, 60)
         serve(second, timeline, 60)

@@ -1,11 +1,10 @@
 """Changes and crashes between a claim and its slot, and between two changes."""
 
 import asyncio
-from pathlib import Path
 
 import msgspec
 
-from tests.scheduler.conftest import Harness, open_harness
+from tests.scheduler.conftest import Harness, Place, open_harness
 from zato_lite.service.message import Invocation
 from zato_lite.testing.clock import ManualClock
 from zato_lite.timetable.calendar import Calendar
@@ -213,14 +212,13 @@ async def test_a_pause_that_ends_at_its_time_leaves_no_trace_in_the_job(harness:
 
 
 async def test_a_slot_that_was_handed_back_is_not_run_late_when_it_is_to_be_skipped(
-    tmp_path: Path, clock: ManualClock
+    place: Place, clock: ManualClock
 ) -> None:
-    path = tmp_path / "a.db"
-    async with open_harness(path, clock) as harness:
+    async with open_harness(place, clock) as harness:
         await harness.create(trigger=harness.every(10), on_missed="skip")
         await harness.advance(9.7)
     clock.advance(hours=2)
-    async with open_harness(path, clock) as harness:
+    async with open_harness(place, clock) as harness:
         await harness.settle()
         await harness.advance(0)
         calls = list(harness.calls)
