@@ -425,8 +425,7 @@ async def test_events_come_in_order_and_can_be_resumed(
     assert response.content_type == "text/event-stream"
     assert pieces == [
         b"retry: 2000\n\n",
-        b'id: 2\nevent: run\ndata: {"number":1}\n\n'
-        b'id: 3\nevent: run\ndata: {"number":2}\n\n',
+        b'id: 2\nevent: run\ndata: {"number":1}\n\nid: 3\nevent: run\ndata: {"number":2}\n\n',
         b": nothing new\n\n",
         b'id: 5\nevent: run\ndata: "last"\n\n',
     ]
