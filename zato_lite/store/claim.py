@@ -226,10 +226,10 @@ def _due_jobs(
     timers = read_rows(connection, due_jobs["postgres"], values, _LockedTimer)
     ids = connection.many([timer.job_id for timer in timers])
     jobs_by_id = {job.id: job for job in read_rows(connection, _LOCKED_JOBS, (ids,), _LockedJob)}
-    due = [
-        (*timer, job.open_runs, job.definition)
-        for timer in timers
-        if (job := jobs_by_id.get(timer.job_id)) is not None
+    due: list[_DueJob] = [
+        (job_id, next_at, cursor, started, number, calm_until, job.open_runs, job.definition)
+        for job_id, next_at, cursor, started, number, calm_until in timers
+        if (job := jobs_by_id.get(job_id)) is not None
     ]
     is_paused, next_at = fetch_row(connection, _AFTER_LOCKS, (values[0],))
     return ([], None) if is_paused else (due, next_at)
