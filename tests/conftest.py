@@ -5,6 +5,7 @@ Fast tests start no process. Tests of ``tests/e2e``, ``tests/faults`` and
 and have a make target of their own.
 """
 
+import gc
 import os
 import sys
 from collections.abc import Generator, Iterator
@@ -110,3 +111,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if chosen:
         done = f"{sum(chosen.values())} of {len(chosen)} tests"
         terminalreporter.write_line(f"PostgreSQL: {done}; {postgres.description()}")
+
+
+@pytest.fixture
+def without_collector() -> Iterator[None]:
+    """Keep the garbage collector out of a test that measures CPU time.
+
+    Its work grows with all that earlier tests of this process left, up to a second.
+    """
+    gc.disable()
+    yield
+    gc.enable()

@@ -10,6 +10,8 @@ from zato_lite.log import JSONFormatter, PrettyFormatter
 from zato_lite.redaction import HIDDEN, redacted, without_secrets
 from zato_lite.wire import decode, encode
 
+pytestmark = pytest.mark.usefixtures("without_collector")
+
 KEY = "zl_0123456789ab_" + "A" * 43
 
 

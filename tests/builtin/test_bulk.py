@@ -12,6 +12,8 @@ from zato_lite.errors import BadInputError, ConflictError, ForbiddenError, NotFo
 from zato_lite.service.message import Caller
 from zato_lite.testing.app import Sandbox
 
+pytestmark = pytest.mark.usefixtures("without_collector")
+
 SERVICES = ["delete-many", "pause-many", "resume-many", "execute-many", "skip-many"]
 
 

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from zato_lite.builtin.documents import read_document, write_document
 from zato_lite.errors import BadInputError
 
+pytestmark = pytest.mark.usefixtures("without_collector")
+
 TEXTS = st.text(st.characters(blacklist_categories=["Cs", "Cc"]), max_size=8)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63) | TEXTS | st.floats(-1e9, 1e9),

@@ -10,6 +10,8 @@ from zato_lite.builtin.input import Input, JobRef, Moment, Name, Page, RunRef, Z
 from zato_lite.errors import BadInputError
 from zato_lite.service.typed import schema_of
 
+pytestmark = pytest.mark.usefixtures("without_collector")
+
 
 class Example(Input, forbid_unknown_fields=True):
     """Each kind of field."""

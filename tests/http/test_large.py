@@ -2,6 +2,7 @@ import asyncio
 import time
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,6 +10,8 @@ from zato_lite.http.large import PART, TEXT_PART, encode_in_parts, is_large
 from zato_lite.http.message import Request
 from zato_lite.http.payloads import read_payload
 from zato_lite.wire import encode
+
+pytestmark = pytest.mark.usefixtures("without_collector")
 
 _LONG_TEXT = 'é"\\\n😀' * (TEXT_PART // 3)
 _SMALL = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=5)

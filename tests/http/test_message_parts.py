@@ -9,6 +9,8 @@ from zato_lite.http.head import RefusedError
 from zato_lite.http.message import Request
 from zato_lite.http.parser import RequestParser
 
+pytestmark = pytest.mark.usefixtures("without_collector")
+
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 CHUNKED = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 LENGTH = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1048576\r\n\r\n"

@@ -10,6 +10,8 @@ from zato_lite.service.access import is_within, may_invoke, missing_right, neede
 from zato_lite.service.message import Caller
 from zato_lite.service.registry import Registry
 
+pytestmark = pytest.mark.usefixtures("without_collector")
+
 
 @pytest.fixture(scope="module", autouse=True)
 def built_in_services() -> None:

@@ -14,6 +14,8 @@ from zato_lite.service.payload import payload_of
 from zato_lite.service.registry import Registry
 from zato_lite.service.typed import Declared
 
+pytestmark = pytest.mark.usefixtures("without_collector")
+
 LIMIT_S = 0.5  # ten times the budget: other work on the machine makes CPU time longer, too
 
 
