@@ -110,6 +110,7 @@ def test_the_slots_before_and_after_are_a_press_away(
     panel = signed_in.get_by_role("dialog", name="Why")
     expect(sentence).to_be_visible()
     expect(signed_in).not_to_have_url(re.compile("why=latest"))
+    expect(panel.get_by_label("At")).to_have_value(re.compile(r"T\d\d:00$"))  # the latest slot
     before = panel.get_by_label("At").input_value()
     panel.get_by_role("button", name="Slot before").click()
     expect(panel.get_by_label("At")).not_to_have_value(before)
