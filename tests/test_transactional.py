@@ -176,6 +176,34 @@ async def test_a_job_is_created_with_the_transaction(
 
 
 @pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"principal": "system"}, "principal: 'system' is not allowed here; use on_behalf_of"),
+        ({"principal": "user:ann"}, "principal: 'user:ann' is not allowed here"),
+        (
+            {"on_success_job": "of an admin"},
+            "on_success_job: .* needs a check of rights",
+        ),
+        ({"on_error_job": "of an admin"}, "on_error_job: 'of an admin' needs a check of rights"),
+        ({"alert_after_intervals": 3}, "alert_after_intervals: 3 needs another job"),
+    ],
+    ids=str,
+)
+async def test_a_definition_gets_no_rights_but_those_of_on_behalf_of(
+    box: Sandbox,
+    opening: Callable[[], AbstractAsyncContextManager[Opened]],
+    fields: dict[str, Any],
+    words: str,
+) -> None:
+    async with opening() as (connection, commit, _):
+        with pytest.raises(BadInputError, match=words):
+            await zato_lite.create_job(connection, {**JOB, **fields}, on_behalf_of="user:low")
+        await commit()
+
+    assert await box.invoke("zato.scheduler.job.get-list", {}) == []
+
+
+@pytest.mark.parametrize(
     "after", [90, 90.0, timedelta(seconds=90), "datetime"], ids=["int", "float", "delta", "date"]
 )
 async def test_a_run_may_begin_later(box: Sandbox, postgres_url: str, after: Any) -> None:

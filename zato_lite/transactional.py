@@ -154,9 +154,7 @@ async def create_job(
     name = calendar if isinstance(calendar, str) else None
     number, now, calendars = await _fetch(connection, _text(_PREPARE_JOB, schema), (name,))
     job = read(dict(definition), int(now), principal)
-    if job.alert_after_intervals is not None:
-        words = "needs another job, which only zato.scheduler.job.create makes"
-        raise BadInputError(f"alert_after_intervals: {job.alert_after_intervals} {words}")
+    _refuse_what_needs_the_service(job, principal)
     known = [] if calendars is None else msgspec.json.decode(calendars, type=list[Calendar])
     if job.calendar is not None and not known:
         raise BadInputError(f"calendar: {job.calendar!r} does not exist")
@@ -170,6 +168,22 @@ async def create_job(
     if found is None:
         raise job_exists_error(job.name)
     return int(found[0])
+
+
+def _refuse_what_needs_the_service(job: Job, principal: str) -> None:
+    """Refuse fields that only ``zato.scheduler.job.create`` can check or carry out.
+
+    A callback job runs with the rights of its principal: to name one needs a check of these.
+    """
+    only = "only zato.scheduler.job.create"
+    if job.principal != principal:
+        raise BadInputError(f"principal: {job.principal!r} is not allowed here; use on_behalf_of")
+    if job.alert_after_intervals is not None:
+        words = f"needs another job, which {only} makes"
+        raise BadInputError(f"alert_after_intervals: {job.alert_after_intervals} {words}")
+    for field in ("on_success_job", "on_error_job"):
+        if (name := getattr(job, field)) is not None:
+            raise BadInputError(f"{field}: {name!r} needs a check of rights, which {only} makes")
 
 
 def _start(after: float | timedelta | datetime) -> tuple[int, int | None]:

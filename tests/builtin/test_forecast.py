@@ -120,6 +120,7 @@ async def test_jobs_are_selected_as_in_lists(box: Sandbox) -> None:
         ({"bucket_minutes": 4}, "bucket_minutes"),
         ({"limit": 0}, "limit"),
         ({"until": "2027-01-16"}, "until"),
+        ({"start": "9999-12-29T00:00:00+00:00", "days": 14}, "start"),
     ],
     ids=str,
 )

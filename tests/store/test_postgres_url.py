@@ -30,6 +30,18 @@ def test_a_url_without_secrets_is_shown_as_it_is(url: str) -> None:
     assert not has_password(url)
 
 
+@pytest.mark.parametrize("letter", "#/?")
+def test_a_password_that_cuts_the_url_is_refused_and_not_shown(letter: str) -> None:
+    url = f"postgresql://ann:ge{letter}heim@db/x"
+
+    with pytest.raises(ConfigError, match="percent-encode") as caught:
+        parse(url)
+
+    assert "heim" not in str(caught.value)
+    assert shown(url) == "postgresql://***"
+    assert has_password(url)
+
+
 def test_libpq_gets_the_url_without_its_password() -> None:
     found = parse("postgresql://ann:s%40cret@db/x?sslmode=require&options=-csearch_path%3Djobs")
 

@@ -7,11 +7,12 @@ from typing import Annotated, NamedTuple, TypedDict
 
 from msgspec import Meta
 
-from zato_lite.builtin.input import Moment
+from zato_lite.builtin.input import Moment, in_calendar
 from zato_lite.builtin.job_filter import JobFilterInput
 from zato_lite.builtin.output import iso
 from zato_lite.builtin.permissions import authority_of, visible_to
 from zato_lite.clock import Clock
+from zato_lite.errors import BadInputError, FieldError
 from zato_lite.scheduler.calendars import Calendars
 from zato_lite.scheduler.commands import JobCommands
 from zato_lite.scheduler.job_lists import JobLists, KnownDurations
@@ -152,12 +153,13 @@ class GetForecast(Service[ForecastInput, ForecastItem]):
 
     async def handle(self) -> None:
         params, now = self.request.input, self.clock.now()
+        start = now if params.start is None else params.start
+        span = _Span(now, start - start % (_HOUR * MINUTE), params)
+        _require_dates(span)
         permits = visible_to(authority_of(self))
         found = await self.lists.with_durations(params.filter, MAX_JOBS, permits=permits)
         calendars = await self.calendars.calendars()
         nodes = len(await self.jobs.nodes())
-        start = now if params.start is None else params.start
-        span = _Span(now, start - start % (_HOUR * MINUTE), params)
         answer = await offload_long(
             _forecast, span, found, calendars, self.lists.capacity * max(1, nodes)
         )
@@ -175,6 +177,20 @@ class _Span(NamedTuple):
     def until(self) -> Instant:
         """Return the end of the span."""
         return self.start + self.params.days * DAY
+
+
+def _require_dates(span: _Span) -> None:
+    """Refuse a span whose end has no date.
+
+    Raises:
+        BadInputError: names ``start``.
+    """
+    try:
+        in_calendar(span.until)
+    except ValueError as error:
+        start = iso(span.start)
+        words = f"start: {start} and {span.params.days} days end too late; use {error}"
+        raise BadInputError.of([FieldError("start", start, words)]) from error
 
 
 def _forecast(

@@ -19,6 +19,9 @@ from zato_lite.store.postgres_url import Location
 
 Listener = Callable[[str], None]
 
+_MAX_RINGS = 1_000
+"""Texts kept while the database is away; the oldest go first, as nodes also poll."""
+
 _CHANNEL = "SELECT 'zato_lite_' || left(current_schema(), 40)"
 
 _log = logging.getLogger("zato_lite.store")
@@ -31,7 +34,7 @@ class Bell:
         self._location, self._stopping = location, stopping
         self._listener: Listener | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._rings: deque[str] = deque()
+        self._rings: deque[str] = deque(maxlen=_MAX_RINGS)
         self._woken, self._wake = -1, -1
         self._thread: Thread | None = None
 
@@ -47,12 +50,12 @@ class Bell:
         """Send a text to all nodes, after the present transaction at the earliest."""
         self._rings.append(text)
         self._start()
-        os.write(self._wake, b"!")
+        self._wake_up()
 
     def stop(self) -> None:
         """End the thread, after ``stopping`` is set."""
         if self._thread is not None:
-            os.write(self._wake, b"!")
+            self._wake_up()
             self._thread.join()
             os.close(self._wake)
             os.close(self._woken)
@@ -61,8 +64,13 @@ class Bell:
     def _start(self) -> None:
         if self._thread is None:
             self._woken, self._wake = os.pipe()
+            os.set_blocking(self._wake, False)
             self._thread = Thread(target=self._run, name="store-bell", daemon=True)
             self._thread.start()
+
+    def _wake_up(self) -> None:
+        with suppress(BlockingIOError):  # nobody has read the bytes before: one is enough
+            os.write(self._wake, b"!")
 
     def _run(self) -> None:
         delay = BACKOFF_S
@@ -93,9 +101,9 @@ class Bell:
             connection.close()
 
     def _send(self, connection: PostgresConnection, channel: str) -> None:
-        texts = set()
+        texts: dict[str, None] = {}  # each once, in the order of the rings
         while self._rings:
-            texts.add(self._rings.popleft())
+            texts[self._rings.popleft()] = None
         for text in texts:
             connection.execute("SELECT pg_notify(?, ?)", (channel, text))
 

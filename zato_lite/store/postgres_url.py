@@ -50,7 +50,10 @@ def shown(url: str) -> str:
     if not is_postgres(url):
         return url
     try:
-        return _without_secrets(url, urlsplit(url))
+        parts = urlsplit(url)
+        if not _is_ambiguous(parts):
+            return _without_secrets(url, parts)
+        return SCHEMES[0] + "***"
     except ValueError:
         return SCHEMES[0] + "***"
 
@@ -76,6 +79,9 @@ def parse(url: str, password: str = "") -> Location:
         query = _query(parts)
     except ValueError as error:
         raise ConfigError(f"[store] url: not a valid URL; use {_EXAMPLE}") from error
+    if _is_ambiguous(parts):
+        words = "percent-encode #, /, ? and @ in its user and password"
+        raise ConfigError(f"[store] url: not a valid URL; {words}, as %23, %2F, %3F and %40")
     found = unquote(_password_of(parts)) or query.get("password", "") or password
     parameters: dict[str, Any] = {"password": found} if found else {}
     if "sslpassword" in query:
@@ -103,6 +109,12 @@ def _threshold(text: str | None) -> int | None:
     if not (text.isascii() and text.isdigit()):
         raise ConfigError(f"[store] url: prepare_threshold={text}; use a number or none")
     return int(text)
+
+
+def _is_ambiguous(parts: SplitResult) -> bool:
+    """Return True if a part may be the rest of a password that contains one of ``#/?``."""
+    is_cut = "@" not in parts.netloc and "@" in f"{parts.path}?{parts.query}"
+    return bool(parts.fragment) or "@" in parts.path or is_cut
 
 
 def _password_of(parts: SplitResult) -> str:
