@@ -64,13 +64,14 @@ class Load(threading.Thread):
     def __init__(self, service: str, stop: threading.Event) -> None:
         super().__init__(daemon=True)
         self.service, self.stop = service, stop
-        self.done = 0
+        self.done, self.longest = 0, 0.0
         self.failed: list[Any] = []
         self.versions: list[int] = []
 
     def run(self) -> None:
         client = Client()
         while not self.stop.wait(0.01):
+            began = time.monotonic()
             try:
                 status, answer = client.invoke(self.service)
             except Exception as error:  # noqa: BLE001 - it is counted
@@ -78,6 +79,7 @@ class Load(threading.Thread):
                 client = Client()
                 continue
             self.done += 1
+            self.longest = max(self.longest, time.monotonic() - began)
             if status == 200:
                 self.versions.append(answer["version"])
             else:

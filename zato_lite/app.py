@@ -59,6 +59,7 @@ class App:
         data: the folder of the store; None for a store in memory.
         problems: files and jobs that could not be deployed at the start, each in a line.
         on_deployed: called when services were deployed or removed later on.
+        reopen_resources: opens resources again whose settings have changed.
     """
 
     settings: config.Settings
@@ -81,6 +82,7 @@ class App:
     warnings: Callable[[], Mapping[str, str]] = dict
     channels: Mapping[str, str] = field(default_factory=dict)
     on_deployed: list[Callable[[], None]] = field(default_factory=list)
+    reopen_resources: Callable[[], object] = dict
 
 
 @asynccontextmanager
@@ -89,6 +91,8 @@ async def open_app(
     settings: config.Settings,
     clock: Clock | None = None,
     prepare: Prepare | None = None,
+    *,
+    is_rehearsal: bool = False,
 ) -> AsyncIterator[App]:
     """Open an app, and deploy the services and jobs of a project.
 
@@ -97,6 +101,7 @@ async def open_app(
         settings: the settings.
         clock: by default the system's, or the database's if machines share the store.
         prepare: called before the project is deployed.
+        is_rehearsal: open no resources, and invoke no services for the start and the stop.
 
     Raises:
         ConfigError, StoreError: the store cannot be used, or the jobs file has mistakes; nothing
@@ -109,7 +114,14 @@ async def open_app(
         events = EventLog(now=clock.now)
         principals = Principals()
         scheduler = _scheduler(database, invoker, events, settings, clock, principals=principals)
-        deployer = make_deployer(folder or _NO_PROJECT, settings, invoker.registry, clock)
+        deployer = make_deployer(
+            folder or _NO_PROJECT,
+            settings,
+            invoker.registry,
+            clock,
+            user=lambda: invoker.config,
+            is_rehearsal=is_rehearsal,
+        )
         stack.callback(deployer.close)
         keys = KeyRing()
         stack.callback(keys.close)
@@ -123,8 +135,11 @@ async def open_app(
         deploy(invoker.registry)
         if prepare is not None:
             await prepare(invoker)
-        project = None if folder is None else Project(folder, settings, deployer, invoker, clock)
-        if project is not None:
+        project = None
+        if folder is not None:
+            project = Project(
+                folder, settings, deployer, invoker, clock, is_rehearsal=is_rehearsal
+            )
             await stack.enter_async_context(project.opened())
         if settings.scheduler.enabled:
             await stack.enter_async_context(scheduler)
@@ -138,6 +153,7 @@ async def open_app(
             keys=keys,
             events=events,
             project=project,
+            deployer=deployer,
         )
 
 
@@ -152,6 +168,7 @@ def _make_app(
     keys: KeyRing,
     events: EventLog,
     project: Project | None,
+    deployer: Deployer,
 ) -> App:
     own_warnings = warnings(lambda: database.health.slow, lambda: scheduler.clock_warning)
     return App(
@@ -168,19 +185,29 @@ def _make_app(
         data=database.folder,
         keys=keys,
         events=events,
-        is_ready=readiness(scheduler, lambda: database.trouble, settings.scheduler.enabled),
+        is_ready=readiness(
+            scheduler,
+            lambda: database.trouble,
+            settings.scheduler.enabled,
+            deployer.resources.troubles,
+        ),
+        reopen_resources=deployer.reopen_soon,
         commits=lambda: database.health.figures,
         queued=lambda: database.queued,
         problems=project.problems if project else (),
-        warnings=lambda: {**_warnings(project), **own_warnings()},
+        warnings=lambda: {**_warnings(project, deployer), **own_warnings()},
         channels=settings.server.channels if project is None else project.channels,
         on_deployed=project.on_deployed if project else [],
     )
 
 
-def _warnings(project: Project | None) -> Mapping[str, str]:
-    count = 0 if project is None else len(project.jobs_file.mistakes)
-    return {"jobs_file": f"{count} mistakes, see the log"} if count else {}
+def _warnings(project: Project | None, deployer: Deployer) -> Mapping[str, str]:
+    found = {}
+    if count := 0 if project is None else len(project.jobs_file.mistakes):
+        found["jobs_file"] = f"{count} mistakes, see the log"
+    if count := len(deployer.resources.faults):
+        found["resources"] = f"faults in {count} files, see the log"
+    return found
 
 
 def _scheduler(

@@ -59,7 +59,7 @@ async def _open(folder: Path, settings: config.Settings) -> tuple[list[str], int
         scheduler=replace(settings.scheduler, enabled=False, jobs_file_errors="skip"),
         services=replace(settings.services, reload=False),
     )
-    async with open_app(folder, rehearsal, prepare=copy_store) as app:
+    async with open_app(folder, rehearsal, prepare=copy_store, is_rehearsal=True) as app:
         mistakes = list(app.problems)
         for path, mount in settings.server.mounts.items():
             try:

@@ -175,7 +175,7 @@ def signs_of_life(loop: asyncio.AbstractEventLoop, signals: Signals) -> Iterator
 
 
 class Reloader:
-    """Reloads the certificate, ``[log]`` and ``[user]`` at SIGHUP.
+    """Reloads the certificate, ``[log]``, ``[user]`` and the resources that need it, at SIGHUP.
 
     Other settings that have changed are named in the log: they need a restart.
     """
@@ -195,6 +195,7 @@ class Reloader:
                 log.set_up(log.Settings(settings.log.level, settings.log.format))
             if settings.user != before.user:
                 self._app.invoker.replace_config(settings.user)
+            self._app.reopen_resources()
             changed = config.differences(before, settings)
             waiting = [name for name in changed if not name.startswith(("log.", "user"))]
             extra = {"changed": changed, "need_a_restart": waiting}

@@ -146,17 +146,27 @@ def iso(instant: Instant) -> str:
     return to_datetime(instant).isoformat()
 
 
-def readiness(scheduler: Scheduler, store_trouble: Callable[[], str], wanted: bool) -> Readiness:
+async def _no_troubles() -> Mapping[str, str]:
+    return {}
+
+
+def readiness(
+    scheduler: Scheduler,
+    store_trouble: Callable[[], str],
+    wanted: bool,
+    resource_troubles: Callable[[], Awaitable[Mapping[str, str]]] = _no_troubles,
+) -> Readiness:
     """Return a function that lists why the store or the scheduler cannot take work.
 
     Args:
         scheduler: the scheduler.
         store_trouble: returns the problem of the store, or an empty text.
         wanted: whether the scheduler is enabled in the settings.
+        resource_troubles: returns the reasons for which resources cannot be used.
     """
 
     async def reasons() -> Mapping[str, str]:
-        found = {}
+        found = {**await resource_troubles()}
         if trouble := store_trouble():
             found["store"] = trouble
         if wanted and not scheduler.is_running:

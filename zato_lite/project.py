@@ -6,7 +6,7 @@ import inspect
 import logging
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,10 +26,12 @@ from zato_lite.http import routes
 from zato_lite.http.key_ring import KeyRing
 from zato_lite.scheduler.calendars import Calendars
 from zato_lite.scheduler.commands import JobCommands
+from zato_lite.service.attribute_dict import Config
 from zato_lite.service.base import Service
 from zato_lite.service.entry import Entry
 from zato_lite.service.invoker import Invoker
-from zato_lite.service.message import SYSTEM_PRINCIPAL
+from zato_lite.service.message import SYSTEM_PRINCIPAL, ChannelType, Invocation
+from zato_lite.service.moments import started, stopped
 from zato_lite.service.registry import Registry
 from zato_lite.service.supervisor import Supervisor
 from zato_lite.store.accounts import Accounts
@@ -38,13 +40,30 @@ from zato_lite.zato.finder import install
 _RECHECK_S = 10.0
 """Seconds between checks for a calendar or service that a declared schedule lacks."""
 
+_STOP_S = 10.0
+"""Seconds that each service of ``on_stop`` may take."""
+
 _log = logging.getLogger(__name__)
 
 
 def make_deployer(
-    folder: Path, settings: config.Settings, registry: Registry, clock: Clock
+    folder: Path,
+    settings: config.Settings,
+    registry: Registry,
+    clock: Clock,
+    *,
+    user: Callable[[], Config],
+    is_rehearsal: bool,
 ) -> Deployer:
     """Return a deployer that checks what services declare: channels and schedules.
+
+    Args:
+        folder: the project's.
+        settings: the settings.
+        registry: receives the services.
+        clock: gives the time to schedules.
+        user: returns the user's settings, for resources.
+        is_rehearsal: True to open no resources.
 
     Raises:
         ConfigError: a channel in the settings is not valid.
@@ -62,6 +81,8 @@ def make_deployer(
         accepts_uploads=settings.services.accepts_uploads,
         reviews=[review],
         taken={"[server] channels": routes.claims_of(channels)},
+        config=user,
+        opens_resources=not is_rehearsal,
     )
 
 
@@ -82,8 +103,11 @@ class Project:
         deployer: Deployer,
         invoker: Invoker,
         clock: Clock,
+        *,
+        is_rehearsal: bool = False,
     ) -> None:
         self.problems: tuple[str, ...] = ()
+        self._is_rehearsal = is_rehearsal
         self.on_deployed: list[Callable[[], None]] = []
         self._reload = settings.services.reload
         self._refuses = settings.scheduler.jobs_file_errors == "refuse"
@@ -114,15 +138,20 @@ class Project:
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
         """Deploy everything, and follow changes of the files as long as the block lasts."""
-        problems = await _deploy_folder(self._deployer)
-        problems += await self._reconcile()
-        try:
-            await self.jobs_file.apply(refuses=self._refuses)
-        except ConfigError as error:
-            raise ConfigError("\n".join([*problems, str(error)])) from error
-        self.problems = (*problems, *self.jobs_file.mistakes)
-        self._deployer.on_change.append(self._follow)
         async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._deployer.resources.close)
+            problems = await _deploy_folder(self._deployer)
+            problems += await self._reconcile()
+            try:
+                await self.jobs_file.apply(refuses=self._refuses)
+            except ConfigError as error:
+                raise ConfigError("\n".join([*problems, str(error)])) from error
+            problems += self.jobs_file.mistakes
+            if not self._is_rehearsal:
+                problems += await self._invoke_all(started(self._registry), "startup", None)
+                stack.push_async_callback(self._stop_services)
+            self.problems = tuple(problems)
+            self._deployer.on_change.append(self._follow)
             await stack.enter_async_context(
                 Supervisor("declared schedules", self._keep_reconciled)
             )
@@ -130,6 +159,24 @@ class Project:
                 await stack.enter_async_context(watching(self._deployer))
                 await stack.enter_async_context(Supervisor("jobs file", self.jobs_file.follow))
             yield
+
+    async def _stop_services(self) -> None:
+        await self._invoke_all(stopped(self._registry), "shutdown", _STOP_S)
+
+    async def _invoke_all(
+        self, entries: Iterable[Entry], channel: ChannelType, seconds: float | None
+    ) -> list[str]:
+        """Invoke services one after the other; return a line for each that failed."""
+        failed = []
+        for entry in entries:
+            outcome = await self._invoker.run(
+                Invocation(entry.name, channel=channel, timeout=seconds)
+            )
+            if (error := outcome.error) is not None:
+                extra = {"service": entry.name, "channel": channel, "cid": outcome.cid}
+                _log.error("service failed", exc_info=error, extra=extra)
+                failed.append(f"{shown(entry.source)}: {entry.name}: {error!r}")
+        return failed
 
     def _follow(self, _: object) -> None:
         self._has_changed.set()
@@ -146,13 +193,18 @@ class Project:
         """Reconcile when services have changed; while there are mistakes, now and then too.
 
         Jobs of the jobs file that had mistakes are tried again: a service or a calendar may exist
-        by now.
+        by now. So are resources that did not open.
         """
+        resources = self._deployer.resources
         has_mistakes = bool(self._deployer.remarks or self.jobs_file.mistakes)
         while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_RECHECK_S if has_mistakes else None):
+            try:
+                is_due = has_mistakes or bool(resources.faults)
+                async with asyncio.timeout(_RECHECK_S if is_due else None):
                     await self._has_changed.wait()
+            except TimeoutError:
+                if resources.faults:
+                    await self._deployer.reopen()
             self._has_changed.clear()
             try:
                 has_mistakes = bool(await self._reconcile())
@@ -164,7 +216,8 @@ class Project:
 
     async def _reconcile(self) -> list[str]:
         """Bring jobs in line with declared schedules; return a line for each that is wrong."""
-        declared = definitions(self._registry)
+        withheld = [each.entry for each in self._registry.withheld.values()]
+        declared = definitions([*self._registry, *withheld])
         before = await self._jobs.declared()
         without = [*_without_handle(self._deployer.folder)]
         if not declared and not before:
@@ -204,7 +257,8 @@ async def _deploy_folder(deployer: Deployer) -> list[str]:
     if not deployer.folder.is_dir():
         return [f"services folder not found: {deployer.folder}"]
     await deployer.deploy()
-    return [f"{shown(path)}: {failure.message}" for path, failure in deployer.failures.items()]
+    failures = [*deployer.failures.items(), *deployer.resources.faults.items()]
+    return [f"{shown(path)}: {failure.message}" for path, failure in failures]
 
 
 def _without_handle(folder: Path) -> Iterator[Mistake]:

@@ -127,6 +127,7 @@ async def open_edge(
             time_limit=server.request_timeout or None,
             codes=app.codes,
             read_ahead=app.invoker.read_ahead,
+            withheld=lambda: [each.entry for each in app.registry.withheld.values()],
             render_metrics=exposition.render,
         )
         app.on_deployed.extend(

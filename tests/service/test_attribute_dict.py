@@ -21,3 +21,9 @@ async def test_a_missing_setting_is_an_error_of_the_server() -> None:
     assert str(caught.value) == "[user.crm] nope is not set; available: url"
     assert caught.value.status == 500
     assert not hasattr(Config({}), "nope")
+
+
+def test_a_setting_may_be_named_path() -> None:
+    assert Config({"path": "/data"}).path == "/data"
+    with pytest.raises(MissingSettingError, match=r"\[user\] other is not set; available: path"):
+        _ = Config({"path": "/data"}).other

@@ -5,8 +5,9 @@ import errno
 import logging
 import os
 import sys
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from itertools import dropwhile
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+from functools import partial
+from itertools import chain, dropwhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,7 +33,10 @@ from zato_lite.deploy.plan import (
     in_order,
     plan,
 )
+from zato_lite.deploy.resources import Definition, Resources
 from zato_lite.errors import BadInputError, ForbiddenError, UnavailableError
+from zato_lite.service.attribute_dict import Config
+from zato_lite.service.entry import Entry
 from zato_lite.service.registry import Registry
 from zato_lite.service.threads import WorkerPool
 
@@ -84,8 +88,11 @@ class Deployer:
         accepts_uploads: files may be written to the folder through the server.
         reviews: called with each service before it is deployed.
         taken: claims that no file may have, by their owner.
+        config: returns the settings for resources.
+        opens_resources: False to find faults of resources without opening any.
 
     Attributes:
+        resources: the resources of the files.
         failures: errors of files that are not deployed, or of which an earlier version is.
         remarks: errors in declared schedules of deployed files.
         on_change: called when files have failed, or services were swapped, in that same turn of
@@ -103,6 +110,8 @@ class Deployer:
         accepts_uploads: bool = False,
         reviews: Sequence[Review] = (),
         taken: Mapping[str, Iterable[Claim]] | None = None,
+        config: Callable[[], Config] = lambda: Config({}),
+        opens_resources: bool = True,
     ) -> None:
         self.folder = folder.resolve()
         self.accepts_uploads = accepts_uploads
@@ -113,6 +122,10 @@ class Deployer:
         self._registry = registry
         self._loader = Loader(registry, self.folder, patience, reviews)
         self._aside = aside
+        self.resources = Resources(
+            registry, self.folder, config, opens=opens_resources, patience=patience
+        )
+        self._definitions: dict[Path, Sequence[Definition]] = {}
         self._taken = {owner: tuple(claims) for owner, claims in (taken or {}).items()}
         self._files: dict[Path, FileState] = {}
         self._loading: dict[Path, Candidate] = {}
@@ -190,6 +203,18 @@ class Deployer:
                 return
             await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
 
+    async def reopen(self) -> Changes:
+        """Open the resources that are not open, or not with the present settings."""
+        async with self._turn:
+            changes = await self._swap(Swap((), ()))
+            if any(changes):
+                self._announce(changes)
+            return changes
+
+    def reopen_soon(self) -> None:
+        """Do that in a task."""
+        self._later(0, work=self.reopen)
+
     def status(self) -> list[FileStatus]:
         """Return the status of each file of the folder, in order."""
         return [self._status_of(path) for path in sorted(self._files)]
@@ -211,8 +236,10 @@ class Deployer:
 
     def _status_of(self, path: Path) -> FileStatus:
         state = self._files.get(path)
-        names = sorted(it.key for it in state.claims if it.kind == SERVICE) if state else ()
-        error = self.failures.get(path) or self.remarks.get(path)
+        claimed = [it.key for it in state.claims if it.kind == SERVICE] if state else ()
+        names = sorted(name for name in claimed if name in self._registry.entries)
+        error = self.failures.get(path) or self.resources.faults.get(path)
+        error = error or self.remarks.get(path)
         return FileStatus(shown(path), tuple(names), error)
 
     def _is_pending(self, path: Path) -> bool:
@@ -320,12 +347,12 @@ class Deployer:
             await asyncio.wait([step], timeout=self._aside / max(1, late))
         finally:  # this task may be cancelled too; the step's end must be noticed all the same
             if not step.done():
-                step.add_done_callback(lambda _: self._return_to(candidate))
+                step.add_done_callback(partial(self._step_ended, candidate))
                 extra = {"source": shown(candidate.path)}
                 _log.warning("file import or hook delayed", extra=extra)
         return step.done()
 
-    def _return_to(self, candidate: Candidate) -> None:
+    def _step_ended(self, candidate: Candidate, _: object) -> None:
         if self._loading.get(candidate.path) is candidate:
             self._later(0)
 
@@ -357,12 +384,77 @@ class Deployer:
                 self._drop(path, is_late=True)
             if path not in self._ready:
                 return Changes()
-        self._commit(action)
-        return Changes(action.deployed, action.removed)
+        if await self._waits_for_resources(action):
+            return Changes()
+        affected = self._commit(action)
+        return Changes(affected, action.removed)
 
-    def _commit(self, action: Swap) -> None:
-        files = {str(path): self._ready[path].entries for path in action.deployed}
+    async def _waits_for_resources(self, action: Swap) -> bool:
+        """Open resources; return True if files were left aside since theirs take long."""
+        coming = {path: self._ready[path] for path in action.deployed}
+        kept = [found for path, found in self._definitions.items() if self._stays(path, action)]
+        late = await self.resources.open(
+            [*chain(*kept, *(candidate.resources for candidate in coming.values()))],
+            [*chain(*self._desired(action).values())],
+            self._aside,
+        )
+        attempts = self.resources.attempts(late)
+        waiting = [
+            candidate
+            for candidate in coming.values()
+            if late & {*candidate.resources} or self.resources.reach(candidate.entries) & late
+        ]
+        for candidate in waiting:
+            candidate.wait_for(attempts)
+            candidate.step.add_done_callback(partial(self._step_ended, candidate))
+            if candidate.path in self._ready:  # not left aside with a file that it imports
+                self._drop(candidate.path, is_late=True)
+        if late and not waiting:
+            for attempt in attempts:
+                attempt.add_done_callback(lambda _: self.reopen_soon())
+        return bool(waiting)
+
+    def _stays(self, path: Path, action: Swap) -> bool:
+        return path not in action.deployed and path not in action.removed
+
+    def _desired(self, action: Swap) -> dict[str, list[Entry]]:
+        """Return the services of each file after a swap, if all resources were open."""
+        desired: dict[str, list[Entry]] = {}
+        withheld = self.resources.withheld
+        waiting = {entry.name for entry in chain(*withheld.values())}
+        files = {str(path) for path in self._files} - {*map(str, action.removed)}
+        for entry in self._registry.entries.values():
+            if entry.source in files and not entry.is_internal and entry.name not in waiting:
+                desired.setdefault(entry.source, []).append(entry)
+        for source, entries in withheld.items():
+            if source in files:
+                desired.setdefault(source, []).extend(entries)
+        return desired | {str(path): [*self._ready[path].entries] for path in action.deployed}
+
+    def _commit(self, action: Swap) -> tuple[Path, ...]:
+        """Carry out a swap; return the files whose services have changed."""
+        before = self._registry.entries.copy()
+        served = self.resources.settle(self._desired(action))
+        files = {
+            source: entries
+            for source, entries in served.items()
+            if Path(source) in action.deployed
+            or any(before.get(entry.name) is not entry for entry in entries)
+        }
         self._registry.swap({**dict.fromkeys(map(str, action.removed), ()), **files})
+        for path in action.removed:
+            self._definitions.pop(path, None)
+        for path in action.deployed:
+            self._definitions[path] = self._ready[path].resources
+        coming = [*chain(*(it.resources for it in self._loading.values()))]
+        now = self._registry.entries
+        replaced = [entry for name, entry in before.items() if now.get(name) is not entry]
+        self.resources.switch([entry for entry in replaced if entry.needs], coming)
+        affected = [Path(source) for source in files]
+        self._finish(action)
+        return (*action.deployed, *(path for path in affected if path not in action.deployed))
+
+    def _finish(self, action: Swap) -> None:
         for path in action.removed:
             del self._files[path]
             self.remarks.pop(path, None)
@@ -377,7 +469,7 @@ class Deployer:
             )
             self.failures.pop(path, None)
             self._failed.pop(path, None)
-            names = [entry.name for entry in candidate.entries]
+            names = [it.name for it in candidate.entries if it.name in self._registry.entries]
             _log.info("file deployed", extra={"source": shown(path), "services": names})
 
     def _announce(self, changes: Changes) -> None:
@@ -446,13 +538,18 @@ class Deployer:
 
     # Later
 
-    def _later(self, delay: float, prepare: Callable[[], object] = lambda: None) -> None:
+    def _later(
+        self,
+        delay: float,
+        prepare: Callable[[], object] = lambda: None,
+        work: Callable[[], Coroutine[Any, Any, Changes]] | None = None,
+    ) -> None:
         """Refresh after a delay, in a task that is made again if a service cancels it."""
 
         def start() -> None:
             if not self._is_closed:
                 prepare()
-                task = asyncio.create_task(self.refresh(pause=self._pause))
+                task = asyncio.create_task(work() if work else self.refresh(pause=self._pause))
                 self._errands.add(task)
                 task.add_done_callback(ended)
 

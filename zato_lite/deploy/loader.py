@@ -16,6 +16,7 @@ from zato_lite.service.base import Service
 from zato_lite.service.context import service_logger
 from zato_lite.service.entry import Entry
 from zato_lite.service.registry import Registry
+from zato_lite.service.resource import Resource
 from zato_lite.service.threads import WorkerPool
 
 T = TypeVar("T")
@@ -45,7 +46,7 @@ class Loader:
     """Imports the files of a folder, each in a thread, within a deadline.
 
     Args:
-        registry: checks what services need.
+        registry: makes the entries of services.
         folder: files outside of it are refused.
         patience: seconds that an import, or the hooks of a file, may take.
         reviews: called with each service before it is deployed.
@@ -89,7 +90,7 @@ class Candidate:
     Attributes:
         source: the version.
         step: the task that is under way, or has ended last.
-        entries, claims: services and claims, after the import.
+        entries, claims, resources: services, claims and definitions, after the import.
         has_hooks: hooks have to be called before the version is served.
         failure: the file's error.
         is_hung: a step did not finish in time. has_changed: the file was written to meanwhile.
@@ -99,6 +100,7 @@ class Candidate:
         self.path, self.source = path, source
         self.entries: Sequence[Entry] = ()
         self.claims: tuple[Claim, ...] = ()
+        self.resources: Sequence[Resource[Any]] = ()
         self.failure: Failure | None = None
         self.has_hooks = self.is_hung = self.has_changed = False
         self._loader = loader
@@ -110,6 +112,10 @@ class Candidate:
         """Start to call the hooks of its services."""
         self.has_hooks = False
         self.step = asyncio.create_task(self._run(self._call_hooks, "did not end its hooks"))
+
+    def wait_for(self, openings: Iterable[asyncio.Future[None]]) -> None:
+        """Wait for resources that are being opened, as the step that is under way."""
+        self.step = asyncio.create_task(_ended([*openings]))
 
     def withdraw(self) -> None:
         """Give the version up: other files import the earlier one again."""
@@ -153,6 +159,7 @@ class Candidate:
             entries = registry.make_entries(str(path), _services_in(module.module))
             claims = [claim for entry in entries for claim in self._claims_of(entry)]
             self.claims = unique(claims, str(path))
+            self.resources = _resources_in(module.module)
             self.entries = entries
             self.has_hooks = any(_has_hook(entry) for entry in entries)
         except BaseException:
@@ -214,12 +221,32 @@ def _services_in(module: ModuleType) -> Iterator[type[Service[Any, Any]]]:
             yield value
 
 
+def _resources_in(module: ModuleType) -> list[Resource[Any]]:
+    """Return the resources that the module defines.
+
+    Raises:
+        ConfigError: a definition is not valid.
+    """
+    found = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, Resource) and value.function.__module__ == module.__name__
+    ]
+    for value in found:
+        value.read_signature()
+    return found
+
+
 def _is_deployable(cls: type[Service[Any, Any]], module: ModuleType) -> bool:
     if cls.__module__ != module.__name__ or cls.__dict__.get("DONT_DEPLOY"):
         return False
     if not any(name.startswith("handle_") for name in dir(cls)) and (cls.handle is Service.handle):
         return False
     return cls.before_add_to_store(service_logger(cls.get_name())) is not False
+
+
+async def _ended(openings: Sequence[asyncio.Future[None]]) -> None:
+    await asyncio.wait(openings)
 
 
 def _has_hook(entry: Entry) -> bool:

@@ -24,7 +24,7 @@ from zato_lite.http.payloads import read_payload
 from zato_lite.http.request_invoker import Begin, ReadAhead, RequestInvoker
 from zato_lite.http.responder import Responder
 from zato_lite.http.router import ChannelTable, Router, Target, WrongMethod
-from zato_lite.http.routes import Channel, Route, Services, channels_of, parse_channel
+from zato_lite.http.routes import Channel, Entry, Route, Services, channels_of, parse_channel
 from zato_lite.service.offload import OFFLOAD_FROM
 from zato_lite.store.sessions import PasswordCodes
 
@@ -47,6 +47,7 @@ class HttpApp:
         time_limit: seconds that any invocation may take, whatever its caller asks for.
         codes: with which the admin's password can be set once, or None.
         read_ahead: reads the input of a large payload; called in a thread.
+        withheld: returns services that are not deployed, whose REST channels say why.
         home: the page that browsers are led to at ``/``, relative to it; none if empty.
         new_cid: makes correlation ids.
 
@@ -72,11 +73,12 @@ class HttpApp:
         time_limit: float | None = None,
         codes: PasswordCodes | None = None,
         read_ahead: ReadAhead | None = None,
+        withheld: Callable[[], Iterable[Entry]] = tuple,
         home: str = "",
         new_cid: Callable[[], str] | None = None,
     ) -> None:
         self._services, self._channels = services, {} if channels is None else channels
-        self._home = home
+        self._home, self._withheld = home, withheld
         self._new_cid = new_cid or cid_source()
         self._monotonic = authenticator.clock.monotonic
         self.latency, self.router = LatencyRecorder(), Router()
@@ -124,7 +126,7 @@ class HttpApp:
     def _all_channels(self) -> Iterator[tuple[Channel, str]]:
         for text, service in self._channels.items():
             yield parse_channel(text), service
-        for entry in self._services:
+        for entry in (*self._services, *self._withheld()):
             for channel in channels_of(entry.cls):
                 yield channel, entry.name
 

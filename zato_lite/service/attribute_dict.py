@@ -68,14 +68,14 @@ class Config(AttributeDict):
 
     def __init__(self, settings: Mapping[str, Any], path: str = "user") -> None:
         super().__init__(settings)
-        vars(self)["path"] = path
+        vars(self)["_section"] = path
 
     def _missing(self, name: str) -> AttributeError:
-        path = vars(self)["path"]
+        path = vars(self)["_section"]
         return MissingSettingError(f"[{path}] {name} is not set; available: {_listed(self)}")
 
     def _wrapped(self, name: str, value: Any) -> Any:
-        return Config(value, f"{vars(self)['path']}.{name}") if type(value) is dict else value
+        return Config(value, f"{vars(self)['_section']}.{name}") if type(value) is dict else value
 
 
 def with_attributes(value: Any, kind: type[AttributeDict] = AttributeDict) -> Any:

@@ -37,7 +37,7 @@ class Channel:
     """The way in which the invocation came in.
 
     Attributes:
-        type: invoke, async, scheduler, http, cli or startup.
+        type: invoke, async, scheduler, http, cli, startup or shutdown.
         name: the job's name, the path of the HTTP request, the invoking service, or "".
         security: the caller.
     """

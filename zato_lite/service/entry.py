@@ -111,7 +111,8 @@ class Entry:
         new_payload: creates the payload that a response starts with, or None.
         hooks, verbs: its hooks, and the HTTP methods that it handles separately.
         has_handle: it defines ``handle``.
-        needs: resources that the application must provide: attribute and protocol.
+        needs: resources that it needs, by attribute.
+        holds: work that outlives its invocation and may use resources: abandoned threads, streams.
         strategy: the way in which the invoker runs it.
         calls, ended, errors, seconds: counters; only strategies change them.
         latest: seconds of the latest invocations.
@@ -125,6 +126,7 @@ class Entry:
         "errors",
         "failures",
         "has_handle",
+        "holds",
         "hooks",
         "input",
         "is_active",
@@ -170,6 +172,7 @@ class Entry:
         self.write = declared_output.writer() if declared_output and not is_internal else None
         self.new_payload = declared_output.new_payload if declared_output else None
         self.needs = needs_of(cls)
+        self.holds: set[object] = set()
         self.calls = 0
         self.errors = 0
         self.ended = 0
@@ -197,6 +200,11 @@ class Entry:
     def in_flight(self) -> int:
         """Return the number of invocations that run now."""
         return self.calls - self.ended
+
+    @property
+    def is_idle(self) -> bool:
+        """Return True if no invocation runs, and nothing that invocations have left."""
+        return not (self.in_flight or self.holds)
 
     def __repr__(self) -> str:
         return f"<Entry {self.name}>"

@@ -41,7 +41,7 @@ class Invoker:
 
     Args:
         registry: the deployed services.
-        resources: objects that services may need, by protocol.
+        resources: objects that services may need, by type, or by type and name.
         clock: the clock for deadlines and for ``self.time``.
         cluster_id, server_name: for ``self.server``.
         config: the user's settings, for ``self.config``.
@@ -52,7 +52,7 @@ class Invoker:
         self,
         registry: Registry,
         *,
-        resources: Mapping[type, object] | None = None,
+        resources: Mapping[Any, object] | None = None,
         clock: Clock | None = None,
         cluster_id: int = 1,
         server_name: str = "zato-lite",
@@ -62,7 +62,7 @@ class Invoker:
         self.registry = registry
         self.cluster_id = cluster_id
         self.server_name = server_name
-        self.resources = {Registry: registry, **(resources or {})}
+        self.resources: dict[Any, Any] = {Registry: registry, **(resources or {})}
         self.config = Config(config or {})
         self._clock = clock or SystemClock()
         self.monotonic = self._clock.monotonic

@@ -10,7 +10,7 @@ import msgspec
 from zato_lite.errors import InvocationError
 from zato_lite.log import Sink
 
-ChannelType = Literal["invoke", "async", "scheduler", "http", "cli", "startup"]
+ChannelType = Literal["invoke", "async", "scheduler", "http", "cli", "startup", "shutdown"]
 
 
 class Caller(msgspec.Struct, frozen=True):

@@ -1,9 +1,12 @@
-"""Resources that services need: declared by a protocol, provided by the application."""
+"""Resources that services need: declared by their type, provided by the application or project."""
 
+import sys
 from collections.abc import Mapping
 from typing import Any, Generic, Protocol, TypeVar, overload
 
+from zato_lite.errors import UnavailableError
 from zato_lite.service.message import Invocation
+from zato_lite.service.resource import Key
 from zato_lite.timetable.job import Job
 
 T = TypeVar("T")
@@ -60,19 +63,39 @@ class EventPosition(Protocol):
 
 
 class Provider(Protocol):
-    """Access to the application's resources."""
+    """Access to resources."""
 
     @property
-    def resources(self) -> Mapping[type, Any]:
-        """The objects that fulfil protocols, by protocol."""
+    def resources(self) -> Mapping[Any, Any]:
+        """The objects by type, or by type and name; those of a project are each in ``Opened``."""
         ...
 
 
-class Needs(Generic[T]):
-    """Descriptor: ``jobs = needs(JobCommands)`` gives services the application's instance."""
+class Opened:
+    """A resource of the project that is open."""
 
-    def __init__(self, protocol: type[T]) -> None:
-        self.protocol = protocol
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+class Needs(Generic[T]):
+    """Descriptor: ``pool = needs(Pool)`` gives a service the resource of this type.
+
+    Attributes:
+        key: the resource.
+        place: its key in the provider's resources.
+        line: the line of the declaration.
+    """
+
+    def __init__(self, protocol: type[T], name: str, line: int) -> None:
+        self.key, self.line = Key(protocol, name), line
+        self.place = place_of(self.key)
+        self._attribute = ""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._attribute = name
 
     @overload
     def __get__(self, instance: None, owner: type) -> "Needs[T]": ...
@@ -82,20 +105,37 @@ class Needs(Generic[T]):
         if instance is None:
             return self
         provider: Provider = instance.provider
-        found: T = provider.resources[self.protocol]
-        return found
+        try:
+            found = provider.resources[self.place]
+        except KeyError:
+            raise UnavailableError(f"resource {self.key} is not open") from None
+        if type(found) is Opened:
+            # An invocation keeps the object that it has seen first, also after a deployment.
+            found = vars(instance)[self._attribute] = found.value
+        value: T = found
+        return value
 
 
-def needs(protocol: type[T]) -> Needs[T]:
-    """Declare a resource that the application must provide; registration checks it."""
-    return Needs(protocol)
+def needs(protocol: type[T], *, name: str = "") -> Needs[T]:
+    """Declare a resource that a service needs; it is open whenever the service is deployed.
+
+    Args:
+        protocol: the resource's type.
+        name: the resource's name, if there are several of this type.
+    """
+    return Needs(protocol, name, sys._getframe(1).f_lineno)
 
 
-def needs_of(cls: type) -> dict[str, type]:
+def needs_of(cls: type) -> dict[str, Needs[Any]]:
     """Return the declared needs of a class and its bases, by attribute."""
     return {
-        name: value.protocol
+        name: value
         for base in reversed(cls.__mro__)
         for name, value in vars(base).items()
         if isinstance(value, Needs)
     }
+
+
+def place_of(key: Key) -> Any:
+    """Return the key of a resource in ``Provider.resources``."""
+    return key if key.name else key.type

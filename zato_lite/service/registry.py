@@ -1,12 +1,14 @@
 """The registry: deployed services by name."""
 
+import copy
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, NamedTuple
 
-from zato_lite.errors import ConfigError, ServiceExistsError, ServiceMissingError
+from zato_lite.errors import ConfigError, ServiceExistsError, ServiceMissingError, UnavailableError
 from zato_lite.service.built_in import BuiltIn
 from zato_lite.service.entry import AnyService, Entry
+from zato_lite.service.resource import type_name
 from zato_lite.service.strategies import choose_strategy
 
 _MAX_NAME = 200
@@ -15,18 +17,42 @@ _MAX_NAME = 200
 
 def new_entry(cls: type[AnyService], *, source: str, is_internal: bool) -> Entry:
     """Create the entry of a service, with the strategy that runs it."""
-    entry = Entry(cls, source=source, is_internal=is_internal)
+    return _with_strategy(Entry(cls, source=source, is_internal=is_internal))
+
+
+def renewed(entry: Entry) -> Entry:
+    """Return another entry of the same service, so that the invocations of each are counted."""
+    other = copy.copy(entry)
+    other.holds = set()
+    return _with_strategy(other)
+
+
+def _with_strategy(entry: Entry) -> Entry:
     strategy = choose_strategy(entry)
-    entry.strategy = BuiltIn(entry.name, strategy) if is_internal else strategy
+    entry.strategy = BuiltIn(entry.name, strategy) if entry.is_internal else strategy
     return entry
 
 
+class Withheld(NamedTuple):
+    """A service that is not deployed, and the reason."""
+
+    entry: Entry
+    reason: str
+
+
 class Registry:
-    """The deployed services by name."""
+    """The deployed services by name.
+
+    Attributes:
+        entries: the services.
+        withheld: services that are not deployed because a resource is not open, by name.
+        resources: the objects that services may need; None before the invoker has set them.
+    """
 
     def __init__(self) -> None:
         self.entries: dict[str, Entry] = {}
-        self._resources: Mapping[type, object] | None = None
+        self.withheld: Mapping[str, Withheld] = {}
+        self.resources: dict[Any, Any] | None = None
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(sorted(self.entries.values(), key=lambda entry: entry.name))
@@ -35,7 +61,8 @@ class Registry:
         return len(self.entries)
 
     def __contains__(self, name: object) -> bool:
-        return name in self.entries
+        """Return True if a service is deployed, or will be when its resources are open."""
+        return name in self.entries or name in self.withheld
 
     def add(self, cls: type[AnyService], *, source: str = "", is_internal: bool = False) -> Entry:
         """Deploy a service.
@@ -49,16 +76,8 @@ class Registry:
         return entry
 
     def make_entries(self, source: str, classes: Iterable[type[AnyService]]) -> list[Entry]:
-        """Create the entries of a file without deploying them.
-
-        Raises:
-            ConfigError: the application does not provide a resource that one of them needs.
-        """
-        entries = [new_entry(cls, source=source, is_internal=False) for cls in classes]
-        if self._resources is not None:
-            for entry in entries:
-                _check(entry, self._resources)
-        return entries
+        """Create the entries of a file without deploying them."""
+        return [new_entry(cls, source=source, is_internal=False) for cls in classes]
 
     def swap(self, files: Mapping[str, Iterable[Entry]]) -> None:
         """Replace the services of these files in one step.
@@ -82,8 +101,13 @@ class Registry:
 
         Raises:
             ServiceMissingError: no service has it; the message suggests the nearest names.
+            UnavailableError: the service waits for a resource.
         """
         entry = self.entries.get(name)
+        if entry is None and name in self.withheld:
+            raise UnavailableError(
+                f"Service `{name}` is not deployed: {self.withheld[name].reason}"
+            )
         if entry is None:
             shown = name if len(str(name)) <= _MAX_NAME else f"{str(name)[:_MAX_NAME]}…"
             raise ServiceMissingError(f"Service `{shown}` does not exist{self._nearest(shown)}")
@@ -108,13 +132,13 @@ class Registry:
         """Return all names, sorted."""
         return sorted(self.entries)
 
-    def require(self, resources: Mapping[type, object]) -> None:
+    def require(self, resources: dict[Any, Any]) -> None:
         """Set the resources that services may need.
 
         Raises:
             ConfigError: a deployed service needs another resource.
         """
-        self._resources = resources
+        self.resources = resources
         for entry in self.entries.values():
             _check(entry, resources)
 
@@ -123,13 +147,13 @@ class Registry:
         if other is not None and (other.source != entry.source or other.is_internal):
             where = other.source or other.cls.__module__
             raise ServiceExistsError(f"Service `{entry.name}` already exists, in {where}")
-        if self._resources is not None:
-            _check(entry, self._resources)
+        if self.resources is not None:
+            _check(entry, self.resources)
         return entry
 
     def _put(self, entry: Entry, old: Entry | None) -> None:
         """Deploy an entry; it inherits the counters and the inactivity of its old version."""
-        if old is not None:
+        if old is not None and old is not entry:
             # Calls in progress count as ended, so that the sum shown in metrics never decreases.
             entry.calls = entry.ended = old.calls
             entry.errors, entry.seconds = old.errors, old.seconds
@@ -144,11 +168,11 @@ class Registry:
         return f"; did you mean {suggested}?" if near else ""
 
 
-def _check(entry: Entry, resources: Mapping[type, object]) -> None:
+def _check(entry: Entry, resources: Mapping[Any, object]) -> None:
     missing = [
-        f"{entry.name}.{attribute} needs {protocol.__name__}"
-        for attribute, protocol in entry.needs.items()
-        if protocol not in resources
+        f"{entry.name}.{attribute} needs {type_name(need.key.type).rpartition('.')[2]}"
+        for attribute, need in entry.needs.items()
+        if need.place not in resources
     ]
     if missing:
         raise ConfigError("; ".join(missing) + ", not provided by the application")

@@ -114,7 +114,18 @@ class Threaded(_Counted):
     def _work(self, invoker: Runtime, service: AnyService) -> Awaitable[Any]:
         service._in_thread = True
         entry, wait = self.entry, invoker.wait
-        return invoker.pool.run(lambda: run_lifecycle_in_thread(service, entry, wait))
+        run = _run_and_hold if entry.needs else run_lifecycle_in_thread
+        return invoker.pool.run(lambda: run(service, entry, wait))
+
+
+def _run_and_hold(service: AnyService, entry: Entry, wait: Callable[[Any], Any]) -> Any:
+    """Run the lifecycle in a thread; if it is abandoned, it still uses resources."""
+    hold = object()
+    entry.holds.add(hold)
+    try:
+        return run_lifecycle_in_thread(service, entry, wait)
+    finally:
+        entry.holds.discard(hold)
 
 
 Started = FastOutcome | Outcome | Coroutine[Any, Any, Outcome]

@@ -1,7 +1,7 @@
 """Sandbox: a complete application for tests, with a store in memory and a manual clock."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -54,15 +54,24 @@ async def sandbox(
     project: Path | None = None,
     clock: ManualClock | None = None,
     settings: Settings | None = None,
+    resources: Mapping[Any, object] | None = None,
 ) -> AsyncIterator[Sandbox]:
     """Open an application with these services, those of ``project``, and the built-in ones.
 
     ``async with sandbox(Report) as app: assert await app.invoke(Report) == …``
+
+    Args:
+        services: classes of services.
+        project: the folder of a project.
+        clock: the clock.
+        settings: the settings; by default those of a store in memory.
+        resources: objects in place of the project's resources, by type, or by ``(type, name)``.
     """
     clock = clock or ManualClock()
     chosen = settings or Settings(store=Store("sqlite:///:memory:"), server=Server(grace=0.0))
 
     async def add_services(invoker: Invoker) -> None:
+        invoker.resources.update(resources or {})
         for cls in services:
             invoker.registry.add(cls)
 
