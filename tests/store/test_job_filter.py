@@ -1,5 +1,6 @@
 """Filters and counts of jobs: what indexes say is what a look at each job says."""
 
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from zato_lite.store.jobs import encode_job
 from zato_lite.store.migrate import migrate
 from zato_lite.store.ports import Connection
 from zato_lite.store.sqlite import open_store
+from zato_lite.store.visibility import ALL_VISIBLE, visible_jobs
 from zato_lite.timetable.job import DAY, SECOND, Interval, Job
 
 NOW = 1_800_000_000 * SECOND
@@ -121,6 +123,82 @@ def test_pages_have_each_job_once_and_as_many_as_counted(
     assert len(found) == len(set(found)) == count_jobs(connection, wanted, NOW)
     counts = count_states(connection, wanted, NOW)
     assert len(found) == getattr(counts, state or "all")
+
+
+_filters = st.builds(
+    JobFilter,
+    words=st.sampled_from(["", "J", "1", "j 1"]),
+    service=st.sampled_from(["", "s.1", "S.*", "s.9"]),
+    state=st.sampled_from([None, "active", "paused", "failing", "late"]),
+    tag=st.just(""),
+    next_before=st.sampled_from([None, NOW]),
+)
+
+
+def _shows(wanted: JobFilter, number: int, job: dict[str, Any], permitted: str) -> bool:
+    """Return True if a filter shows a job of ``_store`` to a caller."""
+    name, service = f"j{number - 1}", f"s.{(number - 1) % 3}"
+    is_late = job["is_active"] and job["due_ago"] > 0
+    states = {
+        "active": job["is_active"],
+        "paused": not job["is_active"],
+        "failing": job["is_active"] and job["failures"] > 0,
+        "late": is_late,
+    }
+    return (
+        all(word.lower() in name for word in wanted.words.split())
+        and fnmatchcase(service, wanted.service.lower() or "*")
+        and (wanted.state is None or states[wanted.state])
+        and (wanted.next_before is None or (job["is_active"] and _due(job) < wanted.next_before))
+        and fnmatchcase(service, permitted)
+    )
+
+
+def _due(job: dict[str, Any]) -> int:
+    return int(NOW - job["due_ago"] * SECOND - LATE)
+
+
+def _in_order(jobs: list[dict[str, Any]], sort: str, *, is_up: bool) -> list[int]:
+    """Return the numbers of all jobs in an order; those without the value are last."""
+
+    def key(number: int) -> tuple[Any, ...]:
+        job = jobs[number - 1]
+        due = _due(job) if job["is_active"] else None
+        value = due if sort == "next" else job["failures"] or None
+        value = value if is_up or value is None else -value
+        return value is None, value or 0, due is None, due or 0, number
+
+    numbers = range(1, len(jobs) + 1)
+    if sort == "name":
+        return sorted(numbers, key=lambda number: f"j{number - 1}", reverse=not is_up)
+    return sorted(numbers, key=key)
+
+
+@given(
+    st.lists(_states, max_size=12),
+    _filters,
+    st.sampled_from(["*", "s.1", "s.9"]),
+    st.sampled_from(["name", "next", "failed"]),
+    st.booleans(),
+)
+def test_a_page_has_what_a_look_at_each_job_says_in_its_order(
+    jobs: list[dict[str, Any]], wanted: JobFilter, permitted: str, sort: Any, is_up: bool
+) -> None:
+    connection = _store(jobs)
+    visible = ALL_VISIBLE
+    if permitted != "*":
+        visible = visible_jobs(connection, lambda service: service == permitted)
+
+    page = Page(sort, "asc" if is_up else "desc", 3, 1)
+    found = [row.id for row in find_page(connection, wanted, page, NOW, visible)]
+    total = count_jobs(connection, wanted, NOW, visible)
+
+    shown = [
+        number
+        for number in _in_order(jobs, sort, is_up=is_up)
+        if _shows(wanted, number, jobs[number - 1], permitted)
+    ]
+    assert (found, total) == (shown[1:4], len(shown))
 
 
 @pytest.mark.parametrize(("outcome", "failures"), [("error", 1), ("ok", 0), ("cancelled", 1)])

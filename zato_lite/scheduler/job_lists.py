@@ -21,7 +21,7 @@ from zato_lite.store.run_list import RunFilter, RunPage, find_runs
 from zato_lite.store.sql import batches
 from zato_lite.store.status import Status, read_status
 from zato_lite.store.timeline import Lane
-from zato_lite.store.visibility import Permits
+from zato_lite.store.visibility import Permits, visible_jobs
 from zato_lite.timetable.forecast import ForecastJob
 from zato_lite.timetable.job import SECOND, Instant
 
@@ -146,16 +146,17 @@ class JobLists:
         now = self._clock.now()
 
         def read(connection: Connection) -> JobPage:
+            visible = visible_jobs(connection, permits)
             if page.sort in job_filter.SLOW_SORTS:
-                _require_few(job_filter.count_jobs(connection, wanted, now, permits), page)
-            rows = job_filter.find_page(connection, wanted, page, now, permits)
+                _require_few(job_filter.count_jobs(connection, wanted, now, visible), page)
+            rows = job_filter.find_page(connection, wanted, page, now, visible)
             ids = [row.id for row in rows]
             counts = None
             if is_counted:
-                counts = job_filter.count_states(connection, wanted, now, permits)
+                counts = job_filter.count_states(connection, wanted, now, visible)
                 total: int = getattr(counts, wanted.state or "all")
             else:
-                total = job_filter.count_jobs(connection, wanted, now, permits)
+                total = job_filter.count_jobs(connection, wanted, now, visible)
             latest = job_figures.latest_runs(connection, ids)
             return JobPage(rows, total, _facts(connection, ids, now), latest, counts)
 
@@ -166,12 +167,13 @@ class JobLists:
     ) -> KnownDurations:
         """Return up to ``limit`` jobs with the durations of their latest runs, in parts."""
         now = self._clock.now()
-        ids, total = await self._database.read(
-            lambda c: (
-                job_filter.find_ids(c, wanted, limit, now, permits),
-                job_filter.count_jobs(c, wanted, now, permits),
-            )
-        )
+
+        def select(connection: Connection) -> tuple[list[int], int]:
+            visible = visible_jobs(connection, permits)
+            ids = job_filter.find_ids(connection, wanted, limit, now, visible)
+            return ids, job_filter.count_jobs(connection, wanted, now, visible)
+
+        ids, total = await self._database.read(select)
         found: list[ForecastJob] = []
         versions: dict[int, int] = {}
 
@@ -246,19 +248,20 @@ class JobLists:
         now = self._clock.now()
 
         def read(connection: Connection) -> Figures:
+            visible = visible_jobs(connection, permits)
             names = []
             if query.group == "job":
                 names = jobs.get_by_ids(connection, query.job_ids or ())
             return Figures(
                 now,
-                figures.count_outcomes(connection, query, now, permits),
-                figures.last_hour(connection, query, now, permits),
+                figures.count_outcomes(connection, query, now, visible),
+                figures.last_hour(connection, query, now, visible),
                 {
                     row.id: row.job.name
                     for row in names
                     if permits is None or permits(row.job.service)
                 },
-                figures.read_times(connection, query, now, permits) if has_times else None,
+                figures.read_times(connection, query, now, visible) if has_times else None,
             )
 
         return await self._database.read(read)
@@ -308,9 +311,10 @@ class JobLists:
         now = self._clock.now()
 
         def read(connection: Connection) -> Troubles:
+            visible = visible_jobs(connection, permits)
             found: dict[Kind, tuple[Sequence[Trouble], int]] = {
                 kind: attention.find_troubles(
-                    connection, kind, now, limit, undeployed=undeployed, permits=permits
+                    connection, kind, now, limit, undeployed=undeployed, visible=visible
                 )
                 for kind in kinds
             }

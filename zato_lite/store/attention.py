@@ -3,11 +3,11 @@
 from collections.abc import Collection
 from typing import Any, Literal, NamedTuple
 
-from zato_lite.store.dialect import AMONG_TEXTS
-from zato_lite.store.job_filter import state_condition
+from zato_lite.store.dialect import AMONG_TEXTS, NOT_DELETED
+from zato_lite.store.job_filter import MISSED_FOR, state_condition
 from zato_lite.store.ports import Connection
 from zato_lite.store.sql import fetch_value, read_rows
-from zato_lite.store.visibility import Permits, visible_jobs
+from zato_lite.store.visibility import Visible
 from zato_lite.timetable.job import SECOND, Instant
 
 Kind = Literal[
@@ -30,6 +30,8 @@ _MAX_TEXT = 500
 """Letters of an error that are read: its last ones."""
 
 _FROM = "FROM job j JOIN timer t ON t.job_id = j.id"
+_BY_JOB = "FROM job j CROSS JOIN timer t"
+_BY_LEDGER = "FROM ledger l CROSS JOIN job j CROSS JOIN timer t"
 _NOTE = """CAST(j.definition AS TEXT) LIKE '%"pause_note":"{begin}%'"""
 _QUARANTINED = _NOTE.format(begin="paused automatically: a run was quarantined")
 _BY_RUNS, _BY_SERVICE = (_NOTE.format(begin=it) for it in ("paused automatically", "paused: "))
@@ -42,8 +44,12 @@ _OVERLAPS = """(SELECT l.job_id AS job_id, sum(l.count) AS slots, min(l.first) A
 # The latest run of a job that failed.
 _LATEST_FAILURE = """r.id = (SELECT e.id FROM run e WHERE e.job_id = j.id
     AND e.outcome IN ('error', 'timeout', 'lost', 'denied') ORDER BY e.id DESC LIMIT 1)"""
-_LATEST_MISSED = """l.id = (SELECT e.id FROM ledger e WHERE e.job_id = j.id
-    AND e.outcome = 'missed' ORDER BY e.first DESC LIMIT 1)"""
+# The latest slots of a job were missed, as in ``job_filter``; each job once.
+_MISSED = """l.outcome = 'missed' AND l.last >= ? AND j.id = l.job_id AND t.job_id = j.id
+    AND NOT EXISTS (SELECT 1 FROM run r WHERE r.job_id = l.job_id AND r.kind = 'scheduled'
+        AND r.slot > l.last)
+    AND l.id = (SELECT e.id FROM ledger e WHERE e.job_id = l.job_id AND e.outcome = 'missed'
+        ORDER BY e.first DESC LIMIT 1)"""
 _END_OF_ERROR = f"""substr(coalesce(r.error, r.outcome, ''),
     CASE WHEN length(r.error) > {_MAX_TEXT} THEN length(r.error) - {_MAX_TEXT - 1} ELSE 1 END)"""
 
@@ -79,6 +85,7 @@ class _Query(NamedTuple):
         where: condition; ``values`` are those of ``tables`` and of this.
         order: the most urgent first.
         tables: further tables, which the condition needs.
+        source: the job and its timer; SQLite reads them in the order of a CROSS JOIN.
     """
 
     columns: str
@@ -87,6 +94,7 @@ class _Query(NamedTuple):
     order: str
     joins: str = ""
     tables: str = ""
+    source: str = _FROM
 
 
 def find_troubles(
@@ -96,7 +104,7 @@ def find_troubles(
     limit: int,
     *,
     undeployed: Collection[str],
-    permits: Permits | None,
+    visible: Visible,
 ) -> tuple[list[Trouble], int]:
     """Return the first jobs with a kind of trouble, and the number of all of them.
 
@@ -105,18 +113,17 @@ def find_troubles(
     if kind == "undeployed" and not undeployed:
         return [], 0
     query = _query(connection, kind, now, undeployed)
-    visible = visible_jobs(connection, permits)
-    where = f"j.deleted_at IS NULL AND {query.where}{visible.condition}"
+    where = f"{query.where}{visible.condition}"
     values = (*query.values, *visible.values)
     total = fetch_value(
-        connection, f"SELECT count(*) {_FROM} {query.tables} WHERE {where}", values
+        connection, f"SELECT count(*) {query.source} {query.tables} WHERE {where}", values
     )
     if not total:
         return [], 0
     troubles = read_rows(
         connection,
-        f"SELECT j.id, j.name, j.service, {query.columns} {_FROM} {query.tables} {query.joins}"
-        f" WHERE {where} ORDER BY {query.order}, j.id LIMIT ?",
+        f"SELECT j.id, j.name, j.service, {query.columns} {query.source} {query.tables}"
+        f" {query.joins} WHERE {where} ORDER BY {query.order} LIMIT ?",
         (*values, limit),
         Trouble,
     )
@@ -148,25 +155,27 @@ def _query(
             return _Query(
                 "t.paused_since, 0, coalesce(j.definition ->> 'pause_note', ''), r.number,"
                 " NULL, NULL",
-                f"NOT j.is_active AND t.paused_by = 'system' AND {which}"
-                f" AND ({_BY_RUNS} OR {_BY_SERVICE})",
+                f"j.deleted_at IS NULL AND NOT j.is_active AND t.job_id = j.id"
+                f" AND t.paused_by = 'system' AND {which} AND ({_BY_RUNS} OR {_BY_SERVICE})",
                 (),
-                "t.paused_since DESC",
+                "t.paused_since DESC, j.id",
                 f"LEFT JOIN run r ON {_LATEST_FAILURE}",
+                source=_BY_JOB,
             )
         case "undeployed":
             return _Query(
                 "NULL, 0, j.service, NULL, t.next_at, NULL",
-                f"j.is_active AND j.service {AMONG_TEXTS}",
+                f"{NOT_DELETED} AND j.is_active AND t.job_id = j.id AND j.service {AMONG_TEXTS}",
                 (connection.many(undeployed),),
-                "t.next_at IS NULL, t.next_at",
+                "t.next_at IS NULL, t.next_at, j.id",
+                source=_BY_JOB,
             )
         case "failing":
             return _Query(
                 f"r.finished_at, t.failures, {_END_OF_ERROR}, r.number, NULL, NULL",
-                state_condition("failing", now).text,
+                f"j.deleted_at IS NULL AND {state_condition('failing', now).text}",
                 (),
-                "t.failures DESC",
+                "t.failures DESC, j.id",
                 f"LEFT JOIN run r ON {_LATEST_FAILURE}",
             )
         case _:
@@ -177,7 +186,7 @@ def _query_by_slot(kind: Kind, now: Instant) -> _Query:
     match kind:
         case "late":
             late = state_condition("late", now)
-            return _Query("t.next_at, 0, '', NULL, NULL, NULL", *late, "t.next_at")
+            return _Query("t.next_at, 0, '', NULL, NULL, NULL", *late, "t.next_at, j.id")
         case "silent":
             return _Query(
                 "NULL, 0, s.value, NULL, NULL, NULL",
@@ -185,21 +194,22 @@ def _query_by_slot(kind: Kind, now: Instant) -> _Query:
                 " AND NOT EXISTS (SELECT 1 FROM run r WHERE r.outcome = 'ok' AND r.id ="
                 " (SELECT max(e.id) FROM run e WHERE e.job_id = j.id AND e.outcome IS NOT NULL))",
                 (),
-                "j.name",
+                "j.name, j.id",
                 tables="JOIN setting s ON s.name = 'silence.' || j.id",
             )
         case "missed":
             return _Query(
                 "l.first, l.count, l.reason, NULL, l.first, l.last",
-                *state_condition("missed", now),
-                "l.last DESC",
-                f"JOIN ledger l ON {_LATEST_MISSED}",
+                _MISSED,
+                (now - MISSED_FOR,),
+                "l.last DESC, l.id DESC",
+                source=_BY_LEDGER,
             )
         case _:
             return _Query(
                 "o.first, o.slots, '', NULL, o.first, o.last",
                 "j.is_active",
                 (now - OVERLAP_FOR, OVERLAP_FROM),
-                "o.slots DESC",
+                "o.slots DESC, j.id",
                 tables=f"JOIN {_OVERLAPS} ON o.job_id = j.id",
             )

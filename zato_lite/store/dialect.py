@@ -23,6 +23,13 @@ EACH_NUMBER = "json_each(?) wanted /* bigint */"
 EACH_TEXT = "json_each(?) wanted /* text */"
 """Table ``wanted`` with one column, ``value``, of the items of ``Connection.many``."""
 
+LIKE_ANY_CASE = "LIKE /* upper or lower case */"
+"""Operator: the text matches a pattern, whatever the case of its ASCII letters."""
+
+NOT_DELETED = "+j.deleted_at IS NULL"
+"""Condition of an existing job ``j`` where all jobs are read. Without the sign, SQLite would read
+the index of names, and each row by its id, which takes 15 times as long."""
+
 SKIPPING_LOCKED = "/* rows that no other transaction has locked */"
 """End of a SELECT: it locks its rows, and leaves out those of other transactions. SQLite has one
 writer."""
@@ -31,6 +38,8 @@ _WORDS = {
     f"NOT {AMONG_NUMBERS}": "<> ALL (CAST(? AS bigint[]))",
     f"NOT {AMONG_TEXTS}": "<> ALL (CAST(? AS text[]))",
     SKIPPING_LOCKED: "FOR UPDATE SKIP LOCKED",
+    LIKE_ANY_CASE: "ILIKE",
+    NOT_DELETED: "j.deleted_at IS NULL",
     AMONG_NUMBERS: "= ANY (CAST(? AS bigint[]))",
     AMONG_TEXTS: "= ANY (CAST(? AS text[]))",
     EACH_NUMBER: "unnest(CAST(? AS bigint[])) AS wanted (value)",

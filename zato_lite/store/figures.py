@@ -8,7 +8,7 @@ from zato_lite.store.dialect import AMONG_NUMBERS, EACH_NUMBER
 from zato_lite.store.job_filter import JobFilter, condition
 from zato_lite.store.ports import Connection
 from zato_lite.store.sql import read_rows
-from zato_lite.store.visibility import Permits
+from zato_lite.store.visibility import ALL_VISIBLE, Visible
 from zato_lite.timetable.job import SECOND, Instant
 
 Group = Literal["none", "job", "service"]
@@ -91,17 +91,17 @@ class Times(NamedTuple):
 
 
 def count_outcomes(
-    connection: Connection, query: FiguresQuery, now: Instant, permits: Permits | None = None
+    connection: Connection, query: FiguresQuery, now: Instant, visible: Visible = ALL_VISIBLE
 ) -> list[Count]:
     """Count runs by slot, and ledger rows by their first slot."""
-    if query.is_of_all and permits is None:
+    if query.is_of_all and visible == ALL_VISIBLE:
         span = history.SummaryQuery(query.start, query.until, query.number, None, 0)
         return [
             Count("", part, outcome, number)
             for part, bucket in enumerate(history.buckets(connection, span))
             for outcome, number in bucket.counts.items()
         ]
-    where, values = _where(connection, query, now, permits)
+    where, values = _where(connection, query, now, visible)
     key, once = _KEYS[query.group], (query.start, query.until, *values)
     parts = [_RUNS.format(key=key, kind=kind, where=where) for kind in _KINDS]
     united = " UNION ALL ".join([*parts, _ENTRIES.format(key=key, where=where)])
@@ -117,12 +117,12 @@ _KINDS = ("= 'scheduled'", "<> 'scheduled'")
 
 
 def read_times(
-    connection: Connection, query: FiguresQuery, now: Instant, permits: Permits | None = None
+    connection: Connection, query: FiguresQuery, now: Instant, visible: Visible = ALL_VISIBLE
 ) -> list[Times]:
     """Return delays and durations of runs that succeeded; of many runs, of some."""
-    if query.is_of_all and permits is None:
+    if query.is_of_all and visible == ALL_VISIBLE:
         return _sample(connection, query)
-    where, values = _where(connection, query, now, permits)
+    where, values = _where(connection, query, now, visible)
     key, once = _KEYS[query.group], (query.start, query.until, *values)
     united = " UNION ALL ".join(_TIMES.format(key=key, kind=kind, where=where) for kind in _KINDS)
     return read_rows(
@@ -134,12 +134,12 @@ def read_times(
 
 
 def last_hour(
-    connection: Connection, query: FiguresQuery, now: Instant, permits: Permits | None = None
+    connection: Connection, query: FiguresQuery, now: Instant, visible: Visible = ALL_VISIBLE
 ) -> dict[str, int]:
     """Return the number of runs that ended within the last hour, by outcome."""
-    if query.job_ids is None and not query.service and permits is None:
+    if query.job_ids is None and not query.service and visible == ALL_VISIBLE:
         return history.last_hour(connection, now)
-    where, values = _where(connection, query, now, permits)
+    where, values = _where(connection, query, now, visible)
     rows = read_rows(
         connection,
         "SELECT r.outcome, count(*) FROM run r WHERE r.outcome IN"
@@ -162,9 +162,9 @@ def _sample(connection: Connection, query: FiguresQuery) -> list[Times]:
 
 
 def _where(
-    connection: Connection, query: FiguresQuery, now: Instant, permits: Permits | None
+    connection: Connection, query: FiguresQuery, now: Instant, visible: Visible
 ) -> tuple[str, Sequence[Any]]:
-    where = condition(connection, JobFilter(service=query.service), now, permits)
+    where = condition(JobFilter(service=query.service), now, visible)
     if query.job_ids is None:
         return where
     ids = connection.many(query.job_ids)

@@ -3,13 +3,13 @@
 from collections.abc import Collection, Iterable, Iterator
 from typing import Literal, NamedTuple
 
-from zato_lite.store.dialect import AMONG_NUMBERS
+from zato_lite.store.dialect import AMONG_NUMBERS, LIKE_ANY_CASE
 from zato_lite.store.holds import PAUSE_SETTING
 from zato_lite.store.jobs import count, escaped, get_by_ids, matching
 from zato_lite.store.ports import Connection
 from zato_lite.store.rows import JobRow
 from zato_lite.store.sql import fetch_ids, fetch_value
-from zato_lite.store.visibility import Permits, visible_jobs
+from zato_lite.store.visibility import ALL_VISIBLE, Visible
 from zato_lite.timetable.job import DAY, SECOND, Instant
 
 LATE = 5 * SECOND
@@ -88,13 +88,22 @@ class StateCounts(NamedTuple):
 
 
 def condition(
-    connection: Connection, wanted: JobFilter, now: Instant, permits: Permits | None = None
+    wanted: JobFilter,
+    now: Instant,
+    visible: Visible = ALL_VISIBLE,
+    *,
+    is_walked: bool = False,
 ) -> Condition:
-    """Return the condition of the jobs that a filter shows to a caller."""
+    """Return the condition of the jobs that a filter shows to a caller.
+
+    ``is_walked`` says that jobs are read in the order of an index, and only as many as needed.
+    """
     is_pattern = "*" in wanted.service
-    where, values = matching(wanted.words, "" if is_pattern else wanted.service)
+    is_scan = not is_walked and _is_scan(wanted, visible)
+    service = "" if is_pattern else wanted.service
+    where, values = matching(wanted.words, service, is_scan=is_scan)
     if is_pattern:
-        where += " AND lower(j.service) LIKE lower(?) ESCAPE '\\'"
+        where += f" AND j.service {LIKE_ANY_CASE} ? ESCAPE '\\'"
         values.append(escaped(wanted.service).replace("*", "%"))
     if wanted.tag:
         where += " AND CAST(j.definition AS TEXT) LIKE ? ESCAPE '\\'"
@@ -106,8 +115,14 @@ def condition(
         state = state_condition(wanted.state, now)
         where += f" AND {state.text}"
         values += state.values
-    visible = visible_jobs(connection, permits)
     return Condition(where + visible.condition, (*values, *visible.values))
+
+
+def _is_scan(wanted: JobFilter, visible: Visible) -> bool:
+    """Return True if no index has what a filter looks at: all jobs are read."""
+    if wanted.state not in {None, "active"} or wanted.next_before is not None:
+        return False
+    return bool(wanted.state or wanted.service or wanted.tag or visible.condition)
 
 
 def state_condition(state: State, now: Instant) -> Condition:
@@ -128,7 +143,7 @@ def state_condition(state: State, now: Instant) -> Condition:
 
 
 def count_states(
-    connection: Connection, wanted: JobFilter, now: Instant, permits: Permits | None = None
+    connection: Connection, wanted: JobFilter, now: Instant, visible: Visible = ALL_VISIBLE
 ) -> StateCounts:
     """Count the jobs that a filter shows, whatever its state, by state.
 
@@ -137,12 +152,12 @@ def count_states(
     wanted = wanted._replace(state=None)
 
     def in_state(state: State) -> int:
-        return count_jobs(connection, wanted._replace(state=state), now, permits)
+        return count_jobs(connection, wanted._replace(state=state), now, visible)
 
-    if permits is None and wanted == JobFilter():
+    if wanted == JobFilter() and visible == ALL_VISIBLE:
         total, active = count(connection)
     else:
-        total = count_jobs(connection, wanted, now, permits)
+        total = count_jobs(connection, wanted, now, visible)
         active = total - in_state("paused")
     return StateCounts(
         total,
@@ -156,10 +171,10 @@ def count_states(
 
 
 def count_jobs(
-    connection: Connection, wanted: JobFilter, now: Instant, permits: Permits | None = None
+    connection: Connection, wanted: JobFilter, now: Instant, visible: Visible = ALL_VISIBLE
 ) -> int:
     """Count the jobs that a filter shows."""
-    where = condition(connection, wanted, now, permits)
+    where = condition(wanted, now, visible)
     needs_timer = wanted.next_before is not None or wanted.state == "late"
     source = _FROM if needs_timer else "FROM job j"
     total: int = fetch_value(
@@ -182,31 +197,49 @@ def find_page(
     wanted: JobFilter,
     page: Page,
     now: Instant,
-    permits: Permits | None = None,
+    visible: Visible = ALL_VISIBLE,
 ) -> list[JobRow]:
     """Return a page of the jobs that a filter shows; those without a value to sort by are last."""
-    where = condition(connection, wanted, now, permits)
-    if _is_wide(wanted) and page.sort not in SLOW_SORTS:
-        ids = _walk(connection, where, _stages(page, now), page)
+    if visible == ALL_VISIBLE and _is_walked(connection, wanted, page):
+        where = condition(wanted, now, is_walked=True)
+        ids = _walk(connection, where, _stages(wanted, page, now), page)
     else:
-        ids = _sort(connection, where, page, now)
+        source = _BY_JOB if _is_scan(wanted, visible) else _FROM_BOTH
+        ids = _sort(connection, source, condition(wanted, now, visible), page, now)
     rows = {row.id: row for row in get_by_ids(connection, ids)}
     return [rows[job_id] for job_id in ids]
 
 
-def _is_wide(wanted: JobFilter) -> bool:
-    """Return True if a filter leaves out few jobs: its pages are then read in their order."""
-    return wanted._replace(state=None) == JobFilter() and wanted.state in {None, "active"}
+MAX_WALKED = 10_000
+"""Offset up to which a page of active jobs is read in its order: each job is looked up."""
 
 
-def _sort(connection: Connection, where: Condition, page: Page, now: Instant) -> list[int]:
+def _is_walked(connection: Connection, wanted: JobFilter, page: Page) -> bool:
+    """Return True if a page is read in its order.
+
+    The filter leaves out few jobs then, or what it looks at is in the index that has the order.
+    """
+    if page.sort in SLOW_SORTS or wanted.state not in {None, "active"}:
+        return False
+    has_words = bool(wanted.words) and page.sort == "name"
+    if wanted._replace(state=None, words="" if has_words else wanted.words) != JobFilter():
+        return False
+    if wanted.state is None:
+        return True
+    counts = count(connection)
+    return page.offset <= MAX_WALKED and 2 * counts.active >= counts.total
+
+
+def _sort(
+    connection: Connection, source: str, where: Condition, page: Page, now: Instant
+) -> list[int]:
     """Return the ids of a page of jobs that are all read and sorted."""
     key, way = _key(page.sort, now), _WAYS[page.direction]
     return fetch_ids(
         connection,
-        f"SELECT id FROM (SELECT j.id AS id, {key.text} AS sort_key, t.next_at AS next_at {_FROM}"
-        f" WHERE {where.text}) k ORDER BY sort_key IS NULL, sort_key {way}, next_at IS NULL,"
-        " next_at, id LIMIT ? OFFSET ?",
+        f"SELECT id FROM (SELECT j.id AS id, {key.text} AS sort_key, t.next_at AS next_at"
+        f" {source} AND {where.text}) k ORDER BY sort_key IS NULL, sort_key {way},"
+        " next_at IS NULL, next_at, id LIMIT ? OFFSET ?",
         [*key.values, *where.values, page.limit, page.offset],
     )
 
@@ -216,16 +249,21 @@ class _Stage(NamedTuple):
 
     Attributes:
         source: the tables; SQLite reads them in this order.
+        id: the job's id there.
     """
 
     source: str
     where: Condition
     order: str
+    id: str = "j.id"
 
 
 _WAYS: dict[Direction, str] = {"asc": "ASC", "desc": "DESC"}
-_BY_JOB = "FROM job j CROSS JOIN timer t"
-_BY_TIMER = "FROM timer t CROSS JOIN job j"
+_NAMES = "FROM job j WHERE TRUE"
+_TIMERS = "FROM timer t WHERE TRUE"
+_BY_JOB = "FROM job j CROSS JOIN timer t WHERE t.job_id = j.id"
+_BY_TIMER = "FROM timer t CROSS JOIN job j WHERE t.job_id = j.id"
+_FROM_BOTH = f"{_FROM} WHERE TRUE"
 _HAS_NEXT, _HAS_NONE = "t.next_at IS NOT NULL", "t.next_at IS NULL"
 
 
@@ -236,12 +274,12 @@ def _walk(
     ids: list[int] = []
     offset = page.offset
     for stage in stages:
-        rest = f"{stage.source} WHERE t.job_id = j.id AND {where.text} AND {stage.where.text}"
-        values = [*where.values, *stage.where.values]
+        which = stage.where if stage.source == _TIMERS else _and(where, stage.where)
+        rest, values = f"{stage.source} AND {which.text}", which.values
         left = page.limit - len(ids)
         found = fetch_ids(
             connection,
-            f"SELECT j.id AS id {rest} ORDER BY {stage.order} LIMIT ? OFFSET ?",
+            f"SELECT {stage.id} AS id {rest} ORDER BY {stage.order} LIMIT ? OFFSET ?",
             [*values, left, offset],
         )
         ids += found
@@ -254,15 +292,19 @@ def _walk(
     return ids
 
 
-def _stages(page: Page, now: Instant) -> Iterator[_Stage]:
-    way, every = _WAYS[page.direction], Condition("1 = 1", ())
+def _stages(wanted: JobFilter, page: Page, now: Instant) -> Iterator[_Stage]:
+    way, every = _WAYS[page.direction], Condition("TRUE", ())
     if page.sort == "name":
-        yield _Stage(_BY_JOB, every, f"j.name {way}")
+        yield _Stage(_NAMES, every, f"j.name {way}")
         return
+    # A job that exists has a timer: without a state, or what depends on one, that is enough.
+    is_plain = wanted.state is None and page.sort != "attention"
+    timers, key = (_TIMERS, "t.job_id") if is_plain else (_BY_TIMER, "j.id")
     before = every
     if page.sort == "failed":
         failing = Condition("t.failures > 0", ())
-        yield _Stage(_BY_TIMER, failing, f"t.failures {way}, t.next_at IS NULL, t.next_at, j.id")
+        order = f"t.failures {way}, t.next_at IS NULL, t.next_at, t.job_id"
+        yield _Stage(timers, failing, order, key)
         before, way = Condition("t.failures = 0", ()), "ASC"
     if page.sort == "attention":
         seen = ""
@@ -271,8 +313,9 @@ def _stages(page: Page, now: Instant) -> Iterator[_Stage]:
             yield _Stage(_BY_JOB, _and(which, before), "t.next_at IS NULL, t.next_at, j.id")
             seen = f"NOT {which.text}"
             before = _and(before, Condition(seen, which.values))
-    yield _Stage(_BY_TIMER, _and(Condition(_HAS_NEXT, ()), before), f"t.next_at {way}, t.job_id")
-    yield _Stage(_BY_TIMER, _and(Condition(_HAS_NONE, ()), before), "t.job_id")
+    has_next, has_none = (_and(Condition(it, ()), before) for it in (_HAS_NEXT, _HAS_NONE))
+    yield _Stage(timers, has_next, f"t.next_at {way}, t.job_id", key)
+    yield _Stage(timers, has_none, "t.job_id", key)
 
 
 _URGENT: tuple[State, ...] = ("failing", "late", "missed")
@@ -287,10 +330,10 @@ def find_ids(
     wanted: JobFilter,
     limit: int,
     now: Instant,
-    permits: Permits | None = None,
+    visible: Visible = ALL_VISIBLE,
 ) -> list[int]:
     """Return the ids of the first jobs that a filter shows, in order of their creation."""
-    where = condition(connection, wanted, now, permits)
+    where = condition(wanted, now, visible)
     return fetch_ids(
         connection,
         f"SELECT j.id AS id {_FROM} WHERE {where.text} ORDER BY j.id LIMIT ?",

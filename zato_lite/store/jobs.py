@@ -10,7 +10,13 @@ from msgspec.structs import replace
 from zato_lite.errors import BadInputError, ConflictError, JobExistsError, JobNotFoundError
 from zato_lite.store import holds, references
 from zato_lite.store.attempts import NO_STARTED_RUNS, StartedRuns
-from zato_lite.store.dialect import AMONG_NUMBERS, AMONG_TEXTS, texts
+from zato_lite.store.dialect import (
+    AMONG_NUMBERS,
+    AMONG_TEXTS,
+    LIKE_ANY_CASE,
+    NOT_DELETED,
+    texts,
+)
 from zato_lite.store.ledger import record_entries
 from zato_lite.store.ports import Connection
 from zato_lite.store.rows import JobRow, SilenceMark, WatchedRow
@@ -56,7 +62,7 @@ _NULL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 _encode = msgspec.json.Encoder().encode
 
-_HAS_WORD = " AND lower(j.name) LIKE lower(?) ESCAPE '\\'"
+_HAS_WORD = f" AND j.name {LIKE_ANY_CASE} ? ESCAPE '\\'"
 _NAMES_TAKEN = texts("names_taken")
 _SET_PRINCIPAL = texts("principal_set")
 
@@ -492,7 +498,8 @@ def find(
     permits: Permits | None = None,
 ) -> tuple[list[JobRow], int]:
     """Return a page of the jobs whose names contain all words, and the number of all of them."""
-    where, values = _visible_matching(connection, query, service, permits)
+    is_scan = bool(service) or permits is not None
+    where, values = _visible_matching(connection, query, service, permits, is_scan=is_scan)
     total = fetch_value(connection, f"SELECT count(*) FROM job j WHERE {where}", values)
     rows = read_rows(
         connection,
@@ -513,7 +520,7 @@ def find_part(  # noqa: PLR0917 - the filters, then the part
     permits: Permits | None = None,
 ) -> list[JobRow]:
     """Return the first of the jobs that match and whose names come after ``after``."""
-    where, values = _visible_matching(connection, query, service, permits)
+    where, values = _visible_matching(connection, query, service, permits, is_scan=False)
     return read_rows(
         connection,
         f"SELECT {_JOB_ROW} FROM (SELECT * FROM job j WHERE {where} AND j.name > ?"
@@ -524,17 +531,20 @@ def find_part(  # noqa: PLR0917 - the filters, then the part
 
 
 def _visible_matching(
-    connection: Connection, query: str, service: str, permits: Permits | None
+    connection: Connection, query: str, service: str, permits: Permits | None, *, is_scan: bool
 ) -> tuple[str, list[str | int]]:
-    where, values = matching(query, service)
+    where, values = matching(query, service, is_scan=is_scan)
     visible = visible_jobs(connection, permits)
     return where + visible.condition, [*values, *visible.values]
 
 
-def matching(query: str, service: str) -> tuple[str, list[str | int]]:
-    """Return the condition, and its values, of jobs that the arguments of ``find`` match."""
+def matching(query: str, service: str, *, is_scan: bool = False) -> tuple[str, list[str | int]]:
+    """Return the condition, and its values, of jobs that the arguments of ``find`` match.
+
+    ``is_scan`` says that all jobs are read, in any order.
+    """
     words = query.split()
-    where = "j.deleted_at IS NULL" + _HAS_WORD * len(words)
+    where = (NOT_DELETED if is_scan else "j.deleted_at IS NULL") + _HAS_WORD * len(words)
     values: list[str | int] = [f"%{escaped(word)}%" for word in words]
     if service:
         where += " AND j.service = ?"

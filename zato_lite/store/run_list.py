@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
-from zato_lite.store.dialect import AMONG_TEXTS
+from zato_lite.store.dialect import AMONG_TEXTS, LIKE_ANY_CASE
 from zato_lite.store.history import runs_by_ids
 from zato_lite.store.jobs import escaped
 from zato_lite.store.ports import Connection
@@ -18,8 +18,8 @@ MAX_EXAMINED = 20_000
 MAX_RARE = 5_000
 """Runs of outcomes that are read by their index, as they are few."""
 
-_NAME_HAS = "lower(j.name) LIKE lower(?) ESCAPE '\\'"
-_SERVICE_IS = "lower(j.service) LIKE lower(?) ESCAPE '\\'"
+_NAME_HAS = f"j.name {LIKE_ANY_CASE} ? ESCAPE '\\'"
+_SERVICE_IS = f"j.service {LIKE_ANY_CASE} ? ESCAPE '\\'"
 
 
 class RunFilter(NamedTuple):

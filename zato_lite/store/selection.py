@@ -9,7 +9,7 @@ from zato_lite.store.dialect import AMONG_NUMBERS, AMONG_TEXTS
 from zato_lite.store.job_filter import Condition, JobFilter, condition
 from zato_lite.store.ports import Connection
 from zato_lite.store.sql import read_rows
-from zato_lite.store.visibility import Permits
+from zato_lite.store.visibility import Permits, visible_jobs
 from zato_lite.timetable.job import Instant
 
 _JOBS = "FROM job j JOIN timer t ON t.job_id = j.id"
@@ -98,7 +98,7 @@ def _jobs_condition(
     connection: Connection, selection: Selection, now: Instant, permits: Permits | None
 ) -> Condition:
     if selection.filter is not None:
-        return condition(connection, selection.filter, now, permits)
+        return condition(selection.filter, now, visible_jobs(connection, permits))
     text = f"j.deleted_at IS NULL AND (j.id {AMONG_NUMBERS} OR j.name {AMONG_TEXTS})"
     return Condition(text, (connection.many(selection.ids), connection.many(selection.names)))
 

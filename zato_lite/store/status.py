@@ -69,6 +69,6 @@ def read_status(connection: Connection, now: Instant) -> Status:
         count_states(connection, JobFilter(), now),
         {each.node: each for each in open_runs},
         (percentile(delays, 0.5), percentile(delays, 0.99)),
-        fetch_value(connection, "SELECT min(t.next_at) FROM timer t"),
+        fetch_value(connection, "SELECT min(t.next_at) FROM timer t WHERE t.next_at IS NOT NULL"),
         {each.node: each.number / seconds for each in claimed},
     )

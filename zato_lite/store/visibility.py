@@ -18,10 +18,13 @@ class Visible(NamedTuple):
     values: tuple[Any, ...] = ()
 
 
+ALL_VISIBLE = Visible()
+
+
 def visible_jobs(connection: Connection, permits: Permits | None) -> Visible:
     """Return the condition on rows of ``job`` whose services are permitted."""
     if permits is None:
-        return Visible()
+        return ALL_VISIBLE
     return Visible(f" AND service {AMONG_TEXTS}", (_services(connection, permits),))
 
 
