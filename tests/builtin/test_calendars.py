@@ -56,6 +56,28 @@ async def test_a_renamed_calendar_stays_with_its_jobs(box: Sandbox) -> None:
     assert "Polska" in str(ledger)
 
 
+async def test_jobs_that_use_a_calendar_are_those_that_their_definitions_say(box: Sandbox) -> None:
+    calendar = "zato.scheduler.calendar"
+    for name in ("PL", "DE"):
+        await box.invoke(f"{calendar}.create", {"name": name})
+    common = {"service": "crm.work", "job_type": "interval_based", "days": 1, "calendar": "PL"}
+    many = [{**common, "name": name} for name in ("b", "c", "d")]
+    b, c, _ = (await ask(box, "create-many", jobs=many))["ids"]
+    a, *_ = [await create_job(box, name=name, calendar="DE") for name in ("a", "e", "f")]
+    await create_job(box, name="g")
+    await ask(box, "edit", id=a, calendar="PL")
+    await ask(box, "edit", id=b, calendar=None)
+    await ask(box, "delete", id=c)
+    await box.invoke(f"{calendar}.rename", {"name": "DE", "new_name": "EU"})
+
+    found = {}
+    for name in ("PL", "EU"):
+        days = await box.invoke(f"{calendar}.get-days", {"name": name, "year": 2027})
+        found[name] = [job["name"] for job in days["jobs"]], days["job_count"]
+
+    assert found == {"PL": (["a", "d"], 2), "EU": (["e", "f"], 2)}
+
+
 async def test_the_days_off_of_a_year_have_reasons(box: Sandbox) -> None:
     calendar = "zato.scheduler.calendar"
     holidays = {

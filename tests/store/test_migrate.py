@@ -10,6 +10,7 @@ from zato_lite.clock import SystemClock
 from zato_lite.errors import StoreError
 from zato_lite.store import history, wishes
 from zato_lite.store.accounts import Accounts, Credential
+from zato_lite.store.calendars import jobs_using
 from zato_lite.store.jobs import encode_job
 from zato_lite.store.migrate import migrations
 from zato_lite.store.recovery import recover_runs
@@ -147,3 +148,20 @@ async def test_open_runs_of_an_older_store_can_be_asked_for(tmp_path: Path) -> N
 
     assert asked == wishes.Asked(frozenset({3}))
     assert found == [wishes.Wish(7, 1, "revoke")]
+
+
+async def test_jobs_of_an_older_store_are_found_by_their_calendars(tmp_path: Path) -> None:
+    old = make_store_of_schema(tmp_path / "z.db", newest=14)
+    for number, calendar in enumerate(["PL", None, "DE", "PL"], 1):
+        job = Job(name=f"j{number}", service="s", trigger=OneTime(start=5), calendar=calendar)
+        old.execute(
+            "INSERT INTO job (id, name, service, is_active, definition, version, created_at)"
+            " VALUES (?, ?, 's', 1, ?, 1, 0)",
+            (number, job.name, encode_job(job)),
+        )
+    old.close()
+
+    async with open_store(tmp_path / "z.db", SystemClock()) as store:
+        found, count = await store.read(lambda c: jobs_using(c, "PL", 1, None))
+
+    assert (found, count) == ([(1, "j1")], 2)

@@ -7,6 +7,7 @@ import pytest
 
 from zato_lite.store import jobs
 from zato_lite.store.attention import find_troubles
+from zato_lite.store.calendars import jobs_using
 from zato_lite.store.connection import connect
 from zato_lite.store.job_filter import JobFilter, Page, count_jobs, count_states, find_page
 from zato_lite.store.migrate import migrate
@@ -133,3 +134,10 @@ def test_the_latest_missed_slots_are_read_in_their_order() -> None:
 
     assert "SEARCH l USING INDEX ledger_outcome (outcome=? AND last>?)" in steps
     assert not any("TEMP B-TREE" in step for step in steps if "ORDER" in step)
+
+
+def test_jobs_of_a_calendar_are_read_from_its_index() -> None:
+    steps = _plan(lambda c: jobs_using(c, "PL", 200, None))
+
+    reads = [step for step in steps if step.startswith(("SCAN job", "SEARCH job"))]
+    assert reads == ["SEARCH job USING INDEX job_calendar (calendar=?)"] * 2

@@ -135,13 +135,12 @@ class GetDays(Service[DaysInput, DaysOff]):
         permits = visible_to(authority_of(self))
         calendar = await self._calendar(params)
         days = await offload_long(_days_off, calendar, params.year)
-        rows = await self.calendars.jobs_using(params.name)
-        jobs = [row for row in rows if permits is None or permits(row.job.service)]
+        jobs, count = await self.calendars.jobs_using(params.name, _MAX_SHOWN, permits)
         self.response.payload = {
             "year": params.year,
             "days": days,
-            "jobs": [{"id": row.id, "name": row.job.name} for row in jobs[:_MAX_SHOWN]],
-            "job_count": len(jobs),
+            "jobs": [{"id": job.id, "name": job.name} for job in jobs],
+            "job_count": count,
         }
 
     async def _calendar(self, params: DaysInput) -> Calendar:

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 
 from zato_lite.scheduler.scheduler import Scheduler
 from zato_lite.store import calendars, jobs
+from zato_lite.store.calendars import UsingJob
 from zato_lite.store.companion import accompanied
 from zato_lite.store.ports import Database
-from zato_lite.store.rows import JobRow
+from zato_lite.store.visibility import Permits
 from zato_lite.timetable.calendar import Calendar
 
 
@@ -45,6 +46,8 @@ class Calendars:
         """Return all calendars, by name."""
         return await self._database.read(jobs.get_calendars)
 
-    async def jobs_using(self, name: str) -> Sequence[JobRow]:
-        """Return the jobs that use a calendar, in order of their names."""
-        return await self._database.read(lambda c: calendars.jobs_using(c, name))
+    async def jobs_using(
+        self, name: str, limit: int, permits: Permits | None
+    ) -> tuple[Sequence[UsingJob], int]:
+        """Return the first visible jobs that use a calendar, by name, and the number of all."""
+        return await self._database.read(lambda c: calendars.jobs_using(c, name, limit, permits))

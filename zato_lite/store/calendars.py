@@ -1,15 +1,26 @@
 """Calendars: saves, renames and deletes them, with the effect on the jobs that use them."""
 
+from typing import NamedTuple
+
 import msgspec
 from msgspec.structs import replace
 
 from zato_lite.errors import ConflictError, NotFoundError
 from zato_lite.store import jobs
 from zato_lite.store.ports import Connection
-from zato_lite.store.rows import JobRow
-from zato_lite.store.sql import execute, fetch_ids, lock_jobs
+from zato_lite.store.sql import execute, fetch_ids, fetch_value, lock_jobs, read_rows
+from zato_lite.store.visibility import Permits, visible_jobs
 from zato_lite.timetable import due
 from zato_lite.timetable.calendar import Calendar
+
+_WITH_CALENDAR = "calendar = ? AND deleted_at IS NULL"
+
+
+class UsingJob(NamedTuple):
+    """A job that uses a calendar."""
+
+    id: int
+    name: str
 
 
 def save_calendar(connection: Connection, calendar: Calendar) -> None:
@@ -23,11 +34,9 @@ def save_calendar(connection: Connection, calendar: Calendar) -> None:
     calendars = jobs.get_calendars(connection)
     job_ids = _jobs_with_calendar(connection, calendar.name)
     lock_jobs(connection, job_ids)
-    for job_id in job_ids:
-        row = jobs.get(connection, job_id)
-        jobs.write_timer(
-            connection, replace(row, next_at=due.next_due(jobs.state_of(row), calendars))
-        )
+    for row in jobs.get_by_ids(connection, job_ids):
+        next_at = due.next_due(jobs.state_of(row), calendars)
+        jobs.write_timer(connection, replace(row, next_at=next_at))
 
 
 def rename_calendar(connection: Connection, name: str, new_name: str) -> None:
@@ -56,15 +65,16 @@ def delete_calendar(connection: Connection, name: str) -> None:
         raise NotFoundError(f"Calendar `{name}` not found")
 
 
-def jobs_using(connection: Connection, name: str) -> list[JobRow]:
-    """Return the jobs that use a calendar, in order of their names."""
-    rows = [jobs.get(connection, job_id) for job_id in _jobs_with_calendar(connection, name)]
-    return sorted(rows, key=lambda row: row.job.name)
+def jobs_using(
+    connection: Connection, name: str, limit: int, permits: Permits | None
+) -> tuple[list[UsingJob], int]:
+    """Return the first visible jobs that use a calendar, by name, and the number of all."""
+    visible = visible_jobs(connection, permits)
+    where, values = f"{_WITH_CALENDAR}{visible.condition}", (name, *visible.values)
+    statement = f"SELECT id, name FROM job WHERE {where} ORDER BY job.name LIMIT ?"
+    rows = read_rows(connection, statement, (*values, limit), UsingJob)
+    return rows, fetch_value(connection, f"SELECT count(*) FROM job WHERE {where}", values)
 
 
 def _jobs_with_calendar(connection: Connection, name: str) -> list[int]:
-    return fetch_ids(
-        connection,
-        "SELECT id FROM job WHERE deleted_at IS NULL AND definition ->> 'calendar' = ?",
-        (name,),
-    )
+    return fetch_ids(connection, f"SELECT id FROM job WHERE {_WITH_CALENDAR}", (name,))

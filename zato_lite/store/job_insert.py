@@ -21,11 +21,11 @@ _columns_of = attrgetter(
     "jitter_ms", "calendar", "repeats", "on_success_job", "on_error_job",
 )  # fmt: skip
 
-_INTO_JOB = """INSERT INTO job (id, name, service, is_active, is_declared, is_watched, definition,
-    version, created_at)"""
+_INTO_JOB = """INSERT INTO job (id, name, service, is_active, is_declared, is_watched, calendar,
+    definition, version, created_at)"""
 _INSERT_JOBS = "INSERT INTO job ({columns}) {rows}"
 _JOB_COLUMNS = """id bigint, name text, service text, is_active boolean, is_declared boolean,
-    is_watched boolean, definition json, version bigint, created_at bigint"""
+    is_watched boolean, calendar text, definition json, version bigint, created_at bigint"""
 _INSERT_TIMERS = "INSERT INTO timer ({columns}) {rows}"
 _TIMER_COLUMNS = """job_id bigint, next_at bigint, cursor bigint, started bigint, number bigint,
     failures bigint, paused_since bigint, paused_by text"""
@@ -37,7 +37,7 @@ _NAME_PREFIX = '{"name":"'
 _INSERT_UNIFORM_JOBS = f"""{_INTO_JOB}
 SELECT ?1 + rowid, substr(value, {len(_NAME_PREFIX) + 1},
         instr(substr(value, {len(_NAME_PREFIX) + 1}), '"') - 1),
-    ?3, ?4, ?5, ?6, value, 1, ?7 FROM carray(?2)"""
+    ?3, ?4, ?5, ?6, ?7, value, 1, ?8 FROM carray(?2)"""
 _INSERT_UNIFORM_TIMERS = """INSERT INTO timer (job_id, next_at, cursor, started, number)
 SELECT id, ?3, ?4, 0, 0 FROM job WHERE id BETWEEN ?1 AND ?2"""
 
@@ -208,7 +208,8 @@ class _Insertion:
 
 def _columns(job: Job) -> tuple[Any, ...]:
     """Return the parts of a definition that have a column."""
-    return job.service, job.is_active, job.is_declared, job.alert_after_intervals is not None
+    is_watched = job.alert_after_intervals is not None
+    return job.service, job.is_active, job.is_declared, is_watched, job.calendar
 
 
 def _timers(

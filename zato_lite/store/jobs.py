@@ -326,7 +326,7 @@ def write_definition(connection: Connection, job_id: int, job: Job) -> None:
     execute(
         connection,
         "UPDATE job SET name = ?, service = ?, is_active = ?, definition = ?, is_declared = ?,"
-        " is_watched = ?, has_callbacks = ?, version = version + 1 WHERE id = ?",
+        " is_watched = ?, has_callbacks = ?, calendar = ?, version = version + 1 WHERE id = ?",
         (
             job.name,
             job.service,
@@ -335,6 +335,7 @@ def write_definition(connection: Connection, job_id: int, job: Job) -> None:
             job.is_declared,
             job.alert_after_intervals is not None,
             references.has_callbacks(job),
+            job.calendar,
             job_id,
         ),
     )
