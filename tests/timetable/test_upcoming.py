@@ -42,8 +42,8 @@ def test_upcoming_slots_have_remarks_on_excluded_slots() -> None:
 
     assert to_text(monday.slot) == "2026-11-30 09:00:00 UTC"
     assert monday.remarks == (
-        "1 before it excluded by calendar work: Saturday",
-        "1 before it excluded by calendar work: Sunday",
+        "1 slot before it is excluded by calendar work: Saturday",
+        "1 slot before it is excluded by calendar work: Sunday",
     )
 
 

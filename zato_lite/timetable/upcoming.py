@@ -219,9 +219,10 @@ def _notes(
 
 
 def _excluded_note(slots: SlotRange, reason: str) -> Note:
+    are = "slot before it is" if slots.count == 1 else "slots before it are"
     return Note(
         code="excluded",
-        text=f"{slots.count} before it excluded by {reason}",
+        text=f"{slots.count} {are} excluded by {reason}",
         first=slots.first,
         last=slots.last,
         count=slots.count,

@@ -1,4 +1,4 @@
-"""Each page in light and dark, on a desk and on a phone: axe finds nothing."""
+"""Each page and dialog in each look, on a desk and on a phone: axe finds nothing."""
 
 from typing import Any
 
@@ -18,6 +18,7 @@ LOOKS: dict[str, dict[str, Any]] = {
     "zoomed": {"viewport": {"width": 640, "height": 430}, "device_scale_factor": 2},
 }
 RARE = ("phone-dark", "forced-colors", "zoomed")
+EACH_LOOK = ["light", "dark", "phone", *(pytest.param(it, marks=pytest.mark.slow) for it in RARE)]
 CALENDAR = {"name": "PL", "weekdays": [6], "yearly": ["12-25"]}
 
 
@@ -53,10 +54,7 @@ def settle(page: Page) -> None:
     expect(page.locator(".skeleton, .stale, .waiting")).to_have_count(0)
 
 
-@pytest.mark.parametrize(
-    "look",
-    ["light", "dark", "phone", *(pytest.param(look, marks=pytest.mark.slow) for look in RARE)],
-)
+@pytest.mark.parametrize("look", EACH_LOOK)
 def test_pages_are_accessible(
     browser: Browser, server: Server, pages: list[str], look: str
 ) -> None:
@@ -77,7 +75,7 @@ def test_pages_are_accessible(
     assert problems == []
 
 
-@pytest.mark.parametrize("look", ["light", "dark", "phone"])
+@pytest.mark.parametrize("look", EACH_LOOK)
 def test_dialogs_are_accessible(
     browser: Browser, server: Server, pages: list[str], look: str
 ) -> None:

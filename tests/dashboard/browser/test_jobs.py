@@ -66,6 +66,9 @@ def test_tokens_and_chips_filter_alike(signed_in: Page, server: Server) -> None:
     page.get_by_label("Filter jobs").fill("is:nonsense")
     expect(page.get_by_text("“is:nonsense” is not known")).to_be_visible()
     page.get_by_label("Filter jobs").fill("zzz")
+    expect(page.get_by_text("The filter is zzz.")).to_be_visible()
+    jobs = page.get_by_role("navigation", name="Pages").get_by_role("link", name="Jobs")
+    expect(jobs).to_contain_text(re.compile(r"[1-9]\d"))  # all of them, not those that match
     page.get_by_role("button", name="Clear the filter").click()
     expect(page.get_by_label("Filter jobs")).to_have_value("")
     server.invoke("zato.scheduler.job.delete-many", {"names": ["asleep"]})

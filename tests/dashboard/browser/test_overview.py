@@ -175,6 +175,20 @@ def test_a_lost_server_is_said_and_what_was_shown_stays(
     own.stop()
 
 
+def test_jobs_with_the_same_trouble_share_an_entry(overview: Page, server: Server) -> None:
+    rare = {"hours": 100, "minutes": None}
+    broken = [server.job(f"mail.broken-{n}", "shop.fails", **rare) for n in range(3)]
+    for job in broken:
+        server.invoke("zato.scheduler.job.execute", {"id": job})
+
+    card = overview.get_by_role("region", name="Needs you")
+    card.get_by_text(re.compile(r"mail\.broken-\d, .* and 1 other")).click(timeout=40_000)
+    expect(card.get_by_role("button", name=re.compile("Retry mail.broken"))).to_have_count(3)
+    expect(card.get_by_role("link", name=re.compile(r"\d failing"))).to_be_visible()
+    for job in broken:
+        server.invoke("zato.scheduler.job.delete", {"id": job})
+
+
 def test_a_viewer_sees_all_and_changes_nothing(browser: Browser, server: Server) -> None:
     server.user("vera", "viewer")
     with opened(browser, server) as (_, page):

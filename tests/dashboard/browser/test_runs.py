@@ -50,9 +50,13 @@ def test_a_failed_run_shows_its_error_and_attempts(signed_in: Page, server: Serv
 
     page.goto(f"{server.url}/dashboard/jobs/{job}/runs/1")
 
-    expect(page.get_by_role("region", name="Error")).to_contain_text(
-        "ConnectionError: partner.example refused the connection"
-    )
+    error = page.get_by_role("region", name="Error")
+    expect(error).to_contain_text("ConnectionError: partner.example refused the connection")
+    shown = error.locator("pre").first
+    expect(shown).to_contain_text("shop.py")
+    expect(shown).not_to_contain_text("zato_lite")  # frames of libraries are folded
+    error.get_by_text(re.compile(r"With \d+ frames of libraries")).click()
+    expect(error.locator("pre").last).to_contain_text("zato_lite")
     spans = page.get_by_role("region", name="Where the time went").locator(".spans")
     expect(spans).to_contain_text("attempt 1")
     expect(spans).to_contain_text("attempt 2")
@@ -75,7 +79,8 @@ def test_runs_of_all_jobs_are_filtered_and_retried_together(
     page.get_by_role("dialog", name="Retry 3 runs?").get_by_role("button", name="Retry").click()
 
     expect(page.get_by_text("3 runs retried.")).to_be_visible()
-    assert server.invoke(f"{JOB}get-history", {"id": jobs[0]})["total"] == 2
+    history = {"id": jobs[0]}
+    wait_for(lambda: server.invoke(f"{JOB}get-history", history)["total"] == 2)
 
 
 def test_a_typed_service_is_invoked_from_its_form(signed_in: Page, server: Server) -> None:

@@ -8,7 +8,7 @@ import { navigate, place } from "./router.js";
 import { GlobalSearch } from "./search.js";
 import { role, session, signOut } from "./session.js";
 import { theme, setTheme } from "./theme.js";
-import { format, MINE, nextZoneMode, setZoneMode, shownZone, zoneMode, zoneName } from "./time.js";
+import { format, MINE, MODES, nextZoneMode, setZoneMode, shownZone, zoneMode, zoneName } from "./time.js";
 import { Icon, Segments } from "./ui.js";
 import { count } from "./words.js";
 import { counts } from "./counts.js";
@@ -50,9 +50,9 @@ function Account() {
     }
   };
   const themes = /** @type {const} */ ([["", "Colours of the system"], ["light", "Light colours"], ["dark", "Dark colours"]]);
-  const zones = /** @type {const} */ ([["job", "Times in the job's zone"], ["mine", `Times in ${zoneName(MINE)}`], ["utc", "Times in UTC"]]);
+  const zones = { job: "Times in the job's zone", mine: `Times in ${zoneName(MINE)}`, utc: "Times in UTC" };
   return html`<div class="account"><${Menu} label=${`${now.name} · ${role() || "no role"}: your account`} named icon="user" items=${[
-    ...zones.map(([key, words]) => ({ words, icon: zoneMode.value === key ? "check" : "", run: () => setZoneMode(key) })),
+    ...MODES.map((key) => ({ words: zones[key], icon: zoneMode.value === key ? "check" : "", run: () => setZoneMode(key) })),
     ...themes.map(([key, words]) => ({ words, icon: theme.value === key ? "check" : "", run: () => setTheme(key) })),
     { words: "Keys", icon: "help", keys: "?", run: showKeys },
     { words: "Sign out", icon: "right", run: leave(false) },
@@ -70,9 +70,8 @@ export function LiveDot() {
 }
 
 function ZoneSwitch() {
-  const mine = zoneName(MINE);
-  return html`<${Segments} cls="zones" label="Times are shown in" value=${zoneMode.value} onChange=${setZoneMode} options=${[
-    ["job", "Job", "Each time in the zone of its job"], ["mine", mine, `The zone of this browser: ${MINE}`], ["utc", "UTC", "Coordinated universal time"]]} />`;
+  const options = { job: ["Job", "Each time in the zone of its job"], mine: [zoneName(MINE), `The zone of this browser: ${MINE}`], utc: ["UTC", "Coordinated universal time"] };
+  return html`<${Segments} cls="zones" label="Times are shown in" value=${zoneMode.value} onChange=${setZoneMode} options=${MODES.map((key) => [key, ...options[key]])} />`;
 }
 
 /**

@@ -6,10 +6,11 @@ import { relative } from "./words.js";
 
 /** @typedef {"job" | "mine" | "utc"} ZoneMode */
 
-const MODES = /** @type {ZoneMode[]} */ (["job", "mine", "utc"]);
-
 /** The zone of this browser. */
 export const MINE = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
+
+/** Zones to choose from; a browser in UTC has only two. */
+export const MODES = /** @type {ZoneMode[]} */ (/^(Etc\/)?(UTC|GMT)$/.test(MINE) ? ["job", "mine"] : ["job", "mine", "utc"]);
 
 /** The zone that times are shown in: the job's own, this browser's, or UTC. */
 export const zoneMode = signal(/** @type {ZoneMode} */ (remembered("zone", "mine")));
@@ -30,7 +31,7 @@ export function setZoneMode(mode) {
   remember("zone", mode);
 }
 
-/** Choose the next of the three zones. */
+/** Choose the next of the zones. */
 export function nextZoneMode() {
   setZoneMode(MODES[(MODES.indexOf(zoneMode.value) + 1) % MODES.length]);
   return zoneMode.value;

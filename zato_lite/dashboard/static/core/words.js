@@ -72,12 +72,12 @@ function parts(first, unit, second, smaller) {
 }
 
 /**
- * "in 38 s", "4 min ago", "now": in steps, so that a list does not flicker.
+ * "in 38 s", "4 min ago", "just now": in steps, so that a list does not flicker.
  * @param {number} ms from now; negative for the past
  */
 export function relative(ms) {
   const far = Math.abs(ms);
-  if (far < 1000) return "now";
+  if (far < 1000) return ms < 0 ? "just now" : "now";
   const text = far < 60_000 ? `${Math.floor(far / 1000)} s`
     : far < 3_600_000 ? `${Math.floor(far / 60_000)} min`
     : far < 172_800_000 ? `${Math.floor(far / 3_600_000)} h`

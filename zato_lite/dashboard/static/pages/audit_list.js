@@ -43,7 +43,7 @@ function isReading(row) {
 /** @param {{row: Row, isOfJob: boolean}} props */
 function AuditRow({ row, isOfJob }) {
   const isRefused = !/^(ok|2\d\d)$/.test(row.outcome), about = row.about;
-  const home = about && HOMES[about.kind]?.(about), words = about?.name || row.subject;
+  const home = about && HOMES[about.kind]?.(about), words = about?.kind === "run" && about.id ? `run ${about.name} of job ${about.id}` : about?.name || row.subject;
   return html`<li class=${isRefused ? "refused" : ""}>
     <${Time} at=${row.time} /><b class="isolate">${row.who}</b>
     <span><code>${row.action}</code>${!isOfJob && words ? html` <span class="isolate">${home ? html`<a href=${pageUrl(home)}>${words}</a>` : words}</span>` : null}${isRefused ? html` <span class="o-error isolate">${row.outcome}</span>` : null}</span>

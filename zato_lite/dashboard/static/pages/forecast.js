@@ -22,7 +22,7 @@ export default function Forecast({ query }) {
   const clear = (query.q || query.service) && html`<${Chip} isOn onClick=${() => setQuery({ q: null, service: null })}>${query.q || query.service} ×<//>`;
   return html`<${Page} title="Forecast"><div class="row forecast-bar"><${Segments} label="Days" options=${DAYS.map((n) => [n, some(Number(n), "day")])} value=${days} onChange=${(/** @type {string} */ n) => setQuery({ days: n === "7" ? null : n })} />
       <${Segments} label="What is shown" options=${Object.entries(METRICS).map(([key, it]) => [key, it.words, it.title])} value=${metric} onChange=${(/** @type {string} */ key) => setQuery({ show: key === "peak" ? null : key })} />${clear || null}</div>
-    <${Show} of=${of} rows=${10}>${(/** @type {any} */ data) => html`<${Sentence} data=${data} />
+    <${Show} of=${of} rows=${10}>${(/** @type {any} */ data) => data.jobs === 0 ? html`<section class="card"><${Empty} title="Nothing is due.">The load of the coming days appears here when jobs are active.<//></section>` : html`<${Sentence} data=${data} />
       <${Card} title=${`Expected load by hour, ${zoneMode.value === "job" ? "UTC" : zoneName(shownZone())}`} stale=${of.isStale} actions=${html`<${Scale} data=${data} metric=${metric} />`}><${HeatMap} data=${data} metric=${metric} at=${at} choose=${choose} />${at === null ? null : html`<${Bucket} data=${data} at=${at} />`}<//>
       <${Collisions} data=${data} reload=${of.reload} />
       <div class="columns"><${Overlapping} items=${data.overlapping} /><${Marks} data=${data} /></div>`}<//><//>`;

@@ -71,23 +71,29 @@ function Part({ tab, job, query, usual }) {
   const outcomes = (query["outcome"] ?? "").split(",").filter(Boolean);
   return html`<${RunsList} title=${`Runs of ${job.name}`} input=${{ id: job.id }} outcomes=${outcomes} usual=${usual} relevant=${(/** @type {any} */ event) => event.data.job_id === job.id}
     onOutcomes=${(/** @type {string[]} */ chosen) => setQuery({ outcome: chosen.join(",") || null }, { replace: false })}
-    empty=${html`<${Empty} title="No run yet.">${job.next_iso ? html`The first one is due <${Time} at=${job.next_iso} zone=${job.timezone} relative />.` : "It has no slot left: run it now, or edit when it runs."}<//>`} />`;
+    empty=${html`<${Empty} title="No run yet.">${nothingYet(job)}<//>`} />`;
+}
+
+/** @param {Job} job */
+function nothingYet(job) {
+  if (job.is_active === false) return "It is paused: resume it, or run it now.";
+  return job.next_iso ? html`The first one is due <${Time} at=${job.next_iso} zone=${job.timezone} relative />.` : "It has no slot left: run it now, or edit when it runs.";
 }
 
 /** @param {{job: Job}} props */
 function Head({ job }) {
   const isPaused = job.is_active === false, by = String(job.paused_by ?? "").replace(/^user:/, "");
   return html`<div class="job-head">
-    <p class="job-words">${job.words ?? rawOf(job)} <span class="mono muted small">${rawOf(job)}</span></p>
+    <p class="job-words">${job.words ?? rawOf(job)} ${job.job_type === "cron_style" && html`<span class="mono muted small">${rawOf(job)}</span>`}</p>
     <p class="lead">
       <${OutcomeMark} o=${job.in_flight > 0 ? "running" : job.state ?? (isPaused ? "paused" : "active")} words=${stateWords(job)} />
       ${job.last_iso && html`<span class="muted">latest <${Time} at=${job.last_iso} relative /></span>`}
       ${!isPaused && html`<span>next <b>${job.next_iso ? html`<${Time} at=${job.next_iso} zone=${job.timezone} relative />` : "never"}</b>${job.next_iso && html` <span class="muted"><${Time} at=${job.next_iso} zone=${job.timezone} withZone /></span>`}</span>`}
       <span class="muted">runs <a href=${pageUrl(`/services/${encodeURIComponent(job.service)}`)}><bdi>${job.service}</bdi></a></span>
       ${job.p50_ms != null && html`<span class="muted">takes ${duration(job.p50_ms)}, 95 % within ${duration(job.p95_ms)}</span>`}
-      ${job.failed_share > 0 && html`<span class="o-error">${percent(job.failed_share)} of the latest 30 failed</span>`}
+      ${job.failed_share > 0 && html`<span class="o-error">${percent(job.failed_share)} of the latest ${job.outcomes?.length > 1 ? `${job.outcomes.length} runs` : "run"} failed</span>`}
     </p>
-    ${isPaused && html`<p class="note-box"><${OutcomeMark} o="paused" words=${`Paused${by ? ` by ${by}` : ""}`} /> ${job.paused_since && html`<${Time} at=${job.paused_since} relative />`}${job.pause_note && html`<span class="isolate">: “${job.pause_note}”</span>`}${job.pause_until && html` until <${Time} at=${job.pause_until} zone=${job.timezone} withZone />`}</p>`}
+    ${isPaused && html`<p class="note-box"><${OutcomeMark} o="paused" words=${`Paused${by ? ` by ${by}` : ""}`} /> ${job.paused_since && html`<${Time} at=${job.paused_since} relative />`}${job.pause_note && html`<span class="isolate">“${job.pause_note}”</span>`}${job.pause_until && html` until <${Time} at=${job.pause_until} zone=${job.timezone} withZone />`}</p>`}
     ${job.skip_next > 0 && html`<p class="note-box"><${OutcomeMark} o="skipped" words=${`The next ${job.skip_next === 1 ? "slot" : `${job.skip_next} slots`} will be skipped on request.`} /></p>`}
     ${job.description && html`<p class="isolate job-description">${job.description}</p>`}
     ${job.tags?.length > 0 && html`<p class="chips">${job.tags.map((/** @type {string} */ tag) => html`<a key=${tag} class="chip" href=${pageUrl("/jobs", { q: `tag:${/\s/.test(tag) ? `"${tag}"` : tag}` })}>${tag}</a>`)}</p>`}

@@ -8,7 +8,7 @@ import { useService } from "../core/store.js";
 import { dayOf, now } from "../core/time.js";
 import { Button, Card, Empty, Show } from "../core/ui.js";
 import { count, some } from "../core/words.js";
-import { html } from "../vendor/vendor.js";
+import { html, useLayoutEffect, useRef } from "../vendor/vendor.js";
 
 /** @typedef {{date: string, counts: Record<string, number>}} Day */
 
@@ -39,8 +39,12 @@ function Year({ job, year }) {
 /** @param {{job: Record<string, any>, days: Day[], start: number}} props */
 function YearMap({ job, days, start }) {
   const offset = (new Date(start).getUTCDay() + 6) % 7, today = dayOf(now.peek(), "UTC");
-  const weeks = Math.ceil((days.length + offset) / 7);
-  return html`<div class="year-box" tabindex="0" role="group" aria-label="A square for each day; its text says the runs"><svg class="year" viewBox=${`0 0 ${weeks * CELL + 30} ${7 * CELL + 20}`} width=${weeks * CELL + 30} height=${7 * CELL + 20} role="img" aria-label=${`${days.filter((day) => total(day)).length} days with runs`}>
+  const weeks = Math.ceil((days.length + offset) / 7), box = useRef(/** @type {HTMLDivElement | null} */ (null));
+  useLayoutEffect(() => { // today is in view where the year is wider than its box
+    const it = box.current, at = days.findIndex((day) => day.date === today);
+    if (it && at > 0) it.scrollLeft = 30 + Math.floor((at + offset) / 7) * CELL - it.clientWidth + 3 * CELL;
+  }, [start]);
+  return html`<div class="year-box" ref=${box} tabindex="0" role="group" aria-label="A square for each day; its text says the runs"><svg class="year" viewBox=${`0 0 ${weeks * CELL + 30} ${7 * CELL + 20}`} width=${weeks * CELL + 30} height=${7 * CELL + 20} role="img" aria-label=${`${days.filter((day) => total(day)).length} days with runs`}>
     ${["Mon", "Wed", "Fri"].map((words, index) => html`<text key=${words} x="0" y=${20 + index * 2 * CELL + 11} class="year-text">${words}</text>`)}
     ${days.map((day, index) => {
       const at = index + offset, x = 30 + Math.floor(at / 7) * CELL, y = 20 + (at % 7) * CELL, worst = ORDER.find((name) => day.counts[name]);

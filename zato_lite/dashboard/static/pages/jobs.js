@@ -37,7 +37,8 @@ export default function JobsPage({ query }) {
   const actions = useJobActions(pages.reload);
   const { isHeld, bind } = useLiveRows(pages, selection.count > 0);
   const filter = useRef(/** @type {HTMLDivElement | null} */ (null));
-  useEffect(() => setCount("jobs", pages.answer?.counts.all), [pages.answer]);
+  const isNarrowed = Object.keys(input).some((key) => key !== "state");
+  useEffect(() => { if (!isNarrowed) setCount("jobs", pages.answer?.counts.all); }, [pages.answer]);
   useKeys([
     { keys: "f", words: "Filter", run: () => filter.current?.querySelector("input")?.focus() },
     ...(selection.count ? [{ keys: "Escape", words: "Select none", run: selection.clear }] : []),
@@ -53,7 +54,7 @@ export default function JobsPage({ query }) {
     <${ErrorBox} error=${pages.error} retry=${pages.reload} />
     <div class="card" ...${bind}>
       ${pages.total === undefined ? !pages.error && html`<${Skeleton} rows=${12} />`
-        : pages.total === 0 ? html`<${Nothing} text=${text} all=${pages.answer.counts.all} />`
+        : pages.total === 0 ? html`<${Nothing} text=${text} />`
         : html`<${VirtualTable} label="Jobs" columns=${columns} total=${pages.total} rowAt=${pages.rowAt} keyOf=${(/** @type {any} */ row) => row.id} nameOf=${(/** @type {any} */ row) => row.name}
             onSee=${pages.see} sort=${sort} dir=${dir} onSort=${(/** @type {string} */ by, /** @type {string} */ way) => setQuery({ sort: by === "name" ? null : by, dir: way === "asc" ? null : way }, { replace: false })}
             selection=${selection.table} keysOf=${(/** @type {any} */ row) => actionKeys(row, actions)} stale=${pages.isStale} />`}
@@ -92,11 +93,11 @@ function Chips({ counts, text }) {
     ${CHIPS.filter((state) => state !== "late" || counts?.["late"] || chosen === "late").map((state) => html`<${Chip} key=${state} isOn=${chosen === state} onClick=${() => choose(chosen === state ? null : state)} count=${count(counts?.[state])}><${OutcomeMark} o=${state} /><//>`)}</div>`;
 }
 
-/** @param {{text: string, all: number}} props */
-function Nothing({ text, all }) {
-  if (!text && all === 0) return html`<${FirstJob} />`;
+/** @param {{text: string}} props */
+function Nothing({ text }) {
+  if (!text) return html`<${FirstJob} />`;
   return html`<${Empty} title="No job matches." actions=${html`<${Button} onClick=${() => setQuery({ q: null }, { replace: false })}>Clear the filter<//>`}>
-    The filter is <code>${text}</code>; without it there ${all === 1 ? "is 1 job" : `are ${count(all)} jobs`}.<//>`;
+    The filter is <code>${text}</code>.<//>`;
 }
 
 /**

@@ -9,12 +9,17 @@ import { Shape } from "../core/shapes.js";
 import { useAction } from "../core/store.js";
 import { Time } from "../core/time.js";
 import { Button, Card, Show } from "../core/ui.js";
-import { some } from "../core/words.js";
+import { count, some } from "../core/words.js";
 import { Sentence } from "../lib/sentence.js";
 
 const SHAPES = /** @type {Record<string, string>} */ ({ failing: "error", late: "late", silent: "missed", missed: "missed", overlapping: "skipped", quarantined: "lost", undeployed: "lost", paused_by_itself: "paused" });
 const SERVICES = /** @type {Record<string, string>} */ ({ retry: "zato.scheduler.job.retry-run", resume: "zato.scheduler.job.resume", backfill: "zato.scheduler.job.backfill" });
 const WORDS = /** @type {Record<string, string>} */ ({ retry: "Retry", resume: "Resume", backfill: "Backfill …", open: "Open", deploy: "Open", edit: "Edit" });
+
+/** Kinds that are states of jobs too, by which their list is filtered. */
+const LISTED = ["failing", "late", "missed"];
+/** Jobs with the same trouble from which they share an entry. */
+const FEW = 3;
 
 /** @param {{of: import("../core/store.js").Loaded<any>}} props */
 export function Attention({ of }) {
@@ -23,13 +28,37 @@ export function Attention({ of }) {
     if (known !== undefined && before.current !== undefined && known > before.current) say(`${some(known, "job needs", "jobs need")} you.`);
     before.current = known;
   }, [known]);
-  const total = of.data?.total ?? 0, shown = of.data?.items.length ?? 0;
-  return html`<${Card} title="Needs you" stale=${of.isStale} actions=${total > shown ? html`<a class="small" href=${pageUrl("/jobs", { q: "is:failing" })}>All ${total}</a>` : null}><${Show} of=${of}>${(/** @type {any} */ data) =>
-    data.items.length === 0 ? html`<p class="pad muted">Nothing now; failing, late, missed and stuck jobs appear here.</p>` : html`<ul class="list">${data.items.map((/** @type {any} */ item) => html`<${Item} key=${`${item.job_id} ${item.kind}`} item=${item} reload=${of.reload} />`)}</ul>`}<//><//>`;
+  const found = of.data?.counts ?? {}, lists = LISTED.filter((kind) => found[kind] > 0);
+  return html`<${Card} title="Needs you" stale=${of.isStale} actions=${lists.map((kind) => html`<a key=${kind} class="small" href=${pageUrl("/jobs", { q: `is:${kind}` })}>${count(found[kind])} ${kind}</a>`)}><${Show} of=${of}>${(/** @type {any} */ data) =>
+    data.items.length === 0 ? html`<p class="pad muted">Nothing now; failing, late, missed and stuck jobs appear here.</p>` : html`<ul class="list">${grouped(data.items).map((items) => items.length < FEW
+      ? items.map((item) => html`<${Item} key=${`${item.job_id} ${item.kind}`} item=${item} reload=${of.reload} />`)
+      : html`<${Group} key=${`${items[0].kind} ${items[0].job_id}`} items=${items} reload=${of.reload} />`)}</ul>`}<//><//>`;
 }
 
-/** @param {{item: any, reload: () => Promise<void>}} props */
-function Item({ item, reload }) {
+/**
+ * Return the items in their order, those with the same sentence together.
+ * @param {any[]} items
+ * @returns {any[][]}
+ */
+function grouped(items) {
+  const groups = new Map();
+  for (const item of items) {
+    const key = `${item.kind} ${item.sentence}`;
+    if (!groups.has(key)) groups.set(key, []);
+    groups.get(key).push(item);
+  }
+  return [...groups.values()];
+}
+
+/** Jobs with one and the same trouble. @param {{items: any[], reload: () => Promise<void>}} props */
+function Group({ items, reload }) {
+  const [first, second] = items;
+  return html`<li><${Shape} o=${SHAPES[first.kind]} words=${first.kind.replaceAll("_", " ")} /><div class="grow"><b>${some(items.length, "job")}</b><p class="isolate"><${Sentence} text=${first.sentence} isWhole=${false} /></p>
+    <details><summary class="small isolate">${first.job_name}, ${second.job_name} and ${some(items.length - 2, "other")}</summary><ul class="list inner">${items.map((item) => html`<${Item} key=${item.job_id} item=${item} reload=${reload} isInGroup />`)}</ul></details></div></li>`;
+}
+
+/** @param {{item: any, reload: () => Promise<void>, isInGroup?: boolean}} props isInGroup: its sentence is said already */
+function Item({ item, reload, isInGroup = false }) {
   const service = SERVICES[item.action];
   const act = useAction(async () => {
     if (!service) return navigate(targetOf(item));
@@ -37,8 +66,8 @@ function Item({ item, reload }) {
     if (done) { toast(done); await reload(); }
     return undefined;
   });
-  return html`<li><${Shape} o=${SHAPES[item.kind]} words=${item.kind.replaceAll("_", " ")} /><div class="grow"><a class="name isolate" href=${pageUrl(item.run ? `/jobs/${item.job_id}/runs/${item.run}` : `/jobs/${item.job_id}`)}>${item.job_name}</a>
-      <p class="isolate"><${Sentence} text=${item.sentence} isWhole=${false} /></p>${item.since_iso ? html`<p class="tiny muted">since <${Time} at=${item.since_iso} /></p>` : null}${act.error ? html`<p class="field-error" role="alert">${act.error.message}</p>` : null}</div>
+  return html`<li>${isInGroup ? null : html`<${Shape} o=${SHAPES[item.kind]} words=${item.kind.replaceAll("_", " ")} />`}<div class="grow"><a class="name isolate" href=${pageUrl(item.run ? `/jobs/${item.job_id}/runs/${item.run}` : `/jobs/${item.job_id}`)}>${item.job_name}</a>
+      ${isInGroup ? null : html`<p class="isolate"><${Sentence} text=${item.sentence} isWhole=${false} /></p>`}${item.since_iso && !isInGroup ? html`<p class="tiny muted">since <${Time} at=${item.since_iso} /></p>` : null}${act.error ? html`<p class="field-error" role="alert">${act.error.message}</p>` : null}</div>
     ${item.action in WORDS ? html`<${Button} small busy=${act.isBusy} onClick=${act.run} denied=${service ? denied(service) : ""} label=${`${WORDS[item.action]} ${item.job_name}`}>${WORDS[item.action]}<//>` : null}</li>`;
 }
 

@@ -12,6 +12,8 @@ import { Page } from "../core/shell.js";
 import { useAction, useService } from "../core/store.js";
 import { Time } from "../core/time.js";
 import { Button, Card, CopyButton, Empty, ErrorBox, Show } from "../core/ui.js";
+import { some } from "../core/words.js";
+import { ownFrames } from "../lib/traceback.js";
 import { html } from "../vendor/vendor.js";
 import { RunLog } from "./run_log.js";
 import { Waterfall } from "./run_waterfall.js";
@@ -69,8 +71,8 @@ function RunView({ job, run, before, after, usual, detail }) {
     <${ErrorBox} error=${cancel.error ?? retry.error ?? detail.error} />
     <${Waterfall} run=${run} usual=${usual} />
     <div class="run-columns">
-      <${Facts} run=${run} />
       ${run.error && html`<${Card} title="Error" actions=${html`<${CopyButton} text=${run.error} label="Copy the error" />`} cls="is-error"><${ErrorText} text=${run.error} /><//>`}
+      <${Facts} run=${run} />
       ${run.input != null && html`<${Value} title="Input" text=${run.input} />`}
       ${run.result != null && html`<${Value} title="Result" text=${run.result} />`}
       <${Caused} runs=${run.callbacks} />
@@ -106,14 +108,11 @@ function Value({ title, text }) {
   return html`<${Card} title=${title} actions=${html`<${CopyButton} text=${text} label=${`Copy the ${title.toLowerCase()}`} />`}><pre class="value" tabindex="0">${text === "" ? "(empty)" : pretty(text)}</pre><//>`;
 }
 
-const OWN_FRAMES = 12;
-
 /** The error with the service's own frames; those of libraries are folded. @param {{text: string}} props */
 function ErrorText({ text }) {
-  const lines = text.split("\n");
-  const summary = lines.findLast((line) => /^\S/.test(line) && !line.startsWith("Traceback")) ?? lines[0] ?? "";
-  if (lines.length <= OWN_FRAMES) return html`<pre class="value" tabindex="0">${text}</pre>`;
-  return html`<pre class="value" tabindex="0">${summary}</pre><details class="pad"><summary>All ${lines.length} lines</summary><pre class="value" tabindex="0">${text}</pre></details>`;
+  const { own, folded } = ownFrames(text);
+  if (!folded) return html`<pre class="value" tabindex="0">${text}</pre>`;
+  return html`<pre class="value" tabindex="0">${own}</pre><details class="pad"><summary>With ${some(folded, "frame")} of libraries</summary><pre class="value" tabindex="0">${text}</pre></details>`;
 }
 
 /** @param {{runs: any[] | undefined}} props */

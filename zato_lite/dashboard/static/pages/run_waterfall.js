@@ -23,16 +23,17 @@ export function Waterfall({ run, usual }) {
   const spans = spansOf(run, slot, now.value);
   const end = Math.max(...spans.map((span) => span.until), slot + 1);
   const start = Math.min(slot, ...spans.map((span) => span.from));
+  const first = instant(run.attempts?.[0]?.started_iso);
   const took = run.duration_ms ?? (run.outcome === "running" && run.actual_fire_time_iso ? now.value - (instant(run.actual_fire_time_iso) ?? 0) : null);
   return html`<${Card} title="Where the time went" cls="waterfall" actions=${html`<span class="small muted">${usually(took, usual)}</span>`}>
     <dl class="steps">
       <div><dt>Slot</dt><dd><${Time} at=${run.planned_fire_time_iso} withZone /></dd></div>
       ${run.claimed_iso && html`<div><dt>Claimed</dt><dd>${sign(instant(run.claimed_iso), slot)}</dd></div>`}
-      <div><dt>Started</dt><dd>${run.actual_fire_time_iso ? html`${late(run.delay_ms)}` : "not yet"}</dd></div>
+      <div><dt>Started</dt><dd>${first === null ? (run.actual_fire_time_iso ? late(run.delay_ms) : "not yet") : late(first - slot)}</dd></div>
       <div><dt>Took</dt><dd><b>${duration(took)}</b></dd></div>
       ${run.ended_iso && html`<div><dt>Ended</dt><dd><${Time} at=${run.ended_iso} /></dd></div>`}
     </dl>
-    <${Delay} parts=${run.delay_parts} />
+    <${Delay} parts=${first === null ? run.delay_parts : null} />
     <ol class="spans">${spans.map((span, index) => html`<li key=${index}>
       <span class="span-words">${span.kind === "wait" ? html`<span class="muted">${span.words}</span>` : html`<${OutcomeMark} o=${span.kind} words=${span.words} />`}</span>
       <svg class="span-bar" viewBox="0 0 1000 16" preserveAspectRatio="none" aria-hidden="true"><rect class=${span.kind === "wait" ? "bar-wait" : `o-${outcomeOf(span.kind)}`} fill="currentColor" rx="3"

@@ -44,7 +44,7 @@ function Runs({ input, outcomes, onOutcomes, usual, hasJob = false, empty, relev
       CHIPS.map(([key, words]) => html`<${Chip} key=${key} isOn=${outcomes.includes(key)} onClick=${() => toggle(key)}><${OutcomeMark} o=${key} words=${words} /><//>`)}
       <span class="grow"></span>${list.fresh > 0 && rows && html`<${Button} small onClick=${list.reload}>${count(list.fresh)} new<//>`}</div>
     <${ErrorBox} error=${list.error} retry=${list.reload} />
-    <div class="card" onPointerEnter=${() => setOver(true)} onPointerLeave=${() => setOver(false)}>${
+    <div class=${`card ${hasJob ? "of-all" : ""}`} onPointerEnter=${() => setOver(true)} onPointerLeave=${() => setOver(false)}>${
       rows === undefined ? !list.error && html`<${Skeleton} rows=${10} />`
       : rows.length === 0 ? (outcomes.length ? html`<${Empty} title="No run with these outcomes." actions=${html`<${Button} onClick=${() => onOutcomes([])}>Show all outcomes<//>`} />` : empty)
       : html`<${VirtualTable} label=${title} columns=${columns} total=${rows.length} rowAt=${(/** @type {number} */ index) => rows[index]} keyOf=${(/** @type {Run} */ run) => run.run_id}

@@ -29,10 +29,15 @@ export default function ServicePage({ name, query }) {
   if (!service) return html`<${Page} title=${name} crumbs=${crumbs}>${found.error?.status === 404 ? html`<${Empty} title="This service is not deployed." actions=${html`<${Button} href=${pageUrl("/services")}>All services<//>`}>${found.error.message}<//>` : html`<${Show} of=${found} rows=${8}>${() => null}<//>`}<//>`;
   const schedule = pageUrl("/jobs/new", { service: name, name });
   return html`<${Page} title=${name} heading=${html`<bdi>${name}</bdi>`} crumbs=${crumbs} actions=${html`<${Button} href=${schedule} denied=${denied("zato.scheduler.job.create")}>Schedule it<//>`}>
-    <p class="lead"><span class="isolate service-words">${service.description || "It has no description."}</span></p>
+    <p class="lead"><span class="isolate service-words">${described(service.description) || "It has no description."}</span></p>
     <${Figures} service=${service} reload=${found.reload} />
     <div class="two-columns"><${InvokeForm} key=${name} service=${service} preset=${query["payload"] ?? ""} /><div><${Errors} service=${service} /><${Jobs} service=${service} /></div></div>
   <//>`;
+}
+
+/** A docstring, with code of reStructuredText or Markdown as code. @param {string | undefined} text */
+function described(text) {
+  return text && text.split(/`{1,2}([^`]+)`{1,2}/).map((part, index) => (index % 2 ? html`<code key=${index}>${part}</code>` : part));
 }
 
 /** @param {{service: Service, reload: () => Promise<void>}} props */

@@ -37,8 +37,8 @@ function ServiceList({ query }) {
   return html`<${Page} title="Services">
     <${FailedFiles} />
     <div class="filter-bar"><div class="filter"><input ref=${input} type="search" aria-label="Filter services" placeholder="Name" value=${text} onInput=${(/** @type {any} */ event) => setQuery({ q: event.target.value || null })} /><kbd aria-hidden="true">F</kbd></div>
-      <div class="chips" role="group" aria-label="Kind"><${Chip} isOn=${kind === "own"} onClick=${choose("own")} count=${count(own.length)}>Yours<//><${Chip} isOn=${kind === "failing"} onClick=${choose("failing")} count=${count(all.filter((each) => each.errors > 0).length)}><${OutcomeMark} o="error" words="with errors" /><//><${Chip} isOn=${kind === "built-in"} onClick=${choose("built-in")} count=${count(all.length - own.length)}>Built in<//></div></div>
-    <p class="match-line small muted">${some(shown.length, "service")} · figures since this server started</p>
+      <div class="chips" role="group" aria-label="Kind"><${Chip} isOn=${kind === "own"} onClick=${choose("own")} count=${found.data ? count(own.length) : "–"}>Yours<//><${Chip} isOn=${kind === "failing"} onClick=${choose("failing")} count=${found.data ? count(all.filter((each) => each.errors > 0).length) : "–"}><${OutcomeMark} o="error" words="with errors" /><//><${Chip} isOn=${kind === "built-in"} onClick=${choose("built-in")} count=${found.data ? count(all.length - own.length) : "–"}>Built in<//></div></div>
+    <p class="match-line small muted">${found.data ? `${some(shown.length, "service")} · figures since this server started` : ""}</p>
     <div class="card"><${Show} of=${found} rows=${8}>${() => shown.length ? html`<${Table} rows=${shown} isStale=${found.isStale} />` : html`<${Nothing} text=${text} kind=${kind} />`}<//></div>
   <//>`;
 }
@@ -54,7 +54,7 @@ function Table({ rows, isStale }) {
 function columnsOf() {
   return [
     { key: "name", words: "Service", cls: "name", cell: (row) => html`<a href=${pageUrl(`/services/${encodeURIComponent(row.name)}`)}><bdi>${row.name}</bdi></a><span class="sub">${row.is_active ? "" : html`<${OutcomeMark} o="paused" words="inactive" /> · `}<span class="mono">${row.impl_name}</span></span>` },
-    { key: "calls", words: "Calls", cls: "r wide", cell: (row) => html`<span class="num">${count(row.usage)}</span><span class="card-label"> calls</span>` },
+    { key: "calls", words: "Calls", cls: "r wide", cell: (row) => html`<span class="num">${count(row.usage)}</span><span class="card-label"> ${row.usage === 1 ? "call" : "calls"}</span>` },
     { key: "errors", words: "Errors", cls: "errors-cell wide", cell: (row) => row.errors ? html`<span class="o-error"><${OutcomeMark} o="error" words=${count(row.errors)} /></span><span class="sub clip isolate" title=${row.last_error}>${row.last_error_iso ? html`<${Time} at=${row.last_error_iso} relative /> ` : ""}${row.last_error ?? ""}</span>` : html`<span class="muted num">0</span><span class="card-label muted"> errors</span>` },
     { key: "running", words: "Running", cls: "r hide", cell: (row) => row.in_flight ? html`<${OutcomeMark} o="running" words=${count(row.in_flight)} />` : html`<span class="muted num">0</span>` },
     { key: "p50", words: "p50", cls: "r hide", cell: (row) => html`<span class="num" title="half of the calls">${duration(row.usage ? row.p50_ms ?? row.average_ms : null)}</span>` },

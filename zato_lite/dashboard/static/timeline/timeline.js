@@ -75,10 +75,11 @@ export function Timeline({ filter, title = "Timeline", span = "4h", at, hide = "
     if (!canvas) return undefined;
     const it = new Stage(canvas, box, /** @type {Camera} */ (camera.current));
     stage.current = it;
-    let told = 0;
+    let told = -500, timer = 0;
+    const tell = () => { timer = 0; told = performance.now(); setSeen({ from: it.camera.from, to: it.camera.to }); };
     it.onDrawn = () => {
       data.see(it.camera.from, it.camera.to, it.width);
-      if (performance.now() - told > 500) { told = performance.now(); setSeen({ from: it.camera.from, to: it.camera.to }); }
+      timer ||= setTimeout(tell, Math.max(0, told + 500 - performance.now()));
     };
     const point = (/** @type {number} */ x, /** @type {number} */ y) => {
       const found = it.at(x, y);
@@ -91,7 +92,7 @@ export function Timeline({ filter, title = "Timeline", span = "4h", at, hide = "
     const end = listen(canvas, { zoom, pan: (share) => { it.camera.pan(share); moved(); }, point, leave, press });
     const observer = new ResizeObserver(() => it.resize());
     observer.observe(box);
-    return () => { end(); observer.disconnect(); it.end(); stage.current = null; };
+    return () => { end(); observer.disconnect(); it.end(); clearTimeout(timer); stage.current = null; };
   }, [asTable]);
   useLayoutEffect(() => {
     const it = stage.current;
