@@ -104,6 +104,7 @@ class Explanation(TypedDict):
 
     job_id: int
     job_name: str
+    timezone: str
     at: str
     outcome: str
     reason: str
@@ -145,6 +146,7 @@ class Why(Service[WhyInput, Explanation]):
         self.response.payload = {
             "job_id": row.id,
             "job_name": row.job.name,
+            "timezone": trigger.timezone or "UTC",
             "at": iso(at),
             "outcome": answer.outcome,
             "reason": answer.reason,

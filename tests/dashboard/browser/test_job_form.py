@@ -140,6 +140,27 @@ def test_unsaved_work_is_not_lost_by_a_link(signed_in: Page, server: Server) -> 
     expect(page.get_by_role("heading", level=1)).to_have_text("Runs")
 
 
+def test_unsaved_work_is_not_lost_by_back(signed_in: Page, server: Server) -> None:
+    page = signed_in
+    page.get_by_role("link", name="Jobs", exact=False).first.click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Jobs")
+    page.get_by_role("link", name="New job").first.click()
+    page.get_by_label("Name", exact=True).fill("half")
+
+    page.go_back()
+    dialog = page.get_by_role("dialog", name="Leave without saving?")
+    dialog.get_by_role("button", name="Stay").click()
+
+    expect(page).to_have_url(f"{server.url}/dashboard/jobs/new")
+    expect(page.get_by_label("Name", exact=True)).to_have_value("half")
+    page.go_back()
+    page.get_by_role("dialog").get_by_role("button", name="Leave").click()
+    expect(page).to_have_url(f"{server.url}/dashboard/jobs")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Jobs")
+    page.get_by_role("link", name="New job").first.click()
+    expect(page.get_by_label("Name", exact=True)).to_have_value("")
+
+
 def test_a_range_is_backfilled_after_its_count_was_shown(signed_in: Page, server: Server) -> None:
     page = signed_in
     job = server.job("refill", minutes=10)

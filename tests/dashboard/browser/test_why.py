@@ -101,6 +101,47 @@ def test_instants_without_a_slot_are_explained(why: Ask, server: Server) -> None
     expect(why(daily, "2036-03-01T02:30:00")).to_contain_text("not yet")
 
 
+def test_an_excluded_slot_names_the_calendar_and_the_day(
+    why: Ask, signed_in: Page, server: Server
+) -> None:
+    days = {"first": "2020-01-01", "last": "2099-12-31", "reason": "renovation"}
+    server.invoke("zato.scheduler.calendar.create", {"name": "closed", "ranges": [days]})
+    job = server.job("closed", minutes=0, seconds=1, calendar="closed")
+    sleep(2.1)  # a slot has passed
+    slot = server.invoke("zato.scheduler.status")["now"][:19] + "+00:00"
+
+    sentence = why(job, url_time(slot))
+
+    expect(sentence).to_contain_text("excluded")
+    expect(sentence).to_contain_text("Calendar closed: renovation")
+    panel = signed_in.get_by_role("dialog", name="Why")
+    expect(panel.get_by_role("link", name="closed", exact=True).last).to_have_attribute(
+        "href", "/dashboard/calendars/closed"
+    )
+    server.invoke(f"{JOB}delete", {"id": job})
+
+
+def test_a_slot_that_the_history_no_longer_has_says_how_much_is_kept(
+    why: Ask, signed_in: Page, server: Server
+) -> None:
+    job = server.job("forgetful", minutes=0, seconds=1, keep_runs=1)
+    history = {"id": job}
+    [first, *_] = wait_for(lambda: server.invoke(f"{JOB}get-history", history)["rows"])
+    slot = first["planned_fire_time_iso"]
+
+    def is_gone() -> bool:
+        rows = server.invoke(f"{JOB}get-history", history)["rows"]
+        return all(row["planned_fire_time_iso"] != slot for row in rows)
+
+    wait_for(is_gone, 90)
+
+    sentence = why(job, url_time(slot))
+
+    expect(sentence).to_contain_text("no record")
+    expect(signed_in.get_by_role("dialog", name="Why")).to_contain_text("1 run")
+    server.invoke(f"{JOB}delete", {"id": job})
+
+
 def test_the_slots_before_and_after_are_a_press_away(
     why: Ask, signed_in: Page, server: Server
 ) -> None:

@@ -81,15 +81,9 @@ export function startRouter() {
       return;
     }
     place.value = read();
-    const y = event.state?.y ?? 0;
-    // The page may need some frames until it is as high as it was.
-    let left = 30;
-    const restore = () => {
-      scrollTo(0, y);
-      if (Math.abs(scrollY - y) > 2 && (left -= 1) > 0) requestAnimationFrame(restore);
-    };
-    requestAnimationFrame(restore);
+    scrollBack(event.state?.y ?? 0);
   });
+  if (history.state?.y) scrollBack(history.state.y); // reloaded
   addEventListener("beforeunload", (event) => {
     keepScroll();
     if (leaveGuard.value) event.preventDefault();
@@ -102,6 +96,25 @@ export function startRouter() {
     event.preventDefault();
     void navigate(link.pathname + link.search);
   });
+}
+
+const RESTORING_MS = 6000;
+const MOVES = ["wheel", "touchstart", "pointerdown", "keydown"];
+
+/**
+ * Scroll to where a page was, as soon as it has the rows for that and unless its user scrolls first.
+ * @param {number} y
+ */
+function scrollBack(y) {
+  const ends = performance.now() + RESTORING_MS, stop = new AbortController();
+  for (const move of MOVES) addEventListener(move, () => stop.abort(), { signal: stop.signal, passive: true, capture: true });
+  const restore = () => {
+    if (stop.signal.aborted) return;
+    scrollTo(0, y);
+    if (Math.abs(scrollY - y) > 2 && performance.now() < ends) requestAnimationFrame(restore);
+    else stop.abort();
+  };
+  requestAnimationFrame(restore);
 }
 
 function keepScroll() {

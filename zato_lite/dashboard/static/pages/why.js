@@ -76,7 +76,7 @@ function WhyOf({ job, at }) {
 
 /** @param {{data: Answer, reload: () => Promise<void>}} props */
 function Explained({ data, reload }) {
-  const code = data.code ?? data.outcome, zone = data.facts?.find((/** @type {any} */ fact) => fact.kind === "schedule")?.timezone;
+  const code = data.code ?? data.outcome, zone = data.timezone;
   const go = (/** @type {string | null} */ slot) => { if (slot) setQuery({ why: slot }); };
   const missing = "the job has no slot there";
   return html`<h3><a href=${pageUrl(`/jobs/${data.job_id}`)}><bdi>${data.job_name}</bdi></a></h3>
