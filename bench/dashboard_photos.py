@@ -2,7 +2,7 @@
 
     python -m bench.dashboard_photos FOLDER [--only jobs] [--looks light] [--states full,empty]
 
-It starts servers of its own. Looks: light, dark, phone, phone-dark. States: ``full`` (a busy
+It starts two servers. Looks: light, dark, phone, phone-dark. States: ``full`` (a busy
 store), ``viewer`` (the same, for a viewer), ``empty`` (no job), ``loading`` (services that do not
 answer yet), ``error`` (services that fail), ``offline`` (the server has died).
 """
