@@ -1,4 +1,4 @@
-"""``zato-lite db``: checks, copies and restores the store's file, with or without a server."""
+"""``zato-lite db``: checks, copies, restores and moves the store, with or without a server."""
 
 import json
 import sys
@@ -10,6 +10,8 @@ import click
 
 from zato_lite.cli.options import project as project_option
 from zato_lite.cli.options import store as store_option
+from zato_lite.cli.options import without_password
+from zato_lite.cli.progress import Bar
 from zato_lite.errors import ConfigError
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -21,7 +23,7 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.group()
 def db() -> None:
-    """Check, copy and restore the store's file."""
+    """Check, copy, restore and move the store."""
 
 
 @db.command()
@@ -86,6 +88,47 @@ def restore(project: Path, store: str | None, as_json: bool, source: Path) -> No
     restore_file(path, source, aside)
     text = f"restored; the replaced file is {aside}" if existed else "restored"
     _print(as_json, {"kept": str(aside) if existed else None}, text)
+
+
+@db.command("migrate-to")
+@_common
+@click.option("--undo", is_flag=True, help="Make a store usable again that was moved.")
+@click.argument("url", required=False, callback=without_password)
+def migrate_to(
+    project: Path, store: str | None, as_json: bool, undo: bool, url: str | None
+) -> None:
+    """Move the store to URL: from SQLite to PostgreSQL, or back.
+
+    Stop all servers first. URL is postgresql://USER@HOST/DATABASE, whose schema is empty, or
+    sqlite:///PATH of a new file; its password comes from ZATO_LITE_STORE__PASSWORD, PGPASSWORD or
+    [store] password_file. All rows are compared before the move is committed. Then no server
+    starts on the old store any more. An interrupted move is repeated by the same command.
+    """
+    from zato_lite.clock import SystemClock  # noqa: PLC0415
+    from zato_lite.config import load_project  # noqa: PLC0415
+    from zato_lite.store.moving import move_store, undo_move  # noqa: PLC0415
+
+    if undo == (url is not None):
+        raise click.UsageError("give either URL or --undo")
+    settings = load_project(project, store=store).store
+    if url is None:
+        left = undo_move(project, settings)
+        text = f"the store is usable again; start no server on {left} any more"
+        _print(as_json, {"moved_to": left}, text if left else "the store was not moved")
+        return
+    with Bar(sys.stderr) as bar:
+        moved = move_store(project, settings, url, SystemClock().now(), bar.report)
+    result = {"rows": moved.rows, "was_moved_before": moved.was_moved_before}
+    _print(as_json, result, _moved_words(moved, url))
+
+
+def _moved_words(moved: Any, url: str) -> str:
+    next_step = f"set [store] url = '{url}' in config/zato-lite.toml, and start the server"
+    if moved.was_moved_before:
+        return f"the store was moved before; {next_step}"
+    rows = moved.rows
+    words = f"{sum(rows.values())} rows moved, {rows['job']} jobs and {rows['run']} runs"
+    return f"{words} among them; {next_step}"
 
 
 def _refuse_postgres(url: str, command: str) -> None:

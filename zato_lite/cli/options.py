@@ -13,7 +13,7 @@ project = click.option(
 )
 
 
-def _without_password(context: click.Context, option: click.Parameter, url: Any) -> Any:
+def without_password(context: click.Context, option: click.Parameter, url: Any) -> Any:
     """Refuse a password: all users of a machine see its command lines."""
     if url is not None:
         from zato_lite.store.postgres_url import has_password  # noqa: PLC0415 - --help is quick
@@ -26,6 +26,6 @@ def _without_password(context: click.Context, option: click.Parameter, url: Any)
 
 store = click.option(
     "--store",
-    callback=_without_password,
+    callback=without_password,
     help="URL of the store.  [default: sqlite:///data/zato-lite.db]",
 )

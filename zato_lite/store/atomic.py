@@ -16,6 +16,18 @@ def new_file(target: Path) -> Iterator[Path]:
     Raises:
         StoreError: the target exists or cannot be written.
     """
+    with part_of(target) as part:
+        yield part
+        publish(part, target)
+
+
+@contextmanager
+def part_of(target: Path) -> Iterator[Path]:
+    """Yield an empty temporary file beside the target, to ``publish`` and be deleted.
+
+    Raises:
+        StoreError: the target exists or cannot be written.
+    """
     if target.exists():
         raise StoreError(f"{target} already exists")
     part = target.with_name(f".{target.name}.part")
@@ -24,15 +36,23 @@ def new_file(target: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
         os.close(os.open(part, os.O_CREAT | os.O_EXCL, FILE))
         yield part
-        # Content first, name second: a power cut between them leaves no partial target.
-        sync(part)
-        os.link(part, target)  # unlike a rename, fails if the target exists by now
-        sync(target.parent)
     except OSError as error:
         raise StoreError(f"{target} cannot be written ({error})") from error
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)
+
+
+def publish(part: Path, target: Path) -> None:
+    """Sync a finished part and give it the target's name.
+
+    Raises:
+        OSError: the target exists by now, or cannot be written.
+    """
+    # Content first, name second: a power cut between them leaves no partial target.
+    sync(part)
+    os.link(part, target)  # unlike a rename, fails if the target exists by now
+    sync(target.parent)
 
 
 def replace_database(path: Path, part: Path, aside: Path) -> None:

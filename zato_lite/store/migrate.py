@@ -12,10 +12,12 @@ import re
 from importlib.resources import files
 from typing import NamedTuple
 
+import msgspec
+
 from zato_lite.errors import StoreError
 from zato_lite.store.dialect import Dialect
 from zato_lite.store.ports import Connection
-from zato_lite.store.sql import execute
+from zato_lite.store.sql import execute, fetch_value
 
 _OTHER = ".postgres.sql"
 _WORKS_WITH = re.compile(r"-- works with: (\d+)")
@@ -72,18 +74,31 @@ _OLD_NODES = """SELECT name, pid FROM node WHERE schema < ?
     AND seen_at > extract(epoch FROM clock_timestamp()) * 1000000 - 10000000 ORDER BY name, id"""
 _Applied = dict[int, tuple[str, int]]
 
+MOVED_TO = "store.moved_to"
+"""Setting of a store that was moved: the place of the new one, and the number of the move."""
+
+
+class MoveMark(msgspec.Struct, frozen=True):
+    """The URL of the other store of a move, and the number that both have of it."""
+
+    url: str
+    number: str
+
 
 def migrate(connection: Connection, now: int) -> list[Migration]:
     """Apply the migrations that the database lacks, and return them.
 
     Raises:
-        StoreError: the schema is newer than this program, or a migration's content differs.
+        StoreError: the schema is newer than this program, a migration's content differs, or the
+            store was moved.
     """
     dialect = connection.dialect
     execute(connection, _CREATE if dialect == "sqlite" else _CREATE_SHARED)
     applied = _applied(connection)
     known = migrations(dialect)
     _check(applied, known)
+    if applied:
+        _refuse_moved(connection)
     missing = [migration for migration in known if migration.number not in applied]
     if missing and applied and dialect == "postgres":
         _refuse_while_in_use(connection, applied, missing)
@@ -96,6 +111,26 @@ def migrate(connection: Connection, now: int) -> list[Migration]:
             row = (*row, step.works_with)
         execute(connection, f"INSERT INTO migration ({columns}) VALUES ({values})", row)
     return missing
+
+
+def find_move(connection: Connection, name: str = MOVED_TO) -> MoveMark | None:
+    """Return what a store says of its move; None if it was not moved."""
+    text = fetch_value(connection, "SELECT value FROM setting WHERE name = ?", (name,))
+    return None if text is None else msgspec.json.decode(text, type=MoveMark)
+
+
+def _refuse_moved(connection: Connection) -> None:
+    """Check that a store was not moved to another place.
+
+    Raises:
+        StoreError: names the new place.
+    """
+    if (moved := find_move(connection)) is not None:
+        raise StoreError(
+            f"the store was moved to {moved.url}; use it as [store] url. If the move was"
+            f" interrupted, repeat it: zato-lite db migrate-to '{moved.url}'. To use this store"
+            " again instead: zato-lite db migrate-to --undo"
+        )
 
 
 def _refuse_while_in_use(

@@ -51,7 +51,12 @@ def services_elsewhere(own: str, others: Iterable[NodeRow]) -> frozenset[str]:
 def unregister_node(connection: Connection, node: int, now: Instant) -> None:
     """Record that a node has stopped."""
     execute(connection, "DELETE FROM node WHERE id = ?", (node,))
-    save_setting(connection, _LEFT_AT, str(now))
+    record_last_seen(connection, now)
+
+
+def record_last_seen(connection: Connection, instant: Instant) -> None:
+    """Record the last instant at which a node was alive that has no record any more."""
+    save_setting(connection, _LEFT_AT, str(instant))
 
 
 def last_seen(connection: Connection) -> Instant | None:

@@ -76,7 +76,7 @@ async def open_database(
     if is_postgres(settings.url):
         location = parse(settings.url, password_of(folder, settings))
         data = None if folder is None else _data_folder(folder)
-        async with _postgres().open_postgres(location, clock, data) as postgres:
+        async with require_postgres().open_postgres(location, clock, data) as postgres:
             yield postgres
     else:
         async with open_store(path_of(folder or Path(), settings.url), clock) as store:
@@ -99,7 +99,7 @@ def query_store(
     """
     if is_postgres(settings.url):
         location = parse(settings.url, password_of(folder, settings))
-        found: Value = _postgres().query_postgres(location, query)
+        found: Value = require_postgres().query_postgres(location, query)
         return found
     path = existing_path_of(folder, settings.url)
     return None if path is None else query_file(path, query)
@@ -114,7 +114,7 @@ def check_store(folder: Path, settings: Settings, *, is_full: bool) -> Sequence[
     """
     if not is_postgres(settings.url):
         return check_file(existing_file_of(folder, settings.url), is_full=is_full)
-    postgres = _postgres()
+    postgres = require_postgres()
     location = parse(settings.url, password_of(folder, settings))
     problems: Sequence[str] = postgres.query_postgres(
         location, lambda connection: postgres.find_problems(connection, is_full=is_full)
@@ -149,7 +149,7 @@ def _data_folder(folder: Path) -> Path:
     return data
 
 
-def _postgres() -> Any:
+def require_postgres() -> Any:
     """Return the module for PostgreSQL, which needs an extra.
 
     Raises:

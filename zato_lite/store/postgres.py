@@ -23,6 +23,7 @@ from zato_lite.store.migrate import migrate
 from zato_lite.store.others import Others
 from zato_lite.store.ports import Connection, RunConnection
 from zato_lite.store.postgres_connection import (
+    PostgresConnection,
     PostgresError,
     connect,
     connect_run,
@@ -276,6 +277,19 @@ def query_postgres(location: Location, query: Callable[[Connection], Result]) ->
         connection.close()
 
 
+def begin_alone(connection: PostgresConnection, location: Location) -> None:
+    """Begin a transaction that migrates or moves a store, while no other one does.
+
+    Raises:
+        StoreError: the search path leads to no schema.
+    """
+    connection.script("BEGIN")
+    ((schema,),) = connection.execute(_LOCK)
+    if schema is None:
+        words = "its search_path names no schema that exists; create it first"
+        raise StoreError(f"{location.shown} cannot be used: {words}")
+
+
 def _migrate(location: Location, now: int, clock: Clock) -> None:
     """Connect and migrate the schema, while no other node does.
 
@@ -284,11 +298,7 @@ def _migrate(location: Location, now: int, clock: Clock) -> None:
     """
     connection = connect(location)
     try:
-        connection.script("BEGIN")
-        ((schema,),) = connection.execute(_LOCK)
-        if schema is None:
-            words = "its search_path names no schema that exists; create it first"
-            raise StoreError(f"{location.shown} cannot be used: {words}")
+        begin_alone(connection, location)
         migrate(connection, now)
         connection.commit()
         if isinstance(clock, DatabaseClock):

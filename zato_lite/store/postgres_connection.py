@@ -51,7 +51,7 @@ _UNAVAILABLE = (
 
 _RETRYABLE = (pg.DeadlockDetected, pg.SerializationFailure)
 
-Use = Literal["write", "read", "listen", "run"]
+Use = Literal["write", "read", "listen", "run", "move"]
 
 
 class _TextLoader(Loader):
@@ -116,6 +116,18 @@ class PostgresConnection:
             found.append(cursor.fetchall() if cursor.description is not None else [])
             if not cursor.nextset():
                 return found
+
+    def copy_in(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Write rows by a ``COPY … FROM STDIN``."""
+        with self._cursor.copy(statement.encode()) as copy:
+            for row in rows:
+                copy.write_row(row)
+
+    def copy_out(self, statement: str, types: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows of a ``COPY … TO STDOUT``, whose columns have these types."""
+        with self._cursor.copy(statement.encode()) as copy:
+            copy.set_types(types)
+            yield from copy.rows()
 
     def commit(self) -> None:
         """Commit the transaction.
@@ -291,6 +303,8 @@ def _defaults(use: Use) -> dict[str, Any]:
 def _options(use: Use) -> str:
     if use == "run":  # what a service does is its own affair
         return "-c timezone=UTC"
+    if use == "move":  # takes as long as there are rows
+        return f"-c timezone=UTC -c lock_timeout={LOCK_MS}"
     settings = f"lock_timeout={LOCK_MS} statement_timeout={STATEMENT_MS} timezone=UTC"
     settings += f" idle_in_transaction_session_timeout={IDLE_MS}"
     if use == "write":
