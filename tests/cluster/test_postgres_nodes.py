@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests.scheduler.conftest import Harness
@@ -248,3 +249,24 @@ async def test_a_program_does_not_migrate_a_store_under_nodes_that_would_not_und
 async def enter(url: str, clock: ManualClock) -> None:
     async with open_postgres(url, clock):
         pass
+
+
+@pytest.mark.parametrize("count", [1, 2])
+async def test_a_timer_whose_lock_ends_in_a_rollback_is_claimed_within_a_second(
+    postgres_url: str, clock: ManualClock, count: int
+) -> None:
+    async with open_nodes(postgres_url, clock, count) as nodes:
+        job_id = await nodes[0].create(trigger=nodes[0].once(1))
+        with psycopg.connect(postgres_url) as connection:
+            connection.execute("SELECT 1 FROM timer WHERE job_id = %s FOR UPDATE", [job_id])
+            for _ in range(2):  # past its slot
+                clock.advance(seconds=1)
+                for node in nodes:
+                    await node.settle()
+            assert await nodes[0].runs(job_id) == []
+            connection.rollback()
+        clock.advance(seconds=1)
+        for node in nodes:
+            await node.settle()
+
+        assert await nodes[0].outcomes(job_id) == ["ok"]

@@ -3,6 +3,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -17,7 +18,7 @@ from zato_lite.scheduler.scheduler import Scheduler
 from zato_lite.service.message import Invocation, Outcome
 from zato_lite.store.nodes import NodeLocks
 from zato_lite.store.opening import OpenStore
-from zato_lite.store.postgres import open_postgres
+from zato_lite.store.postgres import READERS, PostgresStore, open_postgres
 from zato_lite.store.rows import JobRow, RunRow
 from zato_lite.store.sqlite import open_store
 from zato_lite.testing.clock import ManualClock
@@ -85,11 +86,20 @@ class Harness:
         """Wait until only blocked runs are in flight, and all other results are saved."""
         for _ in range(4 if self.store.is_in_memory else 12):
             self.scheduler.save_results()
-            if not self.store.is_in_memory:  # reads have threads of their own
-                await self.store.read(lambda c: None)
+            if not self.store.is_in_memory:
+                await self._wait_for_reads()
             await self.store.write(lambda c: None)
             await asyncio.sleep(0)
             await asyncio.sleep(0)
+
+    async def _wait_for_reads(self) -> None:
+        """Wait for the reads before this; each thread of a store's readers reads alone."""
+        barrier = Barrier(1)
+        if isinstance(self.store, PostgresStore):
+            barrier = Barrier(READERS)
+            for _ in range(READERS - 1):
+                self.store._put_read(lambda _: barrier.wait(5), lambda *_: None)
+        await self.store.read(lambda _: barrier.wait(5))
 
     async def wait_for(self, condition: Callable[[], bool], *, rest: bool = True) -> None:
         """Wait until a condition holds, then until idle; give up after a while."""

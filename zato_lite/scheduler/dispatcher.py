@@ -189,14 +189,18 @@ class Dispatcher:
 
     def _schedule_next(self, claim_again_at: Instant | None, next_due: Instant | None) -> None:
         now = self._clock.now()
-        instants = [now + (MAX_SLEEP if self._node.is_alone else CHECK_EVERY)]
+        node = self._node
+        # On a database server, a job may also become due by a program that is not a node, and a
+        # timer that was locked during the claim may be left as it was.
+        is_sole = node.is_alone and not node.locks.needs_stamps
+        instants = [now + (MAX_SLEEP if is_sole else CHECK_EVERY)]
         if claim_again_at is not None:
             instants.append(claim_again_at)
         if next_due is not None:
             instants.append(next_due - self._margin)
         if self._claim_at is not None:
             instants.append(self._claim_at)
-        self._next_due = _earliest(claim_again_at, next_due) if self._node.is_alone else None
+        self._next_due = _earliest(claim_again_at, next_due) if node.is_alone else None
         if not self._is_claim_due:
             self._set_alarm(min(instants))
 

@@ -103,6 +103,8 @@ class Executor:
         """Start newly claimed attempts, each at its instant."""
         now = self._clock.now()
         due: list[ClaimedAttempt] = []
+        attempts = list(attempts)
+        self._drop_queued({each.run_id for each in attempts if each.token != each.run_id})
         for attempt in attempts:
             job_id = attempt.job_id
             others = self._open_runs.get(job_id, 0)
@@ -297,7 +299,8 @@ class Executor:
         if attempt.is_suspect:
             self._suspects.discard(attempt.run_id)
         service = attempt.job.service
-        del self._running[attempt.run_id]
+        if self._running[attempt.run_id] is running:  # not a later attempt, see ``_drop_queued``
+            del self._running[attempt.run_id]
         self._service_runs[service] -= 1
         if waiting := queues.over_service_limit.get(service):
             self._start_all([waiting.popleft()])
@@ -375,13 +378,21 @@ class Executor:
         self, job_ids: Collection[int] | None, revoked: Collection[int] = ()
     ) -> None:
         """Start runs of these jobs again, except those that were revoked meanwhile."""
-        for attempt in [*self._remove_queued(revoked), *self._suspects.remove(revoked)]:
-            self.close_run(attempt)
+        self._drop_queued(revoked)
         for job_id in (None,) if job_ids is None else job_ids:
             self._frozen[job_id] -= 1
             if not self._frozen[job_id]:
                 del self._frozen[job_id]
         self._start_all(self._queues.pop_frozen())
+
+    def _drop_queued(self, run_ids: Collection[int]) -> None:
+        """Drop attempts that have not started, as their runs were taken from this node.
+
+        It may get such a run again: another node has held it, and its hold has ended.
+        """
+        if run_ids:
+            for attempt in [*self._remove_queued(run_ids), *self._suspects.remove(run_ids)]:
+                self.close_run(attempt)
 
     def _remove_queued(self, run_ids: Collection[int]) -> list[ClaimedAttempt]:
         if not run_ids:

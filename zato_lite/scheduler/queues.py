@@ -8,8 +8,8 @@ from itertools import count
 from zato_lite.store.attempts import ClaimedAttempt
 from zato_lite.timetable.job import Instant
 
-_Entry = tuple[Instant, int, ClaimedAttempt]
-"""A slot, a run's id, and its attempt."""
+_Entry = tuple[Instant, int, int, ClaimedAttempt]
+"""A slot, a run's id, its token, and its attempt."""
 
 
 class AttemptQueues:
@@ -69,7 +69,7 @@ class AttemptQueues:
     def push_behind_run(self, attempt: ClaimedAttempt) -> None:
         """Queue an attempt until the previous run of its job has ended."""
         self.checked.pop(attempt.job_id, None)
-        entry = (attempt.slot, attempt.run_id, attempt)
+        entry = (attempt.slot, attempt.run_id, attempt.token, attempt)
         heappush(self.behind_run.setdefault(attempt.job_id, []), entry)
 
     def has_earlier(self, attempt: ClaimedAttempt) -> bool:
@@ -130,6 +130,8 @@ class AttemptQueues:
         found = [attempt for attempt in self.all() if attempt.run_id in run_ids]
         if not found:
             return found
+        checked = self.checked.items()
+        self.checked = {job_id: each for job_id, each in checked if each.run_id not in run_ids}
         self.over_capacity = [e for e in self.over_capacity if e[-1].run_id not in run_ids]
         heapify(self.over_capacity)
         for job_id, waiting in list(self.behind_run.items()):
