@@ -6,7 +6,13 @@ from zato_lite.errors import ForbiddenError as ForbiddenError
 from zato_lite.errors import NotFoundError as NotFoundError
 from zato_lite.errors import ZatoLiteError as ZatoLiteError
 from zato_lite.service.attribute_dict import Config as Config
+from zato_lite.service.answers import Answer as Answer
 from zato_lite.service.base import Service as Service
+from zato_lite.service.binding import Body as Body
+from zato_lite.service.binding import Cookie as Cookie
+from zato_lite.service.binding import Header as Header
+from zato_lite.service.binding import Path as Path
+from zato_lite.service.binding import Query as Query
 from zato_lite.service.blocking import BlockingService as BlockingService
 from zato_lite.service.moments import on_start as on_start
 from zato_lite.service.moments import on_stop as on_stop

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 from zato_lite.errors import BadInputError, FieldError, UnsupportedTypeError
 from zato_lite.http.media import FORM_TYPE, charset_of, is_json_type, media_type
 from zato_lite.http.message import Headers, Request
+from zato_lite.service.binding import TEXT_METHODS
 from zato_lite.service.message import HttpContext
 from zato_lite.service.offload import OFFLOAD_FROM, offload
 from zato_lite.wire import decode_strict
@@ -78,7 +79,7 @@ def payload_of(
     Raises:
         BadInputError: the body is not what its Content-Type says.
     """
-    if query and request.method in {"GET", "HEAD"}:
+    if query and request.method in TEXT_METHODS:
         return dict(query), request.query.decode("ascii")
     body = request.body
     if not body:
@@ -104,6 +105,9 @@ def context_of(
     route: str = "",
 ) -> HttpContext:
     """Return the request as a service sees it: read-only, since equal heads share it."""
+    has_parameters = bool(query or params) or request.method in TEXT_METHODS
+    if not has_parameters and request.body:
+        has_parameters = not is_json(request)
     return HttpContext(
         request.method,
         request.path,
@@ -113,6 +117,7 @@ def context_of(
         request.remote_address,
         route,
         request.is_secure,
+        has_parameters,
     )
 
 

@@ -1,7 +1,7 @@
 """``Service``: the base class of all services, and the interface of the invoker that it uses."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar, cast
 import typing_extensions
 
 from zato_lite.clock import to_instant
+from zato_lite.service.answers import Answer as DeclaredAnswer
 from zato_lite.service.attribute_dict import Config
 from zato_lite.service.cache import Cache
 from zato_lite.service.context import Channel, ServiceLogger, Time, service_logger
@@ -163,6 +164,9 @@ class Service(Generic[In, Out]):
 
     output: ClassVar[Any] = None
     """Declared output, in the same forms."""
+
+    answers: ClassVar[Mapping[int, str | DeclaredAnswer]] = {}
+    """Answers over HTTP by status, with a description; the first success is the default."""
 
     is_built_in: ClassVar[bool] = False
     """True for services of the framework, which check their callers; set by deployment."""

@@ -3,17 +3,21 @@
 import asyncio
 import inspect
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 from zlib import crc32
 
 from zato_lite.errors import InvocationError
 from zato_lite.log import invocation_context
 from zato_lite.redaction import redacted
+from zato_lite.service.answers import status_of
 from zato_lite.service.base import Service
+from zato_lite.service.binding import binding_of
 from zato_lite.service.message import FastOutcome, Invocation, JobContext, Outcome
 from zato_lite.service.needs import needs_of
-from zato_lite.service.typed import declared
+from zato_lite.service.request import Response
+from zato_lite.service.typed import declared, is_custom
 
 AnyService = Service[Any, Any]
 
@@ -108,7 +112,9 @@ class Entry:
         read, write: functions that make the input of a payload and check an answer, or None.
         read_text: the same as ``read``, for a query string.
         is_native: msgspec converts to the declared input.
-        new_payload: creates the payload that a response starts with, or None.
+        is_direct: so it does for the body of an HTTP request, as no field has another source.
+        binding: the fields of the declared input by name, or None.
+        new_response: creates the response before ``handle``, or None.
         hooks, verbs: its hooks, and the HTTP methods that it handles separately.
         has_handle: it defines ``handle``.
         needs: resources that it needs, by attribute.
@@ -120,6 +126,7 @@ class Entry:
     """
 
     __slots__ = (
+        "binding",
         "calls",
         "cls",
         "ended",
@@ -131,12 +138,13 @@ class Entry:
         "input",
         "is_active",
         "is_blocking",
+        "is_direct",
         "is_internal",
         "is_native",
         "latest",
         "name",
         "needs",
-        "new_payload",
+        "new_response",
         "output",
         "read",
         "read_text",
@@ -170,7 +178,15 @@ class Entry:
         self.read_text = declared_input.reader(is_strict=False) if declared_input else None
         # The types of the framework's own answers are checked by mypy and by tests.
         self.write = declared_output.writer() if declared_output and not is_internal else None
-        self.new_payload = declared_output.new_payload if declared_output else None
+        self.new_response = _new_response(
+            declared_output.new_payload if declared_output else None, status_of(cls)
+        )
+        self.binding = (
+            binding_of(self.input, is_native=self.is_native)
+            if self.read is not None and not is_custom(self.input)
+            else None
+        )
+        self.is_direct = self.is_native and not (self.binding and self.binding.is_located)
         self.needs = needs_of(cls)
         self.holds: set[object] = set()
         self.calls = 0
@@ -208,6 +224,15 @@ class Entry:
 
     def __repr__(self) -> str:
         return f"<Entry {self.name}>"
+
+
+def _new_response(
+    new_payload: Callable[[], Any] | None, status: int | None
+) -> Callable[[], Response[Any]] | None:
+    """Return the function that creates the response before ``handle``; None if none has to be."""
+    if new_payload is None:
+        return None if status is None else partial(Response, status_code=status)
+    return lambda: Response(new_payload(), status)
 
 
 def _overrides(cls: type[AnyService], name: str) -> bool:

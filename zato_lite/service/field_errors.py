@@ -1,19 +1,37 @@
 """Field errors: finds every wrong field of a payload, as msgspec reports only the first."""
 
 import dataclasses
+import enum
 import re
+import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from functools import partial
 from itertools import islice, repeat
 from types import UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints, is_typeddict
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+    is_typeddict,
+)
 
 import msgspec
+import typing_extensions
 
 from zato_lite.errors import FieldError
 
 MAX_ERRORS = 100
 """Wrong fields that one request reports at most."""
+
+_MAX_SHOWN = 20
+"""Allowed values that an error lists, and unknown fields that get a proposal."""
+
+_MAX_NAME = 200
 
 _PART = 64
 """Items that are converted together, to find those parts of a long list that have errors."""
@@ -32,6 +50,14 @@ def wrong_fields(
     return found or [_field_error(payload, "", error)]
 
 
+def wrong_values(
+    value: Any, wanted: Any, path: str, error: msgspec.ValidationError
+) -> list[FieldError]:
+    """Return the errors in the value of one field that was sent as text."""
+    found = islice(_wrong(partial(msgspec.convert, strict=False), value, wanted, path), MAX_ERRORS)
+    return [*found] or [_field_error(value, path, error, wanted)]
+
+
 def _wrong(
     convert: Callable[..., Any], value: Any, wanted: Any, path: str
 ) -> Iterator[FieldError]:
@@ -39,14 +65,19 @@ def _wrong(
         convert(value, wanted)
     except msgspec.ValidationError as error:
         inner = _wrong_inside(convert, value, wanted, path)
-        yield next(inner, None) or _field_error(value, path, error)
+        yield next(inner, None) or _field_error(value, path, error, wanted)
         yield from inner
 
 
-def _field_error(value: Any, path: str, error: msgspec.ValidationError) -> FieldError:
+def _field_error(
+    value: Any, path: str, error: msgspec.ValidationError, wanted: Any = None
+) -> FieldError:
     """Return the wrong field that msgspec names, by a path that begins at ``path``."""
     message, _, place = str(error).partition(" - at `")
     inner = place.rpartition("$")[2].rstrip("`")
+    if not inner and (allowed := _choices(wanted)):
+        shown = ", ".join(map(repr, allowed[:_MAX_SHOWN]))
+        message += f"; use one of {shown}{', …' if len(allowed) > _MAX_SHOWN else ''}"
     for key, index in _STEP.findall(inner):
         if index.isdigit() and isinstance(value, (list, tuple)):
             value = value[int(index)]
@@ -58,6 +89,19 @@ def _field_error(value: Any, path: str, error: msgspec.ValidationError) -> Field
     return FieldError(path, value, f"{path}: {message}" if path else message)
 
 
+def _choices(wanted: Any) -> list[Any]:
+    """Return the values that a Literal or an Enum permits; none for any other type."""
+    origin = get_origin(wanted)
+    if origin in {Union, UnionType, Annotated}:
+        arms = get_args(wanted)[:1] if origin is Annotated else get_args(wanted)
+        return [value for arm in arms for value in _choices(arm)]
+    if origin is Literal:
+        return [*get_args(wanted)]
+    if isinstance(wanted, type) and issubclass(wanted, enum.Enum):
+        return [member.value for member in wanted]
+    return []
+
+
 _STEP = re.compile(r"\.([^.\[]+)|\[([^\]]+)\]")
 
 
@@ -65,6 +109,8 @@ def _wrong_inside(
     convert: Callable[..., Any], value: Any, wanted: Any, path: str
 ) -> Iterator[FieldError]:
     """Yield the errors below a structure; none if the structure itself is wrong."""
+    if get_origin(wanted) is Annotated:
+        wanted = get_args(wanted)[0]
     arms = [arm for arm in get_args(wanted) if arm is not type(None)]
     origin = get_origin(wanted)
     if origin in (Union, UnionType):
@@ -135,7 +181,8 @@ def _items(wanted: Any) -> Iterable[Any]:
 def _wrong_fields(
     convert: Callable[..., Any], value: Mapping[str, Any], wanted: Any, path: str
 ) -> Iterator[FieldError]:
-    for name, field_type, is_required in _fields(wanted):
+    yield from _unknown_fields(value, wanted, path)
+    for name, field_type, is_required in fields_of(wanted):
         inner = below(path, name)
         if name in value:
             yield from _wrong(convert, value[name], field_type, inner)
@@ -143,21 +190,44 @@ def _wrong_fields(
             yield FieldError(inner, None, _missing(wanted, inner))
 
 
-def _fields(wanted: Any) -> Iterator[tuple[str, Any, bool]]:
+def _unknown_fields(value: Mapping[str, Any], wanted: Any, path: str) -> Iterator[FieldError]:
+    """Yield an error for each field that a struct does not know, if it forbids these."""
+    config = getattr(wanted, "__struct_config__", None)
+    if config is None or not config.forbid_unknown_fields:
+        return
+    known = {name for name, _, _ in fields_of(wanted)} | {config.tag_field}
+    for count, name in enumerate([name for name in value if name not in known][:MAX_ERRORS]):
+        inner, text = below(path, str(name)), str(name)[:_MAX_NAME]
+        hint = get_close_matches(text, sorted(known - {None}), 1) if count < _MAX_SHOWN else []
+        proposal = f"; did you mean {hint[0]!r}?" if hint else ""
+        yield FieldError(inner, value[name], f"{inner}: unknown field `{text}`{proposal}")
+
+
+def fields_of(wanted: Any) -> Iterator[tuple[str, Any, bool]]:
     """Yield each field's name as it is sent, its type, and whether it is required."""
     if isinstance(wanted, type) and issubclass(wanted, msgspec.Struct):
         for field in msgspec.structs.fields(wanted):
             yield field.encode_name, field.type, field.required
     elif is_typeddict(wanted):
         required: frozenset[str] = wanted.__required_keys__
-        for name, hint in get_type_hints(wanted).items():
-            yield name, hint, name in required
+        for name, hint in get_type_hints(wanted, include_extras=True).items():
+            is_marked = get_origin(hint) in _MARKS
+            yield name, get_args(hint)[0] if is_marked else hint, name in required
     elif dataclasses.is_dataclass(wanted) and isinstance(wanted, type):
         hints = get_type_hints(wanted, include_extras=True)
         for member in dataclasses.fields(wanted):
             missing = dataclasses.MISSING
             is_required = member.default is missing and member.default_factory is missing
             yield member.name, hints[member.name], is_required
+
+
+_MARKS = {
+    getattr(module, name)
+    for module in (typing, typing_extensions)
+    for name in ("Required", "NotRequired", "ReadOnly")
+    if hasattr(module, name)
+}
+"""Marks of TypedDicts around the types of their fields."""
 
 
 def _missing(wanted: Any, path: str) -> str:

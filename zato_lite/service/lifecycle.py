@@ -14,10 +14,11 @@ from msgspec import ValidationError, convert
 from zato_lite.errors import BadInputError, MethodNotAllowedError
 from zato_lite.service.attribute_dict import Message
 from zato_lite.service.base import Service
+from zato_lite.service.binding import TEXT_METHODS, has_text, merged, with_parameters
 from zato_lite.service.entry import Entry
 from zato_lite.service.message import Invocation
-from zato_lite.service.request import PayloadBuilder, Request, Response, input_of
-from zato_lite.service.typed import Convert
+from zato_lite.service.request import PayloadBuilder, Request, input_of
+from zato_lite.service.typed import Convert, is_custom
 
 Steps = Generator[Any, Any, Any]
 """Yields the return value of each step, awaitable or not, and is sent its final result."""
@@ -72,18 +73,18 @@ def read_input(service: Service[Any, Any], entry: Entry) -> None:
             except ValidationError:
                 value = entry.read(payload)
         service._request = Request(value, payload, None)
-    if entry.new_payload is not None:
-        service._response = Response(entry.new_payload())
+    if entry.new_response is not None:
+        service._response = entry.new_response()
 
 
 def read_outer_input(service: Service[Any, Any], entry: Entry, invocation: Invocation) -> None:
-    """Do the same for an invocation from outside; in a query string all values are text."""
+    """Do the same for an invocation from outside, with the parameters of an HTTP request."""
     payload, read, http = invocation.payload, entry.read, invocation.http
     if read is not None:
         if invocation.ahead is not None:
             service._request = _read_before(entry, invocation)
         else:
-            if payload is None or not entry.is_native or (http and http.method == "GET"):
+            if payload is None or not entry.is_direct or (http and http.has_parameters):
                 value = _outer_input(entry, invocation)
             else:  # the same as ``_read``, without the call
                 try:
@@ -91,8 +92,8 @@ def read_outer_input(service: Service[Any, Any], entry: Entry, invocation: Invoc
                 except ValidationError:
                     value = read(payload)
             service._request = Request(value, payload, invocation)
-    if entry.new_payload is not None:
-        service._response = Response(entry.new_payload())
+    if entry.new_response is not None:
+        service._response = entry.new_response()
 
 
 def read_ahead(entry: Entry, invocation: Invocation) -> tuple[type, Request[Any] | Exception]:
@@ -117,13 +118,24 @@ def _read_before(entry: Entry, invocation: Invocation) -> Request[Any]:
 def _outer_input(entry: Entry, invocation: Invocation) -> Any:
     """Return the input of an invocation from outside; in a query string all values are text."""
     payload, read, http = invocation.payload, entry.read, invocation.http
-    if read is None or payload is None:
-        payload = input_of(payload, invocation)
     if read is None:
-        return payload
-    if http is not None and http.method == "GET" and entry.read_text is not None:
-        read = entry.read_text
-    return _read(entry, read, payload)
+        return input_of(payload, invocation)
+    if http is None:
+        return _read(entry, read, Message() if payload is None else payload)
+    binding = entry.binding
+    if binding is None:
+        is_text = http.method in TEXT_METHODS
+        joined = (
+            with_parameters(payload, http) if is_custom(entry.input) else merged(payload, http)
+        )
+        return _read(entry, entry.read_text if is_text and entry.read_text else read, joined)
+    if entry.is_direct and has_text(http):  # no field needs the slower way
+        try:
+            return convert(with_parameters(payload, http), entry.input, strict=False)
+        except ValidationError:
+            pass
+    has_all_text = binding.is_native and has_text(http)
+    return binding.read(entry.read_text if has_all_text else read, payload, http)
 
 
 def _read(entry: Entry, read: Convert, payload: Any) -> Any:

@@ -62,6 +62,7 @@ class HttpContext(msgspec.Struct, frozen=True):
     Attributes:
         route: the declared path with its ``{…}`` parameters; empty if it has none.
         is_secure: the request came over TLS.
+        has_parameters: the input is not the body alone, or the body's values are text.
     """
 
     method: str
@@ -72,6 +73,7 @@ class HttpContext(msgspec.Struct, frozen=True):
     remote_address: str = ""
     route: str = ""
     is_secure: bool = False
+    has_parameters: bool = True
 
 
 Opener = Callable[[], AbstractAsyncContextManager[Any]]

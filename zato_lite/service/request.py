@@ -7,6 +7,7 @@ import msgspec
 from typing_extensions import TypeVar
 
 from zato_lite.service.attribute_dict import Message, as_message
+from zato_lite.service.binding import merged
 from zato_lite.service.message import HttpContext, Invocation
 
 In = TypeVar("In", default=Any)
@@ -108,13 +109,11 @@ class Request(msgspec.Struct, Generic[In]):
 
 
 def input_of(payload: Any, invocation: Invocation | None) -> Any:
-    """Return the message with attribute access; if it is empty, the parameters of the URL."""
-    if payload is None or payload == "":
-        http = invocation.http if invocation is not None else None
-        if http is not None and (http.params or http.query):
-            return Message({**http.query, **http.params})
-        return Message()
-    return as_message(payload)
+    """Return the message with attribute access, with the parameters of the URL."""
+    http = invocation.http if invocation is not None else None
+    if http is not None and (http.params or http.query):
+        payload = merged(payload, http)
+    return Message() if payload is None or payload == "" else as_message(payload)
 
 
 class PayloadBuilder:

@@ -139,7 +139,7 @@ class Plain:
 
     def __init__(self, entry: Entry) -> None:
         self.entry = entry
-        self.is_typed = entry.read is not None or entry.new_payload is not None
+        self.is_typed = entry.read is not None or entry.new_response is not None
 
     def start(self, invoker: Runtime, invocation: Invocation, now: float) -> Started:
         """Run ``handle`` until it ends or has to wait; a service that waits returns the rest."""
