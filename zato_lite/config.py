@@ -88,6 +88,7 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             shorten it with the header Request-Timeout.
         session_idle: seconds without use after which a session ends.
         session_lifetime: seconds after which a session ends in any case.
+        api_title, api_version, api_description: of the API, in its OpenAPI document.
         mounts: ASGI applications by path.
         channels: REST channels, as ``"GET /customers/{id}" = "crm.get-customer"``.
     """
@@ -110,6 +111,9 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     session_idle: Annotated[float, msgspec.Meta(ge=1, le=31_536_000)] = 7_200.0
     session_lifetime: Annotated[float, msgspec.Meta(ge=1, le=31_536_000)] = 43_200.0
     channels: dict[str, str] = msgspec.field(default_factory=dict)
+    api_title: str = "zato-lite"
+    api_version: str = ""
+    api_description: str = ""
     mounts: dict[str, Mount] = msgspec.field(default_factory=dict)
 
 

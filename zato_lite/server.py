@@ -21,6 +21,7 @@ from zato_lite.errors import ConfigError
 from zato_lite.http.app import HttpApp
 from zato_lite.http.asgi import AsgiApp, asgi_app
 from zato_lite.http.auth import Authenticator
+from zato_lite.http.endpoints.openapi import ApiInfo
 from zato_lite.http.first_start import (
     FILE_NAME,
     apply_environment,
@@ -119,6 +120,7 @@ async def open_edge(
             allowed_hosts=server.allowed_hosts,
             channels=app.channels,
             routes=[*dashboard_routes(), *mounts],
+            info=ApiInfo(server.api_title, server.api_version, server.api_description),
             home=HOME,
             events=app.events,
             readiness=app.is_ready,

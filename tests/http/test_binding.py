@@ -150,7 +150,7 @@ async def test_a_field_with_a_source_is_taken_from_nowhere_else(send: Send, name
 
 async def test_errors_of_all_parts_are_reported_together(send: Send) -> None:
     status, answer, _ = await send(
-        "PUT", "/orders/x?draft=7", {"lines": [{"count": "2"}], "linez": 1}, cookie="theme=blue"
+        "PUT", "/orders/x?draft=7", {"lines": [{"count": "2"}], "lines2": 1}, cookie="theme=blue"
     )
 
     assert status == 400
@@ -160,11 +160,11 @@ async def test_errors_of_all_parts_are_reported_together(send: Send) -> None:
         "theme": "blue",
         "lines[0].sku": None,
         "lines[0].count": "2",
-        "linez": 1,
+        "lines2": 1,
     }
     assert "taken from the query draft" in answer["details"]
     assert "use one of 'dark', 'light'; taken from the cookie theme" in answer["details"]
-    assert "unknown field `linez`; did you mean 'lines'?" in answer["details"]
+    assert "unknown field `lines2`; did you mean 'lines'?" in answer["details"]
 
 
 async def test_numbers_in_a_json_body_are_not_text(send: Send) -> None:

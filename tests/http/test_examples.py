@@ -11,7 +11,8 @@ from tests.http.conftest import Ask, Invoker, Services
 from zato_lite.http.app import HttpApp
 from zato_lite.http.auth import Authenticator
 from zato_lite.http.endpoints.examples import NoExampleError, example_of
-from zato_lite.http.endpoints.openapi import ServiceDescription, openapi_document
+from zato_lite.http.endpoints.openapi import openapi_document
+from zato_lite.http.endpoints.operations import ServiceDescription
 from zato_lite.service.typed import schema_of
 
 
@@ -56,7 +57,7 @@ class Patterned(msgspec.Struct):
 def described(takes: Any) -> Any:
     """Return the document's request body of a service with this input."""
     service = ServiceDescription("crm.take", "", (), schema_of(takes), {})
-    document = openapi_document([service], "1")
+    document = openapi_document([service])
     return document["paths"]["/zato/api/invoke/crm.take"]["post"]["requestBody"]["content"]
 
 

@@ -11,7 +11,7 @@ from zato_lite.http.auth import Authenticator
 from zato_lite.http.endpoints.envelope import envelope_route
 from zato_lite.http.endpoints.events import event_routes
 from zato_lite.http.endpoints.monitoring import Readiness, RenderMetrics, monitoring_routes
-from zato_lite.http.endpoints.openapi import openapi_route
+from zato_lite.http.endpoints.openapi import UNTITLED, ApiInfo, openapi_route
 from zato_lite.http.endpoints.pages import DOCS, accepts_page, page_routes, redirect
 from zato_lite.http.endpoints.session import session_routes
 from zato_lite.http.endpoints.set_password import set_password_routes
@@ -48,6 +48,7 @@ class HttpApp:
         codes: with which the admin's password can be set once, or None.
         read_ahead: reads the input of a large payload; called in a thread.
         withheld: returns services that are not deployed, whose REST channels say why.
+        info: the API's title, version and description.
         home: the page that browsers are led to at ``/``, relative to it; none if empty.
         new_cid: makes correlation ids.
 
@@ -74,6 +75,7 @@ class HttpApp:
         codes: PasswordCodes | None = None,
         read_ahead: ReadAhead | None = None,
         withheld: Callable[[], Iterable[Entry]] = tuple,
+        info: ApiInfo = UNTITLED,
         home: str = "",
         new_cid: Callable[[], str] | None = None,
     ) -> None:
@@ -100,7 +102,7 @@ class HttpApp:
         self.router.add(monitoring_routes(readiness, self.latency, render_metrics, warnings))
         if events is not None:
             self.router.add(event_routes(events, self._invoker.ask))
-        self.router.add([openapi_route(services, self._admission, self.router)])
+        self.router.add([openapi_route(services, self._admission, self.router, info)])
         self.router.add(page_routes(DOCS, "/docs"))
         self.router.add(routes)
         fast_path = FastPath(self._invoker, self._responder, self.latency, self._answer_new_head)

@@ -209,9 +209,9 @@ def _text_of(
             pass
     if field.key in http.params:
         return http.params[field.key]
-    if field.key in sent:
-        return sent[field.key] if is_text or field.source is not None else None
-    return http.query.get(field.key)
+    if field.name in sent:
+        return sent[field.name] if is_text or field.source is not None else None
+    return http.query.get(field.name)
 
 
 def _bound(name: str, declared: Any) -> BoundField:

@@ -20,11 +20,19 @@ function resolved(schema, all, depth = 0) {
 }
 
 async function ask(verb, path, parameters, body, output) {
-  for (const [name, input] of parameters) path = path.replace(`{${name}}`, encodeURIComponent(input.value));
+  const query = new URLSearchParams();
+  const options = { method: verb.toUpperCase(), headers: {} };
+  for (const [{ name, in: place, schema }, input] of parameters) {
+    if (place === "path") path = path.replace(`{${name}}`, encodeURIComponent(input.value));
+    else if (input.value === "") continue;
+    else if (place === "header") options.headers[name] = input.value;
+    else if (schema.type === "array") input.value.split(",").forEach((item) => query.append(name, item.trim()));
+    else query.append(name, input.value);
+  }
+  if (query.size) path += `?${query}`;
   output.textContent = "…";
   const started = performance.now();
-  const options = { method: verb.toUpperCase() };
-  if (body) { options.body = body.value; options.headers = { "Content-Type": "application/json" }; }
+  if (body) { options.body = body.value; options.headers["Content-Type"] = "application/json"; }
   const answer = await fetch(new URL(path, location.origin), options);
   const text = await answer.text();
   const took = Math.round(performance.now() - started);
@@ -33,13 +41,31 @@ async function ask(verb, path, parameters, body, output) {
   output.textContent = `${answer.status}, ${took} ms, cid ${answer.headers.get("x-zato-cid")}\n\n${shown}`;
 }
 
+// The type of a parameter and its limits, in a line.
+function kind(schema) {
+  const limits = ["minimum", "maximum", "minLength", "maxLength", "pattern"].filter((key) => key in schema);
+  const values = schema.enum ?? schema.anyOf?.flatMap((choice) => choice.enum ?? []) ?? [];
+  const name = schema.type === "array" ? `${kind(schema.items ?? {})}, several between commas` : schema.format ?? schema.type ?? "";
+  return [values.length ? values.join(" | ") : name, ...limits.map((key) => `${key} ${schema[key]}`)].filter(Boolean).join(", ");
+}
+
+function parameterInput(parameter, schemas) {
+  const schema = resolved(parameter.schema, schemas);
+  const initial = schema.default === undefined || typeof schema.default === "object" ? "" : String(schema.default);
+  const input = make("input", { placeholder: kind(schema), ariaLabel: parameter.name, value: parameter.required ? "" : initial, required: parameter.required });
+  input.disabled = parameter.in === "cookie"; // pages cannot set the cookies of a request
+  const text = `${parameter.name}${parameter.required ? "" : "?"} `;
+  const note = [`(${parameter.in})`, kind(schema), parameter.description].filter(Boolean).join(" ");
+  return [make("label", {}, make("code", { textContent: text }), make("small", { textContent: note }), input), [{ ...parameter, schema }, input]];
+}
+
 function inside(path, verb, operation, schemas) {
-  const parts = [];
+  const parts = operation.description ? [make("p", { className: "description", textContent: operation.description })] : [];
   const described = []; // long, at times: it comes last
   const parameters = (operation.parameters ?? []).map((parameter) => {
-    const input = make("input", { placeholder: parameter.name, ariaLabel: parameter.name });
-    parts.push(input);
-    return [parameter.name, input];
+    const [label, entry] = parameterInput(parameter, schemas);
+    parts.push(label);
+    return entry;
   });
   const taken = operation.requestBody?.content["application/json"];
   const takes = taken?.schema;
@@ -53,9 +79,13 @@ function inside(path, verb, operation, schemas) {
       described.push(make("h2", { textContent: "Fields" }), make("pre", { textContent: JSON.stringify(schema.properties, null, 2) }));
     }
   }
-  const gives = resolved(operation.responses["200"].content["application/json"].schema, schemas);
-  if (Object.keys(gives).length) {
-    described.push(make("h2", { textContent: "Response" }), make("pre", { textContent: JSON.stringify(gives, null, 2) }));
+  for (const [status, answer] of Object.entries(operation.responses)) {
+    const gives = resolved(answer.content?.["application/json"]?.schema ?? {}, schemas);
+    if (answer.$ref || (status === "200" && !Object.keys(gives).length)) continue; // an error that all have; anything
+    const headers = Object.entries(answer.headers ?? {}).map(([name, { description }]) => `${name}: ${description}\n`).join("");
+    const schema = Number(status) < 400 && Object.keys(gives).length ? JSON.stringify(gives, null, 2) : "";
+    described.push(make("h2", { textContent: `Response ${status}: ${answer.description}` }));
+    if (headers || schema) described.push(make("pre", { textContent: headers + schema }));
   }
   const output = make("pre", { textContent: "" });
   const button = make("button", { textContent: "Try it" });
@@ -79,17 +109,23 @@ function show(path, verb, operation, schemas) {
   return box;
 }
 
+function filter() {
+  const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
+  for (const box of place.querySelectorAll("details")) box.hidden = !words.every((word) => box.dataset.text.includes(word));
+}
+
+search.addEventListener("input", filter);
+
 try {
   const answer = await fetch(new URL("/openapi.json", location.origin));
   if (!answer.ok) throw new Error(`${answer.status} ${answer.statusText}`);
   const api = await answer.json();
+  document.title = document.querySelector("h1").textContent = `${api.info.title} ${api.info.version}`;
+  document.getElementById("about").textContent = api.info.description ?? "";
   place.replaceChildren(...Object.entries(api.paths).flatMap(([path, verbs]) =>
     Object.entries(verbs).map(([verb, operation]) => show(path, verb, operation, api.components.schemas))));
+  filter(); // the user may have typed meanwhile
 } catch (error) {
   place.textContent = String(error);
 }
 
-search.addEventListener("input", () => {
-  const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
-  for (const box of place.children) box.hidden = !words.every((word) => box.dataset.text.includes(word));
-});
