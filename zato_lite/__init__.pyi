@@ -5,8 +5,8 @@ from zato_lite.errors import FieldError as FieldError
 from zato_lite.errors import ForbiddenError as ForbiddenError
 from zato_lite.errors import NotFoundError as NotFoundError
 from zato_lite.errors import ZatoLiteError as ZatoLiteError
-from zato_lite.service.attribute_dict import Config as Config
 from zato_lite.service.answers import Answer as Answer
+from zato_lite.service.attribute_dict import Config as Config
 from zato_lite.service.base import Service as Service
 from zato_lite.service.binding import Body as Body
 from zato_lite.service.binding import Cookie as Cookie
