@@ -258,9 +258,9 @@ async def test_a_listener_gets_the_kinds_and_jobs_that_it_has_asked_for(
 async def test_a_confined_listener_gets_no_figures_of_others(world: World) -> None:
     key = await world.key("crm.*")
 
-    found = await world.kinds(key, "kinds=figures,jobs-changed,run-ended,next,deployment", 3)
+    found = await world.kinds(key, "kinds=figures,jobs-changed,run-ended,next,deployment", 4)
 
-    assert found == ["run-ended", "next", "deployment"]
+    assert found == ["run-ended", "next", "jobs-changed", "deployment"]
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,32 @@ async def test_too_many_events_are_a_gap(tmp_path: Path, monkeypatch: pytest.Mon
         assert event.kind == GAP
 
 
-@pytest.mark.parametrize("text", ["", "want x", "events", "events {}", "events [[1]]", "what"])
+RUN = '"run-ended","crm.sync",{"service":"crm.sync","job_id":3}'
+UNFIT = {
+    "empty": "",
+    "no number": "want x",
+    "digits of another script": "want \u00b2",
+    "too long a number": "want " + "9" * 5_000,
+    "no events": "events",
+    "no list": "events {}",
+    "no event": "events [[1]]",
+    "an unknown kind": 'events [["sign-out","crm.sync",{"service":"crm.sync"}]]',
+    "a kind with a line break": 'events [["run-ended\\nevent: x","crm",{"service":"crm"}]]',
+    "another node's deployment": 'events [["deployment","",{}]]',
+    "data that are a text": 'events [["run-ended","crm.sync","x"]]',
+    "a run without a service": 'events [["run-ended","crm.sync",{"run":7}]]',
+    "a service that is no text": 'events [["run-ended","crm.sync",{"service":["crm.sync"]}]]',
+    "a job that is no number": 'events [["run-ended","s",{"service":"s","job_id":"3"}]]',
+    "a job that is true": 'events [["run-ended","s",{"service":"s","job_id":true}]]',
+    "deep data": f'events [["run-ended","s",{{"service":"s","x":{"[" * 900}{"]" * 900}}}]]',
+    "deeper data": "events " + "[" * 7_000,
+    "an unpaired surrogate": 'events [["run-ended","s",{"service":"\\ud800"}]]',
+    "an event cut off": f"events [[{RUN}",
+    "unknown": "what",
+}
+
+
+@pytest.mark.parametrize("text", UNFIT.values(), ids=UNFIT)
 async def test_a_text_that_is_not_a_message_is_left_out(tmp_path: Path, text: str) -> None:
     async with AsyncExitStack() as stack:
         pair = await open_pair(stack, tmp_path)
@@ -108,3 +133,31 @@ async def test_a_text_that_is_not_a_message_is_left_out(tmp_path: Path, text: st
 
         assert pair.logs[0].latest == 0
         assert pair.logs[0].forward is None
+
+
+async def test_events_of_other_nodes_are_encoded_again() -> None:
+    log = EventLog()
+    shared = SharedEvents(log, lambda node, text: None, lambda: 1)
+
+    shared.hear(
+        'events [["run-ended", "billing.pay", {"service": "crm.sync",\n\r"who":"a\u2028\\nid: 1",'
+        '"job_id": 3}], ["gap", "", {}], ["nonsense", "", {}]]'
+    )
+
+    first, second = log._events
+    assert first.data == '{"service":"crm.sync","who":"a\u2028\\nid: 1","job_id":3}'.encode()
+    assert b"\n" not in first.data
+    assert (first.kind, first.service, first.job_id) == ("run-ended", "crm.sync", 3)
+    assert second.kind == GAP
+
+
+async def test_events_are_sent_to_a_limited_number_of_nodes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(shared_events, "MAX_WANTING", 3)
+    shared = SharedEvents(EventLog(), lambda node, text: None, lambda: 1)
+
+    for number in range(10):
+        shared.hear(f"want {number}")
+
+    assert len(shared._wanted_by) == 3

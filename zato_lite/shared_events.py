@@ -6,11 +6,14 @@ listeners, none is sent. If there are too many, listeners get a gap instead of s
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 
-from zato_lite.http.events import GAP, EventLog
+from zato_lite.errors import BadInputError
+from zato_lite.http.events import FIGURES, GAP, JOB_KINDS, NAMELESS_KINDS, EventLog
+from zato_lite.wire import decode, encode
 
 RENEW_S, WANTED_S = 5.0, 12.0
 """Seconds between two requests for other nodes' events, and for which one holds."""
@@ -26,6 +29,13 @@ MAX_MESSAGES = 20
 
 OWN_KINDS = frozenset({"deployment", GAP})
 """Kinds of events that each node has itself."""
+
+MAX_WANTING = 1_000
+"""Nodes to which events are sent at most."""
+
+_MAX_DIGITS = 18
+_KINDS = JOB_KINDS | NAMELESS_KINDS | {FIGURES, GAP}
+"""Kinds of events that are taken from other nodes."""
 
 _WANTED, _EVENTS = "want", "events"
 _Sent = tuple[str, str, msgspec.Raw]
@@ -51,18 +61,16 @@ class SharedEvents:
         events.on_listener = self._want
 
     def hear(self, text: str) -> None:
-        """Take a message of another node; what is not a message of this kind is left out."""
+        """Take a message of another node; one that is not complete is left out."""
         kind, _, rest = text.partition(" ")
-        if kind == _WANTED and rest.isdigit():
+        if kind == _WANTED and _is_number(rest) and len(self._wanted_by) < MAX_WANTING:
             self._wanted_by[int(rest)] = self._loop.time() + WANTED_S
             self._events.forward = self._gather
         elif kind == _EVENTS:
-            try:
-                found = msgspec.json.decode(rest, type=list[_Sent])
-            except msgspec.DecodeError:
-                return
-            for event, service, data in found:
-                self._events.insert(event, bytes(data), service)
+            with suppress(BadInputError, TypeError):  # not JSON, or nested too deeply
+                for event, data in _received(rest):
+                    job_id = data.get("job_id", 0)
+                    self._events.insert(event, encode(data), data.get("service", ""), job_id)
 
     def close(self) -> None:
         """Send nothing more."""
@@ -105,6 +113,28 @@ class SharedEvents:
         for node in wanted:
             for message in messages:
                 self._send(node, message)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS
+
+
+def _received(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the kinds and data of a message's events.
+
+    A listener's patterns are compared with the service that the data names: an event that lacks
+    one, or is of an unknown kind, is left out.
+    """
+    sent = decode(text)
+    for each in sent if isinstance(sent, list) else ():
+        match each:
+            case [str(kind), _, dict(data)] if kind in _KINDS:
+                service, job_id = data.get("service", ""), data.get("job_id", 0)
+                has_service = bool(service) or kind not in JOB_KINDS
+                if isinstance(service, str) and type(job_id) is int and has_service:
+                    yield kind, data
+            case _:
+                pass
 
 
 def _message(events: list[Any]) -> str:

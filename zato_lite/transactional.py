@@ -66,7 +66,10 @@ _CREATE_JOB = """WITH job AS (
     SELECT id, CAST({9} AS bigint), CAST({10} AS bigint), 0, 0, 0, CAST({11} AS bigint) FROM job
 ) SELECT CAST(job.id AS text), {ring} FROM job"""
 
-_RING = "pg_notify('zato_lite_' || left({schema}, 40), '" + f"{ALL_NODES} {NEW_RUNS}')"
+_RING = (
+    "pg_notify('zato_lite_' || coalesce((SELECT value FROM {schema}setting WHERE name = 'bell'),"
+    f" ''), '{ALL_NODES} {NEW_RUNS}')"
+)
 _PLACE = re.compile(r"\{(\d+)\}")
 _PRINCIPAL = re.compile(r"(?:user|key):\S.*|system", re.DOTALL)
 _MAX_DELAY_S = 100 * 366 * 86_400
@@ -215,12 +218,11 @@ def _principal(on_behalf_of: Principal) -> str:
 def _text(statement: str, schema: str | None) -> str:
     """Return a statement for the tables of a schema; places of values stay ``{1}``."""
     quoted = "" if schema is None else '"' + schema.replace('"', '""') + '"'
-    where = "current_schema()" if schema is None else "'" + schema.replace("'", "''") + "'"
     if schema is not None and ("\0" in schema or not schema or ":" in schema or "{" in schema):
         raise BadInputError(f"schema: {schema!r} is not valid; use the name of a schema")
     in_text = (f"{quoted}." if quoted else "").replace("'", "''")
     found = statement.replace("'{schema}sequence", f"'{in_text}sequence")
-    found = found.replace("{ring}", _RING.replace("{schema}", where))
+    found = found.replace("{ring}", _RING)
     return found.replace("{schema}", f"{quoted}." if quoted else "")
 
 

@@ -191,6 +191,27 @@ async def test_a_confined_listener_gets_the_events_of_its_services(world: World)
     assert [piece.split()[1] for piece in await waiting[1]] == ["1", "2", "3"]
 
 
+async def test_a_confined_listener_gets_nothing_of_what_others_changed(world: World) -> None:
+    confined = await world.open(await world.key("crm.*", "zato.*"), "/zato/events")
+    waiting = asyncio.ensure_future(world.pieces(confined, 3))
+    while not world.harness.app.events.listeners:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+
+    publish = world.harness.app.events.publish
+    publish("run-ended", {"run": 1})
+    publish("unknown", {"who": "ann"})
+    publish("change", {"who": "ann", "service": "zato.security.user.create", "status": "200"})
+    publish("jobs-changed", {"what": "deleted", "count": 7, "who": "ann"})
+    publish("figures", {"in_flight": 7})
+    publish("job-changed", {"job_id": 3, "service": "crm.talk"})
+
+    assert await waiting == [
+        "id: 3\nevent: change\ndata: {}\n\n",
+        "id: 4\nevent: jobs-changed\ndata: {}\n\n",
+        'id: 6\nevent: job-changed\ndata: {"job_id":3,"service":"crm.talk"}\n\n',
+    ]
+
+
 async def test_a_stream_ends_when_its_caller_loses_admission(world: World) -> None:
     key = await world.key()
     stream = (await world.open(key, "/zato/events")).stream

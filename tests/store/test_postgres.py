@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -11,8 +12,11 @@ import pytest
 from zato_lite.clock import SystemClock
 from zato_lite.errors import ConflictError, StoreError, UnavailableError
 from zato_lite.store import postgres_session
+from zato_lite.store.bell import channel_of
 from zato_lite.store.ports import Connection
 from zato_lite.store.postgres import PostgresStore, open_postgres
+from zato_lite.store.postgres_connection import connect
+from zato_lite.store.postgres_url import parse
 from zato_lite.store.sql import execute, fetch_value
 
 pytestmark = pytest.mark.postgres
@@ -36,7 +40,9 @@ def put(name: str, value: str = "") -> Callable[[Connection], int]:
 
 
 def names(connection: Connection) -> list[str]:
-    return [name for (name,) in connection.execute("SELECT name FROM setting ORDER BY name")]
+    """Return the settings' names but that of the bell, which the store itself chooses."""
+    select = "SELECT name FROM setting WHERE name <> 'bell' ORDER BY name"
+    return [name for (name,) in connection.execute(select)]
 
 
 def fail(connection: Connection) -> None:
@@ -283,6 +289,58 @@ async def test_nodes_hear_each_other(store: PostgresStore, postgres_url: str) ->
     store.bell.ring("all")
 
     assert await heard.get() == "all"
+
+
+async def test_nodes_choose_one_channel_that_cannot_be_guessed(postgres_url: str) -> None:
+    async def choose(_: int) -> str:
+        return await asyncio.to_thread(find_channel, postgres_url)
+
+    async with open_postgres(postgres_url, SystemClock()) as store:
+        await store.write(lambda c: execute(c, "DELETE FROM setting WHERE name = 'bell'"))
+        chosen = await asyncio.gather(*map(choose, range(8)))
+
+    assert len(set(chosen)) == 1
+    assert re.fullmatch("zato_lite_[0-9a-f]{32}", chosen[0])
+
+
+def find_channel(url: str) -> str:
+    connection = connect(parse(url))
+    try:
+        return channel_of(connection)
+    finally:
+        connection.close()
+
+
+async def test_stores_with_similar_schemas_have_different_channels(postgres_server: str) -> None:
+    from tests.postgres import in_schema  # noqa: PLC0415
+
+    names = [f"{'a' * 50}_{number}" for number in range(2)]
+    channels = []
+    for name in names:
+        with psycopg.connect(postgres_server, autocommit=True) as raw:
+            raw.execute(f'CREATE SCHEMA "{name}"')
+        url = in_schema(postgres_server, name)
+        async with open_postgres(url, SystemClock()):
+            channels.append(find_channel(url))
+        with psycopg.connect(postgres_server, autocommit=True) as raw:
+            raw.execute(f'DROP SCHEMA "{name}" CASCADE')
+
+    assert len(set(channels)) == 2
+
+
+async def test_garbage_on_the_channel_does_not_end_the_bell(
+    store: PostgresStore, postgres_url: str
+) -> None:
+    heard: asyncio.Queue[str] = asyncio.Queue()
+    store.bell.listen(heard.put_nowait)
+    assert await heard.get() == ""
+
+    channel = find_channel(postgres_url)
+    with psycopg.connect(postgres_url, autocommit=True) as raw:
+        for text in ("x" * 7_999, "\u2028\x01", "7"):
+            raw.execute("SELECT pg_notify(%s, %s)", (channel, text))
+
+    assert [await heard.get() for _ in range(3)] == ["x" * 7_999, "\u2028\x01", "7"]
 
 
 async def test_numbers_and_texts_come_back_as_they_were(store: PostgresStore) -> None:

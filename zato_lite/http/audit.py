@@ -10,7 +10,7 @@ from zato_lite.clock import Clock
 from zato_lite.http.events import EventLog
 from zato_lite.http.message import Request
 from zato_lite.http.throttle import network_of
-from zato_lite.service.access import AUDITED_ROLES, needed_role
+from zato_lite.service.access import AUDITED_ROLES, is_safe, needed_role
 from zato_lite.store.audit import AuditLog, AuditRecord
 
 _WINDOW_S = 60.0
@@ -95,8 +95,9 @@ class AuditTrail:
         )
 
     def record_change(self, record: AuditRecord, request: Request) -> None:
-        """Publish a change, and record it unless the service does so itself."""
-        if self._events is not None:
+        """Publish a change that was made, and record it unless the service does so itself."""
+        is_made = record.outcome.startswith("2") and not is_safe(record.subject)
+        if self._events is not None and is_made:
             fields = {"who": record.who, "service": record.subject, "status": record.outcome}
             self._events.publish("change", fields)
         is_audited = needed_role(record.subject) in AUDITED_ROLES

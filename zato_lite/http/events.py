@@ -7,19 +7,23 @@ from contextlib import AbstractContextManager, aclosing, contextmanager
 from itertools import islice
 from typing import Any, NamedTuple, Protocol
 
-import msgspec
-
 from zato_lite.wire import encode
 
 GAP = "gap"
 """Kind of the event that stands for others that were dropped: read the whole state again."""
 
-_MAX_EVENTS = 2_000
-_MAX_BEHIND = 1_000
-_HEARTBEAT_S = 15.0
 FIGURES = "figures"
 """Kind of the event with counts of the last second; sent to those who ask for it."""
 
+JOB_KINDS = frozenset({"run-started", "run-ended", "slot-decided", "job-changed", "next"})
+"""Kinds that concern a run or a job, whose service each event names."""
+
+NAMELESS_KINDS = frozenset({"jobs-changed", "change"})
+"""Kinds that say that something has changed, and who did it."""
+
+_MAX_EVENTS = 2_000
+_MAX_BEHIND = 1_000
+_HEARTBEAT_S = 15.0
 _TICK_S = 1.0
 _PAUSE_S = 0.25
 """Seconds between two wake-ups of the listeners: events in quick succession come together."""
@@ -102,11 +106,9 @@ class EventLog:
         if self.forward is not None:
             self.forward(kind, text, service)
 
-    def insert(self, kind: str, text: bytes, service: str = "", job_id: int | None = None) -> None:
-        """Hand an event, as JSON, to the listeners of this process."""
+    def insert(self, kind: str, text: bytes, service: str = "", job_id: int = 0) -> None:
+        """Hand an event, as JSON of one line, to the listeners of this process."""
         self._last = max(self._last + 1, self._now())
-        if job_id is None:
-            job_id = _job_id_of(text)
         if len(self._events) == _MAX_EVENTS:
             self._complete_since = self._events[0].number
         self._events.append(Event(self._last, kind, text, service, job_id))
@@ -213,17 +215,3 @@ class EventLog:
         except TimeoutError:
             return False
         return True
-
-
-class _OfJob(msgspec.Struct):
-    """The job of an event."""
-
-    job_id: int = 0
-
-
-def _job_id_of(text: bytes) -> int:
-    """Return the job of an event of another process; 0 for none."""
-    try:
-        return msgspec.json.decode(text, type=_OfJob).job_id
-    except msgspec.MsgspecError:
-        return 0

@@ -7,7 +7,7 @@ import msgspec
 
 from zato_lite.store.companion import accompanied
 from zato_lite.store.ports import Connection, Database
-from zato_lite.store.sql import execute, fetch_value, read_rows
+from zato_lite.store.sql import claim_setting, execute, read_rows
 
 ADMIN = "admin.invoke"
 """Name of the user that always exists and has every right."""
@@ -115,7 +115,7 @@ class Accounts:
 
     async def claim_setting(self, name: str, value: str) -> str:
         """Save the value unless the setting has one already; return the value in effect."""
-        return await self._database.write(lambda c: _claim_setting(c, name, value))
+        return await self._database.write(lambda c: claim_setting(c, name, value))
 
 
 def save_credential(connection: Connection, credential: Credential) -> None:
@@ -150,9 +150,3 @@ def _delete(connection: Connection, kind: Kind, name: str) -> bool:
         execute(connection, 'DELETE FROM session WHERE "user" = ?', (name,))
     statement = "DELETE FROM credential WHERE kind = ? AND name = ?"
     return bool(execute(connection, statement, (kind, name)))
-
-
-def _claim_setting(connection: Connection, name: str, value: str) -> str:
-    insert = "INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT DO NOTHING"
-    execute(connection, insert, (name, value))
-    return str(fetch_value(connection, "SELECT value FROM setting WHERE name = ?", (name,)))

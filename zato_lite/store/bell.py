@@ -6,6 +6,7 @@ A notification that is lost costs time only: nodes also poll.
 import asyncio
 import logging
 import os
+import secrets
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,13 +17,15 @@ from zato_lite.errors import ZatoLiteError
 from zato_lite.store.postgres_connection import PostgresConnection, PostgresError, connect
 from zato_lite.store.postgres_session import BACKOFF_S, MAX_BACKOFF_S
 from zato_lite.store.postgres_url import Location
+from zato_lite.store.sql import claim_setting
 
 Listener = Callable[[str], None]
 
 _MAX_RINGS = 1_000
 """Texts kept while the database is away; the oldest go first, as nodes also poll."""
 
-_CHANNEL = "SELECT 'zato_lite_' || left(current_schema(), 40)"
+_SETTING = "bell"
+"""Name of the setting with the random part of the channel's name."""
 
 _log = logging.getLogger("zato_lite.store")
 
@@ -79,19 +82,20 @@ class Bell:
                 connection = connect(self._location, "listen")
                 delay = BACKOFF_S
                 self._attend(connection)
-            except (PostgresError, ZatoLiteError, OSError) as error:
+            except (PostgresError, ZatoLiteError, OSError, ValueError) as error:
+                # ValueError: a notification that is not text.
                 _log.debug("notifications interrupted", extra={"error": str(error)})
                 self._stopping.wait(delay)
                 delay = min(2 * delay, MAX_BACKOFF_S)
 
     def _attend(self, connection: PostgresConnection) -> None:
         try:
-            ((channel,),) = connection.execute(_CHANNEL)
+            channel = channel_of(connection)
             connection.listen(channel)
             self._tell("")
             while not self._stopping.is_set():
                 self._send(connection, channel)
-                for text in connection.heard():
+                for text in dict.fromkeys(connection.heard()):
                     self._tell(text)
                 readable, _, _ = select([connection.fileno(), self._woken], [], [])
                 if self._woken in readable:
@@ -111,3 +115,11 @@ class Bell:
         if self._listener is not None and self._loop is not None:
             with suppress(RuntimeError):  # the loop is closed
                 self._loop.call_soon_threadsafe(self._listener, text)
+
+
+def channel_of(connection: PostgresConnection) -> str:
+    """Return the store's channel, whose name the first node chooses.
+
+    Every role of a database may listen and notify, and must not be able to guess the name.
+    """
+    return f"zato_lite_{claim_setting(connection, _SETTING, secrets.token_hex(16))}"

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from zato_lite.clock import Clock, DatabaseClock, SystemClock
 from zato_lite.errors import StoreError, UnavailableError
-from zato_lite.store.bell import Bell
+from zato_lite.store.bell import Bell, channel_of
 from zato_lite.store.health import StoreHealth
 from zato_lite.store.lane import Answer, Done, Operation, Task, call_back
 from zato_lite.store.migrate import migrate
@@ -300,6 +300,7 @@ def _migrate(location: Location, now: int, clock: Clock) -> None:
     try:
         begin_alone(connection, location)
         migrate(connection, now)
+        channel_of(connection)  # chosen before any transaction that rings
         connection.commit()
         if isinstance(clock, DatabaseClock):
             for _ in range(FIRST_LOOKS):

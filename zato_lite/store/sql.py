@@ -186,6 +186,13 @@ def save_setting(connection: Connection, name: str, value: str) -> None:
     execute(connection, statement, (name, value))
 
 
+def claim_setting(connection: Connection, name: str, value: str) -> str:
+    """Save the value unless the setting has one already; return the value in effect."""
+    insert = "INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT DO NOTHING"
+    execute(connection, insert, (name, value))
+    return str(fetch_value(connection, "SELECT value FROM setting WHERE name = ?", (name,)))
+
+
 def execute(connection: Connection, statement: str, values: Sequence[Any] = ()) -> int:
     """Execute a statement that returns no rows; return the number of rows changed."""
     for _ in connection.execute(statement, values):

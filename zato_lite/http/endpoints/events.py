@@ -11,7 +11,7 @@ from contextlib import aclosing
 from typing import Any, NamedTuple
 
 from zato_lite.errors import BadInputError, FieldError, NotFoundError
-from zato_lite.http.events import FIGURES, GAP, Event, Events
+from zato_lite.http.events import FIGURES, GAP, NAMELESS_KINDS, Event, Events
 from zato_lite.http.message import Request, Response
 from zato_lite.http.payloads import query_of
 from zato_lite.http.routes import Route
@@ -32,8 +32,9 @@ _MAX_SHOWN = 100
 _ON_REQUEST = frozenset({FIGURES, "next"})
 """Kinds that are sent only to listeners that name them."""
 
-_OF_ALL = frozenset({FIGURES, "jobs-changed"})
-"""Kinds that count all jobs, and are not for listeners with patterns."""
+_WITHOUT_SERVICE = frozenset({"deployment"})
+"""Kinds that name no service, and are for all listeners."""
+
 _HEADERS = (("X-Accel-Buffering", "no"),)
 _START = b"retry: 2000\n\n"
 _HEARTBEAT = b": nothing new\n\n"
@@ -140,11 +141,20 @@ class _Wanted(NamedTuple):
             return True
         if event.kind not in self.kinds and (self.kinds or event.kind in _ON_REQUEST):
             return False
-        if event.kind in _OF_ALL:
-            return not self.patterns
         if event.job_id and self.ids and event.job_id not in self.ids:
             return False
-        return not event.service or matches(event.service, self.patterns)
+        if not self.patterns or event.kind in _WITHOUT_SERVICE or self.is_nameless(event):
+            return True
+        return bool(event.service) and matches(event.service, self.patterns)
+
+    def is_nameless(self, event: Event) -> bool:
+        """Return True if the listener may know only that something has changed, not what."""
+        return bool(self.patterns) and event.kind in NAMELESS_KINDS
+
+    def text(self, event: Event) -> bytes:
+        """Return the event as it is sent."""
+        data = b"{}" if self.is_nameless(event) else event.data
+        return b"id: %d\nevent: %b\ndata: %b\n\n" % (event.number, event.kind.encode(), data)
 
 
 def _wanted(query: bytes, patterns: tuple[str, ...]) -> _Wanted:
@@ -180,10 +190,5 @@ async def _stream(events: Events, since: int | None, wanted: _Wanted) -> AsyncIt
             async for batch in batches:
                 if not batch:
                     yield _HEARTBEAT
-                elif found := b"".join(
-                    b"id: %d\nevent: %b\ndata: %b\n\n"
-                    % (event.number, event.kind.encode(), event.data)
-                    for event in batch
-                    if wanted.fits(event)
-                ):
+                elif found := b"".join(map(wanted.text, filter(wanted.fits, batch))):
                     yield found
