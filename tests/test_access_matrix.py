@@ -361,6 +361,9 @@ async def test_the_table_holds(world: World, role: str, patterns: str) -> None:
 
             if status != expected(role, PATTERNS[patterns], service, target):
                 deviations.append((service, target, status, body[:200]))
+            is_named = "billing" in json.dumps(payload) or not PATTERNS[patterns]
+            if target == FOREIGN and status >= 400 and b"billing" in body and not is_named:
+                deviations.append((service, "names the other's", status, body[:200]))
             if row.foreign not in {"", "left out", "refused"} and status == OK:
                 is_confined = target == FOREIGN and bool(PATTERNS[patterns])
                 is_confined |= row.needs_operator and role == "viewer"
@@ -442,3 +445,55 @@ def test_the_table_is_in_the_docs() -> None:
 
     assert [line for line in lines if line not in text] == []
     assert text.count("\n| `") == len(lines)
+
+
+@pytest.mark.parametrize(
+    ("service", "sent"),
+    [
+        (f"{JOB}.create", {"service": "billing.pai"}),
+        (f"{JOB}.create", {"service": "crm.pay"}),
+        (f"{JOB}.create-many", {"service": "billing.pai"}),
+        (f"{JOB}.edit", {"service": "billing.pai"}),
+        (f"{JOB}.validate", {"service": "billing.pai"}),
+        (f"{JOB}.validate", {"service": "crm.pay"}),
+        (f"{JOB}.validate", {"service": FOREIGN, "extra": "[]"}),
+        (f"{JOB}.apply", {"service": "billing.pai"}),
+        (f"{JOB}.import", {"service": "billing.pai"}),
+        (f"{JOB}.import", {"service": "crm.pay"}),
+        ("zato.service.get-by-name", {"name": "billing.pai"}),
+        ("zato.service.get-by-name", {"name": "crm.billing.pay"}),
+        ("zato.service.invoke", {"name": "billing.pai"}),
+        ("zato.service.invoke", {"name": "crm.billing.pay"}),
+        ("zato.service.edit", {"name": "billing.pai"}),
+        ("crm.billing.pay", {}),
+        ("crm.pay", {}),
+    ],
+)
+async def test_errors_suggest_no_services_of_others(
+    world: World, service: str, sent: dict[str, Any]
+) -> None:
+    filled: dict[str, Any] = {**definition(world, OWN), **sent}
+    if service.endswith((".create-many", ".apply")):
+        filled = {"jobs": [filled]}
+    elif service.endswith(".import"):
+        filled = {**crontab(world, OWN), **sent}
+    elif service.endswith(".edit"):
+        filled = {"id": world.old_job[OWN], **sent}
+
+    status, body = await world.ask("admin", "crm and built-in", service, filled)
+
+    assert status in {OK, 400, 403, 404}
+    asked = sent.get("name", sent.get("service", service)).encode()
+    assert b"billing.pay" not in body.replace(asked, b"")
+    assert b"did you mean" not in body
+
+
+@pytest.mark.parametrize("service", ["get-by-name", "invoke", "edit"])
+async def test_ids_of_services_of_others_are_unknown(world: World, service: str) -> None:
+    [found] = await world.box.invoke("zato.service.get-list", {"query": FOREIGN})
+
+    status, body = await world.ask(
+        "admin", "crm and built-in", f"zato.service.{service}", {"id": found.id}
+    )
+
+    assert (status, FOREIGN.encode() in body) == (404, False)

@@ -13,7 +13,9 @@ def put(connection: Connection, name: str) -> None:
 
 
 def names(connection: Connection) -> list[str]:
-    return [row[0] for row in connection.execute("SELECT name FROM setting ORDER BY name")]
+    """Return the settings' names but that of the bell, which a store of PostgreSQL has."""
+    select = "SELECT name FROM setting WHERE name <> 'bell' ORDER BY name"
+    return [row[0] for row in connection.execute(select)]
 
 
 async def store_with(path: Path, *settings: str) -> Path:

@@ -192,7 +192,7 @@ async def test_a_deadlock_is_resolved_by_repeating_the_operation(
     other.execute("COMMIT")
     await writing
 
-    rows = other.execute("SELECT value FROM setting ORDER BY name").fetchall()
+    rows = other.execute("SELECT value FROM setting WHERE name <> 'bell'").fetchall()
     assert tries > 1
     assert rows == [("otherx",), ("otherx",)]
 

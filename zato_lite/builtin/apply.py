@@ -109,8 +109,8 @@ class Apply(AuditedService[ApplyInput, Applied]):
             raise BadInputError.of(compared.mistakes[:MAX_ERRORS])
         found = compared.found
         authority = authority_of(self)
-        for update in found.updates:
-            require_matching(update.before, authority)
+        for job in before.values():
+            require_matching(job, authority, job.name)
         wanted, callers = await self._owned(found)
         early = enmasse.names_of(filter(_is_early, items))
         missing_jobs = await self._require(wanted, callers, early)
@@ -121,7 +121,13 @@ class Apply(AuditedService[ApplyInput, Applied]):
             creates = [wanted[job.name] for job in found.creates]
             updated = [update.before.name for update in found.updates]
             edits = {existing[name].id: wanted[name] for name in updated}
-            await self.jobs.apply(creates, edits, dry_run=params.dry_run, by=self.caller.principal)
+            await self.jobs.apply(
+                creates,
+                edits,
+                dry_run=params.dry_run,
+                by=self.caller.principal,
+                permits=visible_to(authority),
+            )
         if wanted and not params.dry_run:
             await watch_over(wanted.values(), self.jobs, now)
             warn_of_missing(missing_jobs, self.logger)

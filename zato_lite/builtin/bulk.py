@@ -1,7 +1,7 @@
 """Services that change many jobs: delete, pause, resume and execute."""
 
 from collections.abc import Collection
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, NotRequired, TypedDict
 
 from msgspec import Meta
 
@@ -16,7 +16,7 @@ from zato_lite.builtin.input import (
     whole_number,
 )
 from zato_lite.builtin.job_filter import JobFilterInput
-from zato_lite.builtin.permissions import authority_of, require_services_match, visible_to
+from zato_lite.builtin.permissions import authority_of, require_selected_match, visible_to
 from zato_lite.errors import FieldError
 from zato_lite.scheduler.bulk import BulkCommands, skipping
 from zato_lite.service.needs import needs
@@ -87,12 +87,17 @@ class ManySkipped(ManyJobs, forbid_unknown_fields=True):
 
 
 class ChangedJobs(TypedDict):
-    """The ids and names of the changed jobs, in order of their names; or of those to change."""
+    """The ids and names of the changed jobs, in order of their names; or of those to change.
+
+    ``left_out`` is the number of selected jobs that were deleted, or got another service, before
+    their turn came; absent if none was.
+    """
 
     count: int
     ids: list[int]
     names: list[str]
     dry_run: bool
+    left_out: NotRequired[int]
 
 
 class BulkService(AuditedService[In, Out]):
@@ -104,7 +109,8 @@ class BulkService(AuditedService[In, Out]):
         """Return the selected jobs; refuse them all if one is not the caller's to change."""
         caller = authority_of(self)
         selected = await self.bulk.select(params.selection, visible_to(caller))
-        require_services_match({each.service for each in selected}, caller)
+        deeds = ((each.service, f"change or run job {each.id}") for each in selected)
+        require_selected_match(deeds, caller)
         return list(selected)
 
     def record_selected(self, params: ManyJobs, selected: list[Selected]) -> None:
@@ -117,12 +123,15 @@ class BulkService(AuditedService[In, Out]):
 def changed_jobs(params: ManyJobs, selected: list[Selected], ids: Collection[int]) -> ChangedJobs:
     """Return the answer for those of the selected jobs that were changed."""
     changed = set(ids)
-    return {
+    answer: ChangedJobs = {
         "count": len(changed),
         "ids": [each.id for each in selected if each.id in changed],
         "names": [each.name for each in selected if each.id in changed],
         "dry_run": params.dry_run,
     }
+    if len(changed) < len(selected):
+        answer["left_out"] = len(selected) - len(changed)
+    return answer
 
 
 def subject_of(answer: ChangedJobs) -> str:
@@ -139,7 +148,7 @@ class DeleteMany(BulkService[ManyJobs, ChangedJobs]):
 
     async def change(self, params: ManyJobs) -> str:
         selected = await self.selected(params)
-        await self.bulk.check_deletion(selected)
+        await self.bulk.check_deletion(selected, visible_to(authority_of(self)))
         ids = [each.id for each in selected]
         if not params.dry_run:
             self.record_selected(params, selected)

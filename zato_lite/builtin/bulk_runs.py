@@ -10,7 +10,8 @@ from zato_lite.builtin.audited import AuditedService
 from zato_lite.builtin.bulk import ManyJobs, id_ranges
 from zato_lite.builtin.history import Outcomes
 from zato_lite.builtin.input import MAX_ID, Moment, list_of, whole_number
-from zato_lite.builtin.permissions import authority_of, require_services_match, visible_to
+from zato_lite.builtin.permissions import authority_of, require_selected_match, visible_to
+from zato_lite.errors import ForbiddenError, JobNotFoundError
 from zato_lite.scheduler.bulk import SLICE, BulkCommands
 from zato_lite.scheduler.commands import JobCommands
 from zato_lite.service.needs import needs
@@ -94,7 +95,8 @@ class BulkRunService(AuditedService[In, Out]):
         """Return the selected runs; refuse them all if one is not the caller's to change."""
         caller = authority_of(self)
         selected = await self.bulk.select_runs(params.runs, visible_to(caller))
-        require_services_match({each.service for each in selected}, caller)
+        deeds = ((each.service, f"cancel or retry run {each.id}") for each in selected)
+        require_selected_match(deeds, caller)
         return list(selected)
 
 
@@ -110,12 +112,17 @@ class CancelMany(BulkRunService[ManyRuns, ChangedRuns]):
             return subject_of(selected, is_dry_run=True)
         cancelled: list[SelectedRun] = []
         for part in batches(selected, SLICE):
-            ended = await asyncio.gather(
-                *(self.jobs.cancel_run(run.job_id, run.number) for run in part)
-            )
+            ended = await asyncio.gather(*map(self._cancel, part))
             cancelled += [run for run, is_done in zip(part, ended, strict=True) if is_done]
         self.response.payload = changed_runs(params, cancelled)
         return subject_of(cancelled)
+
+    async def _cancel(self, run: SelectedRun) -> bool:
+        permits = visible_to(authority_of(self))
+        try:
+            return await self.jobs.cancel_run(run.job_id, run.number, permits)
+        except (JobNotFoundError, ForbiddenError):  # the job was deleted, or has another service
+            return False
 
 
 class RetryMany(BulkRunService[ManyRetried, ChangedRuns]):

@@ -106,9 +106,11 @@ class Pause(JobService[PauseInput, JobItem]):
     name = "zato.scheduler.job.pause"
 
     async def change(self, params: PauseInput) -> str:
-        await require_run_rights(params.id, self.jobs, authority_of(self))
+        permits = await require_run_rights(params.id, self.jobs, authority_of(self))
         self.record_with_change(subject_of_edit, changes_of_edit)
-        row = await self.jobs.pause(params.id, params.note, params.until, by=self.caller.principal)
+        row = await self.jobs.pause(
+            params.id, params.note, params.until, by=self.caller.principal, permits=permits
+        )
         self.response.payload = job_item(row, None)
         return str(params.id)
 
@@ -119,9 +121,9 @@ class Resume(JobService[JobRef, JobItem]):
     name = "zato.scheduler.job.resume"
 
     async def change(self, params: JobRef) -> str:
-        await require_run_rights(params.id, self.jobs, authority_of(self))
+        permits = await require_run_rights(params.id, self.jobs, authority_of(self))
         self.record_with_change(subject_of_edit, changes_of_edit)
-        row = await self.jobs.resume(params.id, self.caller.principal)
+        row = await self.jobs.resume(params.id, self.caller.principal, permits)
         self.response.payload = job_item(row, None)
         return f"{row.id} {row.job.name}"
 
@@ -132,9 +134,9 @@ class SkipNext(JobService[SkipInput, JobItem]):
     name = "zato.scheduler.job.skip-next"
 
     async def change(self, params: SkipInput) -> str:
-        await require_run_rights(params.id, self.jobs, authority_of(self))
+        permits = await require_run_rights(params.id, self.jobs, authority_of(self))
         self.record_with_change(subject_of_edit, changes_of_edit)
-        row = await self.jobs.skip_next(params.id, params.count, self.caller.principal)
+        row = await self.jobs.skip_next(params.id, params.count, self.caller.principal, permits)
         self.response.payload = job_item(row, None)
         return str(params.id)
 
@@ -147,11 +149,12 @@ class CancelRun(JobService[RunRef, Cancelled]):
 
     async def change(self, params: RunRef) -> str:
         job_id, number = params.id, params.current_run
-        await require_run_rights(job_id, self.jobs, authority_of(self))
+        permits = await require_run_rights(job_id, self.jobs, authority_of(self))
         if await self.history.run(job_id, number) is None:
             raise NotFoundError(f"Run {number} of job {job_id} not found")
         self.record_with_change(f"{job_id}, run {number}")
-        self.response.payload = {"is_cancelled": await self.jobs.cancel_run(job_id, number)}
+        is_cancelled = await self.jobs.cancel_run(job_id, number, permits)
+        self.response.payload = {"is_cancelled": is_cancelled}
         return f"{job_id}, run {number}"
 
 
@@ -162,9 +165,9 @@ class RetryRun(JobService[RunRef, NewRun]):
 
     async def change(self, params: RunRef) -> str:
         job_id, number = params.id, params.current_run
-        await require_run_rights(job_id, self.jobs, authority_of(self))
+        permits = await require_run_rights(job_id, self.jobs, authority_of(self))
         self.record_with_change(f"{job_id}, run {number}")
-        run = await self.jobs.retry_run(job_id, number, self.caller.principal)
+        run = await self.jobs.retry_run(job_id, number, self.caller.principal, permits)
         self.response.payload = {"current_run": run}
         return f"{job_id}, run {number}"
 
@@ -175,7 +178,7 @@ class Backfill(JobService[BackfillInput, NewRuns]):
     name = "zato.scheduler.job.backfill"
 
     async def change(self, params: BackfillInput) -> str:
-        await require_run_rights(params.id, self.jobs, authority_of(self))
+        permits = await require_run_rights(params.id, self.jobs, authority_of(self))
         trigger = (await self.jobs.get(params.id)).job.trigger
         first, last = read_local(trigger.timezone, first=params.first, last=params.last)
         if last < first:
@@ -189,7 +192,7 @@ class Backfill(JobService[BackfillInput, NewRuns]):
         if not params.dry_run:
             self.record_with_change(str(params.id))
             runs = await self.jobs.backfill(
-                params.id, first, last, self.caller.principal, is_forced=forced
+                params.id, first, last, self.caller.principal, is_forced=forced, permits=permits
             )
         answer: NewRuns = {"runs": list(runs), "reason": left_out_words(wanted, first, last)}
         if params.dry_run:

@@ -136,9 +136,9 @@ class Import(AuditedService[ImportInput, Imported]):
             return None, [*found.differences]
         try:
             job = read(found.fields, self.clock.now(), self.caller.principal)
+            require_rights([job], self.caller)
             for service in sorted(services_of([job]) - self.services.entries.keys()):
                 return None, [self._unknown_service(service, unknown)]
-            require_rights([job], self.caller)
         except BadInputError as error:
             return None, [each.message for each in error.errors] or [str(error)]
         except ForbiddenError as error:
@@ -151,7 +151,7 @@ class Import(AuditedService[ImportInput, Imported]):
             unknown[service] = f"Service `{service}` does not exist"
             if len(unknown) <= _MAX_HINTS:
                 try:
-                    self.services.get(service)
+                    self.services.get(service, self.caller.patterns)
                 except ServiceMissingError as error:
                     unknown[service] = str(error)
         return unknown[service]

@@ -18,7 +18,12 @@ _SERVICES = ("service", "on_success_service", "on_error_service")
 
 
 def surroundings(
-    job: Job, services: Registry, calendars: Collection[str], *, allows_missing: bool = False
+    job: Job,
+    services: Registry,
+    calendars: Collection[str],
+    *,
+    allows_missing: bool = False,
+    patterns: Collection[str] = (),
 ) -> list[FieldError]:
     """Return the fields of a job that name nothing that exists, or cannot be its service's input.
 
@@ -27,9 +32,11 @@ def surroundings(
         services: the deployed services.
         calendars: the names of the calendars.
         allows_missing: services may be deployed later.
+        patterns: only services that match them are suggested in place of a missing one.
     """
     names = {field: getattr(job, field) for field in (*_SERVICES, "calendar")}
-    errors = [*missing_names(names, services, calendars, allows_missing=allows_missing)]
+    options: Any = {"allows_missing": allows_missing, "patterns": patterns}
+    errors = [*missing_names(names, services, calendars, **options)]
     return errors + extra_errors(job, services.entries)
 
 
@@ -39,13 +46,17 @@ def missing_names(
     calendars: Collection[str],
     *,
     allows_missing: bool = False,
+    patterns: Collection[str] = (),
 ) -> Iterator[FieldError]:
-    """Yield the fields of a definition that name a service or a calendar that does not exist."""
+    """Yield the fields of a definition that name a service or a calendar that does not exist.
+
+    Only services that the patterns match are suggested.
+    """
     for field in () if allows_missing else _SERVICES:
         name = sent.get(field)
         if isinstance(name, str) and not is_unsent(name) and name.strip() not in services:
             try:
-                services.get(name)
+                services.get(name, patterns)
             except ServiceMissingError as error:
                 yield FieldError(field, name, f"{field}: {error}")
     calendar = sent.get("calendar")

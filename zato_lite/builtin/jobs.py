@@ -243,7 +243,7 @@ class Edit(AuditedService[JobChanges, CreatedJob]):
         authority = authority_of(self)
         stored = await self.jobs.get(params.id)
         before = stored.job
-        require_matching(before, authority)
+        require_matching(before, authority, params.id)
         if params.version not in {None, stored.version}:
             raise stale_error(stored, params.version)
         after = edited(before, params.fields, now)
@@ -259,7 +259,7 @@ class Edit(AuditedService[JobChanges, CreatedJob]):
         allow_missing = allows_missing(params.fields)
 
         def change(before: Job) -> Job:  # within the transaction: the job may have changed since
-            require_matching(before, authority)
+            require_matching(before, authority, params.id)
             after = replace(edited(before, params.fields, now), principal=principal)
             if not allow_missing and services_of([after]) != services_of([before]):
                 require_services([after], self.services, caller)
@@ -283,12 +283,12 @@ class SetActiveStatus(AuditedService[ActiveStatus, Empty]):
     jobs = needs(JobCommands)
 
     async def change(self, params: ActiveStatus) -> str:
-        await require_run_rights(params.id, self.jobs, authority_of(self))
+        permits = await require_run_rights(params.id, self.jobs, authority_of(self))
         self.record_with_change(subject_of_edit, changes_of_edit)
         if params.is_active:
-            await self.jobs.resume(params.id, self.caller.principal)
+            await self.jobs.resume(params.id, self.caller.principal, permits)
         else:
-            await self.jobs.pause(params.id, by=self.caller.principal)
+            await self.jobs.pause(params.id, by=self.caller.principal, permits=permits)
         self.response.payload = {}
         return str(params.id)
 
@@ -301,9 +301,9 @@ class Delete(AuditedService[JobRef, Empty]):
     jobs = needs(JobCommands)
 
     async def change(self, params: JobRef) -> str:
-        await require_run_rights(params.id, self.jobs, authority_of(self))
+        permits = await require_run_rights(params.id, self.jobs, authority_of(self))
         self.record_with_change(str(params.id))
-        await self.jobs.delete(params.id, self.caller.principal)
+        await self.jobs.delete(params.id, self.caller.principal, permits)
         self.response.payload = {}
         return str(params.id)
 
@@ -316,9 +316,9 @@ class Execute(AuditedService[JobRef, ExecutedJob]):
     jobs = needs(JobCommands)
 
     async def change(self, params: JobRef) -> str:
-        await require_run_rights(params.id, self.jobs, authority_of(self))
+        permits = await require_run_rights(params.id, self.jobs, authority_of(self))
         self.record_with_change(lambda attempts: f"{params.id}, run {attempts[0].run_number}")
-        run = await self.jobs.execute(params.id, self.caller.principal)
+        run = await self.jobs.execute(params.id, self.caller.principal, permits)
         self.response.payload = {"current_run": run}
         return f"{params.id}, run {run}"
 
@@ -351,7 +351,7 @@ class GetByID(Service[JobDetailRef, JobDetail]):
     async def handle(self) -> None:
         params = self.request.input
         row = await self.jobs.get(params.id)
-        require_visible_job(row.job, authority_of(self))
+        require_visible_job(row.job, authority_of(self), params.id)
         self.response.payload = await job_detail(self.history, self.lists, row, params.include)
 
 
@@ -368,7 +368,7 @@ class GetByName(Service[JobDetailName, JobDetail]):
     async def handle(self) -> None:
         params = self.request.input
         row = await self.jobs.get_by_name(params.name)
-        require_visible_job(row.job, authority_of(self))
+        require_visible_job(row.job, authority_of(self), params.name)
         self.response.payload = await job_detail(self.history, self.lists, row, params.include)
 
 

@@ -70,9 +70,9 @@ def require_services(wanted: Iterable[Job], services: Registry, caller: Caller) 
         ServiceMissingError, ForbiddenError: names the service.
     """
     named = services_of(wanted)
+    _require_rights(named, caller)  # first: names that are not the caller's are not looked up
     if not named <= services.entries.keys():
-        services.get(min(named - services.entries.keys()))  # raises, with the nearest names
-    _require_rights(named, caller)
+        services.get(min(named - services.entries.keys()), caller.patterns)  # raises
 
 
 def require_rights(wanted: Iterable[Job], caller: Caller) -> None:
@@ -104,9 +104,9 @@ def _require_rights(services: Iterable[str], caller: Caller) -> None:
             raise not_allowed(caller, service)
 
 
-def not_allowed(caller: Caller, service: str, reason: str = "") -> ForbiddenError:
-    """Return the error of a caller that may not have a service run."""
-    text = f"user {caller.name!r} is not allowed to schedule service {service!r}{reason}"
+def not_allowed(caller: Caller, service: str) -> ForbiddenError:
+    """Return the error of a caller that may not have a service run that it has named."""
+    text = f"user {caller.name!r} is not allowed to schedule service {service!r}"
     return ForbiddenError(text)
 
 
@@ -119,7 +119,7 @@ async def require_callbacks(
     ``wanted`` and of jobs created together with them are checked by ``require_services``.
 
     Raises:
-        ForbiddenError: names the job and its service.
+        ForbiddenError: names the job.
         BadInputError: names the jobs that do not exist.
     """
     callbacks = [*callback_jobs(wanted)]
@@ -132,7 +132,7 @@ async def require_callbacks(
         return missing
     for job in existing.values():
         if not may_invoke(caller, job.service):
-            raise not_allowed(caller, job.service, f", which job {job.name!r} runs")
+            raise _refused(caller, "call back", repr(job.name))
     if missing:
         raise BadInputError.of(
             FieldError(field, name, f"{field}: callback job does not exist; create it first")
@@ -186,37 +186,48 @@ def authority_of(service: Service[Any, Any]) -> Caller:
     return SYSTEM if service.is_invoked_by_code else service.caller
 
 
-async def require_run_rights(job_id: int, jobs: JobCommands, caller: Caller) -> None:
+async def require_run_rights(job_id: int, jobs: JobCommands, caller: Caller) -> Permits | None:
     """Refuse a change or a run of a job whose service the caller's patterns do not match.
 
+    Return which services the job may have when the change is written: they are compared again.
+
     Raises:
-        ForbiddenError: names the service.
+        ForbiddenError: names the job as the caller did, and not its service.
         JobNotFoundError: the job does not exist.
     """
     if caller.patterns:
-        require_matching((await jobs.get(job_id)).job, caller)
+        require_matching((await jobs.get(job_id)).job, caller, job_id)
+    return visible_to(caller)
 
 
-def require_matching(job: Job, caller: Caller) -> None:
-    """Refuse a job whose service the caller's patterns do not match.
+def require_matching(job: Job, caller: Caller, named: int | str) -> None:
+    """Refuse to change a job whose service the caller's patterns do not match.
+
+    Args:
+        job: the job.
+        caller: the caller.
+        named: the job's id or name, as the caller knows it.
 
     Raises:
-        ForbiddenError: names the service.
+        ForbiddenError: names the job as the caller did, and not its service.
     """
     if not matches(job.service, caller.patterns):
-        raise not_allowed(caller, job.service)
+        raise _refused(caller, "change or run", repr(named))
 
 
-def require_services_match(services: Iterable[str], caller: Caller) -> None:
+def require_selected_match(selected: Iterable[tuple[str, str]], caller: Caller) -> None:
     """Refuse changes or runs of jobs with a service that the caller's patterns do not match.
 
+    Args:
+        selected: each job's or run's service, and the refused deed in words.
+        caller: the caller.
+
     Raises:
-        ForbiddenError: names the first such service.
+        ForbiddenError: names the first such job, and not its service.
     """
-    if caller.patterns:
-        for service in sorted(services):
-            if not matches(service, caller.patterns):
-                raise not_allowed(caller, service)
+    for service, deed in selected:
+        if not matches(service, caller.patterns):
+            raise ForbiddenError(f"user {caller.name!r} is not allowed to {deed}")
 
 
 def visible_to(caller: Caller) -> Permits | None:
@@ -233,21 +244,21 @@ async def require_visible(job_id: int, jobs: JobCommands, caller: Caller) -> Non
     if caller.patterns:
         service = await jobs.service_of(job_id)
         if service is not None and not matches(service, caller.patterns):
-            raise _not_visible(caller, str(job_id))
+            raise _refused(caller, "read", str(job_id))
 
 
-def require_visible_job(job: Job, caller: Caller) -> None:
+def require_visible_job(job: Job, caller: Caller, named: int | str) -> None:
     """Refuse to show a job whose service the caller's patterns do not match.
 
     Raises:
-        ForbiddenError: names the job.
+        ForbiddenError: names the job as the caller did.
     """
     if not matches(job.service, caller.patterns):
-        raise _not_visible(caller, repr(job.name))
+        raise _refused(caller, "read", repr(named))
 
 
-def _not_visible(caller: Caller, job: str) -> ForbiddenError:
-    return ForbiddenError(f"user {caller.name!r} is not allowed to read job {job}")
+def _refused(caller: Caller, deed: str, job: str) -> ForbiddenError:
+    return ForbiddenError(f"user {caller.name!r} is not allowed to {deed} job {job}")
 
 
 def is_unconfined_admin(caller: Caller) -> bool:

@@ -165,7 +165,8 @@ class GetUpcoming(Service[UpcomingInput, UpcomingSlots]):
             row = await self.jobs.get_by_name(NameRef.from_payload(sent).name)
         else:
             row = await self.jobs.get(job_id)
-        require_visible_job(row.job, authority_of(self))
+        named = row.job.name if job_id is None else job_id
+        require_visible_job(row.job, authority_of(self), named)
         if job_id is not None and sent:
             return edited(row.job, sent, now), None
         return row.job, JobState(row.id, row.job, row.cursor, row.started)

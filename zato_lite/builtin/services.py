@@ -18,8 +18,9 @@ from zato_lite.service.access import matches, may_invoke
 from zato_lite.service.base import Service
 from zato_lite.service.built_in import record_refusal, refusal_of
 from zato_lite.service.entry import Entry, Failure
+from zato_lite.service.message import Caller
 from zato_lite.service.needs import needs
-from zato_lite.service.registry import Registry
+from zato_lite.service.registry import Registry, no_such_id
 from zato_lite.service.request import In, Out
 from zato_lite.service.typed import schema_of
 from zato_lite.timetable.describe import describe
@@ -126,10 +127,7 @@ class RegistryService(Service[In, Out]):
             ServiceMissingError: it is not deployed.
             ForbiddenError: the patterns do not match it.
         """
-        entry = find(self.registry, wanted)
-        if not self.is_visible(entry.name):
-            raise refusal_of(authority_of(self).name, entry.name)
-        return entry
+        return find(self.registry, wanted, authority_of(self))
 
 
 class GetList(RegistryService[ListRequest, list[ServiceItem]]):
@@ -240,12 +238,14 @@ class Invoke(RegistryService[InvokeRequest]):
 
     async def handle(self) -> None:
         query = self.request.input
-        name = find(self.registry, query).name
+        name = query.name or self.registry.by_id(query.id).name
         if name == self.name:
             raise BadInputError(f"`{name}` cannot invoke itself")
         if not may_invoke(self.caller, name):
             await record_refusal(self.provider, self.root, name)
-            raise refusal_of(self.caller.name, name)
+            is_hidden = not query.name and self.caller.patterns
+            raise no_such_id(query.id) if is_hidden else refusal_of(self.caller.name, name)
+        self.registry.get(name, self.caller.patterns)
         if query.is_async:
             run = await self.invoke_async(name, query.payload, timeout=query.timeout or None)
             self.response.payload = {"run_id": run}
@@ -313,11 +313,21 @@ class HotDeploy(Service[UploadRequest, dict[str, bool]]):
         self.response.payload = {"is_deployed": status.failure is None}
 
 
-def find(registry: Registry, wanted: ServiceRef) -> Entry:
-    """Return the entry of the service, by its name or its id."""
+def find(registry: Registry, wanted: ServiceRef, caller: Caller) -> Entry:
+    """Return a service that the caller's patterns match, by its name or its id.
+
+    Raises:
+        ServiceMissingError: it is not deployed, or the id is that of another service.
+        ForbiddenError: the patterns do not match the name.
+    """
+    if wanted.name and not matches(wanted.name, caller.patterns):
+        raise refusal_of(caller.name, wanted.name)
     if wanted.name:
-        return registry.get(wanted.name)
-    return registry.by_id(wanted.id)
+        return registry.get(wanted.name, caller.patterns)
+    entry = registry.by_id(wanted.id)
+    if not matches(entry.name, caller.patterns):
+        raise no_such_id(wanted.id)
+    return entry
 
 
 def item_of(entry: Entry, now: Instant) -> ServiceItem:

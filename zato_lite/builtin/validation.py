@@ -131,7 +131,7 @@ class Validate(Service[DefinitionOrChanges, Validation]):
             errors.append(FieldError("id", values["id"], f"id: {error}"))
             return None, None
         if row is not None:
-            require_visible_job(row.job, authority_of(self))
+            require_visible_job(row.job, authority_of(self), row.id)
         return row, values.get("version")
 
     async def _mistakes(
@@ -144,8 +144,12 @@ class Validate(Service[DefinitionOrChanges, Validation]):
         calendars = await self.calendars.calendars() if job.calendar is not None else ()
         refused = [*_refused_services(job, principal)]
         hidden = {error.field for error in refused} | _unchanged(job, before)
+        if any(error.field == "service" for error in refused):
+            hidden.add("extra")  # its input is not the caller's to know
         early = _may_be_early(sent)
-        found = surroundings(job, self.services, calendars, allows_missing=early)
+        found = surroundings(
+            job, self.services, calendars, allows_missing=early, patterns=principal.patterns
+        )
         errors += [*refused, *(each for each in found if each.field not in hidden)]
         errors += await self._taken(job.name, sent, before)
         for field, name in callback_jobs([job]):

@@ -135,7 +135,8 @@ class Why(Service[WhyInput, Explanation]):
             row = await self.jobs.get(params.id)
         else:
             row = await self.jobs.get_by_name(params.name or "")
-        require_visible_job(row.job, authority_of(self))
+        named = params.name or "" if params.id is None else params.id
+        require_visible_job(row.job, authority_of(self), named)
         [at] = read_local(row.job.trigger.timezone, at=params.at)
         found = await self.history.slot(row.id, at)
         now = self.clock.now()

@@ -1,7 +1,8 @@
 """Bulk commands: one change of many jobs, selected by id, by name or as a list shows them.
 
 The selection is checked as a whole; then the change is made in slices, each in a transaction, so
-that claims, results and requests have their turns in between.
+that claims, results and requests have their turns in between. A job whose service has changed
+since the selection is left out: the caller was permitted to change it with the service before.
 """
 
 import asyncio
@@ -12,7 +13,13 @@ from functools import partial
 import msgspec
 
 from zato_lite.clock import Clock
-from zato_lite.errors import BadInputError, ConflictError, JobNotFoundError, NotFoundError
+from zato_lite.errors import (
+    BadInputError,
+    ConflictError,
+    ForbiddenError,
+    JobNotFoundError,
+    NotFoundError,
+)
 from zato_lite.scheduler.commands import Change, tell_edited
 from zato_lite.scheduler.scheduler import Scheduler
 from zato_lite.store import enqueue, jobs, references
@@ -34,6 +41,8 @@ SLICE = 50
 """Jobs that are changed in one transaction."""
 
 _MAX_NAMED = 10
+_CHANGED = (JobNotFoundError, ForbiddenError)
+_Part = Sequence[Selected]
 
 
 class BulkCommands:
@@ -101,9 +110,16 @@ class BulkCommands:
         def work(connection: Connection, part: Sequence[SelectedRun]) -> list[ClaimedAttempt]:
             started = []
             for run in part:
-                with contextlib.suppress(NotFoundError, ConflictError):  # ended, or deleted?
+                # deleted, in flight, or a job of another service?
+                with contextlib.suppress(NotFoundError, ConflictError, ForbiddenError):
                     new = enqueue.enqueue_retry(
-                        connection, run.job_id, run.number, now, node, requested_by
+                        connection,
+                        run.job_id,
+                        run.number,
+                        now,
+                        node,
+                        requested_by,
+                        run.service.__eq__,
                     )
                     started += new
                     numbers[run] = new[0].run_number
@@ -116,31 +132,37 @@ class BulkCommands:
             await asyncio.sleep(0)
         return retried
 
-    async def check_deletion(self, selected: Sequence[Selected]) -> None:
+    async def check_deletion(
+        self, selected: Sequence[Selected], permits: Permits | None = None
+    ) -> None:
         """Refuse to delete jobs that others call back, unless these are deleted with them.
 
         Raises:
-            ConflictError: names the jobs that call back, and the one that they call.
+            ConflictError: names the jobs that call back, those that ``permits`` lets the caller
+                see, and the one that they call.
         """
         ids, names = {each.id for each in selected}, {each.name for each in selected}
-        await self._database.read(lambda c: references.require_unreferenced(c, ids, names))
+        await self._database.read(
+            lambda c: references.require_unreferenced(c, ids, names, permits)
+        )
 
     async def delete(self, selected: Sequence[Selected], by: str = "") -> Sequence[int]:
         """Delete jobs; return the ids of those that still existed."""
-        await self.check_deletion(selected)
-        now, ids = self._clock.now(), [each.id for each in selected]
+        now = self._clock.now()
 
-        def work(connection: Connection, started: StartedRuns, part: Sequence[int]) -> list[int]:
+        def work(connection: Connection, started: StartedRuns, part: _Part) -> list[int]:
             return [
                 run_id
-                for job_id in part
-                for run_id in jobs.delete(connection, job_id, now, started, is_checked=True)
+                for each in part
+                for run_id in jobs.delete(
+                    connection, each.id, now, started, is_checked=True, permits=each.is_of
+                )
             ]
 
-        async def delete(part: Sequence[int]) -> None:
-            await self._scheduler.change_jobs(part, lambda c, s: work(c, s, part), set)
+        async def delete(part: _Part) -> None:
+            await self._scheduler.change_jobs(_ids(part), lambda c, s: work(c, s, part), set)
 
-        deleted = await _in_slices(ids, delete)
+        deleted = await _in_slices(selected, delete)
         if deleted and self._scheduler.observer.is_wanted:
             self._scheduler.observer.jobs_changed("deleted", len(deleted), by)
         return deleted
@@ -153,17 +175,20 @@ class BulkCommands:
 
         observer = self._scheduler.observer
 
-        async def edit(part: Sequence[int]) -> None:
+        async def edit(part: _Part) -> None:
             edits = await self._scheduler.change_jobs(
-                part,
-                lambda c, s: [jobs.edit(c, job_id, change, now, s, by=by) for job_id in part],
+                _ids(part),
+                lambda c, s: [
+                    jobs.edit(c, each.id, change, now, s, by=by, permits=each.is_of)
+                    for each in part
+                ],
                 lambda edits: {run for each in edits for run in each.revoked},
                 list,
             )
             if observer.is_wanted:
                 tell_edited(observer, edits, by, now)
 
-        changed = await _in_slices([each.id for each in selected], edit)
+        changed = await _in_slices(selected, edit)
         self._scheduler.reschedule_claim()
         return changed
 
@@ -186,24 +211,24 @@ class BulkCommands:
         """Run each job once, now; return the ids of those that still existed."""
         now, node = self._clock.now(), self._scheduler.node_id
 
-        def work(connection: Connection, part: Sequence[int]) -> list[ClaimedAttempt]:
+        def work(connection: Connection, part: _Part) -> list[ClaimedAttempt]:
             return [
                 attempt
-                for job_id in part
+                for each in part
                 for attempt in enqueue.enqueue_runs(
                     connection,
-                    job_id,
-                    jobs.get(connection, job_id).job,
+                    each.id,
+                    jobs.get_permitted(connection, each.id, each.is_of),
                     now,
                     node,
                     requested_by=requested_by,
                 )
             ]
 
-        async def execute(part: Sequence[int]) -> None:
-            await self._scheduler.start_runs(lambda c: work(c, part), part)
+        async def execute(part: _Part) -> None:
+            await self._scheduler.start_runs(lambda c: work(c, part), _ids(part))
 
-        return await _in_slices([each.id for each in selected], execute)
+        return await _in_slices(selected, execute)
 
 
 def paused(note: str = "", until: Instant | None = None) -> Change:
@@ -238,24 +263,26 @@ def _require_all(what: str, missing: Sequence[str]) -> None:
         raise NotFoundError(f"{what} not found: {', '.join(missing[:_MAX_NAMED])}{more}")
 
 
-async def _in_slices(
-    ids: Sequence[int], change: Callable[[Sequence[int]], Awaitable[None]]
-) -> Sequence[int]:
-    """Make a change slice by slice; return the ids of the jobs that still existed."""
+def _ids(part: _Part) -> list[int]:
+    return [each.id for each in part]
+
+
+async def _in_slices(selected: _Part, change: Callable[[_Part], Awaitable[None]]) -> Sequence[int]:
+    """Make a change slice by slice; return the ids of the jobs that were still as selected."""
     changed: list[int] = []
-    for part in batches(ids, SLICE):
+    for part in batches(selected, SLICE):
         try:
             await change(part)
-            changed += part
-        except JobNotFoundError:  # deleted since the selection: the others of the slice one by one
-            changed += [job_id for job_id in part if await _exists(job_id, change)]
+            changed += _ids(part)
+        except _CHANGED:  # one has changed since the selection: the slice one by one
+            changed += [each.id for each in part if await _is_changed(each, change)]
         await asyncio.sleep(0)
     return changed
 
 
-async def _exists(job_id: int, change: Callable[[Sequence[int]], Awaitable[None]]) -> bool:
+async def _is_changed(each: Selected, change: Callable[[_Part], Awaitable[None]]) -> bool:
     try:
-        await change([job_id])
-    except JobNotFoundError:
+        await change([each])
+    except _CHANGED:
         return False
     return True

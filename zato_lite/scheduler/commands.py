@@ -19,9 +19,9 @@ from zato_lite.store.attempts import NO_STARTED_RUNS, ClaimedAttempt, StartedRun
 from zato_lite.store.companion import Companion, accompanied, companion
 from zato_lite.store.job_insert import InsertResult, JobGroup
 from zato_lite.store.ports import Connection, Database
-from zato_lite.store.rows import JobRow, NodeRow, Pause, SilenceMark, WatchedRow
+from zato_lite.store.rows import JobRow, NodeRow, Pause, RunRow, SilenceMark, WatchedRow
 from zato_lite.store.sql import batches, rehearse
-from zato_lite.store.visibility import Permits
+from zato_lite.store.visibility import Permits, require_permitted
 from zato_lite.timetable.backfill import without_bounds
 from zato_lite.timetable.job import Instant, Job, plain_principal
 from zato_lite.timetable.trigger import slots_between
@@ -81,11 +81,17 @@ class JobCommands:
         return ids
 
     async def edit(
-        self, job_id: int, change: Change, by: str = "", version: int | None = None
+        self,
+        job_id: int,
+        change: Change,
+        by: str = "",
+        version: int | None = None,
+        permits: Permits | None = None,
     ) -> JobRow:
         """Apply ``change`` to a job's definition in one transaction, and return the new row.
 
-        ``by`` is the principal that makes the change: of a pause, it is recorded.
+        ``by`` is the principal that makes the change: of a pause, it is recorded. ``permits`` says
+        at the moment of the write, as in all changes here, if the job's service is permitted.
 
         The cursor stays unless the trigger changes; if the change ends a pause, the slots of the
         pause are recorded in the ledger.
@@ -94,11 +100,14 @@ class JobCommands:
             JobNotFoundError: the job does not exist.
             JobExistsError: another job has the new name.
             ConflictError: the job does not have the given version any more.
+            ForbiddenError: its present service is not permitted.
         """
         now = self._clock.now()
         edited = await self._scheduler.change_jobs(
             [job_id],
-            lambda c, started: jobs.edit(c, job_id, change, now, started, by=by, version=version),
+            lambda c, started: jobs.edit(
+                c, job_id, change, now, started, by=by, version=version, permits=permits
+            ),
             lambda edited: edited.revoked,
             lambda edited: [edited],
         )
@@ -108,12 +117,14 @@ class JobCommands:
             tell_edited(self._scheduler.observer, [edited], by, now)
         return edited.row
 
-    async def delete(self, job_id: int, by: str = "") -> None:
+    async def delete(self, job_id: int, by: str = "", permits: Permits | None = None) -> None:
         """Delete a job on behalf of a principal; its history stays until retention ends."""
         now, observer = self._clock.now(), self._scheduler.observer
         row = await self.get(job_id) if observer.is_wanted else None
         await self._scheduler.change_jobs(
-            [job_id], lambda c, started: jobs.delete(c, job_id, now, started), set
+            [job_id],
+            lambda c, started: jobs.delete(c, job_id, now, started, permits=permits),
+            set,
         )
         if row is not None:
             observer.job_changed("deleted", row.id, row.job, version=row.version, who=by)
@@ -125,6 +136,7 @@ class JobCommands:
         *,
         dry_run: bool = False,
         by: str = "",
+        permits: Permits | None = None,
     ) -> Applied:
         """Create and edit jobs, all or none; with ``dry_run``, undo that in the same transaction.
 
@@ -138,7 +150,9 @@ class JobCommands:
             connection: Connection, started: StartedRuns
         ) -> tuple[Sequence[int], Sequence[jobs.EditResult]]:
             edited = [
-                jobs.edit(connection, job_id, _replace_by(job), now, started, by=by)
+                jobs.edit(
+                    connection, job_id, _replace_by(job), now, started, by=by, permits=permits
+                )
                 for job_id, job in edits.items()
             ]
             result = job_insert.insert_jobs(connection, [group], now).results[0]
@@ -185,7 +199,13 @@ class JobCommands:
         return adopted
 
     async def pause(
-        self, job_id: int, note: str = "", until: Instant | None = None, *, by: str = ""
+        self,
+        job_id: int,
+        note: str = "",
+        until: Instant | None = None,
+        *,
+        by: str = "",
+        permits: Permits | None = None,
     ) -> JobRow:
         """Pause a job: its slots get no run until it is resumed or until the given instant."""
 
@@ -194,38 +214,49 @@ class JobCommands:
                 job, is_active=False, pause_note=note or None, pause_until=until
             )
 
-        return await self.edit(job_id, change, by)
+        return await self.edit(job_id, change, by, permits=permits)
 
-    async def resume(self, job_id: int, by: str = "") -> JobRow:
+    async def resume(self, job_id: int, by: str = "", permits: Permits | None = None) -> JobRow:
         """End a job's pause; the ledger records its past slots as paused."""
 
         def change(job: Job) -> Job:
             return msgspec.structs.replace(job, is_active=True, pause_note=None, pause_until=None)
 
-        return await self.edit(job_id, change, by)
+        return await self.edit(job_id, change, by, permits=permits)
 
-    async def skip_next(self, job_id: int, count: int = 1, by: str = "") -> JobRow:
+    async def skip_next(
+        self, job_id: int, count: int = 1, by: str = "", permits: Permits | None = None
+    ) -> JobRow:
         """Skip the next ``count`` slots of a job; 0 cancels an earlier skip."""
         change: Change = lambda job: msgspec.structs.replace(job, skip_next=count)  # noqa: E731
-        return await self.edit(job_id, change, by)
+        return await self.edit(job_id, change, by, permits=permits)
 
     # Runs on demand
 
-    async def execute(self, job_id: int, requested_by: str = "") -> int:
+    async def execute(
+        self, job_id: int, requested_by: str = "", permits: Permits | None = None
+    ) -> int:
         """Run a job once, now, even if it is inactive, and return the run's number."""
         now, node = self._clock.now(), self._scheduler.node_id
 
         def work(connection: Connection) -> _Attempts:
-            job = jobs.get(connection, job_id).job
+            job = jobs.get_permitted(connection, job_id, permits)
             return enqueue.enqueue_runs(
                 connection, job_id, job, now, node, requested_by=requested_by
             )
 
         return (await self._scheduler.start_runs(work, [job_id]))[0].run_number
 
-    async def cancel_run(self, job_id: int, number: int) -> bool:
+    async def cancel_run(self, job_id: int, number: int, permits: Permits | None = None) -> bool:
         """Cancel a run that is in flight or waits; return False if it has already ended."""
-        row = await self._database.read(lambda c: history.run(c, job_id, number))
+
+        def find(connection: Connection) -> RunRow | None:
+            if permits is not None:
+                service = jobs.get(connection, job_id).job.service
+                require_permitted(job_id, service, permits)
+            return history.run(connection, job_id, number)
+
+        row = await self._database.read(find)
         if row is None or row.outcome != "running":
             return False
         if self._scheduler.cancel_run(row.id):
@@ -233,6 +264,8 @@ class JobCommands:
         now, node = self._clock.now(), self._scheduler.node_id
 
         def cancel(connection: Connection) -> tuple[Sequence[int], Sequence[int]]:
+            if permits is not None:  # the job's service may have changed since the read
+                jobs.get_permitted(connection, job_id, permits)
             closed = enqueue.cancel_unstarted(connection, job_id, number, now)
             return closed, wishes.ask_to_cancel_run(connection, job_id, number, node)
 
@@ -240,7 +273,9 @@ class JobCommands:
         self._scheduler.ring(asked)
         return bool(closed or asked)
 
-    async def retry_run(self, job_id: int, number: int, requested_by: str = "") -> int:
+    async def retry_run(
+        self, job_id: int, number: int, requested_by: str = "", permits: Permits | None = None
+    ) -> int:
         """Run a finished run's slot again, as a new run, and return its number.
 
         Raises:
@@ -249,7 +284,8 @@ class JobCommands:
         """
         now, node = self._clock.now(), self._scheduler.node_id
         attempts = await self._scheduler.start_runs(
-            lambda c: enqueue.enqueue_retry(c, job_id, number, now, node, requested_by), [job_id]
+            lambda c: enqueue.enqueue_retry(c, job_id, number, now, node, requested_by, permits),
+            [job_id],
         )
         return attempts[0].run_number
 
@@ -261,6 +297,7 @@ class JobCommands:
         requested_by: str = "",
         *,
         is_forced: bool = False,
+        permits: Permits | None = None,
     ) -> Sequence[int]:
         """Run each slot of [first, last] once, one after another; return the runs' numbers.
 
@@ -272,7 +309,7 @@ class JobCommands:
         now, node = self._clock.now(), self._scheduler.node_id
 
         def work(connection: Connection) -> _Attempts:
-            job = jobs.get(connection, job_id).job
+            job = jobs.get_permitted(connection, job_id, permits)
             trigger = without_bounds(job.trigger, first) if is_forced else job.trigger
             found = slots_between(trigger, first - 1, last)
             slots = list(islice(found, MAX_BACKFILL_SLOTS + 1))

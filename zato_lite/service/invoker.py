@@ -222,7 +222,7 @@ class Invoker:
 
     def _missing(self, invocation: Invocation, now: float) -> Outcome:
         try:
-            self.registry.get(invocation.service)
+            self.registry.get(invocation.service, invocation.caller.patterns)
         except Exception as error:  # noqa: BLE001 - the outcome holds it
             return failed_outcome(error, None, invocation, self.monotonic() - now)
         raise RuntimeError(f"Service `{invocation.service}` was deployed meanwhile")

@@ -1,11 +1,12 @@
 """The registry: deployed services by name."""
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from zato_lite.errors import ConfigError, ServiceExistsError, ServiceMissingError, UnavailableError
+from zato_lite.service.access import matches
 from zato_lite.service.built_in import BuiltIn
 from zato_lite.service.entry import AnyService, Entry
 from zato_lite.service.resource import type_name
@@ -96,11 +97,12 @@ class Registry:
         """Return the services of a file."""
         return [entry for entry in self if entry.source == source and not entry.is_internal]
 
-    def get(self, name: str) -> Entry:
+    def get(self, name: str, patterns: Collection[str] = ()) -> Entry:
         """Return the service of this name.
 
         Raises:
-            ServiceMissingError: no service has it; the message suggests the nearest names.
+            ServiceMissingError: no service has it; the message suggests the nearest names that
+                the patterns match.
             UnavailableError: the service waits for a resource.
         """
         entry = self.entries.get(name)
@@ -110,7 +112,9 @@ class Registry:
             )
         if entry is None:
             shown = name if len(str(name)) <= _MAX_NAME else f"{str(name)[:_MAX_NAME]}…"
-            raise ServiceMissingError(f"Service `{shown}` does not exist{self._nearest(shown)}")
+            raise ServiceMissingError(
+                f"Service `{shown}` does not exist{self._nearest(shown, patterns)}"
+            )
         return entry
 
     def by_id(self, service_id: Any) -> Entry:
@@ -122,7 +126,7 @@ class Registry:
         for entry in self.entries.values():
             if entry.id == service_id:
                 return entry
-        raise ServiceMissingError(f"No service has the id {service_id}")
+        raise no_such_id(service_id)
 
     def remove(self, name: str) -> None:
         """Undeploy a service; invocations that run are not affected."""
@@ -162,10 +166,16 @@ class Registry:
         entry.cls.name = entry.name
         self.entries[entry.name] = entry
 
-    def _nearest(self, name: str) -> str:
-        near = get_close_matches(str(name), self.entries, n=3, cutoff=0.6)
+    def _nearest(self, name: str, patterns: Collection[str]) -> str:
+        known = [other for other in self.entries if matches(other, patterns)]
+        near = get_close_matches(str(name), known, n=3, cutoff=0.6)
         suggested = " or ".join(f"`{other}`" for other in near)
         return f"; did you mean {suggested}?" if near else ""
+
+
+def no_such_id(service_id: Any) -> ServiceMissingError:
+    """Return the error for an id that no service has, as far as the caller may know."""
+    return ServiceMissingError(f"No service has the id {service_id}")
 
 
 def _check(entry: Entry, resources: Mapping[Any, object]) -> None:

@@ -19,6 +19,7 @@ from zato_lite.store.sql import (
     fetch_value,
     write_rows,
 )
+from zato_lite.store.visibility import Permits
 from zato_lite.timetable.job import Instant, Job, plain_principal
 
 INSERT_RUNS = "INSERT INTO run ({columns}) {rows}"
@@ -109,9 +110,10 @@ def enqueue_retry(  # noqa: PLR0917 - the run, then who and when
     now: Instant,
     node: int,
     requested_by: str = "",
+    permits: Permits | None = None,
 ) -> list[ClaimedAttempt]:
     """Insert a new run for the slot of a finished run."""
-    row = jobs.get(connection, job_id)
+    job = jobs.get_permitted(connection, job_id, permits)
     runs = list(
         connection.execute(
             "SELECT slot, outcome FROM run WHERE job_id = ? AND number = ? ORDER BY id DESC",
@@ -126,7 +128,7 @@ def enqueue_retry(  # noqa: PLR0917 - the run, then who and when
     return enqueue_runs(
         connection,
         job_id,
-        row.job,
+        job,
         now,
         node,
         kind="retry",

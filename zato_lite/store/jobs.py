@@ -30,7 +30,7 @@ from zato_lite.store.sql import (
     read_rows,
     write_rows,
 )
-from zato_lite.store.visibility import Permits, visible_jobs
+from zato_lite.store.visibility import Permits, require_permitted, visible_jobs
 from zato_lite.timetable import due
 from zato_lite.timetable.calendar import Calendar
 from zato_lite.timetable.job import Cron, Instant, Interval, Job, OneTime, Trigger
@@ -102,6 +102,7 @@ def edit(
     *,
     by: str = "",
     version: int | None = None,
+    permits: Permits | None = None,
 ) -> EditResult:
     """Replace a job's definition and compute its next due instant.
 
@@ -109,8 +110,10 @@ def edit(
 
     Raises:
         ConflictError: the job does not have the given version any more.
+        ForbiddenError: its present service is not permitted.
     """
     row = _get_locked(connection, job_id)
+    require_permitted(job_id, row.job.service, permits)
     if version not in {None, row.version}:
         raise stale_error(row, version)
     row, revoked = _revoke(connection, row, started)
@@ -276,15 +279,18 @@ def delete(
     started: StartedRuns = NO_STARTED_RUNS,
     *,
     is_checked: bool = False,
+    permits: Permits | None = None,
 ) -> list[int]:
     """Delete a job, cancel its runs that were not started, and return their ids.
 
     Raises:
         ConflictError: other jobs call it back, unless ``is_checked`` says that this is fine.
+        ForbiddenError: its present service is not permitted.
     """
     row = _get_locked(connection, job_id)
+    require_permitted(job_id, row.job.service, permits)
     if not is_checked:
-        references.require_unreferenced(connection, {job_id}, {row.job.name})
+        references.require_unreferenced(connection, {job_id}, {row.job.name}, permits)
     row, revoked = _revoke(connection, row, started)
     cancelled = _unstarted_runs(connection, job_id, started) + fetch_ids(
         connection,
@@ -375,6 +381,19 @@ def get(connection: Connection, job_id: int) -> JobRow:
 def _get_locked(connection: Connection, job_id: int) -> JobRow:
     lock_jobs(connection, [job_id])
     return get(connection, job_id)
+
+
+def get_permitted(connection: Connection, job_id: int, permits: Permits | None) -> Job:
+    """Return a job's definition; its service stays permitted until the end of the transaction.
+
+    Raises:
+        ForbiddenError: its service is not permitted.
+    """
+    if permits is None:
+        return get(connection, job_id).job
+    job = _get_locked(connection, job_id).job
+    require_permitted(job_id, job.service, permits)
+    return job
 
 
 def get_if_exists(connection: Connection, job_id: int) -> Job | None:

@@ -7,11 +7,13 @@ from zato_lite.errors import ConflictError
 from zato_lite.store.dialect import AMONG_NUMBERS
 from zato_lite.store.ports import Connection
 from zato_lite.store.sql import execute, fetch_ids
+from zato_lite.store.visibility import Permits
 from zato_lite.timetable.job import Job
 
 _MAX_NAMED = 5
 
-_CALLBACKS = """SELECT id, name, definition ->> 'on_success_job', definition ->> 'on_error_job'
+_CALLBACKS = """SELECT id, name, service,
+        definition ->> 'on_success_job', definition ->> 'on_error_job'
     FROM job WHERE has_callbacks AND deleted_at IS NULL"""
 
 # The jobs that call back a job of a name.
@@ -41,20 +43,26 @@ def referrers(connection: Connection, name: str) -> Sequence[int]:
 
 
 def require_unreferenced(
-    connection: Connection, ids: Collection[int], names: Collection[str]
+    connection: Connection,
+    ids: Collection[int],
+    names: Collection[str],
+    permits: Permits | None = None,
 ) -> None:
     """Refuse the deletion of jobs, given by ids and names, that any other job calls back.
 
     Raises:
-        ConflictError: names one of them, and the jobs and fields that refer to it.
+        ConflictError: names one of them, and the jobs and fields that refer to it; jobs whose
+            services are not permitted have no names.
     """
     found: dict[str, list[str]] = {}
     referrers = sorted(connection.execute(_CALLBACKS), key=itemgetter(1))
-    for job_id, referrer, *called in referrers:
+    for job_id, referrer, service, *called in referrers:
         if job_id not in ids:
+            is_shown = permits is None or permits(service)
+            shown = f"`{referrer}`" if is_shown else "a job of another service"
             for field, name in zip(("on_success_job", "on_error_job"), called, strict=True):
                 if name in names:
-                    found.setdefault(name, []).append(f"`{referrer}` ({field})")
+                    found.setdefault(name, []).append(f"{shown} ({field})")
     for name, referring in found.items():
         more = f" and {len(referring) - _MAX_NAMED} more" if len(referring) > _MAX_NAMED else ""
         raise ConflictError(

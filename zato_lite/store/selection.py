@@ -58,6 +58,10 @@ class Selected(msgspec.Struct, frozen=True, array_like=True):
     name: str
     service: str
 
+    def is_of(self, service: str) -> bool:
+        """Return True if the job had this service when it was selected."""
+        return service == self.service
+
 
 class SelectedRun(msgspec.Struct, frozen=True):
     """A selected run."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from zato_lite.errors import ForbiddenError
 from zato_lite.store.dialect import AMONG_TEXTS
 from zato_lite.store.ports import Connection
 from zato_lite.store.sql import read_rows
@@ -37,6 +38,16 @@ def visible_runs(connection: Connection, permits: Permits | None) -> Visible:
         return Visible()
     jobs = f"SELECT id FROM job WHERE service {AMONG_TEXTS}"
     return Visible(f" AND job_id IN ({jobs})", (_services(connection, permits),))
+
+
+def require_permitted(job_id: int, service: str, permits: Permits | None) -> None:
+    """Refuse a job whose service is not permitted, without a word about the service.
+
+    Raises:
+        ForbiddenError: names the job.
+    """
+    if permits is not None and not permits(service):
+        raise ForbiddenError(f"not allowed to change or run job {job_id}")
 
 
 def _services(connection: Connection, permits: Permits) -> Any:
