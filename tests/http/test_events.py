@@ -6,11 +6,14 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from typing import Any
 
+import msgspec
 import pytest
 
 from zato_lite.clock import SystemClock
 from zato_lite.config import Server, Settings, Store
+from zato_lite.http import auth
 from zato_lite.http.app import HttpApp
+from zato_lite.http.endpoints import events
 from zato_lite.http.events import Event, EventLog
 from zato_lite.http.message import Request, Response
 from zato_lite.http.passwords import new_key
@@ -224,6 +227,79 @@ async def test_a_stream_ends_when_its_caller_loses_admission(world: World) -> No
         left = [piece async for piece in stream]
     assert set(left) <= {b": nothing new\n\n"}
     assert (await world.open(key, "/zato/events")).status == 401
+
+
+NARROWED: dict[str, dict[str, Any]] = {
+    "deactivated": {"is_active": False},
+    "another role": {"roles": frozenset({"operator"})},
+    "no role": {"roles": frozenset()},
+    "other patterns": {"patterns": ("billing.*",)},
+    "narrower patterns": {"patterns": ("crm.talk",)},
+}
+
+
+@pytest.mark.parametrize("path", ["/zato/events", "/zato/events/log?job_id=1&current_run=1"])
+@pytest.mark.parametrize("change", NARROWED.values(), ids=NARROWED)
+async def test_a_stream_ends_when_another_process_changes_its_callers_rights(
+    world: World, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], path: str
+) -> None:
+    monkeypatch.setattr(auth, "LOOK_S", 0.0)
+    monkeypatch.setattr(events, "_POLL_S", 0.01)
+    await started(world)
+    key = await world.key("crm.*")
+    stream = (await world.open(key, path)).stream
+    assert stream is not None
+    await anext(stream)
+    accounts = world.harness.app.accounts
+    found = await accounts.find("key", key.split("_")[1])
+    assert found is not None
+
+    await accounts.save(msgspec.structs.replace(found, **change))  # no authenticator hears of it
+    world.harness.app.events.publish("run-started", {"service": "crm.talk"})
+    Talk.may_go_on.set()
+
+    async with asyncio.timeout(10):
+        left = b"".join([piece async for piece in stream])
+    assert b"run-started" not in left
+    assert b"last" not in left
+
+
+async def test_a_stream_ends_with_its_session(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    login = b'{"username": "admin.invoke", "password": "secret"}'
+    headers = {b"host": b"localhost", b"content-type": b"application/json"}
+    path = "/zato/session"
+    answer = await world.http(Request("POST", path, b"", headers, login, "127.0.0.1", path))
+    cookie = dict(answer.headers)["Set-Cookie"].partition(";")[0].encode()
+    headers = {b"host": b"localhost", b"cookie": cookie}
+    opened = await world.http(
+        Request("GET", "/zato/events", b"", headers, b"", "127.0.0.1", "/zato/events")
+    )
+    assert opened.stream is not None
+    world.streams.append(opened.stream)
+    await anext(opened.stream)
+
+    await world.http(Request("DELETE", path, b"", headers, b"", "127.0.0.1", path))
+    world.harness.app.events.publish("run-started", {"service": "crm.talk"})
+
+    async with asyncio.timeout(10):
+        assert b"run-started" not in b"".join([piece async for piece in opened.stream])
+
+
+async def test_a_stream_continues_while_others_are_changed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auth, "LOOK_S", 0.0)
+    response = await world.open(await world.key("crm.*"), "/zato/events")
+    waiting = asyncio.ensure_future(world.pieces(response, 1))
+    while not world.harness.app.events.listeners:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+
+    await world.key("billing.*")
+    world.harness.app.events.publish("run-started", {"service": "crm.talk"})
+
+    assert len(await waiting) == 1
 
 
 async def started(world: World) -> int:

@@ -60,6 +60,16 @@ class Admission:
         remembered = self._authenticator.remembered(credentials, address)
         return remembered or await self._authenticator.check(credentials, address)
 
+    async def readmit(self, request: Request, rights: CallerRights) -> CallerRights:
+        """Return the present rights of a caller that was admitted some time ago.
+
+        Raises:
+            UnauthorizedError, TooManyRequestsError, ForbiddenError: it is not admitted any more.
+        """
+        await self._authenticator.follow_changes()
+        is_known = rights.until > self._authenticator.clock.monotonic()
+        return rights if is_known else await self.admit(request)
+
     async def admit_to_service(self, request: Request, service: str) -> CallerRights:
         """Return the caller if it may invoke the service.
 

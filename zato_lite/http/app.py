@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from zato_lite.errors import MethodNotAllowedError, ZatoLiteError
 from zato_lite.http.admission import Admission
 from zato_lite.http.audit import AuditTrail
-from zato_lite.http.auth import Authenticator
+from zato_lite.http.auth import Authenticator, CallerRights
 from zato_lite.http.endpoints.envelope import envelope_route
 from zato_lite.http.endpoints.events import event_routes
 from zato_lite.http.endpoints.monitoring import Readiness, RenderMetrics, monitoring_routes
@@ -166,26 +166,25 @@ class HttpApp:
         return await self._responder.answer_in_parts(cached, request, outcome)
 
     async def _answer_route(self, request: Request, route: Route) -> Response:
-        caller = None
+        rights = None
         if route.role is not None:
-            caller = (await self._admission.admit_with_role(request, route.role)).caller
-        response = await route.handler(request, caller)
+            rights = await self._admission.admit_with_role(request, route.role)
+        response = await route.handler(request, None if rights is None else rights.caller)
         response.cid = response.cid or self._new_cid()
-        if response.stream is not None and route.role is not None:
-            response.stream = self._while_admitted(request, route.role, response.stream)
+        if response.stream is not None and rights is not None:
+            response.stream = self._while_unchanged(request, rights, response.stream)
         return response
 
-    async def _while_admitted(
-        self, request: Request, role: str, stream: AsyncIterator[bytes]
+    async def _while_unchanged(
+        self, request: Request, rights: CallerRights, stream: AsyncIterator[bytes]
     ) -> AsyncIterator[bytes]:
-        """Yield a stream's pieces for as long as its caller is admitted."""
-        rights = await self._admission.admit(request)
+        """Yield a stream's pieces for as long as its caller is admitted with the same rights."""
+        caller = rights.caller
         try:
             async for piece in stream:
-                if rights.until <= self._monotonic():
-                    rights = await self._admission.admit(request)
-                    if not rights.has_role(role):
-                        return
+                rights = await self._admission.readmit(request, rights)
+                if rights.caller != caller:
+                    return  # the client comes back, and the stream begins with its new rights
                 yield piece
         except ZatoLiteError:
             return  # the client's next request gets the error

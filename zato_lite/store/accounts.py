@@ -7,7 +7,7 @@ import msgspec
 
 from zato_lite.store.companion import accompanied
 from zato_lite.store.ports import Connection, Database
-from zato_lite.store.sql import claim_setting, execute, read_rows
+from zato_lite.store.sql import claim_setting, execute, fetch_value, read_rows
 
 ADMIN = "admin.invoke"
 """Name of the user that always exists and has every right."""
@@ -44,6 +44,9 @@ class NewKey(NamedTuple):
     hash: str
 
 
+CREDENTIALS_VERSION = "SELECT value FROM sequence WHERE name = 'credential'"
+"""Statement for the number that grows with each change of a credential."""
+
 _SELECT = """SELECT kind, name, hash, roles, patterns, is_active
     FROM credential WHERE kind = ?"""
 
@@ -72,6 +75,10 @@ class Accounts:
             lambda c: read_rows(c, f"{_SELECT} AND name = ?", (kind, name), Credential)
         )
         return rows[0] if rows else None
+
+    async def version(self) -> int:
+        """Return a number that grows with each change of a credential, in any process."""
+        return int(await self._database.read(lambda c: fetch_value(c, CREDENTIALS_VERSION)))
 
     async def list(self, kind: Kind) -> Sequence[Credential]:
         """Return all credentials of the kind, sorted by name."""

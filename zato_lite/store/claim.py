@@ -6,13 +6,14 @@ from typing import Any, NamedTuple
 import msgspec
 
 from zato_lite.store import jobs
+from zato_lite.store.accounts import CREDENTIALS_VERSION
 from zato_lite.store.attempts import ClaimedAttempt
 from zato_lite.store.dialect import AMONG_NUMBERS, AMONG_TEXTS, texts
 from zato_lite.store.enqueue import INSERT_RUNS, RUN_COLUMNS
 from zato_lite.store.holds import IS_PAUSED, PAUSE_SETTING
 from zato_lite.store.ledger import LedgerEntry, record_entries
 from zato_lite.store.ports import Connection, Row
-from zato_lite.store.rights import CREDENTIALS_VERSION, AllRights, all_rights
+from zato_lite.store.rights import AllRights, all_rights
 from zato_lite.store.sql import (
     advance,
     fetch_ids,

@@ -5,12 +5,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from zato_lite.store.accounts import Kind
+from zato_lite.store.accounts import CREDENTIALS_VERSION, Kind
 from zato_lite.store.ports import Connection
 from zato_lite.store.sql import fetch_value, read_rows
-
-CREDENTIALS_VERSION = "SELECT value FROM sequence WHERE name = 'credential'"
-"""Statement for the number that grows with each change of a credential."""
 
 _SELECT = "SELECT kind, name, roles, patterns, is_active FROM credential"
 
