@@ -1,5 +1,5 @@
 // Data of services for components: what is shown stays while new data is fetched.
-import { useEffect, useRef, useState } from "../vendor/vendor.js";
+import { useLayoutEffect, useRef, useState } from "../vendor/vendor.js";
 import { ApiError, invoke } from "./api.js";
 import { onEvents, refreshes } from "./live.js";
 import { denied, session } from "./session.js";
@@ -46,7 +46,7 @@ export function useService(service, input = {}, options = {}) {
   }
   const show = () => rerender((n) => n + 1);
   const refreshed = refreshes.value;
-  useEffect(() => (key ? follow(state, name, input, key, show) : undefined), [key, refreshed, session.value?.name]);
+  useLayoutEffect(() => (key ? follow(state, name, input, key, show) : undefined), [key, refreshed, session.value?.name]);
   const { data, error, at, isStale } = state;
   const reload = () => state.load?.() ?? Promise.resolve();
   return { data, error, at, isStale, isFirst: data === undefined && error === null && !reason, denied: reason, reload };

@@ -2,7 +2,7 @@
 
 import { ApiError, invoke } from "../core/api.js";
 import { onEvents, refreshes } from "../core/live.js";
-import { useEffect, useRef, useState } from "../vendor/vendor.js";
+import { useEffect, useLayoutEffect, useRef, useState } from "../vendor/vendor.js";
 
 /**
  * @typedef {object} Keyset
@@ -71,7 +71,7 @@ export function useKeyset(service, input, options) {
     }
   };
   const refreshed = refreshes.value;
-  useEffect(() => {
+  useLayoutEffect(() => {
     now.seen = 0;
     void load(true);
   }, [key, refreshed]);

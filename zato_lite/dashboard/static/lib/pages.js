@@ -2,7 +2,7 @@
 
 import { ApiError, invoke } from "../core/api.js";
 import { refreshes } from "../core/live.js";
-import { useEffect, useRef, useState } from "../vendor/vendor.js";
+import { useEffect, useLayoutEffect, useRef, useState } from "../vendor/vendor.js";
 
 /**
  * @typedef {object} Pages
@@ -25,23 +25,23 @@ const STALE_MS = 300;
  * @param {number} [size]
  * @returns {Pages}
  */
-export function usePages(service, input, size = 100) {
+export function usePages(service, input, size = 50) {
   const [, rerender] = useState(0);
   const key = JSON.stringify(input);
   const state = useRef(/** @type {any} */ (null));
-  state.current ??= { pages: new Map(), answer: undefined, error: null, isStale: false, first: 0, last: 0, busy: new Set(), version: 0 };
+  state.current ??= { pages: new Map(), answer: undefined, error: null, isStale: false, first: 0, last: 0, busy: new Set(), version: 0, abort: new AbortController() };
   const now = state.current;
   now.input = input;
   const show = () => rerender((n) => n + 1);
 
   /** @param {number} page */
   const load = async (page, isFresh = false) => {
-    const { version } = now;
+    const { version, abort } = now;
     if (now.busy.has(page)) return;
     now.busy.add(page);
     const dim = setTimeout(() => { now.isStale = true; show(); }, STALE_MS);
     try {
-      const answer = await invoke(service, { ...now.input, cur_page: page + 1, page_size: size });
+      const answer = await invoke(service, { ...now.input, cur_page: page + 1, page_size: size }, { signal: abort.signal });
       if (version !== now.version) return;
       if (isFresh) now.pages = new Map();
       now.pages.set(page, answer.rows);
@@ -60,13 +60,16 @@ export function usePages(service, input, size = 100) {
   };
   const reload = async () => {
     now.version += 1;
+    now.abort.abort(); // what is on its way belongs to an earlier question
+    now.abort = new AbortController();
     now.busy = new Set();
     const first = Math.floor(now.first / size), last = Math.floor(Math.max(now.first, now.last - 1) / size);
     await load(first, true);
     for (let page = first + 1; page <= last; page += 1) await load(page);
   };
   const refreshed = refreshes.value;
-  useEffect(() => { void reload(); }, [key, refreshed]);
+  useLayoutEffect(() => { void reload(); }, [key, refreshed]);
+  useEffect(() => () => now.abort.abort(), []);
   const see = (/** @type {number} */ first, /** @type {number} */ last) => {
     now.first = first;
     now.last = last;

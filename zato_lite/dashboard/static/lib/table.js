@@ -3,7 +3,7 @@
 import { useKeys } from "../core/keys.js";
 import { Icon } from "../core/ui.js";
 import { count } from "../core/words.js";
-import { html, useEffect, useLayoutEffect, useRef, useState } from "../vendor/vendor.js";
+import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../vendor/vendor.js";
 
 /**
  * @typedef {object} Column
@@ -43,7 +43,8 @@ import { html, useEffect, useLayoutEffect, useRef, useState } from "../vendor/ve
  * @property {boolean} [stale]
  */
 
-const OVERSCAN = 10;
+const OVERSCAN = 6;
+/** Rows that are drawn, by key: a row that has not changed is the same node and costs nothing. @typedef {Map<any, {row: any, index: number, isAt: boolean, isChosen: boolean | undefined, columns: Column[], node: any}>} Drawn */
 /** Browsers stop at some 33 million pixels. */
 const MOST_PIXELS = 30_000_000;
 const PHONE = "(max-width: 640px)";
@@ -69,12 +70,21 @@ export function VirtualTable(props) {
     ...(row && props.keysOf ? props.keysOf(row) : []),
   ]);
   const rows = [], width = columns.length + (selection ? 1 : 0);
+  const latest = useRef({ selection, drawn: /** @type {Drawn} */ (new Map()) }), drawn = /** @type {Drawn} */ (new Map());
+  const toggle = useMemo(() => (/** @type {any} */ row, /** @type {boolean} */ isRange) => latest.current.selection?.toggle(row, isRange), []);
   for (let index = first; index < last; index += 1) {
     const each = rowAt(index);
-    rows.push(each === undefined
-      ? html`<tr key=${`wait-${index}`} class="waiting" aria-rowindex=${index + 2}><td colspan=${width}><i></i></td></tr>`
-      : html`<${Row} key=${keyOf(each)} row=${each} index=${index} columns=${columns} name=${nameOf(each)} selection=${selection} isAt=${index === at} onFocus=${setAt} />`);
+    if (each === undefined) {
+      rows.push(html`<tr key=${`wait-${index}`} class="waiting" aria-rowindex=${index + 2}><td colspan=${width}><i></i></td></tr>`);
+      continue;
+    }
+    const key = keyOf(each), isAt = index === at, isChosen = selection?.has(each), old = latest.current.drawn.get(key);
+    const isSame = old && old.row === each && old.index === index && old.isAt === isAt && old.isChosen === isChosen && old.columns === columns;
+    const node = isSame ? old.node : html`<${Row} key=${key} row=${each} index=${index} columns=${columns} name=${nameOf(each)} isChosen=${isChosen} toggle=${toggle} isAt=${isAt} onFocus=${setAt} />`;
+    drawn.set(key, { row: each, index, isAt, isChosen, columns, node });
+    rows.push(node);
   }
+  latest.current = { selection, drawn };
   return html`<div class=${`table-box ${stale ? "stale" : ""}`} aria-busy=${stale ? "true" : undefined}>
     <table class="table" style=${{ "--card": `${cardHeight}px` }} aria-rowcount=${props.total + 1} aria-label=${label}>
       <thead><tr aria-rowindex="1">${selection && html`<th class="check-cell"><input type="checkbox" aria-label=${selection.allLabel} checked=${selection.isAll} onChange=${selection.toggleAll} /></th>`}
@@ -87,12 +97,14 @@ export function VirtualTable(props) {
     ${total < props.total && html`<p class="muted small pad">The first ${count(total)} rows. Filter to see the others.</p>`}</div>`;
 }
 
-/** @param {{row: any, index: number, columns: Column[], name: string, selection: Selection | undefined, isAt: boolean, onFocus: (index: number) => void}} props */
-function Row({ row, index, columns, name, selection, isAt, onFocus }) {
-  const isChosen = selection?.has(row) ?? false;
-  const choose = (/** @type {MouseEvent} */ event) => selection?.toggle(row, event.shiftKey);
-  return html`<tr class=${isAt ? "at" : ""} aria-rowindex=${index + 2} aria-selected=${selection ? String(isChosen) : undefined} onFocusIn=${() => onFocus(index)}>
-    ${selection && html`<td class="check-cell"><input type="checkbox" aria-label=${`Select ${name}`} checked=${isChosen} onClick=${choose} /></td>`}
+/**
+ * @param {{row: any, index: number, columns: Column[], name: string, isChosen: boolean | undefined, toggle: Selection["toggle"], isAt: boolean, onFocus: (index: number) => void}} props
+ *   isChosen: undefined in a table without a selection
+ */
+function Row({ row, index, columns, name, isChosen, toggle, isAt, onFocus }) {
+  const choose = (/** @type {MouseEvent} */ event) => toggle(row, event.shiftKey);
+  return html`<tr class=${isAt ? "at" : ""} aria-rowindex=${index + 2} aria-selected=${isChosen === undefined ? undefined : String(isChosen)} onFocusIn=${() => onFocus(index)}>
+    ${isChosen !== undefined && html`<td class="check-cell"><input type="checkbox" aria-label=${`Select ${name}`} checked=${isChosen} onClick=${choose} /></td>`}
     ${columns.map((column) => html`<td key=${column.key} class=${column.cls ?? ""}>${column.cell(row)}</td>`)}</tr>`;
 }
 
