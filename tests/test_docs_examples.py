@@ -34,7 +34,7 @@ def write_examples(page: str, folder: Path) -> None:
         first, _, text = block.partition("\n")
         if first.startswith("# ") and first.endswith(".py"):
             path = folder / first.removeprefix("# ")
-            path.parent.mkdir(exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
 
 
@@ -84,3 +84,16 @@ async def test_the_test_of_the_documentation_passes(
     exec((tmp_path / "test_report.py").read_text(), names)  # noqa: S102 - the documentation's code
 
     await names["test_report"]()
+
+
+async def test_the_examples_of_middleware_run(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_examples("middleware.md", tmp_path)
+    caplog.set_level("INFO")
+
+    async with sandbox(project=tmp_path, settings=settings_with()) as app:
+        assert app.app.problems == ()
+        assert await app.invoke("orders.create") == {"id": 1}
+
+    assert any("orders.create took" in record.getMessage() for record in caplog.records)

@@ -14,9 +14,12 @@ from zato_lite.service.binding import Header as Header
 from zato_lite.service.binding import Path as Path
 from zato_lite.service.binding import Query as Query
 from zato_lite.service.blocking import BlockingService as BlockingService
+from zato_lite.service.idempotency import IdempotencyKey as IdempotencyKey
+from zato_lite.service.middleware import Call as Call
 from zato_lite.service.moments import on_start as on_start
 from zato_lite.service.moments import on_stop as on_stop
 from zato_lite.service.needs import needs as needs
+from zato_lite.service.rate_limit import RateLimit as RateLimit
 from zato_lite.service.resource import resource as resource
 from zato_lite.service.schedule import cron as cron
 from zato_lite.service.schedule import every as every

@@ -27,11 +27,13 @@ from zato_lite.scheduler.history import RunHistory
 from zato_lite.scheduler.job_lists import JobLists
 from zato_lite.scheduler.principals import Principals, refuse_denied
 from zato_lite.scheduler.scheduler import Scheduler
+from zato_lite.service.idempotency import StoredAnswers
 from zato_lite.service.invoker import Invoker
 from zato_lite.service.needs import AsyncInvocations, EventPosition, Locks, UseLog
 from zato_lite.service.registry import Registry
 from zato_lite.shared_events import SharedEvents
 from zato_lite.store.accounts import Accounts
+from zato_lite.store.answers import Answers
 from zato_lite.store.audit import AuditLog
 from zato_lite.store.backup import Backups
 from zato_lite.store.health import Commits
@@ -259,6 +261,7 @@ def _resources(
         Calendars: Calendars(database, scheduler),
         BulkCommands: BulkCommands(database, scheduler, clock),
         AsyncInvocations: jobs,
+        StoredAnswers: Answers(database),
         Accounts: Accounts(database, scheduler.load_rights),
         Principals: principals,
         AuditLog: AuditLog(database),

@@ -84,6 +84,12 @@ class UnsupportedTypeError(ZatoLiteError):
     status = 415
 
 
+class UnprocessableError(ZatoLiteError):
+    """The request is well formed and contradicts an earlier one."""
+
+    status = 422
+
+
 class TooManyRequestsError(ZatoLiteError):
     """The caller has sent too many requests; try again later.
 

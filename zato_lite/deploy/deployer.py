@@ -37,7 +37,8 @@ from zato_lite.deploy.resources import Definition, Resources
 from zato_lite.errors import BadInputError, ForbiddenError, UnavailableError
 from zato_lite.service.attribute_dict import Config
 from zato_lite.service.entry import Entry
-from zato_lite.service.registry import Registry
+from zato_lite.service.middleware import Middleware
+from zato_lite.service.registry import Registry, surrounded
 from zato_lite.service.threads import WorkerPool
 
 _log = logging.getLogger(__name__)
@@ -126,6 +127,7 @@ class Deployer:
             registry, self.folder, config, opens=opens_resources, patience=patience
         )
         self._definitions: dict[Path, Sequence[Definition]] = {}
+        self._middleware: dict[Path, Sequence[Middleware]] = {}
         self._taken = {owner: tuple(claims) for owner, claims in (taken or {}).items()}
         self._files: dict[Path, FileState] = {}
         self._loading: dict[Path, Candidate] = {}
@@ -434,7 +436,15 @@ class Deployer:
     def _commit(self, action: Swap) -> tuple[Path, ...]:
         """Carry out a swap; return the files whose services have changed."""
         before = self._registry.entries.copy()
-        served = self.resources.settle(self._desired(action))
+        for path in (*action.removed, *action.deployed):
+            candidate = self._ready.get(path)
+            self._definitions[path] = candidate.resources if candidate else ()
+            if path.name == "__init__.py":
+                self._middleware[path.parent] = candidate.middleware if candidate else ()
+        served = {
+            source: [surrounded(entry, self._middleware_of(Path(source))) for entry in entries]
+            for source, entries in self.resources.settle(self._desired(action)).items()
+        }
         files = {
             source: entries
             for source, entries in served.items()
@@ -442,10 +452,6 @@ class Deployer:
             or any(before.get(entry.name) is not entry for entry in entries)
         }
         self._registry.swap({**dict.fromkeys(map(str, action.removed), ()), **files})
-        for path in action.removed:
-            self._definitions.pop(path, None)
-        for path in action.deployed:
-            self._definitions[path] = self._ready[path].resources
         coming = [*chain(*(it.resources for it in self._loading.values()))]
         now = self._registry.entries
         replaced = [entry for name, entry in before.items() if now.get(name) is not entry]
@@ -453,6 +459,11 @@ class Deployer:
         affected = [Path(source) for source in files]
         self._finish(action)
         return (*action.deployed, *(path for path in affected if path not in action.deployed))
+
+    def _middleware_of(self, path: Path) -> list[Middleware]:
+        """Return the middleware of a file's folders, the outermost first."""
+        folders = [folder for folder in path.parents if folder.is_relative_to(self.folder)]
+        return [each for folder in reversed(folders) for each in self._middleware.get(folder, ())]
 
     def _finish(self, action: Swap) -> None:
         for path in action.removed:

@@ -15,6 +15,7 @@ from zato_lite.deploy.ownership import SERVICE, Claim, unique
 from zato_lite.service.base import Service
 from zato_lite.service.context import service_logger
 from zato_lite.service.entry import Entry
+from zato_lite.service.middleware import Middleware, checked
 from zato_lite.service.registry import Registry
 from zato_lite.service.resource import Resource
 from zato_lite.service.threads import WorkerPool
@@ -91,6 +92,7 @@ class Candidate:
         source: the version.
         step: the task that is under way, or has ended last.
         entries, claims, resources: services, claims and definitions, after the import.
+        middleware: that of the folder, if the file is its ``__init__.py``.
         has_hooks: hooks have to be called before the version is served.
         failure: the file's error.
         is_hung: a step did not finish in time. has_changed: the file was written to meanwhile.
@@ -101,6 +103,7 @@ class Candidate:
         self.entries: Sequence[Entry] = ()
         self.claims: tuple[Claim, ...] = ()
         self.resources: Sequence[Resource[Any]] = ()
+        self.middleware: Sequence[Middleware] = ()
         self.failure: Failure | None = None
         self.has_hooks = self.is_hung = self.has_changed = False
         self._loader = loader
@@ -160,6 +163,9 @@ class Candidate:
             claims = [claim for entry in entries for claim in self._claims_of(entry)]
             self.claims = unique(claims, str(path))
             self.resources = _resources_in(module.module)
+            if path.name == "__init__.py":
+                declared = vars(module.module).get("middleware", ())
+                self.middleware = checked(declared, str(path.relative_to(folder)))
             self.entries = entries
             self.has_hooks = any(_has_hook(entry) for entry in entries)
         except BaseException:

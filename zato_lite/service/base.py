@@ -1,7 +1,7 @@
 """``Service``: the base class of all services, and the interface of the invoker that it uses."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
@@ -50,11 +50,13 @@ class InvokerPort(Provider, Protocol):
     """The invoker, as services use it.
 
     Attributes:
+        monotonic: the clock for deadlines and durations.
         locks, cache, config: the sources of ``self.lock``, ``self.cache`` and ``self.config``.
     """
 
     cluster_id: int
     server_name: str
+    monotonic: Callable[[], float]
     locks: Locks
     cache: Cache
     config: Config
@@ -170,6 +172,9 @@ class Service(Generic[In, Out]):
 
     is_built_in: ClassVar[bool] = False
     """True for services of the framework, which check their callers; set by deployment."""
+
+    middleware: ClassVar[Sequence[Callable[[Any], Awaitable[Any]]]] = ()
+    """Middleware around invocations of the service, the first one outermost."""
 
     reads_input: ClassVar[bool] = True
     """False: ``input`` is only described; ``handle`` reads ``request.payload``."""

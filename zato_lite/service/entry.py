@@ -15,6 +15,7 @@ from zato_lite.service.answers import status_of
 from zato_lite.service.base import Service
 from zato_lite.service.binding import binding_of
 from zato_lite.service.message import FastOutcome, Invocation, JobContext, Outcome
+from zato_lite.service.middleware import checked
 from zato_lite.service.needs import needs_of
 from zato_lite.service.request import Response
 from zato_lite.service.typed import declared, is_custom
@@ -117,6 +118,7 @@ class Entry:
         new_response: creates the response before ``handle``, or None.
         hooks, verbs: its hooks, and the HTTP methods that it handles separately.
         has_handle: it defines ``handle``.
+        middleware: the code around each invocation, outermost first: of folders, then its own.
         needs: resources that it needs, by attribute.
         holds: work that outlives its invocation and may use resources: abandoned threads, streams.
         strategy: the way in which the invoker runs it.
@@ -142,6 +144,7 @@ class Entry:
         "is_internal",
         "is_native",
         "latest",
+        "middleware",
         "name",
         "needs",
         "new_response",
@@ -188,6 +191,7 @@ class Entry:
         )
         self.is_direct = self.is_native and not (self.binding and self.binding.is_located)
         self.needs = needs_of(cls)
+        self.middleware = checked(cls.middleware, self.name)
         self.holds: set[object] = set()
         self.calls = 0
         self.errors = 0

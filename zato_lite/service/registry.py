@@ -1,7 +1,7 @@
 """The registry: deployed services by name."""
 
 import copy
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
@@ -9,6 +9,7 @@ from zato_lite.errors import ConfigError, ServiceExistsError, ServiceMissingErro
 from zato_lite.service.access import matches
 from zato_lite.service.built_in import BuiltIn
 from zato_lite.service.entry import AnyService, Entry
+from zato_lite.service.middleware import Middleware
 from zato_lite.service.resource import type_name
 from zato_lite.service.strategies import choose_strategy
 
@@ -25,6 +26,16 @@ def renewed(entry: Entry) -> Entry:
     """Return another entry of the same service, so that the invocations of each are counted."""
     other = copy.copy(entry)
     other.holds = set()
+    return _with_strategy(other)
+
+
+def surrounded(entry: Entry, outer: Sequence[Middleware]) -> Entry:
+    """Return a service's entry, or another one, with this middleware around its own."""
+    middleware = (*outer, *entry.cls.middleware)
+    if entry.middleware == middleware:
+        return entry
+    other = copy.copy(entry)
+    other.holds, other.middleware = set(), middleware
     return _with_strategy(other)
 
 

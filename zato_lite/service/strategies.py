@@ -6,6 +6,7 @@ written for speed: they repeat a few lines rather than calling functions for the
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import Any, Protocol, cast
 
 from zato_lite.errors import DeadlineError, InvocationError, ServiceInactiveError
@@ -26,6 +27,7 @@ from zato_lite.service.lifecycle import (
     run_lifecycle_in_thread,
 )
 from zato_lite.service.message import FastOutcome, Invocation, Outcome
+from zato_lite.service.middleware import Call
 from zato_lite.service.threads import WorkerPool
 
 _CONTEXT = invocation_context
@@ -38,11 +40,9 @@ class Runtime(InvokerPort, Protocol):
     """The invoker, as strategies use it.
 
     Attributes:
-        monotonic: the clock for deadlines and durations.
         stepper: the stepper for the next eager start; None while a service uses it.
     """
 
-    monotonic: Callable[[], float]
     stepper: Stepper | None
     pool: WorkerPool
 
@@ -126,6 +126,18 @@ def _run_and_hold(service: AnyService, entry: Entry, wait: Callable[[Any], Any])
         return run_lifecycle_in_thread(service, entry, wait)
     finally:
         entry.holds.discard(hold)
+
+
+class Surrounded(_Counted):
+    """Strategy for a service with middleware: it surrounds the whole lifecycle."""
+
+    def __init__(self, entry: Entry) -> None:
+        super().__init__(entry)
+        self._inner = (Threaded if entry.is_blocking else Hooked)(entry)
+
+    def _work(self, invoker: Runtime, service: AnyService) -> Awaitable[Any]:
+        run = partial(self._inner._work, invoker, service)
+        return Call(invoker, service, run, self.entry.middleware).next()
 
 
 Started = FastOutcome | Outcome | Coroutine[Any, Any, Outcome]
@@ -266,6 +278,8 @@ class TooLateError(DeadlineError):
 
 def choose_strategy(entry: Entry) -> Strategy:
     """Return the strategy that runs a service."""
+    if entry.middleware:
+        return Surrounded(entry)
     if entry.is_blocking:
         return Threaded(entry)
     if entry.hooks or entry.verbs:
