@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import pytest
@@ -51,7 +52,7 @@ async def opened() -> AsyncIterator[Sandbox]:
 async def post(app: Sandbox, payload: Any, key: str | None = "k", **options: Any) -> Outcome:
     method, caller = options.get("method", "POST"), options.get("caller", "ann")
     headers = {} if key is None else {"idempotency-key": key}
-    context = HttpContext(method, "/pay", {}, {}, headers)
+    context = HttpContext(method, "/pay", {}, MappingProxyType({"a": ["1", "2"]}), headers)
     service = options.get("service", "pay")
     return await app.app.invoker.run(
         Invocation(service, payload, payload, channel="http", caller=Caller(caller), http=context)

@@ -149,7 +149,7 @@ def _fingerprint(call: Call) -> str:
     """Return a hash of the request: service, path, query and body."""
     http, raw = call.http, call.request.raw_request
     body = raw if isinstance(raw, bytes) else str(raw).encode(errors="surrogateescape")
-    where = encode([call.service, http.method, http.path, http.query] if http else [])
+    where = encode([call.service, http.method, http.path, dict(http.query)] if http else [])
     return hashlib.sha256(where + b"\0" + body).hexdigest()
 
 
