@@ -312,3 +312,20 @@ def test_a_store_command_that_fails_prints_one_line(tmp_path: Path) -> None:
     assert (code, told.count("\n")) == (2, 1)
     assert "stop the server first" in told
     store.close()
+
+
+def test_check_names_the_keys_of_wrong_connections(tmp_path: Path) -> None:
+    (tmp_path / "config").mkdir()
+    text = '[outgoing.rest.crm]\nurl = "crm"\n[outgoing.rest.billing]\ntimeuot = 5\n'
+    (tmp_path / "config" / "zato-lite.toml").write_text(text)
+
+    result = CliRunner().invoke(cli, ["check", "--project", str(tmp_path)])
+
+    assert "[outgoing.rest.billing] timeuot is not known; did you mean 'timeout'?" in result.output
+    assert "[outgoing.rest.billing] url is missing" in result.output
+    (tmp_path / "config" / "zato-lite.toml").write_text(text.partition("[outgoing.rest.b")[0])
+
+    result = CliRunner().invoke(cli, ["check", "--project", str(tmp_path)])
+
+    assert "[outgoing.rest.crm] url 'crm' is not valid; use http:// or https://" in result.output
+    assert result.exit_code == 1

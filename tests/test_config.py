@@ -181,3 +181,31 @@ def test_a_variable_of_the_file_that_is_not_set_is_a_mistake(
 ) -> None:
     with pytest.raises(ConfigError, match=r"toml: .*\(line 3\): variable GONE is not set"):
         load(_write(tmp_path, f"# {reference}\n" + place.format(reference)), {})
+
+
+def test_tables_by_name_are_read_key_by_key(tmp_path: Path) -> None:
+    path = tmp_path / "z.toml"
+    path.write_text(
+        '[outgoing.rest.crm]\ntimeoutt = 5\ntimeout = "x"\n[outgoing.rest]\nbilling = 5\n'
+        '[server.mounts."/a"]\nrol = "x"\n'
+    )
+
+    with pytest.raises(ConfigError) as caught:
+        load(path, {})
+
+    assert str(caught.value).replace(str(path), "FILE").splitlines() == [
+        "FILE (line 7): [server.mounts./a] rol is not known; did you mean 'role'?",
+        "FILE: [server.mounts./a] app is missing",
+        "FILE (line 2): [outgoing.rest.crm] timeoutt is not known; did you mean 'timeout'?",
+        "FILE (line 3): Expected `float`, got `str` - at `$.outgoing.rest.crm.timeout`",
+        "FILE: [outgoing.rest.crm] url is missing",
+        "FILE (line 5): Expected `object` - at `$.outgoing.rest.billing`",
+    ]
+
+
+def test_connections_are_given_in_a_variable(tmp_path: Path) -> None:
+    text = '{"crm": {"url": "http://crm", "retries": 5}}'
+
+    found = load(tmp_path / "none.toml", {"ZATO_LITE_OUTGOING__REST": text})
+
+    assert found.outgoing.rest["crm"].retries == 5

@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from zato_lite.http.metrics import LatencyRecorder
 from zato_lite.metrics import Exposition, Snapshot, Sources, WorkerFile, rendered, worker_file
+from zato_lite.outgoing.http import RestResponse
 from zato_lite.scheduler.history import RunHistory
 from zato_lite.scheduler.metrics import MAX_COUNTED_JOBS, OTHERS, RunMetrics
 from zato_lite.service.base import Service
@@ -207,3 +208,20 @@ async def test_restarts_within_a_process_are_counted_once(opened: Sandbox, tmp_p
 def test_only_a_worker_has_a_snapshot_file(tmp_path: Path) -> None:
     assert worker_file({}) is None
     assert worker_file({"ZATO_LITE_METRICS_FILE": str(tmp_path / "0.json")}) is not None
+
+
+async def test_figures_of_outgoing_connections_are_exposed() -> None:
+    class Asks(Service):
+        name = "asks"
+
+        async def handle(self) -> None:
+            await self.out.rest["crm"].get("/")
+
+    fakes = {"rest.crm": lambda request: RestResponse(404)}
+    async with sandbox(Asks, outgoing=fakes) as opened:
+        await opened.invoke("asks")
+
+        found = await figures(exposition(opened))
+
+    assert found["zato_lite_outgoing_total", "crm", "rest", "404"] == 1
+    assert found["zato_lite_outgoing_seconds_count", "crm", "rest"] == 1

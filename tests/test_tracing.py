@@ -20,6 +20,7 @@ from tests.faults.process import Server as Process
 from zato_lite.clock import SystemClock
 from zato_lite.config import Observe, Server, Settings, Store
 from zato_lite.errors import BadInputError, ConfigError
+from zato_lite.outgoing.http import RestRequest, RestResponse
 from zato_lite.server import open_server
 from zato_lite.service.base import Service
 from zato_lite.service.blocking import BlockingService
@@ -373,3 +374,35 @@ def test_a_server_exports_its_traces_to_the_endpoint_of_the_environment(
     sent = b"".join(body for _, body in collector.bodies)
     assert b"POST /zato/api/invoke/demo.echo" in sent
     assert b"zato-lite" in sent
+
+
+async def test_an_outgoing_request_is_a_span_and_carries_the_trace(
+    memory: InMemorySpanExporter,
+) -> None:
+    class Asks(Service[Any, Any]):
+        name = "crm.asks"
+
+        async def handle(self) -> Any:
+            return (await self.out.rest["crm"].get("/customers")).status_code
+
+    requests: list[RestRequest] = []
+
+    def crm(request: RestRequest) -> RestResponse:
+        requests.append(request)
+        return RestResponse(404)
+
+    memory.clear()
+    async with sandbox(Asks, settings=SETTINGS, outgoing={"rest.crm": crm}) as opened:
+        await opened.invoke("crm.asks")
+
+    span = next(span for span in memory.get_finished_spans() if span.name == "GET crm")
+    assert span.parent is not None
+    assert span.context is not None
+    assert (
+        f"{span.context.trace_id:032x}-{span.context.span_id:016x}"
+        in (requests[0].headers["traceparent"])
+    )
+    attributes = dict(span.attributes or {})
+    assert attributes["http.response.status_code"] == 404
+    assert attributes["url.path"] == "/customers"
+    assert not span.status.is_ok

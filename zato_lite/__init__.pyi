@@ -4,7 +4,11 @@ from zato_lite.errors import DeadlineError as DeadlineError
 from zato_lite.errors import FieldError as FieldError
 from zato_lite.errors import ForbiddenError as ForbiddenError
 from zato_lite.errors import NotFoundError as NotFoundError
+from zato_lite.errors import OutgoingError as OutgoingError
+from zato_lite.errors import OutgoingTimeoutError as OutgoingTimeoutError
 from zato_lite.errors import ZatoLiteError as ZatoLiteError
+from zato_lite.outgoing.http import RestRequest as RestRequest
+from zato_lite.outgoing.http import RestResponse as RestResponse
 from zato_lite.service.answers import Answer as Answer
 from zato_lite.service.attribute_dict import Config as Config
 from zato_lite.service.base import Service as Service

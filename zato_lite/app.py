@@ -19,6 +19,7 @@ from zato_lite.http.endpoints.monitoring import Readiness
 from zato_lite.http.events import EventLog
 from zato_lite.http.key_ring import KeyRing
 from zato_lite.monitoring import EventPublisher, readiness, warnings, with_events
+from zato_lite.outgoing.connections import Connections
 from zato_lite.project import Project, make_deployer
 from zato_lite.scheduler.bulk import BulkCommands
 from zato_lite.scheduler.calendars import Calendars
@@ -95,6 +96,7 @@ async def open_app(
     prepare: Prepare | None = None,
     *,
     is_rehearsal: bool = False,
+    outgoing: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[App]:
     """Open an app, and deploy the services and jobs of a project.
 
@@ -104,6 +106,7 @@ async def open_app(
         clock: by default the system's, or the database's if machines share the store.
         prepare: called before the project is deployed.
         is_rehearsal: open no resources, and invoke no services for the start and the stop.
+        outgoing: fakes in place of outgoing connections, by ``rest.NAME``.
 
     Raises:
         ConfigError, StoreError: the store cannot be used, or the jobs file has mistakes; nothing
@@ -112,7 +115,10 @@ async def open_app(
     clock = clock or clock_of(settings.store)
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(folder, settings.store, clock))
-        invoker = await _invoker(database, settings, clock, stack)
+        connections = Connections(folder or Path(), outgoing)
+        stack.push_async_callback(connections.close)
+        invoker = await _invoker(database, settings, clock, stack, connections)
+        connections.replace(settings.outgoing)
         events = EventLog(now=clock.now)
         principals = Principals()
         scheduler = _scheduler(database, invoker, events, settings, clock, principals=principals)
@@ -281,13 +287,18 @@ def _node_name(settings: config.Settings) -> str:
 
 
 async def _invoker(
-    database: OpenStore, settings: config.Settings, clock: Clock, stack: AsyncExitStack
+    database: OpenStore,
+    settings: config.Settings,
+    clock: Clock,
+    stack: AsyncExitStack,
+    connections: Connections,
 ) -> Invoker:
     make = await _invoker_class(settings, stack)
     invoker = make(
         Registry(),
         resources={
             Clock: clock,
+            Connections: connections,
             Locks: StoredLocks(database, clock),
             config.Notify: settings.notify,
         },

@@ -7,11 +7,12 @@ import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
 
 from zato_lite.errors import ConfigError
+from zato_lite.outgoing_config import Outgoing
 
 PLACE = Path("config/zato-lite.toml")
 """Path of the settings file within a project."""
@@ -42,6 +43,9 @@ VARIABLES = frozenset(
 
 _REFERENCE = re.compile(r"\$(\$\{\w+\})|\$\{(\w+)\}|Zato_Enmasse_Env\.([A-Za-z_]\w*)")
 """A variable in a value, or ``$${NAME}``, which stands for ``${NAME}`` itself."""
+
+_HEADER = re.compile(r"\s*\[([^\[\]]+)\]")
+"""The header of a table."""
 
 _Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 _Count = Annotated[int, msgspec.Meta(ge=1)]
@@ -219,6 +223,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     scheduler: Scheduler = msgspec.field(default_factory=Scheduler)
     services: Services = msgspec.field(default_factory=Services)
     notify: Notify = msgspec.field(default_factory=Notify)
+    outgoing: Outgoing = msgspec.field(default_factory=Outgoing)
     log: Log = msgspec.field(default_factory=Log)
     observe: Observe = msgspec.field(default_factory=Observe)
     user: dict[str, Any] = msgspec.field(default_factory=dict)
@@ -315,10 +320,14 @@ def _expand(
     return _REFERENCE.sub(replace, value)
 
 
-def _line_of(text: str, pattern: str) -> str:
-    """Return `` (line 3)`` for the first line of a TOML text that has the pattern."""
+def _line_of(text: str, pattern: str, table: str = "") -> str:
+    """Return `` (line 3)`` for the first line of a TOML text, or a table, that has the pattern."""
+    current = ""
     for number, line in enumerate(text.splitlines(), 1):
-        if re.search(pattern, line) and not line.lstrip().startswith("#"):
+        if header := _HEADER.match(line):
+            current = header[1].replace('"', "").strip()
+        is_there = re.search(pattern, line) and not line.lstrip().startswith("#")
+        if is_there and table in {"", current}:
             return f" (line {number})"
     return ""
 
@@ -418,12 +427,11 @@ def _convert(
         for key, value in values.items():
             if key not in types:
                 continue  # reported as unknown
-            try:
-                msgspec.convert(value, types[key], strict=False)
-            except msgspec.ValidationError as error:
-                at = f"$.{known.name}" if values is not content else f"$.{known.name}.{key}"
-                where = origins.get((known.name, key)) or f"{path}{_line_of(text, _key(key))}"
-                mistakes.append(f"{where}: {_problem(error, at)}")
+            table = "" if values is not content else known.name
+            for at, name, problem in _problems(value, types[key], table, key):
+                line = _line_of(text, _key(name), at if "." in at else "")
+                where = origins.get((known.name, key)) or f"{path}{line}"
+                mistakes.append(f"{where}: {problem}")
         if not mistakes:
             found[known.name] = msgspec.convert(content, known.type, strict=False)
     return found
@@ -433,10 +441,39 @@ def _key(name: str) -> str:
     return rf"^\s*[\"']?{re.escape(name)}[\"']?\s*="
 
 
-def _problem(error: msgspec.ValidationError, at: str) -> str:
+def _problems(value: Any, declared: Any, table: str, key: str) -> Iterator[tuple[str, str, str]]:
+    """Yield the table, the key and the text of each problem of a value.
+
+    Of tables by name, such as ``[outgoing.rest.crm]``, each key is read alone.
+    """
+    at = f"{table}.{key}" if table else key
+    of = get_args(declared)[-1] if get_origin(declared) is dict else None
+    if not (isinstance(of, type) and issubclass(of, msgspec.Struct) and isinstance(value, dict)):
+        try:
+            msgspec.convert(value, declared, strict=False)
+        except msgspec.ValidationError as error:
+            yield table, key, _text_of(error, at)
+        return
+    fields = {field.name: field for field in msgspec.structs.fields(of)}
+    for name, content in value.items():
+        below = f"{at}.{name}"
+        if not isinstance(content, dict):
+            yield at, name, f"Expected `object` - at `$.{below}`"
+            continue
+        for each, item in content.items():
+            if each in fields:
+                yield from _problems(item, fields[each].type, below, each)
+            else:
+                yield below, each, f"[{below}] {each} is not known{_nearest(each, fields)}"
+        for each, field in fields.items():
+            if field.required and each not in content:
+                yield below, each, f"[{below}] {each} is missing"
+
+
+def _text_of(error: msgspec.ValidationError, at: str) -> str:
     """Return the text of an error, with its place in the whole file."""
     text, _, below = str(error).partition(" - at `$")
-    return f"{text} - at `{at}{below.rstrip('`')}`"
+    return f"{text} - at `$.{at}{below.rstrip('`')}`"
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

@@ -116,6 +116,22 @@ class DeadlineError(ZatoLiteError, TimeoutError):
     status = 504
 
 
+class OutgoingError(UnavailableError):
+    """Another system cannot be reached, or does not answer as agreed."""
+
+
+class OutgoingTimeoutError(OutgoingError, DeadlineError):
+    """Another system did not answer in time."""
+
+    status = 504
+
+
+class UnknownConnectionError(ZatoLiteError, KeyError):
+    """The settings have no connection of this name."""
+
+    __str__ = Exception.__str__  # KeyError's would return the repr of the message
+
+
 class JobNotFoundError(NotFoundError):
     """A job with this id or name does not exist."""
 

@@ -175,14 +175,16 @@ def signs_of_life(loop: asyncio.AbstractEventLoop, signals: Signals) -> Iterator
 
 
 class Reloader:
-    """Reloads the certificate, ``[log]``, ``[user]`` and the resources that need it, at SIGHUP.
+    """Reloads the certificate, ``[log]``, ``[outgoing]`` and ``[user]`` at SIGHUP.
 
-    Other settings that have changed are named in the log: they need a restart.
+    Resources that need ``[user]`` are opened again. Other settings that have changed are named in
+    the log: they need a restart.
     """
 
     def __init__(self, project: Path, app: App, listening: Server) -> None:
         self._project, self._app, self._listening = project, app, listening
         self._settings = _loaded(project)
+        self._closing: asyncio.Task[None] | None = None
 
     def reload(self) -> None:
         """Read the settings and the certificate again; wrong ones change nothing."""
@@ -196,11 +198,23 @@ class Reloader:
             if settings.user != before.user:
                 self._app.invoker.replace_config(settings.user)
             self._app.reopen_resources()
+            self._reconnect(settings)
             changed = config.differences(before, settings)
-            waiting = [name for name in changed if not name.startswith(("log.", "user"))]
+            at_once = ("log.", "outgoing.", "user")
+            waiting = [name for name in changed if not name.startswith(at_once)]
             extra = {"changed": changed, "need_a_restart": waiting}
             _log.info("settings reloaded", extra=extra)
         notify("READY=1")
+
+    def _reconnect(self, settings: config.Settings) -> None:
+        """Replace connections; those that are in use are closed after their last invocation."""
+        connections = self._app.invoker.connections
+        try:
+            old = connections.replace(settings.outgoing)
+        except ConfigError as error:
+            _log.error("connections not replaced", extra={"why": str(error)})
+            return
+        self._closing = asyncio.get_running_loop().create_task(connections.retire(old))
 
 
 def _loaded(project: Path) -> config.Settings | None:

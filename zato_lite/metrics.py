@@ -20,6 +20,8 @@ from prometheus_client.registry import Collector
 from zato_lite import config
 from zato_lite.clock import Clock
 from zato_lite.http.metrics import BUCKETS_S, LatencyRecorder
+from zato_lite.outgoing.connections import Connections
+from zato_lite.outgoing.figures import EDGES_S as OUTGOING_EDGES_S
 from zato_lite.scheduler.history import RunHistory
 from zato_lite.scheduler.metrics import EDGES_S, RunMetrics
 from zato_lite.scheduler.scheduler import Scheduler
@@ -101,6 +103,7 @@ class Exposition:
             *_of_runs(sources.scheduler.metrics),
             *_of_services(sources.invoker.registry),
             *of_http(latency),
+            *_of_outgoing(sources.invoker.connections),
             *_of_server(sources, self._restarts()),
             *(() if sources.commits is None else _of_commits(sources.commits())),
         ]
@@ -337,6 +340,21 @@ def of_http(latency: LatencyRecorder) -> Iterator[Metric]:
     for status, count in latency.statuses():
         by_status.add_metric([str(status)], count)
     yield by_status
+
+
+def _of_outgoing(connections: Connections) -> Iterator[Metric]:
+    labels = ["kind", "connection"]
+    text = "Duration of calls of outgoing connections in seconds, with retries."
+    took = HistogramMetricFamily("zato_lite_outgoing_seconds", text, labels=labels)
+    text = "Calls of outgoing connections by result: a status, ok, error or timeout."
+    calls = CounterMetricFamily("zato_lite_outgoing_total", text, labels=[*labels, "result"])
+    for (kind, name), figures in connections.figures.items():
+        took.add_metric([kind, name], _buckets(OUTGOING_EDGES_S, figures.counts), figures.seconds)
+        for result, count in figures.results.items():
+            calls.add_metric([kind, name, str(result)], count)
+    if connections.figures:
+        yield took
+        yield calls
 
 
 def _of_server(sources: Sources, restarts: int) -> Iterator[Metric]:

@@ -5,10 +5,11 @@ Imported only if ``[observe] otel`` is on; without it, invocations have no overh
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from importlib.metadata import entry_points, version
 from typing import Any
+from urllib.parse import urlsplit
 
 from opentelemetry import propagate, trace
 from opentelemetry.sdk.environment_variables import OTEL_RESOURCE_ATTRIBUTES, OTEL_SERVICE_NAME
@@ -23,12 +24,14 @@ from opentelemetry.semconv.attributes.http_attributes import (
     HTTP_RESPONSE_STATUS_CODE,
     HTTP_ROUTE,
 )
+from opentelemetry.semconv.attributes.server_attributes import SERVER_ADDRESS
 from opentelemetry.semconv.attributes.url_attributes import URL_PATH, URL_SCHEME
 from opentelemetry.semconv.attributes.user_agent_attributes import USER_AGENT_ORIGINAL
 from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer
 
 from zato_lite.errors import ConfigError
 from zato_lite.http.responses import status_of
+from zato_lite.outgoing.http import RestRequest, Traced
 from zato_lite.service.base import Service
 from zato_lite.service.invoker import Invoker
 from zato_lite.service.message import HttpContext, Invocation, JobContext, Outcome, outcome_of
@@ -36,6 +39,7 @@ from zato_lite.service.message import HttpContext, Invocation, JobContext, Outco
 CID = "zato.cid"
 SERVICE = "zato.service"
 CHANNEL = "zato.channel"
+CONNECTION = "zato.connection"
 _EXPORTERS = "opentelemetry_traces_exporter"
 _FLUSH_TIMEOUT_MS = 5_000
 """Milliseconds that the last spans may take to be exported at the end."""
@@ -43,7 +47,44 @@ _FLUSH_TIMEOUT_MS = 5_000
 _MIN_FAULT = 500
 """Least HTTP status that marks a span as failed; below, the error is the caller's."""
 
+_MIN_CLIENT_FAULT = 400
+"""Least HTTP status of another server that marks the span of a request as failed."""
+
 Attributes = dict[str, str | int]
+
+
+def traced_requests(tracer: Tracer) -> Traced:
+    """Return what opens a span for each request of an outgoing HTTP connection."""
+
+    @contextmanager
+    def traced(request: RestRequest, connection: str) -> Iterator[Callable[[int], None]]:
+        attributes: Attributes = {
+            HTTP_REQUEST_METHOD: request.method,
+            URL_PATH: request.path,
+            SERVER_ADDRESS: urlsplit(request.url).hostname or "",
+            CONNECTION: connection,
+            CID: request.cid,
+        }
+        name = f"{request.method} {connection}"
+        with tracer.start_as_current_span(
+            name, None, SpanKind.CLIENT, attributes,
+            record_exception=False, set_status_on_exception=False,
+        ) as span:  # fmt: skip
+            propagate.inject(request.headers)
+
+            def answered(status: int) -> None:
+                span.set_attribute(HTTP_RESPONSE_STATUS_CODE, status)
+                if status >= _MIN_CLIENT_FAULT:
+                    span.set_attribute(ERROR_TYPE, str(status))
+                    span.set_status(StatusCode.ERROR)
+
+            try:
+                yield answered
+            except BaseException as error:
+                _fail(span, error)
+                raise
+
+    return traced
 
 
 class TracedInvoker(Invoker):
@@ -56,6 +97,7 @@ class TracedInvoker(Invoker):
     def __init__(self, tracer: Tracer, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._tracer = tracer
+        self.connections.traced = traced_requests(tracer)
 
     def begin(self, invocation: Invocation, now: float) -> Coroutine[Any, Any, Outcome]:
         """Invoke a service from outside in a new span; the result is always an awaitable."""

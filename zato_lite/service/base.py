@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar, cast
 import typing_extensions
 
 from zato_lite.clock import to_instant
+from zato_lite.outgoing.connections import Connections
 from zato_lite.service.answers import Answer as DeclaredAnswer
 from zato_lite.service.attribute_dict import Config
 from zato_lite.service.cache import Cache
@@ -27,6 +28,7 @@ from zato_lite.service.message import (
 )
 from zato_lite.service.naming import default_name
 from zato_lite.service.needs import Locks, Provider
+from zato_lite.service.outgoing import BlockingOutgoing, Outgoing
 from zato_lite.service.patterns import BlockingPatterns, Patterns
 from zato_lite.service.payload import embed, plain
 from zato_lite.service.request import In, Out, Request, Response
@@ -52,6 +54,7 @@ class InvokerPort(Provider, Protocol):
     Attributes:
         monotonic: the clock for deadlines and durations.
         locks, cache, config: the sources of ``self.lock``, ``self.cache`` and ``self.config``.
+        connections: the source of ``self.out``.
     """
 
     cluster_id: int
@@ -60,6 +63,7 @@ class InvokerPort(Provider, Protocol):
     locks: Locks
     cache: Cache
     config: Config
+    connections: Connections
 
     def call(
         self,
@@ -392,6 +396,9 @@ class Service(Generic[In, Out]):
     patterns = SyncAwareMethod[Patterns, BlockingPatterns](lambda self: self._patterns())
     """Parallel invocations and retries."""
 
+    out = SyncAwareMethod[Outgoing, BlockingOutgoing](lambda self: self._out(), is_kept=False)
+    """Outgoing connections by name: ``self.out.rest["crm"].get("/customers")``."""
+
     @LazyAttribute
     def time(self) -> Time:
         """Return the current time in several forms."""
@@ -487,6 +494,10 @@ class Service(Generic[In, Out]):
     def _schedule(self) -> Schedule | BlockingSchedule:
         schedule_type = BlockingSchedule if self._in_thread else Schedule
         return schedule_type(self._invoke_and_convert, self.cid, self._invoker.now)
+
+    def _out(self) -> Outgoing | BlockingOutgoing:
+        out_type = BlockingOutgoing if self._in_thread else Outgoing
+        return out_type(self, self._invoker.connections, self._resolve)
 
     def _patterns(self) -> Patterns | BlockingPatterns:
         patterns_type = BlockingPatterns if self._in_thread else Patterns

@@ -48,10 +48,16 @@ class SyncAwareMethod(Generic[A, B]):
     """Attribute of type ``A`` in async services and of type ``B`` in blocking ones.
 
     Type checkers decide by the class; at run time it depends on where the service runs.
+
+    Args:
+        create: makes the attribute.
+        is_kept: False for one that refers to the service: to keep it would make a reference
+            cycle, whose collection costs more than the attribute.
     """
 
-    def __init__(self, create: Callable[[Any], Any]) -> None:
+    def __init__(self, create: Callable[[Any], Any], *, is_kept: bool = True) -> None:
         self._create = create
+        self._is_kept = is_kept
         self._name = ""
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -66,5 +72,7 @@ class SyncAwareMethod(Generic[A, B]):
     def __get__(self, instance: Any, owner: type) -> Any:
         if instance is None:
             return self
-        value = instance.__dict__[self._name] = self._create(instance)
+        value = self._create(instance)
+        if self._is_kept:
+            instance.__dict__[self._name] = value
         return value

@@ -55,6 +55,7 @@ async def sandbox(
     clock: ManualClock | None = None,
     settings: Settings | None = None,
     resources: Mapping[Any, object] | None = None,
+    outgoing: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[Sandbox]:
     """Open an application with these services, those of ``project``, and the built-in ones.
 
@@ -66,6 +67,8 @@ async def sandbox(
         clock: the clock.
         settings: the settings; by default those of a store in memory.
         resources: objects in place of the project's resources, by type, or by ``(type, name)``.
+        outgoing: fakes in place of outgoing connections: ``{"rest.crm": answer}``, where
+            ``answer`` is a function, async or not, from a ``RestRequest`` to a ``RestResponse``.
     """
     clock = clock or ManualClock()
     chosen = settings or Settings(store=Store("sqlite:///:memory:"), server=Server(grace=0.0))
@@ -75,5 +78,5 @@ async def sandbox(
         for cls in services:
             invoker.registry.add(cls)
 
-    async with open_app(project, chosen, clock, add_services) as app:
+    async with open_app(project, chosen, clock, add_services, outgoing=outgoing) as app:
         yield Sandbox(app, clock)

@@ -14,7 +14,9 @@ from zato_lite.service.base import payload_or
 from zato_lite.service.blocking import BlockingService
 from zato_lite.service.message import HttpContext
 from zato_lite.service.payload import plain
+from zato_lite.service.sync_aware import SyncAwareMethod
 from zato_lite.wire import encode
+from zato_lite.zato.outgoing import ZatoOutgoing
 
 _CLOCK = SystemClock()
 _log = logging.getLogger(__name__)
@@ -46,7 +48,13 @@ class NotOffered:
 
 
 _USE_LIBRARY = "use a client library, with its settings in self.config"
-_OUTGOING = "Zato's outgoing connections"
+
+
+class Rest:
+    """``self.rest``: the outgoing HTTP connections; on the class None, as it declares channels."""
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        return None if instance is None else instance.out.rest
 
 
 class Spawned:
@@ -95,18 +103,24 @@ class Service(BlockingService[Any, Any]):
     kvdb = NotOffered("Zato's Redis", "use self.cache, or a client library")
     metrics = NotOffered("Zato's own metrics", "metrics of services are in /metrics")
     odb = NotOffered("Zato's database", _USE_LIBRARY)
-    out = NotOffered(_OUTGOING, _USE_LIBRARY)
-    outgoing = NotOffered(_OUTGOING, _USE_LIBRARY)
     publish = NotOffered("Zato's publish/subscribe", "use self.invoke_async")
     pubsub = NotOffered("Zato's publish/subscribe", "use self.invoke_async")
     redis = NotOffered("Zato's Redis", "use self.cache, or a client library")
-    rest = NotOffered("Zato's outgoing REST connections", _USE_LIBRARY)
+    rest = Rest()
+    out: SyncAwareMethod[ZatoOutgoing, ZatoOutgoing] = SyncAwareMethod(
+        lambda self: ZatoOutgoing(self, self._invoker.connections, self._resolve), is_kept=False
+    )
     search = NotOffered("Zato's search connections", _USE_LIBRARY)
     security = NotOffered("Zato's security definitions", "the caller is self.caller")
     sms = NotOffered("Zato's SMS connections", _USE_LIBRARY)
 
     def __init__(self) -> None:
         self._made_at = _CLOCK.monotonic()
+
+    @property
+    def outgoing(self) -> ZatoOutgoing:
+        """Return ``out``, under its longer name."""
+        return self.out
 
     def invoke(  # type: ignore[override] # Zato's signature
         self,

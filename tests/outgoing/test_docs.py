@@ -1,0 +1,42 @@
+"""The examples of docs/outgoing.md run."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from zato_lite import RestRequest, RestResponse
+from zato_lite.testing.app import sandbox
+
+PAGE = Path(__file__).parent.parent.parent / "docs" / "outgoing.md"
+BLOCKS = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+
+
+def defined(block: str) -> dict[str, Any]:
+    names: dict[str, Any] = {"__name__": "example"}
+    exec(compile(block, str(PAGE), "exec"), names)  # noqa: S102 - our own page
+    return names
+
+
+async def test_the_example_of_a_test_passes() -> None:
+    (block,) = [block for block in BLOCKS if "async def test_" in block and '"rest.crm"' in block]
+
+    await defined(block)["test_name"]()
+
+
+async def test_the_example_of_http_works() -> None:
+    (block,) = [block for block in BLOCKS if "class Customers" in block]
+    seen = []
+
+    def crm(request: RestRequest) -> RestResponse:
+        seen.append((request.method, request.url, request.params, request.body))
+        return RestResponse(201 if request.body else 200, b'{"name": "Ann"}')
+
+    customers = defined(block)["Customers"]
+    async with sandbox(customers, outgoing={"rest.crm": crm}) as it:
+        answer = await it.invoke(customers)
+
+    assert answer == {"customer": {"name": "Ann"}, "status": 201}
+    assert seen == [
+        ("GET", "http://crm/customers/7", [("fields", "name"), ("fields", "city")], None),
+        ("POST", "http://crm/notes", [], b'{"customer":7,"text":"called"}'),
+    ]

@@ -1,0 +1,1 @@
+"""Outgoing connections by name: each a thin layer over a library, imported where configured."""

@@ -1,0 +1,187 @@
+"""Connections: opens what the settings configure, by name, and replaces it when they change."""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+from zato_lite.errors import ConfigError, UnknownConnectionError
+from zato_lite.outgoing.figures import Figures
+from zato_lite.outgoing.http import FakeClient, RestConnection, Traced
+from zato_lite.outgoing.settings import material_of, require
+from zato_lite.outgoing_config import Outgoing, Rest
+
+_log = logging.getLogger(__name__)
+
+
+class Closable(Protocol):
+    """A connection, or a pool of them."""
+
+    async def close(self) -> None:
+        """Close it."""
+        ...
+
+
+C = TypeVar("C", bound=Closable)
+
+
+class Shared(Generic[C]):
+    """A connection that several invocations use; it is closed after the last of them.
+
+    Attributes:
+        key: the settings that it was made from; a change of them replaces the connection.
+    """
+
+    __slots__ = ("_connection", "_is_retired", "_users", "key")
+
+    def __init__(self, connection: C, key: object) -> None:
+        self.key = key
+        self._connection = connection
+        self._users = 0
+        self._is_retired = False
+
+    def begin(self) -> C:
+        """Return the connection to a user, who calls ``end`` afterwards."""
+        self._users += 1
+        return self._connection
+
+    def end(self) -> bool:
+        """Return True if this was the last user of a retired connection, who closes it then."""
+        self._users -= 1
+        return self._is_retired and not self._users
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._connection.close()
+
+    async def retire(self) -> None:
+        """Close the connection as soon as it has no users."""
+        self._is_retired = True
+        if not self._users:
+            await self._connection.close()
+
+
+class Kind(Generic[C]):
+    """Connections of one kind, by name.
+
+    Args:
+        name: ``rest``, for ``[outgoing.rest.NAME]``.
+        make: makes a connection by its name, its settings and its fake, with the key of both.
+
+    Attributes:
+        shared: the connections, by name.
+    """
+
+    def __init__(
+        self, name: str, make: Callable[[str, Any, Any], tuple[object, Callable[[], C]]]
+    ) -> None:
+        self.name = name
+        self._make = make
+        self.shared: dict[str, Shared[C]] = {}
+
+    def __getitem__(self, name: str) -> Shared[C]:
+        try:
+            return self.shared[name]
+        except KeyError:
+            known = ", ".join(sorted(self.shared)) or "none"
+            text = f"[outgoing.{self.name}.{name}] is not in the settings; available: {known}"
+            raise UnknownConnectionError(text) from None
+
+    def prepare(
+        self, settings: Mapping[str, Any], fakes: Mapping[str, Any], mistakes: list[str]
+    ) -> dict[str, Shared[C]]:
+        """Return the connections of these settings; those that did not change are the same."""
+        found: dict[str, Shared[C]] = {}
+        for name in {**settings, **fakes}:
+            try:
+                key, make = self._make(name, settings.get(name), fakes.get(name))
+                before = self.shared.get(name)
+                is_same = before is not None and before.key == key
+                found[name] = before if before and is_same else Shared(make(), key)
+            except ConfigError as error:
+                where = f"[outgoing.{self.name}.{name}]"
+                mistakes += [f"{where} {line}" for line in str(error).splitlines()]
+        return found
+
+
+class Connections:
+    """All outgoing connections.
+
+    Args:
+        folder: of the project, to which paths in the settings are relative.
+        fakes: what takes the place of connections in tests, by ``rest.NAME``.
+
+    Attributes:
+        rest: HTTP connections.
+        figures: of each connection that there has been, by kind and name.
+        traced: opens a span for a request, if traces are exported.
+    """
+
+    def __init__(self, folder: Path = Path(), fakes: Mapping[str, Any] | None = None) -> None:
+        self._folder, self._fakes = folder, _by_kind(fakes or {})
+        self.figures: dict[tuple[str, str], Figures] = {}
+        self.traced: Traced | None = None
+        self.rest: Kind[RestConnection] = Kind("rest", self._rest)
+        self._kinds: list[Kind[Any]] = [self.rest]
+
+    def replace(self, settings: Outgoing) -> list[Shared[Any]]:
+        """Have the connections of the settings; return those to retire.
+
+        Connections whose settings and files did not change stay.
+
+        Raises:
+            ConfigError: lists all mistakes; nothing was changed.
+        """
+        mistakes: list[str] = []
+        prepared = [
+            kind.prepare(getattr(settings, kind.name), self._fakes.get(kind.name, {}), mistakes)
+            for kind in self._kinds
+        ]
+        if mistakes:
+            raise ConfigError("\n".join(mistakes))
+        old: list[Shared[Any]] = []
+        for kind, wanted in zip(self._kinds, prepared, strict=True):
+            old += [shared for n, shared in kind.shared.items() if wanted.get(n) is not shared]
+            kind.shared = wanted
+        return old
+
+    async def retire(self, old: Iterable[Shared[Any]]) -> None:
+        """Close connections as soon as they have no users."""
+        for shared in old:
+            try:
+                await shared.retire()
+            except Exception:  # noqa: BLE001 - the others must be closed, too
+                _log.exception("connection not closed")
+
+    async def close(self) -> None:
+        """Close all connections that have no users, and the others after their last one."""
+        self._fakes = {}
+        await self.retire(self.replace(Outgoing()))
+
+    def figures_of(self, kind: str, name: str) -> Figures:
+        """Return the figures of a connection, which outlive it."""
+        return self.figures.setdefault((kind, name), Figures())
+
+    def _rest(
+        self, name: str, settings: Rest | None, fake: Any
+    ) -> tuple[object, Callable[[], RestConnection]]:
+        figures, rest = self.figures_of("rest", name), settings or Rest(f"http://{name}")
+        if fake is not None:
+            return fake, lambda: RestConnection(name, rest, FakeClient(fake), figures, self.traced)
+        material = material_of(rest, self._folder)
+        require("pyreqwest", "http")
+        from zato_lite.outgoing.http_client import HttpClient  # noqa: PLC0415 - an extra
+
+        def connect() -> RestConnection:
+            client = HttpClient(rest, material)
+            return RestConnection(name, rest, client, figures, self.traced)
+
+        return (rest, material), connect
+
+
+def _by_kind(fakes: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for place, fake in fakes.items():
+        kind, _, name = place.partition(".")
+        found.setdefault(kind, {})[name] = fake
+    return found

@@ -1,0 +1,446 @@
+"""HTTP connections: requests with credentials, time limits, retries and figures."""
+
+import asyncio
+import logging
+import random
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Any, Protocol, TypeVar, overload
+from urllib.parse import quote
+
+import msgspec
+
+from zato_lite.errors import BadInputError, OutgoingError, OutgoingTimeoutError
+from zato_lite.outgoing.figures import Figures
+from zato_lite.outgoing.retries import BUSY, is_repeatable, pause, seconds_of
+from zato_lite.outgoing_config import Rest
+from zato_lite.wire import decode
+
+T = TypeVar("T")
+Value = str | int | float | bool
+Params = Mapping[str, Value | Sequence[Value] | None]
+
+_PARAMETER = re.compile(r"\{(\w+)\}")
+_FIRST_ERROR = 400
+_log = logging.getLogger(__name__)
+
+
+class RestRequest:
+    """A request, as it is sent.
+
+    Attributes:
+        method, url: the whole URL, without the query string.
+        path: the URL without the connection's address, for messages.
+        params: the query string.
+        headers: its own, besides the connection's.
+        body: None for a request without one.
+        cid: the correlation id of the invocation.
+    """
+
+    __slots__ = ("body", "cid", "headers", "method", "params", "path", "url")
+
+    def __init__(self, method: str, url: str, path: str) -> None:
+        self.method, self.url, self.path = method, url, path
+        self.params: list[tuple[str, str]] = []
+        self.headers: dict[str, str] = {}
+        self.body: bytes | None = None
+        self.cid = ""
+
+
+class HasHeaders(Protocol):
+    """An object with headers."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers, by name in any case."""
+        ...
+
+
+class _Headers:
+    """Headers of a response that a test makes."""
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        self.headers: Mapping[str, str] = {name.lower(): value for name, value in headers.items()}
+
+
+class RestResponse:
+    """The response to a request.
+
+    Attributes:
+        status_code: its status.
+        content: its body.
+        request: the request that it answers.
+    """
+
+    __slots__ = ("_source", "content", "request", "status_code")
+
+    def __init__(
+        self, status_code: int, content: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> None:
+        self.status_code = status_code
+        self.content = content
+        self._source: HasHeaders = _Headers(headers or {})
+        self.request: RestRequest | None = None
+
+    @classmethod
+    def of(cls, status_code: int, content: bytes, source: "HasHeaders") -> "RestResponse":
+        """Return a response whose headers are read from another object when they are needed."""
+        response = cls.__new__(cls)
+        response.status_code, response.content = status_code, content
+        response._source, response.request = source, None  # noqa: SLF001 - the same class
+        return response
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Return the headers, by name in any case."""
+        return self._source.headers
+
+    @property
+    def ok(self) -> bool:
+        """Return True for a status below 400."""
+        return self.status_code < _FIRST_ERROR
+
+    @property
+    def text(self) -> str:
+        """Return the body as text, in the charset of its content type."""
+        _, _, charset = self.content_type.partition("charset=")
+        try:
+            return self.content.decode(charset.split(";")[0].strip('" ') or "utf-8", "replace")
+        except LookupError:
+            return self.content.decode("utf-8", "replace")
+
+    @property
+    def content_type(self) -> str:
+        """Return the content type, in lower case."""
+        return (self.headers.get("content-type") or "").lower()
+
+    @overload
+    def json(self, type: None = None) -> Any: ...
+    @overload
+    def json(self, type: type[T]) -> T: ...
+    def json(self, type: Any = None) -> Any:  # noqa: A002
+        """Return the value of the body, which is JSON; of a type, if one is given.
+
+        Raises:
+            OutgoingError: the body is not JSON, or its value is not of the type.
+        """
+        try:
+            return decode(self.content) if type is None else _decoded(self.content, type)
+        except (BadInputError, msgspec.MsgspecError) as error:
+            where = (
+                "" if self.request is None else f" to {self.request.method} {self.request.path}"
+            )
+            raise OutgoingError(f"response{where} not understood: {error}") from error
+
+    @property
+    def data(self) -> Any:
+        """Return the value of the body if it is JSON, else its text; None if it is empty."""
+        if not self.content:
+            return None
+        if "json" in self.content_type:
+            return self.json()
+        if not self.content_type:
+            try:
+                return decode(self.content)
+            except BadInputError:
+                return self.text
+        return self.text
+
+    def raise_for_status(self) -> "RestResponse":
+        """Return the response itself.
+
+        Raises:
+            OutgoingError: the status is 400 or above.
+        """
+        if not self.ok:
+            where = (
+                "" if self.request is None else f" to {self.request.method} {self.request.path}"
+            )
+            raise OutgoingError(f"response{where} has status {self.status_code}")
+        return self
+
+    def __repr__(self) -> str:
+        return f"<RestResponse {self.status_code}>"
+
+
+def _decoded(content: bytes, wanted: Any) -> Any:
+    return msgspec.json.decode(content, type=wanted)
+
+
+class Failure(Exception):  # noqa: N818 - it becomes an OutgoingError
+    """A try without a response.
+
+    Attributes:
+        was_sent: False if the request has certainly not reached the server.
+        is_timeout: True if a time limit has passed.
+    """
+
+    def __init__(self, text: str, *, was_sent: bool, is_timeout: bool) -> None:
+        super().__init__(text)
+        self.was_sent, self.is_timeout = was_sent, is_timeout
+
+
+class Client(Protocol):
+    """Sends requests over pooled connections; in tests, a fake."""
+
+    async def send(self, request: RestRequest, seconds: float) -> RestResponse:
+        """Return the response that comes within the seconds.
+
+        Raises:
+            Failure: there is none.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Close all connections."""
+        ...
+
+
+Traced = Callable[[RestRequest, str], AbstractContextManager[Callable[[int], None]]]
+"""Opens a span for a request of a connection, and adds the headers of its trace to it.
+
+It yields the function that receives the status.
+"""
+
+
+class RestConnection:
+    """HTTP connection by name, shared by all services.
+
+    Args:
+        name: its name in the settings.
+        settings: its settings.
+        client: sends the requests.
+        figures: counts them.
+        traced: opens a span for each, if traces are exported.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        settings: Rest,
+        client: Client,
+        figures: Figures,
+        traced: Traced | None = None,
+    ) -> None:
+        self.name, self.settings = name, settings
+        self._client, self._figures, self._traced = client, figures, traced
+        self._base = settings.url.rstrip("/")
+        self._has_parameters = "{" in settings.url
+
+    def request(self, method: str, path: str, params: Params | None) -> RestRequest:
+        """Return a request for a path below the connection's address.
+
+        ``{name}`` in the address and in the path stands for the parameter of this name, quoted;
+        the other parameters are the query string.
+        """
+        if path and path[0] not in "/?":
+            path = f"/{path}"
+        url = self._base + path
+        if self._has_parameters or "{" in path:
+            url, params = _filled(url, params)
+            path = _filled_path(url)
+        request = RestRequest(method, url, path or "/")
+        if params:
+            request.params = _query(params)
+        return request
+
+    async def send(
+        self,
+        request: RestRequest,
+        left: float | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - retries are within it
+    ) -> RestResponse:
+        """Send a request, again if that is safe and may help, and return the response.
+
+        Args:
+            request: the request.
+            left: seconds that the invocation has left; None for no limit.
+            timeout: maximum seconds, instead of those of the settings.
+
+        Raises:
+            OutgoingTimeoutError: no response came in time.
+            OutgoingError: the server cannot be reached.
+        """
+        settings = self.settings
+        seconds = timeout or settings.timeout
+        if left is not None and left < seconds:
+            seconds = left
+        if settings.cid_header:
+            request.headers[settings.cid_header] = request.cid
+        if self._traced is not None:
+            return await self._traced_send(self._traced, request, seconds)
+        began = monotonic()
+        # The first try is made here, without further calls: most requests need no other.
+        result: RestResponse | Failure
+        try:
+            result = await self._client.send(request, seconds)
+        except Failure as failure:
+            result = failure
+        except BaseException:
+            self._figures.record("cancelled", monotonic() - began)
+            raise
+        else:
+            if result.status_code not in BUSY:
+                result.request = request
+                self._figures.record(result.status_code, monotonic() - began)
+                if _log.isEnabledFor(logging.DEBUG):
+                    self._report(request, result, began, 1)
+                return result
+        return await self._retried(request, result, began, began + seconds)
+
+    async def _traced_send(
+        self, traced: Traced, request: RestRequest, seconds: float
+    ) -> RestResponse:
+        """Do the same in a span."""
+        with traced(request, self.name) as answered:
+            began = monotonic()
+            result = await self._try(request, began, seconds)
+            response = await self._retried(request, result, began, began + seconds)
+            answered(response.status_code)
+            return response
+
+    async def _retried(
+        self, request: RestRequest, result: "RestResponse | Failure", began: float, until: float
+    ) -> RestResponse:
+        """Return a response after the result of the first try, or raise the error of the last."""
+        tries = 1
+        while isinstance(result, Failure) or result.status_code in BUSY:
+            delay = self._pause(request, result, tries, until - monotonic())
+            if delay is None:
+                break
+            fields = self._fields(request, began, tries, problem=_problem(result))
+            _log.info("request retried", extra=fields)
+            await asyncio.sleep(delay)
+            tries += 1
+            result = await self._try(request, began, until - monotonic())
+        if isinstance(result, Failure):
+            raise self._failed(request, result, began, tries) from result
+        result.request = request
+        self._figures.record(result.status_code, monotonic() - began)
+        self._report(request, result, began, tries)
+        return result
+
+    async def _try(
+        self, request: RestRequest, began: float, seconds: float
+    ) -> "RestResponse | Failure":
+        try:
+            return await self._client.send(request, max(seconds, 0.001))
+        except Failure as failure:
+            return failure
+        except BaseException:
+            self._figures.record("cancelled", monotonic() - began)
+            raise
+
+    def _pause(
+        self, request: RestRequest, result: "RestResponse | Failure", tries: int, left: float
+    ) -> float | None:
+        """Return the seconds until the next try, or None."""
+        was_sent = isinstance(result, RestResponse) or result.was_sent
+        if was_sent and not is_repeatable(request.method, request.headers):
+            return None
+        asked = None
+        if isinstance(result, RestResponse) and (after := result.headers.get("retry-after")):
+            asked = seconds_of(after, datetime.now(UTC))  # noqa: TID251 - the other server's time
+        return pause(tries, self.settings, left, asked, random.random())  # noqa: S311
+
+    def _report(
+        self, request: RestRequest, response: RestResponse, began: float, tries: int
+    ) -> None:
+        if _log.isEnabledFor(logging.DEBUG):
+            status = response.status_code
+            fields = self._fields(request, began, tries, status=status)
+            _log.debug("request answered", extra=fields)
+
+    def _failed(
+        self, request: RestRequest, failure: Failure, began: float, tries: int
+    ) -> OutgoingError:
+        is_timeout = failure.is_timeout
+        self._figures.record("timeout" if is_timeout else "error", monotonic() - began)
+        fields = self._fields(request, began, tries, problem=str(failure))
+        _log.warning("request failed", extra=fields)
+        text = f"[outgoing.rest.{self.name}] {request.method} {request.path}: {failure}"
+        return (OutgoingTimeoutError if is_timeout else OutgoingError)(text)
+
+    def _fields(
+        self, request: RestRequest, began: float, tries: int, **more: object
+    ) -> dict[str, object]:
+        took = round((monotonic() - began) * 1000, 1)
+        fields = {"connection": self.name, "method": request.method, "path": request.path}
+        return {**fields, "took_ms": took, "tries": tries, **more}
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._client.close()
+
+
+def _problem(result: RestResponse | Failure) -> str:
+    return str(result) if isinstance(result, Failure) else f"status {result.status_code}"
+
+
+def _query(params: Params) -> list[tuple[str, str]]:
+    """Return the query string's pairs: one for each item of a list, none for None."""
+    found: list[tuple[str, str]] = []
+    for name, value in params.items():
+        if isinstance(value, str):
+            found.append((name, value))
+        elif isinstance(value, Sequence):
+            found += [(name, _text(item)) for item in value]
+        elif value is not None:
+            found.append((name, _text(value)))
+    return found
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _filled(url: str, params: Params | None) -> tuple[str, Params]:
+    """Return a URL with its parameters filled in, and those that are left."""
+    left = dict(params or {})
+    used: set[str] = set()
+
+    def value(match: re.Match[str]) -> str:
+        name = match[1]
+        if left.get(name) is None:
+            known = ", ".join(left) or "none"
+            raise OutgoingError(f"params: {name!r} of the address is missing; given are: {known}")
+        used.add(name)
+        if (text := _text(left[name])) in {"", ".", ".."}:
+            raise OutgoingError(f"params: {name!r} is {text!r}; a part of a path cannot be that")
+        return quote(text, safe="")
+
+    url = _PARAMETER.sub(value, url)
+    return url, {name: value for name, value in left.items() if name not in used}
+
+
+def _filled_path(url: str) -> str:
+    _, _, rest = url.partition("://")
+    return "/" + rest.partition("/")[2]
+
+
+Handler = Callable[[RestRequest], Awaitable[RestResponse] | RestResponse]
+"""Answers requests in place of a server, in tests."""
+
+
+class FakeClient:
+    """Client whose responses are made by a function."""
+
+    def __init__(self, handler: Handler) -> None:
+        self._handler = handler
+
+    async def send(self, request: RestRequest, seconds: float) -> RestResponse:
+        """Return the function's response."""
+        try:
+            async with asyncio.timeout(seconds):
+                response = self._handler(request)
+                return response if isinstance(response, RestResponse) else await response
+        except TimeoutError as error:
+            raise Failure("no response in time", was_sent=True, is_timeout=True) from error
+        except ConnectionError as error:
+            raise Failure(str(error), was_sent=False, is_timeout=False) from error
+
+    async def close(self) -> None:
+        """Do nothing."""

@@ -1,0 +1,66 @@
+"""Settings of outgoing connections: the tables ``[outgoing.rest.NAME]`` and their like."""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+_Count = Annotated[int, msgspec.Meta(ge=1)]
+_Number = Annotated[int, msgspec.Meta(ge=0)]
+_Seconds = Annotated[float, msgspec.Meta(gt=0)]
+
+
+class Rest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """HTTP connection: ``self.out.rest["NAME"]``.
+
+    Attributes:
+        url: address that the paths of requests are added to; it may have ``{name}`` parameters.
+        auth: ``none``, ``basic``, ``bearer`` or ``api_key``.
+        username: for ``basic``.
+        secret: password, token or key, as ``${NAME}``.
+        secret_file: file with that secret; relative to the project.
+        api_key_header: header of ``api_key``.
+        headers: headers of each request.
+        cid_header: header with the correlation id; empty for none.
+        timeout: maximum seconds of a request with its retries; never more than the invocation has.
+        connect_timeout: maximum seconds until a connection is established.
+        retries: further tries of a request that is safe to repeat.
+        retry_delay: seconds before the first retry, then twice as many each time.
+        max_retry_delay: maximum seconds before a retry, also if Retry-After asks for more.
+        pool_size: maximum of concurrent requests.
+        http2: use HTTP/2, over TLS if the server offers it; False for HTTP/1.1 only.
+        follow_redirects: follow redirections, at most 10.
+        verify: check the server's certificate.
+        ca: PEM file of further authorities; relative to the project.
+        certificate, key: PEM files of the client's certificate; relative to the project.
+    """
+
+    url: str
+    auth: Literal["none", "basic", "bearer", "api_key"] = "none"
+    username: str = ""
+    secret: str = ""
+    secret_file: str = ""
+    api_key_header: str = "X-API-Key"
+    headers: dict[str, str] = msgspec.field(default_factory=dict)
+    cid_header: str = "X-Zato-CID"
+    timeout: _Seconds = 30.0
+    connect_timeout: _Seconds = 5.0
+    retries: _Number = 2
+    retry_delay: _Seconds = 0.2
+    max_retry_delay: _Seconds = 10.0
+    pool_size: _Count = 100
+    http2: bool = False
+    follow_redirects: bool = False
+    verify: bool = True
+    ca: str = ""
+    certificate: str = ""
+    key: str = ""
+
+
+class Outgoing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Outgoing connections, by kind and name.
+
+    Attributes:
+        rest: HTTP connections.
+    """
+
+    rest: dict[str, Rest] = msgspec.field(default_factory=dict)

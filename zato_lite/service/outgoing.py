@@ -1,0 +1,244 @@
+"""``self.out``: the outgoing connections, as a service uses them."""
+
+from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
+from typing import Any, Generic, Protocol, TypedDict, TypeVar, Unpack
+from urllib.parse import urlencode
+
+from zato_lite.outgoing.connections import Connections
+from zato_lite.outgoing.http import Params, RestResponse
+from zato_lite.service.payload import plain
+from zato_lite.service.sync_aware import blocking
+from zato_lite.wire import encode
+
+T = TypeVar("T")
+
+
+class Resolve(Protocol):
+    """Returns a coroutine to an async service, its result to a blocking one."""
+
+    def __call__(self, answer: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
+        """Return the coroutine, or its result."""
+        ...
+
+
+_JSON = "application/json"
+_TRACE = ("traceparent", "tracestate")
+_FORM = "application/x-www-form-urlencoded"
+
+
+class CallingService(Protocol):
+    """A service that uses connections."""
+
+    @property
+    def time_left(self) -> float | None:
+        """The seconds until its deadline."""
+        ...
+
+    @property
+    def root(self) -> Any:
+        """The outermost invocation."""
+        ...
+
+
+class RequestOptions(TypedDict, total=False):
+    """Options of a request.
+
+    Attributes:
+        params: parameters of the path, and the query string.
+        headers: headers besides the connection's.
+        data: body as text or bytes.
+        form: body as a form.
+        timeout: maximum seconds, instead of the connection's.
+    """
+
+    params: Params | None
+    headers: Mapping[str, str] | None
+    data: str | bytes | None
+    form: Params | None
+    timeout: float | None
+
+
+class RestCalls:
+    """Common part of ``Rest`` and ``BlockingRest``."""
+
+    __slots__ = ("_connections", "_name", "_resolve", "_service")
+
+    def __init__(
+        self, service: CallingService, connections: Connections, resolve: Resolve, name: str
+    ) -> None:
+        self._service, self._connections, self._resolve = service, connections, resolve
+        self._name = name
+        connections.rest[name]  # raises UnknownConnectionError
+
+    async def _send(  # noqa: PLR0917 - called for each request; keywords are slower
+        self,
+        method: str,
+        path: str,
+        json: Any,
+        params: Params | None = None,
+        headers: Mapping[str, str] | None = None,
+        data: str | bytes | None = None,
+        form: Params | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - passed on
+    ) -> RestResponse:
+        service = self._service
+        shared = self._connections.rest[self._name]
+        connection = shared.begin()
+        try:
+            request = connection.request(method, path, params)
+            if json is not None or data is not None or form is not None:
+                request.body, content_type = _body(json, data, form)
+                if content_type:
+                    request.headers["content-type"] = content_type
+            if headers:
+                request.headers.update(headers)
+            root = service.root
+            if root.http is not None:
+                request.headers.update(_trace(root.http.headers))
+            request.cid = root.cid
+            return await connection.send(request, service.time_left, timeout)
+        finally:
+            if shared.end():
+                await shared.close()
+
+
+class Rest(RestCalls):
+    """HTTP connection: ``await self.out.rest["crm"].get("/customers", params={"city": "Rome"})``.
+
+    ``{name}`` in a path is filled in from ``params``, quoted; the other parameters are the query
+    string. A response of any status is returned; ``json`` is sent as JSON, models too.
+
+    Raises:
+        OutgoingError: the server cannot be reached, or does not answer in time.
+    """
+
+    __slots__ = ()
+
+    def request(
+        self, method: str, path: str = "", json: Any = None, **options: Unpack[RequestOptions]
+    ) -> Coroutine[Any, Any, RestResponse]:
+        """Send a request of any method and return the response."""
+        return self._resolve(self._send(method.upper(), path, json, **options))
+
+    def get(
+        self, path: str = "", **options: Unpack[RequestOptions]
+    ) -> Coroutine[Any, Any, RestResponse]:
+        """Send a GET request and return the response."""
+        return self._resolve(self._send("GET", path, None, **options))
+
+    def head(
+        self, path: str = "", **options: Unpack[RequestOptions]
+    ) -> Coroutine[Any, Any, RestResponse]:
+        """Send a HEAD request and return the response."""
+        return self._resolve(self._send("HEAD", path, None, **options))
+
+    def post(
+        self, path: str = "", json: Any = None, **options: Unpack[RequestOptions]
+    ) -> Coroutine[Any, Any, RestResponse]:
+        """Send a POST request and return the response."""
+        return self._resolve(self._send("POST", path, json, **options))
+
+    def put(
+        self, path: str = "", json: Any = None, **options: Unpack[RequestOptions]
+    ) -> Coroutine[Any, Any, RestResponse]:
+        """Send a PUT request and return the response."""
+        return self._resolve(self._send("PUT", path, json, **options))
+
+    def patch(
+        self, path: str = "", json: Any = None, **options: Unpack[RequestOptions]
+    ) -> Coroutine[Any, Any, RestResponse]:
+        """Send a PATCH request and return the response."""
+        return self._resolve(self._send("PATCH", path, json, **options))
+
+    def delete(
+        self, path: str = "", json: Any = None, **options: Unpack[RequestOptions]
+    ) -> Coroutine[Any, Any, RestResponse]:
+        """Send a DELETE request and return the response."""
+        return self._resolve(self._send("DELETE", path, json, **options))
+
+
+class BlockingRest(RestCalls):
+    """``Rest`` for blocking services: methods return responses, not coroutines."""
+
+    __slots__ = ()
+
+    request = blocking(Rest.request)
+    get = blocking(Rest.get)
+    head = blocking(Rest.head)
+    post = blocking(Rest.post)
+    put = blocking(Rest.put)
+    patch = blocking(Rest.patch)
+    delete = blocking(Rest.delete)
+
+
+class ByName(Generic[T]):
+    """Connections of one kind: ``self.out.rest["crm"]``."""
+
+    __slots__ = ("_make",)
+
+    def __init__(self, make: Callable[[str], T]) -> None:
+        self._make = make
+
+    def __getitem__(self, name: str) -> T:
+        """Return the connection of this name.
+
+        Raises:
+            UnknownConnectionError: the settings have none.
+        """
+        return self._make(name)
+
+    def get(self, name: str) -> T:
+        """Return the connection of this name, in Zato's spelling."""
+        return self._make(name)
+
+
+class OutgoingConnections:
+    """Common part of ``Outgoing`` and ``BlockingOutgoing``."""
+
+    __slots__ = ("_connections", "_resolve", "_service")
+
+    def __init__(
+        self, service: CallingService, connections: Connections, resolve: Resolve
+    ) -> None:
+        self._service, self._connections, self._resolve = service, connections, resolve
+
+    def _call(self, kind: Callable[..., T]) -> Callable[[str], T]:
+        return partial(kind, self._service, self._connections, self._resolve)
+
+
+class Outgoing(OutgoingConnections):
+    """Outgoing connections of ``[outgoing]``, by kind and name; methods are awaited."""
+
+    __slots__ = ()
+
+    @property
+    def rest(self) -> ByName[Rest]:
+        """Return the HTTP connections."""
+        return ByName(self._call(Rest))
+
+
+class BlockingOutgoing(OutgoingConnections):
+    """``Outgoing`` for blocking services."""
+
+    __slots__ = ()
+
+    @property
+    def rest(self) -> ByName[BlockingRest]:
+        """Return the HTTP connections."""
+        return ByName(self._call(BlockingRest))
+
+
+def _body(json: Any, data: str | bytes | None, form: Params | None) -> tuple[bytes, str]:
+    if sum(value is not None for value in (json, data, form)) > 1:
+        raise TypeError("json, data and form given; use one of them")
+    if json is not None:
+        return encode(json, plain), _JSON
+    if form is not None:
+        return urlencode(form, doseq=True).encode(), _FORM
+    return (data.encode() if isinstance(data, str) else data or b""), ""
+
+
+def _trace(received: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the headers of the trace that the HTTP request of an invocation belongs to."""
+    return {name: received[name] for name in _TRACE if name in received}
