@@ -139,6 +139,12 @@ def fill(path: Path, jobs: int, runs: int, now: Instant, stretch: int = 1) -> No
 
 
 _AFTERWARDS = (
+    """INSERT INTO audit (at, who, action, subject, outcome, cid, remote_address)
+       SELECT :now - (20000 - job_id) * 1000000, 'ann', 'zato.scheduler.job.execute',
+           (job_id * 37 % 1000) || ' a.name, run 7', 'ok', 'K1', '127.0.0.1'
+       FROM timer WHERE job_id <= 20000 UNION ALL
+       SELECT :now, 'ann', 'zato.scheduler.job.pause', job_id || ' b.name', 'ok', 'K1', '127.0.0.1'
+       FROM timer WHERE job_id <= 10000""",
     "UPDATE timer SET number = (SELECT max(number) FROM run WHERE run.job_id = timer.job_id)",
     "UPDATE timer SET failures = (job_id % 97 = 5) * 3",
     "UPDATE sequence SET value = (SELECT max(id) FROM run) WHERE name = 'token'",
@@ -202,6 +208,11 @@ def cases(now: Instant) -> list[Case]:
         Case("get-timeline", "200 lanes, 4 h", {**hours(2, 2), "limit": 200}),
         Case("get-timeline", "50 lanes, 24 h", {**hours(12, 12), "resolution_ms": 60_000}),
         Case("get-timeline", "50 lanes, 7 d", {**hours(84, 84), "resolution_ms": 600_000}),
+        Case("job.get-audit", "a job's, of 20,000 records", {"id": 8}),
+        Case("job.pause-many", "dry run, all", {"dry_run": True}),
+        Case("job.pause-many", "dry run, a word", {"dry_run": True, "query": "bil"}),
+        Case("job.retry-many", "dry run, failed", {"dry_run": True, "outcomes": ["error"]}),
+        Case("job.cancel-many", "dry run, all", {"dry_run": True}),
     ]
 
 

@@ -9,7 +9,10 @@ import pytest
 from tests.builtin.conftest import ask, create_job
 from zato_lite.builtin.bulk import id_ranges
 from zato_lite.errors import BadInputError, ConflictError, ForbiddenError, NotFoundError
+from zato_lite.scheduler.bulk import BulkCommands
 from zato_lite.service.message import Caller
+from zato_lite.store.job_filter import JobFilter
+from zato_lite.store.selection import Selection
 from zato_lite.testing.app import Sandbox
 
 pytestmark = pytest.mark.usefixtures("without_collector")
@@ -217,3 +220,16 @@ async def test_the_loop_is_never_held_for_long(box: Sandbox) -> None:
 
     assert longest < 0.2  # CPU time; 20 ms on a quiet machine
     assert await names(box) == []
+
+
+async def test_more_jobs_than_can_be_changed_are_refused(box: Sandbox) -> None:
+    await some(box, "a", "b", "c")
+    scheduler = box.app.scheduler
+    bulk = BulkCommands(scheduler._database, scheduler, box.clock)
+    every = Selection(filter=JobFilter())
+
+    found = await bulk.select(every._replace(limit=3))
+
+    assert [each.name for each in found] == ["a", "b", "c"]
+    with pytest.raises(BadInputError, match="more than 2 jobs; select fewer"):
+        await bulk.select(every._replace(limit=2))

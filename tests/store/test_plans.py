@@ -12,6 +12,7 @@ from zato_lite.store.connection import connect
 from zato_lite.store.job_filter import JobFilter, Page, count_jobs, count_states, find_page
 from zato_lite.store.migrate import migrate
 from zato_lite.store.ports import Connection
+from zato_lite.store.selection import RunSelection, Selection, select_runs
 from zato_lite.store.status import read_status
 from zato_lite.store.visibility import ALL_VISIBLE, Visible
 
@@ -141,3 +142,40 @@ def test_jobs_of_a_calendar_are_read_from_its_index() -> None:
 
     reads = [step for step in steps if step.startswith(("SCAN job", "SEARCH job"))]
     assert reads == ["SEARCH job USING INDEX job_calendar (calendar=?)"] * 2
+
+
+@pytest.mark.parametrize(
+    ("selection", "index"),
+    [
+        (RunSelection((), Selection(filter=JobFilter())), "run_open"),
+        (RunSelection((), Selection(filter=JobFilter()), ["error"]), "run_outcome_slot"),
+        (RunSelection((), Selection(filter=JobFilter()), ["ok"], since=NOW), "run_outcome_slot"),
+        (RunSelection([7], Selection()), "INTEGER PRIMARY KEY"),
+    ],
+    ids=["in flight", "failed", "since", "by id"],
+)
+def test_runs_to_change_are_read_before_their_jobs(selection: RunSelection, index: str) -> None:
+    steps = _plan(lambda c: select_runs(c, selection, NOW))
+
+    reads = [step for step in steps if step.startswith(("SCAN", "SEARCH"))]
+    assert reads[0].split()[1] == "r"
+    assert index in reads[0]
+    assert "SCAN j" not in steps
+
+
+@pytest.mark.parametrize("outcomes", [[], ["ok"]], ids=["in flight", "ok"])
+def test_runs_of_named_jobs_are_read_after_their_jobs(outcomes: list[str]) -> None:
+    selection = RunSelection((), Selection(ids=[1, 2]), outcomes)
+
+    steps = _plan(lambda c: select_runs(c, selection, NOW))
+
+    assert not any(step.startswith("SCAN r") for step in steps), steps
+
+
+def test_late_jobs_of_a_timeline_are_read_from_the_index_of_next_slots() -> None:
+    steps = _plan(lambda c: find_page(c, JobFilter(), Page("attention", limit=200), NOW))
+
+    assert "SEARCH t USING INDEX timer_next (next_at<?)" in [
+        step.replace("COVERING ", "") for step in steps
+    ]
+    assert "SCAN j" not in steps

@@ -125,7 +125,7 @@ class GetTimeline(Service[TimelineInput, Timeline]):
         if params.ids is not None:
             return await self.lists.some(params.ids, permits=permits)
         page = job_filter.Page(params.order, "asc", params.limit, params.offset)
-        return await self.lists.page(params.filter, page, permits=permits)
+        return await self.lists.page(params.filter, page, permits=permits, runs=1)
 
 
 class _Scale(NamedTuple):

@@ -59,11 +59,15 @@ class BulkCommands:
         A filter selects only jobs for whose services ``permits`` returns True.
 
         Raises:
+            BadInputError: there are too many of them.
             NotFoundError: names the ids and names that no job has.
             ConflictError: the filter matches another number of jobs than expected.
         """
-        now = self._clock.now()
-        found = await self._database.read(lambda c: select(c, selection, now, permits))
+        now, limit = self._clock.now(), selection.limit
+        wanted = selection._replace(limit=limit + 1)
+        found = await self._database.read(lambda c: select(c, wanted, now, permits))
+        if len(found) > limit:
+            raise BadInputError(f"the selection has more than {limit} jobs; select fewer")
         if selection.expected is not None and len(found) != selection.expected:
             raise ConflictError(
                 f"the selection has {len(found)} jobs, and `expected` is {selection.expected}"

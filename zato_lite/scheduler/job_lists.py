@@ -137,8 +137,11 @@ class JobLists:
         *,
         permits: Permits | None = None,
         is_counted: bool = False,
+        runs: int = job_figures.LATEST,
     ) -> JobPage:
-        """Return a page of jobs as they are at one instant; ``is_counted`` adds their counts.
+        """Return a page of jobs as they are at one instant.
+
+        ``is_counted`` adds their counts; ``runs`` is the number of latest runs of each job.
 
         Raises:
             BadInputError: more than ``MAX_SORTED`` jobs would be sorted by what is in no index.
@@ -157,7 +160,7 @@ class JobLists:
                 total: int = getattr(counts, wanted.state or "all")
             else:
                 total = job_filter.count_jobs(connection, wanted, now, visible)
-            latest = job_figures.latest_runs(connection, ids)
+            latest = job_figures.latest_runs(connection, ids, runs)
             return JobPage(rows, total, _facts(connection, ids, now), latest, counts)
 
         return await self._database.read(read)

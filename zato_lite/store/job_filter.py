@@ -310,7 +310,8 @@ def _stages(wanted: JobFilter, page: Page, now: Instant) -> Iterator[_Stage]:
         seen = ""
         for state in _URGENT:
             which = state_condition(state, now)
-            yield _Stage(_BY_JOB, _and(which, before), "t.next_at IS NULL, t.next_at, j.id")
+            source = _BY_TIMER if state == "late" else _BY_JOB
+            yield _Stage(source, _and(which, before), "t.next_at IS NULL, t.next_at, j.id")
             seen = f"NOT {which.text}"
             before = _and(before, Condition(seen, which.values))
     has_next, has_none = (_and(Condition(it, ()), before) for it in (_HAS_NEXT, _HAS_NONE))

@@ -13,8 +13,14 @@ from zato_lite.store.visibility import Permits, visible_jobs
 from zato_lite.timetable.job import Instant
 
 _JOBS = "FROM job j JOIN timer t ON t.job_id = j.id"
-_RUNS = f"""SELECT r.id AS id, r.job_id AS job_id, j.name AS job_name, r.number AS number,
-    j.service AS service {_JOBS} JOIN run r ON r.job_id = j.id WHERE j.deleted_at IS NULL"""
+_RUNS = """SELECT r.id AS id, r.job_id AS job_id, j.name AS job_name, r.number AS number,
+    j.service AS service FROM {tables}
+    WHERE r.job_id = j.id AND t.job_id = j.id AND j.deleted_at IS NULL"""
+# SQLite reads the tables in this order: few runs of any jobs, or any runs of few jobs.
+_RUNS_FIRST, _JOBS_FIRST = (
+    _RUNS.format(tables=" CROSS JOIN ".join(tables))
+    for tables in (("run r", "job j", "timer t"), ("job j", "timer t", "run r"))
+)
 _LATEST = """r.id = (SELECT max(e.id) FROM run e
     WHERE e.job_id = j.id AND e.outcome IS NOT NULL)"""
 
@@ -24,12 +30,14 @@ class Selection(NamedTuple):
 
     Attributes:
         expected: the number of jobs that must be selected; None for any.
+        limit: maximum number of jobs to return.
     """
 
     ids: Collection[int] = ()
     names: Collection[str] = ()
     filter: JobFilter | None = None
     expected: int | None = None
+    limit: int = 100_000
 
 
 class RunSelection(NamedTuple):
@@ -81,8 +89,10 @@ def select(
     A filter selects only jobs for whose services ``permits`` returns True.
     """
     where = _jobs_condition(connection, selection, now, permits)
-    statement = f"SELECT j.id, j.name, j.service {_JOBS} WHERE {where.text} ORDER BY j.name"
-    return read_rows(connection, statement, where.values, Selected)
+    statement = (
+        f"SELECT j.id, j.name, j.service {_JOBS} WHERE {where.text} ORDER BY j.name LIMIT ?"
+    )
+    return read_rows(connection, statement, (*where.values, selection.limit), Selected)
 
 
 def select_runs(
@@ -94,8 +104,17 @@ def select_runs(
         parts.append(_jobs_condition(connection, selection.jobs, now, permits))
     where = "".join(f" AND {part.text}" for part in parts)
     values = [value for part in parts for value in part.values]
-    statement = f"{_RUNS}{where} ORDER BY r.id LIMIT ?"
+    statement = _RUNS_FIRST if _has_few_runs(selection) else _JOBS_FIRST
+    statement += f"{where} ORDER BY +r.id LIMIT ?"  # not in the order of the table of runs
     return read_rows(connection, statement, [*values, selection.limit], SelectedRun)
+
+
+def _has_few_runs(selection: RunSelection) -> bool:
+    """Return True if the runs to look at are few, or are those of a span of time."""
+    if selection.run_ids:
+        return True
+    has_span = selection.since is not None or selection.until is not None
+    return selection.jobs.filter is not None and (has_span or "ok" not in selection.outcomes)
 
 
 def _jobs_condition(
