@@ -6,6 +6,10 @@ import pytest
 
 from tests.builtin.conftest import ask, create_job
 from zato_lite.errors import BadInputError
+from zato_lite.scheduler import job_lists
+from zato_lite.scheduler.job_lists import JobLists
+from zato_lite.store import job_figures
+from zato_lite.store.ports import Connection
 from zato_lite.store.sql import execute
 from zato_lite.testing.app import Sandbox
 
@@ -129,3 +133,30 @@ async def test_a_wrong_field_is_named(box: Sandbox, sent: dict[str, Any], field:
         await foretell(box, **sent)
 
     assert [error.field for error in refused.value.errors] == [field]
+
+
+async def test_two_forecasts_at_a_time_do_not_empty_each_others_memory(
+    ran: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = await create_job(ran, name="other")
+    await foretell(ran)
+    lists = next(each for each in ran.app.invoker.resources.values() if type(each) is JobLists)
+    read, is_inner = job_figures.latest_runs, False
+
+    def read_beside_another(connection: Connection, *sent: Any) -> Any:
+        nonlocal is_inner
+        if not is_inner:
+            is_inner = True
+            monkeypatch.setattr(job_lists, "_MAX_KNOWN", 0)
+            [*lists._with_durations(connection, [other])]  # as another thread of the store
+        return read(connection, *sent)
+
+    monkeypatch.setattr(job_figures, "latest_runs", read_beside_another)
+    await ran.app.scheduler._database.write(
+        lambda c: execute(c, "UPDATE timer SET number = number + 1 WHERE job_id = ?", (other,))
+    )
+
+    found = await foretell(ran)
+
+    assert is_inner
+    assert sum(found["runs"]) > 0

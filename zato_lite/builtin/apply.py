@@ -18,6 +18,7 @@ from zato_lite.builtin.job_checks import require_extra
 from zato_lite.builtin.permissions import (
     Principal,
     authority_of,
+    callback_jobs,
     choose_principal,
     require_matching,
     require_permitted,
@@ -33,6 +34,7 @@ from zato_lite.service.needs import needs
 from zato_lite.service.offload import offload_long
 from zato_lite.service.registry import Registry
 from zato_lite.store.accounts import Accounts
+from zato_lite.store.sql import batches
 from zato_lite.timetable.job import Job
 
 _Definitions = Annotated[list[dict[str, Any]], object_list(1_000_000, Definition.json_schema())]
@@ -167,17 +169,21 @@ class Apply(AuditedService[ApplyInput, Applied]):
             parts.setdefault((callers[name], name in early), []).append(job)
         missing: set[str] = set()
         for (caller, allow_missing), part in parts.items():
-            missing |= {
-                *await require_permitted(
-                    part,
-                    self.jobs,
-                    self.calendars,
-                    self.services,
-                    caller=caller,
-                    together_with=wanted.values(),
-                    allow_missing=allow_missing,
-                )
-            }
+            for some in batches(part, _PART):
+                await asyncio.sleep(0)  # others have turns
+                called = (wanted.get(name) for _, name in callback_jobs(some))
+                missing |= {
+                    *await require_permitted(
+                        some,
+                        self.jobs,
+                        self.calendars,
+                        self.services,
+                        caller=caller,
+                        together_with=[job for job in called if job is not None],
+                        allow_missing=allow_missing,
+                    )
+                }
+        await asyncio.sleep(0)
         require_extra(wanted.values(), self.services)
         return sorted(missing)
 

@@ -1,6 +1,6 @@
 """Services that read the audit log: all of it, or what was done to a job."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Annotated, Any, TypedDict
 
 import msgspec
@@ -29,10 +29,13 @@ from zato_lite.errors import FieldError, JobNotFoundError
 from zato_lite.scheduler.commands import JobCommands
 from zato_lite.service.base import Service
 from zato_lite.service.needs import needs
+from zato_lite.service.offload import offload_long
 from zato_lite.store.audit import AuditFilter, AuditLog, AuditRecord
 
-_CHUNK = 500
-_MAX_CHUNKS = 20
+_CHUNK = 100
+"""Records that are read together; one of a change of many jobs has up to 100 kB."""
+
+_MAX_CHUNKS = 100
 """Records of a job are searched among this many chunks of candidates at most."""
 
 _PageSize = Annotated[int, Meta(ge=1, le=1_000)]
@@ -124,7 +127,7 @@ class GetList(Service[AuditPage, list[AuditItem]]):
         else:
             offset = (params.page - 1) * size
             found = list(await self.audit_log.list(size, offset, params.filter))
-        self.response.payload = [*map(audit_item, found)]
+        self.response.payload = await offload_long(audit_items, found)
 
 
 class JobAuditPage(JobRef, forbid_unknown_fields=True):
@@ -153,9 +156,8 @@ class GetAudit(Service[JobAuditPage, list[AuditItem]]):
         name = await name_of_job(self.jobs, params.id)
         size = params.page_size
         found = await records_of(self.audit_log, wanted, params.id, name, size)
-        self.response.payload = [
-            audit_item(msgspec.structs.replace(each, remote_address="")) for each in found
-        ]
+        without_address = [msgspec.structs.replace(each, remote_address="") for each in found]
+        self.response.payload = await offload_long(audit_items, without_address)
 
 
 async def name_of_job(jobs: JobCommands, job_id: int) -> str:
@@ -174,17 +176,22 @@ async def records_of(
     wanted = wanted._replace(subjects=subject_patterns(job_id, name))
     for _ in range(_MAX_CHUNKS):
         chunk = await log.list(_CHUNK, 0, wanted)
-        found += _concerning(chunk, job_id, name)
+        found += await offload_long(_concerning, chunk, job_id, name)
         if len(chunk) < _CHUNK or len(found) >= size:
             break
         wanted = wanted._replace(before_id=chunk[-1].id)
     return found[:size]
 
 
-def _concerning(records: Iterable[AuditRecord], job_id: int, name: str) -> Iterator[AuditRecord]:
-    for each in records:
-        if concerns(each.action, each.subject, each.changes, job_id, name):
-            yield each
+def _concerning(records: Iterable[AuditRecord], job_id: int, name: str) -> list[AuditRecord]:
+    return [
+        each for each in records if concerns(each.action, each.subject, each.changes, job_id, name)
+    ]
+
+
+def audit_items(records: Iterable[AuditRecord]) -> list[AuditItem]:
+    """Return records as the services show them."""
+    return [*map(audit_item, records)]
 
 
 def audit_item(record: AuditRecord) -> AuditItem:

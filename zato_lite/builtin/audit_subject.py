@@ -27,7 +27,7 @@ _ACTIONS: Mapping[Kind, tuple[str, ...]] = {
 KINDS = tuple(_ACTIONS)
 _OF_JOB = re.compile(r"(\d{1,19})(?: (.*?))?(?:, run (\d{1,19}))?", re.DOTALL)
 _MANY = re.compile(r"\d+ (job|run)s?\b")
-_RANGE = re.compile(r"(\d{1,19})(?:-(\d{1,19}))?")
+_RANGES = re.compile(r"\d{1,19}-\d{1,19}")
 
 
 class About(NamedTuple):
@@ -74,12 +74,18 @@ def concerns(action: str, subject: str, changes: str | None, job_id: int, name: 
     found = about(action, subject)
     if found.kind == "jobs":
         ids = changes if changes is not None else subject.partition(": ")[2]
-        return any(
-            int(each[1]) <= job_id <= int(each[2] or each[1]) for each in _RANGE.finditer(ids)
-        )
+        return _lists(ids, job_id)
     if found.kind not in {"job", "run"}:
         return False
     return found.id == job_id if found.id is not None else found.name == name
+
+
+def _lists(ids: str, job_id: int) -> bool:
+    """Return True if ids and ranges of ids, in any order, have this one."""
+    if re.search(rf"(?<!\d){job_id}(?!\d)", ids):
+        return True
+    ranges = (each.split("-") for each in _RANGES.findall(ids))
+    return any(int(first) < job_id < int(last) for first, last in ranges)
 
 
 def subject_of_edit(edited: EditResult) -> str:

@@ -192,11 +192,15 @@ class JobLists:
     def _with_durations(
         self, connection: Connection, job_ids: Sequence[int]
     ) -> Iterator[tuple[JobRow, tuple[int, ...]]]:
-        """Yield jobs with their durations; read those of jobs that have had a run since."""
-        rows, known = jobs.get_by_ids(connection, job_ids), self._took
-        if len(known) > _MAX_KNOWN:
-            known.clear()
+        """Yield jobs with their durations; read those of jobs that have had a run since.
+
+        Threads of the store call this at the same time: each uses its own copy of what is known.
+        """
+        rows = jobs.get_by_ids(connection, job_ids)
+        if len(self._took) > _MAX_KNOWN:
+            self._took = {}
         stamps = {row.id: (row.number, row.in_flight) for row in rows}
+        known = {each: own for each in stamps if (own := self._took.get(each))}
         changed = [
             each for each in stamps if each not in known or known[each].stamp != stamps[each]
         ]
@@ -207,6 +211,7 @@ class JobLists:
                     run.duration_us for run in latest.get(each, ()) if run.duration_us is not None
                 )
                 known[each] = _Took(stamps[each], took)
+            self._took.update((each, known[each]) for each in changed)
         for row in rows:
             yield row, known[row.id].took
 

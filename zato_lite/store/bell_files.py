@@ -41,6 +41,8 @@ class FileBells:
     def listen(self, node: int, listener: Listener) -> None:
         """Have ``listener`` called in the running loop with each text that is rung at the node."""
         own = _socket()
+        with suppress(OSError):  # on Linux, the file gets the mode of the socket
+            os.fchmod(own.fileno(), FILE)
         try:
             with _address(self._path_of(node)) as address:
                 own.bind(address)
