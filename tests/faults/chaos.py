@@ -3,7 +3,8 @@
 Each round breaks something, heals it, and asks whether every node answers and every job runs
 again. At the end the history must account for each slot: none lost, none twice, none early.
 
-usage: python -m tests.faults.chaos [--rounds 20] [--faults kill,stop] [--nodes 3] [--jobs 30]
+usage: python -m tests.faults.chaos [--rounds 20] [--faults kill,drain] [--nodes 3] [--jobs 30]
+       python -m tests.faults.chaos --faults kill=50,postgres=20  # in a random order
 """
 
 import argparse
@@ -18,7 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import psycopg
@@ -40,6 +41,8 @@ three seconds, one after another."""
 
 BROKEN = (OSError, RefusedError, http.client.HTTPException, ValueError)
 
+
+SETTINGS = {"shared_buffers": "64MB", "max_connections": "60"}
 
 SKEW_S = 3600
 """Seconds by which the wall clocks of the first and the last node are wrong, either way."""
@@ -86,13 +89,35 @@ class ChaosNode(Server):
         text = self.output.read_text(errors="replace")
         return text.count("late result refused") + text.count("node buried by another one")
 
+    @property
+    def broken_callbacks(self) -> list[str]:
+        """Lines of the log about exceptions that no code expected."""
+        lines = self.output.read_text(errors="replace").splitlines()
+        words = ("completion callback failed", "Exception in callback", "Task exception")
+        return [line for line in lines if any(word in line for word in words)]
+
+
+class Death(NamedTuple):
+    """A node that died or stood still, and the slots that it had claimed and not completed."""
+
+    at: int
+    slots: frozenset[tuple[int, int]]
+
+
+class Takeover(NamedTuple):
+    """Seconds from a death until a slot that the node had claimed began on another one, at most;
+    and by which slots of other jobs were late meanwhile."""
+
+    claimed: float
+    unclaimed: float
+
 
 class Cluster:
     """The servers, their PostgreSQL, and the jobs whose slots are accounted for at the end."""
 
     def __init__(self, folder: Path, nodes: int, seed: int) -> None:
         self.random = random.Random(seed)
-        self.postgres = Postgres(folder / "pg", {"shared_buffers": "64MB"})
+        self.postgres = Postgres(folder / "pg", SETTINGS)
         self.postgres.create()
         self.postgres.start()
         effects = folder / "effects.txt"
@@ -107,6 +132,8 @@ class Cluster:
             for number in range(nodes)
         ]
         self.jobs: dict[int, tuple[int, int]] = {}
+        self.deaths: list[Death] = []
+        self.takeovers: list[Takeover] = []
 
     def start(self, jobs: int) -> None:
         """Start all servers and create the jobs of the load."""
@@ -165,6 +192,30 @@ class Cluster:
             time.sleep(0.25)
         raise AssertionError(f"not healed after {PATIENCE_S} s: {wrong}")
 
+    def note_death(self, node: ChaosNode) -> None:
+        """Remember what a node that has just died, or stands still, has claimed."""
+        at = time.time_ns() // 1000  # noqa: TID251 - real processes
+        rows = self.query(
+            "SELECT job_id, slot FROM run"  # noqa: S608
+            " WHERE outcome IS NULL AND state = 'claimed' AND node ="
+            f" (SELECT max(id) FROM node WHERE name = 'node-{node.number}')"
+        )
+        self.deaths.append(Death(at, frozenset(rows)))
+
+    def takeover(self, death: Death) -> Takeover:
+        """Return how late slots were because of a death."""
+        concerned = {job for job, _ in death.slots} | {
+            job for number, job in enumerate(self.jobs) if number % 5 == 4
+        }
+        until, unclaimed = death.at + 8 * SECOND, [0]
+        claimed: dict[tuple[int, int], int] = {}
+        for each in self.nodes[0].seen():
+            if (each.job, each.slot) in death.slots and each.at > death.at:
+                claimed.setdefault((each.job, each.slot), each.at - death.at)
+            elif each.job not in concerned and death.at < each.slot < until:
+                unclaimed.append(each.at - each.slot)
+        return Takeover(max(claimed.values(), default=0) / SECOND, max(unclaimed) / SECOND)
+
     def latest_start(self, since: int, without: str = "0") -> float:
         """Return the seconds by which the latest run, of slots since then, began late."""
         late = "SELECT max(started_at - slot) FROM run WHERE kind = 'scheduled' AND slot >="
@@ -215,6 +266,7 @@ def kill(cluster: Cluster) -> None:
     """Kill a node, and start it again after a while."""
     node = cluster.random.choice(cluster.nodes)
     node.kill()
+    cluster.note_death(node)
     time.sleep(cluster.random.choice([0.0, 1.0, 8.0]))
     node.start()
 
@@ -231,6 +283,8 @@ def _stop(times: float) -> Fault:
         node = cluster.random.choice(cluster.nodes)
         assert node.process is not None
         node.process.send_signal(signal.SIGSTOP)
+        if times > 1:
+            cluster.note_death(node)
         time.sleep(times * EXPIRY_S)
         node.process.send_signal(signal.SIGCONT)
 
@@ -254,6 +308,44 @@ def backends(cluster: Cluster) -> None:
             " AND random() < 0.5"
         )
         time.sleep(0.5)
+
+
+def exhausted(cluster: Cluster) -> None:
+    """Take all connections of PostgreSQL, those of the nodes too, for some seconds."""
+    taken: list[psycopg.Connection[Any]] = []
+    until = time.monotonic() + cluster.random.choice([3.0, 12.0])
+    with ExitStack() as stack:
+        own = stack.enter_context(psycopg.connect(cluster.postgres.url, autocommit=True))
+        while time.monotonic() < until:
+            own.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE application_name LIKE 'zato-lite%'"
+            )
+            with suppress(psycopg.OperationalError):  # too many clients
+                while True:
+                    taken.append(psycopg.connect(cluster.postgres.url, autocommit=True))
+                    stack.callback(taken[-1].close)
+            time.sleep(0.2)
+    assert len(taken) > 20
+
+
+def suspended(cluster: Cluster) -> None:
+    """Suspend some of PostgreSQL's processes that serve nodes, for some seconds."""
+    pids = [
+        pid
+        for (pid,) in cluster.query(
+            "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'zato-lite%'"
+        )
+    ]
+    chosen = cluster.random.sample(pids, len(pids) // 3)
+    try:
+        for pid in chosen:
+            os.kill(pid, signal.SIGSTOP)
+        time.sleep(cluster.random.choice([1.0, 3.0, 8.0]))
+    finally:
+        for pid in chosen:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
 
 
 def _network(mode: Mode, seconds: float) -> Fault:
@@ -313,6 +405,8 @@ FAULTS: dict[str, Fault] = {
     "mute": _network("mute", 8.0),
     "answers": answers,
     "lock": lock,
+    "exhausted": exhausted,
+    "suspended": suspended,
     "changes": changes,
 }
 
@@ -337,6 +431,62 @@ def _say(text: str) -> None:
     sys.stdout.flush()
 
 
+def planned(faults: str, rounds: int, dice: random.Random) -> list[str]:
+    """Return the faults of all rounds: each as often as it says, or in turns.
+
+    Raises:
+        ValueError: there is no such fault.
+    """
+    counts = {
+        name: int(count or 0) for name, _, count in (f.partition("=") for f in faults.split(","))
+    }
+    if unknown := counts.keys() - FAULTS.keys():
+        raise ValueError(f"unknown faults {sorted(unknown)}; use {', '.join(FAULTS)}")
+    if any(counts.values()):
+        names = [name for name, count in counts.items() for _ in range(count)]
+        dice.shuffle(names)
+        return names
+    return [list(counts)[number % len(counts)] for number in range(rounds)]
+
+
+def run_round(cluster: Cluster, number: int, name: str) -> None:
+    """Break something, heal it, wait until all runs again, and print what was seen."""
+    began, deaths = time.time_ns() // 1000, len(cluster.deaths)  # noqa: TID251 - real processes
+    FAULTS[name](cluster)
+    healed = cluster.wait_until_healed()
+    line = f"round {number}: {name}; healed after {healed:.1f} s"
+    line += f"; late by {cluster.latest_start(began):.1f} s"
+    for death in cluster.deaths[deaths:]:
+        seen = cluster.takeover(death)
+        cluster.takeovers.append(seen)
+        line += f"; claimed slots {seen.claimed:.2f} s, others {seen.unclaimed:.2f} s"
+    _say(line)
+
+
+def report(cluster: Cluster, names: list[str]) -> int:
+    """Account for all slots; return 1 if anything is wrong."""
+    refused = sum(node.refused for node in cluster.nodes)
+    broken = [line for node in cluster.nodes for line in node.broken_callbacks]
+    takeovers = cluster.takeovers
+    found = cluster.account()
+    ((runs,),) = cluster.query("SELECT count(*) FROM run")
+    counts = ", ".join(f"{name} {names.count(name)}" for name in dict.fromkeys(names))
+    _say(f"{len(names)} rounds: {counts}")
+    _say(f"{runs} runs, {refused} times late results refused, {len(found)} violations")
+    if takeovers:
+        claimed, unclaimed = (sorted(each) for each in zip(*takeovers, strict=True))
+        middle = len(takeovers) // 2
+        _say(
+            f"after {len(takeovers)} deaths: claimed slots p50 {claimed[middle]:.2f} s, at most"
+            f" {claimed[-1]:.2f} s; others p50 {unclaimed[middle]:.2f} s, at most"
+            f" {unclaimed[-1]:.2f} s"
+        )
+    for problem in [*found[:20], *broken[:5]]:
+        _say(f"    {problem}")
+    is_refusing = refused > 0 or not {"stop-double", "stop-long"} & set(names)
+    return int(bool(found or broken) or not is_refusing)
+
+
 def main() -> int:
     """Break and heal a cluster; return 1 if anything is lost, doubled, early or not healed."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -348,24 +498,18 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=30)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    names = options.faults.split(",")
+    names = planned(options.faults, options.rounds, random.Random(options.seed))
     with opened_cluster(options.nodes, options.seed) as cluster:
         cluster.start(options.jobs)
         cluster.wait_until_healed()
-        for number in range(options.rounds):
-            name = names[number % len(names)]
-            began = time.time_ns() // 1000  # noqa: TID251 - real processes
-            FAULTS[name](cluster)
-            healed = cluster.wait_until_healed()
-            late = cluster.latest_start(began)
-            _say(f"round {number + 1}: {name}; healed after {healed:.1f} s; late by {late:.1f} s")
-        refused = sum(node.refused for node in cluster.nodes)
-        found = cluster.account()
-        ((runs,),) = cluster.query("SELECT count(*) FROM run")
-        _say(f"{runs} runs, {refused} times late results refused, {len(found)} violations")
-        for violation in found[:20]:
-            _say(f"    {violation}")
-    return int(bool(found))
+        try:
+            for number, name in enumerate(names, start=1):
+                run_round(cluster, number, name)
+        except AssertionError:
+            for node in cluster.nodes:
+                _say("\n".join(node.output.read_text(errors="replace").splitlines()[-5:]))
+            raise
+        return report(cluster, names)
 
 
 if __name__ == "__main__":
