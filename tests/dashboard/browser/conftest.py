@@ -39,7 +39,7 @@ NO_BROWSER = (
 
 _OK = 200
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
-_SERVICES = """
+_SERVICES = '''
 import asyncio
 
 from zato_lite import Service
@@ -61,7 +61,18 @@ class Slow(Service):
 class Fails(Service):
     async def handle(self):
         raise ConnectionError("partner.example refused the connection")
-"""
+
+
+class Hostile(Service):
+    """Hands on what it is given, in its log, its answer and its error."""
+
+    async def handle(self):
+        text = self.request.payload["text"]
+        self.logger.warning(text)
+        self.response.payload = {text: text}
+        if self.request.payload.get("fails"):
+            raise ValueError(text)
+'''
 
 
 def find_browser(playwright: Playwright) -> str | None:
