@@ -1,6 +1,7 @@
 """Texts that try to be markup, turn the direction of writing or are very long: all stay texts."""
 
 import json
+from functools import partial
 from typing import Any
 
 import pytest
@@ -38,6 +39,12 @@ LEAKS = r"""() => {
 }"""
 
 
+def ended(server: Server, job: int) -> bool:
+    """Return True if a run of a job has ended."""
+    history = {"id": job, "outcomes": ["ok", "error"]}
+    return bool(server.invoke(f"{JOB}get-history", history)["total"])
+
+
 @pytest.fixture(scope="module")
 def paths(server: Server) -> list[str]:
     """Return the addresses of pages that show hostile texts."""
@@ -52,8 +59,7 @@ def paths(server: Server) -> list[str]:
     server.invoke(f"{JOB}execute", {"id": failing})
     server.invoke(f"{JOB}pause", {"id": job, "note": f"{OVERRIDE} {MARKUP} {HEBREW}"})
     for each in (job, failing):
-        ended = {"id": each, "outcomes": ["ok", "error"]}
-        wait_for(lambda ended=ended: server.invoke(f"{JOB}get-history", ended)["total"])
+        wait_for(partial(ended, server, each))
     return [
         "/", "/?table=1&order=name", "/jobs", f"/jobs/{job}", f"/jobs/{job}/upcoming",
         f"/jobs/{job}/calendar", f"/jobs/{job}/definition", f"/jobs/{job}/audit",
