@@ -56,11 +56,34 @@ class Rest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     key: str = ""
 
 
+class Sql(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Database: ``self.out.sql["NAME"]``.
+
+    Attributes:
+        url: as SQLAlchemy has it: ``postgresql://user@host/name``, ``sqlite:///data/shop.db``; a
+            path is relative to the project.
+        password: as ``${NAME}``.
+        password_file: file with that password; relative to the project.
+        pool_size: maximum of connections; further statements wait.
+        pool_recycle: seconds after which a connection is replaced.
+        timeout: maximum seconds of a statement; never more than the invocation has.
+    """
+
+    url: str
+    password: str = ""
+    password_file: str = ""
+    pool_size: _Count = 10
+    pool_recycle: _Seconds = 1800.0
+    timeout: _Seconds = 30.0
+
+
 class Outgoing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Outgoing connections, by kind and name.
 
     Attributes:
         rest: HTTP connections.
+        sql: databases.
     """
 
     rest: dict[str, Rest] = msgspec.field(default_factory=dict)
+    sql: dict[str, Sql] = msgspec.field(default_factory=dict)

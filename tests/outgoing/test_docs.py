@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from zato_lite import RestRequest, RestResponse
+from zato_lite import RestRequest, RestResponse, Service
 from zato_lite.testing.app import sandbox
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "outgoing.md"
@@ -40,3 +40,20 @@ async def test_the_example_of_http_works() -> None:
         ("GET", "http://crm/customers/7", [("fields", "name"), ("fields", "city")], None),
         ("POST", "http://crm/notes", [], b'{"customer":7,"text":"called"}'),
     ]
+
+
+async def test_the_example_of_sql_works() -> None:
+    (block,) = [block for block in BLOCKS if "class Orders" in block]
+    orders = defined(block)["Orders"]
+
+    class Create(Service[Any, Any]):
+        name = "create"
+
+        async def handle(self) -> None:
+            await self.out.sql["shop"].execute("CREATE TABLE orders (id integer, city text)")
+
+    async with sandbox(orders, Create, outgoing={"sql.shop": "sqlite://"}) as it:
+        await it.invoke("create")
+        answer = await it.invoke(orders)
+
+    assert answer == {"order": {"id": 7, "city": "Rome"}, "all": [{"id": 7}]}

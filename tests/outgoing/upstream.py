@@ -97,4 +97,8 @@ async def serving(context: ssl.SSLContext | None = None) -> AsyncIterator[Upstre
         for task in upstream.tasks:
             task.cancel()
         await asyncio.gather(*upstream.tasks, return_exceptions=True)
+        # A transport whose TLS handshake failed is in no stream.
+        for transport in [*getattr(asyncio.get_running_loop(), "_transports", {}).values()]:
+            transport.abort()
         await server.wait_closed()
+        await asyncio.sleep(0)

@@ -3,13 +3,18 @@
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+import msgspec
 
 from zato_lite.errors import ConfigError, UnknownConnectionError
 from zato_lite.outgoing.figures import Figures
 from zato_lite.outgoing.http import FakeClient, RestConnection, Traced
-from zato_lite.outgoing.settings import material_of, require
-from zato_lite.outgoing_config import Outgoing, Rest
+from zato_lite.outgoing.settings import material_of, require, secret_of
+from zato_lite.outgoing_config import Outgoing, Rest, Sql
+
+if TYPE_CHECKING:  # an extra
+    from zato_lite.outgoing.sql import SqlConnection
 
 _log = logging.getLogger(__name__)
 
@@ -112,7 +117,7 @@ class Connections:
         fakes: what takes the place of connections in tests, by ``rest.NAME``.
 
     Attributes:
-        rest: HTTP connections.
+        rest: HTTP connections. sql: databases.
         figures: of each connection that there has been, by kind and name.
         traced: opens a span for a request, if traces are exported.
     """
@@ -122,7 +127,8 @@ class Connections:
         self.figures: dict[tuple[str, str], Figures] = {}
         self.traced: Traced | None = None
         self.rest: Kind[RestConnection] = Kind("rest", self._rest)
-        self._kinds: list[Kind[Any]] = [self.rest]
+        self.sql: Kind[SqlConnection] = Kind("sql", self._sql)
+        self._kinds: list[Kind[Any]] = [self.rest, self.sql]
 
     def replace(self, settings: Outgoing) -> list[Shared[Any]]:
         """Have the connections of the settings; return those to retire.
@@ -177,6 +183,21 @@ class Connections:
             return RestConnection(name, rest, client, figures, self.traced)
 
         return (rest, material), connect
+
+    def _sql(
+        self, name: str, settings: Sql | None, fake: str | None
+    ) -> tuple[object, "Callable[[], SqlConnection]"]:
+        require("sqlalchemy", "sql")
+        from zato_lite.outgoing.sql import SqlConnection, url_of  # noqa: PLC0415 - an extra
+
+        sql = settings or Sql("")
+        password = ""
+        if fake is None:
+            password = secret_of(sql.password, sql.password_file, self._folder, "password")
+        else:
+            sql = msgspec.structs.replace(sql, url=fake)
+        url, figures = url_of(sql, password, self._folder), self.figures_of("sql", name)
+        return (sql, url), lambda: SqlConnection(name, sql, url, figures)
 
 
 def _by_kind(fakes: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

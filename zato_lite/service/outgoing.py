@@ -2,43 +2,23 @@
 
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
-from typing import Any, Generic, Protocol, TypedDict, TypeVar, Unpack
+from typing import Any, Generic, TypedDict, TypeVar, Unpack
 from urllib.parse import urlencode
 
 from zato_lite.outgoing.connections import Connections
 from zato_lite.outgoing.http import Params, RestResponse
+from zato_lite.service.outgoing_call import CallingService, Resolve
 from zato_lite.service.payload import plain
+from zato_lite.service.sql import BlockingSql, Sql
 from zato_lite.service.sync_aware import blocking
 from zato_lite.wire import encode
 
 T = TypeVar("T")
 
 
-class Resolve(Protocol):
-    """Returns a coroutine to an async service, its result to a blocking one."""
-
-    def __call__(self, answer: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
-        """Return the coroutine, or its result."""
-        ...
-
-
 _JSON = "application/json"
 _TRACE = ("traceparent", "tracestate")
 _FORM = "application/x-www-form-urlencoded"
-
-
-class CallingService(Protocol):
-    """A service that uses connections."""
-
-    @property
-    def time_left(self) -> float | None:
-        """The seconds until its deadline."""
-        ...
-
-    @property
-    def root(self) -> Any:
-        """The outermost invocation."""
-        ...
 
 
 class RequestOptions(TypedDict, total=False):
@@ -217,6 +197,11 @@ class Outgoing(OutgoingConnections):
         """Return the HTTP connections."""
         return ByName(self._call(Rest))
 
+    @property
+    def sql(self) -> ByName[Sql]:
+        """Return the databases."""
+        return ByName(self._call(Sql))
+
 
 class BlockingOutgoing(OutgoingConnections):
     """``Outgoing`` for blocking services."""
@@ -227,6 +212,11 @@ class BlockingOutgoing(OutgoingConnections):
     def rest(self) -> ByName[BlockingRest]:
         """Return the HTTP connections."""
         return ByName(self._call(BlockingRest))
+
+    @property
+    def sql(self) -> ByName[BlockingSql]:
+        """Return the databases."""
+        return ByName(self._call(BlockingSql))
 
 
 def _body(json: Any, data: str | bytes | None, form: Params | None) -> tuple[bytes, str]:

@@ -3,7 +3,9 @@
 from typing import Any
 
 from zato_lite.outgoing.connections import Connections
-from zato_lite.service.outgoing import BlockingRest, ByName, CallingService, Resolve
+from zato_lite.service.outgoing import BlockingRest, ByName
+from zato_lite.service.outgoing_call import CallingService, Resolve
+from zato_lite.service.sql import BlockingSql, Sql
 
 
 class ZatoRest:
@@ -84,9 +86,15 @@ class ZatoOutgoing:
     """``self.out``: outgoing connections, by Zato's names of kinds."""
 
     def __init__(
-        self, service: CallingService, connections: Connections, resolve: Resolve
+        self,
+        service: CallingService,
+        connections: Connections,
+        resolve: Resolve,
+        *,
+        in_thread: bool,
     ) -> None:
         self._service, self._connections, self._resolve = service, connections, resolve
+        self._in_thread = in_thread
 
     @property
     def rest(self) -> ByName[ZatoRest]:
@@ -98,3 +106,10 @@ class ZatoOutgoing:
     def plain_http(self) -> ByName[ZatoRest]:
         """Return the HTTP connections, under their older name."""
         return self.rest
+
+    @property
+    def sql(self) -> ByName[BlockingSql]:
+        """Return the databases; in an async ``handle`` the methods are awaited."""
+        service, connections, resolve = self._service, self._connections, self._resolve
+        kind: Any = BlockingSql if self._in_thread else Sql
+        return ByName(lambda name: kind(service, connections, resolve, name))

@@ -108,7 +108,10 @@ class Service(BlockingService[Any, Any]):
     redis = NotOffered("Zato's Redis", "use self.cache, or a client library")
     rest = Rest()
     out: SyncAwareMethod[ZatoOutgoing, ZatoOutgoing] = SyncAwareMethod(
-        lambda self: ZatoOutgoing(self, self._invoker.connections, self._resolve), is_kept=False
+        lambda self: ZatoOutgoing(
+            self, self._invoker.connections, self._resolve, in_thread=self._in_thread
+        ),
+        is_kept=False,
     )
     search = NotOffered("Zato's search connections", _USE_LIBRARY)
     security = NotOffered("Zato's security definitions", "the caller is self.caller")

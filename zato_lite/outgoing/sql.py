@@ -1,0 +1,192 @@
+"""SQL connections over SQLAlchemy. Imported only if one is configured."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from time import monotonic
+from typing import Any, TypeVar
+
+from sqlalchemy import CursorResult, Engine, Executable, create_engine, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, InterfaceError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.orm import Session
+
+from zato_lite.errors import ConfigError, OutgoingError, OutgoingTimeoutError
+from zato_lite.outgoing.figures import Figures
+from zato_lite.outgoing_config import Sql
+
+T = TypeVar("T")
+Query = str | Executable
+Values = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
+
+_ASYNC = {
+    "sqlite": "sqlite+aiosqlite",
+    "postgresql": "postgresql+psycopg",
+    "postgres": "postgresql+psycopg",
+    "mysql": "mysql+aiomysql",
+    "mariadb": "mariadb+aiomysql",
+    "oracle": "oracle+oracledb",
+    "mssql": "mssql+aioodbc",
+}
+"""Drivers of async services, by the name of a database."""
+
+_BLOCKING = {
+    "aiosqlite": "pysqlite",
+    "asyncpg": "psycopg",
+    "aiomysql": "pymysql",
+    "asyncmy": "pymysql",
+    "aioodbc": "pyodbc",
+}
+"""Drivers of sessions in blocking services, where they differ from those of async ones."""
+
+
+def url_of(settings: Sql, password: str, folder: Path) -> URL:
+    """Return the URL of an async engine.
+
+    Raises:
+        ConfigError: it is not valid.
+    """
+    try:
+        url = make_url(settings.url)
+    except ArgumentError as error:
+        raise ConfigError("url is not valid; use database://user@host/name") from error
+    if url.password is not None:
+        raise ConfigError("url has a password; use password or password_file")
+    url = url.set(drivername=_ASYNC.get(url.drivername, url.drivername))
+    if password:
+        url = url.set(password=password)
+    path = url.database or ":memory:"
+    if url.get_backend_name() == "sqlite" and path != ":memory:" and not path.startswith("file:"):
+        url = url.set(database=str(folder / path))
+    return url
+
+
+class SqlConnection:
+    """Database by name: a pool of connections for statements, and one for blocking sessions.
+
+    Args:
+        name: its name in the settings.
+        settings: its settings.
+        url: of the async engine.
+        figures: counts its statements.
+
+    Raises:
+        ConfigError: the driver is not installed, or not an async one.
+    """
+
+    def __init__(self, name: str, settings: Sql, url: URL, figures: Figures) -> None:
+        self.name, self._settings, self._url, self._figures = name, settings, url, figures
+        try:
+            self.engine: AsyncEngine = create_async_engine(url, **self._options(url))
+        except (ImportError, NoSuchModuleError, ArgumentError) as error:
+            raise ConfigError(f"driver {url.drivername} cannot be used: {error}") from error
+        self._blocking: Engine | None = None
+
+    def _options(self, url: URL) -> dict[str, Any]:
+        if url.get_backend_name() == "sqlite":
+            return {}
+        return {
+            "pool_size": self._settings.pool_size,
+            "max_overflow": 0,
+            "pool_timeout": self._settings.timeout,
+            "pool_recycle": self._settings.pool_recycle,
+            "pool_pre_ping": True,
+        }
+
+    def session(self) -> AsyncSession:
+        """Return a new session, for ``async with``."""
+        return AsyncSession(self.engine, expire_on_commit=False)
+
+    def blocking_session(self) -> Session:
+        """Return a new session for a worker thread, from a second pool."""
+        if self._blocking is None:
+            driver = self._url.get_driver_name()
+            name = f"{self._url.get_backend_name()}+{_BLOCKING.get(driver, driver)}"
+            url = self._url.set(drivername=name)
+            self._blocking = create_engine(url, **self._options(url))
+        return Session(self._blocking, expire_on_commit=False)
+
+    async def run(
+        self,
+        query: Query,
+        values: Values,
+        read: Callable[[CursorResult[Any]], T],
+        left: float | None,
+    ) -> T:
+        """Execute a statement in a transaction, commit it, and return what is read of its result.
+
+        Args:
+            query: its text, with ``:name`` for values, or a statement of SQLAlchemy.
+            values: by name; a list executes the statement for each.
+            read: reads the result.
+            left: seconds that the invocation has left; None for no limit.
+
+        Raises:
+            OutgoingTimeoutError: it takes too long, or no connection becomes free.
+            OutgoingError: the database cannot be reached.
+        """
+        seconds = self._settings.timeout if left is None else min(self._settings.timeout, left)
+        began, result = monotonic(), "error"
+        try:
+            async with asyncio.timeout(seconds):
+                found = await self._executed(query, values, read)
+        except (TimeoutError, PoolTimeoutError) as error:
+            result = "timeout"
+            message = f"[outgoing.sql.{self.name}] no result within {seconds:g} s"
+            raise OutgoingTimeoutError(message) from error
+        else:
+            result = "ok"
+            return found
+        finally:
+            self._figures.record(result, monotonic() - began)
+
+    async def _executed(
+        self, query: Query, values: Values, read: Callable[[CursorResult[Any]], T]
+    ) -> T:
+        statement = text(query) if isinstance(query, str) else query
+        try:
+            connection = await self.engine.connect()
+        except (OperationalError, InterfaceError, OSError) as error:
+            reason = getattr(error, "orig", None) or error
+            message = f"[outgoing.sql.{self.name}] cannot connect: {reason}"
+            raise OutgoingError(message) from error
+        try:
+            found = read(await connection.execute(statement, values))
+            await connection.commit()
+        finally:
+            await asyncio.shield(connection.close())
+        return found
+
+    async def close(self) -> None:
+        """Close idle connections; those in use are closed when they are returned."""
+        await self.engine.dispose()
+        if self._blocking is not None:
+            self._blocking.dispose()
+
+
+def one(result: CursorResult[Any]) -> dict[str, Any]:
+    """Return the only row."""
+    return dict(result.mappings().one())
+
+
+def one_or_none(result: CursorResult[Any]) -> dict[str, Any] | None:
+    """Return the only row, or None if there are none."""
+    row = result.mappings().one_or_none()
+    return None if row is None else dict(row)
+
+
+def all_rows(result: CursorResult[Any]) -> list[dict[str, Any]]:
+    """Return all rows."""
+    return [dict(row) for row in result.mappings()]
+
+
+def scalar(result: CursorResult[Any]) -> Any:
+    """Return the first value of the first row, or None."""
+    return result.scalar()
+
+
+def row_count(result: CursorResult[Any]) -> int:
+    """Return the number of changed rows; -1 if the database does not know it."""
+    return result.rowcount
