@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.http.conftest import running
-from zato_lite.http.endpoints.pages import is_match, page_routes
+from zato_lite.http.endpoints.pages import page_routes
+from zato_lite.http.media import is_match
 from zato_lite.http.message import JSON, TEXT, Request, Response
 
 LARGE = json.dumps([{"number": n, "name": f"job {n}"} for n in range(400)]).encode()

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from zato_lite.errors import NotFoundError
-from zato_lite.http.endpoints.pages import file_handler, redirect, type_of
+from zato_lite.http.endpoints.pages import file_handler, redirect
+from zato_lite.http.media import type_of
 from zato_lite.http.message import Request, Response
 from zato_lite.http.routes import Handler, Route
 from zato_lite.service.message import Caller

@@ -1,7 +1,7 @@
 """ASGI application: this server's application under another ASGI server."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any
 from urllib.parse import quote
@@ -49,9 +49,32 @@ def asgi_app(
             response = await await_response(app(await _read_request(scope, receive, max_body)))
         except (RefusedError, TooLargeError) as refused:
             response = Response(refused.status, str(refused).encode(), TEXT)
-        await _send_response(response, send, is_head=scope["method"] == "HEAD")
+        is_head = scope["method"] == "HEAD"
+        if response.stream is None:
+            await _send_response(response, send, is_head=is_head)
+        else:
+            await _until_gone(receive, _send_response(response, send, is_head=is_head))
 
     return call
+
+
+async def _until_gone(receive: Receive, sending: Coroutine[Any, Any, None]) -> None:
+    """Send a stream, but not longer than its reader is there."""
+    sender = asyncio.ensure_future(sending)
+
+    async def watch() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        sender.cancel()
+
+    watcher = asyncio.ensure_future(watch())
+    try:
+        await asyncio.wait([sender])
+    finally:
+        watcher.cancel()
+        sender.cancel()
+    if not sender.cancelled():
+        sender.result()
 
 
 async def _handle_lifespan(
@@ -109,12 +132,18 @@ async def _send_response(response: Response, send: Send, *, is_head: bool) -> No
         fields.append(("Content-Type", response.content_type))
     if response.cid:
         fields.append(("X-Zato-CID", response.cid))
-    if response.stream is None:
-        fields.append(("Content-Length", str(len(response.body))))
+    length = len(response.body) if response.stream is None else response.length
+    if length is not None:
+        fields.append(("Content-Length", str(length)))
     headers = [(name.lower().encode("latin-1"), text.encode("latin-1")) for name, text in fields]
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    if response.stream is not None and not is_head:
-        async for piece in response.stream:
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
+    if response.stream is not None:
+        try:
+            if not is_head:
+                async for piece in response.stream:
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+        finally:
+            if (close := getattr(response.stream, "aclose", None)) is not None:
+                await close()
     body = b"" if is_head else response.body
     await send({"type": "http.response.body", "body": body, "more_body": False})

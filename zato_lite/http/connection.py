@@ -108,6 +108,8 @@ class Connection(asyncio.Protocol):
         parser.is_ended, parser.cached = True, None
         if parser.state != "idle" and not parser.is_full:
             return False  # the client breaks off in the middle of a request
+        if self._writer.is_streaming:
+            return False  # it has left: a stream that waits would not notice that by sending
         is_plain = self._transport.get_extra_info("sslcontext") is None
         return is_plain and (self._pipeline.is_busy or bool(parser.requests))
 

@@ -1,12 +1,27 @@
 """Media types and codings of requests: how their fields are read. Pure."""
 
 import re
+from pathlib import Path
 
 _PARAMETER = re.compile(rb';[ \t]*([^\s;="]+)[ \t]*=[ \t]*("(?:[^"\\]|\\.)*"|[^\s;"]*)')
 _QUOTED_PAIR = re.compile(rb"\\(.)", re.DOTALL)
 _ZERO = re.compile(rb"0(\.0{0,3})?\Z")
 
 JSON_TYPES = frozenset({b"application/json", b"text/json", b"application/x-json"})
+TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".mjs": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".ico": "image/x-icon",
+    ".woff2": "font/woff2",
+    ".txt": "text/plain; charset=utf-8",
+}
+"""Content types of files for browsers by suffix."""
+
 FORM_TYPE = b"application/x-www-form-urlencoded"
 
 
@@ -41,3 +56,14 @@ def accepts_gzip(field: bytes) -> bool:
             if name != b"*":
                 return permitted
     return bool(permitted)
+
+
+def type_of(path: Path) -> str | None:
+    """Return the Content-Type of a file for browsers, by its suffix; None for other files."""
+    return TYPES.get(path.suffix)
+
+
+def is_match(field: bytes, tag: str) -> bool:
+    """Return True if an If-None-Match field names the tag (RFC 9110, 13.1.2)."""
+    names = [name.strip().removeprefix("W/") for name in field.decode("latin-1").split(",")]
+    return tag in names or names == ["*"]

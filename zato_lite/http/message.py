@@ -69,6 +69,7 @@ class Response(msgspec.Struct, eq=False):
         headers: further fields; names as they are sent.
         cid: sent as ``X-Zato-CID``.
         stream: pieces that are sent as they come, in place of ``body``.
+        length: bytes of the stream, if they are known: it is a file.
     """
 
     status: int = 200
@@ -77,6 +78,7 @@ class Response(msgspec.Struct, eq=False):
     headers: tuple[tuple[str, str], ...] = ()
     cid: str = ""
     stream: AsyncIterator[bytes] | None = None
+    length: int | None = None
 
 
 FastResponse = tuple[bytes, str]

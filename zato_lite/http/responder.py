@@ -12,10 +12,13 @@ from zato_lite.http.message import Request, Response
 from zato_lite.http.metrics import LatencyRecorder
 from zato_lite.http.request_invoker import CachedRequest
 from zato_lite.http.responses import error_response, response_in_parts, response_of
+from zato_lite.http.streamed import answer_file, stream_response
 from zato_lite.service.message import Outcome
+from zato_lite.service.stream import FileAnswer, Stream
 from zato_lite.store.audit import AuditRecord
 
 _INTERNAL_ERROR = 500
+_LATER = frozenset({Stream, FileAnswer})
 _AUDITED_STATUSES = frozenset({401, 403, 429})
 
 _log = logging.getLogger(__name__)
@@ -34,17 +37,26 @@ class Responder:
         self._admission, self._audit = admission, audit
         self._latency, self._new_cid = latency, new_cid
 
-    def answer(self, cached: CachedRequest, request: Request, outcome: Outcome) -> Response:
-        """Return the response to an outcome."""
+    def answer(
+        self, cached: CachedRequest, request: Request, outcome: Outcome
+    ) -> Response | Coroutine[Any, Any, Response]:
+        """Return the response to an outcome, or of a stream or file the coroutine for it."""
+        if type(outcome.payload) in _LATER:
+            return self.answer_in_parts(cached, request, outcome)
         return self._answered(cached, request, outcome, response_of(outcome))
 
     async def answer_in_parts(
         self, cached: CachedRequest, request: Request, outcome: Outcome
     ) -> Response:
         """Return the response to an outcome; others have their turn while a large one is made."""
-        if not is_large(outcome.payload):
-            return self.answer(cached, request, outcome)
-        response = await response_in_parts(outcome, cached.caller.principal)
+        if isinstance(outcome.payload, Stream):
+            response = await stream_response(outcome)
+        elif isinstance(outcome.payload, FileAnswer):
+            response = await answer_file(outcome, request)
+        elif is_large(outcome.payload):
+            response = await response_in_parts(outcome, cached.caller.principal)
+        else:
+            response = response_of(outcome)
         return self._answered(cached, request, outcome, response)
 
     def _answered(

@@ -56,7 +56,7 @@ def response_of(outcome: Outcome) -> Response:
     except (TypeError, ValueError, RecursionError) as error:
         _log.exception("response not serialised", extra={"cid": outcome.cid})
         return error_response(error, outcome.cid)
-    return _response(outcome, body, kind)
+    return applied(outcome, Response(200, body, kind, (), outcome.cid))
 
 
 async def response_in_parts(outcome: Outcome, owner: str) -> Response:
@@ -66,11 +66,11 @@ async def response_in_parts(outcome: Outcome, owner: str) -> Response:
     except (TypeError, ValueError, RecursionError) as error:
         _log.exception("response not serialised", extra={"cid": outcome.cid})
         return error_response(error, outcome.cid)
-    return _response(outcome, body, JSON)
+    return applied(outcome, Response(200, body, JSON, (), outcome.cid))
 
 
-def _response(outcome: Outcome, body: bytes, kind: str) -> Response:
-    response = Response(200, body, kind, (), outcome.cid)
+def applied(outcome: Outcome, response: Response) -> Response:
+    """Return a response with the status, type and headers that the service has set."""
     if outcome.overrides is not None:
         _apply(outcome.overrides, response)
     return response

@@ -21,6 +21,8 @@ _PAGES = ("text/html", "text/css", "text/javascript", "image/", "font/")
 """Types that a browser shows: their routes set caching and content policy themselves."""
 
 _BODILESS = frozenset({204, 304})
+_TURN = 64
+"""Pieces of a stream that are sent before other connections get their turn."""
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _CLOSE = b"Connection: close\r\n"
@@ -83,6 +85,8 @@ class Renderer:
             more += b"X-Zato-CID: %b\r\n" % response.cid.encode("ascii", "replace")
         head = self._head(response)
         if response.stream is not None or response.status in _BODILESS:
+            if response.length is not None:
+                more += b"Content-Length: %d\r\n" % response.length
             return b"%b%b\r\n" % (head, more)
         body = response.body
         length = len(body)
@@ -95,10 +99,11 @@ class Renderer:
         text = f"HTTP/1.1 {status} {_REASONS.get(status, 'Unknown')}\r\n"
         if content_type is not None:
             text += f"Content-Type: {content_type}\r\n"
-        if content_type is None or not content_type.startswith(_PAGES):
+        is_file = response.length is not None
+        if not is_file and (content_type is None or not content_type.startswith(_PAGES)):
             text += _SAFE_DATA
         head = (text + _SAFE).encode("latin-1") + self._date
-        if len(self._heads) < _MAX_HEADS:
+        if len(self._heads) < _MAX_HEADS and not is_file:
             self._heads[status, content_type] = head
         return head
 
@@ -195,15 +200,17 @@ class ResponseWriter:
         """Send the pieces of a stream; return True if the connection stays open."""
         request, _, is_old = parsed
         if self._transport.is_closing():
+            await _close(stream)
             return False
-        keep_alive = keep_alive and not is_old
+        is_plain = is_old or response.length is not None  # sent without the framing of chunks
+        keep_alive = keep_alive and (not is_old or response.length is not None)
         is_head = _is_head(parsed)
-        connection = _CONNECTION[keep_alive, is_old] + (b"" if is_old else _CHUNKED)
+        connection = _CONNECTION[keep_alive, is_old] + (b"" if is_plain else _CHUNKED)
         self._transport.write(self._renderer.render(response, is_head, connection))
         self.is_streaming = True
         try:
             if not is_head:
-                await self._send_pieces(stream, is_old)
+                await self._send_pieces(stream, is_plain)
         except asyncio.CancelledError:
             keep_alive = False  # the client has left, or the server shuts down
         except Exception:  # noqa: BLE001 - the last resort; the log has the error
@@ -212,20 +219,29 @@ class ResponseWriter:
             return False
         finally:
             self.is_streaming = False
-            if (close := getattr(stream, "aclose", None)) is not None:
-                await close()
+            await _close(stream)
         # uvloop refuses to write to a connection that the client has closed.
-        if not is_old and not is_head and not self._transport.is_closing():
+        if not is_plain and not is_head and not self._transport.is_closing():
             self._transport.write(_LAST_CHUNK)
         return keep_alive
 
-    async def _send_pieces(self, stream: AsyncIterator[bytes], is_old: bool) -> None:
-        write = self._transport.write
+    async def _send_pieces(self, stream: AsyncIterator[bytes], is_plain: bool) -> None:
+        write, sent, count = self._transport.write, 0, 0
         async for piece in stream:
             if piece:
-                write(piece if is_old else b"%x\r\n%b\r\n" % (len(piece), piece))
+                write(piece if is_plain else b"%x\r\n%b\r\n" % (len(piece), piece))
+            sent += len(piece)
+            count += 1
             if self.drained is not None:
                 await self.drained
+            elif sent >= LARGE or count >= _TURN:
+                sent = count = 0
+                await asyncio.sleep(0)  # a stream need not wait between its pieces
+
+
+async def _close(stream: AsyncIterator[bytes]) -> None:
+    if (close := getattr(stream, "aclose", None)) is not None:
+        await close()
 
 
 def _length_field(length: int) -> bytes:

@@ -18,11 +18,13 @@ class Answer(msgspec.Struct, frozen=True):
         description: when it is given, in a sentence.
         type: its type; the default is the declared output, or for an error an error's.
         headers: names of its headers with their descriptions.
+        content_type: the default is that of the payload.
     """
 
     description: str = ""
     type: Any = None
     headers: Mapping[str, str] = {}
+    content_type: str = ""
 
 
 def answers_of(cls: type) -> dict[int, Answer]:
@@ -46,10 +48,15 @@ def answers_of(cls: type) -> dict[int, Answer]:
     return found
 
 
-def status_of(cls: type) -> int | None:
-    """Return the status of a success, if the class declares another one than 200 as the first."""
-    status = next((status for status in answers_of(cls) if status in _SUCCESSES), None)
-    return None if status == _OK else status
+def default_of(cls: type) -> tuple[int | None, str | None]:
+    """Return the status and the content type of the first success that the class declares.
+
+    None stands for 200, and for the content type of the payload.
+    """
+    for status, answer in answers_of(cls).items():
+        if status in _SUCCESSES:
+            return None if status == _OK else status, answer.content_type or None
+    return None, None
 
 
 _OK = 200

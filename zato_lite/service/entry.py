@@ -11,7 +11,7 @@ from zlib import crc32
 from zato_lite.errors import InvocationError
 from zato_lite.log import invocation_context
 from zato_lite.redaction import redacted
-from zato_lite.service.answers import status_of
+from zato_lite.service.answers import default_of
 from zato_lite.service.base import Service
 from zato_lite.service.binding import binding_of
 from zato_lite.service.message import FastOutcome, Invocation, JobContext, Outcome
@@ -109,6 +109,7 @@ class Entry:
         is_internal: the service is part of the framework.
         is_active: False refuses invocations.
         is_blocking: its ``handle`` is a plain function, run in a worker thread.
+        is_stream: its ``handle`` is an async generator.
         input, output: declared types, or None.
         read, write: functions that make the input of a payload and check an answer, or None.
         read_text: the same as ``read``, for a query string.
@@ -143,6 +144,7 @@ class Entry:
         "is_direct",
         "is_internal",
         "is_native",
+        "is_stream",
         "latest",
         "middleware",
         "name",
@@ -173,6 +175,11 @@ class Entry:
         self.is_blocking = bool(handles) and not any(
             inspect.iscoroutinefunction(getattr(cls, name)) for name in handles
         )
+        generators = [inspect.isasyncgenfunction(getattr(cls, name)) for name in handles]
+        self.is_stream, self.is_blocking = (
+            any(generators),
+            self.is_blocking and not any(generators),
+        )
         declared_input, declared_output = declared(cls, "input"), declared(cls, "output")
         self.input = declared_input.type if declared_input else None
         self.output = declared_output.type if declared_output else None
@@ -182,7 +189,7 @@ class Entry:
         # The types of the framework's own answers are checked by mypy and by tests.
         self.write = declared_output.writer() if declared_output and not is_internal else None
         self.new_response = _new_response(
-            declared_output.new_payload if declared_output else None, status_of(cls)
+            declared_output.new_payload if declared_output else None, *default_of(cls)
         )
         self.binding = (
             binding_of(self.input, is_native=self.is_native)
@@ -231,12 +238,14 @@ class Entry:
 
 
 def _new_response(
-    new_payload: Callable[[], Any] | None, status: int | None
+    new_payload: Callable[[], Any] | None, status: int | None, content_type: str | None
 ) -> Callable[[], Response[Any]] | None:
     """Return the function that creates the response before ``handle``; None if none has to be."""
-    if new_payload is None:
-        return None if status is None else partial(Response, status_code=status)
-    return lambda: Response(new_payload(), status)
+    if new_payload is not None:
+        return lambda: Response(new_payload(), status, content_type)
+    if status is None and content_type is None:
+        return None
+    return partial(Response, status_code=status, content_type=content_type)
 
 
 def _overrides(cls: type[AnyService], name: str) -> bool:

@@ -28,6 +28,7 @@ from zato_lite.service.lifecycle import (
 )
 from zato_lite.service.message import FastOutcome, Invocation, Outcome
 from zato_lite.service.middleware import Call
+from zato_lite.service.stream import ORDINARY, as_stream
 from zato_lite.service.threads import WorkerPool
 
 _CONTEXT = invocation_context
@@ -85,6 +86,7 @@ class _Counted:
                 payload = await self.perform(invoker, service)
             else:
                 payload = await perform_within(invocation.timeout, invoker, service, self)
+            payload = as_stream(payload, invocation, self.entry)
         except BaseException as error:  # noqa: BLE001 - the outcome holds it
             seconds = invoker.monotonic() - started
             failed = failed_outcome(error, service, invocation, seconds)
@@ -187,6 +189,8 @@ class Plain:
                 payload = said if is_final else answer_of(service, entry, payload)
                 is_default = response.status_code is response.content_type is None
                 overrides = None if is_default and response.sent_headers is None else response
+            if type(payload) not in ORDINARY:
+                payload = as_stream(payload, invocation, entry)
             if timeout is not None and monotonic() - now > timeout:
                 raise TooLateError(service, timeout)  # noqa: TRY301 - counted as any error
         except BaseException as error:  # noqa: BLE001 - the outcome holds it
@@ -252,7 +256,7 @@ class Plain:
             else:
                 left = timeout - (monotonic() - started)
                 returned = await _in_time(service, timeout, left, rest)
-            payload = answer_of(service, entry, returned)
+            payload = as_stream(answer_of(service, entry, returned), invocation, entry)
         except BaseException as error:  # noqa: BLE001 - the outcome holds it
             counted = entry.count_error(error)
             failed = failed_outcome(counted, service, invocation, monotonic() - started)
@@ -282,7 +286,7 @@ def choose_strategy(entry: Entry) -> Strategy:
         return Surrounded(entry)
     if entry.is_blocking:
         return Threaded(entry)
-    if entry.hooks or entry.verbs:
+    if entry.hooks or entry.verbs or entry.is_stream:
         return Hooked(entry)
     return Plain(entry)
 

@@ -1,7 +1,7 @@
 """Declared inputs and outputs of services: how payloads are read, checked and described."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
 from functools import partial
 from typing import Any, Self, TypeVar, get_args, get_origin
 
@@ -68,6 +68,16 @@ class Declared:
         return partial(checked_answer, self.type, self.reader())
 
 
+class DeclaredStream(Declared):
+    """A declared output whose items are sent while they are made: ``AsyncIterator[int]``."""
+
+    def writer(self) -> Convert:
+        """Return a function that leaves the answer as it is: an item is not checked."""
+        return _unchanged
+
+
+_STREAMS = (AsyncIterator, AsyncIterable, AsyncGenerator)
+
 Kind = Callable[[type[Service[Any, Any]], str, Any], Declared | None]
 """Returns the declaration of a class for a side and its value, if it is of this kind."""
 
@@ -85,6 +95,8 @@ def declared(cls: type[Service[Any, Any]], side: str) -> Declared | None:
     value = getattr(cls, side, None)
     if value is None:
         value = _type_argument(cls, 0 if side == "input" else 1)
+    if get_origin(value) in _STREAMS:
+        return DeclaredStream(value)
     for kind in _kinds:
         if (found := kind(cls, side, value)) is not None:
             return found
@@ -92,10 +104,15 @@ def declared(cls: type[Service[Any, Any]], side: str) -> Declared | None:
 
 
 def schema_of(declared_type: Any, ref_template: str = "#/$defs/{name}") -> dict[str, Any]:
-    """Return the JSON Schema of a declared type; ``ANYTHING`` if it has none."""
+    """Return the JSON Schema of a declared type; ``ANYTHING`` if it has none.
+
+    Of a stream, it is that of its items.
+    """
     found: dict[str, Any]
     if declared_type is None:
         return ANYTHING
+    if get_origin(declared_type) in _STREAMS:
+        return schema_of(get_args(declared_type)[0], ref_template)
     describe: Callable[[], dict[str, Any]] | None = getattr(declared_type, "json_schema", None)
     if callable(describe):
         return describe()
@@ -132,8 +149,13 @@ def _type_argument(cls: type, index: int) -> Any:
             if isinstance(origin, type) and issubclass(origin, Service):
                 arguments = get_args(generic)
                 found = arguments[index] if index < len(arguments) else None
-                return None if found is Any or isinstance(found, TypeVar) else found
+                is_open = found in (Any, type(None)) or isinstance(found, TypeVar)
+                return None if is_open else found
     return None
+
+
+def _unchanged(payload: Any) -> Any:
+    return payload
 
 
 def _reader(wanted: Any, convert: Convert, *, is_strict: bool) -> Convert:

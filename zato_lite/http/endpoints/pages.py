@@ -7,24 +7,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from zato_lite.http.compression import GZIP, VARY, is_text_type, wants_gzip
+from zato_lite.http.media import TYPES, is_match
 from zato_lite.http.message import Request, Response
 from zato_lite.http.routes import Handler, Route
 from zato_lite.service.message import Caller
 
 DOCS = Path(__file__).parent.parent / "docs_page"
-
-_TYPES = {
-    ".html": "text/html; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".mjs": "text/javascript; charset=utf-8",
-    ".json": "application/json",
-    ".svg": "image/svg+xml",
-    ".png": "image/png",
-    ".ico": "image/x-icon",
-    ".woff2": "font/woff2",
-    ".txt": "text/plain; charset=utf-8",
-}
 
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -34,11 +22,6 @@ _POLICY = (
 
 
 _HEADERS = (("Cache-Control", "no-cache"), ("Content-Security-Policy", _POLICY))
-
-
-def type_of(path: Path) -> str | None:
-    """Return the Content-Type of a file for browsers, by its suffix; None for other files."""
-    return _TYPES.get(path.suffix)
 
 
 class _Variant(NamedTuple):
@@ -62,17 +45,11 @@ def redirect(target: str, status: int = 302) -> Response:
     return Response(status, b"", None, headers)
 
 
-def is_match(field: bytes, tag: str) -> bool:
-    """Return True if an If-None-Match field names the tag (RFC 9110, 13.1.2)."""
-    names = [name.strip().removeprefix("W/") for name in field.decode("latin-1").split(",")]
-    return tag in names or names == ["*"]
-
-
 def page_routes(folder: Path, prefix: str, role: str | None = "viewer") -> Iterator[Route]:
     """Yield a route below ``prefix`` for each file; ``index.html`` also answers at the prefix."""
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.suffix in _TYPES:
-            handler = file_handler(path.read_bytes(), _TYPES[path.suffix])
+        if path.is_file() and path.suffix in TYPES:
+            handler = file_handler(path.read_bytes(), TYPES[path.suffix])
             name = path.relative_to(folder).as_posix()
             yield Route(("GET",), f"{prefix}/{name}", handler, role)
             if name == "index.html":
