@@ -497,3 +497,42 @@ async def test_ids_of_services_of_others_are_unknown(world: World, service: str)
     )
 
     assert (status, FOREIGN.encode() in body) == (404, False)
+
+
+@pytest.mark.parametrize("role", ["editor", "admin"])
+@pytest.mark.parametrize(
+    ("service", "more"),
+    [
+        ("execute", {}), ("pause", {}), ("resume", {}), ("skip-next", {}), ("delete", {}),
+        ("edit", {"minutes": 50}), ("set-active-status", {"is_active": False}),
+        ("backfill", SPAN), ("retry-run", {"current_run": 1}), ("cancel-run", {"current_run": 1}),
+        ("pause-many", None), ("delete-many", None), ("execute-many", None),
+        ("get-by-id", {}), ("get-history", {}), ("get-log-entries", {"current_run": 1}),
+        ("why", {"at": "2027-01-15T09:00:00"}), ("get-audit", {}),
+    ],
+)  # fmt: skip
+async def test_a_job_that_concerns_everything_is_not_that_of_a_caller_with_patterns(
+    world: World, role: str, service: str, more: dict[str, Any] | None
+) -> None:
+    fields = {"job_type": "interval_based", "minutes": 10, "start_date": "2027-01-15T08:00:00"}
+    watch = {"name": "watch", "service": f"{JOB}.check-silent", **fields}
+    job_id = (await world.box.invoke(f"{JOB}.create", watch))["id"]
+    await world.box.advance(minutes=10)
+    sent = {"ids": [job_id]} if more is None else {"id": job_id, **more}
+
+    status, body = await world.ask(role, "crm and built-in", f"{JOB}.{service}", sent)
+    shown, _ = await world.ask(role, "none", f"{JOB}.get-by-id", {"id": job_id})
+    _, listed = await world.ask(role, "crm and built-in", f"{JOB}.get-list", {})
+
+    assert (status, b"check-silent" in body) == (FORBIDDEN, False)
+    assert shown == OK
+    assert b"check-silent" not in listed
+
+
+async def test_a_caller_with_patterns_does_not_switch_built_in_services(world: World) -> None:
+    sent = {"name": f"{JOB}.get-list", "is_active": False}
+
+    confined, _ = await world.ask("admin", "crm and built-in", "zato.service.edit", sent)
+    other, _ = await world.ask("viewer", "none", f"{JOB}.get-list", {})
+
+    assert (confined, other) == (FORBIDDEN, OK)

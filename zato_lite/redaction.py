@@ -11,19 +11,22 @@ from typing import Any
 HIDDEN = "***"
 
 _NAMES = (b"passw", b"passphrase", b"secret", b"api_key", b"api-key", b"apikey", b"private_key",
-          b"private-key", b"privatekey", b"credential", b"authorization", b"cookie")  # fmt: skip
+          b"private-key", b"privatekey", b"accesskey", b"accountkey", b"credential",
+          b"authorization", b"cookie", b"sessionid", b"zato_lite_session")  # fmt: skip
 _TOKEN_PREFIX = re.compile(rb"(?:access|refresh|auth|id|session|bearer|csrf|api)[_-]?\Z")
 _VALUE = re.compile(
     rb"""
-    [\w-]{0,30} \\?["']? \s{0,5} [:=] \s{0,5}         # the rest of the name, and the separator
+    [\w-]{0,30} \\?["']? \s{0,5}                     # the rest of the name
+    (?: [:=]{1,2}>? | %3[ad] ) \s{0,5}                # the separator, also one in a URL
     (?: b?(["'])(?: (?!\1)[^\\] | \\. )*+ \1?         # a string
       | \\(["'])(?: (?!\\\2). )*+ (?:\\\2)?           # one in another string
       | [^\s,;&{}\[\]()"'\\]++                         # a bare word
     )""",
-    re.VERBOSE | re.DOTALL,
+    re.VERBOSE | re.DOTALL | re.IGNORECASE,
 )
 _PLAIN = re.compile(
-    rb"(.*?[:=]\s*)(b?\\?[\"'])?(null|none|true|false)?", re.DOTALL | re.IGNORECASE
+    rb"(.*?(?:[:=]{1,2}>?|%3[ad])\s*)(b?\\?[\"'])?(null|none|true|false)?",
+    re.DOTALL | re.IGNORECASE,
 )
 _QUOTE = re.compile(rb"(\\?[\"'])\s*[:=]\s*\Z")
 _CREDENTIALS = re.compile(rb"\s{1,5}(?=[a-z+/_.~-]*+[A-Z0-9=])[A-Za-z0-9+/_.~=-]{8,}+")
@@ -64,6 +67,7 @@ _SHAPES: tuple[tuple[bytes, re.Pattern[bytes], bytes], ...] = (
     (b"sk-", re.compile(rb"\bsk-[\w-]{20,}+"), b"sk-***"),
     (b"AIza", re.compile(rb"\bAIza[\w-]{30,}+"), b"AIza***"),
     (b"SG.", re.compile(rb"\bSG\.[\w-]{16,}+\.[\w-]{16,}+"), b"SG.***"),
+    (b"/bot", re.compile(rb"(/bot\d{1,20}):[\w-]{16,}+"), rb"\1:***"),  # Telegram's
     (b"npm_", re.compile(rb"\bnpm_[A-Za-z0-9]{30,}+"), b"npm_***"),
     (b"hooks.slack.com/", re.compile(rb"(hooks\.slack\.com/)[^\s\"'<>\\]++"), rb"\1***"),
     (b"/api/webhooks/", re.compile(rb"(/api/webhooks/)[^\s\"'<>\\]++"), rb"\1***"),
@@ -91,7 +95,8 @@ _SHAPES: tuple[tuple[bytes, re.Pattern[bytes], bytes], ...] = (
 """Secrets that their shape shows: bytes that occur in each, pattern, replacement."""
 
 _NAMED = re.compile(
-    r"passw|passphrase|secret|(?:api|private)[_-]?key|credential|authorization|cookie"
+    r"passw|passphrase|secret|(?:api|private)[_-]?key|(?:access|account)key|credential"
+    r"|authorization|cookie|sessionid|zato_lite_session"
     r"|(?:access|refresh|auth|id|session|bearer|csrf|api)[_-]?token",
     re.IGNORECASE,
 )

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from zato_lite.errors import BadInputError, FieldError, ForbiddenError
 from zato_lite.scheduler.calendars import Calendars
 from zato_lite.scheduler.commands import JobCommands
-from zato_lite.service.access import matches, may_invoke, missing_right
+from zato_lite.service.access import may_invoke, missing_right, owns_jobs_of
 from zato_lite.service.base import Service
 from zato_lite.service.message import SYSTEM, SYSTEM_PRINCIPAL, Caller
 from zato_lite.service.registry import Registry
@@ -211,7 +211,7 @@ def require_matching(job: Job, caller: Caller, named: int | str) -> None:
     Raises:
         ForbiddenError: names the job as the caller did, and not its service.
     """
-    if not matches(job.service, caller.patterns):
+    if not owns_jobs_of(caller.patterns, job.service):
         raise _refused(caller, "change or run", repr(named))
 
 
@@ -226,13 +226,13 @@ def require_selected_match(selected: Iterable[tuple[str, str]], caller: Caller) 
         ForbiddenError: names the first such job, and not its service.
     """
     for service, deed in selected:
-        if not matches(service, caller.patterns):
+        if not owns_jobs_of(caller.patterns, service):
             raise ForbiddenError(f"user {caller.name!r} is not allowed to {deed}")
 
 
 def visible_to(caller: Caller) -> Permits | None:
     """Return which services' jobs the caller may see; None for all."""
-    return partial(matches, patterns=caller.patterns) if caller.patterns else None
+    return partial(owns_jobs_of, caller.patterns) if caller.patterns else None
 
 
 async def require_visible(job_id: int, jobs: JobCommands, caller: Caller) -> None:
@@ -243,7 +243,7 @@ async def require_visible(job_id: int, jobs: JobCommands, caller: Caller) -> Non
     """
     if caller.patterns:
         service = await jobs.service_of(job_id)
-        if service is not None and not matches(service, caller.patterns):
+        if service is not None and not owns_jobs_of(caller.patterns, service):
             raise _refused(caller, "read", str(job_id))
 
 
@@ -253,7 +253,7 @@ def require_visible_job(job: Job, caller: Caller, named: int | str) -> None:
     Raises:
         ForbiddenError: names the job as the caller did.
     """
-    if not matches(job.service, caller.patterns):
+    if not owns_jobs_of(caller.patterns, job.service):
         raise _refused(caller, "read", repr(named))
 
 

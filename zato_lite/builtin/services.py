@@ -214,6 +214,8 @@ class Edit(RegistryService[EditRequest, ServiceItem]):
 
     async def handle(self) -> None:
         entry = self.find(self.request.input)
+        if entry.is_internal and authority_of(self).patterns:  # all callers use it
+            raise refusal_of(self.caller.name, entry.name)
         entry.is_active = self.request.input.is_active
         self.response.payload = item_of(entry, self.clock.now())
 

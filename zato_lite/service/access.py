@@ -86,6 +86,14 @@ def matches(service: str, patterns: Collection[str]) -> bool:
     return not patterns or any(fnmatchcase(service, pattern) for pattern in patterns)
 
 
+def owns_jobs_of(patterns: Collection[str], service: str) -> bool:
+    """Return True if the jobs of a service are among those that the patterns confine to.
+
+    A job of a built-in service that concerns everything is not, whatever the patterns match.
+    """
+    return not patterns or (_scopes.get(service) != "all" and matches(service, patterns))
+
+
 def missing_right(caller: Caller, roles: Iterable[str], patterns: Iterable[str]) -> str:
     """Return a sentence on the first of these rights that the caller lacks, or an empty text.
 

@@ -16,7 +16,7 @@ from zato_lite.http.message import Request, Response
 from zato_lite.http.payloads import query_of
 from zato_lite.http.routes import Route
 from zato_lite.http.streams import StreamCounter
-from zato_lite.service.access import matches
+from zato_lite.service.access import owns_jobs_of
 from zato_lite.service.message import Caller
 from zato_lite.wire import encode
 
@@ -145,7 +145,7 @@ class _Wanted(NamedTuple):
             return False
         if not self.patterns or event.kind in _WITHOUT_SERVICE or self.is_nameless(event):
             return True
-        return bool(event.service) and matches(event.service, self.patterns)
+        return bool(event.service) and owns_jobs_of(self.patterns, event.service)
 
     def is_nameless(self, event: Event) -> bool:
         """Return True if the listener may know only that something has changed, not what."""
