@@ -117,6 +117,60 @@ async def test_each_change_of_a_job_is_published_with_its_author(box: Sandbox) -
     assert found[-1][1]["count"] == 101
 
 
+async def test_a_pause_after_failures_is_published_with_its_reason(box: Sandbox) -> None:
+    job_id = await create(box, service="crm.fail", pause_after_failures=2)
+
+    async with listening(box) as listener:
+        await box.advance(minutes=11)
+        changed = (await listener.until("job-changed"))[-1][1]
+
+    assert changed == {
+        "job_id": job_id, "job_name": "often", "service": "crm.fail", "version": 2,
+        "what": "paused", "who": "system", "next_utc": None,
+        "why": "paused automatically after 2 failed runs in a row",
+    }  # fmt: skip
+
+
+async def test_the_end_of_a_pause_is_published(box: Sandbox) -> None:
+    job_id = await create(box)
+    until = "2027-01-15T08:12:00+00:00"
+    await box.invoke(f"{JOB}.pause", {"id": job_id, "note": "moving", "until": until})
+
+    async with listening(box) as listener:
+        await box.advance(minutes=16)
+        changed = (await listener.until("job-changed"))[-1][1]
+
+    assert (changed["job_id"], changed["what"], changed["version"]) == (job_id, "resumed", 3)
+    assert (changed["who"], changed["why"]) == ("system", "its pause ended at pause_until")
+    assert changed["next_utc"] == "2027-01-15T08:15:00+00:00"
+    shown = await box.invoke(f"{JOB}.get-by-id", {"id": job_id})
+    assert shown["version"] == 3
+
+
+async def test_the_adoption_of_jobs_is_published(box: Sandbox) -> None:
+    ids = [await create(box, name=f"j{number}") for number in range(2)]
+    ann = Caller("ann", frozenset({"admin"}), (), "user")
+
+    async with listening(box) as listener:
+        await box.app.invoker.invoke(f"{JOB}.adopt", {"ids": ids}, caller=ann)
+        found = [(await listener.until("job-changed"))[-1][1] for _ in ids]
+
+    assert [(each["job_id"], each["what"], each["version"], each["who"]) for each in found] == [
+        (ids[0], "adopted", 2, "user:ann"),
+        (ids[1], "adopted", 2, "user:ann"),
+    ]
+
+
+async def test_a_pause_by_a_caller_is_published_with_its_note(box: Sandbox) -> None:
+    job_id = await create(box)
+
+    async with listening(box) as listener:
+        await box.invoke(f"{JOB}.pause", {"id": job_id, "note": "moving"})
+        changed = (await listener.until("job-changed"))[-1][1]
+
+    assert (changed["what"], changed["why"]) == ("paused", "moving")
+
+
 async def test_the_end_of_an_attempt_says_whether_another_follows(box: Sandbox) -> None:
     await create(box, service="crm.fail", max_retries=1, retry_delay_ms=1_000)
 

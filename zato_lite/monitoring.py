@@ -12,8 +12,11 @@ from zato_lite.scheduler.scheduler import Scheduler
 from zato_lite.service.message import Invocation, Outcome
 from zato_lite.store.attempts import AttemptResult
 from zato_lite.store.claim import ClaimResult
+from zato_lite.store.completion import SYSTEM
 from zato_lite.timetable.job import Instant, Job
 from zato_lite.timetable.job_plan import Entry
+
+_PAUSE_ENDED = "its pause ended at pause_until"
 
 Run = Callable[[Invocation], Awaitable[Outcome]]
 
@@ -96,9 +99,19 @@ class EventPublisher:
         for job_id, job, entry in claimed.decided:
             self._ended[entry.outcome] += entry.count
             self._events.publish("slot-decided", {**_of(job_id, job), **_entry(entry)})
+        due = {row[0]: row[1] for row in claimed.timers} if claimed.timers else {}
+        for each in claimed.resumed:
+            self.job_changed(
+                "resumed",
+                each.id,
+                each.job,
+                version=each.version,
+                who=SYSTEM,
+                next_at=due.get(each.id),
+                why=_PAUSE_ENDED,
+            )
         if not self._events.is_asked_for("next"):
             return
-        due = {row[0]: row[1] for row in claimed.timers}
         for job_id, job in {each.job_id: each.job for each in claimed.attempts}.items():
             next_at = due.get(job_id)
             self._events.publish("next", {**_of(job_id, job), "next_utc": _iso_or_none(next_at)})
@@ -112,9 +125,12 @@ class EventPublisher:
         version: int,
         who: str,
         next_at: Instant | None = None,
+        why: str = "",
     ) -> None:
         """Publish the change of a job."""
         fields = {"version": version, "what": what, "who": who, "next_utc": _iso_or_none(next_at)}
+        if why:
+            fields["why"] = why
         self._events.publish("job-changed", {**_of(job_id, job), **fields})
 
     def jobs_changed(self, what: What, count: int, who: str) -> None:

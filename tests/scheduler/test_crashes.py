@@ -9,13 +9,14 @@ import pytest
 from tests.scheduler.conftest import Harness, Place, open_harness, record
 from zato_lite.builtin.why import outage_of
 from zato_lite.errors import UnavailableError
+from zato_lite.scheduler.observer import NoObserver, What
 from zato_lite.service.message import Invocation
 from zato_lite.store import claim, completion
 from zato_lite.store.opening import OpenStore
 from zato_lite.store.sql import execute
 from zato_lite.store.sqlite import open_store
 from zato_lite.testing.clock import ManualClock
-from zato_lite.timetable.job import SECOND
+from zato_lite.timetable.job import SECOND, Job
 
 
 async def restart(harness: Harness, gated: str = "", failing: str = "") -> Harness:
@@ -477,11 +478,24 @@ async def test_one_that_kills_its_process_is_found_among_many_and_alone_is_lost(
     await current.scheduler.drain()
 
 
+class Pauses(NoObserver):
+    """Observer that collects pauses: the job, who made them, and why."""
+
+    is_wanted = True
+
+    def __init__(self) -> None:
+        self.pauses: list[tuple[int, str, str]] = []
+
+    def job_changed(self, what: What, job_id: int, job: Job, **fields: Any) -> None:
+        if what == "paused":
+            self.pauses.append((job_id, fields["who"], fields["why"]))
+
+
 @pytest.mark.parametrize("is_killer", [True, False])
 async def test_a_job_without_repetition_that_kills_its_process_is_paused(
     harness: Harness, is_killer: bool
 ) -> None:
-    current = harness
+    current, observer = harness, Pauses()
     await harness.create(name="long", service="long", trigger=harness.once(0.5), max_crashes=99)
     killer = await harness.create(name="killer", service="killer", on_crash="fail")
     for _ in range(3):
@@ -495,13 +509,14 @@ async def test_a_job_without_repetition_that_kills_its_process_is_paused(
             )
             await current.advance(0.2)
         await current.scheduler.crash()
-        current = Harness(current.store, current.clock, grace=0.0)
+        current = Harness(current.store, current.clock, grace=0.0, observer=observer)
         await current.scheduler.__aenter__()
 
     job = (await current.jobs.get(killer)).job
     assert job.is_active is not is_killer
     note = "paused automatically: 3 runs in a row were lost with their process"
     assert job.pause_note == (note if is_killer else None)
+    assert observer.pauses == ([(killer, "system", note)] if is_killer else [])
     await current.scheduler.drain()
 
 

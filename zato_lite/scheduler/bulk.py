@@ -20,7 +20,8 @@ from zato_lite.errors import (
     JobNotFoundError,
     NotFoundError,
 )
-from zato_lite.scheduler.commands import Change, tell_edited
+from zato_lite.scheduler.commands import Change
+from zato_lite.scheduler.observer import tell_edited
 from zato_lite.scheduler.scheduler import Scheduler
 from zato_lite.store import enqueue, jobs, references
 from zato_lite.store.attempts import ClaimedAttempt, StartedRuns
@@ -190,7 +191,7 @@ class BulkCommands:
                 list,
             )
             if observer.is_wanted:
-                tell_edited(observer, edits, by, now)
+                tell_edited(observer, edits, by)
 
         changed = await _in_slices(selected, edit)
         self._scheduler.reschedule_claim()

@@ -11,7 +11,7 @@ import msgspec
 
 from zato_lite.clock import Clock
 from zato_lite.errors import BadInputError, ZatoLiteError
-from zato_lite.scheduler.observer import Observer, What
+from zato_lite.scheduler.observer import tell_adopted, tell_created, tell_edited
 from zato_lite.scheduler.scheduler import Scheduler
 from zato_lite.store import claim, enqueue, history, job_insert, jobs, nodes, pauses, wishes
 from zato_lite.store import clock as store_clock
@@ -23,7 +23,7 @@ from zato_lite.store.rows import JobRow, NodeRow, Pause, RunRow, SilenceMark, Wa
 from zato_lite.store.sql import batches, rehearse
 from zato_lite.store.visibility import Permits, require_permitted
 from zato_lite.timetable.backfill import without_bounds
-from zato_lite.timetable.job import Instant, Job, plain_principal
+from zato_lite.timetable.job import Instant, Job
 from zato_lite.timetable.trigger import slots_between
 
 Change = Callable[[Job], Job]
@@ -114,7 +114,7 @@ class JobCommands:
         if edited.row.next_at is not None:
             self._scheduler.reschedule_claim(edited.row.next_at)
         if self._scheduler.observer.is_wanted:
-            tell_edited(self._scheduler.observer, [edited], by, now)
+            tell_edited(self._scheduler.observer, [edited], by)
         return edited.row
 
     async def delete(self, job_id: int, by: str = "", permits: Permits | None = None) -> None:
@@ -173,7 +173,7 @@ class JobCommands:
         observer = self._scheduler.observer
         if observer.is_wanted:
             tell_created(observer, created, creates)
-            tell_edited(observer, edited, by, now)
+            tell_edited(observer, edited, by)
         return Applied(created, list(edits))
 
     async def adopt(self, job_ids: Sequence[int], principal: str) -> int:
@@ -195,6 +195,9 @@ class JobCommands:
                 partial(written, part),
             )
             adopted += count
+            if (observer := self._scheduler.observer).is_wanted:
+                rows = await self._database.read(partial(jobs.get_by_ids, ids=part))
+                tell_adopted(observer, rows, principal)
         self._scheduler.reschedule_claim()
         return adopted
 
@@ -520,41 +523,6 @@ def require_backfill_size(count: int) -> None:
     """
     if count > MAX_BACKFILL_SLOTS:
         raise BadInputError(f"there are more than {MAX_BACKFILL_SLOTS} slots in this time")
-
-
-MAX_TOLD = 100
-"""Jobs changed together that the observer gets one by one; of more it gets the number."""
-
-
-def tell_created(observer: Observer, ids: Sequence[int], new: Sequence[Job]) -> None:
-    """Inform the observer of new jobs."""
-    if len(new) > MAX_TOLD:
-        observer.jobs_changed("created", len(new), plain_principal(new[0].principal))
-        return
-    for job_id, job in zip(ids, new, strict=True):
-        who = plain_principal(job.principal)
-        observer.job_changed("created", job_id, job, version=1, who=who)
-
-
-def tell_edited(
-    observer: Observer, edits: Sequence[jobs.EditResult], by: str, now: Instant
-) -> None:
-    """Inform the observer of changed jobs."""
-    if len(edits) > MAX_TOLD:
-        observer.jobs_changed(_what(edits[0], now), len(edits), by)
-        return
-    for edit in edits:
-        row = edit.row
-        observer.job_changed(
-            _what(edit, now), row.id, row.job, version=row.version, who=by, next_at=row.next_at
-        )
-
-
-def _what(edit: jobs.EditResult, now: Instant) -> What:
-    if edit.has_resumed:
-        return "resumed"
-    row = edit.row
-    return "paused" if not row.job.is_active and row.paused_since == now else "edited"
 
 
 async def _prepare(new: Sequence[Job]) -> JobGroup:

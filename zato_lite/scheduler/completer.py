@@ -17,6 +17,7 @@ from zato_lite.scheduler.transactions import Transactions, commit_with
 from zato_lite.store import completion, recovery
 from zato_lite.store.attempts import NO_STARTED_RUNS, AttemptResult, ClaimedAttempt, StartedRuns
 from zato_lite.store.completion import CompletionResult
+from zato_lite.store.jobs import EditResult
 from zato_lite.store.ports import Database, RunConnection
 from zato_lite.timetable.job import Instant
 from zato_lite.timetable.outcome import NextStep, next_step
@@ -52,6 +53,7 @@ class FollowUps(NamedTuple):
         refused: attempts whose runs another node has taken over, or a pause holds.
         next_attempts: retries of runs that are open on this node.
         callbacks: new runs that the results caused.
+        paused: jobs that the results have paused.
     """
 
     unfrozen: Sequence[int]
@@ -59,6 +61,7 @@ class FollowUps(NamedTuple):
     refused: Sequence[ClaimedAttempt] = ()
     next_attempts: Sequence[ClaimedAttempt] = ()
     callbacks: Sequence[ClaimedAttempt] = ()
+    paused: Sequence[EditResult] = ()
 
 
 class Completer:
@@ -221,13 +224,13 @@ class Completer:
             self._metrics.refused_results += 1
             fields = {"job": result.attempt.job.name, "run": result.attempt.run_number}
             _log.warning("late result refused", extra=fields)
-        if frozen or refused or saved.next_attempts or saved.callbacks or saved.held:
+        has_more = saved.next_attempts or saved.callbacks or saved.paused or saved.held
+        if frozen or refused or has_more:
             # The executor has closed runs already whose result was final.
             open_runs = [r.attempt for r in refused if r.next_step.outcome is None]
             open_runs += saved.held
-            self._on_saved(
-                FollowUps(frozen, saved.revoked, open_runs, saved.next_attempts, saved.callbacks)
-            )
+            more = saved.next_attempts, saved.callbacks, saved.paused
+            self._on_saved(FollowUps(frozen, saved.revoked, open_runs, *more))
         if self._is_next_save_due:
             self._is_next_save_due = False
             self._wake_soon()

@@ -14,12 +14,13 @@ from zato_lite.scheduler.completer import Completer
 from zato_lite.scheduler.executor import Executor
 from zato_lite.scheduler.metrics import RunMetrics
 from zato_lite.scheduler.node import CHECK_EVERY, Node
-from zato_lite.scheduler.observer import NoObserver, Observer
+from zato_lite.scheduler.observer import NoObserver, Observer, tell_edited
 from zato_lite.scheduler.principals import Principals
 from zato_lite.scheduler.pruner import sleep_until
 from zato_lite.store import claim, nodes, recovery
 from zato_lite.store.attempts import ClaimedAttempt
 from zato_lite.store.claim import ClaimResult
+from zato_lite.store.completion import SYSTEM
 from zato_lite.store.delivery import write_and_deliver
 from zato_lite.store.ports import Connection, Database
 from zato_lite.store.recovery import RecoveryResult
@@ -143,7 +144,7 @@ class Dispatcher:
                 elsewhere=node.elsewhere,
             )
             claimed = await write_and_deliver(self._database, operation, self._deliver)
-            if claimed.has_resumed or (claimed.is_shared and node.is_alone):
+            if claimed.resumed or (claimed.is_shared and node.is_alone):
                 await self.recover_runs()
             claim_again_at = _earliest(claim_again_at, claimed.claim_again_at)
             if not claimed.has_more:
@@ -255,6 +256,8 @@ class Dispatcher:
         if recovered.attempts or recovered.closed:
             fields = {"again": len(recovered.attempts), "closed": recovered.closed}
             _log.warning("runs recovered", extra=fields)
+        if recovered.paused and self._observer.is_wanted:
+            tell_edited(self._observer, recovered.paused, SYSTEM)
         return recovered.has_more
 
 

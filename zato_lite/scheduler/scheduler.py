@@ -22,7 +22,7 @@ from zato_lite.scheduler.dispatcher import Dispatcher
 from zato_lite.scheduler.executor import Executor
 from zato_lite.scheduler.metrics import RunMetrics
 from zato_lite.scheduler.node import Node
-from zato_lite.scheduler.observer import NoObserver, Observer
+from zato_lite.scheduler.observer import NoObserver, Observer, tell_edited
 from zato_lite.scheduler.principals import Principals, Run, system
 from zato_lite.scheduler.pruner import ActivePruner, prune_periodically
 from zato_lite.scheduler.transactions import Transactions, refuse_transactions
@@ -31,6 +31,7 @@ from zato_lite.service.supervisor import Supervisor
 from zato_lite.store import jobs, recovery
 from zato_lite.store.attempts import AttemptResult, ClaimedAttempt, StartedRuns
 from zato_lite.store.companion import accompanied, take_companion
+from zato_lite.store.completion import SYSTEM
 from zato_lite.store.delivery import resolve, write_and_deliver
 from zato_lite.store.jobs import EditResult
 from zato_lite.store.nodes import NodeLocks
@@ -317,6 +318,8 @@ class Scheduler:
         executor.schedule(follow_ups.next_attempts)
         if follow_ups.callbacks:
             self._dispatcher.deliver(follow_ups.callbacks)
+        if follow_ups.paused and self.observer.is_wanted:
+            tell_edited(self.observer, follow_ups.paused, SYSTEM)
 
     def _revoke_claim(self, attempt: ClaimedAttempt) -> None:
         """Revoke a claimed slot, so that it is decided by the present state of its job."""

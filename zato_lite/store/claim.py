@@ -45,7 +45,7 @@ class ClaimResult(NamedTuple):
         claim_again_at: the first instant up to the horizon at which another claim is needed, for
             jobs that could not be decided yet.
         next_due: the first due instant beyond the horizon.
-        has_resumed: the pause of a job has ended, so that its held runs may start.
+        resumed: jobs whose pause has ended, so that their held runs may start.
         asked: other nodes, whose runs of ``jobs_to_cancel`` must be cancelled there.
         is_shared: the store has rows of other nodes, alive or not yet known to be dead.
         rights: of all users and keys, if they differ from those that the node knows.
@@ -61,10 +61,18 @@ class ClaimResult(NamedTuple):
     next_due: Instant | None = None
     is_shared: bool = False
     rights: AllRights | None = None
-    has_resumed: bool = False
+    resumed: Sequence["ResumedJob"] = ()
     asked: Sequence[int] = ()
     decided: Sequence[tuple[int, Job, Entry]] = ()
     timers: Sequence[Row] = ()
+
+
+class ResumedJob(NamedTuple):
+    """A job whose pause has ended at its ``pause_until``, with its new version."""
+
+    id: int
+    job: Job
+    version: int
 
 
 class Share(NamedTuple):
@@ -203,7 +211,7 @@ def claim(
         next_due=None if has_more else min(batch.beyond, default=None),
         is_shared=is_shared,
         rights=rights,
-        has_resumed=batch.has_resumed,
+        resumed=batch.resumed,
         asked=asked,
         decided=batch.decided,
         timers=batch.timers,
@@ -241,7 +249,7 @@ class _Batch:
 
     Attributes:
         attempts, jobs_to_cancel: see ``ClaimResult``.
-        has_resumed: see ``ClaimResult``.
+        resumed: see ``ClaimResult``.
         later: instants up to the horizon at which jobs need another claim.
         beyond: due instants of planned jobs beyond the horizon.
     """
@@ -263,7 +271,7 @@ class _Batch:
         self._starts: list[tuple[int, Job, int, Instant, Instant, bool]] = []
         self.attempts: list[ClaimedAttempt] = []
         self.jobs_to_cancel: list[int] = []
-        self.has_resumed = False
+        self.resumed: list[ResumedJob] = []
         self.later: list[Instant] = []
         self.beyond: list[Instant] = []
 
@@ -313,11 +321,12 @@ class _Batch:
         if planned.cancel_running:
             self.jobs_to_cancel.append(job_id)
         if planned.job is not None:
-            if planned.job.is_active and not job.is_active:
-                jobs.clear_pause(self._connection, job_id)
-                self.has_resumed = True
+            has_resumed = planned.job.is_active and not job.is_active
             job = planned.job
             jobs.write_definition(self._connection, job_id, job)
+            if has_resumed:
+                version = jobs.clear_pause(self._connection, job_id)
+                self.resumed.append(ResumedJob(job_id, job, version))
         for start in planned.starts:
             number += 1
             is_queued = start.queued or planned.cancel_running

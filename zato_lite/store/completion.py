@@ -30,7 +30,7 @@ class CompletionResult(NamedTuple):
         refused: stale results; nothing of them was saved.
         next_attempts: of runs that are not done.
         callbacks: attempts of new runs that the results cause.
-        revoked: ids of runs whose claims were revoked, because their job was paused.
+        paused: jobs that these have paused, with the ids of runs whose claims were revoked.
         held: attempts of runs whose next attempt waits for the end of a pause.
         to_ring: other nodes that have queued runs behind these, or runs of a job paused by them.
     """
@@ -38,13 +38,18 @@ class CompletionResult(NamedTuple):
     refused: Sequence[AttemptResult]
     next_attempts: Sequence[ClaimedAttempt]
     callbacks: Sequence[ClaimedAttempt]
-    revoked: Sequence[int]
+    paused: Sequence[jobs.EditResult] = ()
     held: Sequence[ClaimedAttempt] = ()
     to_ring: frozenset[int] = frozenset()
 
+    @property
+    def revoked(self) -> Sequence[int]:
+        """The ids of runs whose claims were revoked, because their job was paused."""
+        return [run_id for edit in self.paused for run_id in edit.revoked]
 
-_SYSTEM = "system"
-"""Author of a pause that the server makes itself."""
+
+SYSTEM = "system"
+"""Author of a pause that the server makes, and of its end at an instant."""
 
 _UNQUEUED = frozenset({"skip", "allow"})
 """Values of ``on_overlap`` with which no run of the job waits for another one."""
@@ -103,7 +108,7 @@ def complete_attempts(  # noqa: PLR0917 - the results, then who and when
     _note_failures(connection, closed)
     next_attempts: list[ClaimedAttempt] = []
     callbacks: list[ClaimedAttempt] = []
-    revoked: list[int] = []
+    paused: list[jobs.EditResult] = []
     held: list[ClaimedAttempt] = []
     for result in results:
         if result.next_step.outcome is None:
@@ -120,11 +125,11 @@ def complete_attempts(  # noqa: PLR0917 - the results, then who and when
             if result.outcome == "lost":
                 result = _with_pause(connection, result)  # noqa: PLW2901 - its consequences
             if result.next_step.pause_note is not None and result.attempt.job_id:
-                revoked.extend(_pause(connection, result, now, started))
+                paused += _pause(connection, result, now, started)
             elif result.attempt.job.pause_after_failures is not None:
-                revoked.extend(_count_failures(connection, result, now, started))
+                paused += _count_failures(connection, result, now, started)
     to_ring = _nodes_behind(connection, final, now, node) if is_shared else frozenset()
-    return CompletionResult(refused, next_attempts, callbacks, revoked, held, to_ring)
+    return CompletionResult(refused, next_attempts, callbacks, paused, held, to_ring)
 
 
 def _nodes_behind(
@@ -418,8 +423,8 @@ def _note_failures(connection: Connection, closed: Sequence[AttemptResult]) -> N
 
 def _count_failures(
     connection: Connection, result: AttemptResult, now: Instant, started: StartedRuns
-) -> Sequence[int]:
-    """Update the job's failures in a row; pause it at its limit and return revoked runs."""
+) -> Sequence[jobs.EditResult]:
+    """Update the job's failures in a row; pause it at its limit and return it then."""
     attempt = result.attempt
     job_id = attempt.job_id
     if result.next_step.outcome == "ok":
@@ -454,8 +459,8 @@ def _count_failures(
 
 def _pause(
     connection: Connection, result: AttemptResult, now: Instant, started: StartedRuns
-) -> Sequence[int]:
-    """Pause the job of a result with its note; return revoked runs."""
+) -> Sequence[jobs.EditResult]:
+    """Pause the job of a result with its note, and return it unless it was deleted."""
     job_id = result.attempt.job_id
     exists = "SELECT 1 FROM timer WHERE job_id = ?"
     if fetch_value(connection, exists, (job_id,)) is None:  # the job was deleted
@@ -466,5 +471,4 @@ def _pause(
             job, is_active=False, pause_note=result.next_step.pause_note
         )
 
-    edited = jobs.edit(connection, job_id, pause, now, started, by=_SYSTEM)
-    return edited.revoked
+    return [jobs.edit(connection, job_id, pause, now, started, by=SYSTEM)]

@@ -263,13 +263,15 @@ def write_timer(connection: Connection, row: JobRow) -> None:
     )
 
 
-def clear_pause(connection: Connection, job_id: int) -> None:
-    """Record that a job's pause has ended at its ``pause_until``."""
+def clear_pause(connection: Connection, job_id: int) -> int:
+    """Record that a job's pause has ended at its ``pause_until``; return the job's version."""
     execute(
         connection,
         "UPDATE timer SET paused_since = NULL, paused_by = '' WHERE job_id = ?",
         (job_id,),
     )
+    version: int = fetch_value(connection, "SELECT version FROM job WHERE id = ?", (job_id,))
+    return version
 
 
 def delete(

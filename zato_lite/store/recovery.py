@@ -10,6 +10,7 @@ from zato_lite.store.attempts import AttemptResult, ClaimedAttempt, StartedRuns
 from zato_lite.store.completion import complete_attempts, save_attempt
 from zato_lite.store.dialect import AMONG_NUMBERS
 from zato_lite.store.holds import IS_HELD, hold_these
+from zato_lite.store.jobs import EditResult
 from zato_lite.store.journal import Journal
 from zato_lite.store.ports import Connection
 from zato_lite.store.rows import RunKind, RunState
@@ -52,11 +53,13 @@ class RecoveryResult(NamedTuple):
         attempts: claimed for this node, callbacks included.
         closed: the number of runs that get no further attempt.
         has_more: the limit was reached.
+        paused: jobs that were paused, because their runs were lost.
     """
 
     attempts: Sequence[ClaimedAttempt]
     closed: int
     has_more: bool
+    paused: Sequence[EditResult] = ()
 
 
 class _OpenRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,7 +134,8 @@ def recover_runs(
     left_out = {*held, *completed.revoked}
     attempts = [attempt for attempt in attempts if attempt.run_id not in left_out]
     attempts.extend(completed.callbacks)
-    return RecoveryResult(attempts, len(closed), bool(here) and len(open_runs) == limit)
+    has_more = bool(here) and len(open_runs) == limit
+    return RecoveryResult(attempts, len(closed), has_more, completed.paused)
 
 
 class _Death(NamedTuple):
