@@ -193,3 +193,75 @@ async def test_the_records_of_a_deleted_job_stay(box: Sandbox) -> None:
     assert [row["action"] for row in found] == [f"{JOB}.delete"]
     with pytest.raises(JobNotFoundError):
         await ask(box, "get-by-id", id=job_id)
+
+
+async def changed(box: Sandbox, **filters: Any) -> list[tuple[Any, Any]]:
+    """Return the recorded changes, the oldest first."""
+    rows = await box.invoke("zato.audit.get-list", filters)
+    return [(row["before"], row["after"]) for row in rows][::-1]
+
+
+async def test_changes_of_calendars_have_their_fields_before_and_after(box: Sandbox) -> None:
+    calendar = "zato.scheduler.calendar"
+
+    await ask_as(ANN, box, f"{calendar}.create", name="PL", weekdays=[6], yearly=["12-25"])
+    await ask_as(ANN, box, f"{calendar}.edit", name="PL", weekdays=[5, 6], yearly=["12-25"])
+    await ask_as(ANN, box, f"{calendar}.rename", name="PL", new_name="EU")
+    await ask_as(ANN, box, f"{calendar}.delete", name="EU")
+
+    fields = {"name": "EU", "weekdays": [5, 6], "yearly": ["12-25"]}
+    new = {"name": "PL", "weekdays": [6], "yearly": ["12-25"]}
+    assert await changed(box, kind="calendar") == [
+        (dict.fromkeys(new), new),
+        ({"weekdays": [6]}, {"weekdays": [5, 6]}),
+        ({"name": "PL"}, {"name": "EU"}),
+        (fields, dict.fromkeys(fields)),
+    ]
+
+
+async def test_changes_of_users_have_their_rights_without_secrets(box: Sandbox) -> None:
+    user, secret = "zato.security.user", "correct horse battery"
+
+    await ask_as(ROOT, box, f"{user}.create", name="eve", password=secret, patterns=["crm.*"])
+    await ask_as(ROOT, box, f"{user}.edit", name="eve", roles=["editor"], is_active=False)
+    await ask_as(ROOT, box, f"{user}.edit", name="eve", password=f"{secret}!")
+    await ask_as(ROOT, box, f"{user}.delete", name="eve")
+
+    new = {"roles": ["viewer"], "patterns": ["crm.*"], "is_active": True}
+    old = {"roles": ["editor"], "patterns": ["crm.*"]}
+    assert await changed(box, kind="user") == [
+        (dict.fromkeys(new), new),
+        ({"roles": ["viewer"], "is_active": True}, {"roles": ["editor"], "is_active": False}),
+        ({"password": None}, {"password": "changed"}),
+        (old, dict.fromkeys(old)),
+    ]
+    rows = await box.app.audit_log.list()
+    assert not any(secret in (row.changes or "") for row in rows)
+
+
+async def test_changes_of_many_jobs_have_what_all_of_them_got(box: Sandbox) -> None:
+    ids = [await create_job(box, name=name) for name in ("a", "b", "c")]
+    until = "2027-01-16T08:00:00+00:00"
+
+    await ask_as(ANN, box, "pause-many", ids=ids, note="moving of 3", until=until)
+    await ask_as(ANN, box, "resume-many", ids=ids[:2])
+    await ask_as(ANN, box, "skip-many", ids=ids, count=2)
+    await ask_as(ANN, box, "delete-many", ids=ids[2:])
+
+    assert await changed(box, kind="jobs") == [
+        (None, {"is_active": False, "pause_note": "moving of 3", "pause_until": until}),
+        (None, {"is_active": True}),
+        (None, {"skip_next": 2}),
+        (None, None),
+    ]
+    found = await ask_as(ANN, box, "get-audit", id=ids[0])
+    actions = [row["action"].rpartition(".")[2] for row in found]
+    assert actions == ["skip-many", "resume-many", "pause-many"]
+
+
+def test_numbers_in_a_note_are_not_ids() -> None:
+    changes = '{"ids":"1-2","after":{"pause_note":"ticket 7"}}'
+
+    found = [concerns(f"{JOB}.pause-many", "2 jobs: 1-2", changes, it, "") for it in (1, 7)]
+
+    assert found == [True, False]

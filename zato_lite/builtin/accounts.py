@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Protocol, TypedDict
 
 import msgspec
 
+from zato_lite.builtin.audit_subject import differences
 from zato_lite.builtin.audited import AuditedService
 from zato_lite.builtin.input import Input, Name, NameRef, ParsedBy
 from zato_lite.builtin.output import Empty, Named, build
@@ -200,7 +201,7 @@ class CreateUser(AccountService[NewUser, Named]):
         if await self.accounts.find("user", user.name) is not None:
             raise ConflictError(f"User `{user.name}` already exists")
         hashed = await self.issuer.hash(params.password)
-        self.record_with_change(user.name)
+        self.record_with_change(user.name, lambda _: _changes(None, user))
         await self.accounts.save(msgspec.structs.replace(user, hash=hashed))
         self.response.payload = {"name": user.name}
         return user.name
@@ -222,7 +223,7 @@ class EditUser(AccountService[ChangedUser, Named]):
         if params.password is not None:
             hashed = await self.issuer.hash(params.password)
             user = msgspec.structs.replace(user, hash=hashed)
-        self.record_with_change(user.name)
+        self.record_with_change(user.name, lambda _: _changes(before, user))
         await self.accounts.save(user)
         self.issuer.forget()
         self.response.payload = {"name": user.name}
@@ -239,7 +240,7 @@ class DeleteUser(AccountService[NameRef, Empty]):
             raise BadInputError(f"`{ADMIN}` cannot be deleted; change its password instead")
         credential = await _find(self.accounts, self.kind, params.name)
         await _require_rights(self.caller, f"delete {self.kind} `{params.name}`", credential)
-        self.record_with_change(params.name)
+        self.record_with_change(params.name, lambda _: _changes(credential, None))
         await self.accounts.delete(self.kind, params.name)
         self.issuer.forget()
         self.response.payload = {}
@@ -262,7 +263,7 @@ class CreateKey(AccountService[Rights, NewKeyItem]):
         new = self.issuer.new_key()
         key = params.of(Credential("key", new.name, new.hash, frozenset({"operator"})))
         await _require_rights(self.caller, "create a key", key)
-        self.record_with_change(new.name)
+        self.record_with_change(new.name, lambda _: _changes(None, key))
         await self.accounts.save(key)
         self.response.payload = {"name": new.name, "key": new.text}
         return new.name
@@ -288,6 +289,19 @@ async def _find(accounts: Accounts, kind: Kind, name: str) -> Credential:
     if found is None:
         raise NotFoundError(f"{kind.title()} `{name}` not found")
     return found
+
+
+def _changes(before: Credential | None, after: Credential | None) -> dict[str, Any]:
+    """Return the changed fields of a credential, for the audit log; no hash."""
+    shown = (None if it is None else Rights(*_rights(it)) for it in (before, after))
+    changes = differences(*shown)
+    if before is not None and after is not None and before.hash != after.hash:
+        changes["password"] = [None, "changed"]
+    return changes
+
+
+def _rights(credential: Credential) -> tuple[list[str], list[str], bool]:
+    return sorted(credential.roles), list(credential.patterns), credential.is_active
 
 
 def _item(credential: Credential) -> CredentialItem:

@@ -92,7 +92,8 @@ class Subject(TypedDict):
 class AuditItem(TypedDict):
     """One change, or refused attempt, of a caller.
 
-    ``before`` and ``after`` have the changed fields of a job; null where they are not recorded.
+    ``before`` and ``after`` have the changed fields of a job, a calendar, a user or a key; null
+    where they are not recorded. Of many jobs, ``after`` has the fields that all of them got.
     """
 
     time: str
@@ -197,13 +198,16 @@ def audit_items(records: Iterable[AuditRecord]) -> list[AuditItem]:
 def audit_item(record: AuditRecord) -> AuditItem:
     """Return a record as the services show it."""
     found = about(record.action, record.subject)
-    changes: Any = None if record.changes is None else msgspec.json.decode(record.changes)
-    has_fields = isinstance(changes, dict) and "ids" not in changes
+    changes: dict[str, Any] = msgspec.json.decode(record.changes or "{}")
+    before: dict[str, Any] | None = None
+    after: dict[str, Any] | None = changes.get("after")
+    if changes and "ids" not in changes:
+        before, after = ({field: pair[at] for field, pair in changes.items()} for at in (0, 1))
     return build(
         AuditItem,
         record,
         time=iso(record.at),
         about={"kind": found.kind, "id": found.id, "name": found.name},
-        before={field: pair[0] for field, pair in changes.items()} if has_fields else None,
-        after={field: pair[1] for field, pair in changes.items()} if has_fields else None,
+        before=before,
+        after=after,
     )

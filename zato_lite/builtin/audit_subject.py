@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
+import msgspec
+
 from zato_lite.builtin.enmasse import changes_between
 from zato_lite.store.jobs import EditResult
 
@@ -73,7 +75,9 @@ def concerns(action: str, subject: str, changes: str | None, job_id: int, name: 
     """Return True if a record is about a job, alone or among others."""
     found = about(action, subject)
     if found.kind == "jobs":
-        ids = changes if changes is not None else subject.partition(": ")[2]
+        ids = subject.partition(": ")[2]
+        if changes is not None:
+            ids = msgspec.json.decode(changes).get("ids", "")
         return _lists(ids, job_id)
     if found.kind not in {"job", "run"}:
         return False
@@ -104,13 +108,26 @@ def changes_of_edit(edited: EditResult) -> dict[str, Any]:
     }
 
 
+def differences(before: Any, after: Any) -> dict[str, Any]:
+    """Return the fields of two structs that differ, with both values; None for no struct."""
+    old, new = ({} if it is None else msgspec.to_builtins(it) for it in (before, after))
+    return {
+        field: [_shortened(old.get(field)), _shortened(new.get(field))]
+        for field in {**old, **new}
+        if (old.get(field) or None) != (new.get(field) or None)
+    }
+
+
 _MAX_VALUE = 1_000
+_MAX_ITEMS = 50
 
 
 def _shortened(value: Any) -> Any:
-    """Return a value; the beginning of a long text."""
+    """Return a value; the beginning of a long text or list."""
     if isinstance(value, str) and len(value) > _MAX_VALUE:
         return f"{value[:_MAX_VALUE]}…"
+    if isinstance(value, list | tuple) and len(value) > _MAX_ITEMS:
+        return [*value[:_MAX_ITEMS], f"… {len(value)} in all"]
     return value
 
 

@@ -16,6 +16,7 @@ from zato_lite.builtin.input import (
     whole_number,
 )
 from zato_lite.builtin.job_filter import JobFilterInput
+from zato_lite.builtin.output import iso
 from zato_lite.builtin.permissions import authority_of, require_selected_match, visible_to
 from zato_lite.errors import FieldError
 from zato_lite.scheduler.bulk import BulkCommands, skipping
@@ -113,11 +114,17 @@ class BulkService(AuditedService[In, Out]):
         require_selected_match(deeds, caller)
         return list(selected)
 
-    def record_selected(self, params: ManyJobs, selected: list[Selected]) -> None:
-        """Have the selected jobs recorded with the first of them that are changed."""
+    def record_selected(self, params: ManyJobs, selected: list[Selected], **after: Any) -> None:
+        """Have the selected jobs recorded with the first of them that are changed.
+
+        ``after`` are the fields that all of them get.
+        """
         ids = [each.id for each in selected]
         subject = subject_of(changed_jobs(params, selected, ids))
-        self.record_with_change(subject, lambda _: {"ids": id_ranges(ids)[:_MAX_IDS_TEXT]})
+        changes: dict[str, Any] = {"ids": id_ranges(ids)[:_MAX_IDS_TEXT]}
+        if after:
+            changes["after"] = after
+        self.record_with_change(subject, lambda _: changes)
 
 
 def changed_jobs(params: ManyJobs, selected: list[Selected], ids: Collection[int]) -> ChangedJobs:
@@ -167,7 +174,9 @@ class PauseMany(BulkService[ManyPaused, ChangedJobs]):
         selected = await self.selected(params)
         ids = [each.id for each in selected]
         if not params.dry_run:
-            self.record_selected(params, selected)
+            until = {} if params.until is None else {"pause_until": iso(params.until)}
+            note = {"pause_note": params.note} if params.note else {}
+            self.record_selected(params, selected, is_active=False, **note, **until)
             ids = list(
                 await self.bulk.pause(
                     selected, params.note, params.until, by=self.caller.principal
@@ -187,7 +196,7 @@ class ResumeMany(BulkService[ManyJobs, ChangedJobs]):
         selected = await self.selected(params)
         ids = [each.id for each in selected]
         if not params.dry_run:
-            self.record_selected(params, selected)
+            self.record_selected(params, selected, is_active=True)
             ids = list(await self.bulk.resume(selected, self.caller.principal))
         self.response.payload = answer = changed_jobs(params, selected, ids)
         return subject_of(answer)
@@ -203,7 +212,7 @@ class SkipMany(BulkService[ManySkipped, ChangedJobs]):
         selected = await self.selected(params)
         ids = [each.id for each in selected]
         if not params.dry_run:
-            self.record_selected(params, selected)
+            self.record_selected(params, selected, skip_next=params.count)
             ids = list(
                 await self.bulk.edit(selected, skipping(params.count), self.caller.principal)
             )

@@ -5,6 +5,7 @@ from typing import Annotated, Any, TypedDict
 
 import msgspec
 
+from zato_lite.builtin.audit_subject import differences
 from zato_lite.builtin.audited import AuditedService
 from zato_lite.builtin.input import Name, NameRef, Note, ParsedBy
 from zato_lite.builtin.output import Empty, Named
@@ -178,7 +179,7 @@ class SavesCalendar(AuditedService[CalendarInput, Named]):
         """Check and save the calendar; return its name."""
         calendar = Calendar(**msgspec.structs.asdict(params))
         check_calendar(calendar)
-        self.record_with_change(calendar.name)
+        self.record_with_change(calendar.name, lambda before: differences(before, calendar))
         await self.calendars.save_calendar(calendar)
         self.response.payload = {"name": calendar.name}
         return calendar.name
@@ -211,7 +212,8 @@ class Rename(AuditedService[NewName, Named]):
 
     async def change(self, params: NewName) -> str:
         subject = f"{params.name} → {params.new_name}"
-        self.record_with_change(subject)
+        changes = {"name": [params.name, params.new_name]}
+        self.record_with_change(subject, lambda _: changes)
         await self.calendars.rename_calendar(params.name, params.new_name)
         self.response.payload = {"name": params.new_name}
         return subject
@@ -237,7 +239,7 @@ class Delete(AuditedService[NameRef, Empty]):
     calendars = needs(Calendars)
 
     async def change(self, params: NameRef) -> str:
-        self.record_with_change(params.name)
+        self.record_with_change(params.name, lambda deleted: differences(deleted, None))
         await self.calendars.delete_calendar(params.name)
         self.response.payload = {}
         return params.name

@@ -23,20 +23,25 @@ class UsingJob(NamedTuple):
     name: str
 
 
-def save_calendar(connection: Connection, calendar: Calendar) -> None:
-    """Save a calendar and compute the next due instants of the jobs that use it."""
+def save_calendar(connection: Connection, calendar: Calendar) -> Calendar | None:
+    """Save a calendar and compute the next due instants of the jobs that use it.
+
+    Returns the calendar that it replaces.
+    """
+    calendars = jobs.get_calendars(connection)
+    before, calendars[calendar.name] = calendars.get(calendar.name), calendar
     execute(
         connection,
         "INSERT INTO calendar (name, definition) VALUES (?, ?)"
         " ON CONFLICT (name) DO UPDATE SET definition = excluded.definition",
         (calendar.name, msgspec.json.encode(calendar).decode()),
     )
-    calendars = jobs.get_calendars(connection)
     job_ids = _jobs_with_calendar(connection, calendar.name)
     lock_jobs(connection, job_ids)
     for row in jobs.get_by_ids(connection, job_ids):
         next_at = due.next_due(jobs.state_of(row), calendars)
         jobs.write_timer(connection, replace(row, next_at=next_at))
+    return before
 
 
 def rename_calendar(connection: Connection, name: str, new_name: str) -> None:
@@ -56,13 +61,16 @@ def rename_calendar(connection: Connection, name: str, new_name: str) -> None:
     save_calendar(connection, replace(calendars[name], name=new_name))
 
 
-def delete_calendar(connection: Connection, name: str) -> None:
-    """Delete a calendar that no job uses."""
+def delete_calendar(connection: Connection, name: str) -> Calendar:
+    """Delete a calendar that no job uses, and return it."""
     if job_ids := _jobs_with_calendar(connection, name):
         names = [jobs.get(connection, job_id).job.name for job_id in job_ids[:5]]
         raise ConflictError(f"calendar `{name}` is used by {', '.join(names)}")
-    if not execute(connection, "DELETE FROM calendar WHERE name = ?", (name,)):
+    found = jobs.get_calendars(connection).get(name)
+    if found is None:
         raise NotFoundError(f"Calendar `{name}` not found")
+    execute(connection, "DELETE FROM calendar WHERE name = ?", (name,))
+    return found
 
 
 def jobs_using(
