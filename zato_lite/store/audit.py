@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
+from unicodedata import category
 
 import msgspec
 
@@ -29,6 +30,11 @@ class AuditRecord(msgspec.Struct, frozen=True):
     at: Instant = 0
     changes: str | None = None
     id: int = 0
+
+
+_CHANGES = AuditRecord.__struct_fields__.index("changes")
+_UNREADABLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Categories of control, direction and surrogate characters, and of separators of lines."""
 
 
 class AuditFilter(NamedTuple):
@@ -88,12 +94,20 @@ def _like(column: str, count: int) -> str:
     return f" AND ({' OR '.join(each)})"
 
 
+def readable(text: str) -> str:
+    """Return a text with escapes in place of control and direction characters."""
+    if text.isprintable():
+        return text
+    return "".join(ascii(each)[1:-1] if category(each) in _UNREADABLE else each for each in text)
+
+
 def insert_record(connection: Connection, record: AuditRecord) -> None:
-    """Append a record; of a refused request, the subject may have null characters."""
+    """Append a record; names and subjects of refused requests may have any characters."""
     values = [
-        value.replace("\0", "\\x00") if isinstance(value, str) else value
+        readable(value) if isinstance(value, str) else value
         for value in msgspec.structs.astuple(record)
     ]
+    values[_CHANGES] = record.changes  # JSON has escapes of its own
     execute(
         connection,
         "INSERT INTO audit (who, action, subject, outcome, cid, remote_address, at, changes)"
