@@ -1,5 +1,6 @@
 """Nodes on PostgreSQL, with clocks that the test moves: serials, trust, burial, takeover."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -11,6 +12,7 @@ from tests.scheduler.conftest import Harness
 from zato_lite.errors import StoreError, UnavailableError
 from zato_lite.store import migrate
 from zato_lite.store.migrate import Migration
+from zato_lite.store.ports import lane_for_scheduler
 from zato_lite.store.postgres import open_postgres
 from zato_lite.testing.clock import ManualClock
 
@@ -37,7 +39,7 @@ async def pass_time(clock: ManualClock, awake: list[Harness], seconds: int) -> N
     for _ in range(seconds):
         clock.advance(seconds=1)
         for node in awake:
-            await node.store.write(lambda c: None)
+            await lane_for_scheduler(node.store).write(lambda c: None)
         for node in awake:
             await node.scheduler._dispatcher.recover_runs()
             await node.settle()
@@ -104,7 +106,7 @@ async def test_a_buried_node_starts_nothing_and_comes_back_as_another(
             stop(owner, stopped)
             await pass_time(clock, [other], 8)
         with pytest.raises(UnavailableError):
-            await owner.store.write(lambda c: None)
+            await lane_for_scheduler(owner.store).write(lambda c: None)
         burial = owner.scheduler._burial
         assert burial is not None
         await burial
@@ -122,14 +124,14 @@ async def test_a_node_that_has_not_committed_lately_starts_nothing_until_it_has(
         job_id = await nodes[0].create(trigger=nodes[0].every(20))
         clock.advance(seconds=19.9)
         for node in nodes:
-            await node.store.write(lambda c: None)
+            await lane_for_scheduler(node.store).write(lambda c: None)
         for node in nodes:
             await node.scheduler.tick()
         (owner,) = [node for node in nodes if node.scheduler.next_start]
         stop(owner, monkeypatch)
         clock.advance(seconds=6)
         early = len(owner.calls)
-        await owner.store.write(lambda c: None)
+        await lane_for_scheduler(owner.store).write(lambda c: None)
         clock.advance(seconds=0.1)
         await owner.settle()
 
@@ -157,7 +159,7 @@ async def test_a_slot_claimed_ahead_by_a_dead_node_is_the_same_attempt_on_anothe
         job_id = await nodes[0].create(trigger=nodes[0].every(9))
         clock.advance(seconds=8.9)
         for node in nodes:
-            await node.store.write(lambda c: None)
+            await lane_for_scheduler(node.store).write(lambda c: None)
         for node in nodes:
             await node.scheduler.tick()
         (owner,) = [node for node in nodes if node.scheduler.next_start]
@@ -270,3 +272,50 @@ async def test_a_timer_whose_lock_ends_in_a_rollback_is_claimed_within_a_second(
             await node.settle()
 
         assert await nodes[0].outcomes(job_id) == ["ok"]
+
+
+@asynccontextmanager
+async def locked_timer(url: str, job_id: int) -> AsyncIterator[None]:
+    """Hold the lock of a job's timer in a session of another program."""
+    async with await psycopg.AsyncConnection.connect(url) as other:
+        await other.execute("SELECT 1 FROM timer WHERE job_id = %s FOR UPDATE", (job_id,))
+        yield
+
+
+async def test_a_change_that_waits_for_a_lock_delays_no_run_of_other_jobs(
+    postgres_url: str, clock: ManualClock
+) -> None:
+    async with open_nodes(postgres_url, clock, count=1) as (node,):
+        held = await node.create(name="held", trigger=node.every(3600))
+        others = [await node.create(name=f"job {n}", trigger=node.every(10)) for n in range(20)]
+        async with locked_timer(postgres_url, held):
+            change = asyncio.create_task(node.edit(held, service="other"))
+            await asyncio.sleep(0.05)  # it waits in the database by now, or soon
+            for _ in range(3):
+                clock.advance(seconds=10)
+                await lane_for_scheduler(node.store).write(lambda c: None)
+                await node.scheduler.tick()
+                await node.scheduler.wait_until_idle()
+            runs = [await node.runs(job_id) for job_id in others]
+            is_waiting = not change.done()
+        await change
+
+        assert is_waiting
+        assert [[run.outcome for run in each] for each in runs] == [["ok"] * 3] * 20
+        assert {run.delay_us for each in runs for run in each} == {0}
+
+
+async def test_a_job_whose_timer_was_locked_is_claimed_soon_after(
+    postgres_url: str, clock: ManualClock
+) -> None:
+    async with open_nodes(postgres_url, clock, count=1) as (node,):
+        job_id = await node.create(trigger=node.every(20))
+        async with locked_timer(postgres_url, job_id):
+            clock.advance(seconds=20)
+            await node.scheduler.tick()
+            while_locked = len(await node.runs(job_id))
+        clock.advance(seconds=0.1)
+        await node.settle()
+
+        assert while_locked == 0
+        assert [run.outcome for run in await node.runs(job_id)] == ["ok"]

@@ -8,16 +8,16 @@ import pytest
 
 from tests.scheduler.conftest import Harness
 from zato_lite.scheduler import completer
+from zato_lite.store.ports import lane_for_scheduler
 from zato_lite.timetable.job import SECOND, Interval, OneTime
 
 
 @pytest.fixture
 def commits(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Record the number of claims and saves in each commit that had any."""
-    lane: Any = getattr(
-        harness.store, "_changes", harness.store
-    )  # of PostgreSQL, or SQLite itself
-    commit, submit = lane._commit, harness.store.submit
+    store = lane_for_scheduler(harness.store)
+    lane: Any = getattr(store, "_lane", store)  # of PostgreSQL, or SQLite itself
+    commit, submit = lane._commit, store.submit
     submitted: list[Any] = []
     sizes: list[int] = []
 
@@ -30,7 +30,7 @@ def commits(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> list[int]:
             sizes.append(size)
         return commit(tasks)
 
-    monkeypatch.setattr(harness.store, "submit", noted)
+    monkeypatch.setattr(store, "submit", noted)
     monkeypatch.setattr(lane, "_commit", counted)
     return sizes
 
@@ -120,7 +120,8 @@ async def test_a_failure_during_a_commit_is_kept_right_after_it(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(completer, "LINGER_S", 60)
-    gate, submit = asyncio.Event(), harness.store.submit
+    store = lane_for_scheduler(harness.store)
+    gate, submit = asyncio.Event(), store.submit
 
     async def fail(_: object) -> None:
         await gate.wait()
@@ -134,7 +135,7 @@ async def test_a_failure_during_a_commit_is_kept_right_after_it(
     await harness.create(name="ok", trigger=harness.once(10))
     failing = await harness.create(name="fails", service="fails", trigger=harness.once(10))
     await harness.advance(9.8)
-    monkeypatch.setattr(harness.store, "submit", opening)
+    monkeypatch.setattr(store, "submit", opening)
 
     harness.clock.advance(seconds=0.2)
 

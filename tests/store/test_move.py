@@ -309,6 +309,7 @@ async def prepared(places: Places) -> Places:
     """Return places whose target is a schema without rows, for a trigger that spoils the copy."""
     async with open_postgres(places.url, SystemClock()):
         pass
+    places.postgres("DELETE FROM setting")  # the channel's name
     fill(places.file)
     return places
 

@@ -3,6 +3,8 @@
 import asyncio
 import logging
 import re
+import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -13,10 +15,12 @@ from zato_lite.clock import SystemClock
 from zato_lite.errors import ConflictError, StoreError, UnavailableError
 from zato_lite.store import postgres_session
 from zato_lite.store.bell import channel_of
+from zato_lite.store.nodes import new_node_id, register_node
 from zato_lite.store.ports import Connection
 from zato_lite.store.postgres import PostgresStore, open_postgres
 from zato_lite.store.postgres_connection import connect
 from zato_lite.store.postgres_url import parse
+from zato_lite.store.rows import NodeRow
 from zato_lite.store.sql import execute, fetch_value
 
 pytestmark = pytest.mark.postgres
@@ -364,3 +368,89 @@ async def test_arrays_keep_every_text(store: PostgresStore) -> None:
         return fetch_value(connection, "SELECT CAST(? AS text[])", (connection.many(texts),))
 
     assert await store.read(back) == texts
+
+
+async def test_a_write_that_waits_for_a_lock_holds_up_no_write_of_the_scheduler(
+    store: PostgresStore, other: "psycopg.Connection[Any]"
+) -> None:
+    await store.write(put("row"))
+    with other.transaction():
+        other.execute("UPDATE setting SET value = 'x'")
+        delete = "DELETE FROM setting WHERE name = 'row'"
+        change = asyncio.create_task(store.write(lambda c: execute(c, delete)))
+        await asyncio.sleep(0.05)
+        await store.for_scheduler.write(put("run"))
+        is_waiting = not change.done()
+
+    await change
+
+    assert is_waiting
+    assert await store.read(names) == ["run"]
+
+
+async def test_a_write_comes_after_those_of_the_scheduler_that_were_submitted_before(
+    store: PostgresStore,
+) -> None:
+    order: list[str] = []
+
+    def slowly(connection: Connection) -> None:
+        execute(connection, "SELECT pg_sleep(0.2)")
+        execute(connection, "INSERT INTO setting (name, value) VALUES ('first', '')")
+
+    store.for_scheduler.submit(slowly, lambda *_: order.append("scheduler"))
+    found = await store.write(names)
+    order.append("change")
+
+    assert found == ["first"]
+    assert order == ["scheduler", "change"]
+
+
+async def test_answers_come_in_the_order_of_the_commits_of_both_lanes(
+    store: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    lane, locked = store._scheduling, threading.Event()
+    deliver = lane._deliver
+
+    def late(answers: Any) -> None:
+        time.sleep(0.2)
+        deliver(answers)
+
+    def first(connection: Connection) -> None:
+        execute(connection, "UPDATE setting SET value = '1' WHERE name = 'row'")
+        locked.set()
+
+    def second(connection: Connection) -> None:
+        locked.wait(5)
+        execute(connection, "UPDATE setting SET value = '2' WHERE name = 'row'")
+
+    await store.write(put("row"))
+    monkeypatch.setattr(lane, "_deliver", late)
+
+    change = asyncio.create_task(store.write(second))
+    await asyncio.sleep(0)
+    store.for_scheduler.submit(first, lambda *_: order.append("scheduler"))
+    await change
+    order.append("change")
+
+    assert order == ["scheduler", "change"]
+
+
+async def test_a_node_without_its_record_can_write_nothing(
+    store: PostgresStore, other: "psycopg.Connection[Any]"
+) -> None:
+    number = await store.for_scheduler.write(new_node_id)
+    store.locks.take(number)
+    row = NodeRow(number, "a", 1, 0, 0)
+    await store.for_scheduler.write(lambda c: register_node(c, row, ""))
+    store.locks.enter(number)
+    await store.write(put("before"))
+    other.execute("DELETE FROM node")
+
+    with pytest.raises(UnavailableError, match="the row of node"):
+        await store.write(put("after"))
+    with pytest.raises(UnavailableError, match="the row of node"):
+        await store.for_scheduler.write(put("after"))
+
+    assert not store.locks.trusts_itself
+    assert await store.read(names) == ["before"]

@@ -36,7 +36,7 @@ from zato_lite.store.delivery import resolve, write_and_deliver
 from zato_lite.store.jobs import EditResult
 from zato_lite.store.nodes import NodeLocks
 from zato_lite.store.others import NEW_RUNS, Others
-from zato_lite.store.ports import Connection, Database
+from zato_lite.store.ports import Connection, Database, lane_for_scheduler
 from zato_lite.store.rights import AllRights, all_rights, changed_rights
 from zato_lite.store.rows import LogLine
 from zato_lite.store.wishes import Asked, ask_owners
@@ -106,19 +106,18 @@ class Scheduler:
     ) -> None:
         self.observer = observer or NoObserver()
         self._database, self._grace, self._principals = database, grace, principals
+        self._own = own = lane_for_scheduler(database)
         self.capacity = capacity
         self._clock = clock
         self.on_message: Callable[[str], None] = _ignore
         self._burial: asyncio.Task[None] | None = None
         self.metrics = metrics = RunMetrics()
-        self._node = node = Node(
-            database, clock, node_name, locks or _locks_of(database), services
-        )
+        self._node = node = Node(own, clock, node_name, locks or _locks_of(database), services)
         self._running: dict[int, RunningAttempt] = {}
         self._transactions = Transactions(getattr(database, "connect_run", refuse_transactions))
         wake = asyncio.Event()
         self._completer = completer = Completer(
-            database,
+            own,
             clock,
             node,
             self._running,
@@ -130,7 +129,7 @@ class Scheduler:
         self._executor = executor = self._make_executor(run, clock, capacity, wake)
         self._wishes = wishes = Wishes(database, clock, node, executor, self._change_runs)
         self._dispatcher = Dispatcher(
-            database,
+            own,
             clock,
             node,
             executor,
@@ -238,7 +237,7 @@ class Scheduler:
         if left:
             self._completer.save()
             started = self._completer.started_runs(None)
-            await self._database.write(lambda c: recovery.release_claims(c, left, started))
+            await self._own.write(lambda c: recovery.release_claims(c, left, started))
             self._node.ring(self._node.others)
         await self._wishes.stop()
         await self._executor.finish_running(grace)

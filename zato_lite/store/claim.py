@@ -15,6 +15,7 @@ from zato_lite.store.ledger import LedgerEntry, record_entries
 from zato_lite.store.ports import Connection, Row
 from zato_lite.store.rights import AllRights, all_rights
 from zato_lite.store.sql import (
+    NO_LIMIT,
     advance,
     fetch_ids,
     fetch_row,
@@ -24,7 +25,7 @@ from zato_lite.store.sql import (
 )
 from zato_lite.store.wishes import ask_to_cancel_jobs
 from zato_lite.timetable.calendar import Calendar
-from zato_lite.timetable.job import Instant, Job
+from zato_lite.timetable.job import SECOND, Instant, Job
 from zato_lite.timetable.job_plan import Downtime, Entry, JobPlan, JobState
 from zato_lite.timetable.plan import plan
 
@@ -118,11 +119,11 @@ _STATE = f"""SELECT EXISTS (SELECT 1 FROM setting WHERE name = ?),
 
 # Up to ?4 jobs due by ?1, from position (?2, ?3) on; after ?5, only every ?6th, from ?7.
 _DUE_JOBS = texts("due")
-_IS_HERE = f"""AND NOT EXISTS (SELECT 1 FROM job away WHERE away.id = timer.job_id
-    AND away.service {AMONG_TEXTS}) ORDER BY next_at, job_id LIMIT"""
+_AWAY = f"""AND NOT EXISTS (SELECT 1 FROM job away WHERE away.id = timer.job_id
+    AND away.service {AMONG_TEXTS})"""
+_ORDER = "ORDER BY next_at, job_id LIMIT"
 _DUE_JOBS_HERE = {
-    dialect: text.replace("ORDER BY next_at, job_id LIMIT", _IS_HERE)
-    for dialect, text in _DUE_JOBS.items()
+    dialect: text.replace(_ORDER, f"{_AWAY} {_ORDER}") for dialect, text in _DUE_JOBS.items()
 }
 
 # What there is to know of jobs whose timers are locked; and the first due instant after ?1.
@@ -130,7 +131,15 @@ _LOCKED_JOBS = f"""SELECT j.id, j.definition,
         (SELECT count(*) FROM run r WHERE r.job_id = j.id AND r.outcome IS NULL)
     FROM job j WHERE j.id {AMONG_NUMBERS}"""
 _NEXT_DUE = "SELECT min(next_at) FROM timer WHERE next_at > ?"
-_AFTER_LOCKS = f"SELECT {IS_PAUSED}, ({_NEXT_DUE})"
+# Timers from position (?1, ?2) to (?3, ?4), of which this node's share after ?5 is every ?6th.
+_COUNT_DUE = """SELECT count(*) FROM timer WHERE next_at BETWEEN ?1 AND ?3
+    AND (next_at, job_id) > (?1, ?2) AND (next_at, job_id) <= (?3, ?4)
+    AND (next_at <= ?5 OR job_id % ?6 = ?7)"""
+_AFTER_LOCKS = f"SELECT {IS_PAUSED}, ({_COUNT_DUE}), ({_NEXT_DUE})"
+_AFTER_LOCKS_HERE = f"SELECT {IS_PAUSED}, ({_COUNT_DUE} {_AWAY}), ({_NEXT_DUE})"
+
+LOCKED_AGAIN = SECOND // 10
+"""Microseconds after which a claim returns to timers that others had locked."""
 
 # The first due instants after ?1 of this node's share, and after ?2 of the others.
 _NEXT_SHARED = """SELECT (SELECT next_at FROM timer WHERE next_at > ?1 AND job_id % ?3 = ?4
@@ -180,10 +189,12 @@ def claim(
         return ClaimResult((), (), position, has_more=False, rights=rights)
     is_shared = nodes > 1
     until = horizon if share is ALL else min(horizon, now + margin // 2)
-    due_jobs, next_due_at = _due_jobs(
+    due_jobs, next_due_at, are_locked = _due_jobs(
         connection, (horizon, *position, limit, until, share.nodes, share.rank), elsewhere
     )
     batch = _Batch(connection, now, node, (horizon, margin), downtime)
+    if are_locked:
+        batch.later.append(now + LOCKED_AGAIN)
     for due in due_jobs:
         batch.plan(due)
     batch.write()
@@ -220,18 +231,19 @@ def claim(
 
 def _due_jobs(
     connection: Connection, values: Sequence[Any], elsewhere: Collection[str]
-) -> tuple[list[_DueJob], Instant | None]:
+) -> tuple[list[_DueJob], Instant | None, bool]:
     """Return jobs due by the horizon, the first of the values, and the first due instant after it.
 
     PostgreSQL locks their timers first, and all else is read after that: a statement sees what
-    was committed before it began, but a locked row as it is now.
+    was committed before it began, but a locked row as it is now. Timers that others have locked
+    are left out: the last value is True if there may be some.
     """
     due_jobs = _DUE_JOBS
     if elsewhere:
         due_jobs, values = _DUE_JOBS_HERE, (*values, connection.many(sorted(elsewhere)))
     if connection.dialect == "sqlite":
         text, next_due_at = fetch_row(connection, due_jobs["sqlite"], values)
-        return _decode_due_jobs(text) if text else [], next_due_at
+        return _decode_due_jobs(text) if text else [], next_due_at, False
     timers = read_rows(connection, due_jobs["postgres"], values, _LockedTimer)
     ids = connection.many([timer.job_id for timer in timers])
     jobs_by_id = {job.id: job for job in read_rows(connection, _LOCKED_JOBS, (ids,), _LockedJob)}
@@ -240,8 +252,13 @@ def _due_jobs(
         for job_id, next_at, cursor, started, number, calm_until in timers
         if (job := jobs_by_id.get(job_id)) is not None
     ]
-    is_paused, next_at = fetch_row(connection, _AFTER_LOCKS, (values[0],))
-    return ([], None) if is_paused else (due, next_at)
+    horizon, after, after_id, limit, *rest = values
+    last = (timers[-1].next_at, timers[-1].job_id) if len(timers) == limit else (horizon, NO_LIMIT)
+    state = _AFTER_LOCKS_HERE if elsewhere else _AFTER_LOCKS
+    is_paused, found, next_at = fetch_row(
+        connection, state, (after, after_id, *last, *rest, horizon)
+    )
+    return ([], None, False) if is_paused else (due, next_at, found > len(timers))
 
 
 class _Batch:

@@ -145,7 +145,10 @@ class StoreHealth:
         moved: the file that was moved or replaced; empty without one.
         slow: a description of a slow store; empty while it is fast.
         p95: recent 95th percentile of commits in seconds.
+        beside: of another writer of the same store; its commits count in the figures.
     """
+
+    beside: "StoreHealth | None" = None
 
     def __init__(
         self, path: str, monotonic: Callable[[], float], *, has_files: bool | None = None
@@ -210,7 +213,12 @@ class StoreHealth:
     @property
     def figures(self) -> Commits:
         """Return figures of the commits."""
-        return Commits(tuple(self._counts), self._seconds, self.p95)
+        own = Commits(tuple(self._counts), self._seconds, self.p95)
+        if self.beside is None:
+            return own
+        other = self.beside.figures
+        counts = tuple(map(sum, zip(own.counts, other.counts, strict=True)))
+        return Commits(counts, own.seconds + other.seconds, own.p95)
 
     @property
     def trouble(self) -> str:
@@ -242,13 +250,15 @@ class StoreHealth:
         self._check_slow()
 
     def _check_stuck(self) -> None:
-        before, self.stuck = self.stuck, self._stuck()
+        other = "" if self.beside is None else self.beside.blockage()
+        before, self.stuck = self.stuck, self.blockage() or other
         if self.stuck and not before:
             _log.error("store blocked", extra={"path": self._path, "why": self.stuck})
         elif before and not self.stuck:
             _log.warning("store unblocked", extra={"path": self._path})
 
-    def _stuck(self) -> str:
+    def blockage(self) -> str:
+        """Return why the present transaction has waited for long, or an empty text."""
         step = self._step
         waited = 0.0 if step is None else self._monotonic() - step[1]
         if step is not None and step[0] == "commit":

@@ -67,6 +67,16 @@ class Database(Protocol):
         ...
 
 
+def lane_for_scheduler(database: Database) -> Database:
+    """Return the database as the scheduler writes to it: in a separate lane, if there is one.
+
+    A change that waits for a lock holds up no claim and no result there. A write of the database
+    itself begins after those of the scheduler's that were submitted before it.
+    """
+    found: Database = getattr(database, "for_scheduler", database)
+    return found
+
+
 class RunConnection(Protocol):
     """Connection of a service, whose transaction ends with the run."""
 

@@ -83,6 +83,7 @@ class PostgresStore:
 
     Attributes:
         health: figures of the commits.
+        for_scheduler: the same database, with a lane for the scheduler's own writes.
         bell: wakes other nodes, and says when they ring.
         folder: for files of this node; None if it has none.
     """
@@ -98,36 +99,46 @@ class PostgresStore:
         self.health = StoreHealth(location.shown, self._monotonic, has_files=False)
         self._stopping = Event()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._changes = self._lane("changes")
+        self._scheduling = self._lane("scheduler", self.health)
+        health = StoreHealth(location.shown, self._monotonic, has_files=False)
+        self.health.beside = health
+        self._changes = self._lane("changes", health, self._scheduling)
+        self.for_scheduler = SchedulerLane(self, self._scheduling)
         self._reads: SimpleQueue[Task | None] = SimpleQueue()
         self._threads: list[Thread] = []
         self._closed = False
         self.bell = Bell(location, self._stopping)
-        self.locks: Others = NodeSerials(self._changes.session, self.bell, clock.monotonic)
+        self.locks: Others = NodeSerials(
+            self._scheduling.session, self._changes.session, self.bell, clock.monotonic
+        )
 
-    def _lane(self, name: str) -> Lane:
+    def _lane(self, name: str, health: StoreHealth, first: Lane | None = None) -> Lane:
         session = Session(self.location, self._monotonic, self._stopping)
         if isinstance(self._clock, DatabaseClock):
             session.on_stamp = self._clock.observe
-        return Lane(name, session, self.health, self._deliver)
+        return Lane(name, session, health, self._deliver, first)
 
     # Operations
 
     async def write(self, operation: Callable[[Connection], Result]) -> Result:
-        return await self._run(self._changes.put, operation)
+        return await self.run(self._changes.put, operation)
 
     async def read(self, operation: Callable[[Connection], Result]) -> Result:
-        return await self._run(self._put_read, operation)
+        return await self.run(self._put_read, operation)
 
     def submit(
         self,
         operation: Callable[[Connection], Result],
         done: Callable[[Result | None, BaseException | None], None],
     ) -> None:
+        self.submit_to(self._changes, operation, done)
+
+    def submit_to(self, lane: Lane, operation: Operation, done: Done) -> None:
+        """Write in a lane without waiting."""
         if self._closed:
             done(None, UnavailableError("the store is closed"))
         else:
-            self._changes.put(operation, done)
+            lane.put(operation, done)
 
     async def connect_run(self, run_id: int, token: int) -> RunConnection:
         """Open a connection for the transaction of a run.
@@ -156,12 +167,12 @@ class PostgresStore:
     @property
     def trouble(self) -> str:
         """Return why the store is not usable; empty while it is."""
-        return self._changes.trouble or self.health.trouble
+        return self._scheduling.trouble or self._changes.trouble or self.health.trouble
 
     @property
     def queued(self) -> tuple[int, int]:
         """Return the numbers of waiting writes and reads."""
-        return self._changes.queued, self._reads.qsize()
+        return self._scheduling.queued + self._changes.queued, self._reads.qsize()
 
     # Lifecycle
 
@@ -178,6 +189,7 @@ class PostgresStore:
         ]
         for thread in self._threads:
             thread.start()
+        self._scheduling.start()
         self._changes.start()
         self.health.start()
 
@@ -185,7 +197,8 @@ class PostgresStore:
         """Complete the submitted operations and close the connections; refuse later ones."""
         self._closed = True
         self._stopping.set()
-        self._changes.stop()
+        self._changes.stop()  # it waits for what the other lane has begun
+        self._scheduling.stop()
         for _ in self._threads:
             self._reads.put(None)
         for thread in self._threads:
@@ -193,9 +206,10 @@ class PostgresStore:
         self.bell.stop()
         self.health.stop()
 
-    async def _run(
+    async def run(
         self, put: Callable[[Operation, Done], None], operation: Callable[[Connection], Result]
     ) -> Result:
+        """Submit an operation and return its result."""
         if self._closed:
             raise UnavailableError("the store is closed")
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
@@ -232,6 +246,26 @@ class PostgresStore:
         if self._loop is not None and not self._loop.is_closed():
             # One wake-up of the loop for the whole group, from the thread of a lane or a reader.
             self._loop.call_soon_threadsafe(call_back, answers)
+
+
+class SchedulerLane:
+    """``Database`` whose writes wait for no lock that a change of ``PostgresStore`` waits for."""
+
+    def __init__(self, store: PostgresStore, lane: Lane) -> None:
+        self._store, self._lane = store, lane
+
+    async def write(self, operation: Callable[[Connection], Result]) -> Result:
+        return await self._store.run(self._lane.put, operation)
+
+    async def read(self, operation: Callable[[Connection], Result]) -> Result:
+        return await self._store.read(operation)
+
+    def submit(
+        self,
+        operation: Callable[[Connection], Result],
+        done: Callable[[Result | None, BaseException | None], None],
+    ) -> None:
+        self._store.submit_to(self._lane, operation, done)
 
 
 def _read(session: Session, operation: Operation) -> Any:

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
-from threading import Thread
+from threading import Condition, Thread
 from typing import NamedTuple
 
 from zato_lite.errors import StoreError, UnavailableError
@@ -48,10 +48,37 @@ class _Unknown(NamedTuple):
     answers: list[Answer]
 
 
+class Progress:
+    """Numbers of operations of a lane: submitted, begun in a group, and answered."""
+
+    def __init__(self) -> None:
+        self.submitted = self.begun = self._answered = 0
+        self._changed = Condition()
+
+    def note_answered(self) -> None:
+        """Note that all begun operations are answered."""
+        with self._changed:
+            self._answered = self.begun
+            self._changed.notify_all()
+
+    def wait_for(self, number: int) -> None:
+        """Wait until this many operations are answered."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._answered >= number)
+
+
 class Lane:
     """Queue of operations that one thread commits in order.
 
     An operation may run several times: its effects outside the database are its result alone.
+
+    Attributes:
+        progress: the numbers of its operations.
+
+    Args:
+        first: a lane that this one does not hold up, and is not overtaken by. Its operations that
+            were submitted before one of this lane are answered before that begins, and those that
+            were committed before it are answered before that is.
     """
 
     def __init__(
@@ -60,10 +87,13 @@ class Lane:
         session: Session,
         health: StoreHealth,
         deliver: Callable[[list[Answer]], None],
+        first: "Lane | None" = None,
     ) -> None:
         self.session = session
         self._name, self._health, self._deliver = name, health, deliver
+        self._first, self.progress = first, Progress()
         self._queue: SimpleQueue[Task | None] = SimpleQueue()
+        self._marks: SimpleQueue[int] = SimpleQueue()
         self._thread: Thread | None = None
         self._failures = Repeats()
         self._unknown: _Unknown | None = None
@@ -78,6 +108,9 @@ class Lane:
 
     def put(self, operation: Operation, done: Done) -> None:
         """Have an operation committed; ``done`` is called in the event loop afterwards."""
+        self.progress.submitted += 1
+        if self._first is not None:
+            self._marks.put(self._first.progress.submitted)
         self._queue.put((operation, done))
 
     def start(self) -> None:
@@ -98,8 +131,20 @@ class Lane:
             gathered = gather(self._queue, self._queue.get(), MAX_GROUP)
             is_last = gathered[-1] is None
             if tasks := [each for each in gathered if each is not None]:
-                self._deliver(self._commit(tasks))
+                self._answer(tasks)
         self.session.close()
+
+    def _answer(self, tasks: Sequence[Task]) -> None:
+        """Commit a group and give its answers, in the order of the commits of both lanes."""
+        first = None if self._first is None else self._first.progress
+        if first is not None:
+            first.wait_for(max(self._marks.get() for _ in tasks))
+        self.progress.begun += len(tasks)
+        answers = self._commit(tasks)
+        if first is not None:
+            first.wait_for(first.begun)
+        self._deliver(answers)
+        self.progress.note_answered()
 
     def _commit(self, tasks: Sequence[Task]) -> list[Answer]:
         """Commit a group, again if necessary, and return its answers."""

@@ -30,6 +30,7 @@ class NodeSerials:
 
     Args:
         session: of the lane whose commits are this node's; they stamp its record from ``take`` on.
+        changes: of the lane whose commits need the record to exist.
         bell: wakes other nodes.
         monotonic: this machine's time in seconds.
 
@@ -40,8 +41,11 @@ class NodeSerials:
     needs_stamps = True
     """Each node commits twice a second, so that others see that it lives."""
 
-    def __init__(self, session: Session, bell: Bell, monotonic: Callable[[], float]) -> None:
-        self._session, self._bell, self._monotonic = session, bell, monotonic
+    def __init__(
+        self, session: Session, changes: Session, bell: Bell, monotonic: Callable[[], float]
+    ) -> None:
+        self._session, self._changes = session, changes
+        self._bell, self._monotonic = bell, monotonic
         self._node, self._is_buried = 0, False
         self._trusted_until = 0.0
         self._lock = Lock()
@@ -52,7 +56,7 @@ class NodeSerials:
         self.on_buried: Callable[[], None] = lambda: None
         session.on_begin = monotonic
         session.on_kept = self._trust
-        session.on_no_mark = self._lose
+        session.on_no_mark = changes.on_no_mark = self._lose
 
     @property
     def trusts_itself(self) -> bool:
@@ -71,7 +75,7 @@ class NodeSerials:
     def enter(self, node: int) -> None:
         """Stamp the node's record with each commit from now on."""
         self._node, self._trusted_until = node, self._monotonic() + EXPIRY_S
-        self._session.mark = lambda: Mark("node", node)
+        self._session.mark = self._changes.guard = lambda: Mark("node", node)
 
     def release(self, node: int) -> None:
         """Stamp the node's record no longer."""
@@ -80,7 +84,7 @@ class NodeSerials:
     def abandon(self, node: int) -> None:
         if node == self._node:
             self._node, self._is_buried, self._trusted_until = 0, False, 0.0
-            self._session.mark = lambda: None
+            self._session.mark = self._changes.guard = lambda: None
 
     def alive(self, known: Sequence[NodeRow]) -> list[int]:
         """Return the nodes whose serials have grown lately; all, if this one may be dead.

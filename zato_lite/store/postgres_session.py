@@ -67,10 +67,11 @@ class Session:
     Attributes:
         trouble: why the server cannot be reached; empty while it can.
         mark: returns the row to stamp, if it is not this session's own.
+        guard: returns a row that must exist besides: a commit without it is refused.
         on_stamp: called with the database's time.
         on_begin: returns the time to remember as a transaction's beginning.
         on_kept: called with that time when the transaction was kept.
-        on_no_mark: called when the row that ``mark`` names was deleted.
+        on_no_mark: called when the row that ``mark`` or ``guard`` names was deleted.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class Session:
     ) -> None:
         self.trouble = ""
         self.mark: Callable[[], Mark | None] = lambda: None
+        self.guard: Callable[[], Mark | None] = lambda: None
         self.on_stamp: Callable[[int], None] = lambda now: None
         self.on_begin: Callable[[], float] = float
         self.on_kept: Callable[[float], None] = lambda began: None
@@ -133,19 +135,29 @@ class Session:
         """
         connection, began = self.connected(), self.on_begin()
         mark = self.mark() or self._lane or self._take_lane(connection)
-        update = f"""BEGIN; UPDATE {mark.table} SET serial = serial + 1, seen_at = {DATABASE_NOW}
+        guard = self.guard()
+        script = f"""BEGIN; UPDATE {mark.table} SET serial = serial + 1, seen_at = {DATABASE_NOW}
             WHERE id = {mark.id} RETURNING serial, seen_at"""
-        found = connection.script(update)[1]
+        if guard is not None:
+            # Only the deletion of the row waits for this transaction, not its stamps.
+            script += f"; SELECT 1 FROM {guard.table} WHERE id = {guard.id} FOR KEY SHARE"
+        _, found, *guarded = connection.script(script)
         if not found:
-            connection.script("ROLLBACK")
-            is_own = mark == self._lane
-            self._lane = None if is_own else self._lane
-            if not is_own:
-                self.on_no_mark(mark)
-            raise NoMarkError(mark, is_own)
+            raise self._without(connection, mark)
+        if guard is not None and not guarded[0]:
+            raise self._without(connection, guard)
         serial, now = found[0]
         self.on_stamp(now)
         return Stamp(mark, serial, now, began)
+
+    def _without(self, connection: PostgresConnection, mark: Mark) -> NoMarkError:
+        """Roll back, as a row is gone, and return the error that says so."""
+        connection.script("ROLLBACK")
+        is_own = mark == self._lane
+        self._lane = None if is_own else self._lane
+        if not is_own:
+            self.on_no_mark(mark)
+        return NoMarkError(mark, is_own)
 
     def _take_lane(self, connection: PostgresConnection) -> Mark:
         ((number,),) = connection.execute(_TAKE_LANE)
