@@ -118,7 +118,8 @@ def init(folder: Path) -> None:
 
     for path in create(folder):
         click.echo(path)
-    click.echo(f"\nNext: cd {folder} && zato-lite serve")
+    enter = "" if folder.resolve() == Path.cwd() else f"cd {folder} && "
+    click.echo(f"\nNext: {enter}zato-lite serve")
 
 
 @cli.command()

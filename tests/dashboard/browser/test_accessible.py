@@ -75,6 +75,22 @@ def test_pages_are_accessible(
     assert problems == []
 
 
+@pytest.mark.parametrize("look", ["light", "dark"])
+def test_a_disabled_button_can_be_read_under_the_pointer(
+    browser: Browser, server: Server, pages: list[str], look: str
+) -> None:
+    with opened(browser, server, **LOOKS[look]) as (_, page):
+        sign_in(page, server, "/jobs/new")
+        expect_trouble(page, "status of 400")
+        button = page.get_by_role("button", name="Create job")
+        button.click()
+        expect(button).to_have_attribute("aria-disabled", "true")
+        button.hover()
+        background = button.evaluate("it => getComputedStyle(it).backgroundColor")
+        page.mouse.move(0, 0)
+        expect(button).to_have_css("background-color", background)
+
+
 @pytest.mark.parametrize("look", EACH_LOOK)
 def test_dialogs_are_accessible(
     browser: Browser, server: Server, pages: list[str], look: str

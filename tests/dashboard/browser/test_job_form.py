@@ -112,6 +112,8 @@ def test_both_versions_are_shown_if_another_has_saved_the_job(
     server.invoke("zato.scheduler.job.edit", {"id": job, "minutes": 7, "max_retries": 3})
 
     expect_trouble(page, "status of 409")
+    preview = page.get_by_role("complementary", name="Preview")
+    expect(preview).to_contain_text("1 field")
     page.get_by_role("button", name="Save 1 change").click()
     conflict = page.get_by_role("alert").filter(has_text="Somebody else has saved")
     expect(conflict.get_by_role("row").filter(has_text="Retries")).to_have_text(
@@ -195,6 +197,30 @@ def test_hostile_names_are_inert(signed_in: Page, server: Server, name: str) -> 
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     page.goto(f"{server.url}/dashboard/jobs")
     server.invoke("zato.scheduler.job.delete", {"id": job})
+
+
+def test_a_period_is_one_change_and_a_copy_of_a_paused_job_says_so(
+    signed_in: Page, server: Server
+) -> None:
+    page = signed_in
+    job = server.job("periodic", minutes=0, seconds=30)
+    server.invoke("zato.scheduler.job.pause", {"id": job})
+    open_form(page, server, f"/jobs/{job}/edit")
+
+    page.get_by_label("Every", exact=True).fill("2 min")
+    preview = page.get_by_role("complementary", name="Preview")
+    expect(preview.locator(".diff ins")).to_have_text('+ every: "2 min"')
+    expect(preview.locator(".diff del")).to_contain_text('every: "30 s"')
+    expect(page.get_by_role("button", name="Save 1 change")).to_be_enabled()
+    page.get_by_label("Every", exact=True).fill("30 s")
+    page.goto(f"{server.url}/dashboard/jobs/new?from={job}")
+
+    expect(preview).to_contain_text("It is paused")
+    page.get_by_label("Every", exact=True).fill("")
+    expect(page.get_by_text("Say how often")).to_have_count(0)  # not before it is left
+    expect_trouble(page, "status of 400")
+    page.get_by_role("button", name="Create job").click()
+    expect(page.get_by_text("Say how often")).to_be_visible()
 
 
 def test_copied_code_is_the_form(signed_in: Page, server: Server) -> None:

@@ -91,7 +91,7 @@ function Head({ job }) {
       ${!isPaused && html`<span>next <b>${job.next_iso ? html`<${Time} at=${job.next_iso} zone=${job.timezone} relative />` : "never"}</b>${job.next_iso && html` <span class="muted"><${Time} at=${job.next_iso} zone=${job.timezone} withZone /></span>`}</span>`}
       <span class="muted">runs <a href=${pageUrl(`/services/${encodeURIComponent(job.service)}`)}><bdi>${job.service}</bdi></a></span>
       ${job.p50_ms != null && html`<span class="muted">takes ${duration(job.p50_ms)}, 95 % within ${duration(job.p95_ms)}</span>`}
-      ${job.failed_share > 0 && html`<span class="o-error">${percent(job.failed_share)} of the latest ${job.outcomes?.length > 1 ? `${job.outcomes.length} runs` : "run"} failed</span>`}
+      ${job.failed_share > 0 && html`<span class="o-error">${job.outcomes?.length > 1 ? `${percent(job.failed_share)} of the latest ${job.outcomes.length} runs` : "its only run"} failed</span>`}
     </p>
     ${isPaused && html`<p class="note-box"><${OutcomeMark} o="paused" words=${`Paused${by ? ` by ${by}` : ""}`} /> ${job.paused_since && html`<${Time} at=${job.paused_since} relative />`}${job.pause_note && html`<span class="isolate">“${job.pause_note}”</span>`}${job.pause_until && html` until <${Time} at=${job.pause_until} zone=${job.timezone} withZone />`}</p>`}
     ${job.skip_next > 0 && html`<p class="note-box"><${OutcomeMark} o="skipped" words=${`The next ${job.skip_next === 1 ? "slot" : `${job.skip_next} slots`} will be skipped on request.`} /></p>`}

@@ -79,7 +79,7 @@ export function menuOf(job, actions) {
       : { words: "Pause …", icon: "pause", keys: "p", denied: no.pause, run: () => actions.ask("pause", job) },
     { words: job.skip_next ? `Do not skip the next ${job.skip_next}` : "Skip the next slot", icon: "right", denied: no.skip, run: () => void actions.skip(job) },
     { words: "Backfill …", icon: "reload", denied: no.backfill, run: () => actions.ask("backfill", job) },
-    { words: "Why did it (not) run …", icon: "help", keys: "w", run: () => setQuery({ why: "latest", why_job: String(job.id) }, { replace: false }) },
+    { words: "Why …", icon: "help", keys: "w", run: () => setQuery({ why: "latest", why_job: String(job.id) }, { replace: false }) },
     { words: "Edit", icon: "edit", keys: "e", denied: no.edit, href: pageUrl(`/jobs/${job.id}/edit`) },
     { words: "Duplicate", icon: "copy", denied: no.create, href: pageUrl("/jobs/new", { from: job.id }) },
     { words: "Copy as …", icon: "copy", run: () => actions.ask("copy", job) },

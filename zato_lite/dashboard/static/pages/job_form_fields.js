@@ -87,8 +87,10 @@ function CalendarField({ common }) {
 function Payload({ form, common }) {
   const text = common.value, isJson = text.trim() !== "" && !jsonError(text);
   const fits = !common.error && text !== "" && form.check.answer?.is_valid && !form.isChecking;
+  const service = useService(fits ? "zato.service.get-by-name" : "", { name: form.values["service"] ?? "" });
+  const isTyped = fits && Object.keys(service.data?.input_schema ?? {}).length > 0;
   return html`<${TextField} ...${common} label=${html`${common.label} <span class="hint">${common.hint}</span>`} hint=${html`<span class="row">${
-    fits ? html`<${OutcomeMark} o="ok" words=${`fits what ${form.values["service"]} takes`} />` : text ? (isJson ? "JSON" : "text") : "empty"}${
+    isTyped ? html`<${OutcomeMark} o="ok" words=${`fits what ${form.values["service"]} takes`} />` : text ? (isJson ? "JSON" : /^\s*[[{]/.test(text) ? "text, which is not valid JSON" : "text") : "empty"}${
     isJson && /** @type {string} */ (pretty(text)) !== text ? html`<button type="button" class="link" onClick=${() => common.onInput(pretty(text))}>Format</button>` : null}</span>`} rows=${Math.min(14, Math.max(ROWS - 2, text.split("\n").length + 1))} />`;
 }
 

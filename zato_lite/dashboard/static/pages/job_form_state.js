@@ -18,6 +18,7 @@ const REST_MS = 800;
 const SLOTS = 10;
 const MOST_SPECIAL = 100;
 const REQUIRED = "This field is required.";
+const HOW_OFTEN = "Say how often: 30 s, 15 min, 1 h 30 min.";
 
 /**
  * @param {number | null} id of the job to edit; null for a new one
@@ -169,7 +170,7 @@ function scheduleOf(payload) {
  * @returns {Record<string, string>}
  */
 function byPlace(errors) {
-  return Object.fromEntries(errors.map(({ field, message }) => [placeOf(field), withoutField(field, message)]));
+  return Object.fromEntries(errors.map(({ field, message }) => [placeOf(field), message.startsWith("At least one of") ? HOW_OFTEN : withoutField(field, message)]));
 }
 
 /**

@@ -4,11 +4,15 @@ import { stringify } from "../core/exact.js";
 import { MINE, shownZone, zoneName } from "../core/time.js";
 import { CopyAs } from "../core/ui.js";
 import { some } from "../core/words.js";
+import { NAMES } from "../lib/duration.js";
 import { html } from "../vendor/vendor.js";
 import { formsOf } from "./job_copy.js";
 import { SlotList } from "./job_upcoming.js";
 
 /** @typedef {import("./job_form.js").JobForm} JobForm */
+
+/** Fields of the definition that are one in the form. */
+const UNITS_OF_TIME = new Set(/** @type {string[]} */ (NAMES));
 
 /** @param {{form: JobForm, id: number | null}} props */
 export function Preview({ form, id }) {
@@ -21,6 +25,7 @@ export function Preview({ form, id }) {
       ${words ? html`<p class="words">${capital(words)}</p>` : html`<p class="muted pad">When its fields are right, it is described here.</p>`}
       <p class="muted small pad-side">Times are in ${zoneName(shownZone(zone))}${zone !== shownZone(zone) ? ` and ${zoneName(zone)}` : ""}${shownZone(zone) === MINE ? ", yours" : ""}.</p>
     </div>
+    ${form.values["is_active"] !== "true" && html`<p class="pad-side warn-text">It is paused: no slot gets a run until it is resumed.</p>`}
     ${check.problem && html`<p class="pad o-error">${check.problem}</p>`}
     ${check.answer?.warnings?.map((/** @type {string} */ text) => html`<p key=${text} class="pad-side warn-text">${capital(text)}</p>`)}
     <div>${first && !check.isCurrent && !check.isChecking ? html`<p class="pad-side warn-text">The fields are not right yet; this is what they were before.</p>` : null}${first ? html`<${SlotList} slots=${check.slots} zone=${zone} />` : html`<p class="muted pad">No slot yet.</p>`}
@@ -39,7 +44,11 @@ export function Preview({ form, id }) {
  */
 function changesOf(form) {
   if (!form.isChanged) return [];
-  if (form.check.answer?.changes && !form.isChecking) return form.check.answer.changes;
+  if (form.check.answer?.changes && !form.isChecking) {
+    const changes = /** @type {{field: string, from: unknown, to: unknown}[]} */ (form.check.answer.changes);
+    const others = changes.filter(({ field }) => !UNITS_OF_TIME.has(field));
+    return others.length === changes.length ? changes : [{ field: "every", from: form.start["every"] || null, to: form.values["every"] || null }, ...others];
+  }
   return Object.entries(form.payload).map(([field, to]) => ({ field, from: form.start[field] || null, to }));
 }
 

@@ -38,9 +38,9 @@ export function Tiles({ jobs, status, hour, hourAt }) {
   return html`<div class="tiles">
     <${Tile} words="Jobs" value=${jobs?.all} note=${jobs ? `${count(jobs.all - jobs.paused)} active` : ""} href=${pageUrl("/jobs")} />
     <${Tile} o="running" words="Running now" value=${running} note=${capacityNote(status)} href=${pageUrl("/jobs", { q: "is:running" })} spark=${series(null)} label="Runs by minute, last hour" />
-    <${Tile} o="ok" words="Runs, last hour" value=${isKnown ? runs : undefined} note=${isKnown ? `${percent(runs ? (runs - failed) / runs : 1)} ok` : ""} href=${pageUrl("/runs")} spark=${series(["ok"])} label="Runs that were ok, by minute" />
+    <${Tile} o="ok" words="Runs, last hour" value=${isKnown ? runs : undefined} note=${!isKnown ? "" : runs ? `${percent((runs - failed) / runs)} ok` : "none yet"} href=${pageUrl("/runs")} spark=${series(["ok"])} label="Runs that were ok, by minute" />
     <${Tile} o="error" words="Failed, last hour" value=${isKnown ? failed : undefined} note=${jobs ? `${some(jobs.failing, "job")} failing now` : ""} href=${pageUrl("/runs", { outcome: "error,timeout,lost,denied" })} spark=${series(FAILED)} label="Failed runs by minute" isBad=${failed > 0} />
-    <${Tile} o="missed" words="Missed, last hour" value=${isKnown ? missed : undefined} note=${jobs ? `${some(jobs.missed, "job")} missed the latest` : ""} href=${pageUrl("/jobs", { q: "is:missed" })} spark=${series(["missed"])} label="Missed slots by minute" />
+    <${Tile} o="missed" words="Missed, last hour" value=${isKnown ? missed : undefined} note=${jobs ? `${some(jobs.missed, "job")} with gaps` : ""} href=${pageUrl("/jobs", { q: "is:missed" })} spark=${series(["missed"])} label="Missed slots by minute" />
     <${Tile} o="paused" words="Paused" value=${jobs?.paused} note=${pausedBySelf ? `${count(pausedBySelf)} after failures` : jobs ? (jobs.paused ? "until resumed" : "none") : ""} href=${pageUrl("/jobs", { q: "is:paused" })} />
   </div>`;
 }

@@ -70,7 +70,7 @@ function spansOf(run, slot, at) {
     return spans;
   }
   const begin = hasEarlier ? Math.max(from, last) : from;
-  const until = instant(run.ended_iso) ?? (run.outcome === "running" ? Math.max(at, begin) : begin + (run.duration_ms ?? 0));
+  const until = (hasEarlier || run.duration_ms == null ? instant(run.ended_iso) : begin + run.duration_ms) ?? (run.outcome === "running" ? Math.max(at, begin) : begin + (run.duration_ms ?? 0));
   wait(begin, hasEarlier ? "wait" : "delay");
   spans.push({ words: `attempt ${run.attempt}`, from: begin, until: Math.max(begin, until), kind: run.outcome, note: "" });
   return spans;

@@ -31,7 +31,7 @@ export default function ServicePage({ name, query }) {
   return html`<${Page} title=${name} heading=${html`<bdi>${name}</bdi>`} crumbs=${crumbs} actions=${html`<${Button} href=${schedule} denied=${denied("zato.scheduler.job.create")}>Schedule it<//>`}>
     <p class="lead"><span class="isolate service-words">${described(service.description) || "It has no description."}</span></p>
     <${Figures} service=${service} reload=${found.reload} />
-    <div class="two-columns"><${InvokeForm} key=${name} service=${service} preset=${query["payload"] ?? ""} /><div><${Errors} service=${service} /><${Jobs} service=${service} /></div></div>
+    <div class="two-columns"><${InvokeForm} key=${name} service=${service} preset=${query["payload"] ?? ""} reload=${found.reload} /><div><${Errors} service=${service} /><${Jobs} service=${service} /></div></div>
   <//>`;
 }
 
@@ -54,8 +54,8 @@ function Figures({ service, reload }) {
     <${Button} small denied=${denied("zato.service.edit")} busy=${edit.isBusy} onClick=${edit.run}>${service.is_active ? "Make inactive" : "Make active"}<//></p><${ErrorBox} error=${edit.error} />`;
 }
 
-/** @param {{service: Service, preset: string}} props */
-function InvokeForm({ service, preset }) {
+/** @param {{service: Service, preset: string, reload: () => Promise<void>}} props reload: its figures have changed */
+function InvokeForm({ service, preset, reload }) {
   const inputs = useMemo(() => inputsOf(service.input_schema ?? {}), [service.input_schema]);
   const [mode, setMode] = useState(inputs && !preset ? "form" : "json");
   const [values, setValues] = useState(() => Object.fromEntries((inputs ?? []).map((input) => [input.name, input.initial])));
@@ -69,6 +69,7 @@ function InvokeForm({ service, preset }) {
     setTried(true);
     if (Object.keys(wrong).length) return;
     setAnswer(await ask(service.name, json));
+    void reload();
   });
   useKeys([{ keys: "Ctrl-enter", words: "Invoke", run: () => void run.run() }]);
   const errors = /** @type {Record<string, string>} */ ({ ...(isTried ? wrong : {}), ...answer?.errors });
