@@ -32,11 +32,13 @@ from zato_lite.service.idempotency import StoredAnswers
 from zato_lite.service.invoker import Invoker
 from zato_lite.service.needs import AsyncInvocations, EventPosition, Locks, UseLog
 from zato_lite.service.registry import Registry
+from zato_lite.service.shared_cache import CacheStore
 from zato_lite.shared_events import SharedEvents
 from zato_lite.store.accounts import Accounts
 from zato_lite.store.answers import Answers
 from zato_lite.store.audit import AuditLog
 from zato_lite.store.backup import Backups
+from zato_lite.store.cache import StoredCache
 from zato_lite.store.health import Commits
 from zato_lite.store.locks import Locks as StoredLocks
 from zato_lite.store.opening import OpenStore, clock_of, open_database
@@ -118,7 +120,8 @@ async def open_app(
         connections = Connections(folder or Path(), outgoing)
         stack.push_async_callback(connections.close)
         invoker = await _invoker(database, settings, clock, stack, connections)
-        connections.replace(settings.outgoing)
+        connections.replace(settings.outgoing, settings.cache)
+        invoker.max_cached = settings.cache.max_value
         events = EventLog(now=clock.now)
         principals = Principals()
         scheduler = _scheduler(database, invoker, events, settings, clock, principals=principals)
@@ -299,6 +302,7 @@ async def _invoker(
         resources={
             Clock: clock,
             Connections: connections,
+            CacheStore: StoredCache(database, clock, settings.cache.max_items),
             Locks: StoredLocks(database, clock),
             config.Notify: settings.notify,
         },

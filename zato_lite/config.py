@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import msgspec
 
 from zato_lite.errors import ConfigError
-from zato_lite.outgoing_config import Outgoing
+from zato_lite.outgoing_config import Cache, Outgoing
 
 PLACE = Path("config/zato-lite.toml")
 """Path of the settings file within a project."""
@@ -224,6 +224,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     services: Services = msgspec.field(default_factory=Services)
     notify: Notify = msgspec.field(default_factory=Notify)
     outgoing: Outgoing = msgspec.field(default_factory=Outgoing)
+    cache: Cache = msgspec.field(default_factory=Cache)
     log: Log = msgspec.field(default_factory=Log)
     observe: Observe = msgspec.field(default_factory=Observe)
     user: dict[str, Any] = msgspec.field(default_factory=dict)

@@ -35,6 +35,9 @@ _THREADS_S = 1.0
 _TICK_S = 1.0
 """Seconds between signs of life to systemd and to the supervisor of workers."""
 
+_CACHE = ("cache.url", "cache.password", "cache.timeout")
+"""Settings of the shared cache that a reload applies."""
+
 _MIN_PAUSE_S, _MAX_PAUSE_S = 0.5, 60.0
 """Seconds before the second restart in a row, and maximum after doubling."""
 
@@ -200,7 +203,7 @@ class Reloader:
             self._app.reopen_resources()
             self._reconnect(settings)
             changed = config.differences(before, settings)
-            at_once = ("log.", "outgoing.", "user")
+            at_once = ("log.", "outgoing.", "user", *_CACHE)
             waiting = [name for name in changed if not name.startswith(at_once)]
             extra = {"changed": changed, "need_a_restart": waiting}
             _log.info("settings reloaded", extra=extra)
@@ -210,7 +213,7 @@ class Reloader:
         """Replace connections; those that are in use are closed after their last invocation."""
         connections = self._app.invoker.connections
         try:
-            old = connections.replace(settings.outgoing)
+            old = connections.replace(settings.outgoing, settings.cache)
         except ConfigError as error:
             _log.error("connections not replaced", extra={"why": str(error)})
             return

@@ -77,6 +77,26 @@ class Sql(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     timeout: _Seconds = 30.0
 
 
+class Cache(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Shared cache: ``self.cache.default``, and ``self.kvdb`` if it is in Redis.
+
+    Attributes:
+        url: of Redis or Valkey, ``redis://host:6379/0``; empty to use the store.
+        password: as ``${NAME}``.
+        password_file: file with that password; relative to the project.
+        timeout: maximum seconds of an operation of Redis.
+        max_value: maximum bytes of a value.
+        max_items: maximum of values in the store; beyond, the oldest ones are deleted.
+    """
+
+    url: str = ""
+    password: str = ""
+    password_file: str = ""
+    timeout: _Seconds = 5.0
+    max_value: _Count = 1024 * 1024
+    max_items: _Count = 100_000
+
+
 class Outgoing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Outgoing connections, by kind and name.
 

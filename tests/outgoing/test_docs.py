@@ -57,3 +57,11 @@ async def test_the_example_of_sql_works() -> None:
         answer = await it.invoke(orders)
 
     assert answer == {"order": {"id": 7, "city": "Rome"}, "all": [{"id": 7}]}
+
+
+async def test_the_example_of_the_cache_works() -> None:
+    (block,) = [block for block in BLOCKS if "class Rates" in block]
+    rates = defined(block)["Rates"]
+
+    async with sandbox(rates) as it:
+        assert await it.invoke(rates) == await it.invoke(rates) == {"EUR": 1.0, "PLN": 4.3}

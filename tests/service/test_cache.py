@@ -29,7 +29,7 @@ def test_a_full_cache_drops_the_least_recently_used_value() -> None:
     cache.set("a", 1)
     cache.set("b", 2)
     cache.get("a")
-    cache.default.set("c", 3)
+    cache.set("c", 3)
 
     assert [key for key in "abc" if key in cache] == ["a", "c"]
     assert len(cache) == 2

@@ -11,9 +11,10 @@ from zato_lite.errors import ConfigError, UnknownConnectionError
 from zato_lite.outgoing.figures import Figures
 from zato_lite.outgoing.http import FakeClient, RestConnection, Traced
 from zato_lite.outgoing.settings import material_of, require, secret_of
-from zato_lite.outgoing_config import Outgoing, Rest, Sql
+from zato_lite.outgoing_config import Cache, Outgoing, Rest, Sql
 
 if TYPE_CHECKING:  # an extra
+    from zato_lite.outgoing.redis import RedisConnection
     from zato_lite.outgoing.sql import SqlConnection
 
 _log = logging.getLogger(__name__)
@@ -55,6 +56,11 @@ class Shared(Generic[C]):
         self._users -= 1
         return self._is_retired and not self._users
 
+    @property
+    def connection(self) -> C:
+        """The connection, of a kind that waits for its users before it closes."""
+        return self._connection
+
     async def close(self) -> None:
         """Close the connection."""
         await self._connection.close()
@@ -71,6 +77,7 @@ class Kind(Generic[C]):
 
     Args:
         name: ``rest``, for ``[outgoing.rest.NAME]``.
+        place: the table of a connection's settings, with ``{}`` for its name.
         make: makes a connection by its name, its settings and its fake, with the key of both.
 
     Attributes:
@@ -78,9 +85,13 @@ class Kind(Generic[C]):
     """
 
     def __init__(
-        self, name: str, make: Callable[[str, Any, Any], tuple[object, Callable[[], C]]]
+        self,
+        name: str,
+        make: Callable[[str, Any, Any], tuple[object, Callable[[], C]]],
+        place: str = "",
     ) -> None:
         self.name = name
+        self._place = place or f"[outgoing.{name}.{{}}]"
         self._make = make
         self.shared: dict[str, Shared[C]] = {}
 
@@ -89,7 +100,8 @@ class Kind(Generic[C]):
             return self.shared[name]
         except KeyError:
             known = ", ".join(sorted(self.shared)) or "none"
-            text = f"[outgoing.{self.name}.{name}] is not in the settings; available: {known}"
+            where = self._place.format(name)
+            text = f"{where} is not in the settings; available: {known}"
             raise UnknownConnectionError(text) from None
 
     def prepare(
@@ -104,7 +116,7 @@ class Kind(Generic[C]):
                 is_same = before is not None and before.key == key
                 found[name] = before if before and is_same else Shared(make(), key)
             except ConfigError as error:
-                where = f"[outgoing.{self.name}.{name}]"
+                where = self._place.format(name)
                 mistakes += [f"{where} {line}" for line in str(error).splitlines()]
         return found
 
@@ -117,7 +129,7 @@ class Connections:
         fakes: what takes the place of connections in tests, by ``rest.NAME``.
 
     Attributes:
-        rest: HTTP connections. sql: databases.
+        rest: HTTP connections. sql: databases. redis: the server of the shared cache, or none.
         figures: of each connection that there has been, by kind and name.
         traced: opens a span for a request, if traces are exported.
     """
@@ -128,9 +140,9 @@ class Connections:
         self.traced: Traced | None = None
         self.rest: Kind[RestConnection] = Kind("rest", self._rest)
         self.sql: Kind[SqlConnection] = Kind("sql", self._sql)
-        self._kinds: list[Kind[Any]] = [self.rest, self.sql]
+        self.redis: Kind[RedisConnection] = Kind("redis", self._redis, "[cache]")
 
-    def replace(self, settings: Outgoing) -> list[Shared[Any]]:
+    def replace(self, settings: Outgoing, cache: Cache | None = None) -> list[Shared[Any]]:
         """Have the connections of the settings; return those to retire.
 
         Connections whose settings and files did not change stay.
@@ -139,14 +151,19 @@ class Connections:
             ConfigError: lists all mistakes; nothing was changed.
         """
         mistakes: list[str] = []
+        wanted_of: dict[Kind[Any], Mapping[str, Any]] = {
+            self.rest: settings.rest,
+            self.sql: settings.sql,
+            self.redis: {"cache": cache} if cache is not None and cache.url else {},
+        }
         prepared = [
-            kind.prepare(getattr(settings, kind.name), self._fakes.get(kind.name, {}), mistakes)
-            for kind in self._kinds
+            kind.prepare(wanted, self._fakes.get(kind.name, {}), mistakes)
+            for kind, wanted in wanted_of.items()
         ]
         if mistakes:
             raise ConfigError("\n".join(mistakes))
         old: list[Shared[Any]] = []
-        for kind, wanted in zip(self._kinds, prepared, strict=True):
+        for kind, wanted in zip(wanted_of, prepared, strict=True):
             old += [shared for n, shared in kind.shared.items() if wanted.get(n) is not shared]
             kind.shared = wanted
         return old
@@ -198,6 +215,16 @@ class Connections:
             sql = msgspec.structs.replace(sql, url=fake)
         url, figures = url_of(sql, password, self._folder), self.figures_of("sql", name)
         return (sql, url), lambda: SqlConnection(name, sql, url, figures)
+
+    def _redis(
+        self, name: str, settings: Cache | None, fake: None
+    ) -> tuple[object, "Callable[[], RedisConnection]"]:
+        require("redis", "redis")
+        from zato_lite.outgoing.redis import RedisConnection  # noqa: PLC0415 - an extra
+
+        cache, figures = settings or Cache(), self.figures_of("redis", name)
+        password = secret_of(cache.password, cache.password_file, self._folder, "password")
+        return (cache, password), lambda: RedisConnection(cache, password, figures)
 
 
 def _by_kind(fakes: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

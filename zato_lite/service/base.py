@@ -16,6 +16,7 @@ from zato_lite.service.answers import Answer as DeclaredAnswer
 from zato_lite.service.attribute_dict import Config
 from zato_lite.service.cache import Cache
 from zato_lite.service.context import Channel, ServiceLogger, Time, service_logger
+from zato_lite.service.kvdb import BlockingKvdb, Kvdb
 from zato_lite.service.locks import BlockingLock, Lock
 from zato_lite.service.message import (
     SYSTEM,
@@ -33,6 +34,7 @@ from zato_lite.service.patterns import BlockingPatterns, Patterns
 from zato_lite.service.payload import embed, plain
 from zato_lite.service.request import In, Out, Request, Response
 from zato_lite.service.schedule import BlockingSchedule, Schedule
+from zato_lite.service.shared_cache import BlockingCaches, Caches, CacheStore
 from zato_lite.service.sync_aware import LazyAttribute, SyncAwareMethod, blocking
 from zato_lite.timetable.job import CODE, SECOND, Job, OneTime
 from zato_lite.wire import encode
@@ -55,6 +57,7 @@ class InvokerPort(Provider, Protocol):
         monotonic: the clock for deadlines and durations.
         locks, cache, config: the sources of ``self.lock``, ``self.cache`` and ``self.config``.
         connections: the source of ``self.out``.
+        max_cached: maximum bytes of a value in the shared cache.
     """
 
     cluster_id: int
@@ -64,6 +67,12 @@ class InvokerPort(Provider, Protocol):
     cache: Cache
     config: Config
     connections: Connections
+    max_cached: int
+
+    @property
+    def shared_cache(self) -> CacheStore | None:
+        """The values that all nodes share, in Redis or in the store; None without a store."""
+        ...
 
     def call(
         self,
@@ -396,6 +405,14 @@ class Service(Generic[In, Out]):
     patterns = SyncAwareMethod[Patterns, BlockingPatterns](lambda self: self._patterns())
     """Parallel invocations and retries."""
 
+    cache = SyncAwareMethod[Caches, BlockingCaches](lambda self: self._caches(), is_kept=False)
+    """Values of this process; ``cache.default``: values that services share on all nodes."""
+
+    kvdb = SyncAwareMethod[Kvdb, BlockingKvdb](
+        lambda self: (BlockingKvdb if self._in_thread else Kvdb)(self._invoker.connections)
+    )
+    """Redis or Valkey, if ``[cache] url`` names one: ``await self.kvdb.conn.get("key")``."""
+
     out = SyncAwareMethod[Outgoing, BlockingOutgoing](lambda self: self._out(), is_kept=False)
     """Outgoing connections by name: ``self.out.rest["crm"].get("/customers")``."""
 
@@ -403,11 +420,6 @@ class Service(Generic[In, Out]):
     def time(self) -> Time:
         """Return the current time in several forms."""
         return Time(self._invoker.now)
-
-    @property
-    def cache(self) -> Cache:
-        """Return the values shared by all services of this process."""
-        return self._invoker.cache
 
     @property
     def config(self) -> Config:
@@ -494,6 +506,10 @@ class Service(Generic[In, Out]):
     def _schedule(self) -> Schedule | BlockingSchedule:
         schedule_type = BlockingSchedule if self._in_thread else Schedule
         return schedule_type(self._invoke_and_convert, self.cid, self._invoker.now)
+
+    def _caches(self) -> Caches | BlockingCaches:
+        invoker, caches_type = self._invoker, BlockingCaches if self._in_thread else Caches
+        return caches_type(invoker.cache, invoker.shared_cache, invoker.max_cached, self._resolve)
 
     def _out(self) -> Outgoing | BlockingOutgoing:
         out_type = BlockingOutgoing if self._in_thread else Outgoing

@@ -19,11 +19,6 @@ class Cache:
         self._values: OrderedDict[Any, tuple[Any, float | None]] = OrderedDict()
         self._lock = RLock()  # a key's own __eq__ may use the cache
 
-    @property
-    def default(self) -> "Cache":
-        """Return the cache itself, under Zato's name."""
-        return self
-
     def get(self, key: Any, default: Any = None) -> Any:
         """Return the value of the key, or the default."""
         with self._lock:

@@ -22,6 +22,7 @@ from zato_lite.service.locks import LocalLocks
 from zato_lite.service.message import SYSTEM, Caller, FastOutcome, Invocation, Outcome
 from zato_lite.service.needs import AsyncInvocations, Locks
 from zato_lite.service.registry import Registry
+from zato_lite.service.shared_cache import CacheStore
 from zato_lite.service.strategies import (
     MAX_DEPTH,
     deadline_of,
@@ -71,6 +72,7 @@ class Invoker:
         self.pool = WorkerPool(max_threads)
         self.locks = cast("Locks", self.resources.get(Locks) or LocalLocks(self._clock))
         self.connections = cast("Connections", self.resources.get(Connections) or Connections())
+        self.max_cached = 1024 * 1024
         self.stepper: Stepper | None = None
         self._entries = registry.entries
         self._cid_prefix = f"zl-{secrets.token_hex(5)}-"
@@ -167,6 +169,13 @@ class Invoker:
         service = bind(cls(), self, parent._root, parent, None, parent._depth + 1)
         service._in_thread = parent._in_thread
         return service
+
+    @property
+    def shared_cache(self) -> CacheStore | None:
+        """Return the values that all nodes share, in Redis or in the store."""
+        if (redis := self.connections.redis.shared.get("cache")) is not None:
+            return redis.connection
+        return cast("CacheStore | None", self.resources.get(CacheStore))
 
     def find_service(self, name: str) -> Entry | None:
         """Return the deployed service of this name."""

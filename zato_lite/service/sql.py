@@ -47,10 +47,7 @@ class SqlCalls:
 
     def _connection(self) -> "SqlConnection":
         """Return the connection; SQLAlchemy itself closes what is in use after its last user."""
-        shared = self._connections.sql[self._name]
-        connection = shared.begin()
-        shared.end()
-        return connection
+        return self._connections.sql[self._name].connection
 
 
 class Sql(SqlCalls):

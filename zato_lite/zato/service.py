@@ -100,12 +100,11 @@ class Service(BlockingService[Any, Any]):
     commands = NotOffered("Zato's shell commands", "use subprocess")
     crypto = NotOffered("Zato's cryptography", "use a library")
     email = NotOffered("Zato's mail connections", "use smtplib, or zato.notify.email")
-    kvdb = NotOffered("Zato's Redis", "use self.cache, or a client library")
     metrics = NotOffered("Zato's own metrics", "metrics of services are in /metrics")
     odb = NotOffered("Zato's database", _USE_LIBRARY)
     publish = NotOffered("Zato's publish/subscribe", "use self.invoke_async")
     pubsub = NotOffered("Zato's publish/subscribe", "use self.invoke_async")
-    redis = NotOffered("Zato's Redis", "use self.cache, or a client library")
+    redis = NotOffered("Zato's Redis", "use self.kvdb.conn")
     rest = Rest()
     out: SyncAwareMethod[ZatoOutgoing, ZatoOutgoing] = SyncAwareMethod(
         lambda self: ZatoOutgoing(
