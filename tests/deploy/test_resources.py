@@ -677,3 +677,15 @@ async def test_the_channel_of_a_service_that_waits_says_why(write: Write, tmp_pa
 
     assert response.status == 503
     assert b"resource pool (services/res_pool.py:6) is not open" in response.body
+
+
+async def test_reasons_of_resources_have_no_secrets(write: Write, tmp_path: Path) -> None:
+    pool = SHARED_POOL.replace(
+        'LOG.append("open {version}")', 'raise OSError("no answer, password=geheim")'
+    )
+    write("res_pool.py", pool.format(version=1))
+    write("res_report.py", REPORT)
+
+    async with opened(tmp_path) as app:
+        assert "no answer, password=***" in app.app.problems[0]
+        assert "geheim" not in str(app.app.problems)

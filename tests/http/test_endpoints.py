@@ -14,6 +14,7 @@ from zato_lite.clock import SystemClock, to_datetime
 from zato_lite.http.app import HttpApp
 from zato_lite.http.auth import Authenticator
 from zato_lite.http.endpoints.envelope import wrap_response
+from zato_lite.http.endpoints.monitoring import monitoring_routes
 from zato_lite.http.endpoints.pages import DOCS, page_routes
 from zato_lite.http.events import EventLog
 from zato_lite.http.message import Request, Response
@@ -313,6 +314,22 @@ async def test_health_and_readiness_need_no_credentials(ask: Ask) -> None:
 
     assert status == 503
     assert json.loads(body) == {"is_ready": False, "reasons": {"store": "the disk is full"}}
+
+
+async def test_readiness_shows_no_secrets_to_strangers() -> None:
+    async def readiness() -> dict[str, str]:
+        return {"resource db": "no answer of postgresql://ann:geheim@db/x, password='geheim'"}
+
+    routes = monitoring_routes(readiness, LatencyRecorder(), None, lambda: {"a": "token=geheim"})
+    [readyz] = [route for route in routes if route.path == "/readyz"]
+
+    response = await readyz.handler(
+        Request("GET", "/readyz", b"", {}, b"", "::1", "/readyz"), None
+    )
+
+    assert response.status == 503
+    assert b"geheim" not in response.body
+    assert b"resource db" in response.body
 
 
 async def test_metrics_are_in_the_format_of_prometheus(ask: Ask) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from zato_lite.deploy.instances import Instance
 from zato_lite.deploy.loader import Failure
 from zato_lite.deploy.wiring import Wiring, all_keys, needed, needed_by, wire
+from zato_lite.log_values import shown
 from zato_lite.service.attribute_dict import Config
 from zato_lite.service.containment import protect
 from zato_lite.service.entry import Entry
@@ -272,7 +273,8 @@ class Resources:
             texts.setdefault(path, {})[text] = None
         before, self.faults = self.faults, {}
         for path, lines in texts.items():
-            fault = self.faults[path] = Failure(path, "; ".join(lines), "\n".join(lines))
+            message, details = shown("; ".join(lines)), shown("\n".join(lines))
+            fault = self.faults[path] = Failure(path, message, details)
             if before.get(path) != fault:
                 extra = {"source": str(path), "why": fault.message}
                 _log.error("resource unavailable", extra=extra)
@@ -280,8 +282,8 @@ class Resources:
     def _place(self, definition: Definition) -> str:
         path = Path(definition.file)
         base = self._folder.parent
-        shown = path.relative_to(base) if path.is_relative_to(base) else path
-        return f"{definition} ({shown}:{definition.line})"
+        place = path.relative_to(base) if path.is_relative_to(base) else path
+        return f"{definition} ({place}:{definition.line})"
 
 
 def _keys_of(entries: Iterable[Entry]) -> list[Key]:

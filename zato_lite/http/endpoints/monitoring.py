@@ -6,6 +6,7 @@ from zato_lite.errors import ForbiddenError
 from zato_lite.http.message import TEXT, Request, Response
 from zato_lite.http.metrics import LatencyRecorder
 from zato_lite.http.routes import Route
+from zato_lite.redaction import without_secrets
 from zato_lite.service.message import Caller
 from zato_lite.wire import encode
 
@@ -30,11 +31,11 @@ def monitoring_routes(
         return Response(200, b"ok\n", TEXT)
 
     async def readyz(request: Request, caller: Caller | None) -> Response:
-        reasons = dict(await readiness()) if readiness is not None else {}
-        found = {"is_ready": not reasons, "reasons": reasons}
-        if notes := dict(warnings()):
-            found["warnings"] = notes
-        body = encode(found)
+        reasons = await readiness() if readiness is not None else {}
+        found = {"is_ready": not reasons, "reasons": without_secrets(reasons)}
+        if notes := warnings():
+            found["warnings"] = without_secrets(notes)
+        body = encode(found)  # strangers read it
         return Response(503 if reasons else 200, body)
 
     async def metrics(request: Request, caller: Caller | None) -> Response:
