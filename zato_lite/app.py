@@ -61,6 +61,7 @@ class App:
         warnings: returns what needs attention although the app can take work.
         commits: returns figures of the store's commits.
         queued: returns the numbers of writes and reads that wait for the store.
+        folder: the project's.
         data: the folder of the store; None for a store in memory.
         problems: files and jobs that could not be deployed at the start, each in a line.
         on_deployed: called when services were deployed or removed later on.
@@ -82,6 +83,7 @@ class App:
     is_ready: Readiness
     commits: Callable[[], Commits]
     queued: Callable[[], tuple[int, int]]
+    folder: Path | None = None
     data: Path | None = None
     problems: tuple[str, ...] = ()
     warnings: Callable[[], Mapping[str, str]] = dict
@@ -165,6 +167,7 @@ async def open_app(
             events=events,
             project=project,
             deployer=deployer,
+            folder=folder,
         )
 
 
@@ -180,6 +183,7 @@ def _make_app(
     events: EventLog,
     project: Project | None,
     deployer: Deployer,
+    folder: Path | None,
 ) -> App:
     own_warnings = warnings(lambda: database.health.slow, lambda: scheduler.clock_warning)
     return App(
@@ -194,6 +198,7 @@ def _make_app(
         sessions=resources[Sessions],
         codes=PasswordCodes(database),
         data=database.folder,
+        folder=folder,
         keys=keys,
         events=events,
         is_ready=readiness(

@@ -57,6 +57,7 @@ _OPTIONS = {
     "workers": ("server", "workers"),
     "store": ("store", "url"),
     "reload": ("services", "reload"),
+    "dev": ("server", "dev"),
 }
 """Table and key that each command-line option overrides."""
 
@@ -94,6 +95,7 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         session_lifetime: seconds after which a session ends in any case.
         api_title, api_version, api_description: of the API, in its OpenAPI document.
         mounts: ASGI applications by path.
+        dev: a development server, as ``serve --dev``.
         channels: REST channels, as ``"GET /customers/{id}" = "crm.get-customer"``.
     """
 
@@ -119,6 +121,7 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     api_version: str = ""
     api_description: str = ""
     mounts: dict[str, Mount] = msgspec.field(default_factory=dict)
+    dev: bool = False
 
 
 class Store(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -156,10 +159,25 @@ class Scheduler(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Log: least level and output format."""
+    """Log.
+
+    Attributes:
+        level: the least level.
+        format: of the lines: ``auto`` is pretty on a terminal, else JSON.
+        tracebacks: ``own`` leaves out frames of zato-lite; ``full`` shows all.
+        access: a line for each request: ``on``, ``off``, or for ``slow`` ones.
+        slow_ms: milliseconds from which a request is slow.
+        folder: of the latest lines, for ``zato-lite log``; relative to the project.
+        keep_mb: megabytes that are kept there; 0 for none.
+    """
 
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
     format: Literal["auto", "pretty", "json"] = "auto"
+    tracebacks: Literal["own", "full"] = "own"
+    access: Literal["on", "off", "slow"] = "off"
+    slow_ms: _Seconds = 1000.0
+    folder: str = "data/log"
+    keep_mb: _Seconds = 16.0
 
 
 class Observe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -265,6 +283,16 @@ def load_project(folder: Path, **overrides: Any) -> Settings:
             changed = msgspec.structs.replace(getattr(found, table), **{name: value})
             found = msgspec.structs.replace(found, **{table: changed})
     return found
+
+
+def for_development(settings: Settings) -> Settings:
+    """Return the settings of a development server: readable, with every request in the log."""
+    return msgspec.structs.replace(
+        settings,
+        server=msgspec.structs.replace(settings.server, dev=True),
+        services=msgspec.structs.replace(settings.services, reload=True),
+        log=msgspec.structs.replace(settings.log, format="pretty", access="on"),
+    )
 
 
 def differences(before: Settings, after: Settings) -> list[str]:

@@ -161,6 +161,8 @@ class InvocationError(ZatoLiteError):
 class NotOfferedError(ZatoLiteError):
     """A feature of Zato that zato-lite does not offer."""
 
+    status = 501
+
 
 class StoreError(ZatoLiteError):
     """The store is damaged, newer than this program, or locked by another one."""

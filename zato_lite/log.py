@@ -38,7 +38,11 @@ class LogContext(Protocol):
 invocation_context: ContextVar[LogContext | None] = ContextVar("invocation", default=None)
 """The invocation of the current task; set by the invoker."""
 
+_MADE = "made_json"
+"""Attribute of a record with its line, so that two handlers make it once."""
+
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "cid", "taskName"}
+_STANDARD |= {_MADE}
 _KEYS = frozenset(
     {"time", "level", "logger", "event", "arguments", "cid", "exception", "stack", "not_json"}
 )
@@ -51,17 +55,21 @@ _COLOURS = {"DEBUG": "2", "INFO": "32", "WARNING": "33", "ERROR": "31", "CRITICA
 
 
 class Settings(NamedTuple):
-    """Least level, and ``pretty``, ``json`` or ``auto`` (pretty on a terminal)."""
+    """Least level, ``pretty``, ``json`` or ``auto`` (pretty on a terminal), full tracebacks."""
 
     level: str = "INFO"
     format: Literal["auto", "pretty", "json"] = "auto"
+    is_full: bool = False
 
 
 def set_up(settings: Settings) -> None:
     """Send the log to standard error in the format of the settings."""
     handler = logging.StreamHandler(sys.stderr)
     pretty = settings.format == "pretty" or (settings.format == "auto" and sys.stderr.isatty())
-    handler.setFormatter(PrettyFormatter(sys.stderr.isatty()) if pretty else JSONFormatter())
+    is_terminal, is_full = sys.stderr.isatty(), settings.is_full
+    handler.setFormatter(
+        PrettyFormatter(is_terminal, is_full=is_full) if pretty else JSONFormatter(is_full=is_full)
+    )
     handler.addFilter(add_context)
     root = logging.getLogger()
     root.handlers[:] = [handler, RunCapture()]
@@ -121,8 +129,18 @@ class Repeats:
 class JSONFormatter(logging.Formatter):
     """Formats a record as a JSON object: time, level, logger, event, cid, and its fields."""
 
+    def __init__(self, *, is_full: bool = False) -> None:
+        super().__init__()
+        self._is_full = is_full
+
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line: valid JSON, whatever a service has logged."""
+        """Return the line: valid JSON, whatever a service has logged. It is made once."""
+        made: str | None = vars(record).get(_MADE)
+        if made is None:
+            made = vars(record)[_MADE] = self._line_of(record)
+        return made
+
+    def _line_of(self, record: logging.LogRecord) -> str:
         event, arguments = message_and_arguments(record)
         line: dict[str, Any] = {
             "time": _iso(record),
@@ -137,7 +155,7 @@ class JSONFormatter(logging.Formatter):
         for name, value in extras(record).items():
             line[f"{name}_" if name in _KEYS else name] = value
         if record.exc_info:
-            line["exception"] = traceback_of(*record.exc_info)
+            line["exception"] = traceback_of(*record.exc_info, is_full=self._is_full)
         if record.stack_info:
             line["stack"] = shown(record.stack_info)
         try:
@@ -150,9 +168,9 @@ class JSONFormatter(logging.Formatter):
 class PrettyFormatter(logging.Formatter):
     """Formats a record for reading, coloured by level on a terminal."""
 
-    def __init__(self, coloured: bool) -> None:
+    def __init__(self, coloured: bool, *, is_full: bool = False) -> None:
         super().__init__()
-        self._coloured = coloured
+        self._coloured, self._is_full = coloured, is_full
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, followed by the traceback if the record has one."""
@@ -166,7 +184,7 @@ class PrettyFormatter(logging.Formatter):
         fields = f" {arguments}{fields}" if arguments else fields
         text = f"{escaped(safe_text(record.name))}: {event}{fields}{cid}"
         if record.exc_info:
-            text += "\n" + traceback_of(*record.exc_info)
+            text += "\n" + traceback_of(*record.exc_info, is_full=self._is_full)
         if record.stack_info:
             text += "\n" + shown(record.stack_info)
         return f"{clock_time} {level} {_printable(text)}"

@@ -2,10 +2,12 @@
 
 import logging
 import math
+import os
 import traceback
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from datetime import date, datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 from uuid import UUID
@@ -21,6 +23,7 @@ MAX_DEPTH = 20
 MAX_ITEMS = 10_000
 """Values in one field, at all levels; the rest is left out."""
 
+_PACKAGE = f"{Path(__file__).parent}{os.sep}"
 _LARGEST, _SMALLEST = 2**64 - 1, -(2**63)
 _AS_THEY_ARE = (datetime, date, UUID)
 
@@ -44,15 +47,45 @@ def _message_of(record: logging.LogRecord) -> tuple[str, bool]:
 
 
 def traceback_of(
-    kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    kind: type[BaseException] | None,
+    error: BaseException | None,
+    trace: TracebackType | None,
+    *,
+    is_full: bool = False,
 ) -> str:
-    """Return the traceback of an exception, whose own methods may raise."""
+    """Return the traceback of an exception, whose own methods may raise.
+
+    Frames of this package are left out, unless there are no others, or ``is_full``.
+    """
     try:
-        text = "".join(traceback.format_exception(kind, error, trace)).removesuffix("\n")
+        if kind is None or error is None:
+            text = "".join(traceback.format_exception(kind, error, trace))
+        else:
+            found = traceback.TracebackException(kind, error, trace)
+            if not is_full:
+                _leave_out(found)
+            text = "".join(found.format())
+        text = text.removesuffix("\n")
     except BaseException as failure:  # noqa: BLE001 - code of a service, which may raise anything
         name = "no exception" if kind is None else kind.__qualname__
         text = f"{name}: its traceback cannot be written: {type(failure).__name__}"
     return shown(text)
+
+
+def is_framework(file: str) -> bool:
+    """Return True for a file of this package."""
+    return file.startswith(_PACKAGE)
+
+
+def _leave_out(found: traceback.TracebackException) -> None:
+    """Leave out the package's frames, except for one that raised the exception."""
+    last = found.stack[-1:]
+    own = [frame for frame in found.stack[:-1] if not is_framework(frame.filename)]
+    if own or not all(is_framework(frame.filename) for frame in last):
+        found.stack[:] = own + last
+    for other in (found.__cause__, found.__context__, *(found.exceptions or ())):
+        if other is not None:
+            _leave_out(other)
 
 
 def shown(text: str) -> str:

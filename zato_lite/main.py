@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from zato_lite import config, log
+from zato_lite import config, log, log_files
 from zato_lite.app import App, open_app
 from zato_lite.errors import ConfigError
 from zato_lite.http.server import Server, check_address_free
@@ -41,6 +41,9 @@ _CACHE = ("cache.url", "cache.password", "cache.timeout")
 _MIN_PAUSE_S, _MAX_PAUSE_S = 0.5, 60.0
 """Seconds before the second restart in a row, and maximum after doubling."""
 
+_FIXED = frozenset({"log.access", "log.slow_ms"})
+"""Settings of the log that need a restart."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -50,7 +53,7 @@ def run(project: Path, settings: config.Settings) -> int:
     If a service cancels all tasks, the server is closed and opened again, after a pause that
     grows with each repetition. The store is not affected.
     """
-    log.set_up(log.Settings(settings.log.level, settings.log.format))
+    _set_up_log(project, settings)
     signals = Signals(settings.server.grace)
     restarts = Restarts()
     while True:
@@ -197,14 +200,13 @@ class Reloader:
         if settings is not None:
             before, self._settings = self._settings or config.Settings(), settings
             if settings.log != before.log:
-                log.set_up(log.Settings(settings.log.level, settings.log.format))
+                _set_up_log(self._project, settings)
             if settings.user != before.user:
                 self._app.invoker.replace_config(settings.user)
             self._app.reopen_resources()
             self._reconnect(settings)
             changed = config.differences(before, settings)
-            at_once = ("log.", "outgoing.", "user", *_CACHE)
-            waiting = [name for name in changed if not name.startswith(at_once)]
+            waiting = [name for name in changed if name in _FIXED or not _is_reloaded(name)]
             extra = {"changed": changed, "need_a_restart": waiting}
             _log.info("settings reloaded", extra=extra)
         notify("READY=1")
@@ -218,6 +220,16 @@ class Reloader:
             _log.error("connections not replaced", extra={"why": str(error)})
             return
         self._closing = asyncio.get_running_loop().create_task(connections.retire(old))
+
+
+def _is_reloaded(name: str) -> bool:
+    return name.startswith(("log.", "outgoing.", "user", *_CACHE))
+
+
+def _set_up_log(project: Path, settings: config.Settings) -> None:
+    chosen = settings.log
+    log.set_up(log.Settings(chosen.level, chosen.format, is_full=chosen.tracebacks == "full"))
+    log_files.keep_lines(project / chosen.folder, chosen.keep_mb)
 
 
 def _loaded(project: Path) -> config.Settings | None:

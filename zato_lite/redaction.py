@@ -104,8 +104,26 @@ _NAMED_TEXT = re.compile(r"token|pwd|pass|sig|signature", re.IGNORECASE)
 """Names whose values are secrets if they are texts."""
 
 
+_MAX_REMEMBERED, _MAX_HARMLESS = 100, 4_096
+"""Characters of a text, and number of texts, that are remembered as harmless."""
+
+_harmless: set[str] = set()
+"""Texts without a secret: log lines repeat names, paths and events, and a search takes 10 µs."""
+
+
 def redacted(text: str) -> str:
     """Return the text without secrets: named values, credentials, API keys."""
+    if text in _harmless:
+        return text
+    found = _redacted(text)
+    if found == text and len(text) <= _MAX_REMEMBERED:
+        if len(_harmless) >= _MAX_HARMLESS:
+            _harmless.clear()
+        _harmless.add(text)
+    return found
+
+
+def _redacted(text: str) -> str:
     data = text.encode("utf-8", "surrogatepass")
     lower = data.lower()
     if b"authorization" in lower or b"cookie" in lower:

@@ -129,6 +129,8 @@ async def open_edge(
             time_limit=server.request_timeout or None,
             codes=app.codes,
             read_ahead=app.invoker.read_ahead,
+            develops=app.folder if server.dev else None,
+            slow_s=_slow_s(app.settings.log),
             withheld=lambda: [each.entry for each in app.registry.withheld.values()],
             render_metrics=exposition.render,
         )
@@ -139,6 +141,11 @@ async def open_edge(
             saving = Supervisor("worker metrics", lambda: exposition.save_repeatedly(http.latency))
             await stack.enter_async_context(saving)
         yield http
+
+
+def _slow_s(log: config.Log) -> float | None:
+    """Return the seconds from which the access log has a request; None if it is off."""
+    return None if log.access == "off" else log.slow_ms / 1000 if log.access == "slow" else 0.0
 
 
 def _sources(app: App, lag: Callable[[], float], restarts: Callable[[], int]) -> Sources:

@@ -50,13 +50,18 @@ cli.add_command(db)
     help="Deploy services when their files change.  [default: reload]",
 )
 @click.option("--workers", type=click.IntRange(1, 64), help="Number of processes.  [default: 1]")
-def serve(project: Path, workers: int | None, **options: Any) -> None:
+@click.option(
+    "--dev", is_flag=True, help="Develop: reload, pretty log of each request, errors to admins."
+)
+def serve(project: Path, workers: int | None, dev: bool, **options: Any) -> None:
     """Serve a project: answer HTTP requests and run its jobs."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the imports take a while; SIGHUP ends nothing
     from zato_lite import main as server_main  # noqa: PLC0415 - keeps --help quick
-    from zato_lite.config import load_project  # noqa: PLC0415
+    from zato_lite.config import for_development, load_project  # noqa: PLC0415
 
     settings = load_project(project, workers=workers, **options)
+    if dev or settings.server.dev:
+        settings = for_development(settings)
     _require_project(project, settings)
     if settings.server.workers > 1 and _WORKER not in os.environ:
         sys.exit(_serve_many(settings.server))
@@ -108,6 +113,30 @@ def check(project: Path) -> None:
         click.echo(mistake, err=True)
     click.echo(f"{services} services, {len(mistakes)} mistakes")
     sys.exit(1 if mistakes else 0)
+
+
+@cli.command()
+@click.argument("cid")
+@click.argument("files", nargs=-1, type=click.File("r", encoding="utf-8", errors="replace"))
+@_project
+@click.option("--json", "as_json", is_flag=True, help="Print the lines as they are.")
+def log(cid: str, files: tuple[Any, ...], project: Path, *, as_json: bool) -> None:
+    """Show the log lines of the invocation CID, and of all that it invoked.
+
+    Reads the lines that servers of the project have kept (see [log] folder and keep_mb), or FILES:
+    JSON logs, - for standard input. Exits with status 1 if there are none.
+    """
+    from zato_lite.cli.log import found, readable  # noqa: PLC0415
+    from zato_lite.config import load_project  # noqa: PLC0415
+
+    folder = project / load_project(project).log.folder
+    lines = found(cid, files, folder)
+    for line in lines:
+        click.echo(line if as_json else readable(line))
+    if not lines:
+        places = ", ".join(file.name for file in files) or str(folder)
+        click.echo(f"zato-lite: no line with cid {cid} in {places}", err=True)
+        sys.exit(1)
 
 
 @cli.command()

@@ -3,8 +3,10 @@
 import itertools
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 
 from zato_lite.errors import MethodNotAllowedError, ZatoLiteError
+from zato_lite.http.access_log import AccessLog
 from zato_lite.http.admission import Admission
 from zato_lite.http.audit import AuditTrail
 from zato_lite.http.auth import Authenticator, CallerRights
@@ -51,6 +53,8 @@ class HttpApp:
         info: the API's title, version and description.
         home: the page that browsers are led to at ``/``, relative to it; none if empty.
         new_cid: makes correlation ids.
+        develops: the project's folder, on a development server.
+        slow_s: seconds from which the access log has a request; 0 for all, None for none.
 
     Attributes:
         begin: answers a request up to its first wait.
@@ -78,6 +82,8 @@ class HttpApp:
         info: ApiInfo = UNTITLED,
         home: str = "",
         new_cid: Callable[[], str] | None = None,
+        develops: Path | None = None,
+        slow_s: float | None = None,
     ) -> None:
         self._services, self._channels = services, {} if channels is None else channels
         self._home, self._withheld = home, withheld
@@ -86,7 +92,9 @@ class HttpApp:
         self.latency, self.router = LatencyRecorder(), Router()
         self._admission = Admission(authenticator, allowed_hosts)
         self.audit = AuditTrail(authenticator.audit_log, authenticator.clock, events, self_audited)
-        self._responder = Responder(self._admission, self.audit, self.latency, self._new_cid)
+        self._responder = Responder(
+            self._admission, self.audit, self.latency, self._new_cid, develops
+        )
         self._invoker = RequestInvoker(
             begin,
             services,
@@ -108,6 +116,9 @@ class HttpApp:
         fast_path = FastPath(self._invoker, self._responder, self.latency, self._answer_new_head)
         # The fast path's own method, so that a request costs one call less.
         self.begin: Callable[[Request], Answer] = fast_path.answer
+        if slow_s is not None:
+            name_of = self._admission.remembered_name
+            self.begin = AccessLog(fast_path.answer, self._monotonic, name_of, slow_s).answer
         self.reload()
 
     def reload(self) -> None:

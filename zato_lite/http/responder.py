@@ -2,11 +2,13 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 from zato_lite.errors import NotFoundError, UnauthorizedError, ZatoLiteError
 from zato_lite.http.admission import Admission, challenge_for
 from zato_lite.http.audit import AuditTrail
+from zato_lite.http.explain import explain
 from zato_lite.http.large import is_large
 from zato_lite.http.message import Request, Response
 from zato_lite.http.metrics import LatencyRecorder
@@ -17,7 +19,7 @@ from zato_lite.service.message import Outcome
 from zato_lite.service.stream import FileAnswer, Stream
 from zato_lite.store.audit import AuditRecord
 
-_INTERNAL_ERROR = 500
+_LOGGED_STATUSES = frozenset({500, 501})
 _LATER = frozenset({Stream, FileAnswer})
 _AUDITED_STATUSES = frozenset({401, 403, 429})
 
@@ -25,7 +27,15 @@ _log = logging.getLogger(__name__)
 
 
 class Responder:
-    """The last step of a request that the fast path did not answer."""
+    """The last step of a request that the fast path did not answer.
+
+    Args:
+        admission: knows callers.
+        audit: records changes and refusals.
+        latency: counts responses.
+        new_cid: makes correlation ids.
+        project: the folder of a development server, whose admins get the errors of services.
+    """
 
     def __init__(
         self,
@@ -33,7 +43,9 @@ class Responder:
         audit: AuditTrail,
         latency: LatencyRecorder,
         new_cid: Callable[[], str],
+        project: Path | None = None,
     ) -> None:
+        self._project = project
         self._admission, self._audit = admission, audit
         self._latency, self._new_cid = latency, new_cid
 
@@ -64,8 +76,10 @@ class Responder:
     ) -> Response:
         """Count, log and audit a response, and return it."""
         self._latency.add(response.status, outcome.seconds)
-        if outcome.error is not None and response.status == _INTERNAL_ERROR:
+        if outcome.error is not None and response.status in _LOGGED_STATUSES:
             # The caller gets only the cid; the log has the error under it.
+            if self._project is not None and "admin" in cached.caller.roles:
+                explain(response, outcome.error, self._project)
             fields = {"service": cached.service, "cid": outcome.cid}
             _log.error("service failed", exc_info=outcome.error, extra=fields)
         if cached.is_change:

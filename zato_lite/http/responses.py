@@ -82,6 +82,8 @@ def error_response(error: BaseException, cid: str, *, is_cancelled: bool = False
     is_intended = isinstance(error, ZatoLiteError) and status != _INTERNAL_ERROR
     details = str(error) if is_intended else _DETAILS.get(status, UNEXPECTED)
     body: dict[str, Any] = {"result": "Error", "cid": cid, "details": details}
+    if status == _INTERNAL_ERROR:
+        body["hint"] = f"zato-lite log {cid}"
     if isinstance(error, BadInputError) and error.errors:
         body["errors"] = [_field(wrong) for wrong in error.errors]
     headers: tuple[tuple[str, str], ...] = ()

@@ -1,0 +1,111 @@
+"""Errors of services: explained to admins of a development server, found by cid elsewhere."""
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from zato_lite.config import Server, Settings, Store
+from zato_lite.http.message import Request
+from zato_lite.server import open_edge
+from zato_lite.store.accounts import Credential
+from zato_lite.testing.app import sandbox
+
+SERVICE = """
+import json
+from zato.server.service import Service as Zato
+from zato_lite import Service
+
+def divide(a, b):
+    return a / b
+
+class Bad(Service):
+    async def handle(self):
+        return divide(1, 0)
+
+class Library(Service):
+    async def handle(self):
+        return json.loads("{")
+
+class Secret(Service):
+    async def handle(self):
+        raise OSError("password=hunter2")
+
+class Lacking(Zato):
+    def handle(self):
+        self.sms.send()
+"""
+
+
+async def ask(folder: Path, service: str, *, dev: bool, user: str = "admin.invoke") -> Any:
+    (folder / "services").mkdir(exist_ok=True)
+    (folder / "services" / "exp.py").write_text(SERVICE)
+    settings = Settings(store=Store("sqlite:///:memory:"), server=Server(grace=0.0, dev=dev))
+    environ = {"ZATO_LITE_ADMIN_PASSWORD": "password-one"}
+    async with (
+        sandbox(project=folder, settings=settings) as app,
+        open_edge(app.app, environ) as http,
+    ):
+        admin = await app.app.accounts.find("user", "admin.invoke")
+        assert admin is not None
+        await app.app.accounts.save(
+            Credential("user", "ann", admin.hash, frozenset({"editor"}), ())
+        )
+        credentials = base64.b64encode(f"{user}:password-one".encode())
+        headers = {b"authorization": b"Basic " + credentials, b"host": b"localhost"}
+        path = f"/zato/api/invoke/exp.{service}"
+        response = await http(Request("POST", path, b"", headers))
+    return response.status, json.loads(response.body)
+
+
+async def test_an_admin_of_a_development_server_sees_the_error(tmp_path: Path) -> None:
+    status, body = await ask(tmp_path, "bad", dev=True)
+
+    assert status == 500
+    assert body["details"] == "ZeroDivisionError: division by zero (services/exp.py:7)"
+    assert body["error"]["type"] == "builtins.ZeroDivisionError"
+    assert (body["error"]["file"], body["error"]["line"]) == ("services/exp.py", 7)
+    assert body["error"]["frames"] == [
+        "services/exp.py:7 in divide: return a / b",
+        "services/exp.py:11 in handle: return divide(1, 0)",
+    ]
+
+
+async def test_frames_of_the_project_come_before_those_of_libraries(tmp_path: Path) -> None:
+    _, body = await ask(tmp_path, "library", dev=True)
+
+    frames = body["error"]["frames"]
+    assert frames[0] == 'services/exp.py:15 in handle: return json.loads("{")'
+    assert "json/decoder.py" in frames[1]
+    assert body["error"]["line"] == 15
+
+
+async def test_secrets_are_hidden_from_the_admin_too(tmp_path: Path) -> None:
+    _, body = await ask(tmp_path, "secret", dev=True)
+
+    assert "hunter2" not in json.dumps(body)
+
+
+@pytest.mark.parametrize(("dev", "user"), [(True, "ann"), (False, "admin.invoke")])
+async def test_all_others_get_the_cid_and_the_command_that_finds_it(
+    tmp_path: Path, dev: bool, user: str
+) -> None:
+    status, body = await ask(tmp_path, "bad", dev=dev, user=user)
+
+    assert status == 500
+    cid = body["cid"]
+    assert body == {
+        "result": "Error",
+        "cid": cid,
+        "details": "An error has occurred",
+        "hint": f"zato-lite log {cid}",
+    }
+
+
+async def test_a_feature_that_is_not_offered_is_named_to_every_caller(tmp_path: Path) -> None:
+    status, body = await ask(tmp_path, "lacking", dev=False, user="ann")
+
+    assert status == 501
+    assert body["details"].startswith("self.sms is Zato's SMS connections, not in zato-lite; use")

@@ -1,0 +1,36 @@
+"""``zato-lite log``: the log lines of one correlation id."""
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+from zato_lite.log_files import kept_files, lines_with
+
+_SHOWN = ("time", "level", "logger", "event", "cid", "arguments", "exception", "stack")
+
+
+def found(cid: str, files: Iterable[TextIO], folder: Path) -> list[str]:
+    """Return the lines with the id, in the order of their times, from files or from a folder."""
+    lines = [line for source in files or _opened(folder) for line in lines_with(cid, source)]
+    lines.sort(key=lambda line: str(line.get("time", "")))
+    return [json.dumps(line, ensure_ascii=False) for line in lines]
+
+
+def readable(text: str) -> str:
+    """Return a line for reading, followed by its traceback."""
+    line: dict[str, Any] = json.loads(text)
+    fields = "".join(f" {name}={value}" for name, value in line.items() if name not in _SHOWN)
+    level, logger = str(line.get("level", "")).upper(), line.get("logger", "")
+    arguments = f" {line['arguments']}" if "arguments" in line else ""
+    shown = (
+        f"{line.get('time', '')} {level:<7} {logger}: {line.get('event', '')}{arguments}{fields}"
+    )
+    parts = [shown, *(str(line[name]) for name in ("exception", "stack") if name in line)]
+    return "\n".join(parts)
+
+
+def _opened(folder: Path) -> Iterator[TextIO]:
+    for path in kept_files(folder):
+        with path.open(encoding="utf-8", errors="replace") as file:
+            yield file
