@@ -30,10 +30,11 @@ def test_unknown_keys_are_all_refused_with_the_nearest_one(tmp_path: Path) -> No
     with pytest.raises(ConfigError) as caught:
         load(path, {"ZATO_LITE_LOG__COLOUR": "red"})
 
+    keys = "level, format, tracebacks, access, slow_ms, folder, keep_mb"
     assert str(caught.value).splitlines() == [
         "[server] prot is not known; did you mean 'port'?",
         "[stor] is not known; did you mean 'store'?",
-        "ZATO_LITE_LOG__COLOUR: [log] colour is not known; known are level, format",
+        f"ZATO_LITE_LOG__COLOUR: [log] colour is not known; known are {keys}",
     ]
 
 

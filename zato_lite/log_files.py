@@ -36,9 +36,9 @@ class _PrivateFile(RotatingFileHandler):
 
 
 def keep_lines(folder: Path, limit_mb: float) -> None:
-    """Write the log to a file in a folder as well, which keeps at most so many megabytes.
+    """Write the log to a file in a folder as well, which holds at most ``limit_mb`` megabytes.
 
-    Each process has a file of its own. A folder that cannot be written is reported in the log.
+    Each process has another file. A folder that cannot be written is reported in the log.
     """
     root = logging.getLogger()
     for handler in [each for each in root.handlers if isinstance(each, _PrivateFile)]:

@@ -55,7 +55,7 @@ def traceback_of(
 ) -> str:
     """Return the traceback of an exception, whose own methods may raise.
 
-    Frames of this package are left out, unless there are no others, or ``is_full``.
+    Frames of this package are left out if there are others, except with ``is_full``.
     """
     try:
         if kind is None or error is None:

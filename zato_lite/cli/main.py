@@ -121,10 +121,11 @@ def check(project: Path) -> None:
 @_project
 @click.option("--json", "as_json", is_flag=True, help="Print the lines as they are.")
 def log(cid: str, files: tuple[Any, ...], project: Path, *, as_json: bool) -> None:
-    """Show the log lines of the invocation CID, and of all that it invoked.
+    """Show the log lines of an invocation by its CID.
 
-    Reads the lines that servers of the project have kept (see [log] folder and keep_mb), or FILES:
-    JSON logs, - for standard input. Exits with status 1 if there are none.
+    Lines of all that it invoked are included. Reads the lines that servers of the project have
+    kept (see [log] folder and keep_mb), or FILES: JSON logs, - for standard input. Exits with
+    status 1 if there are none.
     """
     from zato_lite.cli.log import found, readable  # noqa: PLC0415
     from zato_lite.config import load_project  # noqa: PLC0415
