@@ -2,9 +2,10 @@
 
     python -m bench.dashboard_photos FOLDER [--only jobs] [--looks light] [--states full,empty]
 
-It starts two servers. Looks: light, dark, phone, phone-dark. States: ``full`` (a busy
-store), ``viewer`` (the same, for a viewer), ``empty`` (no job), ``loading`` (services that do not
-answer yet), ``error`` (services that fail), ``offline`` (the server has died).
+It starts two servers. Looks: light, dark, phone, phone-dark; laptop and tablet if asked for.
+States: ``full`` (a busy store), ``viewer`` (the same, for a viewer), ``empty`` (no job),
+``loading`` (services that do not answer yet), ``error`` (services that fail), ``offline`` (the
+server has died).
 """
 
 import argparse
@@ -28,6 +29,8 @@ LOOKS: dict[str, dict[str, Any]] = {
     "dark": {"viewport": DESK, "color_scheme": "dark"},
     "phone": {"viewport": PHONE, "has_touch": True},
     "phone-dark": {"viewport": PHONE, "has_touch": True, "color_scheme": "dark"},
+    "laptop": {"viewport": {"width": 1200, "height": 760}},
+    "tablet": {"viewport": {"width": 820, "height": 1100}, "has_touch": True},
 }
 MOST = 2_000
 """Height of a photograph; lists are longer."""
@@ -160,7 +163,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("target", type=Path)
     parser.add_argument("--only", default="", help="a part of the pages' names")
-    parser.add_argument("--looks", default=",".join(LOOKS))
+    parser.add_argument("--looks", default="light,dark,phone,phone-dark")
     parser.add_argument("--states", type=lambda text: set(text.split(",")), default=set(STATES))
     chosen = parser.parse_args()
     chosen.target.mkdir(parents=True, exist_ok=True)

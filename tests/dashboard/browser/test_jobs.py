@@ -190,6 +190,24 @@ def test_the_list_on_a_phone_has_cards_and_no_horizontal_scroll(
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+def test_the_table_fills_its_card_at_every_width(browser: Browser, server: Server) -> None:
+    with opened(browser, server, viewport={"width": 1280, "height": 860}) as (_, page):
+        sign_in(page, server, "/jobs")
+        for width in (1280, 1200, 1000, 820, 700):
+            page.set_viewport_size({"width": width, "height": 860})
+            name = page.locator("tbody td.name a").first
+            expect(name).to_be_visible()
+            assert page.evaluate(
+                """() => {
+                  const card = document.querySelector(".card:has(table)");
+                  const last = document.querySelector("thead th:last-child");
+                  return card.getBoundingClientRect().right - last.getBoundingClientRect().right;
+                }"""
+            ) == pytest.approx(0, abs=2)
+            cut = name.evaluate("it => it.scrollWidth > it.clientWidth")
+            assert (width, cut) == (width, False)
+
+
 def test_jobs_are_exported_and_imported(signed_in: Page, server: Server) -> None:
     page = signed_in
     show_jobs(page, server)

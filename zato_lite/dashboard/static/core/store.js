@@ -39,6 +39,7 @@ export function useService(service, input = {}, options = {}) {
   const state = latest.current;
   state.options = options;
   if (state.key !== key) {
+    kept.delete(state.key); // of a span that has moved on, and will not be asked for again
     state.key = key;
     state.error = null;
     if (kept.has(key)) state.data = kept.get(key);

@@ -69,13 +69,13 @@ export function VirtualTable(props) {
     ] : []),
     ...(row && props.keysOf ? props.keysOf(row) : []),
   ]);
-  const rows = [], width = columns.length + (selection ? 1 : 0);
+  const rows = []; // none has a cell over several columns: it would add those that a narrow page hides
   const latest = useRef({ selection, drawn: /** @type {Drawn} */ (new Map()) }), drawn = /** @type {Drawn} */ (new Map());
   const toggle = useMemo(() => (/** @type {any} */ row, /** @type {boolean} */ isRange) => latest.current.selection?.toggle(row, isRange), []);
   for (let index = first; index < last; index += 1) {
     const each = rowAt(index);
     if (each === undefined) {
-      rows.push(html`<tr key=${`wait-${index}`} class="waiting" aria-rowindex=${index + 2}><td colspan=${width}><i></i></td></tr>`);
+      rows.push(html`<tr key=${`wait-${index}`} class="waiting" aria-rowindex=${index + 2}><td></td><td><i></i></td></tr>`);
       continue;
     }
     const key = keyOf(each), isAt = index === at, isChosen = selection?.has(each), old = latest.current.drawn.get(key);
@@ -90,9 +90,9 @@ export function VirtualTable(props) {
       <thead><tr aria-rowindex="1">${selection && html`<th class="check-cell"><input type="checkbox" aria-label=${selection.allLabel} checked=${selection.isAll} onChange=${selection.toggleAll} /></th>`}
         ${columns.map((column) => html`<${Heading} key=${column.key} column=${column} sort=${props.sort} dir=${props.dir} onSort=${props.onSort} />`)}</tr></thead>
       <tbody ref=${body}>
-        ${first > 0 && html`<tr class="space" aria-hidden="true" key="before"><td colspan=${width} style=${{ height: `${first * rowHeight}px` }}></td></tr>`}
+        ${first > 0 && html`<tr class="space" aria-hidden="true" key="before"><td style=${{ height: `${first * rowHeight}px` }}></td></tr>`}
         ${rows}
-        ${last < total && html`<tr class="space" aria-hidden="true" key="after"><td colspan=${width} style=${{ height: `${(total - last) * rowHeight}px` }}></td></tr>`}
+        ${last < total && html`<tr class="space" aria-hidden="true" key="after"><td style=${{ height: `${(total - last) * rowHeight}px` }}></td></tr>`}
       </tbody></table>
     ${total < props.total && html`<p class="muted small pad">The first ${count(total)} rows. Filter to see the others.</p>`}</div>`;
 }

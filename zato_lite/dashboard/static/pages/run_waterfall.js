@@ -38,7 +38,7 @@ export function Waterfall({ run, usual }) {
       <span class="span-words">${span.kind === "wait" ? html`<span class="muted">${span.words}</span>` : html`<${OutcomeMark} o=${span.kind} words=${span.words} />`}</span>
       <svg class="span-bar" viewBox="0 0 1000 16" preserveAspectRatio="none" aria-hidden="true"><rect class=${span.kind === "wait" ? "bar-wait" : `o-${outcomeOf(span.kind)}`} fill="currentColor" rx="3"
         x=${(1000 * (span.from - start)) / (end - start)} width=${Math.max(4, (1000 * (span.until - span.from)) / (end - start))} y=${span.kind === "wait" ? 6 : 2} height=${span.kind === "wait" ? 4 : 12} /></svg>
-      <span class="num">${duration(span.until - span.from)}</span>
+      <span class="num">${span.until === span.from ? "< 1 ms" : duration(span.until - span.from)}</span>
       ${span.note && html`<span class="span-note small">${span.note}</span>`}</li>`)}</ol>
   <//>`;
 }
