@@ -117,6 +117,8 @@ chaos: dev ## Break servers on PostgreSQL in many ways, and account for every sl
 	PYTHONPATH=. $(BIN)/python -m tests.faults.chaos $(ARGS)
 crash-loop: dev ## Kill a server a hundred times under load, and ask it for an account
 	$(BIN)/pytest -s -m slow tests/faults -k 'hundred or turns'
+large-bodies: dev ## Send and receive a gigabyte in each way, with the server's memory
+	$(BIN)/pytest -s -m slow tests/e2e/test_large_bodies.py
 power-cut: dev ## Cut the power three hundred times, in simulation
 	$(BIN)/pytest -s -m slow tests/faults -k power
 

@@ -35,6 +35,7 @@ _MODULES = {
     "zato_lite.service.resource": ("resource",),
     "zato_lite.service.schedule": ("cron", "every"),
     "zato_lite.service.stream": ("Event", "FileAnswer"),
+    "zato_lite.service.uploads": ("BodyLimits", "UploadedFile"),
     "zato_lite.transactional": ("create_job", "enqueue"),
     "zato_lite.zato.elements": ("Bool", "Dict", "DictList", "Float", "Int", "List", "Text"),
     "zato_lite.zato.model": ("Model",),

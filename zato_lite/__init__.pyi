@@ -29,6 +29,8 @@ from zato_lite.service.schedule import cron as cron
 from zato_lite.service.schedule import every as every
 from zato_lite.service.stream import Event as Event
 from zato_lite.service.stream import FileAnswer as FileAnswer
+from zato_lite.service.uploads import BodyLimits as BodyLimits
+from zato_lite.service.uploads import UploadedFile as UploadedFile
 from zato_lite.transactional import create_job as create_job
 from zato_lite.transactional import enqueue as enqueue
 from zato_lite.zato.elements import Bool as Bool

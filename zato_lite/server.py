@@ -33,6 +33,7 @@ from zato_lite.http.mount import lifespan, mount_route
 from zato_lite.http.parser import Limits
 from zato_lite.http.routes import Route
 from zato_lite.http.server import Server, Tls, serve
+from zato_lite.http.uploads import UploadFolder
 from zato_lite.metrics import Exposition, Sources, worker_file
 from zato_lite.scheduler.history import RunHistory
 from zato_lite.service.supervisor import Supervisor
@@ -76,6 +77,7 @@ async def open_server(
             unix=Path(server.unix_socket) if server.unix_socket else None,
             trusted_proxies=server.trusted_proxies,
             reuse_port=server.workers > 1,
+            plan_body=http.plan_body,
         ) as listening,
     ):
         await _show_invitation(app, environ, listening.url)
@@ -112,6 +114,8 @@ async def open_edge(
         if not (has_admin or sys.stdout.isatty() or config.FOLLOWER in environ):
             folder = app.data or Path(stack.enter_context(TemporaryDirectory()))
             await generate_admin(app.accounts, passwords, folder)
+        uploads = UploadFolder(_upload_folder(app, stack))
+        stack.callback(uploads.close)
         mounts = [await _open_mount(*item, stack) for item in server.mounts.items()]
         http = HttpApp(
             app.invoker.begin,
@@ -122,6 +126,8 @@ async def open_edge(
             routes=[*dashboard_routes(), *mounts],
             info=ApiInfo(server.api_title, server.api_version, server.api_description),
             home=HOME,
+            uploads=uploads,
+            max_body=server.max_body,
             events=app.events,
             readiness=app.is_ready,
             warnings=app.warnings,
@@ -146,6 +152,13 @@ async def open_edge(
 def _slow_s(log: config.Log) -> float | None:
     """Return the seconds from which the access log has a request; None if it is off."""
     return None if log.access == "off" else log.slow_ms / 1000 if log.access == "slow" else 0.0
+
+
+def _upload_folder(app: App, stack: AsyncExitStack) -> Path:
+    """Return the folder of uploads: beside the store, or of a store in memory a temporary one."""
+    if app.data is not None:
+        return app.data / "uploads"
+    return Path(stack.enter_context(TemporaryDirectory()))
 
 
 def _sources(app: App, lag: Callable[[], float], restarts: Callable[[], int]) -> Sources:

@@ -1,15 +1,23 @@
 import asyncio
-from contextlib import nullcontext
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.http import test_streamed as streamed
+from tests.http import test_uploads as uploads
 from tests.http.conftest import BASIC, Invoker, Services, running
 from zato_lite.http.app import HttpApp
 from zato_lite.http.asgi import AsgiApp, Message, Receive, Send, asgi_app
 from zato_lite.http.auth import Authenticator
 from zato_lite.http.events import EventLog
 from zato_lite.http.mount import mount_route
+from zato_lite.http.uploads import UploadFolder
+from zato_lite.service.invoker import Invoker as RealInvoker
+from zato_lite.service.registry import Registry
 
 
 async def called(app: AsgiApp, **scope: Any) -> tuple[int, dict[bytes, bytes], bytes]:
@@ -163,3 +171,62 @@ async def test_a_response_that_breaks_off_does_not_look_complete(
         client.send(request(path, AUTHORIZED).replace(b"a.localhost", b"localhost"))
 
         assert (await client.rest()).endswith(b"1\r\na\r\n")
+
+
+@contextmanager
+def served(authenticator: Authenticator, parent: Path, *services: Any) -> Iterator[AsgiApp]:
+    """Yield an application with real services; its folder of uploads is empty at the end."""
+    registry, folder = Registry(), UploadFolder(parent)
+    for cls in services:
+        registry.add(cls)
+    app = HttpApp(RealInvoker(registry).begin, registry, authenticator, uploads=folder)
+    yield asgi_app(lambda: nullcontext(app), max_body=100)
+    assert [each for each in parent.rglob("*") if each.name.isdigit()] == []
+    folder.close()
+
+
+async def test_streams_uploads_and_limits_are_the_same_under_another_server(
+    authenticator: Authenticator, tmp_path: Path
+) -> None:
+    services = (uploads.Raw, uploads.Album, uploads.Smaller, streamed.Lines)
+    head = {b"host": b"localhost", b"authorization": BASIC}
+    kind = {b"content-type": b"multipart/form-data; boundary=" + uploads.EDGE}
+    form = uploads.form(uploads.YEAR, uploads.IMAGE)
+
+    with served(authenticator, tmp_path, *services) as asgi:
+        raw = await called(asgi, method="POST", path="/raw", body=b"x" * 100_000)
+        much = await called(asgi, method="POST", path="/raw", body=b"x" * 4_000_001)
+        album = await called(
+            asgi, method="POST", path="/albums/t", body=form, headers={**head, **kind}
+        )
+        small = await called(asgi, method="POST", path="/smaller", body=b"[" + b" " * 20 + b"]")
+        lines = await called(asgi, method="POST", path="/zato/api/invoke/lines")
+
+    assert json.loads(raw[2])["size"] == 100_000
+    assert (much[0], small[0]) == (413, 413)
+    assert json.loads(album[2])["size"] == len(uploads.IMAGE[1])
+    assert lines[2] == b'{"number":0}\n{"number":1}\n{"number":2}\n'
+
+
+async def test_a_stream_ends_when_its_reader_has_left_the_other_server(
+    authenticator: Authenticator, tmp_path: Path
+) -> None:
+    messages: list[Message] = [{"type": "http.disconnect"}, {"type": "http.request", "body": b""}]
+    started = asyncio.Event()
+    streamed.ended.clear()
+
+    async def receive() -> Message:
+        if len(messages) == 1:
+            await started.wait()
+        return messages.pop()
+
+    async def send(message: Message) -> None:
+        started.set()
+
+    path = "/zato/api/invoke/waiting"
+    headers = [(b"host", b"localhost"), (b"authorization", BASIC)]
+    scope = {"type": "http", "method": "POST", "path": path, "query_string": b""}
+    with served(authenticator, tmp_path, streamed.Waiting) as asgi:
+        await asgi({**scope, "headers": headers, "client": None}, receive, send)
+
+    assert streamed.ended == ["waiting"]

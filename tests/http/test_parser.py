@@ -4,6 +4,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zato_lite.http.body import PlanBody
 from zato_lite.http.head import RefusedError
 from zato_lite.http.parser import Limits, ParsedRequest, RequestParser
 
@@ -18,6 +19,7 @@ class Context:
         self.hosts: set[bytes] = set()
         self.trusted: tuple[IPv4Network | IPv6Network, ...] = ()
         self.trusts_peers = False
+        self.plan_body: PlanBody | None = None
 
 
 def new_parser() -> RequestParser:

@@ -10,6 +10,7 @@ from zato_lite.http.access_log import AccessLog
 from zato_lite.http.admission import Admission
 from zato_lite.http.audit import AuditTrail
 from zato_lite.http.auth import Authenticator, CallerRights
+from zato_lite.http.body_reader import BodyReader
 from zato_lite.http.endpoints.envelope import envelope_route
 from zato_lite.http.endpoints.events import event_routes
 from zato_lite.http.endpoints.monitoring import Readiness, RenderMetrics, monitoring_routes
@@ -27,6 +28,7 @@ from zato_lite.http.request_invoker import Begin, ReadAhead, RequestInvoker
 from zato_lite.http.responder import Responder
 from zato_lite.http.router import ChannelTable, Router, Target, WrongMethod
 from zato_lite.http.routes import Channel, Entry, Route, Services, channels_of, parse_channel
+from zato_lite.http.uploads import UploadFolder
 from zato_lite.service.offload import OFFLOAD_FROM
 from zato_lite.store.sessions import PasswordCodes
 
@@ -51,6 +53,8 @@ class HttpApp:
         read_ahead: reads the input of a large payload; called in a thread.
         withheld: returns services that are not deployed, whose REST channels say why.
         info: the API's title, version and description.
+        uploads: the folder of uploaded files; without one, forms are not parsed.
+        max_body: bytes of a body for services without limits.
         home: the page that browsers are led to at ``/``, relative to it; none if empty.
         new_cid: makes correlation ids.
         develops: the project's folder, on a development server.
@@ -80,6 +84,8 @@ class HttpApp:
         read_ahead: ReadAhead | None = None,
         withheld: Callable[[], Iterable[Entry]] = tuple,
         info: ApiInfo = UNTITLED,
+        uploads: UploadFolder | None = None,
+        max_body: int = 1024 * 1024,
         home: str = "",
         new_cid: Callable[[], str] | None = None,
         develops: Path | None = None,
@@ -119,11 +125,21 @@ class HttpApp:
         if slow_s is not None:
             name_of = self._admission.remembered_name
             self.begin = AccessLog(fast_path.answer, self._monotonic, name_of, slow_s).answer
+        self._bodies = BodyReader(
+            services,
+            self.router,
+            self._invoker,
+            self._responder,
+            folder=uploads,
+            max_body=max_body,
+        )
+        self.plan_body = self._bodies.plan
         self.reload()
 
     def reload(self) -> None:
         """Read the services' REST channels again after a deployment."""
         self.router.table = ChannelTable(self._all_channels())
+        self._bodies.reload()
 
     async def __call__(self, request: Request) -> Response:
         """Answer the request, with an error response if need be."""
@@ -171,6 +187,8 @@ class HttpApp:
     async def _answer_target(self, request: Request, target: Target) -> Response:
         cached = await self._invoker.prepare(request, target)
         is_small = len(request.body) < OFFLOAD_FROM  # the fast path decodes in the loop's thread
+        if self._bodies.reads(target.service, request):
+            return await self._bodies.answer(cached, request)
         request.memo = cached if cached.is_shareable and is_small else None
         payload, raw = await read_payload(request, cached.query, cached.caller.principal)
         outcome = await self._invoker.invoke(cached, payload, raw)

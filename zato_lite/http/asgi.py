@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote
 
 from zato_lite.errors import TooLargeError
+from zato_lite.http.body import PlanBody, broken
 from zato_lite.http.head import RefusedError, check_host, split_target
 from zato_lite.http.message import TEXT, Request, Response, await_response
 from zato_lite.http.pipeline import App
@@ -45,12 +46,16 @@ def asgi_app(
         if scope["type"] != "http":
             raise ValueError(f"unsupported ASGI scope type: {scope['type']}")
         app = opened or await open_once()
+        request = None
         try:
-            response = await await_response(app(await _read_request(scope, receive, max_body)))
+            plan_body = getattr(app, "plan_body", None)
+            request = await _read_request(scope, receive, max_body, plan_body)
+            response = await await_response(app(request))
         except (RefusedError, TooLargeError) as refused:
             response = Response(refused.status, str(refused).encode(), TEXT)
         is_head = scope["method"] == "HEAD"
-        if response.stream is None:
+        has_body = request is not None and request.stream and not request.stream.is_ended
+        if response.stream is None or has_body:  # the service itself receives what comes
             await _send_response(response, send, is_head=is_head)
         else:
             await _until_gone(receive, _send_response(response, send, is_head=is_head))
@@ -95,7 +100,9 @@ async def _handle_lifespan(
             return
 
 
-async def _read_request(scope: Message, receive: Receive, max_body: int) -> Request:
+async def _read_request(
+    scope: Message, receive: Receive, max_body: int, plan_body: PlanBody | None
+) -> Request:
     headers: dict[bytes, bytes] = {}
     for name, value in scope["headers"]:
         earlier = headers.get(name)
@@ -108,11 +115,46 @@ async def _read_request(scope: Message, receive: Receive, max_body: int) -> Requ
         target += b"?" + scope["query_string"]
     path, raw_path, query = split_target(scope["method"], target, headers)
     address = (scope.get("client") or ("",))[0]
-    body = await _read_body(receive, max_body)
-    is_secure = scope.get("scheme") == "https"
+    plan = plan_body(scope["method"], target, headers) if plan_body is not None else None
+    is_streamed = plan is not None and plan.is_streamed
+    limit = max_body if plan is None else plan.limit
+    body = b"" if is_streamed else await _read_body(receive, limit)
     return Request(
-        scope["method"], path, query, headers, body, address, raw_path, is_secure=is_secure
+        scope["method"],
+        path,
+        query,
+        headers,
+        body,
+        address,
+        raw_path,
+        is_secure=scope.get("scheme") == "https",
+        stream=_ReceivedBody(receive, limit) if is_streamed else None,
     )
+
+
+class _ReceivedBody:
+    """The body of a request, received while it is read."""
+
+    def __init__(self, receive: Receive, limit: int) -> None:
+        self._receive, self._left = receive, limit
+        self.is_ended = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        while not self.is_ended:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise broken()
+            self.is_ended = not message.get("more_body")
+            piece = bytes(message.get("body", b""))
+            self._left -= len(piece)
+            if self._left < 0:
+                raise TooLargeError("body is too large")
+            if piece:
+                return piece
+        raise StopAsyncIteration
 
 
 async def _read_body(receive: Receive, max_body: int) -> bytes:

@@ -66,6 +66,7 @@ class Connection(asyncio.Protocol):
         self._parser = RequestParser(server, self.peer, is_secure)
         self._writer = ResponseWriter(transport, server.renderer, server.loop)
         self._pipeline = Pipeline(server, self, transport, self._parser, self._writer)
+        self._parser.wanted = self._receive_more
         if not server.add(self) or server.is_stopping:
             self._parser.stop()
             self._writer.refuse(RefusedError(503, "too many connections"))
@@ -130,7 +131,7 @@ class Connection(asyncio.Protocol):
         return ConnectionState(
             parser.state,
             parser.since,
-            parser.received,
+            parser.received - parser.counted,
             parser.is_new,
             parser.is_ended,
             self._pipeline.is_busy or bool(parser.requests),
@@ -142,15 +143,18 @@ class Connection(asyncio.Protocol):
 
     def check_timeouts(self, now: float) -> None:
         """Carry out the action that is due."""
-        due = check(self.state(), self._server.limits, now)
+        parser, limits = self._parser, self._server.limits
+        due = check(self.state(), limits, now)
         if due is None:
+            if parser.stream is not None and now - parser.since > 2 * limits.body_grace_seconds:
+                parser.restart_clock(now)  # earlier bytes of a long body are no credit for ever
             return
         match due:
             case Action.RESTART:
                 if self._writer.drained is not None:
                     self._writer.restart_clock(now)
                 else:
-                    self._parser.since = now
+                    parser.restart_clock(now)
             case Action.CLOSE:
                 self.close()
             case Action.ABORT:
@@ -158,13 +162,14 @@ class Connection(asyncio.Protocol):
             case Action.RESET:
                 _reset(self._transport)
             case RefusedError():
-                self._parser.refuse(due)
+                parser.refuse(due)
                 if not self._pipeline.is_busy:
                     self._pipeline.answer_parsed()
 
     def stop(self) -> None:
         """Close after the requests that were received; cancel a stream."""
-        self._parser.end()
+        if self._parser.stream is None:  # a body that a service reads is received to its end
+            self._parser.end()
         if not self._pipeline.is_busy and not self._parser.requests:
             self.close()
         elif self._writer.is_streaming:
@@ -175,6 +180,16 @@ class Connection(asyncio.Protocol):
         self._pipeline.is_over = True
         self._pipeline.cancel()
         self._transport.abort()
+
+    # Called by the reader of a body
+
+    def _receive_more(self) -> None:
+        """Receive more of a body, as its reader wants it."""
+        if self._parser.expects_continue:
+            self._pipeline.send_continue()
+        self._parser.feed_more()
+        self._parser.break_off()
+        self.update_reading()
 
     # Called by the pipeline
 
@@ -188,6 +203,8 @@ class Connection(asyncio.Protocol):
         transport = self._transport
         if transport.is_closing():
             return
+        if self._parser.stream is not None:  # the service has not read all of the body
+            self._parser.end()
         if self._parser.state == "idle" or not transport.can_write_eof():
             transport.close()
             return
@@ -204,7 +221,7 @@ class Connection(asyncio.Protocol):
             if is_full:
                 self._transport.pause_reading()
             else:
-                self._parser.since = self._server.now
+                self._parser.restart_clock(self._server.now)
                 self._transport.resume_reading()
 
 

@@ -45,6 +45,7 @@ class Request(msgspec.Struct, eq=False):
         raw_path: the path as it was sent.
         is_secure: the request came over TLS.
         memo: a value that the application keeps for the next request with an equal head.
+        stream: the body, if it is read while it arrives; then ``body`` is empty.
     """
 
     method: str
@@ -56,6 +57,7 @@ class Request(msgspec.Struct, eq=False):
     raw_path: str = ""
     is_secure: bool = False
     memo: Any = None
+    stream: Any = None
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.path}>"

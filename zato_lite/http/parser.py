@@ -1,12 +1,14 @@
 """Request parser: bytes to requests, without I/O. Only module that imports httptools."""
 
 from collections import deque
+from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any, Literal, NamedTuple, Protocol
 
 import httptools
 import msgspec
 
+from zato_lite.http.body import BodyStream, PlanBody, broken, error_of
 from zato_lite.http.head import (
     SINGLE_FIELDS,
     RefusedError,
@@ -84,6 +86,7 @@ class ServerContext(Protocol):
         hosts: earlier valid Host fields.
         trusted: networks of trusted proxies.
         trusts_peers: all peers are trusted proxies: the server listens on a unix socket.
+        plan_body: returns the plan for a body, or None if no route has a plan.
     """
 
     now: float
@@ -92,6 +95,7 @@ class ServerContext(Protocol):
     hosts: set[bytes]
     trusted: tuple[IPv4Network | IPv6Network, ...]
     trusts_peers: bool
+    plan_body: PlanBody | None
 
 
 class ParsedRequest(NamedTuple):
@@ -142,10 +146,13 @@ class RequestParser:
         state: the part of a request that is being received.
         since: monotonic seconds when that part began.
         received: bytes of its body so far.
+        counted: bytes of its body before ``since``.
         is_ended: no further bytes are parsed.
         is_new: no request has begun yet.
         expects_continue: the client waits for ``100 Continue`` before it sends the body.
         cached: the last request; None unless it came alone and whole, and nothing since.
+        wanted: called when the reader of a body wants more of it.
+        stream: the body that is being received and read; None for other bodies.
     """
 
     __slots__ = (
@@ -162,6 +169,7 @@ class RequestParser:
         "_is_upgrade",
         "_keep_alive",
         "_length",
+        "_limit",
         "_line",
         "_method",
         "_needs_new_parser",
@@ -172,6 +180,7 @@ class RequestParser:
         "_target",
         "_unparsed",
         "cached",
+        "counted",
         "expects_continue",
         "is_ended",
         "is_new",
@@ -179,6 +188,8 @@ class RequestParser:
         "requests",
         "since",
         "state",
+        "stream",
+        "wanted",
     )
 
     def __init__(self, context: ServerContext, peer: str, is_secure: bool) -> None:
@@ -186,7 +197,7 @@ class RequestParser:
         self.requests: deque[ParsedRequest] = deque()
         self.state: State = "idle"
         self.since = context.now
-        self.received = 0
+        self.received = self.counted = 0
         self.is_ended = self._is_stopped = False
         self.is_new = True
         self.expects_continue = False
@@ -201,13 +212,18 @@ class RequestParser:
         self._is_trailer = self._is_old = self._is_upgrade = self._needs_new_parser = False
         self._keep_alive = True
         self._method = ""
+        self._limit = context.limits.body
+        self.stream: BodyStream | None = None
+        self.wanted: Callable[[], object] = bool
         self._body: bytes | bytearray = b""
         self._parser: Any = httptools.HttpRequestParser(self)
 
     @property
     def is_full(self) -> bool:
         """Return True while no more bytes should be read."""
-        return bool(self._unparsed) or len(self.requests) >= _MAX_PIPELINED
+        if bool(self._unparsed) or len(self.requests) >= _MAX_PIPELINED:
+            return True
+        return self.stream is not None and self.stream.is_full
 
     @property
     def is_exhausted(self) -> bool:
@@ -230,20 +246,41 @@ class RequestParser:
             self.feed_more()
 
     def feed_more(self) -> None:
-        """Parse earlier bytes, as long as there is room for their requests."""
+        """Parse earlier bytes, as long as there is room for their requests, or for their body."""
         while self._unparsed and len(self.requests) < _MAX_PIPELINED:
+            if self.stream is not None and self.stream.is_full:
+                return
             self._parse(self._unparsed.popleft())
 
+    def restart_clock(self, now: float) -> None:
+        """Measure the client's progress from now on."""
+        self.since, self.counted = now, self.received
+
+    def break_off(self) -> None:
+        """Fail a body that is being read if no more of it can come."""
+        if self.is_ended and self.stream is not None and not self._unparsed:
+            self.end()
+
     def refuse(self, refused: RefusedError) -> None:
-        """Parse no more; have the refusal sent after the answers to earlier requests."""
+        """Parse no more; have the refusal sent after the answers to earlier requests.
+
+        If a service reads the body, it gets the refusal as an error, and its answer is sent.
+        """
+        stream = self.stream
+        if stream is not None:
+            stream.fail(error_of(refused))
         self.end()
-        self.requests.append(ParsedRequest(refused, False, False))
+        if stream is None:
+            self.requests.append(ParsedRequest(refused, False, False))
 
     def end(self) -> None:
         """Parse no more; complete requests are still to be answered."""
         self.is_ended = self._is_stopped = True
         self.cached = None
         self._unparsed.clear()
+        if self.stream is not None:
+            self.stream.fail(broken())
+            self.stream = None
 
     def stop(self) -> None:
         """Parse no more, and drop the requests without an answer."""
@@ -300,8 +337,14 @@ class RequestParser:
         if length is not None or b"transfer-encoding" in headers:
             self.state = "body"
             self.since = self._context.now
-            self.expects_continue = check_body(headers, self._is_old, self._context.limits.body)
+            plan_body, self._limit = self._context.plan_body, self._context.limits.body
+            plan = plan_body(self._method, self._target, headers) if plan_body else None
+            if plan is not None:
+                self._limit = plan.limit
+            self.expects_continue = check_body(headers, self._is_old, self._limit)
             self._length = int(length) if length is not None else None
+            if plan is not None and plan.is_streamed:
+                self._begin_stream()
         self._is_upgrade = parser.should_upgrade()
 
     def on_chunk_header(self) -> None:
@@ -310,7 +353,9 @@ class RequestParser:
 
     def on_body(self, body: bytes) -> None:
         """Add to the body."""
-        if not self._body:
+        if self.stream is not None:
+            self.stream.feed(body)
+        elif not self._body:
             self._body = body
         else:
             if isinstance(self._body, bytes):
@@ -319,7 +364,7 @@ class RequestParser:
         self._is_trailer = False
         self._fed = 0
         self.received += len(body)
-        if self.received > self._context.limits.body:
+        if self.received > self._limit:
             raise RefusedError(413, "body is too large")
 
     def on_message_complete(self) -> None:
@@ -329,7 +374,29 @@ class RequestParser:
         else:
             self._complete()
 
+    def _begin_stream(self) -> None:
+        """Make a request of the head, whose body is read while it arrives."""
+        request = self._make_request()
+        request.stream = self.stream = BodyStream(self.wanted)
+        self.requests.append(ParsedRequest(request, self._keep_alive, self._is_old))
+
     def _complete(self) -> None:
+        if self.stream is not None:
+            self.stream.end()
+            self.stream = None
+        else:
+            request = self._make_request()
+            self.requests.append(ParsedRequest(request, self._keep_alive, self._is_old))
+        self.state = "idle"
+        self.since = self._context.now
+        self._body, self._line = b"", b""
+        self._fields = self._size = self._fed = self._framing = 0
+        self.received = self.counted = 0
+        self.expects_continue = False
+        if not self._keep_alive:
+            self.end()
+
+    def _make_request(self) -> Request:
         context, headers, is_old = self._context, self._headers, self._is_old
         host = headers.get(b"host")
         if host not in context.hosts:
@@ -351,19 +418,12 @@ class RequestParser:
         )
         if context.trusted or context.trusts_peers:
             trust_proxies(request, context.trusted, trusts_peer=context.trusts_peers)
-        self.state = "idle"
-        self.since = context.now
-        self._body, self._line = b"", b""
-        self._fields = self._size = self._fed = self._framing = self.received = 0
-        self.expects_continue = False
-        self.requests.append(ParsedRequest(request, self._keep_alive, is_old))
-        if not self._keep_alive:
-            self.end()
+        return request
 
     def _cache_head(self, data: bytes) -> None:
         """Cache the head of an ordinary request that came alone and whole."""
         request, keep_alive, is_old = self.requests[0]
-        if isinstance(request, RefusedError) or not keep_alive or is_old:
+        if isinstance(request, RefusedError) or not keep_alive or is_old or request.stream:
             return
         length = len(data) - len(request.body)
         is_plain = request.headers.keys().isdisjoint(_UNCACHEABLE_FIELDS)

@@ -106,7 +106,7 @@ def context_of(
 ) -> HttpContext:
     """Return the request as a service sees it: read-only, since equal heads share it."""
     has_parameters = bool(query or params) or request.method in TEXT_METHODS
-    if not has_parameters and request.body:
+    if not has_parameters and (request.body or request.stream is not None):
         has_parameters = not is_json(request)
     return HttpContext(
         request.method,

@@ -186,7 +186,8 @@ class Pipeline:
 
     def _keeps_alive(self, parsed: ParsedRequest) -> bool:
         is_last = self._server.is_stopping or self._parser.is_exhausted
-        return parsed.keep_alive and not is_last
+        stream = request_of(parsed).stream
+        return parsed.keep_alive and not is_last and (stream is None or stream.is_ended)
 
     def _wait_for_requests(self) -> None:
         """Wait for more requests, if no other one can be answered now."""

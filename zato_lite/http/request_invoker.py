@@ -1,7 +1,7 @@
 """Request invoker: invokes services on behalf of HTTP requests."""
 
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -133,6 +133,7 @@ class RequestInvoker:
         *,
         service: str | None = None,
         seconds: float | None = None,
+        body: AsyncIterator[bytes] | None = None,
     ) -> Outcome:
         """Invoke the prepared service, or another one in its place, for at most ``seconds``."""
         invocation = Invocation(
@@ -145,6 +146,7 @@ class RequestInvoker:
             seconds or cached.timeout,
             None,
             cached.context,
+            body=body,
         )
         if raw is not None and len(raw) >= OFFLOAD_FROM and self._read_ahead is not None:
             owner = cached.caller.principal

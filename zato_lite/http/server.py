@@ -19,6 +19,7 @@ import msgspec
 
 from zato_lite.clock import Clock
 from zato_lite.errors import ConfigError
+from zato_lite.http.body import PlanBody
 from zato_lite.http.connection import Connection
 from zato_lite.http.parser import Limits
 from zato_lite.http.pipeline import App
@@ -62,6 +63,7 @@ class Server:
         self.app, self.limits, self.clock = app, limits, clock
         self.trusted = tuple(ip_network(text) for text in trusted)
         self.trusts_peers = False
+        self.plan_body: PlanBody | None = None
         self.tls = tls
         self.loop = asyncio.get_running_loop()
         self.context = copy_context()
@@ -221,10 +223,12 @@ async def serve(
     unix: Path | None = None,
     reuse_port: bool = False,
     trusted_proxies: Iterable[str] = (),
+    plan_body: PlanBody | None = None,
 ) -> AsyncIterator[Server]:
     """Serve at the address for as long as the block lasts; then stop within ``grace`` seconds."""
     context = tls_context(tls) if tls is not None else None
     server = Server(app, clock, limits or Limits(), trusted_proxies, context)
+    server.plan_body = plan_body
     await server.listen(host, port, unix=unix, reuse_port=reuse_port)
     renews_at_signal = False
     if tls is not None and context is not None:

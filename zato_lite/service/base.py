@@ -36,6 +36,7 @@ from zato_lite.service.request import In, Out, Request, Response
 from zato_lite.service.schedule import BlockingSchedule, Schedule
 from zato_lite.service.shared_cache import BlockingCaches, Caches, CacheStore
 from zato_lite.service.sync_aware import LazyAttribute, SyncAwareMethod, blocking
+from zato_lite.service.uploads import BodyLimits
 from zato_lite.timetable.job import CODE, SECOND, Job, OneTime
 from zato_lite.wire import encode
 
@@ -182,6 +183,9 @@ class Service(Generic[In, Out]):
 
     answers: ClassVar[Mapping[int, str | DeclaredAnswer]] = {}
     """Answers over HTTP by status, with a description; the first success is the default."""
+
+    body_limits: ClassVar[BodyLimits | None] = None
+    """Limits of its bodies over HTTP; None for the server's."""
 
     is_built_in: ClassVar[bool] = False
     """True for services of the framework, which check their callers; set by deployment."""

@@ -10,6 +10,7 @@ import msgspec
 from zato_lite.errors import BadInputError, FieldError
 from zato_lite.service.field_errors import fields_of, wrong_values
 from zato_lite.service.message import HttpContext
+from zato_lite.service.uploads import UploadedFile
 
 TEXT_METHODS = frozenset({"GET", "HEAD"})
 """Methods whose input is the query string, in which all values are text."""
@@ -141,7 +142,7 @@ class Binding:
         return result
 
     def _converted(self, field: BoundField, value: Any, errors: list[FieldError]) -> Any:
-        if field.is_list and isinstance(value, str):
+        if field.is_list and isinstance(value, str | UploadedFile):
             value = [value]
         if not self.is_native:
             return value

@@ -1,6 +1,6 @@
 """Invocations and their outcomes, as values; they know nothing of HTTP or stores."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any, Literal, Protocol
@@ -144,6 +144,7 @@ class Invocation(msgspec.Struct):
         path: names of the invocations in which it is nested, outermost first.
         sink: a second destination for its log lines, or None.
         opener: opens the transaction of the run that this is; None for any other invocation.
+        body: the body of its HTTP request, if the service reads it while it arrives.
     """
 
     service: str
@@ -160,6 +161,7 @@ class Invocation(msgspec.Struct):
     until: int | None = None
     ahead: tuple[type, Any] | None = None
     opener: Opener | None = None
+    body: AsyncIterator[bytes] | None = None
 
 
 class ResponseOverrides(Protocol):

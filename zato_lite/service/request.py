@@ -1,11 +1,12 @@
 """``self.request`` and ``self.response`` of a service."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, Generic, cast
 
 import msgspec
 from typing_extensions import TypeVar
 
+from zato_lite.errors import InvocationError
 from zato_lite.service.attribute_dict import Message, as_message
 from zato_lite.service.binding import merged
 from zato_lite.service.message import HttpContext, Invocation
@@ -100,6 +101,20 @@ class Request(msgspec.Struct, Generic[In]):
         return self.http.params
 
     channel_params = params
+
+    @property
+    def stream(self) -> AsyncIterator[bytes]:
+        """Return the body, for ``async for piece in self.request.stream``, while it arrives.
+
+        Raises:
+            InvocationError: the body is not streamed to this service.
+        """
+        if self.invocation is None or self.invocation.body is None:
+            raise InvocationError(
+                "request.stream: only an HTTP request has one, with its body, and a service with "
+                "body_limits = BodyLimits(is_streamed=True)"
+            )
+        return self.invocation.body
 
     def to_bunch(self) -> Any:
         """Return the message with attribute access."""

@@ -12,6 +12,7 @@ from zato_lite.errors import BadInputError, FieldError, InvocationError
 from zato_lite.service.base import Service
 from zato_lite.service.field_errors import below, wrong_fields
 from zato_lite.service.request import PayloadBuilder
+from zato_lite.service.uploads import schema_of_file
 
 Convert = Callable[[Any], Any]
 
@@ -95,7 +96,7 @@ def declared(cls: type[Service[Any, Any]], side: str) -> Declared | None:
     value = getattr(cls, side, None)
     if value is None:
         value = _type_argument(cls, 0 if side == "input" else 1)
-    if get_origin(value) in _STREAMS:
+    if is_stream(value):
         return DeclaredStream(value)
     for kind in _kinds:
         if (found := kind(cls, side, value)) is not None:
@@ -111,7 +112,7 @@ def schema_of(declared_type: Any, ref_template: str = "#/$defs/{name}") -> dict[
     found: dict[str, Any]
     if declared_type is None:
         return ANYTHING
-    if get_origin(declared_type) in _STREAMS:
+    if is_stream(declared_type):
         return schema_of(get_args(declared_type)[0], ref_template)
     describe: Callable[[], dict[str, Any]] | None = getattr(declared_type, "json_schema", None)
     if callable(describe):
@@ -121,9 +122,16 @@ def schema_of(declared_type: Any, ref_template: str = "#/$defs/{name}") -> dict[
         found = declared_type.model_json_schema(ref_template=template)
         return found
     try:
-        return msgspec.json.schema(declared_type, ref_template=ref_template)
+        return msgspec.json.schema(
+            declared_type, ref_template=ref_template, schema_hook=schema_of_file
+        )
     except (TypeError, NotImplementedError):
         return ANYTHING
+
+
+def is_stream(declared_type: Any) -> bool:
+    """Return True for a declared output whose items are sent while they are made."""
+    return get_origin(declared_type) in _STREAMS
 
 
 def is_custom(declared_type: Any) -> bool:

@@ -7,22 +7,25 @@ from typing import Any, NamedTuple
 
 from zato_lite.http.admission import Admission
 from zato_lite.http.endpoints.operations import (
+    BYTES,
     DEFAULT_ERROR,
     ERRORS,
+    FORM,
     ServiceDescription,
     content_of,
     error_responses,
     operations_of,
 )
 from zato_lite.http.endpoints.schemas import Components, used_schemas
-from zato_lite.http.message import Request, Response
+from zato_lite.http.message import JSON, Request, Response
 from zato_lite.http.router import Router
 from zato_lite.http.routes import Entry, Route, Services
 from zato_lite.service.answers import answers_of
-from zato_lite.service.binding import binding_of
+from zato_lite.service.binding import Binding, binding_of
 from zato_lite.service.message import Caller
 from zato_lite.service.offload import offload
-from zato_lite.service.typed import is_custom, schema_of
+from zato_lite.service.typed import is_custom, is_stream, schema_of
+from zato_lite.service.uploads import BodyLimits, has_uploads
 from zato_lite.wire import encode
 
 _SHARED: dict[str, Any] = {
@@ -158,7 +161,16 @@ def _describe(entry: Entry, router: Router) -> ServiceDescription:
         description.strip(),
         binding.fields if binding else (),
         answers_of(entry.cls),
+        _body_of(entry, binding),
+        is_stream(entry.output),
     )
+
+
+def _body_of(entry: Entry, binding: Binding | None) -> str:
+    limits: BodyLimits | None = getattr(entry.cls, "body_limits", None)
+    if limits is not None and limits.is_streamed:
+        return BYTES
+    return FORM if binding and any(has_uploads(f.type) for f in binding.fields) else JSON
 
 
 def _error(description: str) -> dict[str, Any]:

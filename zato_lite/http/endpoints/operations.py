@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from zato_lite.http.endpoints.examples import NoExampleError, example_of
 from zato_lite.http.endpoints.schemas import Components, free_name, slug
+from zato_lite.http.message import JSON
 from zato_lite.http.routes import ANY_METHOD, Channel
 from zato_lite.service.answers import Answer
 from zato_lite.service.binding import Body, BoundField, Cookie, Header, Path, Query
@@ -24,6 +25,15 @@ DEFAULT_ERROR = "An error, such as 404, 409, 413, 429, 503 or 504."
 
 _VERBS = ("get", "put", "post", "delete", "options", "head", "patch")
 _BODILESS = frozenset({"get", "head", "delete", "options"})
+FORM, BYTES = "multipart/form-data", "application/octet-stream"
+_ANY_BODY: dict[str, dict[str, Any]] = {
+    JSON: {},
+    FORM: {"type": "object"},
+    BYTES: {"type": "string", "format": "binary"},
+}
+"""Schemas of bodies that are not declared."""
+
+STREAM = "application/x-ndjson"
 _NO_CONTENT = frozenset({204, 205, 304})
 _ERROR_FROM = 400
 _PLACES: dict[type, str] = {Header: "header", Cookie: "cookie", Query: "query"}
@@ -37,6 +47,8 @@ class ServiceDescription(NamedTuple):
         input, output: JSON Schemas; empty for anything.
         fields: the fields of its input with their sources.
         answers: its declared answers by status.
+        body: content type of its request body.
+        is_stream: its answer is a stream of objects.
     """
 
     name: str
@@ -47,6 +59,8 @@ class ServiceDescription(NamedTuple):
     description: str = ""
     fields: Collection[BoundField] = ()
     answers: Mapping[int, Answer] = {}
+    body: str = JSON
+    is_stream: bool = False
 
 
 class Operation(NamedTuple):
@@ -150,7 +164,11 @@ def _input_of(
         schema = taken if is_whole else _without_moved(whole, rest, service.name, components)
         body = schema, bool(required & rest.keys()) if properties else bool(taken)
     if body is not None:
-        content = {"application/json": content_of(body[0], components.schemas)}
+        content = {
+            service.body: content_of(body[0] or _ANY_BODY[service.body], components.schemas)
+        }
+        if service.body != JSON:  # an example of a file would be a text
+            content[service.body].pop("example", None)
         found["requestBody"] = {"required": body[1], "content": content}
     return found
 
@@ -216,7 +234,9 @@ def _responses(
             schema = given if status < _ERROR_FROM else {"$ref": "#/components/schemas/Error"}
             if answer.type is not None:
                 schema = components.add(schema_of(answer.type), service.name)
-            response["content"] = _contents(schema, components.schemas)
+            kind = answer.content_type or (STREAM if service.is_stream else "")
+            contents = _contents(schema, components.schemas)
+            response["content"] = {kind: {"schema": schema}} if kind else contents
         found[str(status)] = response
     return {**error_responses(), **found}
 
