@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from zato_lite.config import Settings, load
+from zato_lite.config import Settings, for_development, load
 from zato_lite.errors import ConfigError
 
 
@@ -210,3 +210,11 @@ def test_connections_are_given_in_a_variable(tmp_path: Path) -> None:
     found = load(tmp_path / "none.toml", {"ZATO_LITE_OUTGOING__REST": text})
 
     assert found.outgoing.rest["crm"].retries == 5
+
+
+def test_a_development_server_reloads_and_logs_each_request_for_reading() -> None:
+    settings = for_development(Settings())
+
+    assert (settings.server.dev, settings.services.reload) == (True, True)
+    assert (settings.log.format, settings.log.access) == ("pretty", "on")
+    assert not for_development(Settings(), reloads=False).services.reload

@@ -285,12 +285,12 @@ def load_project(folder: Path, **overrides: Any) -> Settings:
     return found
 
 
-def for_development(settings: Settings) -> Settings:
+def for_development(settings: Settings, *, reloads: bool = True) -> Settings:
     """Return the settings of a development server: readable, with every request in the log."""
     return msgspec.structs.replace(
         settings,
         server=msgspec.structs.replace(settings.server, dev=True),
-        services=msgspec.structs.replace(settings.services, reload=True),
+        services=msgspec.structs.replace(settings.services, reload=reloads),
         log=msgspec.structs.replace(settings.log, format="pretty", access="on"),
     )
 

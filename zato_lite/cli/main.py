@@ -61,7 +61,7 @@ def serve(project: Path, workers: int | None, dev: bool, **options: Any) -> None
 
     settings = load_project(project, workers=workers, **options)
     if dev or settings.server.dev:
-        settings = for_development(settings)
+        settings = for_development(settings, reloads=options["reload"] is not False)
     _require_project(project, settings)
     if settings.server.workers > 1 and _WORKER not in os.environ:
         sys.exit(_serve_many(settings.server))
