@@ -22,6 +22,7 @@ _MODULES = {
         "ZatoLiteError",
     ),
     "zato_lite.outgoing.http": ("RestRequest", "RestResponse"),
+    "zato_lite.outgoing.mail": ("SMTPMessage",),
     "zato_lite.service.answers": ("Answer",),
     "zato_lite.service.attribute_dict": ("Config",),
     "zato_lite.service.base": ("Service",),

@@ -9,6 +9,7 @@ from zato_lite.errors import OutgoingTimeoutError as OutgoingTimeoutError
 from zato_lite.errors import ZatoLiteError as ZatoLiteError
 from zato_lite.outgoing.http import RestRequest as RestRequest
 from zato_lite.outgoing.http import RestResponse as RestResponse
+from zato_lite.outgoing.mail import SMTPMessage as SMTPMessage
 from zato_lite.service.answers import Answer as Answer
 from zato_lite.service.attribute_dict import Config as Config
 from zato_lite.service.base import Service as Service

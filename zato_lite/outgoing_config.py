@@ -77,6 +77,31 @@ class Sql(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     timeout: _Seconds = 30.0
 
 
+class Smtp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Mail server: ``self.out.smtp["NAME"]``.
+
+    Attributes:
+        host, port: its address.
+        tls: ``starttls``, ``tls`` from the first byte, or ``none``.
+        ca: PEM file of further authorities; relative to the project.
+        username: if the server requires credentials.
+        password: as ``${NAME}``.
+        password_file: file with that password; relative to the project.
+        mail_from: sender of messages that name none.
+        timeout: maximum seconds of a delivery; never more than the invocation has.
+    """
+
+    host: str
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 587
+    tls: Literal["starttls", "tls", "none"] = "starttls"
+    ca: str = ""
+    username: str = ""
+    password: str = ""
+    password_file: str = ""
+    mail_from: str = ""
+    timeout: _Seconds = 30.0
+
+
 class Cache(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Shared cache: ``self.cache.default``, and ``self.kvdb`` if it is in Redis.
 
@@ -103,7 +128,9 @@ class Outgoing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         rest: HTTP connections.
         sql: databases.
+        smtp: mail servers.
     """
 
     rest: dict[str, Rest] = msgspec.field(default_factory=dict)
     sql: dict[str, Sql] = msgspec.field(default_factory=dict)
+    smtp: dict[str, Smtp] = msgspec.field(default_factory=dict)

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from zato_lite import RestRequest, RestResponse, Service
+from zato_lite import RestRequest, RestResponse, Service, SMTPMessage
 from zato_lite.testing.app import sandbox
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "outgoing.md"
@@ -65,3 +65,16 @@ async def test_the_example_of_the_cache_works() -> None:
 
     async with sandbox(rates) as it:
         assert await it.invoke(rates) == await it.invoke(rates) == {"EUR": 1.0, "PLN": 4.3}
+
+
+async def test_the_example_of_mail_works() -> None:
+    (block,) = [block for block in BLOCKS if "class Report" in block]
+    report = defined(block)["Report"]
+    outbox: list[SMTPMessage] = []
+
+    async with sandbox(report, outgoing={"smtp.office": outbox}) as it:
+        await it.invoke(report)
+
+    assert [(sent.to, sent.attachments[0].name) for sent in outbox] == [
+        ("ann@example.com", "report.csv")
+    ]

@@ -1,0 +1,1 @@
+from zato_lite.outgoing.mail import SMTPMessage as SMTPMessage

@@ -1,1 +1,2 @@
+from zato_lite.outgoing.mail import SMTPMessage as SMTPMessage
 from zato_lite.zato.api import *

@@ -10,8 +10,9 @@ import msgspec
 from zato_lite.errors import ConfigError, UnknownConnectionError
 from zato_lite.outgoing.figures import Figures
 from zato_lite.outgoing.http import FakeClient, RestConnection, Traced
-from zato_lite.outgoing.settings import material_of, require, secret_of
-from zato_lite.outgoing_config import Cache, Outgoing, Rest, Sql
+from zato_lite.outgoing.mail import Outbox, SmtpConnection, SMTPMessage
+from zato_lite.outgoing.settings import material_of, read_file, require, secret_of
+from zato_lite.outgoing_config import Cache, Outgoing, Rest, Smtp, Sql
 
 if TYPE_CHECKING:  # an extra
     from zato_lite.outgoing.redis import RedisConnection
@@ -129,7 +130,8 @@ class Connections:
         fakes: what takes the place of connections in tests, by ``rest.NAME``.
 
     Attributes:
-        rest: HTTP connections. sql: databases. redis: the server of the shared cache, or none.
+        rest: HTTP connections. sql: databases. smtp: mail servers.
+        redis: the server of the shared cache, or none.
         figures: of each connection that there has been, by kind and name.
         traced: opens a span for a request, if traces are exported.
     """
@@ -140,6 +142,7 @@ class Connections:
         self.traced: Traced | None = None
         self.rest: Kind[RestConnection] = Kind("rest", self._rest)
         self.sql: Kind[SqlConnection] = Kind("sql", self._sql)
+        self.smtp: Kind[SmtpConnection] = Kind("smtp", self._smtp)
         self.redis: Kind[RedisConnection] = Kind("redis", self._redis, "[cache]")
 
     def replace(self, settings: Outgoing, cache: Cache | None = None) -> list[Shared[Any]]:
@@ -154,6 +157,7 @@ class Connections:
         wanted_of: dict[Kind[Any], Mapping[str, Any]] = {
             self.rest: settings.rest,
             self.sql: settings.sql,
+            self.smtp: settings.smtp,
             self.redis: {"cache": cache} if cache is not None and cache.url else {},
         }
         prepared = [
@@ -215,6 +219,28 @@ class Connections:
             sql = msgspec.structs.replace(sql, url=fake)
         url, figures = url_of(sql, password, self._folder), self.figures_of("sql", name)
         return (sql, url), lambda: SqlConnection(name, sql, url, figures)
+
+    def _smtp(
+        self, name: str, settings: Smtp | None, fake: list[SMTPMessage] | None
+    ) -> tuple[object, Callable[[], SmtpConnection]]:
+        figures = self.figures_of("smtp", name)
+        smtp = settings or Smtp("", mail_from="tests@example.com")
+        if fake is not None:
+            return id(fake), lambda: SmtpConnection(name, smtp, Outbox(fake), figures)
+        password = secret_of(smtp.password, smtp.password_file, self._folder, "password")
+        authorities = read_file(self._folder / smtp.ca, "ca") if smtp.ca else b""
+        if not smtp.host:
+            raise ConfigError("host is missing")
+        if bool(smtp.username) != bool(password):
+            raise ConfigError("username and password are needed together")
+        require("aiosmtplib", "mail")
+        from zato_lite.outgoing.smtp import SmtpCourier  # noqa: PLC0415 - an extra
+
+        def connect() -> SmtpConnection:
+            courier = SmtpCourier(name, smtp, password, authorities)
+            return SmtpConnection(name, smtp, courier, figures)
+
+        return (smtp, password, authorities), connect
 
     def _redis(
         self, name: str, settings: Cache | None, fake: None

@@ -44,7 +44,7 @@ def secret_of(secret: str, file: str, folder: Path, key: str = "secret") -> str:
         raise ConfigError(f"{key} and {key}_file are given; use one of them")
     if not file:
         return secret
-    return _read(folder / file, f"{key}_file").decode(errors="replace").strip()
+    return read_file(folder / file, f"{key}_file").decode(errors="replace").strip()
 
 
 def material_of(rest: Rest, folder: Path) -> Material:
@@ -58,10 +58,10 @@ def material_of(rest: Rest, folder: Path) -> Material:
     secret = secret_of(rest.secret, rest.secret_file, folder)
     if rest.auth != "none" and not secret:
         raise ConfigError(f"secret is missing; auth = {rest.auth!r} needs it")
-    authorities = _read(folder / rest.ca, "ca") if rest.ca else b""
-    identity = _read(folder / rest.certificate, "certificate") if rest.certificate else b""
+    authorities = read_file(folder / rest.ca, "ca") if rest.ca else b""
+    identity = read_file(folder / rest.certificate, "certificate") if rest.certificate else b""
     if rest.key:
-        identity += b"\n" + _read(folder / rest.key, "key")
+        identity += b"\n" + read_file(folder / rest.key, "key")
     return Material(secret, authorities, identity)
 
 
@@ -92,7 +92,12 @@ def _url_problems(url: str) -> Iterator[str]:
         yield f"url {url!r} is not valid; {use}, and no query string"
 
 
-def _read(path: Path, key: str) -> bytes:
+def read_file(path: Path, key: str) -> bytes:
+    """Return the contents of a file that a key of the settings names.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
     try:
         return path.read_bytes()
     except OSError as error:

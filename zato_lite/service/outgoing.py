@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 from zato_lite.outgoing.connections import Connections
 from zato_lite.outgoing.http import Params, RestResponse
+from zato_lite.service.mail import BlockingSmtp, Smtp
 from zato_lite.service.outgoing_call import CallingService, Resolve
 from zato_lite.service.payload import plain
 from zato_lite.service.sql import BlockingSql, Sql
@@ -202,6 +203,11 @@ class Outgoing(OutgoingConnections):
         """Return the databases."""
         return ByName(self._call(Sql))
 
+    @property
+    def smtp(self) -> ByName[Smtp]:
+        """Return the mail servers."""
+        return ByName(self._call(Smtp))
+
 
 class BlockingOutgoing(OutgoingConnections):
     """``Outgoing`` for blocking services."""
@@ -217,6 +223,11 @@ class BlockingOutgoing(OutgoingConnections):
     def sql(self) -> ByName[BlockingSql]:
         """Return the databases."""
         return ByName(self._call(BlockingSql))
+
+    @property
+    def smtp(self) -> ByName[BlockingSmtp]:
+        """Return the mail servers."""
+        return ByName(self._call(BlockingSmtp))
 
 
 def _body(json: Any, data: str | bytes | None, form: Params | None) -> tuple[bytes, str]:

@@ -4,6 +4,7 @@ import dataclasses
 import json
 from typing import Any
 
+from zato_lite.outgoing.mail import SMTPMessage
 from zato_lite.service.attribute_dict import AttributeDict, with_attributes
 from zato_lite.service.request import Request, Response
 from zato_lite.zato import api, elements, exceptions, typing_
@@ -39,8 +40,11 @@ _EXCEPTIONS = {
 
 MODULES: dict[str, dict[str, Any]] = {
     "zato": {},
-    "zato.common": {},
-    "zato.common.api": {name: getattr(api, name) for name in api.__all__},
+    "zato.common": {"SMTPMessage": SMTPMessage},
+    "zato.common.api": {
+        **{name: getattr(api, name) for name in api.__all__},
+        "SMTPMessage": SMTPMessage,
+    },
     "zato.common.exception": _EXCEPTIONS,
     "zato.common.ext": {},
     "zato.common.ext.bunch": {"Bunch": AttributeDict, "bunchify": with_attributes},

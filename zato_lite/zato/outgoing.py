@@ -3,6 +3,7 @@
 from typing import Any
 
 from zato_lite.outgoing.connections import Connections
+from zato_lite.service.mail import BlockingSmtp
 from zato_lite.service.outgoing import BlockingRest, ByName
 from zato_lite.service.outgoing_call import CallingService, Resolve
 from zato_lite.service.sql import BlockingSql, Sql
@@ -113,3 +114,9 @@ class ZatoOutgoing:
         service, connections, resolve = self._service, self._connections, self._resolve
         kind: Any = BlockingSql if self._in_thread else Sql
         return ByName(lambda name: kind(service, connections, resolve, name))
+
+    @property
+    def smtp(self) -> ByName[BlockingSmtp]:
+        """Return the mail servers; in an async ``handle`` the method is awaited."""
+        service, connections, resolve = self._service, self._connections, self._resolve
+        return ByName(lambda name: BlockingSmtp(service, connections, resolve, name))

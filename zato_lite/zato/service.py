@@ -99,7 +99,6 @@ class Service(BlockingService[Any, Any]):
     cloud = NotOffered("Zato's cloud connections", _USE_LIBRARY)
     commands = NotOffered("Zato's shell commands", "use subprocess")
     crypto = NotOffered("Zato's cryptography", "use a library")
-    email = NotOffered("Zato's mail connections", "use smtplib, or zato.notify.email")
     metrics = NotOffered("Zato's own metrics", "metrics of services are in /metrics")
     odb = NotOffered("Zato's database", _USE_LIBRARY)
     publish = NotOffered("Zato's publish/subscribe", "use self.invoke_async")
@@ -122,6 +121,11 @@ class Service(BlockingService[Any, Any]):
     @property
     def outgoing(self) -> ZatoOutgoing:
         """Return ``out``, under its longer name."""
+        return self.out
+
+    @property
+    def email(self) -> ZatoOutgoing:
+        """Return the outgoing connections, of which ``smtp`` are mail servers."""
         return self.out
 
     def invoke(  # type: ignore[override] # Zato's signature
