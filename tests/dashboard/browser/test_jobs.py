@@ -8,6 +8,10 @@ from playwright.sync_api import Browser, Page, expect
 from tests.dashboard.browser.conftest import Server, expect_trouble, opened, sign_in
 
 FAST: dict[str, Any] = {"minutes": 0, "seconds": 1}
+POST = """async (path) => {
+  const answer = await fetch(path, { method: "POST", body: '{"id": 1}' });
+  return answer.status;
+}"""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -170,12 +174,39 @@ def test_a_viewer_sees_everything_and_changes_nothing(browser: Browser, server: 
             ).to_have_attribute("aria-disabled", "true")
         page.goto(f"{server.url}/dashboard/jobs/new")
         expect(page.get_by_text("You may not make jobs.")).to_be_visible()
+        expect_trouble(page, "status of 403")
+        for service in ("create", "edit", "pause", "resume", "execute", "skip-next", "delete"):
+            path = f"../../zato/api/invoke/zato.scheduler.job.{service}"
+            assert (service, page.evaluate(POST, path)) == (service, 403)
 
 
 def test_a_confined_user_sees_only_theirs(browser: Browser, server: Server) -> None:
     with opened(browser, server) as (_, page):
         sign_in(page, server, "/jobs", user="carl")
         expect(page.get_by_text("confined to other.*")).to_be_visible()
+
+
+def test_a_user_confined_to_some_services_sees_their_jobs_and_runs(
+    browser: Browser, server: Server
+) -> None:
+    job = server.job("theirs", "demo.echo", hours=1, minutes=0)
+    server.invoke("zato.scheduler.job.execute", {"id": job})
+    server.user("dora", "operator", patterns=["demo.*"])
+    with opened(browser, server) as (_, page):
+        sign_in(page, server, "/jobs", user="dora")
+        expect(page.get_by_text("1 job matches")).to_be_visible()
+        assert rows(page) == ["theirs"]
+        page.goto(f"{server.url}/dashboard/")
+        expect(page.locator(".lane-names a")).to_have_count(1)
+        page.goto(f"{server.url}/dashboard/runs")
+        expect(page.locator("tbody td.name a").first).to_have_text("theirs")
+        assert set(rows(page)) == {"theirs"}
+        expect_trouble(page, "status of 404")
+        expect_trouble(page, "status of 403")
+        page.goto(f"{server.url}/dashboard/jobs/1")
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
+        expect(page.get_by_text("area0.deed-000")).to_have_count(0)
+    server.invoke("zato.scheduler.job.delete", {"id": job})
 
 
 def test_the_list_on_a_phone_has_cards_and_no_horizontal_scroll(
