@@ -5,6 +5,7 @@ import sys
 import textwrap
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -479,19 +480,19 @@ async def test_tests_replace_resources(write: Write, tmp_path: Path) -> None:
             pass
 
 
+@pytest.mark.parametrize("name", ["", "pool"])
 async def test_a_replaced_resource_of_a_project_is_not_opened(
-    write: Write, tmp_path: Path
+    write: Write, tmp_path: Path, name: str
 ) -> None:
     write("res_pool.py", SHARED_POOL.format(version=1).replace("LOG.append", "raise OSError"))
-    write("res_report.py", REPORT.replace("needs(Pool)", 'needs(Pool, name="pool")'))
-    async with opened(tmp_path) as app:
-        declared = deployer_of(app).resources.withheld
-        key = next(iter(*declared.values())).needs["pool"].key
-    fake = key.type(9)
+    write("res_report.py", REPORT.replace("needs(Pool)", f"needs(Pool, name={name!r})"))
+    sys.path.append(str(tmp_path / "services"))
+    pool = import_module("res_types").Pool  # deployment imports the file again
 
-    async with sandbox(project=tmp_path, resources={(key.type, "pool"): fake}) as app:
-        # The types' file was imported again, so this asks for the new type.
-        assert isinstance(app.app.problems, tuple)
+    resources = {(pool, name) if name else pool: pool(9)}
+    async with sandbox(project=tmp_path, resources=resources) as app:
+        assert app.app.problems == ()
+        assert await app.invoke("res-report.report") == [9, ""]
 
 
 async def test_a_slow_resource_does_not_keep_other_files_waiting(

@@ -45,6 +45,7 @@ class Resources:
     Attributes:
         faults: files with a resource that is not open, or a need without one, and the reasons.
         withheld: services that are not deployed for that, by their file.
+        replacements: types of objects that a test provides, or pairs of a type and a name.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Resources:
     ) -> None:
         self.faults: dict[Path, Failure] = {}
         self.withheld: dict[str, list[Entry]] = {}
+        self.replacements: Collection[Any] = ()
         self._registry, self._folder, self._config = registry, folder, config
         self._opens, self._patience = opens, patience
         self._wiring = Wiring((), {}, {})
@@ -181,7 +183,20 @@ class Resources:
     def _is_provided(self, key: Key) -> bool:
         """Return True if the application, or a test, provides this."""
         found = self._provided.get(place_of(key))
+        if found is None and (replaced := self._replaced(key)) is not None:
+            found = self._provided[place_of(key)] = self._provided[replaced]
         return found is not None and type(found) is not Opened
+
+    def _replaced(self, key: Key) -> Any:
+        """Return the place of a test's object for this key.
+
+        A type of the project's own files is another object after their import by deployment.
+        """
+        for place in self.replacements:
+            known = place if isinstance(place, tuple) else (place, "")
+            if known[1] == key.name and _is_same_type(known[0], key.type):
+                return place
+        return None
 
     def _has(self, key: Key, available: Mapping[Key, Instance]) -> bool:
         is_wired = not self._opens and key in self._wiring.by_key
@@ -288,6 +303,14 @@ class Resources:
 
 def _keys_of(entries: Iterable[Entry]) -> list[Key]:
     return [need.key for entry in entries for need in entry.needs.values()]
+
+
+def _is_same_type(one: Any, other: Any) -> bool:
+    """Return True for a type and its version of another import, maybe under a longer path."""
+    names = [getattr(each, "__qualname__", "") for each in (one, other)]
+    modules = [f".{getattr(each, '__module__', '')}" for each in (one, other)]
+    is_same_name = names[0] == names[1] and bool(names[0])
+    return is_same_name and (modules[0].endswith(modules[1]) or modules[1].endswith(modules[0]))
 
 
 def _with_lower(instances: Iterable[Instance]) -> set[Instance]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from zato_lite.app import App, open_app
 from zato_lite.config import Server, Settings, Store
+from zato_lite.deploy.deployer import Deployer
 from zato_lite.service.base import Service
 from zato_lite.service.invoker import Invoker
 from zato_lite.testing.clock import ManualClock
@@ -75,6 +76,8 @@ async def sandbox(
 
     async def add_services(invoker: Invoker) -> None:
         invoker.resources.update(resources or {})
+        deployer: Deployer = invoker.resources[Deployer]
+        deployer.resources.replacements = [*(resources or {})]
         for cls in services:
             invoker.registry.add(cls)
 
