@@ -8,7 +8,7 @@ from tests.builtin.conftest import ask, ask_as, caller, create_job
 from tests.store.test_migrate import make_store_of_schema
 from zato_lite.builtin.audit_subject import About, about, concerns
 from zato_lite.clock import SystemClock
-from zato_lite.errors import BadInputError, ForbiddenError, JobNotFoundError
+from zato_lite.errors import BadInputError, ConflictError, ForbiddenError, JobNotFoundError
 from zato_lite.store.audit import AuditLog
 from zato_lite.store.sqlite import open_store
 from zato_lite.testing.app import Sandbox
@@ -265,3 +265,19 @@ def test_numbers_in_a_note_are_not_ids() -> None:
     found = [concerns(f"{JOB}.pause-many", "2 jobs: 1-2", changes, it, "") for it in (1, 7)]
 
     assert found == [True, False]
+
+
+async def test_refusals_of_others_have_no_words_for_callers_with_patterns(box: Sandbox) -> None:
+    target = await create_job(box, name="mine")
+    await create_job(box, name="secret", service="crm.fail", on_success_job="mine")
+    confined = caller("robot", "editor", "crm.work", "zato.*")
+    for who in (ANN, confined):
+        with pytest.raises(ConflictError):
+            await ask_as(who, box, "delete", id=target)
+
+    own, others = (await ask_as(confined, box, "get-audit", id=target))[:2]
+    [_, whole] = (await ask_as(ANN, box, "get-audit", id=target))[:2]
+
+    assert own["outcome"].startswith("409: job `mine` is called back by a job of another service")
+    assert others["outcome"] == "409"
+    assert "called back by `secret`" in whole["outcome"]
