@@ -63,14 +63,18 @@ class SharedEvents:
     def hear(self, text: str) -> None:
         """Take a message of another node; one that is not complete is left out."""
         kind, _, rest = text.partition(" ")
-        if kind == _WANTED and _is_number(rest) and len(self._wanted_by) < MAX_WANTING:
-            self._wanted_by[int(rest)] = self._loop.time() + WANTED_S
-            self._events.forward = self._gather
+        if kind == _WANTED and _is_number(rest):
+            self._send_to(int(rest))
         elif kind == _EVENTS:
             with suppress(BadInputError, TypeError):  # not JSON, or nested too deeply
                 for event, data in _received(rest):
                     job_id = data.get("job_id", 0)
                     self._events.insert(event, encode(data), data.get("service", ""), job_id)
+
+    def _send_to(self, node: int) -> None:
+        if node in self._wanted_by or len(self._wanted_by) < MAX_WANTING:
+            self._wanted_by[node] = self._loop.time() + WANTED_S
+            self._events.forward = self._gather
 
     def close(self) -> None:
         """Send nothing more."""
