@@ -188,9 +188,12 @@ def save_setting(connection: Connection, name: str, value: str) -> None:
 
 def claim_setting(connection: Connection, name: str, value: str) -> str:
     """Save the value unless the setting has one already; return the value in effect."""
-    insert = "INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT DO NOTHING"
-    execute(connection, insert, (name, value))
-    return str(fetch_value(connection, "SELECT value FROM setting WHERE name = ?", (name,)))
+    select = "SELECT value FROM setting WHERE name = ?"
+    if (found := fetch_value(connection, select, (name,))) is None:
+        insert = "INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT DO NOTHING"
+        execute(connection, insert, (name, value))
+        found = fetch_value(connection, select, (name,))
+    return str(found)
 
 
 def execute(connection: Connection, statement: str, values: Sequence[Any] = ()) -> int:
