@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from zato_lite.config import Settings, for_development, load
+from zato_lite.config import Settings, for_development, load, load_project
 from zato_lite.errors import ConfigError
 
 
@@ -218,3 +218,35 @@ def test_a_development_server_reloads_and_logs_each_request_for_reading() -> Non
     assert (settings.server.dev, settings.services.reload) == (True, True)
     assert (settings.log.format, settings.log.access) == ("pretty", "on")
     assert not for_development(Settings(), reloads=False).services.reload
+
+
+def test_ini_files_are_a_part_of_the_users_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SAP_HOST", "sap.example.com")
+    folder = tmp_path / "config"
+    folder.mkdir()
+    (folder / "zato-lite.toml").write_text("[user]\nlimit = 5\n")
+    (folder / "my-erp.ini").write_text("[sap]\nhost = ${SAP_HOST}\nUser = 50%\n[empty]\n")
+
+    found = load_project(tmp_path)
+
+    sections = {"sap": {"host": "sap.example.com", "User": "50%"}, "empty": {}}
+    assert found.user == {"limit": 5, "my_erp": sections}
+
+
+def test_mistakes_in_ini_files_are_all_named(tmp_path: Path) -> None:
+    folder = tmp_path / "config"
+    folder.mkdir()
+    (folder / "zato-lite.toml").write_text("[user]\ntwice = 5\n")
+    (folder / "twice.ini").write_text("[a]\n")
+    (folder / "b.ini").write_text("key = 1\n")
+    (folder / "c.ini").write_text("[a]\nx = ${NO_SUCH_VARIABLE}\n")
+
+    with pytest.raises(ConfigError) as caught:
+        load_project(tmp_path)
+
+    b, c, twice = str(caught.value).splitlines()
+    assert "b.ini: File contains no section headers" in b
+    assert "c.ini a x (line 2): variable NO_SUCH_VARIABLE is not set" in c
+    assert "twice.ini: twice is already in [user] of the settings; rename the file" in twice

@@ -20,6 +20,7 @@ from zato_lite.http.events import EventLog
 from zato_lite.http.key_ring import KeyRing
 from zato_lite.monitoring import EventPublisher, readiness, warnings, with_events
 from zato_lite.outgoing.connections import Connections
+from zato_lite.outgoing.crypto import cipher_of
 from zato_lite.project import Project, make_deployer
 from zato_lite.scheduler.bulk import BulkCommands
 from zato_lite.scheduler.calendars import Calendars
@@ -124,6 +125,7 @@ async def open_app(
         invoker = await _invoker(database, settings, clock, stack, connections)
         connections.replace(settings.outgoing, settings.cache)
         invoker.max_cached = settings.cache.max_value
+        invoker.cipher = cipher_of(settings.crypto, folder or Path())
         events = EventLog(now=clock.now)
         principals = Principals()
         scheduler = _scheduler(database, invoker, events, settings, clock, principals=principals)

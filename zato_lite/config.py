@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import msgspec
 
 from zato_lite.errors import ConfigError
-from zato_lite.outgoing_config import Cache, Outgoing
+from zato_lite.outgoing_config import Cache, Crypto, Outgoing
 
 PLACE = Path("config/zato-lite.toml")
 """Path of the settings file within a project."""
@@ -243,6 +243,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     notify: Notify = msgspec.field(default_factory=Notify)
     outgoing: Outgoing = msgspec.field(default_factory=Outgoing)
     cache: Cache = msgspec.field(default_factory=Cache)
+    crypto: Crypto = msgspec.field(default_factory=Crypto)
     log: Log = msgspec.field(default_factory=Log)
     observe: Observe = msgspec.field(default_factory=Observe)
     user: dict[str, Any] = msgspec.field(default_factory=dict)
@@ -273,10 +274,14 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Settings:
 def load_project(folder: Path, **overrides: Any) -> Settings:
     """Return the settings of a project, overridden by command-line options; None is not given.
 
+    ``user`` has the ``*.ini`` files beside them, too: each is a table of sections, by its name.
+
     Raises:
         ConfigError: lists all errors.
     """
     found = load(folder / PLACE)
+    if files := _ini_files(folder / PLACE.parent, os.environ, found.user):
+        found = msgspec.structs.replace(found, user={**files, **found.user})
     for option, value in overrides.items():
         if value is not None:
             table, name = _OPTIONS[option]
@@ -293,6 +298,37 @@ def for_development(settings: Settings, *, reloads: bool = True) -> Settings:
         services=msgspec.structs.replace(settings.services, reload=reloads),
         log=msgspec.structs.replace(settings.log, format="pretty", access="on"),
     )
+
+
+def _ini_files(
+    folder: Path, environ: Mapping[str, str], user: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the sections of INI files, by the names of the files; hyphens become underscores.
+
+    Raises:
+        ConfigError: lists what is wrong in all files.
+    """
+    found: dict[str, Any] = {}
+    mistakes: list[str] = []
+    for path in sorted(folder.glob("*.ini")):
+        from configparser import ConfigParser, Error  # noqa: PLC0415 - most projects have none
+
+        name, parser = re.sub(r"\W", "_", path.stem), ConfigParser(interpolation=None)
+        parser.optionxform = str  # type: ignore[assignment,method-assign] # as they are written
+        try:
+            text = path.read_text(encoding="utf-8")
+            parser.read_string(text)
+        except (Error, OSError, UnicodeDecodeError) as error:
+            mistakes.append(f"{path}: {' '.join(str(error).split())}")
+            continue
+        if name in found or name in user:
+            other = "[user] of the settings" if name in user else "another file"
+            mistakes.append(f"{path}: {name} is already in {other}; rename the file")
+        sections = {section: dict(parser[section]) for section in parser.sections()}
+        found[name] = _expand(sections, str(path), text, environ, mistakes)
+    if mistakes:
+        raise ConfigError("\n".join(mistakes))
+    return found
 
 
 def differences(before: Settings, after: Settings) -> list[str]:

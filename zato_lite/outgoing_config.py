@@ -102,6 +102,20 @@ class Smtp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     timeout: _Seconds = 30.0
 
 
+class Crypto(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Encryption of services: ``self.crypto``.
+
+    Attributes:
+        key: as ``${NAME}``: 32 random bytes in URL-safe base64.
+        key_file: file with that key; relative to the project.
+        old_keys: keys by which texts were encrypted before; they only decrypt.
+    """
+
+    key: str = ""
+    key_file: str = ""
+    old_keys: tuple[str, ...] = ()
+
+
 class Cache(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Shared cache: ``self.cache.default``, and ``self.kvdb`` if it is in Redis.
 

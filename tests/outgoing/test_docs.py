@@ -4,7 +4,11 @@ import re
 from pathlib import Path
 from typing import Any
 
+from cryptography.fernet import Fernet
+
 from zato_lite import RestRequest, RestResponse, Service, SMTPMessage
+from zato_lite.config import Settings, Store
+from zato_lite.outgoing_config import Crypto
 from zato_lite.testing.app import sandbox
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "outgoing.md"
@@ -78,3 +82,16 @@ async def test_the_example_of_mail_works() -> None:
     assert [(sent.to, sent.attachments[0].name) for sent in outbox] == [
         ("ann@example.com", "report.csv")
     ]
+
+
+async def test_the_example_of_cryptography_works() -> None:
+    (block,) = [block for block in BLOCKS if "class Card" in block]
+    card = defined(block)["Card"]
+    key = Fernet.generate_key().decode()
+    settings = Settings(store=Store("sqlite:///:memory:"), crypto=Crypto(key))
+
+    async with sandbox(card, settings=settings) as it:
+        answer = await it.invoke(card)
+
+    assert answer["number"] == "4111 1111"
+    assert len(answer["password"]) == 32

@@ -1,4 +1,4 @@
-"""Passwords and API keys, stored as hashes only. The only module that imports argon2."""
+"""Passwords and API keys, stored as hashes only."""
 
 import asyncio
 import ctypes

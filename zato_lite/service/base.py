@@ -12,10 +12,12 @@ import typing_extensions
 
 from zato_lite.clock import to_instant
 from zato_lite.outgoing.connections import Connections
+from zato_lite.outgoing.crypto import Cipher
 from zato_lite.service.answers import Answer as DeclaredAnswer
 from zato_lite.service.attribute_dict import Config
 from zato_lite.service.cache import Cache
 from zato_lite.service.context import Channel, ServiceLogger, Time, service_logger
+from zato_lite.service.crypto import BlockingCrypto, Crypto
 from zato_lite.service.kvdb import BlockingKvdb, Kvdb
 from zato_lite.service.locks import BlockingLock, Lock
 from zato_lite.service.message import (
@@ -59,6 +61,7 @@ class InvokerPort(Provider, Protocol):
         locks, cache, config: the sources of ``self.lock``, ``self.cache`` and ``self.config``.
         connections: the source of ``self.out``.
         max_cached: maximum bytes of a value in the shared cache.
+        cipher: encrypts for ``self.crypto``; None without a key.
     """
 
     cluster_id: int
@@ -69,6 +72,7 @@ class InvokerPort(Provider, Protocol):
     config: Config
     connections: Connections
     max_cached: int
+    cipher: Cipher | None
 
     @property
     def shared_cache(self) -> CacheStore | None:
@@ -412,6 +416,9 @@ class Service(Generic[In, Out]):
     cache = SyncAwareMethod[Caches, BlockingCaches](lambda self: self._caches(), is_kept=False)
     """Values of this process; ``cache.default``: values that services share on all nodes."""
 
+    crypto = SyncAwareMethod[Crypto, BlockingCrypto](lambda self: self._crypto(), is_kept=False)
+    """Hashes, encryption and random secrets."""
+
     kvdb = SyncAwareMethod[Kvdb, BlockingKvdb](
         lambda self: (BlockingKvdb if self._in_thread else Kvdb)(self._invoker.connections)
     )
@@ -514,6 +521,10 @@ class Service(Generic[In, Out]):
     def _caches(self) -> Caches | BlockingCaches:
         invoker, caches_type = self._invoker, BlockingCaches if self._in_thread else Caches
         return caches_type(invoker.cache, invoker.shared_cache, invoker.max_cached, self._resolve)
+
+    def _crypto(self) -> Crypto | BlockingCrypto:
+        invoker, crypto_type = self._invoker, BlockingCrypto if self._in_thread else Crypto
+        return crypto_type(invoker.cipher, invoker.run_in_thread, self._resolve)
 
     def _out(self) -> Outgoing | BlockingOutgoing:
         out_type = BlockingOutgoing if self._in_thread else Outgoing

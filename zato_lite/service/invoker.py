@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from zato_lite.clock import Clock, SystemClock, to_datetime
 from zato_lite.errors import InvocationError, UnavailableError
 from zato_lite.outgoing.connections import Connections
+from zato_lite.outgoing.crypto import Cipher
 from zato_lite.service.attribute_dict import Config
 from zato_lite.service.base import Service, bind
 from zato_lite.service.cache import Cache
@@ -73,6 +74,7 @@ class Invoker:
         self.locks = cast("Locks", self.resources.get(Locks) or LocalLocks(self._clock))
         self.connections = cast("Connections", self.resources.get(Connections) or Connections())
         self.max_cached = 1024 * 1024
+        self.cipher: Cipher | None = None
         self.stepper: Stepper | None = None
         self._entries = registry.entries
         self._cid_prefix = f"zl-{secrets.token_hex(5)}-"

@@ -98,7 +98,6 @@ class Service(BlockingService[Any, Any]):
     amqp = NotOffered("Zato's AMQP connections", _USE_LIBRARY)
     cloud = NotOffered("Zato's cloud connections", _USE_LIBRARY)
     commands = NotOffered("Zato's shell commands", "use subprocess")
-    crypto = NotOffered("Zato's cryptography", "use a library")
     metrics = NotOffered("Zato's own metrics", "metrics of services are in /metrics")
     odb = NotOffered("Zato's database", _USE_LIBRARY)
     publish = NotOffered("Zato's publish/subscribe", "use self.invoke_async")
