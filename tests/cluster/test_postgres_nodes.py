@@ -8,12 +8,17 @@ from typing import Any
 import psycopg
 import pytest
 
+import zato_lite
 from tests.scheduler.conftest import Harness
 from zato_lite.errors import StoreError, UnavailableError
-from zato_lite.store import migrate
+from zato_lite.store import migrate, recovery
 from zato_lite.store.migrate import Migration
+from zato_lite.store.nodes import delete_nodes, list_nodes
 from zato_lite.store.ports import lane_for_scheduler
 from zato_lite.store.postgres import open_postgres
+from zato_lite.store.postgres_connection import connect
+from zato_lite.store.postgres_url import parse
+from zato_lite.store.sql import fetch_value
 from zato_lite.testing.clock import ManualClock
 
 pytestmark = pytest.mark.postgres
@@ -319,3 +324,39 @@ async def test_a_job_whose_timer_was_locked_is_claimed_soon_after(
 
         assert while_locked == 0
         assert [run.outcome for run in await node.runs(job_id)] == ["ok"]
+
+
+async def test_runs_that_one_node_takes_over_are_left_to_it_without_waiting(
+    postgres_url: str, clock: ManualClock
+) -> None:
+    async with open_postgres(postgres_url, clock) as store:
+        async with await psycopg.AsyncConnection.connect(postgres_url) as connection:
+            for _ in range(4):
+                await zato_lite.enqueue(connection, "s", after=60, on_behalf_of="system")
+        other = connect(parse(postgres_url))
+        other.script("BEGIN")
+        taken = recovery.recover_runs(other, 99, clock.now(), limit=3)
+        left = await store.write(lambda c: recovery.recover_runs(c, 98, clock.now()))
+        other.commit()
+        other.close()
+
+        assert [len(taken.attempts), len(left.attempts)] == [3, 1]
+        assert await store.read(lambda c: fetch_value(c, _OWNERS)) == [99, 99, 99, 98]
+
+
+_OWNERS = "SELECT array_agg(node ORDER BY id) FROM run"
+
+
+async def test_a_node_in_the_middle_of_a_commit_is_not_buried_nor_waited_for(
+    postgres_url: str, clock: ManualClock
+) -> None:
+    async with open_nodes(postgres_url, clock, 2) as nodes:
+        known = await nodes[0].store.read(list_nodes)
+        with psycopg.connect(postgres_url) as connection:
+            connection.execute("SELECT 1 FROM node WHERE id = %s FOR UPDATE", [known[1].id])
+            await nodes[0].store.write(lambda c: delete_nodes(c, known[1:]))
+
+            assert len(await nodes[0].store.read(list_nodes)) == 2
+        await nodes[0].store.write(lambda c: delete_nodes(c, known[1:]))
+
+        assert len(await nodes[0].store.read(list_nodes)) == 1

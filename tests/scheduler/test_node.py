@@ -44,15 +44,16 @@ async def two_nodes(place: Place, clock: ManualClock) -> AsyncIterator[tuple[Har
         yield first, second
 
 
-async def bury_dead(node: Harness) -> None:
-    """Have a node commit and look at the others, twice a second, until no dead one is left.
+async def bury_dead(*living: Harness) -> None:
+    """Have nodes commit and look at the others, twice a second, until no dead one is left.
 
     On a file that is at its first look; on PostgreSQL it watches their serials for some seconds.
     """
     for _ in range(14):
-        node.clock.advance(seconds=0.5)
-        await node.scheduler._dispatcher.recover_runs()
-        await node.settle()
+        living[0].clock.advance(seconds=0.5)
+        for node in living:
+            await node.scheduler._dispatcher.recover_runs()
+            await node.settle()
 
 
 async def claimed_ahead(
@@ -302,6 +303,7 @@ async def test_runs_of_a_dead_node_are_for_nodes_that_have_their_service(
         open_harness(place, clock, services=having("a")) as first,
         open_harness(place, clock, services=having("a", "b")) as second,
     ):
+        await first.scheduler._dispatcher.recover_runs()  # it learns the services of the second
         job_id = await second.create(trigger=second.once(5), service="b")
         async with open_harness(place, clock, services=having("a", "b")) as dying:
             dying.block("b")
@@ -312,8 +314,7 @@ async def test_runs_of_a_dead_node_are_for_nodes_that_have_their_service(
             await dying.scheduler.tick()
             await dying.settle()
             await dying.scheduler.crash()
-        for node in (first, second):
-            await bury_dead(node)
+        await bury_dead(first, second)
 
         assert first.calls == []
         (run,) = await second.runs(job_id)

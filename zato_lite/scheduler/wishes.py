@@ -25,7 +25,7 @@ ChangeRuns = Callable[
 ]
 """Writes a change of jobs, during which none of their runs starts here."""
 
-ANSWER_S = 0.02
+ANSWER_S = 0.1
 """Seconds after which an owner that was asked is asked again, unless it rings before."""
 
 TIMEOUT_S = 7.0

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from zato_lite.store.bell_files import FileBells
+from zato_lite.store.dialect import SKIPPING_LOCKED
 from zato_lite.store.journal import Journal, StartJournal, read_journal
 from zato_lite.store.migrate import migrations
 from zato_lite.store.ports import Connection
@@ -77,11 +78,14 @@ def record_seen(connection: Connection, node: int, now: Instant) -> None:
     execute(connection, "UPDATE node SET seen_at = ? WHERE id = ?", (now, node))
 
 
+_DELETE_NODE = f"""DELETE FROM node WHERE id IN
+    (SELECT id FROM node WHERE id = ? AND serial = ? {SKIPPING_LOCKED})"""
+
+
 def delete_nodes(connection: Connection, nodes: Iterable[NodeRow]) -> None:
-    """Delete nodes that were found dead, unless they have committed since then."""
+    """Delete nodes that were found dead, unless they have committed since then or will now."""
     for node in nodes:
-        statement = "DELETE FROM node WHERE id = ? AND serial = ?"
-        execute(connection, statement, (node.id, node.serial))
+        execute(connection, _DELETE_NODE, (node.id, node.serial))
 
 
 def list_nodes(connection: Connection) -> list[NodeRow]:

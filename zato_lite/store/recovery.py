@@ -8,13 +8,20 @@ import msgspec
 from zato_lite.store import jobs
 from zato_lite.store.attempts import AttemptResult, ClaimedAttempt, StartedRuns
 from zato_lite.store.completion import complete_attempts, save_attempt
-from zato_lite.store.dialect import AMONG_NUMBERS
+from zato_lite.store.dialect import AMONG_NUMBERS, SKIPPING_LOCKED
 from zato_lite.store.holds import IS_HELD, hold_these
 from zato_lite.store.jobs import EditResult
 from zato_lite.store.journal import Journal
-from zato_lite.store.ports import Connection
+from zato_lite.store.ports import Connection, Row
 from zato_lite.store.rows import RunKind, RunState
-from zato_lite.store.sql import advance, execute, fetch_ids, fetch_value, read_rows
+from zato_lite.store.sql import (
+    advance,
+    execute,
+    fetch_ids,
+    fetch_value,
+    read_rows,
+    write_and_tell,
+)
 from zato_lite.timetable.job import SECOND, Instant, Job
 from zato_lite.timetable.outcome import NextStep, next_step
 
@@ -105,9 +112,9 @@ def recover_runs(
     """
     open_runs = read_rows(connection, _OPEN_RUNS, (limit,), _OpenRun)
     deaths = deaths or Deaths()
-    attempts: list[ClaimedAttempt] = []
+    unstarted: list[ClaimedAttempt] = []
+    crashed: list[AttemptResult] = []
     closed: list[AttemptResult] = []
-    held: list[int] = []
     here = [run for run in open_runs if run.job.service not in elsewhere]
     for run in here:
         attempt = _attempt_of(run, now)
@@ -116,19 +123,17 @@ def recover_runs(
             closed.append(AttemptResult(attempt, NextStep("cancelled"), "cancelled", now, reason))
             continue
         result = deaths.result(connection, run, attempt, now)
-        if result is not None and result.next_step.outcome is not None:
+        if result is None:
+            unstarted.append(attempt)
+        elif result.next_step.outcome is None:
+            crashed.append(result)
+        else:
             closed.append(result)
-            continue
-        taken = (
-            _move_to_node(connection, attempt, node)
-            if result is None
-            else _rerun(connection, result, node, now)
-        )
-        if taken is None:
-            continue
-        if run.is_held:
-            held.append(run.id)
-        attempts.append(taken)
+    attempts = _move_to_node(connection, unstarted, node)
+    attempts += _rerun(connection, crashed, node, now)
+    attempts.sort(key=lambda attempt: attempt.run_id)
+    taken = {attempt.run_id for attempt in attempts}
+    held = [run.id for run in here if run.is_held and run.id in taken]
     hold_these(connection, held)
     completed = complete_attempts(connection, closed, now, node)
     left_out = {*held, *completed.revoked}
@@ -276,7 +281,8 @@ def release_claims(
 
 
 # In the order of ids, but not by their index, which has all runs; the ones without an outcome are
-# few. Up to ? runs without an outcome, with a job or on request, that no live node holds.
+# few. Up to ? runs without an outcome, with a job or on request, that no live node holds, nor is
+# about to take.
 _OPEN_RUNS = f"""SELECT r.id, r.job_id, r.number, r.slot, r.kind, r.state, r.node, r.token,
         r.attempt, r.crashes, r.alone,
         (SELECT count(*) FROM attempt a
@@ -287,7 +293,8 @@ _OPEN_RUNS = f"""SELECT r.id, r.job_id, r.number, r.slot, r.kind, r.state, r.nod
     FROM (SELECT * FROM run r
           WHERE outcome IS NULL AND job_id >= 0
           AND NOT EXISTS (SELECT 1 FROM node n WHERE n.id = r.node)
-          AND NOT (node = 0 AND wish IS NULL AND {IS_HELD}) ORDER BY +id LIMIT ?) r
+          AND NOT (node = 0 AND wish IS NULL AND {IS_HELD}) ORDER BY +id LIMIT ?
+          {SKIPPING_LOCKED}) r
     LEFT JOIN job j ON j.id = r.job_id LEFT JOIN call c ON c.run_id = r.id ORDER BY r.id"""
 
 
@@ -316,60 +323,68 @@ def _attempt_of(run: _OpenRun, now: Instant) -> ClaimedAttempt:
     )
 
 
+_MOVE = """WITH v ({columns}) AS ({rows})
+    UPDATE run SET node = v.node, token = v.token, alone = v.alone, wish = NULL
+    FROM v WHERE run.id = v.id AND run.token = v.old_token AND run.outcome IS NULL"""
+_MOVE_COLUMNS = "id bigint, old_token bigint, token bigint, node bigint, alone bigint"
+
+_RERUN = """WITH v ({columns}) AS ({rows})
+    UPDATE run SET node = v.node, token = v.token, alone = v.alone, wish = NULL,
+        attempt = v.attempt, crashes = v.crashes, state = v.state, retry_at = v.retry_at,
+        started_at = v.started_at
+    FROM v WHERE run.id = v.id AND run.token = v.old_token AND run.outcome IS NULL"""
+_RERUN_COLUMNS = f"""{_MOVE_COLUMNS}, attempt bigint, crashes bigint, state text, retry_at bigint,
+    started_at bigint"""
+
+
 def _move_to_node(
-    connection: Connection, attempt: ClaimedAttempt, node: int
-) -> ClaimedAttempt | None:
-    """Claim an attempt that was not started for this node; None if another one was first."""
-    token = advance(connection, "token", 1)[0]
-    changed = execute(
-        connection,
-        "UPDATE run SET node = ?, token = ?, alone = ?, wish = NULL"
-        " WHERE id = ? AND token = ? AND outcome IS NULL",
-        (node, token, attempt.alone, attempt.run_id, attempt.token),
-    )
-    if not changed:
-        return None
-    attempt.token = token
-    return attempt
+    connection: Connection, attempts: Sequence[ClaimedAttempt], node: int
+) -> list[ClaimedAttempt]:
+    """Claim attempts that were not started for this node, unless another one was first."""
+    tokens = _new_tokens(connection, len(attempts))
+    rows = [
+        (attempt.run_id, attempt.token, token, node, attempt.alone)
+        for attempt, token in zip(attempts, tokens, strict=True)
+    ]
+    moved = write_and_tell(connection, _MOVE, "run.id", _MOVE_COLUMNS, rows)
+    for attempt, token in zip(attempts, tokens, strict=True):
+        attempt.token = token
+    return [attempt for attempt in attempts if attempt.run_id in moved]
 
 
 def _rerun(
-    connection: Connection, result: AttemptResult, node: int, now: Instant
-) -> ClaimedAttempt | None:
-    """Save a crashed attempt and claim the next one; return None if another node was first.
+    connection: Connection, results: Sequence[AttemptResult], node: int, now: Instant
+) -> list[ClaimedAttempt]:
+    """Save crashed attempts and claim the next ones, unless another node was first.
 
     A suspect's start is recorded only when it comes: if it kills this process too, only the
     suspects that have started by then count one more crash, even without a journal.
     """
-    attempt = result.attempt
-    is_suspect = attempt.is_suspect
-    token = advance(connection, "token", 1)[0]
-    changed = execute(
-        connection,
-        "UPDATE run SET node = ?, token = ?, attempt = ?, crashes = ?, alone = ?, state = ?,"
-        " retry_at = ?, started_at = ?, wish = NULL"
-        " WHERE id = ? AND token = ? AND outcome IS NULL",
-        (
-            node,
-            token,
-            attempt.attempt_number + 1,
-            attempt.crashes,
-            attempt.alone,
-            "waiting" if is_suspect else "claimed",
-            now if is_suspect else None,
-            attempt.started_at or None,
-            attempt.run_id,
-            attempt.token,
-        ),
-    )
-    if not changed:
-        return None
-    save_attempt(connection, result)
-    return msgspec.structs.replace(
-        attempt,
-        token=token,
-        attempt_number=attempt.attempt_number + 1,
-        start_at=now,
-        needs_start_record=is_suspect,
-        place=0,
-    )
+    tokens = _new_tokens(connection, len(results))
+    rows: list[Row] = []
+    for result, token in zip(results, tokens, strict=True):
+        attempt = result.attempt
+        ids = (attempt.run_id, attempt.token, token, node, attempt.alone)
+        state = ("waiting", now) if attempt.is_suspect else ("claimed", None)
+        counts = (attempt.attempt_number + 1, attempt.crashes)
+        rows.append((*ids, *counts, *state, attempt.started_at or None))
+    changed = write_and_tell(connection, _RERUN, "run.id", _RERUN_COLUMNS, rows)
+    taken: list[ClaimedAttempt] = []
+    for result, token in zip(results, tokens, strict=True):
+        if result.attempt.run_id in changed:
+            save_attempt(connection, result)
+            taken.append(
+                msgspec.structs.replace(
+                    result.attempt,
+                    token=token,
+                    attempt_number=result.attempt.attempt_number + 1,
+                    start_at=now,
+                    needs_start_record=result.attempt.is_suspect,
+                    place=0,
+                )
+            )
+    return taken
+
+
+def _new_tokens(connection: Connection, count: int) -> list[int]:
+    return advance(connection, "token", count) if count else []
