@@ -12,7 +12,7 @@ from zato_lite.app import open_app
 from zato_lite.errors import ConfigError, StoreError, UnavailableError, ZatoLiteError
 from zato_lite.scheduler.calendars import Calendars
 from zato_lite.scheduler.commands import JobCommands
-from zato_lite.server import import_mount
+from zato_lite.server import cors_policy, import_mount, open_static
 from zato_lite.service.invoker import Invoker
 from zato_lite.store.jobs import find, get_calendars
 from zato_lite.store.opening import query_store
@@ -66,6 +66,15 @@ async def _open(folder: Path, settings: config.Settings) -> tuple[list[str], int
                 import_mount(path, mount)
             except ConfigError as error:
                 mistakes.append(str(error))
+        for path, static in settings.server.statics.items():
+            try:
+                open_static(folder, path, static)
+            except ConfigError as error:
+                mistakes.append(str(error))
+        try:
+            cors_policy(settings.server)
+        except ConfigError as error:
+            mistakes.append(str(error))
         return mistakes, sum(1 for entry in app.registry if not entry.is_internal)
 
 

@@ -49,6 +49,7 @@ _HEADER = re.compile(r"\s*\[([^\[\]]+)\]")
 
 _Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 _Count = Annotated[int, msgspec.Meta(ge=1)]
+_Origin = Annotated[str, msgspec.Meta(pattern=r"^(\*|https?://[^/\s*,]+)$")]
 _Seconds = Annotated[float, msgspec.Meta(ge=0)]
 
 _OPTIONS = {
@@ -74,6 +75,18 @@ class Mount(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     role: Literal["anybody", "viewer", "operator", "editor", "admin"] = "viewer"
 
 
+class Static(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Files of a folder, served below a path.
+
+    Attributes:
+        folder: relative to the project.
+        role: least role that a caller must have.
+    """
+
+    folder: str
+    role: Literal["anybody", "viewer", "operator", "editor", "admin"] = "viewer"
+
+
 class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """HTTP server.
 
@@ -94,6 +107,13 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         session_idle: seconds without use after which a session ends.
         session_lifetime: seconds after which a session ends in any case.
         api_title, api_version, api_description: of the API, in its OpenAPI document.
+        cors_origins: origins whose pages may call the server, as ``https://app.example``; ``*``
+            for any.
+        cors_methods, cors_headers: those that they may send.
+        cors_exposed: headers of answers that they may read.
+        cors_credentials: their cookies and remembered passwords count; not with ``*``.
+        cors_max_age: seconds for which browsers keep these permissions.
+        statics: folders of files by path.
         mounts: ASGI applications by path.
         dev: a development server, as ``serve --dev``.
         channels: REST channels, as ``"GET /customers/{id}" = "crm.get-customer"``.
@@ -120,6 +140,19 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     api_title: str = "zato-lite"
     api_version: str = ""
     api_description: str = ""
+    cors_origins: tuple[_Origin, ...] = ()
+    cors_methods: tuple[str, ...] = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+    cors_headers: tuple[str, ...] = (
+        "Authorization",
+        "Content-Type",
+        "X-API-Key",
+        "Request-Timeout",
+        "Idempotency-Key",
+    )
+    cors_exposed: tuple[str, ...] = ("X-Zato-CID", "Retry-After", "Location")
+    cors_credentials: bool = False
+    cors_max_age: Annotated[int, msgspec.Meta(ge=0, le=86_400)] = 600
+    statics: dict[str, Static] = msgspec.field(default_factory=dict)
     mounts: dict[str, Mount] = msgspec.field(default_factory=dict)
     dev: bool = False
 

@@ -21,6 +21,7 @@ from zato_lite.errors import ConfigError
 from zato_lite.http.app import HttpApp
 from zato_lite.http.asgi import AsgiApp, asgi_app
 from zato_lite.http.auth import Authenticator
+from zato_lite.http.cors import CorsPolicy
 from zato_lite.http.endpoints.openapi import ApiInfo
 from zato_lite.http.first_start import (
     FILE_NAME,
@@ -33,6 +34,7 @@ from zato_lite.http.mount import lifespan, mount_route
 from zato_lite.http.parser import Limits
 from zato_lite.http.routes import Route
 from zato_lite.http.server import Server, Tls, serve
+from zato_lite.http.static import static_route
 from zato_lite.http.uploads import UploadFolder
 from zato_lite.metrics import Exposition, Sources, worker_file
 from zato_lite.scheduler.history import RunHistory
@@ -116,6 +118,7 @@ async def open_edge(
             await generate_admin(app.accounts, passwords, folder)
         uploads = UploadFolder(_upload_folder(app, stack))
         stack.callback(uploads.close)
+        statics = [open_static(app.folder or Path(), *item) for item in server.statics.items()]
         mounts = [await _open_mount(*item, stack) for item in server.mounts.items()]
         http = HttpApp(
             app.invoker.begin,
@@ -123,7 +126,8 @@ async def open_edge(
             authenticator,
             allowed_hosts=server.allowed_hosts,
             channels=app.channels,
-            routes=[*dashboard_routes(), *mounts],
+            routes=[*dashboard_routes(), *statics, *mounts],
+            cors=cors_policy(server),
             info=ApiInfo(server.api_title, server.api_version, server.api_description),
             home=HOME,
             uploads=uploads,
@@ -201,16 +205,51 @@ def import_mount(path: str, mount: config.Mount) -> AsgiApp:
         ConfigError: it cannot be imported, or its path is not valid.
     """
     where = f"[server.mounts] {path!r}"
-    if not path.startswith("/") or path.endswith("/") or path.split("/")[1] in _OWN_PATHS:
-        raise ConfigError(
-            f"{where}: not a valid path for a mount; use /name, except the server's own paths"
-        )
+    _check_path(path, where, "a mount")
     module, _, name = mount.app.partition(":")
     try:
         found: AsgiApp = getattr(import_module(module), name or "app")
     except (Exception, SystemExit) as error:
         raise ConfigError(f"{where}: {mount.app!r} cannot be imported: {error!r}") from error
     return found
+
+
+def open_static(project: Path, path: str, static: config.Static) -> Route:
+    """Return the route of a static folder.
+
+    Raises:
+        ConfigError: the folder does not exist, or the path is not valid.
+    """
+    where = f"[server.statics] {path!r}"
+    _check_path(path, where, "a folder")
+    folder = (project / static.folder).resolve()
+    if not folder.is_dir():
+        raise ConfigError(f"{where}: folder {str(folder)!r} does not exist")
+    return static_route(folder, path, None if static.role == "anybody" else static.role)
+
+
+def _check_path(path: str, where: str, what: str) -> None:
+    """Refuse a path that is not valid, or the server's own."""
+    if not path.startswith("/") or path.endswith("/") or path.split("/")[1] in _OWN_PATHS:
+        raise ConfigError(
+            f"{where}: not a valid path for {what}; use /name, except the server's own paths"
+        )
+
+
+def cors_policy(server: config.Server) -> CorsPolicy:
+    """Return the policy for pages of other origins.
+
+    Raises:
+        ConfigError: any origin could act with its users' passwords.
+    """
+    return CorsPolicy(
+        frozenset(origin.lower() for origin in server.cors_origins),
+        server.cors_methods,
+        server.cors_headers,
+        server.cors_exposed,
+        server.cors_credentials,
+        server.cors_max_age,
+    ).checked()
 
 
 def collect_soon(after: float = _COLLECT_AFTER_S) -> Callable[[], None]:

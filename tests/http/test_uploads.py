@@ -179,8 +179,7 @@ async def harness(authenticator: Authenticator, tmp_path: Path) -> AsyncIterator
         registry.add(cls)
     folder = UploadFolder(tmp_path / "uploads")
     app = HttpApp(Invoker(registry).begin, registry, authenticator, uploads=folder)
-    limits = Limits(body_grace_seconds=1.0)
-    async with running(app.begin, limits, plan_body=app.plan_body) as run:
+    async with running(app.begin, plan_body=app.plan_body) as run:
         yield Harness(run, tmp_path / "uploads")
     folder.close()
 
@@ -296,6 +295,7 @@ async def test_a_client_that_leaves_is_an_error_where_the_body_is_read(harness: 
 
 
 async def test_a_client_that_sends_too_slowly_is_refused(harness: Harness) -> None:
+    harness.run.server.limits = Limits(body_grace_seconds=1.0)
     client = await harness.open("raw", b"Content-Length: 100000")
     client.send(b"x" * 50)
 

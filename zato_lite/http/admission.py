@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from zato_lite.errors import ForbiddenError, UnauthorizedError, ZatoLiteError
 from zato_lite.http.auth import SESSION_COOKIE, Authenticator, CallerRights
+from zato_lite.http.cors import NO_ORIGIN, CorsPolicy
 from zato_lite.http.message import Request
 
 _MAX_HOSTS = 1000
@@ -26,8 +27,13 @@ class MisdirectedError(ZatoLiteError):
 class Admission:
     """Checks hosts, origins, credentials and roles; remembers the hosts that passed."""
 
-    def __init__(self, authenticator: Authenticator, allowed_hosts: Iterable[str] = ()) -> None:
-        self._authenticator = authenticator
+    def __init__(
+        self,
+        authenticator: Authenticator,
+        allowed_hosts: Iterable[str] = (),
+        cors: CorsPolicy = NO_ORIGIN,
+    ) -> None:
+        self._authenticator, self._cors = authenticator, cors
         self._allowed_hosts = frozenset(allowed_hosts)
         self._known_hosts: set[bytes] = set()
 
@@ -52,7 +58,8 @@ class Admission:
             UnauthorizedError, TooManyRequestsError, ForbiddenError: the request is not admitted.
         """
         headers = request.headers
-        refuse_other_sites(headers)
+        if not self._cors.admits(headers):
+            refuse_other_sites(headers)
         credentials = credentials_of(headers)
         if credentials is None:
             raise UnauthorizedError("Unauthorized")

@@ -11,6 +11,8 @@ from zato_lite.http.admission import Admission
 from zato_lite.http.audit import AuditTrail
 from zato_lite.http.auth import Authenticator, CallerRights
 from zato_lite.http.body_reader import BodyReader
+from zato_lite.http.cors import NO_ORIGIN, CorsPolicy
+from zato_lite.http.cross_origin import CrossOrigin
 from zato_lite.http.endpoints.envelope import envelope_route
 from zato_lite.http.endpoints.events import event_routes
 from zato_lite.http.endpoints.monitoring import Readiness, RenderMetrics, monitoring_routes
@@ -53,6 +55,7 @@ class HttpApp:
         read_ahead: reads the input of a large payload; called in a thread.
         withheld: returns services that are not deployed, whose REST channels say why.
         info: the API's title, version and description.
+        cors: the pages of other origins that may call the server.
         uploads: the folder of uploaded files; without one, forms are not parsed.
         max_body: bytes of a body for services without limits.
         home: the page that browsers are led to at ``/``, relative to it; none if empty.
@@ -84,6 +87,7 @@ class HttpApp:
         read_ahead: ReadAhead | None = None,
         withheld: Callable[[], Iterable[Entry]] = tuple,
         info: ApiInfo = UNTITLED,
+        cors: CorsPolicy = NO_ORIGIN,
         uploads: UploadFolder | None = None,
         max_body: int = 1024 * 1024,
         home: str = "",
@@ -96,7 +100,7 @@ class HttpApp:
         self._new_cid = new_cid or cid_source()
         self._monotonic = authenticator.clock.monotonic
         self.latency, self.router = LatencyRecorder(), Router()
-        self._admission = Admission(authenticator, allowed_hosts)
+        self._admission = Admission(authenticator, allowed_hosts, cors)
         self.audit = AuditTrail(authenticator.audit_log, authenticator.clock, events, self_audited)
         self._responder = Responder(
             self._admission, self.audit, self.latency, self._new_cid, develops
@@ -122,9 +126,12 @@ class HttpApp:
         fast_path = FastPath(self._invoker, self._responder, self.latency, self._answer_new_head)
         # The fast path's own method, so that a request costs one call less.
         self.begin: Callable[[Request], Answer] = fast_path.answer
+        if cors.origins:
+            check_host, refuse = self._admission.check_host, self._responder.answer_error
+            self.begin = CrossOrigin(self.begin, cors, check_host, refuse).answer
         if slow_s is not None:
             name_of = self._admission.remembered_name
-            self.begin = AccessLog(fast_path.answer, self._monotonic, name_of, slow_s).answer
+            self.begin = AccessLog(self.begin, self._monotonic, name_of, slow_s).answer
         self._bodies = BodyReader(
             services,
             self.router,

@@ -30,6 +30,7 @@ from zato_lite.service.message import FastOutcome, Invocation, Outcome
 from zato_lite.service.middleware import Call
 from zato_lite.service.stream import ORDINARY, as_stream
 from zato_lite.service.threads import WorkerPool
+from zato_lite.service.typed import is_stream
 
 _CONTEXT = invocation_context
 
@@ -149,11 +150,12 @@ Started = FastOutcome | Outcome | Coroutine[Any, Any, Outcome]
 class Plain:
     """Strategy for an async ``handle`` without hooks: it starts eagerly, in the caller's task."""
 
-    __slots__ = ("entry", "is_typed")
+    __slots__ = ("entry", "is_typed", "may_stream")
 
     def __init__(self, entry: Entry) -> None:
         self.entry = entry
         self.is_typed = entry.read is not None or entry.new_response is not None
+        self.may_stream = entry.write is None or is_stream(entry.output)
 
     def start(self, invoker: Runtime, invocation: Invocation, now: float) -> Started:
         """Run ``handle`` until it ends or has to wait; a service that waits returns the rest."""
@@ -189,7 +191,7 @@ class Plain:
                 payload = said if is_final else answer_of(service, entry, payload)
                 is_default = response.status_code is response.content_type is None
                 overrides = None if is_default and response.sent_headers is None else response
-            if type(payload) not in ORDINARY:
+            if self.may_stream and type(payload) is not dict and type(payload) not in ORDINARY:
                 payload = as_stream(payload, invocation, entry)
             if timeout is not None and monotonic() - now > timeout:
                 raise TooLateError(service, timeout)  # noqa: TRY301 - counted as any error
