@@ -129,7 +129,7 @@ async def test_text_is_compressed_for_clients_that_accept_it(ask: Ask) -> None:
     assert (again[0], part[0], part[2]) == (304, 206, b"body")
 
 
-async def test_a_changed_file_is_sent_anew(ask: Ask, folder: Path) -> None:
+async def test_a_changed_file_is_sent_as_it_is_now(ask: Ask, folder: Path) -> None:
     before = await ask("/site/style.css", accept_encoding="gzip")
     (folder / "style.css").write_text("changed" * 1000)
 
@@ -174,9 +174,9 @@ async def test_settings_serve_a_folder_and_permit_an_origin(folder: Path, tmp_pa
         open_app(tmp_path, settings) as app,
         open_server(app, environ) as server,
     ):
-        got = await asked(
-            Running(server), "/site/data.bin", "GET", {"Origin": "https://app.example"}
-        )
+        run = Running(server)
+        got = await asked(run, "/site/data.bin", "GET", {"Origin": "https://app.example"})
+        run.clients[0].writer.close()
 
     assert got[2] == b"0123456789"
     assert got[1][b"access-control-allow-origin"] == b"https://app.example"
