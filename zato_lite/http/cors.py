@@ -47,7 +47,7 @@ class CorsPolicy(NamedTuple):
     def admits(self, headers: Mapping[bytes, bytes]) -> bool:
         """Return True if a page of another origin may send these credentials.
 
-        A browser adds cookies and remembered passwords to requests of any page; a key is the page's.
+        Browsers add cookies and remembered passwords to any page's requests; a key is the page's.
         """
         if not self.permits(headers.get(b"origin")):
             return False
