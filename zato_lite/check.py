@@ -66,7 +66,7 @@ async def _open(folder: Path, settings: config.Settings) -> tuple[list[str], int
                 import_mount(path, mount)
             except ConfigError as error:
                 mistakes.append(str(error))
-        for path, static in settings.server.statics.items():
+        for path, static in settings.server.folders.items():
             try:
                 open_static(folder, path, static)
             except ConfigError as error:

@@ -113,7 +113,7 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         cors_exposed: headers of answers that they may read.
         cors_credentials: their cookies and remembered passwords count; not with ``*``.
         cors_max_age: seconds for which browsers keep these permissions.
-        statics: folders of files by path.
+        folders: folders of files by path.
         mounts: ASGI applications by path.
         dev: a development server, as ``serve --dev``.
         channels: REST channels, as ``"GET /customers/{id}" = "crm.get-customer"``.
@@ -152,7 +152,7 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cors_exposed: tuple[str, ...] = ("X-Zato-CID", "Retry-After", "Location")
     cors_credentials: bool = False
     cors_max_age: Annotated[int, msgspec.Meta(ge=0, le=86_400)] = 600
-    statics: dict[str, Static] = msgspec.field(default_factory=dict)
+    folders: dict[str, Static] = msgspec.field(default_factory=dict)
     mounts: dict[str, Mount] = msgspec.field(default_factory=dict)
     dev: bool = False
 

@@ -118,7 +118,7 @@ async def open_edge(
             await generate_admin(app.accounts, passwords, folder)
         uploads = UploadFolder(_upload_folder(app, stack))
         stack.callback(uploads.close)
-        statics = [open_static(app.folder or Path(), *item) for item in server.statics.items()]
+        folders = [open_static(app.folder or Path(), *item) for item in server.folders.items()]
         mounts = [await _open_mount(*item, stack) for item in server.mounts.items()]
         http = HttpApp(
             app.invoker.begin,
@@ -126,7 +126,7 @@ async def open_edge(
             authenticator,
             allowed_hosts=server.allowed_hosts,
             channels=app.channels,
-            routes=[*dashboard_routes(), *statics, *mounts],
+            routes=[*dashboard_routes(), *folders, *mounts],
             cors=cors_policy(server),
             info=ApiInfo(server.api_title, server.api_version, server.api_description),
             home=HOME,
@@ -220,7 +220,7 @@ def open_static(project: Path, path: str, static: config.Static) -> Route:
     Raises:
         ConfigError: the folder does not exist, or the path is not valid.
     """
-    where = f"[server.statics] {path!r}"
+    where = f"[server.folders] {path!r}"
     _check_path(path, where, "a folder")
     folder = (project / static.folder).resolve()
     if not folder.is_dir():

@@ -163,7 +163,7 @@ def test_a_wrong_folder_or_path_is_a_mistake_of_the_settings(folder: Path) -> No
 
 async def test_settings_serve_a_folder_and_permit_an_origin(folder: Path, tmp_path: Path) -> None:
     text = '[server]\nport = 0\ngrace = 0\ncors_origins = ["https://app.example"]\n'
-    text += '[server.statics]\n"/site" = {folder = "static", role = "anybody"}\n'
+    text += '[server.folders]\n"/site" = {folder = "static", role = "anybody"}\n'
     (tmp_path / "config").mkdir()
     (tmp_path / "config" / "zato-lite.toml").write_text(text)
     (tmp_path / "services").mkdir()
