@@ -98,7 +98,7 @@ export function startRouter() {
   });
 }
 
-const RESTORING_MS = 6000;
+const RESTORING_MS = 15_000;
 const MOVES = ["wheel", "touchstart", "pointerdown", "keydown"];
 
 /**
