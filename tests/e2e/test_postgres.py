@@ -1,8 +1,10 @@
 """A real server over PostgreSQL: jobs run, survive, and no password is seen anywhere."""
 
+import base64
 import os
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -120,3 +122,43 @@ def test_commands_for_files_name_the_programs_of_postgres(server: Server, tmp_pa
     assert "pg_dump" in backup.stderr
     assert "pg_restore" in restore.stderr
     assert check.stdout == '{"is_ok": true, "problems": []}\n'
+
+
+def test_servers_that_start_together_on_an_empty_database_make_one_admin(
+    tmp_path: Path, postgres_url: str
+) -> None:
+    servers = [Server(tmp_path / name) for name in "abc"]
+    for each in servers:
+        settings(each, f"url = '{postgres_url}'")
+        each.environment["ZATO_LITE_ADMIN_PASSWORD"] = ""
+        each.launch()
+    try:
+        until(lambda: all(_answers(each) for each in servers), 40)
+        files = [each.folder / "data" / "admin-password" for each in servers]
+        made = [file.read_text().strip() for file in files if file.exists()]
+        answers = [_sign_in(each, made[0]) for each in servers]
+    finally:
+        for each in servers:
+            each.kill()
+
+    assert len(made) == 1
+    assert answers == [200, 200, 200]
+    assert not any("Traceback" in each.output.read_text() for each in servers)
+
+
+def _answers(server: Server) -> bool:
+    assert server.process is not None
+    assert server.process.poll() is None, server.output.read_text()
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/readyz") as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def _sign_in(server: Server, password: str) -> int:
+    url = f"http://127.0.0.1:{server.port}/zato/api/invoke/zato.ping"
+    basic = base64.b64encode(f"admin.invoke:{password}".encode()).decode()
+    asked = urllib.request.Request(url, headers={"Authorization": f"Basic {basic}"})
+    with urllib.request.urlopen(asked) as answer:  # noqa: S310
+        return int(answer.status)

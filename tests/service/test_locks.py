@@ -1,5 +1,6 @@
 import asyncio
 import threading
+from typing import Any
 
 import pytest
 
@@ -9,6 +10,7 @@ from tests.service.running import (
     run_blocking,
     wait_until,
 )
+from zato_lite.errors import BadInputError
 from zato_lite.service.base import Service
 from zato_lite.service.blocking import BlockingService
 from zato_lite.service.invoker import Invoker
@@ -198,3 +200,15 @@ async def test_a_blocking_service_renews_its_lock() -> None:
             return [*renewed, lock.renew(), lock.token > 0]
 
     assert await run_blocking(body, clock=clock) == [True, False, True]
+
+
+@pytest.mark.parametrize("given", ["a\0b", "x" * 501, "\ud800", 7])
+async def test_a_name_that_a_store_cannot_keep_is_refused(given: Any) -> None:
+    async def body(service: Service[Any, Any]) -> None:
+        async with service.lock(given):
+            raise AssertionError("the lock is held")
+
+    with pytest.raises(BadInputError) as caught:
+        await run_async(body)
+
+    assert str(caught.value).startswith(f"lock: {given!r:.100} is not a valid name")

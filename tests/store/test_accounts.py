@@ -28,6 +28,10 @@ async def test_a_user_is_saved_replaced_and_deleted(accounts: Accounts) -> None:
     assert await accounts.find("user", "ann") is None
 
 
+async def test_a_name_with_a_null_character_is_nobodys(accounts: Accounts) -> None:
+    assert await accounts.find("user", "ann\0") is None
+
+
 async def test_keys_are_apart_from_users(accounts: Accounts) -> None:
     key = msgspec.structs.replace(ANN, kind="key")
 

@@ -1,5 +1,6 @@
 """Named locks."""
 
+from zato_lite.service.locks import MAX_NAME
 from zato_lite.store.locks import Locks
 from zato_lite.store.ports import Database
 from zato_lite.testing.clock import ManualClock
@@ -24,3 +25,9 @@ async def test_a_lock_has_one_owner_until_it_expires_or_is_released(database: Da
     assert await locks.acquire("crm", "c", 10) is None
     await locks.release("crm", second)
     assert await locks.acquire("crm", "c", 10) is not None
+
+
+async def test_the_longest_name_can_be_held(database: Database) -> None:
+    locks = Locks(database, ManualClock())
+
+    assert await locks.acquire("\U0001f418" * MAX_NAME, "a", 10) is not None

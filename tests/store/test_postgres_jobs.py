@@ -2,24 +2,30 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import msgspec
 import pytest
 
 from zato_lite.clock import SystemClock
-from zato_lite.store import jobs, retention
+from zato_lite.errors import JobExistsError, StoreError
+from zato_lite.store import jobs, pauses, retention
+from zato_lite.store.attempts import NO_STARTED_RUNS
 from zato_lite.store.claim import ClaimResult, claim
 from zato_lite.store.job_insert import JobGroup, insert_jobs
 from zato_lite.store.jobs import EditResult
 from zato_lite.store.ports import Connection
 from zato_lite.store.postgres import PostgresStore, open_postgres
+from zato_lite.store.rows import Pause
 from zato_lite.store.sql import execute, fetch_ids, fetch_value
 from zato_lite.timetable.job import DAY, SECOND, Interval, Job
 
 pytestmark = pytest.mark.postgres
 
 NOW = 1_800_000_000 * SECOND
+
+Operation = Callable[[Connection], Any]
 
 
 @pytest.fixture
@@ -131,3 +137,84 @@ def _add_runs(connection: Connection, job_id: int, count: int) -> None:
         VALUES (?1, ?2, ?1, ?1, 'scheduled', 'done', 1, ?1, 1, 0, ?1, ?1, 'error')"""
     for number in range(1, count + 1):
         execute(connection, insert, (number, job_id))
+
+
+def _new(name: str) -> Operation:
+    job = Job(name=name, service="s", trigger=Interval(start=NOW, seconds=60))
+    return lambda c: insert_jobs(c, [JobGroup([job])], NOW - SECOND).results[0]
+
+
+def _renamed(job_id: int, name: str) -> Operation:
+    return lambda c: jobs.edit(c, job_id, lambda j: msgspec.structs.replace(j, name=name), NOW)
+
+
+async def _together(
+    stores: tuple[PostgresStore, PostgresStore], first: Operation, second: Operation
+) -> list[Any]:
+    """Write the same name on two nodes: the second insert waits for the commit of the first."""
+    one, other = stores
+    has_written, may_commit = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def slowly(connection: Connection) -> Any:
+        result = first(connection)
+        loop.call_soon_threadsafe(has_written.set)
+        assert may_commit.wait(30)
+        return result
+
+    writing = asyncio.ensure_future(one.write(slowly))
+    await has_written.wait()
+    again = asyncio.ensure_future(other.write(second))
+    while not again.done() and not await one.read(_waits):
+        pass
+    may_commit.set()
+    return [*await asyncio.gather(writing, again, return_exceptions=True)]
+
+
+async def test_two_nodes_that_create_a_job_of_one_name_get_one_job(
+    stores: tuple[PostgresStore, PostgresStore],
+) -> None:
+    ids, refusal = await _together(stores, _new("twin"), _new("twin"))
+
+    assert len(ids) == 1
+    assert isinstance(refusal, JobExistsError)
+    assert str(refusal) == "Job `twin` already exists"
+
+
+async def test_two_nodes_that_give_jobs_one_name_give_it_to_one(
+    stores: tuple[PostgresStore, PostgresStore],
+) -> None:
+    first, second = await _add_jobs(stores[0], 2)
+
+    edited, refusal = await _together(stores, _renamed(first, "twin"), _renamed(second, "twin"))
+
+    assert edited.row.job.name == "twin"
+    assert isinstance(refusal, JobExistsError)
+
+
+async def test_two_nodes_that_pause_the_scheduler_together_pause_it_once(
+    stores: tuple[PostgresStore, PostgresStore],
+) -> None:
+    def pause(by: str) -> Operation:
+        return lambda c: pauses.pause_all(c, Pause(NOW, "", by), NO_STARTED_RUNS)[0]
+
+    found = await _together(stores, pause("user:ann"), pause("user:bob"))
+
+    assert [each.by for each in found] == ["user:ann", "user:ann"]
+
+
+async def test_a_duplicate_of_an_operation_itself_fails_alone(
+    stores: tuple[PostgresStore, PostgresStore],
+) -> None:
+    store = stores[0]
+    row = "INSERT INTO setting (name, value) VALUES (?, '')"
+
+    results = await asyncio.gather(
+        store.write(lambda c: execute(c, row, ("a",))),
+        store.write(lambda c: [execute(c, row, ("b",)) for _ in range(2)]),
+        store.write(lambda c: execute(c, row, ("c",))),
+        return_exceptions=True,
+    )
+
+    assert results[0] == results[2] == 1
+    assert isinstance(results[1], StoreError)

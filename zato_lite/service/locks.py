@@ -7,12 +7,29 @@ from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
 from zato_lite.clock import Clock
-from zato_lite.errors import UnavailableError
+from zato_lite.errors import BadInputError, UnavailableError
 from zato_lite.service.needs import Locks
 
 T = TypeVar("T")
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.005, 0.25
+
+
+MAX_NAME = 500
+"""Characters of a lock's name at most: PostgreSQL's index keeps no longer ones."""
+
+
+def _checked(name: Any) -> str:
+    """Return a name of a lock that every store can keep.
+
+    Raises:
+        BadInputError: it is not such a name.
+    """
+    is_text = isinstance(name, str) and len(name) <= MAX_NAME and "\0" not in name
+    if is_text and name == name.encode("utf-8", "ignore").decode():
+        return str(name)
+    allowed = f"a text of at most {MAX_NAME} characters, without null characters"
+    raise BadInputError(f"lock: {name!r:.100} is not a valid name; use {allowed}")
 
 
 class LockTakenError(UnavailableError):
@@ -74,7 +91,7 @@ class Lock:
     """
 
     def __init__(self, locks: Locks, name: str, owner: str, times: tuple[float, float]) -> None:
-        self.name = name
+        self.name = _checked(name)
         self.token = 0
         self._is_held = False
         self._locks = locks

@@ -71,6 +71,8 @@ class Accounts:
 
     async def find(self, kind: Kind, name: str) -> Credential | None:
         """Return the credential, or None if it does not exist."""
+        if "\0" in name:  # which no store keeps
+            return None
         rows = await self._database.read(
             lambda c: read_rows(c, f"{_SELECT} AND name = ?", (kind, name), Credential)
         )

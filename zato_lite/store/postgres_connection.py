@@ -363,6 +363,11 @@ def is_retryable(error: BaseException) -> bool:
     return isinstance(error, _RETRYABLE)
 
 
+def is_duplicate(error: BaseException) -> bool:
+    """Return True if another transaction may have inserted a key first: run again, it is seen."""
+    return isinstance(error, pg.UniqueViolation)
+
+
 def is_stale_plan(error: BaseException) -> bool:
     """Return True if a prepared statement is of before a migration, or of another server."""
     return isinstance(error, pg.InvalidSqlStatementName | pg.FeatureNotSupported)

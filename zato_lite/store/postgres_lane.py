@@ -21,6 +21,7 @@ from zato_lite.store.lane import (
 )
 from zato_lite.store.postgres_connection import (
     PostgresError,
+    is_duplicate,
     is_retryable,
     is_stale_plan,
     is_unavailable,
@@ -97,6 +98,7 @@ class Lane:
         self._thread: Thread | None = None
         self._failures = Repeats()
         self._unknown: _Unknown | None = None
+        self._duplicates_left = 0
 
     @property
     def queued(self) -> int:
@@ -149,6 +151,7 @@ class Lane:
     def _commit(self, tasks: Sequence[Task]) -> list[Answer]:
         """Commit a group, again if necessary, and return its answers."""
         session, tries, has_savepoints = self.session, 0, False
+        self._duplicates_left = RETRIES
         deadline = session.deadline
         while True:
             try:
@@ -169,6 +172,9 @@ class Lane:
     def _may_repeat(self, error: Exception, tries: int, deadline: float) -> bool:
         if isinstance(error, NoMarkError):
             return error.is_own and tries <= RETRIES
+        if is_duplicate(error):
+            self._duplicates_left -= 1
+            return self._duplicates_left >= 0
         if is_retryable(error):
             return tries <= RETRIES
         if is_stale_plan(error):
@@ -212,6 +218,8 @@ class Lane:
     # Rules about errors of operations
 
     def is_fatal(self, error: Exception) -> bool:
+        if is_duplicate(error):  # the last time, it is the operation's own
+            return self._duplicates_left > 0
         return self.session.is_lost or is_retryable(error) or is_stale_plan(error)
 
     def is_of_statement(self, error: Exception) -> bool:
