@@ -86,6 +86,15 @@ class World:
             self.in_flight[hour] = self.in_flight.get(hour, 0.0) + (edge - at) / HOUR
             at = edge
 
+    def reseed(self, seed: int) -> None:
+        """Have the runs from now on take other random times."""
+        self._random = random.Random(seed)
+
+    def hours(self, start: Instant, days: int) -> list[float]:
+        """Return the mean of runs in flight, hour by hour, as it was."""
+        first = start // HOUR
+        return [self.in_flight.get(hour, 0.0) for hour in range(first, first + days * 24)]
+
     def predicted(self, start: Instant, days: int) -> list[float]:
         """Return the forecast of the mean of runs in flight, hour by hour."""
         ids = range(1, JOBS + 1)
@@ -108,7 +117,7 @@ def test_the_runs_in_flight_of_a_week_are_within_a_tenth_of_the_forecast() -> No
     expected = world.predicted(begin, 7)
     world.run(begin + 7 * DAY, begin)
 
-    actual = [world.in_flight.get(begin // HOUR + hour, 0.0) for hour in range(7 * 24)]
+    actual = world.hours(begin, 7)
     wrong = [
         (hour, was, said)
         for hour, (was, said) in enumerate(zip(actual, expected, strict=True))
@@ -117,3 +126,31 @@ def test_the_runs_in_flight_of_a_week_are_within_a_tenth_of_the_forecast() -> No
     assert min(actual) > 1
     assert sum(actual) == pytest.approx(sum(expected), rel=0.05)
     assert wrong == []
+
+
+def _distance(first: list[float], second: list[float]) -> float:
+    """Return the root of the mean square of the differences, by the mean of the first."""
+    squares = [(one - other) ** 2 for one, other in zip(first, second, strict=True)]
+    return float((sum(squares) / len(squares)) ** 0.5 / (sum(first) / len(first)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 3, 5])
+def test_a_forecast_differs_from_a_week_hardly_more_than_two_weeks_from_each_other(
+    seed: int,
+) -> None:
+    begin, weeks = START + _LEARNED, list[list[float]]()
+    expected = list[float]()
+    for chance in (1, 2):
+        world = World(seed)
+        world.run(begin, START)
+        expected = world.predicted(begin, 7)
+        world.reseed(chance)
+        world.run(begin + 7 * DAY, begin)
+        weeks.append(world.hours(begin, 7))
+
+    by_chance = _distance(weeks[0], weeks[1]) / 2**0.5
+    for actual in weeks:
+        within = [abs(was - said) <= 0.1 * was for was, said in zip(actual, expected, strict=True)]
+        assert sum(within) >= 0.98 * len(within)
+        assert _distance(actual, expected) < 1.3 * by_chance
