@@ -2,17 +2,18 @@
 
 import logging
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
-from tests.builtin.conftest import ENGINES, ask, create_job, open_box
+from tests.builtin.conftest import ENGINES, ask, ask_as, caller, create_job, open_box
 from zato_lite import Service
 from zato_lite.builtin.history import delay_parts
 from zato_lite.errors import BadInputError
 from zato_lite.log import RunCapture
 from zato_lite.store.rows import RunRow
 from zato_lite.testing.app import Sandbox
+from zato_lite.timetable.job import Job, OneTime
 
 
 class Talk(Service):
@@ -22,6 +23,16 @@ class Talk(Service):
         self.logger.info("First line")
         self.logger.warning("Second LINE")
         self.logger.error("third")
+
+
+class Once(Service):
+    name = "crm.once"
+    seen: ClassVar[list[str]] = []
+
+    async def handle(self) -> None:
+        self.seen.append(self.cid)
+        if len(self.seen) % 2:
+            raise ValueError("not yet")
 
 
 @pytest.fixture
@@ -36,7 +47,7 @@ def log(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 
 @pytest.fixture(params=ENGINES)
 async def box(request: pytest.FixtureRequest, log: None) -> AsyncIterator[Sandbox]:
-    async with open_box(request, Talk) as opened:
+    async with open_box(request, Talk, Once) as opened:
         yield opened
 
 
@@ -129,3 +140,67 @@ def test_the_parts_of_a_delay_add_up(fields: dict[str, int], parts: tuple[float,
 
 def test_a_run_that_has_not_started_has_no_delay() -> None:
     assert delay_parts(run_row(started_at=None), 0) is None
+
+
+async def test_each_attempt_of_a_run_has_the_correlation_id_that_its_service_saw(
+    box: Sandbox,
+) -> None:
+    Once.seen.clear()
+    job_id = await create_job(box, service="crm.once", max_retries=1, retry_delay_ms=1_000)
+    await box.advance(minutes=6)
+
+    record = (await ask(box, "get-run-detail", id=job_id, current_run=1))["record"]
+
+    assert [*(each["cid"] for each in record["attempts"]), record["cid"]] == Once.seen
+    assert len(set(Once.seen)) == 2
+
+
+async def test_a_request_gives_its_correlation_id_to_its_runs(box: Sandbox) -> None:
+    Once.seen.clear()
+    trigger = OneTime(start=box.clock.now())
+    job = Job(name="", service="crm.once", trigger=trigger, principal="system")
+    await box.app.jobs.invoke_async(job, "K1")
+    await box.settle()
+
+    assert Once.seen == ["K1"]
+
+
+async def test_runs_that_callbacks_relate_show_each_other(box: Sandbox) -> None:
+    common = {"service": "crm.talk", "minutes": 50}
+    after = await create_job(box, name="after", **common)
+    called = {"on_success_job": "after", "on_success_service": "crm.talk"}
+    job_id = await create_job(box, name="before", **common, **called)
+    await ask(box, "execute", id=job_id)
+    await box.settle()
+
+    first = (await ask(box, "get-run-detail", id=job_id, current_run=1))["record"]
+    caused = {each["job_name"]: each for each in first["callbacks"]}
+    second = (
+        await ask(box, "get-run-detail", id=after, current_run=caused["after"]["current_run"])
+    )["record"]
+
+    assert first["caused_by"] is None
+    assert caused["after"]["job_id"] == after
+    assert (caused["after"]["outcome"], caused[""]["service"]) == ("ok", "crm.talk")
+    assert second["caused_by"] == {
+        "job_id": job_id, "job_name": "before", "service": "crm.talk", "current_run": 1,
+        "outcome": "ok",
+    }  # fmt: skip
+    assert second["callbacks"] == []
+
+
+async def test_a_caller_with_patterns_sees_related_runs_of_its_services_only(
+    box: Sandbox,
+) -> None:
+    called = {"service": "crm.talk", "on_success_service": "crm.once"}
+    job_id = await create_job(box, name="before", minutes=50, **called)
+    await ask(box, "execute", id=job_id)
+    await box.settle()
+    sent = {"id": job_id, "current_run": 1}
+
+    seen = [
+        (await ask_as(who, box, "get-run-detail", **sent))["record"]["callbacks"]
+        for who in (caller("ann", "viewer", "crm.*"), caller("bob", "viewer", "crm.talk"))
+    ]
+
+    assert [len(each) for each in seen] == [1, 0]

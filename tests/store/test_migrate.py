@@ -15,6 +15,7 @@ from zato_lite.store.jobs import encode_job
 from zato_lite.store.migrate import migrations
 from zato_lite.store.recovery import recover_runs
 from zato_lite.store.rows import EarlierLines
+from zato_lite.store.run_cid import claim_cids
 from zato_lite.store.sql import execute
 from zato_lite.store.sqlite import open_store
 from zato_lite.timetable.job import Job, OneTime
@@ -165,3 +166,23 @@ async def test_jobs_of_an_older_store_are_found_by_their_calendars(tmp_path: Pat
         found, count = await store.read(lambda c: jobs_using(c, "PL", 1, None))
 
     assert (found, count) == ([(1, "j1")], 2)
+
+
+async def test_runs_of_an_older_store_have_no_correlation_id(tmp_path: Path) -> None:
+    old = make_store_of_schema(tmp_path / "z.db", newest=17)
+    old.execute(
+        "INSERT INTO run (id, job_id, number, slot, kind, state, node, token, attempt, crashes,"
+        " claimed_at, outcome) VALUES (7, 1, 1, 9, 'scheduled', 'done', 3, 7, 1, 0, 8, 'ok')"
+    )
+    old.close()
+
+    async with open_store(tmp_path / "z.db", SystemClock()) as store:
+        before = await store.read(lambda c: history.relations(c, 7))
+        cids = await store.write(claim_cids)
+        again = await store.write(claim_cids)
+        related = await store.read(lambda c: history.relations(c, 7))
+
+    assert (before.cid_of(7), before.cid_of(8)) == (None, None)
+    assert cids == again == related.cids
+    assert (related.cid_of(7), related.cid_of(8)) == (None, f"{cids.prefix}8")
+    assert (related.cause, related.callbacks) == (None, [])

@@ -24,8 +24,10 @@ from zato_lite.scheduler.history import RunHistory
 from zato_lite.service.base import Service
 from zato_lite.service.needs import needs
 from zato_lite.service.request import In, Out
+from zato_lite.store.history import RelatedRun, Relations
 from zato_lite.store.rows import AttemptRow, JobRow, LedgerRow, LogLine, RunRow, Summary
 from zato_lite.store.sql import batches
+from zato_lite.store.visibility import Permits
 from zato_lite.timetable.jitter import jitter
 from zato_lite.timetable.job import SECOND, Instant
 
@@ -165,6 +167,17 @@ class AttemptItem(TypedDict):
     finished_iso: str | None
     outcome: str
     error: str | None
+    cid: str | None
+
+
+class RelatedRunItem(TypedDict):
+    """A run related by a callback; ``job_id`` is 0 for a run of a service without a job."""
+
+    job_id: int
+    job_name: str
+    service: str
+    current_run: int
+    outcome: str
 
 
 class DelayParts(TypedDict):
@@ -179,7 +192,9 @@ class RunRecord(RunItem):
     """A run with its earlier attempts and its result, which is JSON.
 
     ``input`` is the present input of the job, as text; ``node_name`` is empty once the node has
-    left.
+    left. ``cid`` is the correlation id of the latest attempt, by which its lines in the server's
+    log are found; null for runs of earlier versions. A callback of the run ``caused_by`` led to
+    this one, and callbacks of this one led to the first 20 ``callbacks``.
     """
 
     attempts: list[AttemptItem]
@@ -193,6 +208,9 @@ class RunRecord(RunItem):
     node_name: str
     input: str | None
     delay_parts: DelayParts | None
+    cid: str | None
+    caused_by: RelatedRunItem | None
+    callbacks: list[RelatedRunItem]
 
 
 class RunDetail(TypedDict):
@@ -343,7 +361,8 @@ class GetRunDetail(HistoryService[RunRef, RunDetail]):
 
     async def handle(self) -> None:
         job_id, number = self.request.input.id, self.request.input.current_run
-        await require_visible(job_id, self.jobs, authority_of(self))
+        caller = authority_of(self)
+        await require_visible(job_id, self.jobs, caller)
         row = await self.history.run(job_id, number)
         if row is None:
             self.response.payload = {"record": None, "prev_run": None, "next_run": None}
@@ -352,10 +371,15 @@ class GetRunDetail(HistoryService[RunRef, RunDetail]):
         attempts = await self.history.attempts(job_id, number)
         names = {node.id: node.name for node in await self.jobs.nodes()}
         job = await self.history.definition_of(row.id)
+        related, permits = await self.history.relations(row.id), visible_to(caller)
+        callbacks = [_related_item(each, permits) for each in related.callbacks]
         self.response.payload = {
             "record": {
                 **run_item(row),
-                "attempts": [_attempt_item(attempt) for attempt in attempts],
+                "cid": related.cid_of(row.token),
+                "caused_by": _related_item(related.cause, permits),
+                "callbacks": [it for it in callbacks if it is not None],
+                "attempts": [_attempt_item(attempt, related) for attempt in attempts],
                 "result": row.result,
                 "service": row.service,
                 "claimed_iso": iso(row.claimed_at),
@@ -508,9 +532,17 @@ def ledger_item(row: LedgerRow) -> LedgerItem:
     return build(LedgerItem, row, first_iso=iso(row.first), last_iso=iso(row.last))
 
 
-def _attempt_item(row: AttemptRow) -> AttemptItem:
+def _attempt_item(row: AttemptRow, related: Relations) -> AttemptItem:
     started, finished = iso_or_none(row.started_at), iso_or_none(row.finished_at)
-    return build(AttemptItem, row, started_iso=started, finished_iso=finished)
+    cid = related.cid_of(row.token)
+    return build(AttemptItem, row, started_iso=started, finished_iso=finished, cid=cid)
+
+
+def _related_item(run: RelatedRun | None, permits: Permits | None) -> RelatedRunItem | None:
+    """Return a related run if there is one that the caller may see."""
+    if run is None or not (permits is None or permits(run.service)):
+        return None
+    return build(RelatedRunItem, None, **run._asdict())
 
 
 def _last_run(job_id: int, run: RunRow | None) -> LastRun:

@@ -18,6 +18,7 @@ from zato_lite.service.payload import payload_of
 from zato_lite.store.attempts import AttemptResult, ClaimedAttempt
 from zato_lite.store.jobs import job_type
 from zato_lite.store.rows import LogLine
+from zato_lite.store.run_cid import RunCids
 from zato_lite.timetable.job import Instant
 from zato_lite.timetable.outcome import AttemptOutcome, after_shutdown, next_step
 from zato_lite.wire import encode
@@ -37,6 +38,9 @@ TASK_CANCELLED = "task was cancelled by other code in this process; the run coun
 
 CancelReason = Literal["timeout", "cancelled", "stopped"]
 """Why an attempt was cancelled: timeout, request, shutdown."""
+
+
+_NO_CIDS = RunCids()
 
 
 class RunningAttempt(msgspec.Struct, gc=False):
@@ -64,7 +68,9 @@ class RunningAttempt(msgspec.Struct, gc=False):
         """Maximum duration of the attempt in milliseconds."""
         return self.attempt.job.max_execution_time_ms or DEFAULT_TIMEOUT_MS
 
-    def invocation(self, caller: Caller = SYSTEM, opener: Opener | None = None) -> Invocation:
+    def invocation(
+        self, caller: Caller = SYSTEM, opener: Opener | None = None, cids: RunCids = _NO_CIDS
+    ) -> Invocation:
         """Return the invocation of the job's service for this attempt."""
         attempt = self.attempt
         job = attempt.job
@@ -73,7 +79,7 @@ class RunningAttempt(msgspec.Struct, gc=False):
             job.service,
             payload_of(extra) if extra else None,
             raw=extra,
-            cid=attempt.cid,
+            cid=attempt.cid or cids.of(attempt.token) or "",
             channel="async" if attempt.kind == "async" else "scheduler",
             caller=caller,
             job=_job_context(attempt, opener) if attempt.job_id else None,

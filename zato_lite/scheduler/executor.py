@@ -229,7 +229,9 @@ class Executor:
             attempt.started_at = now = self._clock.now()
             attempt.place = self._node.journal.begin(attempt.token, now)
             opener = partial(self._transactions.open, attempt)
-            outcome = await self._run(running.invocation(self._caller_of(attempt), opener))
+            outcome = await self._run(
+                running.invocation(self._caller_of(attempt), opener, self._node.cids)
+            )
         except asyncio.CancelledError:
             pass  # ``running.cancel_reason`` has the reason, if the executor cancelled it
         except Exception as error:  # noqa: BLE001 - ``run`` should not raise; if so, record it

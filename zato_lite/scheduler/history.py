@@ -9,7 +9,7 @@ from zato_lite.clock import Clock
 from zato_lite.scheduler.scheduler import Scheduler
 from zato_lite.store import history
 from zato_lite.store.confined import confined_summary
-from zato_lite.store.history import HistoryQuery, SummaryQuery
+from zato_lite.store.history import HistoryQuery, Relations, SummaryQuery
 from zato_lite.store.ports import Database
 from zato_lite.store.rows import AttemptRow, EarlierLines, LedgerRow, LogLine, RunRow, Summary
 from zato_lite.store.visibility import Permits
@@ -73,6 +73,10 @@ class RunHistory:
         return Neighbours(
             *await self._database.read(lambda c: history.neighbours(c, job_id, number))
         )
+
+    async def relations(self, run_id: int) -> Relations:
+        """Return a run's correlation ids, and the runs that callbacks relate it to."""
+        return await self._database.read(lambda c: history.relations(c, run_id))
 
     async def attempts(self, job_id: int, number: int) -> Sequence[AttemptRow]:
         """Return all attempts of a run except the latest, oldest first."""

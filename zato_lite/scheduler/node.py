@@ -10,8 +10,9 @@ from zato_lite.store import nodes
 from zato_lite.store.claim import ALL, Share
 from zato_lite.store.journal import Journal, StartJournal
 from zato_lite.store.others import Others
-from zato_lite.store.ports import Database
+from zato_lite.store.ports import Connection, Database
 from zato_lite.store.rows import NodeRow
+from zato_lite.store.run_cid import RunCids, claim_cids
 from zato_lite.timetable.job import SECOND
 from zato_lite.timetable.job_plan import Downtime
 
@@ -58,6 +59,7 @@ class Node:
         self._database, self._clock, self._name = database, clock, name
         self.locks = locks
         self.id = 0
+        self.cids = RunCids()
         self.is_running = False
         self.is_alone, self.is_buried = True, False
         self.share, self.others = ALL, frozenset[int]()
@@ -98,7 +100,7 @@ class Node:
         last_seen = await self._database.read(nodes.last_seen)
         self._known_services = nodes.join_services(self._services())
         row = NodeRow(self.id, name, pid, now, now, services=self._known_services)
-        await self._database.write(lambda c: nodes.register_node(c, row, version("zato-lite")))
+        self.cids = await self._database.write(lambda c: _register(c, row))
         self.locks.enter(self.id)
         self.is_running = True
         return None if last_seen is None else Downtime(last_seen, now)
@@ -154,3 +156,8 @@ class Node:
         self.is_running = self.is_buried = False
         self.locks.abandon(self.id)
         self.id = 0
+
+
+def _register(connection: Connection, row: NodeRow) -> RunCids:
+    nodes.register_node(connection, row, version("zato-lite"))
+    return claim_cids(connection)

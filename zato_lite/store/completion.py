@@ -310,7 +310,8 @@ def _enqueue_callbacks(
         )
     ]
     path = (*result.attempt.path, result.attempt.job.name)
-    started = [each for each in attempts if enqueue.set_path(connection, each, path, now)]
+    cause = result.attempt.run_id
+    started = [each for each in attempts if enqueue.set_cause(connection, each, cause, path, now)]
     return [] if is_held else started
 
 

@@ -154,25 +154,32 @@ def cancel_unstarted(connection: Connection, job_id: int, number: int, now: Inst
     return run_ids
 
 
-def set_path(
-    connection: Connection, attempt: ClaimedAttempt, path: tuple[str, ...], now: Instant
+def set_cause(
+    connection: Connection,
+    attempt: ClaimedAttempt,
+    cause: int,
+    path: tuple[str, ...],
+    now: Instant,
 ) -> bool:
-    """Record the jobs whose callbacks led to a new run; close it and return False if too many.
+    """Record the run, and the path of jobs, whose callbacks led to a new run.
+
+    If they are too many, the new run is closed, and the answer is False.
 
     Jobs may call each other back, so that a circle would have no end.
     """
     attempt.path = path
     if len(path) <= MAX_DEPTH or not attempt.job_id:
         saved = msgspec.json.encode(path).decode()
-        execute(connection, "UPDATE run SET path = ? WHERE id = ?", (saved, attempt.run_id))
+        statement = "UPDATE run SET path = ?, caused_by = ? WHERE id = ?"
+        execute(connection, statement, (saved, cause, attempt.run_id))
         return True
     names = " → ".join([*path, attempt.job.name])
     error = f"not started: more than {MAX_DEPTH} callbacks led to this run: {names}"
     execute(
         connection,
-        "UPDATE run SET outcome = 'error', state = 'done', finished_at = ?, error = ?"
-        " WHERE id = ?",
-        (now, error[:_MAX_ERROR_LENGTH], attempt.run_id),
+        "UPDATE run SET outcome = 'error', state = 'done', finished_at = ?, error = ?,"
+        " caused_by = ? WHERE id = ?",
+        (now, error[:_MAX_ERROR_LENGTH], cause, attempt.run_id),
     )
     return False
 

@@ -1,6 +1,6 @@
 """History queries: past runs, attempts and log lines, the ledger, and summaries."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -17,6 +17,7 @@ from zato_lite.store.rows import (
     RunRow,
     Summary,
 )
+from zato_lite.store.run_cid import RunCids, read_cids
 from zato_lite.store.sql import Value, fetch_value, read_rows
 from zato_lite.store.visibility import Permits, visible_runs
 from zato_lite.timetable.job import SECOND, Instant, Job
@@ -158,6 +159,57 @@ def neighbours(connection: Connection, job_id: int, number: int) -> tuple[int | 
         connection, "SELECT min(number) FROM run WHERE job_id = ? AND number > ?", (job_id, number)
     )
     return previous, following
+
+
+_RELATED_RUN = f"""SELECT r.job_id, coalesce(j.name, ''),
+    coalesce(j.service, c.definition ->> 'service', ''), r.number, coalesce(r.outcome, 'running')
+    FROM run r {_JOINS}"""
+_MAX_CALLBACKS = 20
+
+
+class RelatedRun(NamedTuple):
+    """A run that a callback led to, or whose callback led to another one."""
+
+    job_id: int
+    job_name: str
+    service: str
+    current_run: int
+    outcome: str
+
+
+class Relations(NamedTuple):
+    """The correlation ids of a run's attempts, the run that caused it, and those that it caused.
+
+    Attributes:
+        given: the correlation id of the request for the run; all attempts have it.
+    """
+
+    given: str
+    cids: RunCids
+    cause: RelatedRun | None
+    callbacks: Sequence[RelatedRun]
+
+    def cid_of(self, token: int) -> str | None:
+        """Return the correlation id of an attempt, if it is known."""
+        return self.given or self.cids.of(token)
+
+
+def relations(connection: Connection, run_id: int) -> Relations:
+    """Return what a run is related to; of the runs that it caused, the first ones."""
+    given = fetch_value(connection, "SELECT cid FROM call WHERE run_id = ?", (run_id,))
+    cause = read_rows(
+        connection,
+        f"{_RELATED_RUN} WHERE r.id = (SELECT e.caused_by FROM run e WHERE e.id = ?)",
+        (run_id,),
+        RelatedRun,
+    )
+    callbacks = read_rows(
+        connection,
+        f"{_RELATED_RUN} WHERE r.caused_by = ? ORDER BY r.id LIMIT ?",
+        (run_id, _MAX_CALLBACKS),
+        RelatedRun,
+    )
+    return Relations(given or "", read_cids(connection), cause[0] if cause else None, callbacks)
 
 
 def attempts(connection: Connection, job_id: int, number: int) -> list[AttemptRow]:
