@@ -195,6 +195,7 @@ class Cluster:
     def note_death(self, node: ChaosNode) -> None:
         """Remember what a node that has just died, or stands still, has claimed."""
         at = time.time_ns() // 1000  # noqa: TID251 - real processes
+        time.sleep(0.3)  # PostgreSQL may still be committing what it has sent
         rows = self.query(
             "SELECT job_id, slot FROM run"  # noqa: S608
             " WHERE outcome IS NULL AND state = 'claimed' AND node ="
