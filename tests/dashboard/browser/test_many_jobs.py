@@ -39,6 +39,7 @@ def test_filter_order_and_place_are_kept_by_back_and_by_a_reload(
     page: Page, server: Server
 ) -> None:
     sign_in(page, server, "/jobs")
+    expect(page.get_by_role("table", name="Jobs")).to_be_visible()
     page.keyboard.press("f")
     page.keyboard.type("area3")
     expect(page.get_by_text(f"{MATCHING:,} jobs match")).to_be_visible()
