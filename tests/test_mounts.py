@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from tests.documented import documented
 from zato_lite.clock import SystemClock
 from zato_lite.config import Mount, Server, Settings, Store
-from zato_lite.errors import ConfigError
+from zato_lite.errors import ConfigError, UnavailableError
 from zato_lite.http.app import HttpApp
 from zato_lite.http.asgi import AsgiApp, Message
 from zato_lite.http.message import Request
@@ -217,3 +218,31 @@ async def test_without_a_lifespan_the_first_request_opens_the_server(caller: Cal
     assert found == [(200, {"pong": "zato"})] * 3
     with pytest.raises(ValueError, match="unsupported ASGI scope type: websocket"):
         await caller.app({"type": "websocket"}, caller.asked.get, caller.told.put)
+
+
+async def test_an_application_with_websockets_invokes_the_same_services(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZATO_LITE_ADMIN_PASSWORD", SECRET["ZATO_LITE_ADMIN_PASSWORD"])
+    monkeypatch.chdir(project)
+    (project / "demo").symlink_to(project)
+    example = documented("http.md", "WebSockets are for")
+    caller = Caller(example["app"])
+    received: asyncio.Queue[Any] = asyncio.Queue()
+    sent: asyncio.Queue[Any] = asyncio.Queue()
+    with pytest.raises(UnavailableError, match="not open"):
+        await example["inner"].invoke("hello.hello")
+
+    await caller.lifespan_continues("startup")
+    for message in (
+        {"type": "websocket.connect"},
+        {"type": "websocket.receive", "text": "{}"},
+        {"type": "websocket.disconnect"},
+    ):
+        received.put_nowait(message)
+    await example["app"]({"type": "websocket"}, received.get, sent.put)
+
+    assert sent.get_nowait() == {"type": "websocket.accept"}
+    assert json.loads(sent.get_nowait()["text"]) == {"hello": "you"}
+    assert (await caller.get("/zato/ping"))[0] == 200
+    await caller.lifespan_continues("shutdown")

@@ -11,15 +11,15 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import cast
+from typing import Any, cast
 
 from zato_lite import config
 from zato_lite.app import App, open_app
 from zato_lite.builtin.audited import AuditedService
 from zato_lite.dashboard.pages import HOME, dashboard_routes
-from zato_lite.errors import ConfigError
+from zato_lite.errors import ConfigError, UnavailableError
 from zato_lite.http.app import HttpApp
-from zato_lite.http.asgi import AsgiApp, asgi_app
+from zato_lite.http.asgi import AsgiApp, Message, Receive, Send, asgi_app
 from zato_lite.http.auth import Authenticator
 from zato_lite.http.cors import CorsPolicy
 from zato_lite.http.endpoints.openapi import ApiInfo
@@ -38,6 +38,7 @@ from zato_lite.http.static import static_route
 from zato_lite.http.uploads import UploadFolder
 from zato_lite.metrics import Exposition, Sources, worker_file
 from zato_lite.scheduler.history import RunHistory
+from zato_lite.service.base import Service
 from zato_lite.service.supervisor import Supervisor
 from zato_lite.store.private import FILE, restrict
 
@@ -179,23 +180,48 @@ async def _open_mount(path: str, mount: config.Mount, stack: AsyncExitStack) -> 
     return mount_route(other, path, None if mount.role == "anybody" else mount.role, state)
 
 
-def application(project: Path = Path(), environ: Mapping[str, str] = os.environ) -> AsgiApp:
-    """Return a project's whole server as an ASGI application for another server or application.
+class Application:
+    """A project's whole server as an ASGI application for another server or application.
 
     It is opened by the lifespan startup event, or by the first request if there is none.
     """
-    folder = project.resolve()
+
+    def __init__(self, project: Path = Path(), environ: Mapping[str, str] = os.environ) -> None:
+        self._folder, self._environ = project.resolve(), environ
+        self._app: App | None = None
+        self._asgi = asgi_app(self._opened)
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer a request, or handle the events of the lifespan."""
+        await self._asgi(scope, receive, send)
+
+    async def invoke(self, service: str | type[Service[Any, Any]], payload: Any = None) -> Any:
+        """Invoke a service on behalf of the system and return its answer, or raise its error.
+
+        Raises:
+            UnavailableError: the server is not open.
+        """
+        if self._app is None:
+            raise UnavailableError("the server is not open; pass it the lifespan's events")
+        return await self._app.invoker.invoke(service, payload)
 
     @asynccontextmanager
-    async def opened() -> AsyncIterator[HttpApp]:
+    async def _opened(self) -> AsyncIterator[HttpApp]:
         async with (
-            open_app(folder, config.load_project(folder)) as app,
-            open_edge(app, environ) as http,
+            open_app(self._folder, config.load_project(self._folder)) as app,
+            open_edge(app, self._environ) as http,
         ):
-            await _show_invitation(app, environ, "")
-            yield http
+            await _show_invitation(app, self._environ, "")
+            self._app = app
+            try:
+                yield http
+            finally:
+                self._app = None
 
-    return asgi_app(opened)
+
+def application(project: Path = Path(), environ: Mapping[str, str] = os.environ) -> Application:
+    """Return a project's whole server as an ASGI application."""
+    return Application(project, environ)
 
 
 def import_mount(path: str, mount: config.Mount) -> AsgiApp:

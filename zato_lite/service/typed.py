@@ -12,6 +12,7 @@ from zato_lite.errors import BadInputError, FieldError, InvocationError
 from zato_lite.service.base import Service
 from zato_lite.service.field_errors import below, wrong_fields
 from zato_lite.service.request import PayloadBuilder
+from zato_lite.service.stream import FileAnswer
 from zato_lite.service.uploads import schema_of_file
 
 Convert = Callable[[Any], Any]
@@ -70,7 +71,7 @@ class Declared:
 
 
 class DeclaredStream(Declared):
-    """A declared output whose items are sent while they are made: ``AsyncIterator[int]``."""
+    """A declared output that is sent while it is made, ``AsyncIterator[int]``, or a file."""
 
     def writer(self) -> Convert:
         """Return a function that leaves the answer as it is: an item is not checked."""
@@ -96,7 +97,7 @@ def declared(cls: type[Service[Any, Any]], side: str) -> Declared | None:
     value = getattr(cls, side, None)
     if value is None:
         value = _type_argument(cls, 0 if side == "input" else 1)
-    if is_stream(value):
+    if is_stream(value) or value is FileAnswer:
         return DeclaredStream(value)
     for kind in _kinds:
         if (found := kind(cls, side, value)) is not None:
