@@ -16,11 +16,11 @@ _NEW_KEY = (
 class Cipher(Protocol):
     """Encrypts and decrypts texts."""
 
-    def encrypt(self, data: bytes) -> bytes:
+    def encrypt(self, data: bytes, /) -> bytes:
         """Return the encrypted data."""
         ...
 
-    def decrypt(self, data: bytes) -> bytes:
+    def decrypt(self, data: bytes, /) -> bytes:
         """Return the data; raise an error if it was not encrypted by one of the keys."""
         ...
 
