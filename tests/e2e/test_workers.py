@@ -1,17 +1,19 @@
 """Two workers on one port and store: each slot runs once, and a killed worker is replaced."""
 
+import base64
+import json
 import os
 import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from http.client import HTTPException
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.e2e.conftest import naive, until
-from tests.faults.process import Server
+from tests.faults.process import PASSWORD, Server
 
 pytestmark = pytest.mark.e2e
 
@@ -63,3 +65,38 @@ def _answer(server: Server, service: str, sent: dict[str, Any]) -> Any:
         return server.invoke(service, sent)
     except (OSError, HTTPException):
         return None
+
+
+def test_one_stream_has_the_events_of_all_workers(server: Server) -> None:
+    until(lambda: len(server.invoke("zato.scheduler.status")["nodes"]) == 2, 30)
+    start = datetime.now(UTC) - timedelta(hours=1)  # noqa: TID251 - real processes
+    basic = base64.b64encode(f"admin.invoke:{PASSWORD}".encode()).decode()
+    connection = HTTPConnection("127.0.0.1", server.port, timeout=30)
+    path = "/zato/events?kinds=run-ended"
+    connection.request("GET", path, headers={"Authorization": f"Basic {basic}"})
+    stream = connection.getresponse()
+    jobs = {
+        server.invoke(
+            "zato.scheduler.job.create",
+            {"name": f"often {number}", "service": "faults.process", "milliseconds": 500,
+             "job_type": "interval_based", "start_date": naive(start)},
+        )["id"]
+        for number in range(10)
+    }  # fmt: skip
+
+    heard: set[tuple[int, int]] = set()
+    workers: set[int] = set()
+    while len(workers) < 2 or {job_id for job_id, _ in heard} != jobs:
+        line = stream.readline().decode()
+        if line.startswith("data: "):
+            event = json.loads(line.removeprefix("data: "))
+            if "run" in event:
+                key = event["job_id"], event["run"]
+                assert key not in heard, "an event came twice"
+                heard.add(key)
+                asked = {"id": key[0], "current_run": key[1]}
+                detail = server.invoke("zato.scheduler.job.get-run-detail", asked)
+                workers.add(detail["record"]["node"])
+    connection.close()
+
+    assert len(workers) == 2
