@@ -150,6 +150,10 @@ class ServiceExistsError(ConflictError):
     """A service with this name exists already."""
 
 
+class StoreLockedError(UnavailableError):
+    """The store cannot be used yet: another program holds a lock on what it needs."""
+
+
 class ServiceInactiveError(UnavailableError):
     """The service is deployed and inactive."""
 

@@ -7,6 +7,7 @@ import logging
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -35,6 +36,7 @@ from zato_lite.service.moments import started, stopped
 from zato_lite.service.registry import Registry
 from zato_lite.service.supervisor import Supervisor
 from zato_lite.store.accounts import Accounts
+from zato_lite.store.patience import when_unlocked
 from zato_lite.zato.finder import install
 
 _RECHECK_S = 10.0
@@ -141,9 +143,9 @@ class Project:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._deployer.resources.close)
             problems = await _deploy_folder(self._deployer)
-            problems += await self._reconcile()
+            problems += await when_unlocked(self._reconcile)
             try:
-                await self.jobs_file.apply(refuses=self._refuses)
+                await when_unlocked(partial(self.jobs_file.apply, refuses=self._refuses))
             except ConfigError as error:
                 raise ConfigError("\n".join([*problems, str(error)])) from error
             problems += self.jobs_file.mistakes

@@ -4,7 +4,7 @@ import json
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 import pytest
@@ -17,6 +17,8 @@ from zato_lite.store.moving import move_store, undo_move
 from zato_lite.store.nodes import register_node
 from zato_lite.store.ports import Connection
 from zato_lite.store.postgres import open_postgres
+from zato_lite.store.postgres_connection import Use, connect
+from zato_lite.store.postgres_url import parse
 from zato_lite.store.rows import NodeRow
 from zato_lite.store.sql import advance
 from zato_lite.store.sqlite import open_store
@@ -250,6 +252,34 @@ async def test_a_file_that_a_server_has_open_is_not_moved(places: Places) -> Non
             places.move(FILE, places.url)
 
     assert places.postgres("SELECT to_regclass('job')") == [(None,)]
+
+
+async def test_a_file_that_a_server_has_open_by_a_link_is_not_moved(places: Places) -> None:
+    link = places.folder / "link.db"
+    link.symlink_to(places.file)
+    async with open_store(link, SystemClock()):
+        with pytest.raises(StoreError, match="stop the server first"):
+            places.move(FILE, places.url)
+    async with open_store(places.file, SystemClock()):
+        with pytest.raises(StoreError, match="stop the server first"):
+            places.move("sqlite:///link.db", places.url)
+
+    assert places.postgres("SELECT to_regclass('job')") == [(None,)]
+
+
+async def test_a_move_takes_longer_than_the_time_limits_of_its_role(places: Places) -> None:
+    role = f"hasty_{places.postgres('SELECT current_schema()')[0][0]}"
+    limits = ("statement_timeout", "idle_in_transaction_session_timeout")
+    places.postgres(f"CREATE ROLE {role} LOGIN")
+    for limit in limits:
+        places.postgres(f"ALTER ROLE {role} SET {limit} = '1s'")
+    location = parse(places.url.replace("user=postgres", f"user={role}"))
+
+    for use, found in (("run", "1s"), ("move", "0")):
+        connection = connect(location, cast("Use", use))
+        assert [list(connection.execute(f"SHOW {limit}")) for limit in limits] == [[(found,)]] * 2
+        connection.close()
+    places.postgres(f"DROP ROLE {role}")
 
 
 async def test_a_database_with_a_living_node_is_not_moved(places: Places) -> None:

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from zato_lite.clock import Clock
-from zato_lite.errors import UnavailableError
+from zato_lite.errors import StoreLockedError, UnavailableError
 from zato_lite.scheduler.attempt import RunningAttempt
 from zato_lite.scheduler.clock_watch import ClockWatch
 from zato_lite.scheduler.completer import Completer, FollowUps
@@ -189,7 +189,7 @@ class Scheduler:
         self._node.on_buried(partial(_call_soon, loop, self._note_burial))
         downtime = await self._node.enter()
         self._node.listen(self._hear)
-        await self._dispatcher.recover_runs()
+        await self._recover_if_unlocked()
         if self._node.is_alone:
             self._dispatcher.downtime = downtime
         self._dispatcher.claim_now()
@@ -279,8 +279,15 @@ class Scheduler:
             except UnavailableError:
                 await asyncio.sleep(RETRY_S)
         self._node.listen(self._hear)
-        await self._dispatcher.recover_runs()
+        await self._recover_if_unlocked()
         self._dispatcher.claim_now()
+
+    async def _recover_if_unlocked(self) -> None:
+        """Recover runs; if another transaction locks one, the next check of the nodes does it."""
+        try:
+            await self._dispatcher.recover_runs()
+        except StoreLockedError as error:
+            _log.warning("runs not recovered yet", extra={"why": str(error)})
 
     async def _follow_clock(self) -> None:
         """Begin the waits of background work again, whose ends the wall clock has moved."""

@@ -60,7 +60,9 @@ class FileLock:
     def acquire(self, kind: int, refusal: str) -> None:
         """Acquire a lock of this kind (``fcntl.LOCK_…``), or raise an error with ``refusal``."""
         try:
-            file = os.open(f"{self._database}-open", os.O_RDWR | os.O_CREAT, 0o600)
+            # One lock for a file and for links to it.
+            path = f"{os.path.realpath(self._database)}-open"
+            file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             words = "cannot be opened: does its folder exist, and may this user write there?"
             raise StoreError(f"{self._database} {words} ({error})") from error

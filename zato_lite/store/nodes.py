@@ -110,7 +110,7 @@ class NodeLocks:
     """A lock is held for as long as its process lives: no other node takes its runs over."""
 
     def __init__(self, database: str) -> None:
-        self._database = None if database == ":memory:" else database
+        self._database = None if database == ":memory:" else os.path.realpath(database)
         self._held: dict[int, int] = {}
         self._journals: dict[int, StartJournal] = {}
         self._bells = FileBells(self._path)

@@ -15,12 +15,14 @@ from threading import Event, Thread
 from typing import Any, TypeVar
 
 from zato_lite.clock import Clock, DatabaseClock, SystemClock
-from zato_lite.errors import StoreError, UnavailableError
+from zato_lite.errors import StoreError, StoreLockedError, UnavailableError
+from zato_lite.log import Repeats
 from zato_lite.store.bell import Bell, channel_of
 from zato_lite.store.health import StoreHealth
 from zato_lite.store.lane import Answer, Done, Operation, Task, call_back
 from zato_lite.store.migrate import migrate
 from zato_lite.store.others import Others
+from zato_lite.store.patience import UNLOCKED_S
 from zato_lite.store.ports import Connection, RunConnection
 from zato_lite.store.postgres_connection import (
     PostgresConnection,
@@ -28,12 +30,13 @@ from zato_lite.store.postgres_connection import (
     connect,
     connect_run,
     first_line,
+    is_locked,
     is_stale_plan,
     to_public_error,
 )
 from zato_lite.store.postgres_lane import Lane
 from zato_lite.store.postgres_others import NodeSerials
-from zato_lite.store.postgres_session import DATABASE_NOW, Session
+from zato_lite.store.postgres_session import BACKOFF_S, DATABASE_NOW, Session
 from zato_lite.store.postgres_url import Location, parse
 from zato_lite.store.sql import execute
 
@@ -70,8 +73,8 @@ async def open_postgres(
     """
     location = parse(location) if isinstance(location, str) else location
     store = PostgresStore(location, clock, folder)
-    await asyncio.to_thread(store.open, clock.now())
     try:
+        await asyncio.to_thread(store.open, clock.now())
         store.start()
         yield store
     finally:
@@ -177,8 +180,18 @@ class PostgresStore:
     # Lifecycle
 
     def open(self, now: int) -> None:
-        """Connect, and migrate the schema."""
-        _migrate(self.location, now, self._clock)
+        """Connect, and migrate the schema; wait while another program does, or moves the store."""
+        failures, deadline = Repeats(), self._monotonic() + UNLOCKED_S
+        while True:
+            try:
+                _migrate(self.location, now, self._clock)
+            except StoreLockedError as error:
+                if self._monotonic() > deadline or self._stopping.wait(BACKOFF_S):
+                    raise
+                if failures.again(str(error)):
+                    _log.warning("store locked, waiting", extra={"path": self.path})
+            else:
+                return
 
     def start(self) -> None:
         """Start the threads; answers go to the running event loop."""
@@ -341,6 +354,7 @@ def _migrate(location: Location, now: int, clock: Clock) -> None:
                 ((instant,),) = connection.script(f"SELECT {DATABASE_NOW}")[0]
                 clock.observe(instant)
     except PostgresError as error:
-        raise StoreError(f"{location.shown} cannot be used: {first_line(error)}") from error
+        kind = StoreLockedError if is_locked(error) else StoreError
+        raise kind(f"{location.shown} cannot be used: {first_line(error)}") from error
     finally:
         connection.close()

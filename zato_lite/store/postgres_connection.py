@@ -17,7 +17,13 @@ from psycopg.rows import tuple_row
 from psycopg.types.bool import BoolDumper
 from psycopg.types.numeric import Int8Dumper
 
-from zato_lite.errors import BadInputError, StoreError, UnavailableError, ZatoLiteError
+from zato_lite.errors import (
+    BadInputError,
+    StoreError,
+    StoreLockedError,
+    UnavailableError,
+    ZatoLiteError,
+)
 from zato_lite.store.dialect import Dialect, postgres_text
 from zato_lite.store.ports import Connection
 from zato_lite.store.postgres_url import Location
@@ -303,8 +309,10 @@ def _defaults(use: Use) -> dict[str, Any]:
 def _options(use: Use) -> str:
     if use == "run":  # what a service does is its own affair
         return "-c timezone=UTC"
-    if use == "move":  # takes as long as there are rows
-        return f"-c timezone=UTC -c lock_timeout={LOCK_MS}"
+    if use == "move":  # takes as long as there are rows, whatever the role's defaults are
+        settings = f"lock_timeout={LOCK_MS} statement_timeout=0 timezone=UTC"
+        settings += " idle_in_transaction_session_timeout=0"
+        return " ".join(f"-c {each}" for each in settings.split())
     settings = f"lock_timeout={LOCK_MS} statement_timeout={STATEMENT_MS} timezone=UTC"
     settings += f" idle_in_transaction_session_timeout={IDLE_MS}"
     if use == "write":
@@ -358,6 +366,11 @@ def is_unavailable(error: BaseException) -> bool:
     return lost and (getattr(error, "sqlstate", None) or "08").startswith("08")
 
 
+def is_locked(error: BaseException) -> bool:
+    """Return True if another transaction has held for too long what a statement waits for."""
+    return isinstance(error, pg.LockNotAvailable)
+
+
 def is_retryable(error: BaseException) -> bool:
     """Return True if an operation must be repeated because of another transaction."""
     return isinstance(error, _RETRYABLE)
@@ -379,6 +392,8 @@ def to_public_error(error: BaseException) -> BaseException:
         return error
     if isinstance(error, psycopg.DataError) and "NUL" in str(error):
         return BadInputError("a text has a null character, which cannot be stored")
+    if is_locked(error):
+        return StoreLockedError(f"store operation failed: {first_line(error)}")
     if is_unavailable(error) or is_retryable(error):
         return UnavailableError(f"store operation failed: {first_line(error)}")
     return StoreError(f"store operation failed: {first_line(error)}")
