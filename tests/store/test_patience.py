@@ -80,8 +80,8 @@ async def test_a_start_that_is_cancelled_waits_no_longer(
 
 
 @asynccontextmanager
-async def locked_run(url: str, store: PostgresStore, clock: ManualClock) -> AsyncIterator[Any]:
-    """A run whose process has died, and a transaction of another program that locks its row."""
+async def locked_runs(url: str, store: PostgresStore, clock: ManualClock) -> AsyncIterator[Any]:
+    """A run whose process has died, and another program that lets no one write runs."""
     dead = Harness(store, clock)
     async with dead.scheduler:
         dead.block("s")
@@ -90,15 +90,15 @@ async def locked_run(url: str, store: PostgresStore, clock: ManualClock) -> Asyn
         assert dead.scheduler.in_flight == 1
         await dead.scheduler.crash()
     async with await psycopg.AsyncConnection.connect(url) as other:
-        await other.execute("SELECT 1 FROM run FOR UPDATE")
+        await other.execute("LOCK TABLE run IN EXCLUSIVE MODE")
         yield other
 
 
-async def test_a_scheduler_starts_while_a_run_to_recover_is_locked(
+async def test_a_scheduler_starts_while_the_runs_to_recover_are_locked(
     url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     clock = ManualClock()
-    async with open_postgres(url, clock) as store, locked_run(url, store, clock) as other:
+    async with open_postgres(url, clock) as store, locked_runs(url, store, clock) as other:
         harness = Harness(store, clock, grace=0.0)
         async with harness.scheduler:
             before = await harness.outcomes()
