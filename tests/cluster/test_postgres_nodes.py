@@ -1,8 +1,8 @@
 """Nodes on PostgreSQL, with clocks that the test moves: serials, trust, burial, takeover."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any
 
 import psycopg
@@ -11,12 +11,13 @@ import pytest
 import zato_lite
 from tests.scheduler.conftest import Harness
 from zato_lite.errors import StoreError, UnavailableError
-from zato_lite.store import migrate, recovery
+from zato_lite.store import migrate, postgres_session, recovery
 from zato_lite.store.migrate import Migration
 from zato_lite.store.nodes import delete_nodes, list_nodes
 from zato_lite.store.ports import lane_for_scheduler
 from zato_lite.store.postgres import open_postgres
 from zato_lite.store.postgres_connection import connect
+from zato_lite.store.postgres_lane import Lane
 from zato_lite.store.postgres_url import parse
 from zato_lite.store.sql import fetch_value
 from zato_lite.testing.clock import ManualClock
@@ -360,3 +361,55 @@ async def test_a_node_in_the_middle_of_a_commit_is_not_buried_nor_waited_for(
         await nodes[0].store.write(lambda c: delete_nodes(c, known[1:]))
 
         assert len(await nodes[0].store.read(list_nodes)) == 1
+
+
+@contextmanager
+def losing(lane: Lane, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Keep a lane's next commit, and lose its answer and the database for long."""
+    session, connection = lane.session, lane.session.connected()
+    where, commit = session._location, connection.commit
+
+    def lose() -> None:
+        commit()
+        connection.close()
+        session._location = parse("postgresql://127.0.0.1:9/x")
+        raise psycopg.OperationalError("the answer is lost")
+
+    monkeypatch.setattr(postgres_session, "DEADLINE_S", 0.2)
+    monkeypatch.setattr(connection, "commit", lose)
+    yield
+    session._location = where
+
+
+async def test_a_run_on_request_whose_commit_stays_unknown_is_made_after_all(
+    postgres_url: str, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_nodes(postgres_url, clock, count=1) as (node,):
+        job_id = await node.create(trigger=node.once(3600))
+        first = node.scheduler.node_id
+        away = losing(node.store._changes, monkeypatch)  # type: ignore[attr-defined]
+        with away, pytest.raises(UnavailableError, match="it is unknown whether"):
+            await node.jobs.execute(job_id)
+        while node.scheduler.node_id in {0, first}:
+            await node.store.read(lambda c: None)
+        await pass_time(clock, [node], 8)
+
+        assert await node.outcomes(job_id) == ["ok"]
+
+
+async def test_a_claim_whose_commit_stays_unknown_is_run_by_the_node_that_comes_after(
+    postgres_url: str, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_nodes(postgres_url, clock, count=1) as (node,):
+        job_id = await node.create(trigger=node.once(10))
+        clock.advance(seconds=9.8)
+        first = node.scheduler.node_id
+        away = losing(node.store._scheduling, monkeypatch)  # type: ignore[attr-defined]
+        with away, pytest.raises(UnavailableError, match="it is unknown whether"):
+            await node.scheduler.tick()
+        while node.scheduler.node_id in {0, first}:
+            await node.store.read(lambda c: None)
+        await pass_time(clock, [node], 8)
+
+        assert await node.outcomes(job_id) == ["ok"]
+        assert [run.attempt for run in await node.runs(job_id)] == [1]

@@ -238,6 +238,10 @@ class Lane:
             _log.error("commit failed", extra=fields)
         message = f"the store cannot be written to: {why}"
         if self._unknown is not None:
+            mark = self._unknown.stamp.mark
             self._unknown = None
             message = f"it is unknown whether the store has kept the changes: {why}"
+            # The store may have runs that this node holds and has never heard of: as another
+            # node, it takes over what this one has.
+            self.session.give_up(mark)
         return refuse_all(tasks, message)

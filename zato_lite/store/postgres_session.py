@@ -150,6 +150,12 @@ class Session:
         self.on_stamp(now)
         return Stamp(mark, serial, now, began)
 
+    def give_up(self, mark: Mark) -> None:
+        """Be this node no longer, as its record says nothing certain about a commit."""
+        node = mark if mark.table == "node" else self.guard()
+        if node is not None:
+            self.on_no_mark(node)
+
     def _without(self, connection: PostgresConnection, mark: Mark) -> NoMarkError:
         """Roll back, as a row is gone, and return the error that says so."""
         connection.script("ROLLBACK")
