@@ -123,6 +123,30 @@ async def test_a_buried_node_starts_nothing_and_comes_back_as_another(
         assert [run.node for run in await other.runs(job_id)] == [other.scheduler.node_id]
 
 
+async def test_a_buried_node_that_cannot_recover_runs_yet_claims_again(
+    postgres_url: str, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail() -> None:
+        raise UnavailableError("the database is away")
+
+    async with open_nodes(postgres_url, clock) as nodes:
+        _, owner, other = await owner_of_started(nodes, clock)
+        with monkeypatch.context() as stopped:
+            stop(owner, stopped)
+            await pass_time(clock, [other], 8)
+            stopped.setattr(owner.scheduler._dispatcher, "recover_runs", fail)
+            stopped.setattr(owner.scheduler._dispatcher, "claim_now", lambda: claims.append(1))
+            claims: list[int] = []
+            with pytest.raises(UnavailableError):
+                await lane_for_scheduler(owner.store).write(lambda c: None)
+            burial = owner.scheduler._burial
+            assert burial is not None
+            await burial
+
+            assert claims
+            assert owner.scheduler.is_running
+
+
 async def test_a_node_that_has_not_committed_lately_starts_nothing_until_it_has(
     postgres_url: str, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

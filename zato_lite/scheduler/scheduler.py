@@ -279,7 +279,8 @@ class Scheduler:
             except UnavailableError:
                 await asyncio.sleep(RETRY_S)
         self._node.listen(self._hear)
-        await self._recover_if_unlocked()
+        with contextlib.suppress(UnavailableError):  # the next check of the nodes does it
+            await self._recover_if_unlocked()
         self._dispatcher.claim_now()
 
     async def _recover_if_unlocked(self) -> None:
