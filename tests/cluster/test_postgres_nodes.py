@@ -11,6 +11,7 @@ import pytest
 import zato_lite
 from tests.scheduler.conftest import Harness
 from zato_lite.errors import StoreError, UnavailableError
+from zato_lite.scheduler import scheduler as scheduler_module
 from zato_lite.store import migrate, postgres_session, recovery
 from zato_lite.store.migrate import Migration
 from zato_lite.store.nodes import delete_nodes, list_nodes
@@ -19,7 +20,7 @@ from zato_lite.store.postgres import open_postgres
 from zato_lite.store.postgres_connection import connect
 from zato_lite.store.postgres_lane import Lane
 from zato_lite.store.postgres_url import parse
-from zato_lite.store.sql import fetch_value
+from zato_lite.store.sql import execute, fetch_value
 from zato_lite.testing.clock import ManualClock
 
 pytestmark = pytest.mark.postgres
@@ -276,6 +277,31 @@ async def test_a_program_does_not_migrate_a_store_under_nodes_that_would_not_und
             newer[-1] = compatible
             await enter(postgres_url, clock)
         await enter(postgres_url, clock)  # a program of before
+
+
+async def test_a_buried_node_does_not_come_back_to_a_store_that_is_too_new_for_it(
+    postgres_url: str, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler_module, "REFUSED_RETRY_S", 0.01)
+    async with open_nodes(postgres_url, clock) as nodes:
+        _, owner, other = await owner_of_started(nodes, clock)
+        with monkeypatch.context() as stopped:
+            stop(owner, stopped)
+            await pass_time(clock, [other], 8)
+        upgrade = "INSERT INTO migration (number, name, works_with) VALUES (9000, 'new', 9000)"
+        await other.store.write(lambda c: execute(c, upgrade))
+        with pytest.raises(UnavailableError):
+            await lane_for_scheduler(owner.store).write(lambda c: None)
+        burial = owner.scheduler._burial
+        assert burial is not None
+        _, late = await asyncio.wait([burial], timeout=0.2)
+
+        assert late
+        assert not owner.scheduler.is_running
+        assert len(await other.jobs.nodes()) == 1
+        await owner.scheduler.drain()  # ends although the store still refuses
+        assert burial.cancelled()
+        await other.store.write(lambda c: execute(c, "DELETE FROM migration WHERE number = 9000"))
 
 
 async def enter(url: str, clock: ManualClock) -> None:

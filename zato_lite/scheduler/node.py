@@ -9,6 +9,7 @@ from zato_lite.clock import Clock
 from zato_lite.store import nodes
 from zato_lite.store.claim import ALL, Share
 from zato_lite.store.journal import Journal, StartJournal
+from zato_lite.store.migrate import check_usable
 from zato_lite.store.others import Others
 from zato_lite.store.ports import Connection, Database
 from zato_lite.store.rows import NodeRow
@@ -92,7 +93,11 @@ class Node:
         )
 
     async def enter(self) -> Downtime | None:
-        """Register this node; return the time during which no node ran, if any ever did."""
+        """Register this node; return the time during which no node ran, if any ever did.
+
+        Raises:
+            StoreError: the store was moved, or its schema is newer than this program.
+        """
         name, pid = self._name, os.getpid()
         self.id = await self._database.write(nodes.new_node_id)
         self.journal = self.locks.take(self.id)
@@ -159,5 +164,6 @@ class Node:
 
 
 def _register(connection: Connection, row: NodeRow) -> RunCids:
+    check_usable(connection)  # a buried node may come back after an upgrade
     nodes.register_node(connection, row, version("zato-lite"))
     return claim_cids(connection)

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from zato_lite.clock import Clock
-from zato_lite.errors import StoreLockedError, UnavailableError
+from zato_lite.errors import StoreError, StoreLockedError, UnavailableError
 from zato_lite.scheduler.attempt import RunningAttempt
 from zato_lite.scheduler.clock_watch import ClockWatch
 from zato_lite.scheduler.completer import Completer, FollowUps
@@ -63,6 +63,9 @@ def _no_edits(_: object) -> Iterable[EditResult]:
 
 RETRY_S = 1.0
 """Seconds between two attempts to claim from a store that is unavailable."""
+
+REFUSED_RETRY_S = 10.0
+"""Seconds between two attempts to come back to a store that refuses this program."""
 
 SAVE_TIMEOUT_S = 10.0
 """Seconds that shutdown waits for the last outcomes to be saved; unsaved runs are run again."""
@@ -212,8 +215,12 @@ class Scheduler:
         Runs that have not ended by then are cancelled; unless their job says ``on_crash: fail``,
         the node that recovers them makes another attempt.
         """
-        if self._burial is not None:
-            await self._burial
+        if self._burial is not None and not self._burial.done():
+            self._burial.cancel()
+            await asyncio.wait([self._burial])
+            if not self._node.is_running:
+                self._node.crash()
+                await self._stop_background()
         if not self._node.is_running:
             return
         self._node.is_running = False
@@ -224,10 +231,13 @@ class Scheduler:
                 raise
         finally:
             # To the end, as the dispatcher saves the results of the runs that end meanwhile.
-            await self._watching.stop()
-            for supervisor in self._supervisors:
-                await supervisor.stop()
+            await self._stop_background()
             await self._node.leave()
+
+    async def _stop_background(self) -> None:
+        await self._watching.stop()
+        for supervisor in self._supervisors:
+            await supervisor.stop()
 
     async def _stop(self, grace: float) -> None:
         self._dispatcher.stop()
@@ -278,6 +288,9 @@ class Scheduler:
                 break
             except UnavailableError:
                 await asyncio.sleep(RETRY_S)
+            except StoreError as error:
+                _log.error("node cannot come back", extra={"why": str(error)})
+                await asyncio.sleep(REFUSED_RETRY_S)
         self._node.listen(self._hear)
         with contextlib.suppress(UnavailableError):  # the next check of the nodes does it
             await self._recover_if_unlocked()

@@ -113,6 +113,16 @@ def migrate(connection: Connection, now: int) -> list[Migration]:
     return missing
 
 
+def check_usable(connection: Connection) -> None:
+    """Check that this program can use the database as it is now.
+
+    Raises:
+        StoreError: the schema is newer or differs, or the store was moved, since it was opened.
+    """
+    _check(_applied(connection), migrations(connection.dialect))
+    _refuse_moved(connection)
+
+
 def find_move(connection: Connection, name: str = MOVED_TO) -> MoveMark | None:
     """Return what a store says of its move; None if it was not moved."""
     text = fetch_value(connection, "SELECT value FROM setting WHERE name = ?", (name,))
