@@ -119,10 +119,12 @@ async def test_a_remembered_password_counts_only_where_the_settings_say_so(
     send = sender(*origins)
 
     forged = await send(authorization=BASIC)
+    beside_a_key = await send(authorization=BASIC, x_api_key=b"x")
     cookie = await send(cookie=b"zato_lite_session=x")
     with_key = await send(authorization=key)
 
-    assert (forged.status, cookie.status, with_key.status) == (403, 403, 200)
+    assert (forged.status, beside_a_key.status, cookie.status) == (403, 403, 403)
+    assert with_key.status == 200
 
 
 async def test_a_listed_origin_may_be_given_credentials(sender: Callable[..., Send]) -> None:
