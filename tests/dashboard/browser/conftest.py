@@ -26,6 +26,7 @@ from playwright.sync_api import (
     ConsoleMessage,
     Page,
     Playwright,
+    expect,
     sync_playwright,
 )
 
@@ -246,6 +247,12 @@ def sign_in(page: Page, server: Server, path: str = "/", user: str = ADMIN) -> N
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
     page.get_by_role("navigation", name="Pages").wait_for()
+
+
+def settle(page: Page) -> None:
+    """Wait until a page has read its data and shows nothing dimmed."""
+    page.wait_for_timeout(250)
+    expect(page.locator(".skeleton, .stale, .waiting")).to_have_count(0)
 
 
 @pytest.fixture

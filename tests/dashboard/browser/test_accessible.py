@@ -3,10 +3,17 @@
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 
 from tests.dashboard.browser.axe import violations
-from tests.dashboard.browser.conftest import Server, expect_trouble, opened, sign_in, wait_for
+from tests.dashboard.browser.conftest import (
+    Server,
+    expect_trouble,
+    opened,
+    settle,
+    sign_in,
+    wait_for,
+)
 
 DESK, PHONE = {"width": 1280, "height": 860}, {"width": 390, "height": 844}
 LOOKS: dict[str, dict[str, Any]] = {
@@ -46,12 +53,6 @@ def pages(server: Server) -> list[str]:
         "/jobs/99999", "/runs", "/services", "/services/shop.fails", "/calendars/PL", "/nodes",
         "/people", "/audit", f"/jobs?why=latest&why_job={nightly}", f"/jobs/{nightly}/upcoming",
     ]  # fmt: skip
-
-
-def settle(page: Page) -> None:
-    """Wait until a page has read its data and shows nothing dimmed."""
-    page.wait_for_timeout(250)
-    expect(page.locator(".skeleton, .stale, .waiting")).to_have_count(0)
 
 
 @pytest.mark.parametrize("look", EACH_LOOK)

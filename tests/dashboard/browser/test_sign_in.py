@@ -8,6 +8,7 @@ from tests.dashboard.browser.conftest import (
     SIGNED_OUT,
     Server,
     expect_trouble,
+    settle,
     sign_in,
 )
 
@@ -57,6 +58,7 @@ def test_after_signing_out_the_old_cookie_is_refused(signed_in: Page, server: Se
 
 def test_a_session_that_ends_asks_over_the_page(signed_in: Page, server: Server) -> None:
     expect_trouble(signed_in, SIGNED_OUT)
+    settle(signed_in)
     signed_in.context.clear_cookies()
 
     signed_in.keyboard.press("/")

@@ -36,6 +36,20 @@ export const pending = signal(0);
 /** Resolves when somebody has signed in again; null while nobody has to. */
 export const signInNeeded = signal(/** @type {{done: () => void, promise: Promise<void>} | null} */ (null));
 
+let signIns = 0;
+
+/** Return the number of sign-ins so far: an answer to a request of before the latest one asks for no other. */
+export function signInsSoFar() {
+  return signIns;
+}
+
+/** Let the calls go on that wait for a sign-in. */
+export function endSignIn() {
+  signIns += 1;
+  signInNeeded.value?.done();
+  signInNeeded.value = null;
+}
+
 /** Ask for a sign-in over the page; resolves after it. */
 export function waitForSignIn() {
   if (signInNeeded.value === null) {
@@ -68,11 +82,12 @@ export async function invokeFully(name, input = {}, options = {}) {
   const body = typeof input === "string" ? input : stringify(input);
   const path = `zato/api/invoke/${encodeURIComponent(name)}`;
   for (;;) {
+    const before = signIns;
     try {
       return await request("POST", path, body, options);
     } catch (error) {
       if (!(error instanceof ApiError) || error.status !== 401) throw error;
-      await waitForSignIn();
+      if (before === signIns) await waitForSignIn();
     }
   }
 }

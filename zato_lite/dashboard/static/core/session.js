@@ -1,6 +1,6 @@
 // The session: who is signed in and what they may do.
 import { signal } from "../vendor/vendor.js";
-import { ApiError, request, signInNeeded, waitForSignIn } from "./api.js";
+import { ApiError, endSignIn, request, signInsSoFar, waitForSignIn } from "./api.js";
 
 /**
  * @typedef {object} Session
@@ -23,11 +23,13 @@ const ORDER = ["viewer", "operator", "editor", "admin"];
 
 /** Ask the server who is signed in. */
 export async function loadSession() {
+  const before = signInsSoFar();
   try {
     session.value = (await request("GET", "zato/session")).data;
     sessionTrouble.value = "";
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
+    if (error.status === 401 && before !== signInsSoFar()) return; // somebody has signed in meanwhile
     if (error.status === 401 && session.value) void waitForSignIn(); // the page stays as it is
     else if (error.status === 401) session.value = null;
     else sessionTrouble.value = error.message;
@@ -42,8 +44,7 @@ export async function loadSession() {
 export async function signIn(username, password) {
   const answer = await request("POST", "zato/session", JSON.stringify({ username, password }));
   session.value = answer.data;
-  signInNeeded.value?.done();
-  signInNeeded.value = null;
+  endSignIn();
 }
 
 /**

@@ -12,7 +12,7 @@ import { Time } from "../core/time.js";
 import { Button, Empty, ErrorBox, Segments, Show } from "../core/ui.js";
 import { some } from "../core/words.js";
 import { emptyForm, formOf, JOB_TYPES, SECTIONS } from "../lib/definition.js";
-import { html, useEffect, useState } from "../vendor/vendor.js";
+import { html, useEffect, useLayoutEffect, useState } from "../vendor/vendor.js";
 import { Conflict } from "./job_conflict.js";
 import { FormField } from "./job_form_fields.js";
 import { useJobForm } from "./job_form_state.js";
@@ -52,7 +52,7 @@ function preset(query) {
 function JobForm({ id, start, version }) {
   const form = useJobForm(id, start, version);
   const back = id ? `/jobs/${id}` : "/jobs";
-  useEffect(() => {
+  useLayoutEffect(() => {
     leaveGuard.value = form.isChanged ? () => confirm({ title: "Leave without saving?", text: "What you have written is lost.", yes: "Leave", no: "Stay", danger: true }) : null;
     return () => { leaveGuard.value = null; };
   }, [form.isChanged]);
