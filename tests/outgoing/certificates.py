@@ -11,6 +11,18 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 _FROM, _UNTIL = datetime(2020, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 
+_SIGNS_CERTIFICATES = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
+
 
 def make_certificates(folder: Path) -> None:
     """Write ``ca.pem``, ``own.pem`` and ``own.key.pem``."""
@@ -20,13 +32,16 @@ def make_certificates(folder: Path) -> None:
     )
     names = [x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))]
     usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
-    root = _builder("authority", "authority", authority).add_extension(
-        x509.BasicConstraints(ca=True, path_length=None), critical=True
+    root = (
+        _builder("authority", "authority", authority)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(_SIGNS_CERTIFICATES, critical=True)
     )
     leaf = (
         _builder("localhost", "authority", own)
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
+        .add_extension(_issued_by(authority), critical=False)
     )
     for name, builder in (("ca", root), ("own", leaf)):
         certificate = builder.sign(authority, hashes.SHA256())
@@ -49,4 +64,10 @@ def _builder(name: str, issuer: str, key: ec.EllipticCurvePrivateKey) -> x509.Ce
         .serial_number(x509.random_serial_number())
         .not_valid_before(_FROM)
         .not_valid_after(_UNTIL)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
+
+
+def _issued_by(key: ec.EllipticCurvePrivateKey) -> x509.AuthorityKeyIdentifier:
+    """Return what Python 3.13 wants to know of the issuer."""
+    return x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key())
