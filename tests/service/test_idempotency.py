@@ -8,10 +8,13 @@ from typing import Any, ClassVar
 
 import pytest
 
-from zato_lite.errors import ConfigError
+from zato_lite.errors import ConfigError, UnavailableError
+from zato_lite.service import idempotency
 from zato_lite.service.base import Service
 from zato_lite.service.idempotency import IdempotencyKey
+from zato_lite.service.locks import Lock
 from zato_lite.service.message import Caller, HttpContext, Invocation, Outcome
+from zato_lite.service.stream import FileAnswer
 from zato_lite.testing.app import Sandbox, sandbox
 
 
@@ -20,6 +23,7 @@ class Pay(Service):
     middleware = (IdempotencyKey(hours=1),)
     paid = 0
     is_paying: ClassVar[asyncio.Event]
+    hangs: ClassVar[asyncio.Event]
 
     async def handle(self) -> Any:
         sent = self.request.payload
@@ -27,6 +31,10 @@ class Pay(Service):
         self.is_paying.set()
         if sent == "wait":
             await asyncio.sleep(0.2)
+        if sent == "hang" and self.paid == 1:
+            await self.hangs.wait()
+        if sent == "file":
+            return FileAnswer("invoice.pdf")
         if sent == "fail":
             raise OSError("bank is closed")
         self.response.status_code = 201
@@ -44,7 +52,7 @@ class Strict(Service):
 
 @asynccontextmanager
 async def opened() -> AsyncIterator[Sandbox]:
-    Pay.paid, Pay.is_paying = 0, asyncio.Event()
+    Pay.paid, Pay.is_paying, Pay.hangs = 0, asyncio.Event(), asyncio.Event()
     async with sandbox(Pay, Strict) as app:
         yield app
 
@@ -131,6 +139,53 @@ async def test_an_answer_expires() -> None:
         assert (await post(app, "y")).error is not None
         app.clock.advance(minutes=1)
         assert (await post(app, "y")).payload == {"id": 2}
+
+
+async def test_the_key_of_a_process_that_died_is_free_after_a_minute() -> None:
+    async with opened() as app:
+        dead = asyncio.create_task(post(app, "hang"))  # renews no lock, as if it had been killed
+        await Pay.is_paying.wait()
+        statuses = []
+        for seconds in (0, 59):
+            app.clock.advance(seconds=seconds)
+            statuses.append(status_of(await post(app, "hang")))
+        app.clock.advance(seconds=1)
+        again = await post(app, "hang")
+        Pay.hangs.set()
+        await dead
+
+        assert statuses == [409, 409]
+        assert again.payload == {"id": 2}
+        assert (await post(app, "hang")).payload == {"id": 2}
+
+
+async def test_a_lock_is_renewed_after_a_failure_of_the_store(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    renewals: asyncio.Queue[int] = asyncio.Queue()
+
+    async def renew(lock: Lock) -> bool:
+        renewals.put_nowait(1)
+        raise UnavailableError("store is away")
+
+    monkeypatch.setattr(idempotency, "_LEASE_S", 0.03)
+    monkeypatch.setattr(Lock, "renew", renew)
+    async with opened() as app:
+        first = asyncio.create_task(post(app, "hang"))
+        async with asyncio.timeout(10):
+            for _ in range(3):
+                await renewals.get()
+        Pay.hangs.set()
+
+        assert (await first).payload == {"id": 1}
+
+
+async def test_a_file_is_not_stored_as_its_path() -> None:
+    async with opened() as app:
+        answers = [(await post(app, "file")).payload for _ in range(2)]
+
+    assert answers == [FileAnswer("invoice.pdf")] * 2
+    assert Pay.paid == 2
 
 
 async def test_requests_without_a_key_and_other_methods_pass() -> None:

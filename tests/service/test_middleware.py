@@ -266,6 +266,18 @@ async def test_a_rate_limit_forgets_callers_that_have_paused() -> None:
     assert len(vars(limit)["_next"]) < 1_100
 
 
+async def test_many_callers_at_a_time_do_not_slow_each_request_down() -> None:
+    limit = RateLimit(1, 3600, by=lambda call: call.caller.name)
+    invoker = limited(limit, ManualClock())
+    tables = [vars(limit)["_next"]]
+    for number in range(10_010):
+        await invoker.run(over_http("limited", f"u{number}"))
+        if vars(limit)["_next"] is not tables[-1]:
+            tables.append(vars(limit)["_next"])
+
+    assert len(tables) == 2  # of the first 10,000, and the one copied from it
+
+
 @pytest.mark.parametrize("arguments", [(0,), (1, 0), (1, 1, "address")])
 def test_a_rate_limit_that_is_not_valid_is_refused(arguments: tuple[Any, ...]) -> None:
     with pytest.raises(ConfigError):

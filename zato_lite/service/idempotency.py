@@ -5,7 +5,7 @@ import base64
 import hashlib
 import logging
 from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Protocol
 
 from zato_lite.clock import to_instant
@@ -19,6 +19,7 @@ from zato_lite.errors import (
 from zato_lite.service.locks import Lock, LockTakenError
 from zato_lite.service.middleware import Call
 from zato_lite.service.payload import plain
+from zato_lite.service.stream import FileAnswer
 from zato_lite.wire import decode, encode
 
 HEADER = "idempotency-key"
@@ -132,7 +133,8 @@ async def _held(call: Call, name: str) -> AsyncIterator[None]:
         async def renew() -> None:
             while True:
                 await asyncio.sleep(_LEASE_S / 3)
-                await lock.renew()
+                with suppress(UnavailableError):  # the lease outlasts a store that is away briefly
+                    await lock.renew()
 
         task = asyncio.create_task(renew())
         try:
@@ -154,6 +156,13 @@ def _fingerprint(call: Call) -> str:
 
 
 def _encoded(call: Call, payload: Any) -> str:
+    """Return an answer as JSON.
+
+    Raises:
+        TypeError: JSON cannot hold it, as a stream or a file.
+    """
+    if isinstance(payload, FileAnswer):
+        raise TypeError("the file of an answer is not stored")
     is_bytes = isinstance(payload, bytes)
     answer = {
         "payload": base64.b64encode(payload).decode() if is_bytes else payload,

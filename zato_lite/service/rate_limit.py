@@ -8,7 +8,7 @@ from zato_lite.errors import ConfigError, TooManyRequestsError
 from zato_lite.service.middleware import Call
 
 _MAX_KEYS = 10_000
-"""Callers that are remembered; beyond that, those that could send again at full rate are not."""
+"""Callers from which on those are forgotten that could send again at full rate."""
 
 
 class RateLimit:
@@ -41,6 +41,7 @@ class RateLimit:
         self._by, self._channels = by, frozenset(channels)
         self._interval = seconds / limit
         self._next: dict[str, float] = {}
+        self._full = _MAX_KEYS
 
     async def __call__(self, call: Call) -> Any:
         """Return the service's answer.
@@ -56,8 +57,9 @@ class RateLimit:
             text = f"more than {self.limit} requests in {self.seconds:g} s"
             raise TooManyRequestsError(f"{text}; try again later", math.ceil(wait))
         self._next[key] = after
-        if len(self._next) > _MAX_KEYS:
+        if len(self._next) > self._full:
             self._next = {name: due for name, due in self._next.items() if due > now}
+            self._full = max(_MAX_KEYS, 2 * len(self._next))  # or each call would look at all
         return await call.next()
 
     def _key(self, call: Call) -> str:
