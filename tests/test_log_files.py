@@ -62,6 +62,51 @@ def test_files_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert "7.jsonl" in {path.name for path in kept_files(tmp_path)}
 
 
+def test_workers_share_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "old.jsonl").write_text("x" * 30_000)
+    for process in range(8):
+        monkeypatch.setattr(os, "getpid", lambda process=process: process)
+        keep_lines(tmp_path, 0.04, processes=8)
+        for _ in range(100):
+            write("x" * 100, "c")
+
+    files = kept_files(tmp_path)
+    assert sum(path.stat().st_size for path in files) <= 40_000
+    assert {f"{process}.jsonl" for process in range(8)} <= {path.name for path in files}
+
+
+def test_a_file_that_another_process_deletes_meanwhile_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "1.jsonl").touch()
+    found = [tmp_path / "gone.jsonl", *tmp_path.glob("*")]
+    monkeypatch.setattr(Path, "glob", lambda *_: found)
+
+    assert kept_files(tmp_path) == [tmp_path / "1.jsonl"]
+    keep_lines(tmp_path, 1)
+    assert not caplog.records
+
+
+def test_a_field_of_a_service_is_not_taken_for_the_line() -> None:
+    fields = {"_zato_lite_line": '{"event": "forged"}'}
+    record = logging.LogRecord("x", 20, "", 0, "m", (), None)
+    vars(record).update(fields)
+    first, second = (json.loads(JSONFormatter().format(record)) for _ in range(2))
+
+    assert first["event"] == second["event"] == "m"
+
+
+def test_the_command_escapes_control_characters(tmp_path: Path) -> None:
+    line = {"event": "\x1b[2J", "cid": "c1", "path": "/\x1b]0;t\x07", "exception": "a\nb\x9b"}
+
+    done = CliRunner().invoke(
+        cli, ["log", "c1", "-", "--project", str(tmp_path)], input=json.dumps(line)
+    )
+
+    assert all(letter.isprintable() or letter == "\n" for letter in done.output)
+    assert "\\x1b[2J path=/\\x1b]0;t\\x07\na\nb" in done.output
+
+
 def test_a_folder_that_cannot_be_written_is_reported(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -155,6 +200,16 @@ async def test_pretty_tracebacks_leave_them_out_too() -> None:
 
     assert "strategies.py" not in PrettyFormatter(False).format(record)
     assert "strategies.py" in PrettyFormatter(False, is_full=True).format(record)
+
+
+async def test_kept_tracebacks_are_full_if_the_log_has_them_so(tmp_path: Path) -> None:
+    for is_full in (False, True):
+        keep_lines(tmp_path, 1, is_full=is_full)
+        logging.getLogger("crm").error("failed", exc_info=await failed(), extra={"cid": "c1"})
+
+    own, full = lines_with("c1", kept_files(tmp_path)[0].read_text().splitlines())
+    assert "strategies.py" not in own["exception"]
+    assert "strategies.py" in full["exception"]
 
 
 def test_a_traceback_of_the_framework_alone_is_complete() -> None:

@@ -38,7 +38,7 @@ class LogContext(Protocol):
 invocation_context: ContextVar[LogContext | None] = ContextVar("invocation", default=None)
 """The invocation of the current task; set by the invoker."""
 
-_MADE = "made_json"
+_MADE = "_zato_lite_line"
 """Attribute of a record with its line, so that two handlers make it once."""
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "cid", "taskName"}
@@ -126,6 +126,12 @@ class Repeats:
         return count
 
 
+class _Line(str):
+    """A record as a JSON object."""
+
+    __slots__ = ()
+
+
 class JSONFormatter(logging.Formatter):
     """Formats a record as a JSON object: time, level, logger, event, cid, and its fields."""
 
@@ -135,9 +141,9 @@ class JSONFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line: valid JSON, whatever a service has logged. It is made once."""
-        made: str | None = vars(record).get(_MADE)
-        if made is None:
-            made = vars(record)[_MADE] = self._line_of(record)
+        made = vars(record).get(_MADE)
+        if type(made) is not _Line:  # a field of this name may be a service's
+            made = vars(record)[_MADE] = _Line(self._line_of(record))
         return made
 
     def _line_of(self, record: logging.LogRecord) -> str:
@@ -187,10 +193,10 @@ class PrettyFormatter(logging.Formatter):
             text += "\n" + traceback_of(*record.exc_info, is_full=self._is_full)
         if record.stack_info:
             text += "\n" + shown(record.stack_info)
-        return f"{clock_time} {level} {_printable(text)}"
+        return f"{clock_time} {level} {printable(text)}"
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Return the text with its control characters escaped, for they could change a terminal."""
     if text.isprintable():
         return text

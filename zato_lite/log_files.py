@@ -8,6 +8,7 @@ from contextlib import suppress
 from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 from zato_lite.log import JSONFormatter, add_context
@@ -35,10 +36,18 @@ class _PrivateFile(RotatingFileHandler):
         return self._written > self.maxBytes
 
 
-def keep_lines(folder: Path, limit_mb: float) -> None:
+def keep_lines(
+    folder: Path, limit_mb: float, *, processes: int = 1, is_full: bool = False
+) -> None:
     """Write the log to a file in a folder as well, which holds at most ``limit_mb`` megabytes.
 
     Each process has another file. A folder that cannot be written is reported in the log.
+
+    Args:
+        folder: the folder; it is created.
+        limit_mb: megabytes; 0 to keep nothing.
+        processes: number of processes that write to the folder; they share half of the limit.
+        is_full: tracebacks have all frames.
     """
     root = logging.getLogger()
     for handler in [each for each in root.handlers if isinstance(each, _PrivateFile)]:
@@ -51,19 +60,19 @@ def keep_lines(folder: Path, limit_mb: float) -> None:
             missing.mkdir(mode=0o700, exist_ok=True)
         _prune(folder, limit_mb * _MB)
         name = folder / f"{os.getpid()}.jsonl"
-        size = int(limit_mb * _MB / 4)
+        size = int(limit_mb * _MB / 4 / processes)
         kept = _PrivateFile(name, maxBytes=size, backupCount=1, encoding="utf-8")
     except OSError as error:
         _log.warning("log lines not kept", extra={"folder": str(folder), "why": str(error)})
         return
-    kept.setFormatter(JSONFormatter())
+    kept.setFormatter(JSONFormatter(is_full=is_full))
     kept.addFilter(add_context)
     root.addHandler(kept)
 
 
 def kept_files(folder: Path) -> list[Path]:
     """Return the files of a folder, the oldest first."""
-    return sorted((path for path in folder.glob(_FILES) if path.is_file()), key=_age)
+    return [path for _, _, path in sorted(_found(folder))]
 
 
 def lines_with(cid: str, lines: Iterable[str]) -> Iterator[dict[str, Any]]:
@@ -78,14 +87,19 @@ def lines_with(cid: str, lines: Iterable[str]) -> Iterator[dict[str, Any]]:
 
 def _prune(folder: Path, limit: float) -> None:
     """Delete the oldest files until half of the limit is free."""
-    files = kept_files(folder)
-    total = sum(path.stat().st_size for path in files)
-    for path in files:
+    files = sorted(_found(folder))
+    total = sum(size for _, size, _ in files)
+    for _, size, path in files:
         if total <= limit / 2:
             return
-        total -= path.stat().st_size
-        path.unlink()
+        total -= size
+        path.unlink(missing_ok=True)
 
 
-def _age(path: Path) -> float:
-    return path.stat().st_mtime
+def _found(folder: Path) -> Iterator[tuple[float, int, Path]]:
+    """Yield each file with its time and size; another process may delete or rename it."""
+    for path in folder.glob(_FILES):
+        with suppress(FileNotFoundError):
+            found = path.stat()
+            if S_ISREG(found.st_mode):
+                yield found.st_mtime, found.st_size, path

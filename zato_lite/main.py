@@ -228,8 +228,10 @@ def _is_reloaded(name: str) -> bool:
 
 def _set_up_log(project: Path, settings: config.Settings) -> None:
     chosen = settings.log
-    log.set_up(log.Settings(chosen.level, chosen.format, is_full=chosen.tracebacks == "full"))
-    log_files.keep_lines(project / chosen.folder, chosen.keep_mb)
+    is_full = chosen.tracebacks == "full"
+    log.set_up(log.Settings(chosen.level, chosen.format, is_full=is_full))
+    folder, workers = project / chosen.folder, settings.server.workers
+    log_files.keep_lines(folder, chosen.keep_mb, processes=workers, is_full=is_full)
 
 
 def _loaded(project: Path) -> config.Settings | None:

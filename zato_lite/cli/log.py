@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
+from zato_lite.log import printable
 from zato_lite.log_files import kept_files, lines_with
 
 _SHOWN = ("time", "level", "logger", "event", "cid", "arguments", "exception", "stack")
@@ -18,7 +20,7 @@ def found(cid: str, files: Iterable[TextIO], folder: Path) -> list[str]:
 
 
 def readable(text: str) -> str:
-    """Return a line for reading, followed by its traceback."""
+    """Return a line for reading, followed by its traceback, without control characters."""
     line: dict[str, Any] = json.loads(text)
     fields = "".join(f" {name}={value}" for name, value in line.items() if name not in _SHOWN)
     level, logger = str(line.get("level", "")).upper(), line.get("logger", "")
@@ -27,10 +29,10 @@ def readable(text: str) -> str:
         f"{line.get('time', '')} {level:<7} {logger}: {line.get('event', '')}{arguments}{fields}"
     )
     parts = [shown, *(str(line[name]) for name in ("exception", "stack") if name in line)]
-    return "\n".join(parts)
+    return printable("\n".join(parts))
 
 
 def _opened(folder: Path) -> Iterator[TextIO]:
     for path in kept_files(folder):
-        with path.open(encoding="utf-8", errors="replace") as file:
+        with suppress(FileNotFoundError), path.open(encoding="utf-8", errors="replace") as file:
             yield file
