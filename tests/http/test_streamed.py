@@ -16,6 +16,7 @@ from zato_lite.errors import NotFoundError
 from zato_lite.http.app import HttpApp
 from zato_lite.http.auth import Authenticator
 from zato_lite.http.files import CHUNK
+from zato_lite.http.message import TEXT, Request, Response
 from zato_lite.log import invocation_context
 from zato_lite.service.answers import Answer
 from zato_lite.service.base import Service
@@ -120,6 +121,62 @@ class Report(Service):
         return FileAnswer(self.file, name="Bericht 5€.csv" if self.request.payload else "")
 
 
+class Sleepy(Service):
+    name = "sleepy"
+
+    async def handle(self) -> AsyncIterator[bytes]:
+        try:
+            await asyncio.Event().wait()
+            yield b""
+        finally:
+            ended.append("sleepy")
+
+
+class Unencodable(Service):
+    name = "unencodable"
+
+    async def handle(self) -> AsyncIterator[object]:
+        yield object()
+
+
+class Cancelled(Service):
+    name = "cancelled"
+
+    async def handle(self) -> AsyncIterator[bytes]:
+        yield b"begin"
+        raise asyncio.CancelledError
+
+
+class Paused(Service):
+    name = "paused"
+    go_on = asyncio.Event()
+
+    async def handle(self) -> AsyncIterator[bytes]:
+        yield b"begin"
+        await self.go_on.wait()
+        yield b", end"
+
+
+class PausedEvents(Service):
+    name = "paused-events"
+
+    async def handle(self) -> AsyncIterator[Event]:
+        yield Event("begin")
+        await asyncio.Event().wait()
+
+
+class Either(Service):
+    """A generator for one method only, and a payload for others."""
+
+    name = "either"
+
+    async def handle(self) -> str:
+        return "whole"
+
+    async def handle_GET(self) -> AsyncIterator[bytes]:  # noqa: N802 - the method's name
+        yield b"part"
+
+
 class Ping(Service):
     name = "ping"
 
@@ -127,7 +184,10 @@ class Ping(Service):
         self.response.payload = {"ok": True}
 
 
-SERVICES = (Lines, Ticks, Texts, Endless, Waiting, Missing, Breaking, Empty, Report, Ping)
+SERVICES = (
+    *(Lines, Ticks, Texts, Endless, Waiting, Missing, Breaking, Empty, Report, Ping, Sleepy),
+    *(Unencodable, Cancelled, Paused, PausedEvents, Either),
+)
 
 
 class Got(msgspec.Struct):
@@ -186,6 +246,7 @@ class Harness:
 async def harness(authenticator: Authenticator, tmp_path: Path) -> AsyncIterator[Harness]:
     ended.clear()
     cids.clear()
+    Paused.go_on = asyncio.Event()
     registry = Registry()
     for cls in SERVICES:
         registry.add(cls)
@@ -250,6 +311,82 @@ async def test_a_later_error_breaks_the_connection_off(harness: Harness) -> None
     assert harness.registry.get("breaking").errors == 1
 
 
+async def test_the_first_item_has_the_time_limit_of_the_request(harness: Harness) -> None:
+    got = await harness.ask("sleepy", Request_Timeout="0.05")
+
+    details = "Service `sleepy` took longer than 0.05 s"
+    assert (got.status, json.loads(got.body)["details"]) == (504, details)
+    assert ended == ["sleepy"]
+
+
+async def test_a_first_item_that_cannot_be_sent_is_an_ordinary_error(harness: Harness) -> None:
+    assert (await harness.ask("unencodable")).status == 500
+
+
+async def test_a_stream_that_is_cancelled_does_not_look_whole(harness: Harness) -> None:
+    got = await harness.ask("cancelled")
+
+    assert (got.body, got.is_complete) == (b"begin", False)
+
+
+@pytest.mark.parametrize(("grace", "is_complete"), [(10.0, True), (0.05, False)])
+async def test_a_server_that_stops_lets_a_stream_end_within_its_grace_period(
+    harness: Harness, grace: float, is_complete: bool
+) -> None:
+    asking = asyncio.ensure_future(harness.ask("paused"))
+    await until(lambda: any(c._writer.is_streaming for c in harness.run.server.connections))
+
+    closing = asyncio.ensure_future(harness.run.server.close(grace))
+    if is_complete:
+        await asyncio.sleep(0)
+        Paused.go_on.set()
+
+    assert (await asking).is_complete is is_complete
+    await closing
+
+
+async def test_a_server_that_stops_ends_a_stream_of_events(harness: Harness) -> None:
+    asking = asyncio.ensure_future(harness.ask("paused-events"))
+    await until(lambda: any(c._writer.is_streaming for c in harness.run.server.connections))
+
+    await harness.run.server.close(10.0)
+
+    got = await asking
+    assert (got.body, got.is_complete) == (b"data: begin\n\n", True)
+
+
+@pytest.mark.parametrize("service", ["lines", "texts", "report"])
+async def test_an_envelope_says_that_it_cannot_hold_a_stream(
+    harness: Harness, service: str
+) -> None:
+    client = await harness.run.connect()
+    body = json.dumps({"name": service}).encode()
+    client.send(b"POST /zato/admin/invoke HTTP/1.1\r\nHost: localhost\r\n")
+    client.send(b"Authorization: %b\r\nContent-Length: %d\r\n\r\n" % (BASIC, len(body)) + body)
+
+    status, _, answer = await client.answer()
+
+    told = json.loads(answer)["zato_env"]
+    assert (status, told["result"]) == (501, "ZATO_ERROR")
+    assert told["details"].endswith(f"use POST /zato/api/invoke/{service}")
+    await until(lambda: not harness.registry.get(service).holds)
+
+
+async def test_a_stream_that_ends_before_its_length_breaks_the_connection_off() -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"abc"
+
+    def answer(request: Request) -> Response:
+        return Response(200, b"", TEXT, stream=pieces(), length=10)
+
+    async with running(answer) as run:
+        client = await run.connect()
+        client.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+
+        with pytest.raises((asyncio.IncompleteReadError, ConnectionResetError)):
+            await client.answer()
+
+
 async def test_a_stream_may_be_empty(harness: Harness) -> None:
     got = await harness.ask("empty")
 
@@ -312,6 +449,21 @@ async def test_a_run_makes_the_whole_stream_and_a_service_reads_it(harness: Harn
     assert (outcome.error, outcome.payload) == (None, None)
     assert items == [0, 1, 2]
     assert len(ended) == 2
+
+
+@pytest.mark.parametrize(
+    ("service", "payload", "error"),
+    [("texts", None, None), ("either", "whole", None), ("breaking", None, ValueError)],
+)
+async def test_a_run_makes_what_is_a_stream_and_only_that(
+    harness: Harness, service: str, payload: str | None, error: Any
+) -> None:
+    outcome = await harness.invoker.run(Invocation(service, channel="scheduler"))
+
+    assert (outcome.payload, outcome.error and type(outcome.error)) == (payload, error)
+    entry = harness.registry.get(service)
+    assert (entry.calls, entry.ended, entry.holds) == (1, 1, set())
+    assert entry.errors == (error is not None)
 
 
 async def test_a_file_is_sent_whole(harness: Harness) -> None:
@@ -380,8 +532,10 @@ async def test_a_file_that_does_not_exist_or_is_a_folder_is_not_found(harness: H
     none = await harness.ask("report")
     Report.file = Report.file.parent
     folder = await harness.ask("report")
+    Report.file = Path("a\0b")
+    null = await harness.ask("report")
 
-    assert (none.status, folder.status) == (404, 404)
+    assert (none.status, folder.status, null.status) == (404, 404, 404)
 
 
 async def test_a_page_from_a_file_is_sandboxed(harness: Harness) -> None:

@@ -22,7 +22,7 @@ from zato_lite.http.endpoints.session import session_routes
 from zato_lite.http.endpoints.set_password import set_password_routes
 from zato_lite.http.events import EventLog
 from zato_lite.http.fastpath import Answer, FastPath
-from zato_lite.http.message import Request, Response, await_response
+from zato_lite.http.message import Request, Response, await_response, close_stream
 from zato_lite.http.metrics import LatencyRecorder
 from zato_lite.http.mount import METHODS
 from zato_lite.http.payloads import read_payload
@@ -225,8 +225,7 @@ class HttpApp:
         except ZatoLiteError:
             return  # the client's next request gets the error
         finally:
-            if (close := getattr(stream, "aclose", None)) is not None:
-                await close()
+            await close_stream(stream)
 
 
 def cid_source() -> Callable[[], str]:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from zato_lite.errors import TooLargeError
 from zato_lite.http.body import PlanBody, broken
 from zato_lite.http.head import RefusedError, check_host, split_target
-from zato_lite.http.message import TEXT, Request, Response, await_response
+from zato_lite.http.message import TEXT, Request, Response, await_response, close_stream
 from zato_lite.http.pipeline import App
 
 Message = MutableMapping[str, Any]
@@ -185,7 +185,6 @@ async def _send_response(response: Response, send: Send, *, is_head: bool) -> No
                 async for piece in response.stream:
                     await send({"type": "http.response.body", "body": piece, "more_body": True})
         finally:
-            if (close := getattr(response.stream, "aclose", None)) is not None:
-                await close()
+            await close_stream(response.stream)
     body = b"" if is_head else response.body
     await send({"type": "http.response.body", "body": body, "more_body": False})

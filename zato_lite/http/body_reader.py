@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Self
 
 from zato_lite.http.body import BodyPlan, whole
-from zato_lite.http.message import Request, Response
+from zato_lite.http.message import Request, Response, close_stream
 from zato_lite.http.request_invoker import CachedRequest, RequestInvoker
 from zato_lite.http.responder import Responder
 from zato_lite.http.router import Router, Target
@@ -110,7 +110,6 @@ class _WithForm:
     async def aclose(self) -> None:
         """End the stream and delete the files."""
         try:
-            if (close := getattr(self._pieces, "aclose", None)) is not None:
-                await close()
+            await close_stream(self._pieces)
         finally:
             await self._form.close()

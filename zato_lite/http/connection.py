@@ -167,12 +167,12 @@ class Connection(asyncio.Protocol):
                     self._pipeline.answer_parsed()
 
     def stop(self) -> None:
-        """Close after the requests that were received; cancel a stream."""
+        """Close after the requests that were received; cancel a stream of events."""
         if self._parser.stream is None:  # a body that a service reads is received to its end
             self._parser.end()
         if not self._pipeline.is_busy and not self._parser.requests:
             self.close()
-        elif self._writer.is_streaming:
+        elif self._writer.is_endless:
             self._pipeline.cancel()
 
     def abort(self) -> None:

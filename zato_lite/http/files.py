@@ -63,7 +63,7 @@ def open_file(path: str | os.PathLike[str]) -> OpenedFile:
     """
     try:
         return checked(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK))
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: the path has a null character
         raise NotFoundError(_NOT_FOUND) from error
 
 

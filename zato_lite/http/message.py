@@ -7,6 +7,9 @@ import msgspec
 
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
+BYTES = "application/octet-stream"
+LINES = "application/x-ndjson"
+EVENTS = "text/event-stream"
 
 LARGE = 65_536
 """A body beyond this many bytes is sent apart from its head, since joining would copy it."""
@@ -100,3 +103,9 @@ async def await_response(
     if isinstance(answer, tuple):
         return to_response(answer)
     return answer if isinstance(answer, Response) else await answer
+
+
+async def close_stream(stream: AsyncIterator[bytes]) -> None:
+    """End a stream, so that what it holds is free."""
+    if (close := getattr(stream, "aclose", None)) is not None:
+        await close()

@@ -20,7 +20,9 @@ from zato_lite.service.stream import FileAnswer, Stream
 from zato_lite.store.audit import AuditRecord
 
 _LOGGED_STATUSES = frozenset({500, 501})
-_LATER = frozenset({Stream, FileAnswer})
+LATER = frozenset({Stream, FileAnswer})
+"""Types of payloads whose responses are made step by step."""
+
 _AUDITED_STATUSES = frozenset({401, 403, 429})
 
 _log = logging.getLogger(__name__)
@@ -53,7 +55,7 @@ class Responder:
         self, cached: CachedRequest, request: Request, outcome: Outcome
     ) -> Response | Coroutine[Any, Any, Response]:
         """Return the response to an outcome, or of a stream or file the coroutine for it."""
-        if type(outcome.payload) in _LATER:
+        if type(outcome.payload) in LATER:
             return self.answer_in_parts(cached, request, outcome)
         return self._answered(cached, request, outcome, response_of(outcome))
 
@@ -62,7 +64,7 @@ class Responder:
     ) -> Response:
         """Return the response to an outcome; others have their turn while a large one is made."""
         if isinstance(outcome.payload, Stream):
-            response = await stream_response(outcome)
+            response = await stream_response(outcome, cached.service, cached.timeout)
         elif isinstance(outcome.payload, FileAnswer):
             response = await answer_file(outcome, request)
         elif is_large(outcome.payload):

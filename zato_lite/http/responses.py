@@ -16,11 +16,10 @@ from zato_lite.errors import (
     ZatoLiteError,
 )
 from zato_lite.http.large import encode_in_parts
-from zato_lite.http.message import JSON, TEXT, Response
+from zato_lite.http.message import BYTES, JSON, TEXT, Response
 from zato_lite.service.message import Outcome, ResponseOverrides
 from zato_lite.wire import encode
 
-BYTES = "application/octet-stream"
 UNEXPECTED = "An error has occurred"
 
 _INTERNAL_ERROR = 500
@@ -30,7 +29,9 @@ _STATUSES = range(200, 600)
 _ERROR_STATUSES = range(400, 600)
 _ACTIVE = ("text/html", "image/svg", "application/xhtml", "text/xml", "application/xml")
 _SANDBOX = "sandbox allow-forms allow-popups allow-scripts"
-_BODILESS = frozenset({204, 205, 304})
+BODILESS = frozenset({204, 205, 304})
+"""Statuses of answers without a body."""
+
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _RESERVED = frozenset(
@@ -143,7 +144,7 @@ def _apply(overrides: ResponseOverrides, response: Response) -> None:
         fields = {"cid": response.cid, "status": response.status}
         _log.error("invalid HTTP status set by service", extra=fields)
         response.status = _INTERNAL_ERROR
-    if response.status in _BODILESS:
+    if response.status in BODILESS:
         response.body, response.content_type = b"", None
     elif response.content_type is not None and response.content_type.startswith(_ACTIVE):
         response.headers = _sandboxed(response.headers)

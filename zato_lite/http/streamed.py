@@ -1,10 +1,11 @@
 """Streamed responses: the items of a stream as bytes, in the form that their type asks for."""
 
+import asyncio
 import os
 from collections.abc import Callable
 from typing import Any, Self
 
-from zato_lite.errors import NotFoundError
+from zato_lite.errors import DeadlineError, NotFoundError
 from zato_lite.http.files import (
     content_type_of,
     disposition,
@@ -12,51 +13,51 @@ from zato_lite.http.files import (
     on_disk,
     open_file,
 )
-from zato_lite.http.message import TEXT, Request, Response
-from zato_lite.http.responses import BYTES, applied, error_response, to_plain
+from zato_lite.http.message import BYTES, EVENTS, LINES, TEXT, Request, Response
+from zato_lite.http.responses import BODILESS, applied, error_response, to_plain
 from zato_lite.service.message import Outcome
 from zato_lite.service.request import Response as ServiceResponse
 from zato_lite.service.stream import Event, FileAnswer, Stream
 from zato_lite.wire import encode
 
-EVENTS = "text/event-stream"
-LINES = "application/x-ndjson"
-
-_UNBUFFERED = (("X-Accel-Buffering", "no"),)
-_BODILESS = frozenset({204, 205, 304})
+UNBUFFERED = (("X-Accel-Buffering", "no"),)
+"""Field of streams of events: a proxy does not collect them."""
 
 
 class Pieces:
     """The bytes of a stream; its first item was made before the status was sent."""
 
-    __slots__ = ("_encode", "_first", "_has_first", "_items")
+    __slots__ = ("_encode", "_first", "_items")
 
-    def __init__(self, first: list[Any], items: Stream, to_bytes: Callable[[Any], bytes]) -> None:
+    def __init__(
+        self, first: list[bytes], items: Stream, to_bytes: Callable[[Any], bytes]
+    ) -> None:
         self._first, self._items, self._encode = first, items, to_bytes
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> bytes:
-        item = self._first.pop() if self._first else await anext(self._items)
-        return self._encode(item)
+        return self._first.pop() if self._first else self._encode(await anext(self._items))
 
     async def aclose(self) -> None:
         """End the stream."""
         await self._items.aclose()
 
 
-async def stream_response(outcome: Outcome) -> Response:
+async def stream_response(outcome: Outcome, service: str, seconds: float | None) -> Response:
     """Return the response to an outcome with a stream; an error before its first item is its own.
 
-    So the service can set the status, the headers and the type until it yields the first item.
+    So the service can set the status, the headers and the type until it yields the first item,
+    for which it has the rest of its ``seconds``.
     """
     items: Stream = outcome.payload
-    first = []
     try:
-        first = [await anext(items)]
-    except StopAsyncIteration:
-        pass
+        first = await _first_of(items, service, seconds, outcome.seconds)
+        response = applied(outcome, Response(200, b"", _type_of(first), (), outcome.cid))
+        kind = response.content_type or BYTES
+        to_bytes = frame if kind.startswith(EVENTS) else _to_bytes
+        made = [to_bytes(item) for item in first]
     except Exception as error:  # noqa: BLE001 - every request gets an answer
         await items.aclose()
         outcome.error = error
@@ -64,15 +65,31 @@ async def stream_response(outcome: Outcome) -> Response:
     except BaseException:
         await items.aclose()
         raise
-    response = applied(outcome, Response(200, b"", _type_of(first), (), outcome.cid))
-    if response.status in _BODILESS:
+    if response.status in BODILESS:
         await items.aclose()
         return response
-    kind = response.content_type or BYTES
     if kind.startswith(EVENTS):
-        response.headers += _UNBUFFERED
-    response.stream = Pieces(first, items, frame if kind.startswith(EVENTS) else _to_bytes)
+        response.headers += UNBUFFERED
+    response.stream = Pieces(made, items, to_bytes)
     return response
+
+
+async def _first_of(items: Stream, service: str, seconds: float | None, used: float) -> list[Any]:
+    """Return the first item; nothing of an empty stream.
+
+    Raises:
+        DeadlineError: it took too long.
+    """
+    limit = asyncio.timeout(None if seconds is None else max(0.0, seconds - used))
+    try:
+        async with limit:
+            return [await anext(items)]
+    except StopAsyncIteration:
+        return []
+    except TimeoutError as error:
+        if not limit.expired():
+            raise
+        raise DeadlineError(f"Service `{service}` took longer than {seconds:g} s") from error
 
 
 async def answer_file(outcome: Outcome, request: Request) -> Response:

@@ -5,6 +5,7 @@ from typing import Self
 from weakref import WeakSet
 
 from zato_lite.errors import TooManyRequestsError
+from zato_lite.http.message import close_stream
 
 _RETRY_S = 30
 
@@ -24,8 +25,7 @@ class CountedStream:
     async def aclose(self) -> None:
         """Close the stream, and count it no longer."""
         self._streams.discard(self)
-        if (close := getattr(self._pieces, "aclose", None)) is not None:
-            await close()
+        await close_stream(self._pieces)
 
 
 class StreamCounter:

@@ -7,7 +7,7 @@ from email.utils import formatdate
 from http import HTTPStatus
 
 from zato_lite.http.head import RefusedError
-from zato_lite.http.message import JSON, LARGE, Request, Response
+from zato_lite.http.message import EVENTS, JSON, LARGE, Request, Response, close_stream
 from zato_lite.http.parser import ParsedRequest
 from zato_lite.wire import encode
 
@@ -114,6 +114,7 @@ class ResponseWriter:
     Attributes:
         drained: a future that is done when the client has caught up; None if it keeps pace.
         is_streaming: a stream is being sent.
+        is_endless: it is one of events, which may end at any time: its client comes back.
         stalled_since: monotonic seconds when the client stopped reading, or last made progress.
     """
 
@@ -123,6 +124,7 @@ class ResponseWriter:
         "_transport",
         "_unsent",
         "drained",
+        "is_endless",
         "is_streaming",
         "stalled_since",
     )
@@ -132,7 +134,7 @@ class ResponseWriter:
     ) -> None:
         self._transport, self._renderer, self._loop = transport, renderer, loop
         self.drained: asyncio.Future[None] | None = None
-        self.is_streaming = False
+        self.is_streaming = self.is_endless = False
         self.stalled_since = 0.0
         self._unsent = 0
 
@@ -197,51 +199,56 @@ class ResponseWriter:
         stream: AsyncIterator[bytes],
         keep_alive: bool,
     ) -> bool:
-        """Send the pieces of a stream; return True if the connection stays open."""
+        """Send the pieces of a stream; return True if the connection stays open.
+
+        If they do not come to their end, the connection is broken off, so that the client does not
+        take a part for the whole.
+        """
         request, _, is_old = parsed
         if self._transport.is_closing():
-            await _close(stream)
+            await close_stream(stream)
             return False
         is_plain = is_old or response.length is not None  # sent without the framing of chunks
         keep_alive = keep_alive and (not is_old or response.length is not None)
         is_head = _is_head(parsed)
         connection = _CONNECTION[keep_alive, is_old] + (b"" if is_plain else _CHUNKED)
         self._transport.write(self._renderer.render(response, is_head, connection))
-        self.is_streaming = True
+        self.is_endless = (response.content_type or "").startswith(EVENTS)
+        self.is_streaming, is_whole = True, is_head
         try:
             if not is_head:
-                await self._send_pieces(stream, is_plain)
+                sent = await self._send_pieces(stream, is_plain)
+                is_whole = response.length in {None, sent}
         except asyncio.CancelledError:
-            keep_alive = False  # the client has left, or the server shuts down
+            # the client has left, or the server shuts down
+            keep_alive, is_whole = False, self.is_endless
         except Exception:  # noqa: BLE001 - the last resort; the log has the error
             _log.exception("stream failed", extra={"request": repr(request)})
+        finally:
+            self.is_streaming = self.is_endless = False
+            await close_stream(stream)
+        if not is_whole:
             self._transport.abort()
             return False
-        finally:
-            self.is_streaming = False
-            await _close(stream)
         # uvloop refuses to write to a connection that the client has closed.
         if not is_plain and not is_head and not self._transport.is_closing():
             self._transport.write(_LAST_CHUNK)
         return keep_alive
 
-    async def _send_pieces(self, stream: AsyncIterator[bytes], is_plain: bool) -> None:
-        write, sent, count = self._transport.write, 0, 0
+    async def _send_pieces(self, stream: AsyncIterator[bytes], is_plain: bool) -> int:
+        """Return the number of the bytes in the pieces."""
+        write, total, sent, count = self._transport.write, 0, 0, 0
         async for piece in stream:
             if piece:
                 write(piece if is_plain else b"%x\r\n%b\r\n" % (len(piece), piece))
-            sent += len(piece)
+            sent, total = sent + len(piece), total + len(piece)
             count += 1
             if self.drained is not None:
                 await self.drained
             elif sent >= LARGE or count >= _TURN:
                 sent = count = 0
                 await asyncio.sleep(0)  # a stream need not wait between its pieces
-
-
-async def _close(stream: AsyncIterator[bytes]) -> None:
-    if (close := getattr(stream, "aclose", None)) is not None:
-        await close()
+        return total
 
 
 def _length_field(length: int) -> bytes:

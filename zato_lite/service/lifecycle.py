@@ -18,11 +18,7 @@ from zato_lite.service.binding import TEXT_METHODS, has_text, merged, with_param
 from zato_lite.service.entry import Entry
 from zato_lite.service.message import Invocation
 from zato_lite.service.request import PayloadBuilder, Request, input_of
-from zato_lite.service.stream import drained
 from zato_lite.service.typed import Convert, is_custom
-
-_OF_RUNS = frozenset({"scheduler", "async"})
-"""Channels of the scheduler's runs."""
 
 Steps = Generator[Any, Any, Any]
 """Yields the return value of each step, awaitable or not, and is sent its final result."""
@@ -177,8 +173,6 @@ def _lifecycle(service: Service[Any, Any], entry: Entry) -> Steps:
             if name in hooks:
                 yield getattr(service, name)()
         returned = yield _handle(service, entry)
-        if entry.is_stream and service._parent is None and service._root.channel in _OF_RUNS:
-            returned = yield drained(returned)  # a run has no reader: it is made to its end
         if returned is not None and service.response.payload is None:
             service.response.payload = returned
         for name in _after(service.job_type):

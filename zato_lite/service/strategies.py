@@ -17,7 +17,7 @@ from zato_lite.service.containment import (
     is_cancelled_by_owner,
     self_cancelled,
 )
-from zato_lite.service.eager import Stepper, Suspended
+from zato_lite.service.eager import Stepper
 from zato_lite.service.entry import AnyService, Entry, Strategy
 from zato_lite.service.lifecycle import (
     answer_of,
@@ -28,7 +28,7 @@ from zato_lite.service.lifecycle import (
 )
 from zato_lite.service.message import FastOutcome, Invocation, Outcome
 from zato_lite.service.middleware import Call
-from zato_lite.service.stream import ORDINARY, as_stream
+from zato_lite.service.stream import OF_RUNS, ORDINARY, Stream, as_stream, drained
 from zato_lite.service.threads import WorkerPool
 from zato_lite.service.typed import is_stream
 
@@ -88,6 +88,9 @@ class _Counted:
             else:
                 payload = await perform_within(invocation.timeout, invoker, service, self)
             payload = as_stream(payload, invocation, self.entry)
+            if type(payload) is Stream and invocation.channel in OF_RUNS:
+                await drained(payload)
+                payload = None
         except BaseException as error:  # noqa: BLE001 - the outcome holds it
             seconds = invoker.monotonic() - started
             failed = failed_outcome(error, service, invocation, seconds)
@@ -157,7 +160,9 @@ class Plain:
         self.is_typed = entry.read is not None or entry.new_response is not None
         self.may_stream = entry.write is None or is_stream(entry.output)
 
-    def start(self, invoker: Runtime, invocation: Invocation, now: float) -> Started:
+    def start(  # noqa: C901 - written for speed
+        self, invoker: Runtime, invocation: Invocation, now: float
+    ) -> Started:
         """Run ``handle`` until it ends or has to wait; a service that waits returns the rest."""
         entry, monotonic, timeout = self.entry, invoker.monotonic, invocation.timeout
         entry.calls += 1
@@ -193,6 +198,9 @@ class Plain:
                 overrides = None if is_default and response.sent_headers is None else response
             if self.may_stream and type(payload) is not dict and type(payload) not in ORDINARY:
                 payload = as_stream(payload, invocation, entry)
+                if type(payload) is Stream and invocation.channel in OF_RUNS:
+                    has_ended, service.response.payload = False, None
+                    return self._finish(invoker, service, now, drained(payload))
             if timeout is not None and monotonic() - now > timeout:
                 raise TooLateError(service, timeout)  # noqa: TRY301 - counted as any error
         except BaseException as error:  # noqa: BLE001 - the outcome holds it
@@ -245,9 +253,9 @@ class Plain:
         return _absorbed(invocation, failed) if self_cancelled and service else failed
 
     async def _finish(
-        self, invoker: Runtime, service: AnyService, started: float, rest: Suspended
+        self, invoker: Runtime, service: AnyService, started: float, rest: Awaitable[Any]
     ) -> Outcome:
-        """Run the rest of a service that has suspended."""
+        """Run the rest of a service that has suspended, or make the stream of a run."""
         entry, invocation, monotonic = self.entry, service._root, invoker.monotonic
         timeout = invocation.timeout
         token = _CONTEXT.set(invocation)
@@ -259,6 +267,9 @@ class Plain:
                 left = timeout - (monotonic() - started)
                 returned = await _in_time(service, timeout, left, rest)
             payload = as_stream(answer_of(service, entry, returned), invocation, entry)
+            if type(payload) is Stream and invocation.channel in OF_RUNS:
+                await drained(payload)
+                payload = None
         except BaseException as error:  # noqa: BLE001 - the outcome holds it
             counted = entry.count_error(error)
             failed = failed_outcome(counted, service, invocation, monotonic() - started)

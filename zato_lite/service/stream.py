@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any, Protocol, Self
 
 import msgspec
@@ -62,8 +63,8 @@ class Stream:
     __slots__ = ("_invocation", "_items", "_owner", "_token")
 
     def __init__(self, items: Any, invocation: Invocation, owner: Owner) -> None:
-        self._items: AsyncIterator[Any] = aiter(items)
         self._invocation, self._owner, self._token = invocation, owner, object()
+        self._items: AsyncIterator[Any] = aiter(items)
         owner.holds.add(self._token)
 
     def __aiter__(self) -> Self:
@@ -107,7 +108,12 @@ def as_stream(payload: Any, invocation: Invocation, owner: Owner) -> Any:
     return Stream(payload, invocation, owner)
 
 
-async def drained(items: Any) -> None:
-    """Run the iterator of a service to its end; nothing is kept of its items."""
-    async for _ in items:
-        pass
+OF_RUNS = frozenset({"scheduler", "async"})
+"""Channels of the scheduler's runs, which have no reader: their streams are made to the end."""
+
+
+async def drained(items: Stream) -> None:
+    """Make a stream to its end; nothing is kept of its items."""
+    async with aclosing(items):
+        async for _ in items:
+            pass

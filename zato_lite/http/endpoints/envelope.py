@@ -5,12 +5,12 @@ from typing import Annotated, Any
 
 import msgspec
 
-from zato_lite.errors import BadInputError
-from zato_lite.http.message import Request, Response
+from zato_lite.errors import BadInputError, NotOfferedError
+from zato_lite.http.message import Request, Response, close_stream
 from zato_lite.http.payloads import shorter
 from zato_lite.http.request_invoker import RequestInvoker
-from zato_lite.http.responder import Responder
-from zato_lite.http.router import Target
+from zato_lite.http.responder import LATER, Responder
+from zato_lite.http.router import INVOKE_PREFIX, Target
 from zato_lite.http.routes import Route
 from zato_lite.service.message import Caller
 from zato_lite.service.offload import OFFLOAD_FROM, offload
@@ -51,6 +51,9 @@ def envelope_route(invoker: RequestInvoker, responder: Responder) -> Route:
         else:
             seconds = shorter(envelope.timeout or None, cached.timeout)
             outcome = await invoker.invoke(cached, payload, raw, seconds=seconds)
+        if type(outcome.payload) in LATER:
+            await close_stream(outcome.payload)
+            outcome.payload, outcome.error = None, _unfit(envelope.name)
         response = await responder.answer_in_parts(cached, request, outcome)
         if len(response.body) < OFFLOAD_FROM:
             return wrap_response(response)
@@ -76,6 +79,13 @@ def read_envelope(body: bytes) -> tuple[Envelope, Any, bytes | None]:
         return envelope, decode_strict(raw), raw
     except BadInputError:
         return envelope, raw.decode("utf-8", "replace"), raw
+
+
+def _unfit(service: str) -> Exception:
+    return NotOfferedError(
+        f"service '{service}' answers with a stream or a file, which an envelope cannot hold; "
+        f"use POST {INVOKE_PREFIX}{service}"
+    )
 
 
 def wrap_response(response: Response) -> Response:

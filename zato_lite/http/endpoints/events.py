@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 
 from zato_lite.errors import BadInputError, FieldError, NotFoundError
 from zato_lite.http.events import FIGURES, GAP, NAMELESS_KINDS, Event, Events
-from zato_lite.http.message import Request, Response
+from zato_lite.http.message import EVENTS, Request, Response
 from zato_lite.http.payloads import query_of
 from zato_lite.http.routes import Route
+from zato_lite.http.streamed import UNBUFFERED
 from zato_lite.http.streams import StreamCounter
 from zato_lite.service.access import owns_jobs_of
 from zato_lite.service.message import Caller
@@ -22,7 +23,6 @@ from zato_lite.wire import encode
 
 EVENTS_PATH = "/zato/events"
 LOG_PATH = "/zato/events/log"
-CONTENT_TYPE = "text/event-stream"
 
 _HEARTBEAT_S = 15.0
 _POLL_S = 0.5
@@ -35,7 +35,6 @@ _ON_REQUEST = frozenset({FIGURES, "next"})
 _WITHOUT_SERVICE = frozenset({"deployment"})
 """Kinds that name no service, and are for all listeners."""
 
-_HEADERS = (("X-Accel-Buffering", "no"),)
 _START = b"retry: 2000\n\n"
 _HEARTBEAT = b": nothing new\n\n"
 _NOBODY = Caller("nobody")
@@ -60,7 +59,7 @@ def event_routes(events: Events, ask: Ask, streams: StreamCounter | None = None)
         wanted = _wanted(request.query, patterns)
         pieces = _stream(events, _last_event_id(request), wanted)
         stream = counter.count(principal, pieces)
-        return Response(200, content_type=CONTENT_TYPE, headers=_HEADERS, stream=stream)
+        return Response(200, content_type=EVENTS, headers=UNBUFFERED, stream=stream)
 
     async def stream_log(request: Request, caller: Caller | None) -> Response:
         run, since = query_of(request.query), _last_event_id(request) or 0
@@ -71,7 +70,7 @@ def event_routes(events: Events, ask: Ask, streams: StreamCounter | None = None)
         if first.has_ended and not first.lines and since:
             return Response(204, b"", None)  # makes a browser stop reconnecting
         stream = counter.count(caller.principal, log.follow(first, since))
-        return Response(200, content_type=CONTENT_TYPE, headers=_HEADERS, stream=stream)
+        return Response(200, content_type=EVENTS, headers=UNBUFFERED, stream=stream)
 
     return [Route(("GET",), EVENTS_PATH, stream_events), Route(("GET",), LOG_PATH, stream_log)]
 

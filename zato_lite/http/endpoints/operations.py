@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 from zato_lite.http.endpoints.examples import NoExampleError, example_of
 from zato_lite.http.endpoints.schemas import Components, free_name, slug
 from zato_lite.http.message import JSON
+from zato_lite.http.router import INVOKE_PREFIX
 from zato_lite.http.routes import ANY_METHOD, Channel
 from zato_lite.service.answers import Answer
 from zato_lite.service.binding import Body, BoundField, Cookie, Header, Path, Query
 from zato_lite.service.typed import schema_of
 
-INVOKE = "/zato/api/invoke/"
 ERRORS = {
     "400": "Bad input; every wrong field is named.",
     "401": "Credentials are missing or wrong.",
@@ -119,7 +119,7 @@ def _places(service: ServiceDescription) -> Iterator[tuple[str, str, str, tuple[
         if verb in _VERBS
     ]
     name = slug(service.name)
-    yield f"invoke_{name}" if found else name, f"{INVOKE}{service.name}", "post", ()
+    yield f"invoke_{name}" if found else name, f"{INVOKE_PREFIX}{service.name}", "post", ()
     verbs = [verb for _, verb in found]
     for channel, verb in found:
         parts = [name]
