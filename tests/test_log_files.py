@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import stat
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -224,3 +225,14 @@ def test_a_traceback_of_the_framework_alone_is_complete() -> None:
 
     assert text.count('File "') == 1
     assert "client.py" in text
+
+
+def test_a_traceback_has_any_number_of_causes() -> None:
+    error = ValueError("the first")
+    for number in range(2 * sys.getrecursionlimit()):
+        following = ValueError(str(number))
+        following.__context__, error = error, following
+
+    text = traceback_of(type(error), error, None)
+
+    assert text.startswith("ValueError: the first\n\nDuring handling of the above exception")

@@ -79,13 +79,15 @@ def is_framework(file: str) -> bool:
 
 def _leave_out(found: traceback.TracebackException) -> None:
     """Leave out the package's frames, except for one that raised the exception."""
-    last = found.stack[-1:]
-    own = [frame for frame in found.stack[:-1] if not is_framework(frame.filename)]
-    if own or not all(is_framework(frame.filename) for frame in last):
-        found.stack[:] = own + last
-    for other in (found.__cause__, found.__context__, *(found.exceptions or ())):
-        if other is not None:
-            _leave_out(other)
+    left = [found]
+    while left:  # a chain of exceptions may be longer than the limit of recursion
+        each = left.pop()
+        last = each.stack[-1:]
+        own = [frame for frame in each.stack[:-1] if not is_framework(frame.filename)]
+        if own or not all(is_framework(frame.filename) for frame in last):
+            each.stack[:] = own + last
+        others = (each.__cause__, each.__context__, *(each.exceptions or ()))
+        left += (other for other in others if other is not None)
 
 
 def shown(text: str) -> str:
