@@ -2,14 +2,16 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.builtin.conftest import ask, ask_as, caller, create_job
 from tests.store.test_migrate import make_store_of_schema
+from zato_lite.builtin import bulk
 from zato_lite.builtin.audit_subject import About, about, concerns
 from zato_lite.clock import SystemClock
 from zato_lite.errors import BadInputError, ConflictError, ForbiddenError, JobNotFoundError
-from zato_lite.store.audit import AuditLog
+from zato_lite.store.audit import AuditFilter, AuditLog
 from zato_lite.store.sqlite import open_store
 from zato_lite.testing.app import Sandbox
 
@@ -257,6 +259,18 @@ async def test_changes_of_many_jobs_have_what_all_of_them_got(box: Sandbox) -> N
     found = await ask_as(ANN, box, "get-audit", id=ids[0])
     actions = [row["action"].rpartition(".")[2] for row in found]
     assert actions == ["skip-many", "resume-many", "pause-many"]
+
+
+async def test_ids_that_are_too_many_for_a_record_are_cut_between_two_of_them(
+    box: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [await create_job(box, name=f"j{number}") for number in range(13)]
+    monkeypatch.setattr(bulk, "_MAX_IDS_TEXT", len("1, 13") - 1)
+
+    await ask_as(ANN, box, "pause-many", ids=[ids[0], ids[12]])
+
+    [record] = await box.app.audit_log.list(wanted=AuditFilter(action=f"{JOB}.pause-many"))
+    assert msgspec.json.decode(record.changes or "")["ids"] == "1"
 
 
 def test_numbers_in_a_note_are_not_ids() -> None:

@@ -11,6 +11,7 @@ from zato_lite.scheduler.bulk import BulkCommands
 from zato_lite.scheduler.commands import JobCommands
 from zato_lite.scheduler.history import RunHistory
 from zato_lite.service.message import Caller
+from zato_lite.store.audit import AuditLog
 from zato_lite.testing.app import Sandbox
 
 ROBOT = caller("robot", "editor", "crm.work", "zato.*")
@@ -126,9 +127,25 @@ async def test_a_job_that_was_moved_after_its_selection_is_left_out(  # noqa: PL
     assert await state(box, job_id) == expected
 
 
-@pytest.mark.parametrize("service", ["cancel-run", "cancel-many"])
+async def test_a_change_of_many_jobs_is_recorded_although_one_was_moved(
+    box: Sandbox, job_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = await create_job(box, name="other")
+    moving(box, job_id, monkeypatch, (BulkCommands, "select"))
+    monkeypatch.setattr(AuditLog, "record", None)  # the record is written with the change
+
+    await ask_as(ADMIN, box, "pause-many", ids=[job_id, other], note="moving")
+
+    monkeypatch.undo()
+    [record, *_] = await ask(box, "get-audit", id=other)
+    assert record["after"] == {"is_active": False, "pause_note": "moving"}
+
+
+@pytest.mark.parametrize(
+    ("who", "service"), [(ROBOT, "cancel-run"), (ROBOT, "cancel-many"), (ADMIN, "cancel-many")]
+)
 async def test_a_run_of_a_moved_job_is_not_cancelled(
-    box: Sandbox, job_id: int, monkeypatch: pytest.MonkeyPatch, service: str
+    box: Sandbox, job_id: int, monkeypatch: pytest.MonkeyPatch, who: Caller, service: str
 ) -> None:
     await ask(box, "pause", id=job_id)
     await ask(box, "backfill", id=job_id, **SPAN)
@@ -137,9 +154,9 @@ async def test_a_run_of_a_moved_job_is_not_cancelled(
 
     if service == "cancel-run":
         with pytest.raises(ForbiddenError):
-            await ask_as(ROBOT, box, service, id=job_id, current_run=4)
+            await ask_as(who, box, service, id=job_id, current_run=4)
     else:
-        assert (await ask_as(ROBOT, box, service, ids=[job_id]))["count"] == 0
+        assert (await ask_as(who, box, service, ids=[job_id]))["count"] == 0
 
     monkeypatch.undo()
     await box.settle()

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from zato_lite.builtin.enmasse import changes_between
-from zato_lite.store.jobs import EditResult
+from zato_lite.store.jobs import EditResult, escaped
 
 Kind = Literal["job", "jobs", "run", "runs", "service", "calendar", "user", "key", "session",
                "store", "scheduler"]  # fmt: skip
@@ -68,7 +68,7 @@ def about(action: str, subject: str) -> About:
 def subject_patterns(job_id: int, name: str = "") -> list[str]:
     """Return patterns of the subjects that may be about a job; ``concerns`` decides."""
     patterns = [f"{job_id}", f"{job_id} %", f"{job_id},%", "% job%: %"]
-    return [*patterns, _escaped(name)] if name else patterns
+    return [*patterns, escaped(name)] if name else patterns
 
 
 def concerns(action: str, subject: str, changes: str | None, job_id: int, name: str) -> bool:
@@ -129,7 +129,3 @@ def _shortened(value: Any) -> Any:
     if isinstance(value, list | tuple) and len(value) > _MAX_ITEMS:
         return [*value[:_MAX_ITEMS], f"… {len(value)} in all"]
     return value
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

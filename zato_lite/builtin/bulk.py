@@ -121,7 +121,7 @@ class BulkService(AuditedService[In, Out]):
         """
         ids = [each.id for each in selected]
         subject = subject_of(changed_jobs(params, selected, ids))
-        changes: dict[str, Any] = {"ids": id_ranges(ids)[:_MAX_IDS_TEXT]}
+        changes: dict[str, Any] = {"ids": _shortened(id_ranges(ids))}
         if after:
             changes["after"] = after
         self.record_with_change(subject, lambda _: changes)
@@ -245,3 +245,8 @@ def id_ranges(ids: list[int]) -> str:
         else:
             ranges.append([job_id, job_id])
     return ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in ranges)
+
+
+def _shortened(ids: str) -> str:
+    """Return the first of the ids and ranges, each as a whole."""
+    return ids if len(ids) <= _MAX_IDS_TEXT else ids[:_MAX_IDS_TEXT].rpartition(", ")[0]

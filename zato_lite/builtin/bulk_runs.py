@@ -118,9 +118,8 @@ class CancelMany(BulkRunService[ManyRuns, ChangedRuns]):
         return subject_of(cancelled)
 
     async def _cancel(self, run: SelectedRun) -> bool:
-        permits = visible_to(authority_of(self))
         try:
-            return await self.jobs.cancel_run(run.job_id, run.number, permits)
+            return await self.jobs.cancel_run(run.job_id, run.number, run.is_of)
         except (JobNotFoundError, ForbiddenError):  # the job was deleted, or has another service
             return False
 

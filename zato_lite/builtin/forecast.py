@@ -189,7 +189,7 @@ def _require_dates(span: _Span) -> None:
         in_calendar(span.until)
     except ValueError as error:
         start = iso(span.start)
-        words = f"start: {start} and {span.params.days} days end too late; use {error}"
+        words = f"start: {start} plus {span.params.days} days is too late; end at {error}"
         raise BadInputError.of([FieldError("start", start, words)]) from error
 
 

@@ -35,9 +35,10 @@ def surroundings(
         patterns: only services that match them are suggested in place of a missing one.
     """
     names = {field: getattr(job, field) for field in (*_SERVICES, "calendar")}
-    options: Any = {"allows_missing": allows_missing, "patterns": patterns}
-    errors = [*missing_names(names, services, calendars, **options)]
-    return errors + extra_errors(job, services.entries)
+    missing = missing_names(
+        names, services, calendars, allows_missing=allows_missing, patterns=patterns
+    )
+    return [*missing, *extra_errors(job, services.entries)]
 
 
 def missing_names(

@@ -124,7 +124,7 @@ class BulkCommands:
                         now,
                         node,
                         requested_by,
-                        run.service.__eq__,
+                        run.is_of,
                     )
                     started += new
                     numbers[run] = new[0].run_number

@@ -16,7 +16,7 @@ from zato_lite.scheduler.scheduler import Scheduler
 from zato_lite.store import claim, enqueue, history, job_insert, jobs, nodes, pauses, wishes
 from zato_lite.store import clock as store_clock
 from zato_lite.store.attempts import NO_STARTED_RUNS, ClaimedAttempt, StartedRuns
-from zato_lite.store.companion import Companion, accompanied, companion
+from zato_lite.store.companion import Companion, accompanied, take_companion
 from zato_lite.store.job_insert import InsertResult, JobGroup
 from zato_lite.store.ports import Connection, Database
 from zato_lite.store.rows import JobRow, NodeRow, Pause, RunRow, SilenceMark, WatchedRow
@@ -71,10 +71,7 @@ class JobCommands:
         if not self._creations:
             # All creations of one turn of the loop share one write.
             asyncio.get_running_loop().call_soon(self._create_group)
-        found = companion.get()
-        if found is not None and not found.take():
-            found = None
-        self._creations.append((group, future, found))
+        self._creations.append((group, future, take_companion()))
         ids = await future
         if self._scheduler.observer.is_wanted:
             tell_created(self._scheduler.observer, ids, new)

@@ -30,7 +30,7 @@ from zato_lite.scheduler.wishes import Wishes
 from zato_lite.service.supervisor import Supervisor
 from zato_lite.store import jobs, recovery
 from zato_lite.store.attempts import AttemptResult, ClaimedAttempt, StartedRuns
-from zato_lite.store.companion import accompanied, take_companion
+from zato_lite.store.companion import accompanied
 from zato_lite.store.completion import SYSTEM
 from zato_lite.store.delivery import resolve, write_and_deliver
 from zato_lite.store.jobs import EditResult
@@ -407,16 +407,13 @@ class Scheduler:
         change has ``revoked`` never start here; others get the new definitions of its ``edits``,
         and held runs start if these end a pause.
         """
-        companion, node = take_companion(), self._node.id
+        operation, node = accompanied(operation), self._node.id
         was_asked = False
 
         def work(connection: Connection, started: StartedRuns) -> Result | Asked:
             if asked := ask_owners(connection, job_ids, node, self._clock.now()):
                 return asked
-            result = operation(connection, started)
-            if companion is not None:
-                companion.write(connection, result)
-            return result
+            return operation(connection, started)
 
         def written(result: Result | Asked) -> Collection[int]:
             if isinstance(result, Asked):

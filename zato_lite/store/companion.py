@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from zato_lite.store.ports import Connection
 
+Rest = ParamSpec("Rest")
 Result = TypeVar("Result")
 
 
@@ -27,10 +28,14 @@ class Companion:
         was_taken, self._is_taken = self._is_taken, True
         return not was_taken
 
+    def give_back(self) -> None:
+        """Let the next change take it: this one was refused."""
+        self._is_taken = False
+
     def write(self, connection: Connection, result: Any) -> None:
         """Write in the present transaction, after the change with this result."""
         self._operation(connection, result)
-        self.is_written = True
+        self._is_taken = self.is_written = True
 
 
 companion: ContextVar[Companion | None] = ContextVar("companion", default=None)
@@ -43,14 +48,20 @@ def take_companion() -> Companion | None:
     return found if found is not None and found.take() else None
 
 
-def accompanied(operation: Callable[[Connection], Result]) -> Callable[[Connection], Result]:
+def accompanied(
+    operation: Callable[Concatenate[Connection, Rest], Result],
+) -> Callable[Concatenate[Connection, Rest], Result]:
     """Return an operation that writes the current companion, too, if there is one."""
     found = take_companion()
     if found is None:
         return operation
 
-    def both(connection: Connection) -> Result:
-        result = operation(connection)
+    def both(connection: Connection, /, *args: Rest.args, **kwargs: Rest.kwargs) -> Result:
+        try:
+            result = operation(connection, *args, **kwargs)
+        except BaseException:
+            found.give_back()
+            raise
         found.write(connection, result)
         return result
 

@@ -25,17 +25,14 @@ _STRATA = 5
 
 # Runs of the jobs that a condition selects, with a slot in [?, ?). By kind: each has an index.
 _RUNS = """SELECT {key} AS key, r.slot AS at, coalesce(r.outcome, 'running') AS o, 1 AS n
-    FROM job j JOIN timer t ON t.job_id = j.id
-    JOIN run r ON r.job_id = j.id AND r.kind {kind} AND r.slot >= ? AND r.slot < ?
+    FROM job j JOIN run r ON r.job_id = j.id AND r.kind {kind} AND r.slot >= ? AND r.slot < ?
     WHERE {where}"""
 _ENTRIES = """SELECT {key} AS key, l.first AS at, l.outcome AS o, l.count AS n
-    FROM job j JOIN timer t ON t.job_id = j.id
-    JOIN ledger l ON l.job_id = j.id AND l.first >= ? AND l.first < ? WHERE {where}"""
+    FROM job j JOIN ledger l ON l.job_id = j.id AND l.first >= ? AND l.first < ? WHERE {where}"""
 
 _TIMES = """SELECT {key} AS key, r.slot AS at, r.started_at - r.slot AS delay,
     r.finished_at - r.started_at AS took
-    FROM job j JOIN timer t ON t.job_id = j.id
-    JOIN run r ON r.job_id = j.id AND r.kind {kind} AND r.slot >= ? AND r.slot < ?
+    FROM job j JOIN run r ON r.job_id = j.id AND r.kind {kind} AND r.slot >= ? AND r.slot < ?
     WHERE r.outcome = 'ok' AND r.started_at IS NOT NULL AND {where}"""
 
 # Of each instant in a list, up to ? runs with a slot in the next ? microseconds.
@@ -144,7 +141,7 @@ def last_hour(
         connection,
         "SELECT r.outcome, count(*) FROM run r WHERE r.outcome IN"
         " ('ok', 'error', 'timeout', 'lost', 'denied', 'cancelled') AND r.finished_at >= ?"
-        f" AND r.job_id IN (SELECT j.id FROM job j JOIN timer t ON t.job_id = j.id WHERE {where})"
+        f" AND r.job_id IN (SELECT j.id FROM job j WHERE {where})"
         " GROUP BY r.outcome",
         (now - _HOUR, *values),
         tuple[str, int],

@@ -80,6 +80,10 @@ class SelectedRun(msgspec.Struct, frozen=True):
     number: int
     service: str
 
+    def is_of(self, service: str) -> bool:
+        """Return True if the run's job had this service when it was selected."""
+        return service == self.service
+
 
 def select(
     connection: Connection, selection: Selection, now: Instant, permits: Permits | None = None
