@@ -126,10 +126,10 @@ class Repeats:
         return count
 
 
-class _Line(str):
-    """A record as a JSON object."""
+class _Line(NamedTuple):
+    """A record as a JSON object; the type of it marks it as ours."""
 
-    __slots__ = ()
+    text: str
 
 
 class JSONFormatter(logging.Formatter):
@@ -142,9 +142,9 @@ class JSONFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the line: valid JSON, whatever a service has logged. It is made once."""
         made = vars(record).get(_MADE)
-        if type(made) is not _Line:  # a field of this name may be a service's
+        if not isinstance(made, _Line):
             made = vars(record)[_MADE] = _Line(self._line_of(record))
-        return made
+        return made.text
 
     def _line_of(self, record: logging.LogRecord) -> str:
         event, arguments = message_and_arguments(record)
