@@ -156,6 +156,7 @@ def wait_for(port: int) -> None:
             time.sleep(0.05)
         else:
             return
+    raise TimeoutError(f"nothing listens on port {port}")
 
 
 def main() -> None:

@@ -346,7 +346,7 @@ def _of_outgoing(connections: Connections) -> Iterator[Metric]:
     labels = ["kind", "connection"]
     text = "Duration of calls of outgoing connections in seconds, with retries."
     took = HistogramMetricFamily("zato_lite_outgoing_seconds", text, labels=labels)
-    text = "Calls of outgoing connections by result: a status, ok, error or timeout."
+    text = "Calls of outgoing connections by result: a status, ok, error, timeout or cancelled."
     calls = CounterMetricFamily("zato_lite_outgoing_total", text, labels=[*labels, "result"])
     for (kind, name), figures in connections.figures.items():
         took.add_metric([kind, name], _buckets(OUTGOING_EDGES_S, figures.counts), figures.seconds)

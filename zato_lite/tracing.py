@@ -58,10 +58,11 @@ def traced_requests(tracer: Tracer) -> Traced:
 
     @contextmanager
     def traced(request: RestRequest, connection: str) -> Iterator[Callable[[int], None]]:
+        url = urlsplit(request.url)
         attributes: Attributes = {
             HTTP_REQUEST_METHOD: request.method,
-            URL_PATH: request.path,
-            SERVER_ADDRESS: urlsplit(request.url).hostname or "",
+            URL_PATH: url.path or "/",
+            SERVER_ADDRESS: url.hostname or "",
             CONNECTION: connection,
             CID: request.cid,
         }

@@ -31,6 +31,12 @@ def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
         connections.rest["cmr"]
 
 
+@pytest.mark.parametrize("place", ["rst.crm", "redis.cache", "rest"])
+def test_a_fake_of_no_kind_is_refused(place: str) -> None:
+    with pytest.raises(ConfigError, match=f"outgoing: '{place}' is not valid; use rest.NAME"):
+        Connections(fakes={place: str})
+
+
 def test_a_missing_library_is_named_with_its_extra() -> None:
     with pytest.raises(ConfigError, match=r"no_such_one is not installed; pip install .*\[http\]"):
         require("no_such_one", "http")

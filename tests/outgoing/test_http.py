@@ -174,6 +174,16 @@ async def test_a_post_is_repeated_if_there_was_no_connection(
     assert vars(caplog.records[-1])["tries"] == 3
 
 
+@pytest.mark.parametrize(
+    "value", ["\u00b2", "soon", "Tue, 01 Dec 99999999999999999999 12:00:30 GMT"]
+)
+async def test_retry_after_may_be_nonsense(upstream: Upstream, value: str) -> None:
+    upstream.answers = [Answer(503, headers={"retry-after": value}), Answer()]
+
+    async with connected(upstream.url) as crm:
+        assert (await get(crm)).ok
+
+
 async def test_retry_after_is_respected_and_bounded(upstream: Upstream) -> None:
     upstream.answers = [Answer(503, headers={"retry-after": "1000"})]
 
@@ -193,6 +203,14 @@ async def test_a_request_ends_with_its_time_limit(
         async with asyncio.timeout(10):
             with pytest.raises(OutgoingTimeoutError, match=r"\[outgoing.rest.crm\] GET /: "):
                 await get(crm, **options)
+
+
+async def test_after_the_deadline_nothing_is_sent(upstream: Upstream) -> None:
+    async with connected(upstream.url) as crm:
+        with pytest.raises(OutgoingTimeoutError, match="GET /: no time left"):
+            await get(crm, left=-0.1)
+
+    assert upstream.requests == []
 
 
 async def test_a_cancelled_request_is_cancelled(upstream: Upstream) -> None:
@@ -316,6 +334,8 @@ def test_json_is_read_as_a_type() -> None:
         (b'{"a": 1}', "text/plain", '{"a": 1}'),
         (b'{"a": 1}', "", {"a": 1}),
         (b"plain", "", "plain"),
+        (b"", "application/json", None),
+        ("é".encode(), "text/plain; charset=idna", "é"),
         ("é".encode("latin-1"), "text/plain; charset=ISO-8859-1", "é"),
         ("é".encode(), "text/plain; charset=nonsense", "é"),
     ],
@@ -324,6 +344,29 @@ def test_data_is_json_or_text(content: bytes, content_type: str, data: Any) -> N
     headers = {"Content-Type": content_type} if content_type else {}
 
     assert RestResponse(200, content, headers).data == data
+
+
+def test_headers_of_a_made_response_are_read_in_any_case() -> None:
+    headers = RestResponse(200, headers={"X-Total": "5"}).headers
+
+    assert headers["X-Total"] == headers["x-total"] == headers.get("X-TOTAL") == "5"
+    assert ("X-Total" in headers, headers.get("x-other", "none")) == (True, "none")
+
+
+@pytest.mark.parametrize(
+    ("url", "path", "expected"),
+    [
+        ("/api", "/c/{id}", "/c/7"),
+        ("/api", "/c?key=hush", "/c"),
+        ("/{id}", "/c", "/c"),
+        ("/api", "?key={id}", "/"),
+    ],
+)
+async def test_the_path_of_a_request_is_below_the_address_without_a_query(
+    url: str, path: str, expected: str
+) -> None:
+    async with connected(f"http://crm{url}") as crm:
+        assert crm.request("GET", path, {"id": 7}).path == expected
 
 
 async def test_messages_hold_no_secrets(
@@ -335,10 +378,10 @@ async def test_messages_hold_no_secrets(
     settings: dict[str, Any] = {"auth": "bearer", "secret": "t0p", "retries": 0}
     async with connected(upstream.url, **settings) as crm:
         with pytest.raises(OutgoingError) as caught:
-            await crm.send(crm.request("GET", "/x", {"key": "hush"}))
+            await crm.send(crm.request("GET", "/x?pin=quiet", {"key": "hush"}))
 
     records = " ".join(str(vars(record)) for record in caplog.records)
-    assert all(word not in f"{caught.value}{records}" for word in ("t0p", "hush"))
+    assert all(word not in f"{caught.value}{records}" for word in ("t0p", "hush", "quiet"))
 
 
 @pytest.mark.parametrize(
@@ -356,6 +399,10 @@ async def test_messages_hold_no_secrets(
         ({"auth": "bearer", "secret_file": "gone"}, "secret_file: .*gone: No such file"),
         ({"ca": "gone.pem"}, "ca: .*gone.pem: No such file"),
         ({"key": "own.key.pem"}, "certificate is missing; key needs it"),
+        (
+            {"auth": "api_key", "secret": "k", "follow_redirects": True},
+            "follow_redirects would send the key to other hosts",
+        ),
         ({"certificate": "own.key.pem"}, "headers, secret or certificates: "),
         ({"headers": {"a b": "c"}}, "headers, secret or certificates: Invalid header key"),
         ({"auth": "bearer", "secret": "a\nb"}, "certificates: Invalid header value"),

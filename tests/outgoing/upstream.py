@@ -47,6 +47,11 @@ class Upstream:
         (request,) = self.requests
         return request
 
+    @property
+    def received(self) -> list[tuple[str, str, bytes]]:
+        """Method, target and body of each request."""
+        return [(each.method, each.target, each.body) for each in self.requests]
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer the requests of a connection."""
         self.connections += 1

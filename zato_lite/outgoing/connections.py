@@ -1,7 +1,7 @@
 """Connections: opens what the settings configure, by name, and replaces it when they change."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
@@ -33,7 +33,9 @@ C = TypeVar("C", bound=Closable)
 
 
 class Shared(Generic[C]):
-    """A connection that several invocations use; it is closed after the last of them.
+    """A connection that several invocations use, each within ``async with``.
+
+    It is closed after the last of them.
 
     Attributes:
         key: the settings that it was made from; a change of them replaces the connection.
@@ -57,9 +59,16 @@ class Shared(Generic[C]):
         self._users -= 1
         return self._is_retired and not self._users
 
+    async def __aenter__(self) -> C:
+        return self.begin()
+
+    async def __aexit__(self, *_: object) -> None:
+        if self.end():
+            await self.close()
+
     @property
     def connection(self) -> C:
-        """The connection, of a kind that waits for its users before it closes."""
+        """The connection, of a kind that counts its users itself."""
         return self._connection
 
     async def close(self) -> None:
@@ -137,7 +146,7 @@ class Connections:
     """
 
     def __init__(self, folder: Path = Path(), fakes: Mapping[str, Any] | None = None) -> None:
-        self._folder, self._fakes = folder, _by_kind(fakes or {})
+        self._folder, self._fakes = folder, _by_kind(fakes or {}, ("rest", "sql", "smtp"))
         self.figures: dict[tuple[str, str], Figures] = {}
         self.traced: Traced | None = None
         self.rest: Kind[RestConnection] = Kind("rest", self._rest)
@@ -253,9 +262,13 @@ class Connections:
         return (cache, password), lambda: RedisConnection(cache, password, figures)
 
 
-def _by_kind(fakes: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
+def _by_kind(fakes: Mapping[str, Any], kinds: Sequence[str]) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {kind: {} for kind in kinds}
     for place, fake in fakes.items():
         kind, _, name = place.partition(".")
-        found.setdefault(kind, {})[name] = fake
+        if kind not in found or not name:
+            raise ConfigError(
+                f"outgoing: {place!r} is not valid; use rest.NAME, sql.NAME or smtp.NAME"
+            )
+        found[kind][name] = fake
     return found

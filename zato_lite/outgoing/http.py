@@ -4,8 +4,8 @@ import asyncio
 import logging
 import random
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, Protocol, TypeVar, overload
@@ -32,10 +32,10 @@ class RestRequest:
     """A request, as it is sent.
 
     Attributes:
-        method, url: the whole URL, without the query string.
-        path: the URL without the connection's address, for messages.
+        method, url: the whole URL, without ``params``.
+        path: the path below the connection's address, without a query string, for messages.
         params: the query string.
-        headers: its own, besides the connection's.
+        headers: its own, besides the connection's; names in lower case.
         body: None for a request without one.
         cid: the correlation id of the invocation.
     """
@@ -59,11 +59,26 @@ class HasHeaders(Protocol):
         ...
 
 
-class _Headers:
-    """Headers of a response that a test makes."""
+class _Headers(dict[str, str]):
+    """Headers of a response that a test makes, by name in any case."""
 
     def __init__(self, headers: Mapping[str, str]) -> None:
-        self.headers: Mapping[str, str] = {name.lower(): value for name, value in headers.items()}
+        super().__init__({name.lower(): value for name, value in headers.items()})
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers themselves."""
+        return self
+
+    def __getitem__(self, name: str) -> str:
+        return super().__getitem__(name.lower())
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(str(name).lower())
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return a header, or the default."""
+        return super().get(name.lower(), default)
 
 
 class RestResponse:
@@ -109,13 +124,13 @@ class RestResponse:
         _, _, charset = self.content_type.partition("charset=")
         try:
             return self.content.decode(charset.split(";")[0].strip('" ') or "utf-8", "replace")
-        except LookupError:
+        except (LookupError, UnicodeError):
             return self.content.decode("utf-8", "replace")
 
     @property
     def content_type(self) -> str:
-        """Return the content type, in lower case."""
-        return (self.headers.get("content-type") or "").lower()
+        """Return the content type, in lower case; empty if there is none."""
+        return _header(self, "content-type").lower()
 
     @overload
     def json(self, type: None = None) -> Any: ...
@@ -130,10 +145,7 @@ class RestResponse:
         try:
             return decode(self.content) if type is None else _decoded(self.content, type)
         except (BadInputError, msgspec.MsgspecError) as error:
-            where = (
-                "" if self.request is None else f" to {self.request.method} {self.request.path}"
-            )
-            raise OutgoingError(f"response{where} not understood: {error}") from error
+            raise OutgoingError(f"{self._described()} not understood: {error}") from error
 
     @property
     def data(self) -> Any:
@@ -143,10 +155,8 @@ class RestResponse:
         if "json" in self.content_type:
             return self.json()
         if not self.content_type:
-            try:
+            with suppress(BadInputError):
                 return decode(self.content)
-            except BadInputError:
-                return self.text
         return self.text
 
     def raise_for_status(self) -> "RestResponse":
@@ -156,14 +166,23 @@ class RestResponse:
             OutgoingError: the status is 400 or above.
         """
         if not self.ok:
-            where = (
-                "" if self.request is None else f" to {self.request.method} {self.request.path}"
-            )
-            raise OutgoingError(f"response{where} has status {self.status_code}")
+            raise OutgoingError(f"{self._described()} has status {self.status_code}")
         return self
+
+    def _described(self) -> str:
+        request = self.request
+        return "response" if request is None else f"response to {request.method} {request.path}"
 
     def __repr__(self) -> str:
         return f"<RestResponse {self.status_code}>"
+
+
+def _header(response: RestResponse, name: str) -> str:
+    """Return a header; empty if there is none, or if it is not ASCII."""
+    try:
+        return response.headers.get(name) or ""
+    except ValueError:
+        return ""
 
 
 def _decoded(content: bytes, wanted: Any) -> Any:
@@ -229,6 +248,7 @@ class RestConnection:
         self._client, self._figures, self._traced = client, figures, traced
         self._base = settings.url.rstrip("/")
         self._has_parameters = "{" in settings.url
+        self._cid_header = settings.cid_header.lower()
 
     def request(self, method: str, path: str, params: Params | None) -> RestRequest:
         """Return a request for a path below the connection's address.
@@ -238,21 +258,20 @@ class RestConnection:
         """
         if path and path[0] not in "/?":
             path = f"/{path}"
-        url = self._base + path
+        base = self._base
         if self._has_parameters or "{" in path:
-            url, params = _filled(url, params)
-            path = _filled_path(url)
+            base, path, params = _filled(base, path, params)
+        url = base + path
+        if "?" in path:
+            path = path[: path.index("?")]
         request = RestRequest(method, url, path or "/")
         if params:
-            request.params = _query(params)
+            request.params = pairs(params)
         return request
 
-    async def send(
-        self,
-        request: RestRequest,
-        left: float | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109 - retries are within it
-    ) -> RestResponse:
+    def send(
+        self, request: RestRequest, left: float | None = None, timeout: float | None = None
+    ) -> Coroutine[Any, Any, RestResponse]:
         """Send a request, again if that is safe and may help, and return the response.
 
         Args:
@@ -264,75 +283,60 @@ class RestConnection:
             OutgoingTimeoutError: no response came in time.
             OutgoingError: the server cannot be reached.
         """
-        settings = self.settings
-        seconds = timeout or settings.timeout
+        seconds = timeout or self.settings.timeout
         if left is not None and left < seconds:
             seconds = left
-        if settings.cid_header:
-            request.headers[settings.cid_header] = request.cid
-        if self._traced is not None:
-            return await self._traced_send(self._traced, request, seconds)
-        began = monotonic()
-        # The first try is made here, without further calls: most requests need no other.
-        result: RestResponse | Failure
-        try:
-            result = await self._client.send(request, seconds)
-        except Failure as failure:
-            result = failure
-        except BaseException:
-            self._figures.record("cancelled", monotonic() - began)
-            raise
-        else:
-            if result.status_code not in BUSY:
-                result.request = request
-                self._figures.record(result.status_code, monotonic() - began)
-                if _log.isEnabledFor(logging.DEBUG):
-                    self._report(request, result, began, 1)
-                return result
-        return await self._retried(request, result, began, began + seconds)
+        if self._cid_header:
+            request.headers[self._cid_header] = request.cid
+        if self._traced is None:
+            return self._sent(request, seconds)
+        return self._sent_in_span(self._traced, request, seconds)
 
-    async def _traced_send(
+    async def _sent_in_span(
         self, traced: Traced, request: RestRequest, seconds: float
     ) -> RestResponse:
-        """Do the same in a span."""
         with traced(request, self.name) as answered:
-            began = monotonic()
-            result = await self._try(request, began, seconds)
-            response = await self._retried(request, result, began, began + seconds)
+            response = await self._sent(request, seconds)
             answered(response.status_code)
             return response
 
-    async def _retried(
-        self, request: RestRequest, result: "RestResponse | Failure", began: float, until: float
-    ) -> RestResponse:
-        """Return a response after the result of the first try, or raise the error of the last."""
-        tries = 1
-        while isinstance(result, Failure) or result.status_code in BUSY:
-            delay = self._pause(request, result, tries, until - monotonic())
-            if delay is None:
-                break
-            fields = self._fields(request, began, tries, problem=_problem(result))
-            _log.info("request retried", extra=fields)
-            await asyncio.sleep(delay)
-            tries += 1
-            result = await self._try(request, began, until - monotonic())
-        if isinstance(result, Failure):
-            raise self._failed(request, result, began, tries) from result
+    async def _sent(self, request: RestRequest, seconds: float) -> RestResponse:
+        """Return the response of the last try, or raise its error; count it as one call."""
+        began, tries = monotonic(), 1
+        kind: int | str = "error"
+        try:
+            result = await self._try(request, seconds)
+            while isinstance(result, Failure) or result.status_code in BUSY:
+                left = began + seconds - monotonic()
+                delay = self._pause(request, result, tries, left)
+                if delay is None:
+                    break
+                fields = self._fields(request, began, tries, problem=_problem(result))
+                _log.info("request retried", extra=fields)
+                await asyncio.sleep(delay)
+                tries += 1
+                result = await self._try(request, began + seconds - monotonic())
+            if isinstance(result, Failure):
+                kind = "timeout" if result.is_timeout else "error"
+                raise self._failed(request, result, began, tries) from result
+            kind = result.status_code
+        except asyncio.CancelledError:
+            kind = "cancelled"
+            raise
+        finally:
+            self._figures.record(kind, monotonic() - began)
         result.request = request
-        self._figures.record(result.status_code, monotonic() - began)
-        self._report(request, result, began, tries)
+        if _log.isEnabledFor(logging.DEBUG):
+            _log.debug("request answered", extra=self._fields(request, began, tries, status=kind))
         return result
 
-    async def _try(
-        self, request: RestRequest, began: float, seconds: float
-    ) -> "RestResponse | Failure":
+    async def _try(self, request: RestRequest, seconds: float) -> "RestResponse | Failure":
+        if seconds <= 0:
+            return Failure("no time left", was_sent=False, is_timeout=True)
         try:
-            return await self._client.send(request, max(seconds, 0.001))
+            return await self._client.send(request, seconds)
         except Failure as failure:
             return failure
-        except BaseException:
-            self._figures.record("cancelled", monotonic() - began)
-            raise
 
     def _pause(
         self, request: RestRequest, result: "RestResponse | Failure", tries: int, left: float
@@ -342,27 +346,17 @@ class RestConnection:
         if was_sent and not is_repeatable(request.method, request.headers):
             return None
         asked = None
-        if isinstance(result, RestResponse) and (after := result.headers.get("retry-after")):
+        if isinstance(result, RestResponse) and (after := _header(result, "retry-after")):
             asked = seconds_of(after, datetime.now(UTC))  # noqa: TID251 - the other server's time
         return pause(tries, self.settings, left, asked, random.random())  # noqa: S311
-
-    def _report(
-        self, request: RestRequest, response: RestResponse, began: float, tries: int
-    ) -> None:
-        if _log.isEnabledFor(logging.DEBUG):
-            status = response.status_code
-            fields = self._fields(request, began, tries, status=status)
-            _log.debug("request answered", extra=fields)
 
     def _failed(
         self, request: RestRequest, failure: Failure, began: float, tries: int
     ) -> OutgoingError:
-        is_timeout = failure.is_timeout
-        self._figures.record("timeout" if is_timeout else "error", monotonic() - began)
         fields = self._fields(request, began, tries, problem=str(failure))
         _log.warning("request failed", extra=fields)
         text = f"[outgoing.rest.{self.name}] {request.method} {request.path}: {failure}"
-        return (OutgoingTimeoutError if is_timeout else OutgoingError)(text)
+        return (OutgoingTimeoutError if failure.is_timeout else OutgoingError)(text)
 
     def _fields(
         self, request: RestRequest, began: float, tries: int, **more: object
@@ -380,8 +374,8 @@ def _problem(result: RestResponse | Failure) -> str:
     return str(result) if isinstance(result, Failure) else f"status {result.status_code}"
 
 
-def _query(params: Params) -> list[tuple[str, str]]:
-    """Return the query string's pairs: one for each item of a list, none for None."""
+def pairs(params: Params) -> list[tuple[str, str]]:
+    """Return the pairs of a query string or a form: one for each item of a list, none for None."""
     found: list[tuple[str, str]] = []
     for name, value in params.items():
         if isinstance(value, str):
@@ -397,28 +391,23 @@ def _text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _filled(url: str, params: Params | None) -> tuple[str, Params]:
-    """Return a URL with its parameters filled in, and those that are left."""
-    left = dict(params or {})
+def _filled(base: str, path: str, params: Params | None) -> tuple[str, str, Params]:
+    """Return an address and a path with their parameters filled in, and those that are left."""
+    given = params or {}
     used: set[str] = set()
 
     def value(match: re.Match[str]) -> str:
         name = match[1]
-        if left.get(name) is None:
-            known = ", ".join(left) or "none"
+        if given.get(name) is None:
+            known = ", ".join(given) or "none"
             raise OutgoingError(f"params: {name!r} of the address is missing; given are: {known}")
         used.add(name)
-        if (text := _text(left[name])) in {"", ".", ".."}:
+        if (text := _text(given[name])) in {"", ".", ".."}:
             raise OutgoingError(f"params: {name!r} is {text!r}; a part of a path cannot be that")
         return quote(text, safe="")
 
-    url = _PARAMETER.sub(value, url)
-    return url, {name: value for name, value in left.items() if name not in used}
-
-
-def _filled_path(url: str) -> str:
-    _, _, rest = url.partition("://")
-    return "/" + rest.partition("/")[2]
+    base, path = _PARAMETER.sub(value, base), _PARAMETER.sub(value, path)
+    return base, path, {name: value for name, value in given.items() if name not in used}
 
 
 Handler = Callable[[RestRequest], Awaitable[RestResponse] | RestResponse]

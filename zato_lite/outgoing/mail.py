@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 Addresses = str | Iterable[str]
 
-_TYPE = "application/octet-stream"
 _log = logging.getLogger(__name__)
 
 
@@ -102,10 +101,9 @@ def mail_of(message: SMTPMessage, default_from: str) -> Mail:
             built[name] = value
     subtype = "html" if message.is_html else "plain"
     built.set_content(message.body, subtype=subtype, charset=message.charset)
-    main, _, sub = _TYPE.partition("/")
-    for attachment in message.attachments:
+    for name, contents in message.attachments:
         built.add_attachment(
-            attachment.contents, maintype=main, subtype=sub, filename=attachment.name
+            contents, maintype="application", subtype="octet-stream", filename=name
         )
     return Mail(parseaddr(sender)[1], recipients, built)
 
@@ -174,23 +172,26 @@ class SmtpConnection:
         """
         mail = mail_of(message, from_ or self._settings.mail_from)
         seconds = self._settings.timeout if left is None else min(self._settings.timeout, left)
-        began, result = monotonic(), "error"
+        began, is_sent = monotonic(), False
+        try:
+            with self._figures.counted():
+                await self._hand_over(mail, message, seconds)
+            is_sent = True
+        finally:
+            level, text = (
+                (logging.DEBUG, "mail sent") if is_sent else (logging.WARNING, "mail not sent")
+            )
+            took_ms = round((monotonic() - began) * 1000, 1)
+            fields = {"connection": self._name, "recipients": len(mail.recipients)}
+            _log.log(level, text, extra={**fields, "took_ms": took_ms})
+
+    async def _hand_over(self, mail: Mail, message: SMTPMessage, seconds: float) -> None:
         try:
             async with asyncio.timeout(seconds):
                 await self._courier.send(mail, message)
-            result = "ok"
         except TimeoutError as error:
-            result = "timeout"
             text = f"[outgoing.smtp.{self._name}] not sent within {seconds:g} s"
             raise OutgoingTimeoutError(text) from error
-        finally:
-            took = monotonic() - began
-            self._figures.record(result, took)
-            fields = {"connection": self._name, "recipients": len(mail.recipients)}
-            level = logging.DEBUG if result == "ok" else logging.WARNING
-            took_ms = round(took * 1000, 1)
-            _log.log(level, "mail sent" if result == "ok" else "mail not sent",
-                     extra={**fields, "took_ms": took_ms})  # fmt: skip
 
     async def close(self) -> None:
         """Do nothing: each mail has a connection."""

@@ -21,13 +21,13 @@ def seconds_of(retry_after: str | None, now: datetime) -> float | None:
     """Return the seconds that a Retry-After header asks for: a number, or a date."""
     if not retry_after:
         return None
-    if retry_after.strip().isdigit():
+    if retry_after.strip().isdecimal():
         return float(retry_after)
     from email.utils import parsedate_to_datetime  # noqa: PLC0415 - slow to import, rarely used
 
     try:
         until = parsedate_to_datetime(retry_after)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     until = until if until.tzinfo else until.replace(tzinfo=UTC)
     return max(0.0, (until - now).total_seconds())

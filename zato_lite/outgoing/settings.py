@@ -72,6 +72,8 @@ def _problems(rest: Rest) -> Iterator[str]:
         yield "username is missing; auth = 'basic' needs it"
     if rest.auth == "none" and (rest.secret or rest.secret_file):
         yield "auth is missing; use basic, bearer or api_key with a secret"
+    if rest.auth == "api_key" and rest.follow_redirects:
+        yield "follow_redirects would send the key to other hosts; use it with another auth"
     if rest.key and not rest.certificate:
         yield "certificate is missing; key needs it"
 

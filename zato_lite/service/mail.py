@@ -3,32 +3,20 @@
 from collections.abc import Coroutine
 from typing import Any
 
-from zato_lite.outgoing.connections import Connections
-from zato_lite.outgoing.mail import SMTPMessage
-from zato_lite.service.outgoing_call import CallingService, Resolve
+from zato_lite.outgoing.mail import SmtpConnection, SMTPMessage
+from zato_lite.service.outgoing_call import NamedConnection
 from zato_lite.service.sync_aware import blocking
 
 
-class SmtpCalls:
+class SmtpCalls(NamedConnection[SmtpConnection]):
     """Common part of ``Smtp`` and ``BlockingSmtp``."""
 
-    __slots__ = ("_connections", "_name", "_resolve", "_service")
-
-    def __init__(
-        self, service: CallingService, connections: Connections, resolve: Resolve, name: str
-    ) -> None:
-        self._service, self._connections, self._resolve = service, connections, resolve
-        self._name = name
-        connections.smtp[name]  # raises UnknownConnectionError
+    __slots__ = ()
+    KIND = "smtp"
 
     async def _send(self, message: SMTPMessage, from_: str) -> None:
-        shared = self._connections.smtp[self._name]
-        connection = shared.begin()
-        try:
+        async with self._kind[self._name] as connection:
             await connection.send(message, from_, self._service.time_left)
-        finally:
-            if shared.end():
-                await shared.close()
 
 
 class Smtp(SmtpCalls):

@@ -6,16 +6,15 @@ from typing import Any, Generic, TypedDict, TypeVar, Unpack
 from urllib.parse import urlencode
 
 from zato_lite.outgoing.connections import Connections
-from zato_lite.outgoing.http import Params, RestResponse
+from zato_lite.outgoing.http import Params, RestConnection, RestResponse, pairs
 from zato_lite.service.mail import BlockingSmtp, Smtp
-from zato_lite.service.outgoing_call import CallingService, Resolve
+from zato_lite.service.outgoing_call import CallingService, NamedConnection, Resolve
 from zato_lite.service.payload import plain
 from zato_lite.service.sql import BlockingSql, Sql
 from zato_lite.service.sync_aware import blocking
 from zato_lite.wire import encode
 
 T = TypeVar("T")
-
 
 _JSON = "application/json"
 _TRACE = ("traceparent", "tracestate")
@@ -40,17 +39,11 @@ class RequestOptions(TypedDict, total=False):
     timeout: float | None
 
 
-class RestCalls:
+class RestCalls(NamedConnection[RestConnection]):
     """Common part of ``Rest`` and ``BlockingRest``."""
 
-    __slots__ = ("_connections", "_name", "_resolve", "_service")
-
-    def __init__(
-        self, service: CallingService, connections: Connections, resolve: Resolve, name: str
-    ) -> None:
-        self._service, self._connections, self._resolve = service, connections, resolve
-        self._name = name
-        connections.rest[name]  # raises UnknownConnectionError
+    __slots__ = ()
+    KIND = "rest"
 
     async def _send(  # noqa: PLR0917 - called for each request; keywords are slower
         self,
@@ -63,25 +56,19 @@ class RestCalls:
         form: Params | None = None,
         timeout: float | None = None,  # noqa: ASYNC109 - passed on
     ) -> RestResponse:
-        service = self._service
-        shared = self._connections.rest[self._name]
-        connection = shared.begin()
-        try:
+        async with self._kind[self._name] as connection:
             request = connection.request(method, path, params)
             if json is not None or data is not None or form is not None:
                 request.body, content_type = _body(json, data, form)
                 if content_type:
                     request.headers["content-type"] = content_type
             if headers:
-                request.headers.update(headers)
-            root = service.root
+                request.headers.update([(name.lower(), headers[name]) for name in headers])
+            root = self._service.root
             if root.http is not None:
                 request.headers.update(_trace(root.http.headers))
             request.cid = root.cid
-            return await connection.send(request, service.time_left, timeout)
-        finally:
-            if shared.end():
-                await shared.close()
+            return await connection.send(request, self._service.time_left, timeout)
 
 
 class Rest(RestCalls):
@@ -236,7 +223,7 @@ def _body(json: Any, data: str | bytes | None, form: Params | None) -> tuple[byt
     if json is not None:
         return encode(json, plain), _JSON
     if form is not None:
-        return urlencode(form, doseq=True).encode(), _FORM
+        return urlencode(pairs(form)).encode(), _FORM
     return (data.encode() if isinstance(data, str) else data or b""), ""
 
 

@@ -1,7 +1,9 @@
-"""The service on whose behalf an outgoing connection is used."""
+"""Use of an outgoing connection on behalf of a service."""
 
 from collections.abc import Coroutine
-from typing import Any, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+from zato_lite.outgoing.connections import C, Connections, Kind
 
 T = TypeVar("T")
 
@@ -26,3 +28,23 @@ class CallingService(Protocol):
     def root(self) -> Any:
         """The outermost invocation."""
         ...
+
+
+class NamedConnection(Generic[C]):
+    """Common part of the connections of all kinds: one of a name, as a service uses it.
+
+    It is looked up at each use, since a reload of the settings may replace it.
+
+    Raises:
+        UnknownConnectionError: the settings have no connection of this name.
+    """
+
+    __slots__ = ("_kind", "_name", "_resolve", "_service")
+    KIND: ClassVar[str]
+
+    def __init__(
+        self, service: CallingService, connections: Connections, resolve: Resolve, name: str
+    ) -> None:
+        self._service, self._resolve, self._name = service, resolve, name
+        self._kind: Kind[C] = getattr(connections, self.KIND)
+        self._kind[name]  # raises UnknownConnectionError

@@ -3,8 +3,7 @@
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from zato_lite.outgoing.connections import Connections
-from zato_lite.service.outgoing_call import CallingService, Resolve
+from zato_lite.service.outgoing_call import NamedConnection
 from zato_lite.service.sync_aware import blocking
 
 if TYPE_CHECKING:  # an extra
@@ -17,17 +16,11 @@ T = TypeVar("T")
 Row = dict[str, Any]
 
 
-class SqlCalls:
+class SqlCalls(NamedConnection["SqlConnection"]):
     """Common part of ``Sql`` and ``BlockingSql``."""
 
-    __slots__ = ("_connections", "_name", "_resolve", "_service")
-
-    def __init__(
-        self, service: CallingService, connections: Connections, resolve: Resolve, name: str
-    ) -> None:
-        self._service, self._connections, self._resolve = service, connections, resolve
-        self._name = name
-        connections.sql[name]  # raises UnknownConnectionError
+    __slots__ = ()
+    KIND = "sql"
 
     async def _run(self, reader: str, query: "Query", values: "Values", more: Row) -> Any:
         from zato_lite.outgoing import sql  # noqa: PLC0415 - an extra
@@ -36,18 +29,13 @@ class SqlCalls:
             if values is not None:
                 raise TypeError("values and keyword arguments given; use one of them")
             values = more
-        shared = self._connections.sql[self._name]
-        connection = shared.begin()
-        try:
-            read: Callable[[Any], Any] = getattr(sql, reader)
+        read: Callable[[Any], Any] = getattr(sql, reader)
+        async with self._kind[self._name] as connection:
             return await connection.run(query, values, read, self._service.time_left)
-        finally:
-            if shared.end():
-                await shared.close()
 
     def _connection(self) -> "SqlConnection":
         """Return the connection; SQLAlchemy itself closes what is in use after its last user."""
-        return self._connections.sql[self._name].connection
+        return self._kind[self._name].connection
 
 
 class Sql(SqlCalls):

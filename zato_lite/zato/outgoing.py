@@ -4,7 +4,7 @@ from typing import Any
 
 from zato_lite.outgoing.connections import Connections
 from zato_lite.service.mail import BlockingSmtp
-from zato_lite.service.outgoing import BlockingRest, ByName
+from zato_lite.service.outgoing import BlockingRest, ByName, OutgoingConnections
 from zato_lite.service.outgoing_call import CallingService, Resolve
 from zato_lite.service.sql import BlockingSql, Sql
 
@@ -83,8 +83,10 @@ class ZatoRest:
         return [given.get(name, options.pop(name, None)) for name in names]
 
 
-class ZatoOutgoing:
+class ZatoOutgoing(OutgoingConnections):
     """``self.out``: outgoing connections, by Zato's names of kinds."""
+
+    __slots__ = ("_in_thread",)
 
     def __init__(
         self,
@@ -94,14 +96,13 @@ class ZatoOutgoing:
         *,
         in_thread: bool,
     ) -> None:
-        self._service, self._connections, self._resolve = service, connections, resolve
+        super().__init__(service, connections, resolve)
         self._in_thread = in_thread
 
     @property
     def rest(self) -> ByName[ZatoRest]:
         """Return the HTTP connections."""
-        service, connections, resolve = self._service, self._connections, self._resolve
-        return ByName(lambda name: ZatoRest(service, connections, resolve, name))
+        return ByName(self._call(ZatoRest))
 
     @property
     def plain_http(self) -> ByName[ZatoRest]:
@@ -111,12 +112,10 @@ class ZatoOutgoing:
     @property
     def sql(self) -> ByName[BlockingSql]:
         """Return the databases; in an async ``handle`` the methods are awaited."""
-        service, connections, resolve = self._service, self._connections, self._resolve
         kind: Any = BlockingSql if self._in_thread else Sql
-        return ByName(lambda name: kind(service, connections, resolve, name))
+        return ByName(self._call(kind))
 
     @property
     def smtp(self) -> ByName[BlockingSmtp]:
         """Return the mail servers; in an async ``handle`` the method is awaited."""
-        service, connections, resolve = self._service, self._connections, self._resolve
-        return ByName(lambda name: BlockingSmtp(service, connections, resolve, name))
+        return ByName(self._call(BlockingSmtp))

@@ -28,7 +28,7 @@ _CALLBACK = "-async-callback"
 class NotOffered:
     """Attribute of Zato's ``self`` that zato-lite lacks; reading it raises NotOfferedError.
 
-    On the class it is None, as ``rest`` declares channels there.
+    On the class it is None.
     """
 
     def __init__(self, description: str, instead: str = "") -> None:
