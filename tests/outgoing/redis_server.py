@@ -17,9 +17,13 @@ def running(folder: Path) -> Iterator[str]:
     socket = folder / "redis.sock"
     command = [str(PROGRAM), "--port", "0", "--unixsocket", str(socket), "--save", ""]
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL) as server:  # noqa: S603
-        for _ in range(500):
-            if socket.exists():
-                break
-            time.sleep(0.01)
-        yield f"unix://{socket}"
-        server.terminate()
+        try:
+            for _ in range(500):
+                if socket.exists():
+                    break
+                time.sleep(0.01)
+            else:
+                raise TimeoutError("redis-server does not listen")
+            yield f"unix://{socket}"
+        finally:
+            server.terminate()

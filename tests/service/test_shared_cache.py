@@ -202,7 +202,11 @@ async def test_a_value_of_the_store_ends_with_its_time() -> None:
         (["set", 7, 1], "key 7 is not valid"),
         (["get", "a\0b"], "is not valid"),
         (["set", "k", "x" * 2_000], r"has 2002 bytes; \[cache\] max_value allows 2000"),
+        (["set", "k", "é" * 1_000], "has 2002 bytes"),
+        (["set", "k", b"x" * 2_001], "has 2001 bytes"),
         (["set", "k", 1, -1], "expiry -1 of 'k' is negative"),
+        (["expire", "k", -1], "expiry -1 of 'k' is negative"),
+        (["expire_by_prefix", "k", -1], "expiry -1 of 'k' is negative"),
     ],
 )
 async def test_keys_and_values_have_limits(
@@ -210,6 +214,26 @@ async def test_keys_and_values_have_limits(
 ) -> None:
     with pytest.raises(ValueError, match=expected):
         await it.invoke("do", arguments)
+
+
+async def test_a_value_of_bytes_may_have_all_of_the_maximum(it: Sandbox) -> None:
+    value = b"x" * 2_000
+
+    assert (
+        await it.invoke("do", ["set", "k", value]) == await it.invoke("do", ["get", "k"]) == value
+    )
+
+
+async def test_many_values_expire_and_are_deleted_at_once(it: Sandbox) -> None:
+    store = it.app.invoker.shared_cache
+    assert store is not None
+    for number in range(2_100):
+        await store.set("default", f"m:{number:04}", "1", 0)
+
+    assert len(await it.invoke("do", ["keys", "m:"])) == 2_100
+    assert await it.invoke("do", ["expire_by_prefix", "m:", 100]) == 2_100
+    assert await it.invoke("do", ["expire_by_prefix", "m:", 0]) == 2_100
+    assert await it.invoke("do", ["delete_by_prefix", "m:"]) == 2_100
 
 
 async def test_a_value_without_a_json_form_is_refused() -> None:
@@ -250,10 +274,10 @@ async def test_a_redis_that_is_away_is_an_outgoing_error() -> None:
     cache = Cache(url="redis://127.0.0.1:1", password="hush-hush")  # noqa: S106
     settings = Settings(store=Store("sqlite:///:memory:"), cache=cache)
     async with sandbox(*SERVICES, settings=settings) as it:
-        with pytest.raises(OutgoingError, match=r"\[cache\] .*onnect") as caught:
-            await it.invoke("do", ["get", "k"])
-
-    assert "hush-hush" not in str(caught.value)
+        for arguments in (["get", "k"], ["expire_by_prefix", "k", 5], ["keys"]):
+            with pytest.raises(OutgoingError, match=r"\[cache\] .*onnect") as caught:
+                await it.invoke("do", arguments)
+            assert "hush-hush" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

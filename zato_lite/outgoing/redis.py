@@ -4,9 +4,8 @@ Imported only if one is configured.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from time import monotonic
 from typing import Any
 
 import redis
@@ -20,6 +19,8 @@ from zato_lite.outgoing_config import Cache
 
 _PREFIX = "zato-lite:cache"
 _PAGE = 1_000
+"""Keys of one command."""
+
 _MAX_FOUND = 10_000
 
 
@@ -81,47 +82,59 @@ class RedisConnection:
         async with self._counted():
             names = (await self._names(cache, prefix))[:_MAX_FOUND]
             values = await self.client.mget(names) if names else []
-            at = len(_name(cache, ""))
             return [
-                (name[at:], _text(value))
+                (_key(cache, name), _text(value))
                 for name, value in zip(names, values, strict=True)
                 if value is not None
             ]
+
+    async def keys(self, cache: str, prefix: str) -> list[str]:
+        """Return the keys that begin with a prefix, in order."""
+        async with self._counted():
+            names = await self._names(cache, prefix)
+            return [_key(cache, name) for name in names[:_MAX_FOUND]]
 
     async def delete_by_prefix(self, cache: str, prefix: str) -> int:
         """Delete the values whose keys begin with a prefix; return their number."""
         async with self._counted():
             names = await self._names(cache, prefix)
-            return int(await self.client.unlink(*names)) if names else 0
+            return sum([int(await self.client.unlink(*page)) for page in _pages(names)])
 
     async def expire_by_prefix(self, cache: str, prefix: str, seconds: float) -> int:
         """Let the values whose keys begin with a prefix expire; return their number."""
-        names = await self._names(cache, prefix)
-        at = len(_name(cache, ""))
-        return sum([await self.expire(cache, name[at:], seconds) for name in names])
+        milliseconds = _milliseconds(seconds)
+        found = 0
+        async with self._counted():
+            for page in _pages(await self._names(cache, prefix)):
+                async with self.client.pipeline(transaction=False) as commands:
+                    commands.execute_command("EXISTS", *page)
+                    for name in page:
+                        if milliseconds is None:
+                            commands.execute_command("PERSIST", name)
+                        else:
+                            commands.execute_command("PEXPIRE", name, milliseconds)
+                    found += int((await commands.execute())[0])
+        return found
 
     async def _names(self, cache: str, prefix: str) -> list[str]:
         pattern = f"{_glob(_name(cache, prefix))}*"
-        return sorted(
-            [_text(name) async for name in self.client.scan_iter(match=pattern, count=_PAGE)]
-        )
+        found = self.client.scan_iter(match=pattern, count=_PAGE)  # some of them twice
+        return sorted({_text(name) async for name in found})
 
     @asynccontextmanager
     async def _counted(self) -> AsyncIterator[None]:
         """Count an operation; raise its error as one of an outgoing connection."""
-        began, result = monotonic(), "error"
         self._users += 1
         self._is_idle.clear()
         try:
-            yield
-            result = "ok"
-        except RedisTimeoutError as error:
-            result = "timeout"
-            raise OutgoingTimeoutError(f"[cache] no answer in time: {error}") from error
-        except (RedisError, OSError) as error:
-            raise OutgoingError(f"[cache] {error}") from error
+            with self._figures.counted():
+                try:
+                    yield
+                except RedisTimeoutError as error:
+                    raise OutgoingTimeoutError(f"[cache] no answer in time: {error}") from error
+                except (RedisError, OSError) as error:
+                    raise OutgoingError(f"[cache] {error}") from error
         finally:
-            self._figures.record(result, monotonic() - began)
             self._users -= 1
             if not self._users:
                 self._is_idle.set()
@@ -136,6 +149,14 @@ class RedisConnection:
 
 def _name(cache: str, key: str) -> str:
     return f"{_PREFIX}:{cache}:{key}"
+
+
+def _key(cache: str, name: str) -> str:
+    return name.removeprefix(_name(cache, ""))
+
+
+def _pages(names: list[str]) -> Iterator[list[str]]:
+    return (names[at : at + _PAGE] for at in range(0, len(names), _PAGE))
 
 
 def _glob(text: str) -> str:

@@ -39,6 +39,10 @@ class CacheStore(Protocol):
         """Return the keys that begin with a prefix, in order, and their values."""
         ...
 
+    async def keys(self, cache: str, prefix: str) -> list[str]:
+        """Return the keys that begin with a prefix, in order."""
+        ...
+
     async def delete_by_prefix(self, cache: str, prefix: str) -> int:
         """Delete the values whose keys begin with a prefix; return their number."""
         ...
@@ -66,23 +70,18 @@ class SharedCacheCalls:
         return default if found is None else _value(found)
 
     async def _set(self, key: str, value: Any, expiry: float) -> Any:
-        text = _text(key, value)
-        if len(text) > self._max_value:
+        text, size = _text(_checked(key), value)
+        if size > self._max_value:
             raise ValueError(
-                f"cache: the value of {key!r} has {len(text)} bytes; [cache] max_value allows"
+                f"cache: the value of {key!r} has {size} bytes; [cache] max_value allows"
                 f" {self._max_value}"
             )
-        if expiry < 0:
-            raise ValueError(f"cache: expiry {expiry!r} of {key!r} is negative; use seconds")
-        await self._store.set(self.name, _checked(key), text, expiry)
+        await self._store.set(self.name, key, text, _seconds(key, expiry))
         return value
 
     async def _by_prefix(self, prefix: str) -> dict[str, Any]:
         found = await self._store.by_prefix(self.name, prefix)
         return {key: _value(text) for key, text in found}
-
-    async def _keys(self, prefix: str) -> list[str]:
-        return [key for key, _ in await self._store.by_prefix(self.name, prefix)]
 
     async def _clear(self) -> None:
         await self._store.delete_by_prefix(self.name, "")
@@ -109,11 +108,12 @@ class SharedCache(SharedCacheCalls):
 
     def expire(self, key: str, expiry: float) -> Coroutine[Any, Any, bool]:
         """Let a key expire after some seconds; return True if it has a value."""
-        return self._resolve(self._store.expire(self.name, _checked(key), expiry))
+        seconds = _seconds(_checked(key), expiry)
+        return self._resolve(self._store.expire(self.name, key, seconds))
 
     def keys(self, prefix: str = "") -> Coroutine[Any, Any, list[str]]:
         """Return the keys that begin with a prefix, in order, at most 10,000."""
-        return self._resolve(self._keys(prefix))
+        return self._resolve(self._store.keys(self.name, prefix))
 
     def get_by_prefix(self, prefix: str) -> Coroutine[Any, Any, dict[str, Any]]:
         """Return the values whose keys begin with a prefix, by key, at most 10,000."""
@@ -125,7 +125,8 @@ class SharedCache(SharedCacheCalls):
 
     def expire_by_prefix(self, prefix: str, expiry: float) -> Coroutine[Any, Any, int]:
         """Let the keys that begin with a prefix expire after some seconds; return their number."""
-        return self._resolve(self._store.expire_by_prefix(self.name, prefix, expiry))
+        seconds = _seconds(prefix, expiry)
+        return self._resolve(self._store.expire_by_prefix(self.name, prefix, seconds))
 
     def clear(self) -> Coroutine[Any, Any, None]:
         """Delete all keys of this cache."""
@@ -218,13 +219,22 @@ def _checked(key: str) -> str:
     return key
 
 
-def _text(key: str, value: Any) -> str:
+def _seconds(key: str, expiry: float) -> float:
+    if expiry < 0:
+        raise ValueError(f"cache: expiry {expiry!r} of {key!r} is negative; use seconds")
+    return expiry
+
+
+def _text(key: str, value: Any) -> tuple[str, int]:
+    """Return the text that stands for a value, and the bytes that count for it."""
     if isinstance(value, bytes | bytearray | memoryview):
-        return _BYTES + b64encode(value).decode()
+        data = bytes(value)
+        return _BYTES + b64encode(data).decode(), len(data)
     try:
-        return encode(value, plain).decode()
+        data = encode(value, plain)
     except TypeError as error:
         raise TypeError(f"cache: the value of {key!r} has no JSON form: {error}") from error
+    return data.decode(), len(data)
 
 
 def _value(text: str) -> Any:

@@ -9,7 +9,7 @@ _SWEPT = 100
 """Expired items that a write deletes at most, and writes between two counts of all items."""
 
 _MAX_FOUND = 10_000
-"""Items that ``by_prefix`` returns at most."""
+"""Items that ``by_prefix`` and ``keys`` return at most."""
 
 _LIVE = "(until IS NULL OR until > ?)"
 _WITH_PREFIX = f"cache = ? AND substr(key, 1, length(CAST(? AS text))) = ? AND {_LIVE}"
@@ -91,6 +91,13 @@ class StoredCache:
         sql = f"SELECT key, value FROM cache_item WHERE {_WITH_PREFIX} ORDER BY key LIMIT ?"
         values = (cache, prefix, prefix, now, _MAX_FOUND)
         return await self._database.read(lambda c: read_rows(c, sql, values, tuple[str, str]))
+
+    async def keys(self, cache: str, prefix: str) -> list[str]:
+        """Return the keys that begin with a prefix, in order."""
+        values = (cache, prefix, prefix, self._clock.now(), _MAX_FOUND)
+        sql = f"SELECT key FROM cache_item WHERE {_WITH_PREFIX} ORDER BY key LIMIT ?"
+        rows = await self._database.read(lambda c: read_rows(c, sql, values, tuple[str]))
+        return [key for (key,) in rows]
 
     async def delete_by_prefix(self, cache: str, prefix: str) -> int:
         """Delete the values whose keys begin with a prefix; return their number."""
