@@ -250,6 +250,28 @@ async def test_the_path_of_a_file_is_relative_to_the_project(tmp_path: Path) -> 
     assert (tmp_path / "own.db").exists()
 
 
+@pytest.mark.parametrize("name", ["ask", "ask.blocking", "ask.zato"])
+async def test_sessions_use_the_same_database_in_memory(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with sandbox(*SERVICES, outgoing={"sql.db": "sqlite://"}) as it:
+        await it.invoke("fill")
+
+        assert (await it.invoke(name))[3] == 3
+
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_database_in_memory_stays_at_a_reload() -> None:
+    connections = Connections()
+    wanted = Outgoing(sql={"db": Sql("sqlite://")})
+    connections.replace(wanted)
+
+    assert connections.replace(wanted) == []
+    await connections.close()
+
+
 async def test_a_database_in_memory_takes_the_place_of_a_connection() -> None:
     async with sandbox(*SERVICES, outgoing={"sql.db": "sqlite://"}) as it:
         await it.invoke("fill")

@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from time import monotonic
+from threading import Lock
 from typing import Any, TypeVar
+from uuid import uuid4
 
 from sqlalchemy import CursorResult, Engine, Executable, create_engine, text
 from sqlalchemy.engine import URL, make_url
@@ -41,6 +42,8 @@ _BLOCKING = {
 }
 """Drivers of sessions in blocking services, where they differ from those of async ones."""
 
+_IN_MEMORY = ":memory:"
+
 
 def url_of(settings: Sql, password: str, folder: Path) -> URL:
     """Return the URL of an async engine.
@@ -57,9 +60,10 @@ def url_of(settings: Sql, password: str, folder: Path) -> URL:
     url = url.set(drivername=_ASYNC.get(url.drivername, url.drivername))
     if password:
         url = url.set(password=password)
-    path = url.database or ":memory:"
-    if url.get_backend_name() == "sqlite" and path != ":memory:" and not path.startswith("file:"):
-        url = url.set(database=str(folder / path))
+    if url.get_backend_name() == "sqlite":
+        path = url.database or _IN_MEMORY
+        is_path = path != _IN_MEMORY and not path.startswith("file:")
+        url = url.set(database=str(folder / path) if is_path else path)
     return url
 
 
@@ -77,12 +81,17 @@ class SqlConnection:
     """
 
     def __init__(self, name: str, settings: Sql, url: URL, figures: Figures) -> None:
+        if url.database == _IN_MEMORY:
+            # SQLite's memdb has one database for all connections of a process, with the locks of a
+            # file; plain ":memory:" would be another database for each pool.
+            url = url.set(database=f"file:/{uuid4()}", query={"vfs": "memdb", "uri": "true"})
         self.name, self._settings, self._url, self._figures = name, settings, url, figures
         try:
             self.engine: AsyncEngine = create_async_engine(url, **self._options(url))
         except (ImportError, NoSuchModuleError, ArgumentError) as error:
             raise ConfigError(f"driver {url.drivername} cannot be used: {error}") from error
         self._blocking: Engine | None = None
+        self._opening = Lock()
 
     def _options(self, url: URL) -> dict[str, Any]:
         if url.get_backend_name() == "sqlite":
@@ -101,11 +110,12 @@ class SqlConnection:
 
     def blocking_session(self) -> Session:
         """Return a new session for a worker thread, from a second pool."""
-        if self._blocking is None:
-            driver = self._url.get_driver_name()
-            name = f"{self._url.get_backend_name()}+{_BLOCKING.get(driver, driver)}"
-            url = self._url.set(drivername=name)
-            self._blocking = create_engine(url, **self._options(url))
+        with self._opening:
+            if self._blocking is None:
+                driver = self._url.get_driver_name()
+                name = f"{self._url.get_backend_name()}+{_BLOCKING.get(driver, driver)}"
+                url = self._url.set(drivername=name)
+                self._blocking = create_engine(url, **self._options(url))
         return Session(self._blocking, expire_on_commit=False)
 
     async def run(
@@ -128,19 +138,13 @@ class SqlConnection:
             OutgoingError: the database cannot be reached.
         """
         seconds = self._settings.timeout if left is None else min(self._settings.timeout, left)
-        began, result = monotonic(), "error"
-        try:
-            async with asyncio.timeout(seconds):
-                found = await self._executed(query, values, read)
-        except (TimeoutError, PoolTimeoutError) as error:
-            result = "timeout"
-            message = f"[outgoing.sql.{self.name}] no result within {seconds:g} s"
-            raise OutgoingTimeoutError(message) from error
-        else:
-            result = "ok"
-            return found
-        finally:
-            self._figures.record(result, monotonic() - began)
+        with self._figures.counted():
+            try:
+                async with asyncio.timeout(seconds):
+                    return await self._executed(query, values, read)
+            except (TimeoutError, PoolTimeoutError) as error:
+                message = f"[outgoing.sql.{self.name}] no result within {seconds:g} s"
+                raise OutgoingTimeoutError(message) from error
 
     async def _executed(
         self, query: Query, values: Values, read: Callable[[CursorResult[Any]], T]
