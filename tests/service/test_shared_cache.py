@@ -224,7 +224,7 @@ async def test_a_value_of_bytes_may_have_all_of_the_maximum(it: Sandbox) -> None
     )
 
 
-async def test_many_values_expire_and_are_deleted_at_once(it: Sandbox) -> None:
+async def test_thousands_of_values_expire_and_are_deleted_together(it: Sandbox) -> None:
     store = it.app.invoker.shared_cache
     assert store is not None
     for number in range(2_100):
