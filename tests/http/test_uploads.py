@@ -1,6 +1,7 @@
 """Request bodies of a service's own limits: read while they arrive, and forms with files."""
 
 import asyncio
+import fcntl
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -112,6 +113,7 @@ class Album(Service[Photo, dict[str, Any]]):
             "type": sent.image.content_type,
             "size": sent.image.size,
             "is_there": sent.image.path.exists(),
+            "mode": sent.image.path.stat().st_mode & 0o777,
             "begin": (await sent.image.read())[:5].decode("latin-1"),
             "more": [each.size for each in sent.more],
         }
@@ -237,6 +239,8 @@ async def test_a_client_that_waits_to_continue_is_asked_when_the_service_reads(
 ) -> None:
     client = await harness.open("slow", b"Content-Length: 3", b"Expect: 100-continue")
     await asyncio.sleep(0.05)
+    connection = next(iter(harness.run.server.connections))
+    connection.check_timeouts(harness.run.server.now + 60)  # it is the service that is slow
     Slow.go_on.set()
     async with asyncio.timeout(10):
         told = await client.reader.readuntil(b"\r\n\r\n")
@@ -354,6 +358,7 @@ async def test_a_form_is_bound_to_the_input_and_its_files_are_on_disk(harness: H
             "type": "image/png",
             "size": 500_004,
             "is_there": True,
+            "mode": 0o600,
             "begin": "\x89PNGx",
             "more": [2],
         },
@@ -385,6 +390,7 @@ async def test_the_name_of_a_file_has_no_folders(harness: Harness, sent: bytes, 
         ([YEAR, (b'name="image"', b"text")], 400, "Expected `UploadedFile`"),
         ([YEAR, *[IMAGE] * 4], 413, "image: too many files of a form; at most 3"),
         ([(b'name="a"', b"1")] * 6, 413, "a: too many fields of a form; at most 5"),
+        ([(b'x="a"', b"1")] * 6, 413, "too many fields of a form; at most 5"),
         ([(b'name="a"', b"1" * 1001)], 413, "a: too many bytes; at most 1000"),
         ([YEAR, (b'name="image"; filename="a"', b"x" * 2_000_001)], 413, "image: too many bytes"),
         ([(b'name="a"', b"\xff")], 400, "a: text is not UTF-8"),
@@ -409,6 +415,21 @@ async def test_an_incomplete_form_is_refused(harness: Harness, body: bytes) -> N
 
     assert (status, harness.files) == (400, [])
     assert "multipart" in answer["details"] or "image" in answer["details"]
+
+
+async def test_an_input_without_a_file_is_not_sent(harness: Harness) -> None:
+    blank = (b'name="more"; filename=""\r\nContent-Type: application/octet-stream', b"")
+
+    assert (await harness.form(YEAR, IMAGE, blank))[1]["more"] == []
+    status, answer = await harness.form(YEAR, (b'name="image"; filename=""', b""))
+    assert (status, answer["errors"][0]["field"]) == (400, "image")
+    assert (await harness.form(YEAR, (b'name="image"; filename=""', b"x")))[1]["size"] == 1
+
+
+async def test_another_type_that_begins_like_a_form_is_none(harness: Harness) -> None:
+    kind = b"Content-Type: multipart/form-data-x; boundary=" + EDGE
+
+    assert (await harness.post("albums/t", form(YEAR, IMAGE), kind))[0] == 400
 
 
 async def test_a_form_without_a_boundary_is_refused(harness: Harness) -> None:
@@ -458,6 +479,26 @@ def test_files_of_a_dead_process_are_removed_at_the_next_start(tmp_path: Path) -
     found = [each.read_bytes() for each in tmp_path.rglob("1")]
     assert found == [b"a"]
     alive.close()
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_a_start_leaves_a_folder_that_another_process_is_making(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = fcntl.flock
+
+    def start_another(file: Any, kind: int) -> None:
+        if kind == fcntl.LOCK_EX:
+            UploadFolder(tmp_path)
+        lock(file, kind)
+
+    monkeypatch.setattr(fcntl, "flock", start_another)
+    folder = UploadFolder(tmp_path)
+
+    folder.new_path().write_bytes(b"a")
+
+    assert [each.read_bytes() for each in tmp_path.rglob("1")] == [b"a"]
+    folder.close()
     assert [*tmp_path.iterdir()] == []
 
 

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Self
 
 from zato_lite.http.body import BodyPlan, whole
+from zato_lite.http.media import media_type
 from zato_lite.http.message import Request, Response, close_stream
 from zato_lite.http.request_invoker import CachedRequest, RequestInvoker
 from zato_lite.http.responder import Responder
@@ -60,7 +61,7 @@ class BodyReader:
             return None
         size = self._max_body if limits.size is None else limits.size
         is_form = found.service in self._takers and self._folder is not None
-        is_form = is_form and headers.get(b"content-type", b"").lower().startswith(_FORM)
+        is_form = is_form and media_type(headers.get(b"content-type", b"")) == _FORM
         return BodyPlan(size, limits.is_streamed or is_form)
 
     def reads(self, service: str, request: Request) -> bool:

@@ -128,6 +128,7 @@ class Connection(asyncio.Protocol):
         """Return the state that the timeouts depend on."""
         parser, writer = self._parser, self._writer
         is_stalled = writer.drained is not None
+        is_unasked = parser.expects_continue and parser.stream is not None  # the service is slow
         return ConnectionState(
             parser.state,
             parser.since,
@@ -135,7 +136,7 @@ class Connection(asyncio.Protocol):
             parser.is_new,
             parser.is_ended,
             self._pipeline.is_busy or bool(parser.requests),
-            self._is_paused,
+            self._is_paused or is_unasked,
             self._lingering_since,
             writer.stalled_since if is_stalled else None,
             writer.sent if is_stalled else 0,

@@ -22,6 +22,9 @@ from zato_lite.http.files import on_disk
 from zato_lite.service.uploads import BodyLimits, UploadedFile
 
 _LOCK = "lock"
+_NEW = "."
+"""Prefix of a folder that is not locked yet, which no other process must take for a dead one's."""
+
 _WRITE_FROM = 262_144
 """Bytes of a file that are collected before a thread writes them."""
 
@@ -45,15 +48,18 @@ class UploadFolder:
         self._numbers = count(1)
         if parent.is_dir():
             for folder in parent.iterdir():
-                _remove_if_dead(folder)
+                if not folder.name.startswith(_NEW):
+                    _remove_if_dead(folder)
 
     def new_path(self) -> Path:
         """Return the path of a new file."""
         if self._own is None:
             self._parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._own = Path(tempfile.mkdtemp(dir=self._parent, prefix=f"{os.getpid()}-"))
-            self._lock = (self._own / _LOCK).open("wb")
+            made = Path(tempfile.mkdtemp(dir=self._parent, prefix=_NEW))
+            self._lock = (made / _LOCK).open("wb")
             fcntl.flock(self._lock, fcntl.LOCK_EX)
+            name = f"{os.getpid()}-{made.name.removeprefix(_NEW)}"
+            self._own = made.rename(self._parent / name)
         return self._own / str(next(self._numbers))
 
     def close(self) -> None:
@@ -83,7 +89,7 @@ class Form:
         self.fields: dict[str, Any] = {}
         self._paths: list[Path] = []
         self._texts = 0
-        self._name = ""
+        self._name, self._has_file_name = "", False
         self._file: UploadedFile | None = None
         self._open: BinaryIO | None = None
         self._waiting = bytearray()
@@ -122,12 +128,12 @@ class Form:
             path.unlink(missing_ok=True)
 
     async def _begin_part(self, part: Any) -> None:
-        self._name = part.name
+        self._name, self._has_file_name = part.name or "", bool(part.filename)
         if part.filename is None:
             self._texts += 1
-            _check(self._texts, self._limits.fields, part.name, "fields of a form")
+            _check(self._texts, self._limits.fields, self._name, "fields of a form")
             return
-        _check(len(self._paths) + 1, self._limits.files, part.name, "files of a form")
+        _check(len(self._paths) + 1, self._limits.files, self._name, "files of a form")
         path = self._folder.new_path()
         self._paths.append(path)
         kind = part.content_type or "application/octet-stream"
@@ -164,6 +170,8 @@ class Form:
             if self._open is not None:
                 await on_disk(self._open.close, owner=self._owner)
         self._file = self._open = None
+        if isinstance(value, UploadedFile) and not (value.size or self._has_file_name):
+            return  # a browser sends this for an input without a file
         earlier = self.fields.get(self._name)
         if earlier is None:
             self.fields[self._name] = value
@@ -193,12 +201,13 @@ _MAX_BOUNDARY = 70
 
 
 def _create(path: Path) -> BinaryIO:
-    return path.open("xb")
+    return open(path, "xb", opener=partial(os.open, mode=0o600))
 
 
 def _check(number: int, maximum: int | None, name: str, what: str) -> None:
     if maximum is not None and number > maximum:
-        raise TooLargeError(f"{name[:_MAX_NAME]}: too many {what}; at most {maximum} are allowed")
+        where = f"{name[:_MAX_NAME]}: " if name else ""
+        raise TooLargeError(f"{where}too many {what}; at most {maximum} are allowed")
 
 
 def _plain_name(name: str) -> str:

@@ -38,7 +38,7 @@ class UploadedFile:
         name: as the client calls it, without folders; a service should not use it as a path.
         content_type: as the client says.
         size: bytes.
-        path: of the temporary file.
+        path: of the temporary file, which only the server's user may read.
     """
 
     __slots__ = ("content_type", "name", "path", "size")
@@ -48,7 +48,7 @@ class UploadedFile:
         self.path, self.size = path, size
 
     async def save(self, target: str | PathLike[str]) -> None:
-        """Move the file to another path, on any disk."""
+        """Move the file to another path, on any disk; its mode remains 0600."""
         await asyncio.to_thread(shutil.move, self.path, target)
 
     async def read(self) -> bytes:
