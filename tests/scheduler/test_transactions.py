@@ -11,6 +11,7 @@ from zato_lite import Service
 from zato_lite.config import Server, Settings, Store
 from zato_lite.errors import InvocationError, NotOfferedError
 from zato_lite.log import RunCapture
+from zato_lite.store.postgres_connection import PostgresRunConnection
 from zato_lite.testing.app import Sandbox, sandbox
 from zato_lite.testing.clock import ManualClock
 
@@ -185,6 +186,26 @@ async def test_a_connection_that_is_cut_before_the_commit_is_the_runs_error(
     assert run["outcome"] == "error"
     assert "the transaction of the run was not committed" in run["error"]
     assert paid(other) == 0
+
+
+async def test_a_commit_whose_answer_is_lost_counts_with_its_callbacks(
+    box: Sandbox, other: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = PostgresRunConnection.commit_run
+
+    async def lose(connection: PostgresRunConnection) -> None:
+        await commit(connection)
+        monkeypatch.undo()
+        raise psycopg.OperationalError("the answer is lost")
+
+    monkeypatch.setattr(PostgresRunConnection, "commit_run", lose)
+
+    run = await execute(box, on_success_service="crm.call")
+    await box.settle()
+
+    assert run["outcome"] == "ok"
+    assert paid(other) == 2  # and the callback's
+    assert box.app.scheduler.metrics.refused_results == 0
 
 
 async def test_a_run_without_a_job_has_a_transaction_too(box: Sandbox, other: Any) -> None:

@@ -130,14 +130,20 @@ class Completer:
         """Commit a result in the transaction of its run, or roll the transaction back."""
         now, node, is_shared = self._clock.now(), self._node.id, not self._node.is_alone
         saved: CompletionResult | None = None
+
+        def is_wanted(found: CompletionResult) -> bool:
+            nonlocal saved
+            saved = found  # before the commit, whose answer may be lost
+            return not found.refused
+
         try:
             if result.outcome == "ok":
-                saved = await commit_with(
+                await commit_with(
                     connection,
                     lambda c: completion.complete_attempts(
                         c, [result], now, node, NO_STARTED_RUNS, is_shared
                     ),
-                    lambda saved: not saved.refused,
+                    is_wanted,
                 )
             else:
                 await connection.give_up()

@@ -56,15 +56,13 @@ async def commit_with(
     connection: RunConnection,
     operation: Callable[[Connection], Result],
     is_wanted: Callable[[Result], bool],
-) -> Result:
+) -> None:
     """Run an operation in the transaction of a run, and commit both unless it was in vain."""
     try:
-        result = await connection.run(operation)
-        if is_wanted(result):
+        if is_wanted(await connection.run(operation)):
             await connection.commit_run()
     finally:
         await connection.give_up()
-    return result
 
 
 async def refuse_transactions(run_id: int, token: int) -> RunConnection:
