@@ -12,6 +12,7 @@ import zato_lite
 from tests.scheduler.conftest import Harness
 from zato_lite.errors import StoreError, UnavailableError
 from zato_lite.scheduler import scheduler as scheduler_module
+from zato_lite.scheduler.completer import Completer
 from zato_lite.store import migrate, postgres_session, recovery
 from zato_lite.store.migrate import Migration
 from zato_lite.store.nodes import delete_nodes, list_nodes
@@ -146,6 +147,31 @@ async def test_a_buried_node_that_cannot_recover_runs_yet_claims_again(
 
             assert claims
             assert owner.scheduler.is_running
+
+
+async def test_a_buried_node_keeps_no_job_from_starting_whose_failure_it_has_dropped(
+    postgres_url: str, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_nodes(postgres_url, clock, count=1) as (node,):
+        node.fail("s")
+        job_id = await node.create(trigger=node.every(10), pause_after_failures=5)
+        with monkeypatch.context() as away:
+            away.setattr(Completer, "save", lambda _: None)
+            clock.advance(seconds=10)
+            await node.scheduler.tick()
+            while not node.scheduler._completer._pending:
+                await node.store.read(lambda c: None)
+            with psycopg.connect(postgres_url) as connection:
+                connection.execute("DELETE FROM node")
+            with pytest.raises(UnavailableError):
+                await lane_for_scheduler(node.store).write(lambda c: None)
+            burial = node.scheduler._burial
+            assert burial is not None
+            await burial
+        await pass_time(clock, [node], 12)
+
+        assert len(await node.runs(job_id)) >= 2
+        assert {run.outcome for run in await node.runs(job_id)} == {"error"}
 
 
 async def test_a_node_that_has_not_committed_lately_starts_nothing_until_it_has(

@@ -194,8 +194,7 @@ class Completer:
         self._cancel_timer()
         now, node, is_shared = self._clock.now(), self._node.id, not self._node.is_alone
         self._saves_in_progress += 1
-        failed = [result for result in batch if result.outcome != "ok"]
-        frozen = [result.attempt.job_id for result in failed if may_pause_job(result)]
+        frozen = _frozen_by(batch)
         started = self.started_runs(frozen) if frozen else NO_STARTED_RUNS
         self._database.submit(
             lambda c: completion.complete_attempts(c, batch, now, node, started, is_shared),
@@ -312,10 +311,17 @@ class Completer:
 
     def forget(self) -> int:
         """Drop all results, and return their number: other nodes have taken their runs over."""
-        count = len(self._pending)
-        self._pending.clear()
+        dropped, self._pending = self._pending, []
         self._cancel_timer()
-        return count
+        if frozen := _frozen_by(dropped):
+            self._on_saved(FollowUps(frozen))
+        return len(dropped)
+
+
+def _frozen_by(results: Sequence[AttemptResult]) -> list[int]:
+    """Return the jobs that the executor has frozen, as these results may pause them."""
+    failed = [result for result in results if result.outcome != "ok"]
+    return [result.attempt.job_id for result in failed if may_pause_job(result)]
 
 
 def may_pause_job(result: AttemptResult) -> bool:
