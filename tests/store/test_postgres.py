@@ -170,6 +170,38 @@ async def test_the_serial_says_if_a_commit_was_kept_whose_answer_was_lost(
     assert await store.read(names) == [f"n{times}"]
 
 
+async def test_a_lock_of_the_serial_after_a_lost_answer_is_no_lasting_trouble(
+    postgres_url: str, other: "psycopg.Connection[Any]"
+) -> None:
+    async with open_postgres(f"{postgres_url}%20-clock_timeout%3D20", SystemClock()) as store:
+        await store.write(put("a"))
+        lane = store._changes
+        commit = lane.session.connected().commit
+        seen: asyncio.Queue[str] = asyncio.Queue()
+        loop, note_loss = asyncio.get_running_loop(), lane.session.note_loss
+
+        def lose() -> None:
+            commit()
+            other.execute("BEGIN; SELECT 1 FROM lane FOR UPDATE")
+            lane.session.connected().close()
+            raise psycopg.OperationalError("the answer is lost")
+
+        def note(why: str) -> None:
+            note_loss(why)
+            loop.call_soon_threadsafe(seen.put_nowait, why)
+
+        lane.session.connected().commit = lose  # type: ignore[method-assign]
+        lane.session.note_loss = note  # type: ignore[method-assign]
+        writing = asyncio.create_task(store.write(put("b")))
+        while "lock timeout" not in await seen.get():
+            pass
+        other.execute("COMMIT")
+        await writing
+
+        assert store.trouble == ""
+        assert await store.read(names) == ["a", "b"]
+
+
 async def test_a_deadlock_is_resolved_by_repeating_the_operation(
     store: PostgresStore, other: "psycopg.Connection[Any]"
 ) -> None:

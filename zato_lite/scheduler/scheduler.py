@@ -215,12 +215,11 @@ class Scheduler:
         Runs that have not ended by then are cancelled; unless their job says ``on_crash: fail``,
         the node that recovers them makes another attempt.
         """
-        if self._burial is not None and not self._burial.done():
+        while self._burial is not None and not self._burial.done():
             self._burial.cancel()
             await asyncio.wait([self._burial])
-            if not self._node.is_running:
-                self._node.crash()
-                await self._stop_background()
+            if not self._node.is_running:  # not back: nothing to save
+                await self.crash()
         if not self._node.is_running:
             return
         self._node.is_running = False
@@ -233,11 +232,6 @@ class Scheduler:
             # To the end, as the dispatcher saves the results of the runs that end meanwhile.
             await self._stop_background()
             await self._node.leave()
-
-    async def _stop_background(self) -> None:
-        await self._watching.stop()
-        for supervisor in self._supervisors:
-            await supervisor.stop()
 
     async def _stop(self, grace: float) -> None:
         self._dispatcher.stop()
@@ -256,12 +250,15 @@ class Scheduler:
                 await self.wait_until_idle()
 
     async def crash(self) -> None:
-        """Stop without saving or releasing anything, as a killed process does; for tests."""
+        """Stop without saving or releasing anything, as a killed process does."""
         self._node.crash()
         self._wishes.crash()
         self._dispatcher.stop()
         self._executor.crash()
         self._completer.crash()
+        await self._stop_background()
+
+    async def _stop_background(self) -> None:
         await self._watching.stop()
         for supervisor in self._supervisors:
             await supervisor.stop()

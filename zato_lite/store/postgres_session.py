@@ -124,7 +124,7 @@ class Session:
                     raise
                 delay = min(2 * delay, MAX_BACKOFF_S)
             else:
-                self.trouble, self._lost_at = "", None
+                self._note_reached()
                 return self._connection
 
     def begin(self) -> Stamp:
@@ -147,6 +147,7 @@ class Session:
         if guard is not None and not guarded[0]:
             raise self._without(connection, guard)
         serial, now = found[0]
+        self._note_reached()
         self.on_stamp(now)
         return Stamp(mark, serial, now, began)
 
@@ -206,3 +207,6 @@ class Session:
         self.trouble = why
         if self._lost_at is None:
             self._lost_at = self._monotonic()
+
+    def _note_reached(self) -> None:
+        self.trouble, self._lost_at = "", None
