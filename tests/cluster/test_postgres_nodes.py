@@ -473,6 +473,27 @@ async def test_a_run_on_request_whose_commit_stays_unknown_is_made_after_all(
         assert await node.outcomes(job_id) == ["ok"]
 
 
+async def test_a_claim_that_a_pause_has_revoked_does_not_start_though_that_stays_unknown(
+    postgres_url: str, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_nodes(postgres_url, clock, count=1) as (node,):
+        job_id = await node.create(trigger=node.once(10))
+        clock.advance(seconds=9.8)
+        await node.scheduler.tick()
+        claimed, first = node.scheduler.next_start, node.scheduler.node_id
+        away = losing(node.store._changes, monkeypatch)  # type: ignore[attr-defined]
+        with away, pytest.raises(UnavailableError, match="it is unknown whether"):
+            await node.jobs.pause(job_id)
+        assert claimed is not None
+        assert node.scheduler.next_start is None
+        while node.scheduler.node_id in {0, first}:
+            await node.store.read(lambda c: None)
+        await pass_time(clock, [node], 8)
+
+        assert await node.outcomes(job_id) == []
+        assert not node.calls
+
+
 async def test_a_claim_whose_commit_stays_unknown_is_run_by_the_node_that_comes_after(
     postgres_url: str, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
