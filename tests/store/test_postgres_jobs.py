@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import msgspec
+import psycopg
 import pytest
 
 from zato_lite.clock import SystemClock
 from zato_lite.errors import JobExistsError, StoreError
-from zato_lite.store import jobs, pauses, retention
+from zato_lite.store import jobs, pauses, retention, wishes
 from zato_lite.store.attempts import NO_STARTED_RUNS
 from zato_lite.store.claim import ClaimResult, claim
 from zato_lite.store.job_insert import JobGroup, insert_jobs
@@ -84,6 +85,27 @@ async def test_an_edit_waits_for_a_claim_and_keeps_its_cursor(
     assert len((await claiming).attempts) == 1
     assert (edited.row.cursor, edited.row.in_flight) == (NOW, 1)
     assert (await other.write(lambda c: _claim(c, 2))).attempts == []
+
+
+async def test_claims_go_on_while_a_change_of_all_jobs_waits_for_a_lock(
+    stores: tuple[PostgresStore, PostgresStore], postgres_url: str
+) -> None:
+    one, other = stores
+    (job_id, *_) = await _add_jobs(one, 3)
+    claims, wanted = 0, 5
+    async with await psycopg.AsyncConnection.connect(postgres_url) as foreign:
+        await foreign.execute("SELECT 1 FROM timer WHERE job_id = %s FOR UPDATE", (job_id,))
+        pausing = asyncio.ensure_future(one.write(lambda c: wishes.ask_owners(c, None, 0, NOW)))
+        while not await other.read(_waits):
+            pass
+        while claims < wanted and not pausing.done():
+            await other.write(lambda c: _claim(c, 1))
+            claims += 1
+        is_waiting = not pausing.done()
+
+    assert await pausing is None
+    assert is_waiting
+    assert claims == wanted
 
 
 async def test_two_nodes_claim_different_jobs_at_the_same_time(

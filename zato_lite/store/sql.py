@@ -174,10 +174,29 @@ def lock_jobs(connection: Connection, job_ids: Collection[int]) -> None:
         fetch_ids(connection, _LOCK_JOBS, (connection.many(job_ids),))
 
 
+# Whoever locks timers queues behind a lock of their table that waits: it waits for moments only,
+# and lets the others pass between two of them.
+_LOCK_ALL_JOBS = """DO $$
+    DECLARE usual text := current_setting('lock_timeout');
+    BEGIN
+        FOR attempt IN 1..8 LOOP
+            BEGIN
+                PERFORM set_config('lock_timeout', '150ms', true);
+                LOCK TABLE timer IN EXCLUSIVE MODE;
+                PERFORM set_config('lock_timeout', usual, true);
+                RETURN;
+            EXCEPTION WHEN lock_not_available THEN
+                IF attempt = 8 THEN RAISE; END IF;
+            END;
+            PERFORM pg_sleep(0.1);
+        END LOOP;
+    END $$"""
+
+
 def lock_all_jobs(connection: Connection) -> None:
     """Let no other transaction decide about any job until the end of this one."""
     if connection.dialect == "postgres":
-        execute(connection, "LOCK TABLE timer IN EXCLUSIVE MODE")
+        execute(connection, _LOCK_ALL_JOBS)
 
 
 def save_setting(connection: Connection, name: str, value: str) -> None:
