@@ -9,6 +9,7 @@ from typing import Any, cast
 import psycopg
 import pytest
 
+from tests.store.test_migrate import make_store_of_schema
 from zato_lite.clock import SystemClock
 from zato_lite.config import Store as Settings
 from zato_lite.errors import ConfigError, StoreError, UnavailableError
@@ -244,6 +245,31 @@ async def test_an_undone_move_leaves_a_store_that_works(places: Places, is_back:
     assert left.startswith("sqlite" if is_back else "postgresql")
     assert places.undo(source) is None
     await numbers(source, places.file)
+
+
+async def test_a_move_made_again_after_it_was_undone_names_the_earlier_one(places: Places) -> None:
+    fill(places.file)
+    places.move(FILE, places.url)
+    places.undo(FILE)
+
+    words = f"has 4 rows of an earlier move from sqlite:///{places.file}; name an empty"
+    with pytest.raises(StoreError, match=words):
+        places.move(FILE, places.url)
+
+
+async def test_a_move_that_fails_leaves_an_older_store_as_old_as_it_was(places: Places) -> None:
+    for path in places.file.parent.iterdir():
+        path.unlink()
+    old = make_store_of_schema(places.file, newest=16)
+    old.execute("INSERT INTO calendar VALUES ('with' || char(0), '{}')")
+    old.close()
+
+    with pytest.raises(StoreError, match="cannot be copied"):
+        places.move(FILE, places.url)
+
+    assert places.sqlite("SELECT max(number) FROM migration") == [(16,)]
+    places.sqlite("UPDATE calendar SET name = 'without'")
+    assert places.move(FILE, places.url).rows["calendar"] == 1
 
 
 async def test_a_file_that_a_server_has_open_is_not_moved(places: Places) -> None:

@@ -264,9 +264,11 @@ def refuse_used(connection: Connection, tables: Iterable[str], shown: str) -> No
     """Check that a target has no rows.
 
     Raises:
-        StoreError: names a table with rows.
+        StoreError: names a table with rows, and the move that they are from.
     """
-    used = [table for table in (*tables, "node") if _count(connection, table)]
-    if used:
-        words = f"table {used[0]} has {_count(connection, used[0])} rows"
-        raise StoreError(f"{shown} is not empty: {words}; name an empty database or schema")
+    for table in (*tables, "node"):
+        if count := _count(connection, table):
+            words = f"table {table} has {count} rows"
+            if (earlier := find_move(connection, MOVED_FROM)) is not None:
+                words += f" of an earlier move from {earlier.url}"
+            raise StoreError(f"{shown} is not empty: {words}; name an empty database or schema")

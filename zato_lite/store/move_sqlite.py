@@ -75,8 +75,8 @@ class SqliteSource(SqliteSide):
         in_one_transaction(str(self._path), self.connection, unmark)
 
     def begin(self, now: Instant, tables: Iterable[str]) -> Instant:
-        in_one_transaction(str(self._path), self.connection, lambda c: migrate(c, now))
         self.connection.execute("BEGIN IMMEDIATE")
+        migrate(self.connection, now)
         return now
 
     def fence(self, tables: Iterable[str]) -> None:
