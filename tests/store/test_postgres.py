@@ -170,7 +170,7 @@ async def test_the_serial_says_if_a_commit_was_kept_whose_answer_was_lost(
     assert await store.read(names) == [f"n{times}"]
 
 
-async def test_a_lock_of_the_serial_after_a_lost_answer_is_no_lasting_trouble(
+async def test_a_lock_that_is_met_after_a_lost_answer_leaves_no_trouble_behind(
     postgres_url: str, other: "psycopg.Connection[Any]"
 ) -> None:
     async with open_postgres(f"{postgres_url}%20-clock_timeout%3D20", SystemClock()) as store:
