@@ -95,11 +95,12 @@ class EventPublisher:
         self._events.publish("run-ended", fields)
 
     def claimed(self, claimed: ClaimResult) -> None:
-        """Publish slots that get no run, and the next slots of the jobs that get one."""
+        """Publish slots without a run, pauses that end, and next slots of jobs that get a run."""
         for job_id, job, entry in claimed.decided:
             self._ended[entry.outcome] += entry.count
             self._events.publish("slot-decided", {**_of(job_id, job), **_entry(entry)})
-        due = {row[0]: row[1] for row in claimed.timers} if claimed.timers else {}
+        is_asked = self._events.is_asked_for("next")
+        due = {row[0]: row[1] for row in claimed.timers} if is_asked or claimed.resumed else {}
         for each in claimed.resumed:
             self.job_changed(
                 "resumed",
@@ -110,7 +111,7 @@ class EventPublisher:
                 next_at=due.get(each.id),
                 why=_PAUSE_ENDED,
             )
-        if not self._events.is_asked_for("next"):
+        if not is_asked:
             return
         for job_id, job in {each.job_id: each.job for each in claimed.attempts}.items():
             next_at = due.get(job_id)
