@@ -190,7 +190,7 @@ class Reloader:
     def __init__(self, project: Path, app: App, listening: Server) -> None:
         self._project, self._app, self._listening = project, app, listening
         self._settings = _loaded(project)
-        self._closing: asyncio.Task[None] | None = None
+        self._closing: set[asyncio.Task[None]] = set()
 
     def reload(self) -> None:
         """Read the settings and the certificate again; wrong ones change nothing."""
@@ -219,7 +219,9 @@ class Reloader:
         except ConfigError as error:
             _log.error("connections not replaced", extra={"why": str(error)})
             return
-        self._closing = asyncio.get_running_loop().create_task(connections.retire(old))
+        task = asyncio.get_running_loop().create_task(connections.retire(old))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
 
 
 def _is_reloaded(name: str) -> bool:
