@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -61,20 +62,16 @@ async def _open(folder: Path, settings: config.Settings) -> tuple[list[str], int
     )
     async with open_app(folder, rehearsal, prepare=copy_store, is_rehearsal=True) as app:
         mistakes = list(app.problems)
-        for path, mount in settings.server.mounts.items():
+        server = settings.server
+        for part in (
+            *(partial(import_mount, *mount) for mount in server.mounts.items()),
+            *(partial(open_static, folder, *static) for static in server.folders.items()),
+            partial(cors_policy, server),
+        ):
             try:
-                import_mount(path, mount)
+                part()
             except ConfigError as error:
                 mistakes.append(str(error))
-        for path, static in settings.server.folders.items():
-            try:
-                open_static(folder, path, static)
-            except ConfigError as error:
-                mistakes.append(str(error))
-        try:
-            cors_policy(settings.server)
-        except ConfigError as error:
-            mistakes.append(str(error))
         return mistakes, sum(1 for entry in app.registry if not entry.is_internal)
 
 

@@ -11,10 +11,15 @@ from typing import Any, cast
 from zato_lite.errors import ForbiddenError
 from zato_lite.service.access import may_invoke
 from zato_lite.service.entry import AnyService, Strategy
-from zato_lite.service.message import SYSTEM, FastOutcome, Invocation, Outcome, outcome_of
+from zato_lite.service.message import (
+    RUN_CHANNELS,
+    SYSTEM,
+    FastOutcome,
+    Invocation,
+    Outcome,
+    outcome_of,
+)
 from zato_lite.service.needs import UseLog
-
-_RUNS = frozenset({"scheduler", "async"})
 
 
 class BuiltIn:
@@ -29,7 +34,7 @@ class BuiltIn:
         self, invoker: Any, invocation: Invocation, now: float
     ) -> FastOutcome | Outcome | Coroutine[Any, Any, Outcome]:
         """Run an invocation from outside; that of a run is recorded."""
-        if invocation.channel in _RUNS and invocation.caller is not SYSTEM:
+        if invocation.channel in RUN_CHANNELS and invocation.caller is not SYSTEM:
             return self._run_and_record(invoker, invocation, now)
         return self._inner.start(invoker, invocation, now)
 

@@ -172,14 +172,10 @@ class Entry:
         self.verbs = frozenset(verb for verb in VERBS if hasattr(cls, f"handle_{verb}"))
         self.has_handle = _overrides(cls, "handle")
         handles = [f"handle_{verb}" for verb in self.verbs] + ["handle"] * self.has_handle
-        self.is_blocking = bool(handles) and not any(
-            inspect.iscoroutinefunction(getattr(cls, name)) for name in handles
-        )
-        generators = [inspect.isasyncgenfunction(getattr(cls, name)) for name in handles]
-        self.is_stream, self.is_blocking = (
-            any(generators),
-            self.is_blocking and not any(generators),
-        )
+        functions = [getattr(cls, name) for name in handles]
+        self.is_stream = any(map(inspect.isasyncgenfunction, functions))
+        is_async = self.is_stream or any(map(inspect.iscoroutinefunction, functions))
+        self.is_blocking = bool(functions) and not is_async
         declared_input, declared_output = declared(cls, "input"), declared(cls, "output")
         self.input = declared_input.type if declared_input else None
         self.output = declared_output.type if declared_output else None

@@ -12,6 +12,9 @@ from zato_lite.log import Sink
 
 ChannelType = Literal["invoke", "async", "scheduler", "http", "cli", "startup", "shutdown"]
 
+RUN_CHANNELS = frozenset({"scheduler", "async"})
+"""Channels of the scheduler's runs, which have no reader: their streams are made to the end."""
+
 
 class Caller(msgspec.Struct, frozen=True):
     """The user or key on whose behalf an invocation is made; inner invocations share it.

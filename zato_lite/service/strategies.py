@@ -26,9 +26,9 @@ from zato_lite.service.lifecycle import (
     run_lifecycle,
     run_lifecycle_in_thread,
 )
-from zato_lite.service.message import FastOutcome, Invocation, Outcome
+from zato_lite.service.message import RUN_CHANNELS, FastOutcome, Invocation, Outcome
 from zato_lite.service.middleware import Call
-from zato_lite.service.stream import OF_RUNS, ORDINARY, Stream, as_stream, drained
+from zato_lite.service.stream import ORDINARY, Stream, as_stream, drained
 from zato_lite.service.threads import WorkerPool
 from zato_lite.service.typed import is_stream
 
@@ -88,7 +88,7 @@ class _Counted:
             else:
                 payload = await perform_within(invocation.timeout, invoker, service, self)
             payload = as_stream(payload, invocation, self.entry)
-            if type(payload) is Stream and invocation.channel in OF_RUNS:
+            if type(payload) is Stream and invocation.channel in RUN_CHANNELS:
                 await drained(payload)
                 payload = None
         except BaseException as error:  # noqa: BLE001 - the outcome holds it
@@ -198,7 +198,7 @@ class Plain:
                 overrides = None if is_default and response.sent_headers is None else response
             if self.may_stream and type(payload) is not dict and type(payload) not in ORDINARY:
                 payload = as_stream(payload, invocation, entry)
-                if type(payload) is Stream and invocation.channel in OF_RUNS:
+                if type(payload) is Stream and invocation.channel in RUN_CHANNELS:
                     has_ended, service.response.payload = False, None
                     return self._finish(invoker, service, now, drained(payload))
             if timeout is not None and monotonic() - now > timeout:
@@ -267,7 +267,7 @@ class Plain:
                 left = timeout - (monotonic() - started)
                 returned = await _in_time(service, timeout, left, rest)
             payload = as_stream(answer_of(service, entry, returned), invocation, entry)
-            if type(payload) is Stream and invocation.channel in OF_RUNS:
+            if type(payload) is Stream and invocation.channel in RUN_CHANNELS:
                 await drained(payload)
                 payload = None
         except BaseException as error:  # noqa: BLE001 - the outcome holds it

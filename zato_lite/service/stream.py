@@ -108,10 +108,6 @@ def as_stream(payload: Any, invocation: Invocation, owner: Owner) -> Any:
     return Stream(payload, invocation, owner)
 
 
-OF_RUNS = frozenset({"scheduler", "async"})
-"""Channels of the scheduler's runs, which have no reader: their streams are made to the end."""
-
-
 async def drained(items: Stream) -> None:
     """Make a stream to its end; nothing is kept of its items."""
     async with aclosing(items):
