@@ -13,11 +13,15 @@ import pytest
 
 from zato_lite.check import check
 from zato_lite.config import Server, Services, Settings, Store
+from zato_lite.deploy import deployer
 from zato_lite.deploy.deployer import Deployer
 from zato_lite.errors import ConfigError, UnavailableError
 from zato_lite.http.message import Request
+from zato_lite.log import invocation_context
 from zato_lite.server import open_edge
 from zato_lite.service.base import Service
+from zato_lite.service.containment import contain_tasks
+from zato_lite.service.message import Invocation
 from zato_lite.service.needs import needs
 from zato_lite.service.registry import Registry
 from zato_lite.testing.app import Sandbox, sandbox
@@ -329,6 +333,124 @@ async def test_a_new_version_that_does_not_open_leaves_the_old_one_in_use(
 
         assert await app.invoke("res-report.report") == [3, None]
         assert deployer_of(app).resources.faults == {}
+
+
+async def test_a_resource_whose_file_is_deleted_stays_in_use_and_is_reported(
+    write: Write, tmp_path: Path
+) -> None:
+    pool = write("res_pool.py", SHARED_POOL.format(version=1))
+    report = write("res_report.py", REPORT)
+    async with opened(tmp_path) as app:
+        pool.unlink()
+        await deployer_of(app).refresh()
+
+        assert await app.invoke("res-report.report") == [1, None]
+        fault = deployer_of(app).resources.faults[report]
+        assert fault.message == "line 6: Report.pool: no @resource yields res_types.Pool"
+
+
+FAILING = """
+    import asyncio
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+    from res_types import LOG, Pool
+    from zato_lite import Service, needs, resource
+
+    async def listen(failure):
+        await failure.wait()
+        raise OSError("connection lost")
+
+    @resource
+    async def pool(config) -> AsyncIterator[Pool]:
+        if Path(config.path).exists():
+            raise OSError("no database")
+        failure = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            listening = group.create_task(listen(failure))
+            LOG.append("open")
+            yield Pool(len(LOG), failure)
+            listening.cancel()
+
+    class Report(Service):
+        pool = needs(Pool)
+        async def handle(self): return self.pool.version
+
+    class Fail(Service):
+        pool = needs(Pool)
+        async def handle(self): self.pool.url.set()
+"""
+
+
+async def test_a_resource_that_ends_while_it_is_in_use_is_opened_again(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(deployer, "REOPEN_S", 0.0)
+    write("res_fail.py", FAILING)
+    database = tmp_path / "offline"
+    async with opened(tmp_path, path=str(database)) as app:
+        changed, listeners = asyncio.Event(), deployer_of(app).on_change
+        listeners.append(lambda _: changed.set())
+        await app.invoke("res-fail.fail")
+        async with asyncio.timeout(10):
+            await changed.wait()
+        assert await app.invoke("res-fail.report") == 2
+        assert "resource failed" in caplog.messages
+
+        database.touch()
+        changed.clear()
+        await app.invoke("res-fail.fail")
+        async with asyncio.timeout(10):
+            await changed.wait()
+        with pytest.raises(UnavailableError, match=r"resource pool .* is not open"):
+            await app.invoke("res-fail.report")
+
+        database.unlink()
+        await deployer_of(app).reopen()
+        assert await app.invoke("res-fail.report") == 3
+        assert app.app.registry.get("res-fail.fail").in_flight == 0
+
+
+async def test_a_resource_that_cannot_be_opened_again_is_announced(
+    write: Write, tmp_path: Path
+) -> None:
+    write(
+        "res_pool.py", SHARED_POOL.format(version=1).replace("found =", "len(config.url); found =")
+    )
+    write("res_report.py", REPORT)
+    async with opened(tmp_path, url="a") as app:
+        heard: list[object] = []
+        deployer_of(app).on_change.append(heard.append)
+        app.app.invoker.replace_config({})
+        for _ in range(2):
+            await deployer_of(app).reopen()
+
+        assert await app.invoke("res-report.report") == [1, "a"]
+        assert len(heard) == 1  # so that it is tried again later
+
+
+async def test_a_service_that_deploys_can_give_an_opening_up(
+    write: Write, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    contain_tasks(asyncio.get_running_loop())
+    text = SHARED_POOL.format(version=1).replace("found =", "await hang(); found =")
+    hang = "\n    import asyncio\n    async def hang(): await asyncio.Event().wait()\n"
+    pool = write("res_pool.py", hang + text)
+    write("res_report.py", REPORT)
+    registry = Registry()
+    deploying = Deployer(registry, tmp_path / "services", aside=0.02)
+    token = invocation_context.set(Invocation("upload"))
+    await deploying.refresh()
+    pool.write_text(textwrap.dedent(SHARED_POOL.format(version=2)))
+    await deploying.refresh()
+    await deploying.settled()
+    invocation_context.reset(token)
+
+    async with asyncio.timeout(5):
+        await deploying.resources.drained()
+    assert "res-report.report" in registry
+    assert "resource abandoned" not in caplog.messages
+    await deploying.resources.close()
+    deploying.close()
 
 
 async def test_a_file_with_its_own_type_is_deployed_again_with_it(

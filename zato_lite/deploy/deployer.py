@@ -5,6 +5,7 @@ import errno
 import logging
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import chain, dropwhile
@@ -51,6 +52,9 @@ ASIDE = 1.0
 
 DOUBT = 2.0
 """Seconds that a version which has lost services is held back: it may be half written."""
+
+REOPEN_S = 1.0
+"""Seconds after which a resource is opened again that has ended by a failure."""
 
 _MAX_SCANS = 40
 """Scans after which a folder is deployed although it has not stopped changing."""
@@ -124,7 +128,12 @@ class Deployer:
         self._loader = Loader(registry, self.folder, patience, reviews)
         self._aside = aside
         self.resources = Resources(
-            registry, self.folder, config, opens=opens_resources, patience=patience
+            registry,
+            self.folder,
+            config,
+            opens=opens_resources,
+            patience=patience,
+            on_failure=lambda: self._later(REOPEN_S, work=self.reopen),
         )
         self._definitions: dict[Path, Sequence[Definition]] = {}
         self._middleware: dict[Path, Sequence[Middleware]] = {}
@@ -208,8 +217,9 @@ class Deployer:
     async def reopen(self) -> Changes:
         """Open the resources that are not open, or not with the present settings."""
         async with self._turn:
+            before = self.resources.faults
             changes = await self._swap(Swap((), ()))
-            if any(changes):
+            if any(changes) or self.resources.faults != before:
                 self._announce(changes)
             return changes
 
@@ -445,10 +455,12 @@ class Deployer:
             source: [surrounded(entry, self._middleware_of(Path(source))) for entry in entries]
             for source, entries in self.resources.settle(self._desired(action)).items()
         }
+        numbers = Counter(entry.source for entry in before.values() if not entry.is_internal)
         files = {
             source: entries
             for source, entries in served.items()
             if Path(source) in action.deployed
+            or len(entries) != numbers[source]
             or any(before.get(entry.name) is not entry for entry in entries)
         }
         self._registry.swap({**dict.fromkeys(map(str, action.removed), ()), **files})

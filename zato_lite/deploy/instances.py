@@ -32,6 +32,7 @@ class Instance:
         values: the other arguments: functions that return them once the instances below are open.
         built_on: the instances that it needs.
         patience: seconds that it may take to open.
+        on_failure: called if it ends while it should be open.
 
     Attributes:
         opened: the object, for services.
@@ -46,14 +47,16 @@ class Instance:
         config: Mapping[str, Any],
         values: Mapping[str, Callable[[], Any]],
         built_on: Sequence["Instance"],
+        *,
         patience: float,
+        on_failure: Callable[[], object],
     ) -> None:
         self.definition, self.config, self.built_on = definition, config, tuple(built_on)
         self.opened = Opened(None)
         self.error: BaseException | None = None
         self.is_open = False
         self.users: set[Instance] = set()
-        self._values, self._patience = values, patience
+        self._values, self._patience, self._on_failure = values, patience, on_failure
         loop = asyncio.get_running_loop()
         self.attempt: asyncio.Future[None] = loop.create_future()
         self._closing = asyncio.Event()
@@ -65,12 +68,16 @@ class Instance:
         """Return True if opening has ended, well or not."""
         return self.attempt.done()
 
+    @property
+    def _has_ended(self) -> bool:
+        """Return True if it was open, and is not any more."""
+        return self.is_over and self.error is None and not self.is_open
+
     def fits(self, config: Mapping[str, Any], built_on: Sequence["Instance"]) -> bool:
-        """Return True if it was, or is being, opened with these, and is not dead."""
+        """Return True if it was, or is being, opened with these, and has not ended."""
         takes_config = None in self.definition.signature.parameters.values()
         is_current = self.config == config or not takes_config
-        is_dead = self.is_over and self.error is None and not self.is_open
-        return is_current and self.built_on == tuple(built_on) and not is_dead
+        return is_current and self.built_on == tuple(built_on) and not self._has_ended
 
     async def close(self) -> None:
         """Close after the instances that were built on it; errors are logged."""
@@ -104,16 +111,21 @@ class Instance:
                 self._attempt_ended()
                 took = round((time.monotonic() - began) * 1000, 1)
                 _log.info("resource opened", extra=self._extra(took_ms=took))
-                await self._closing.wait()
-                self.is_open = False
+                try:
+                    await self._closing.wait()
+                finally:  # a task group of the function may cancel this
+                    self.is_open = False
             _log.info("resource closed", extra=self._extra())
         except BaseException as error:  # noqa: BLE001 - the function's own errors, SystemExit too
             if self.is_over and not isinstance(error, asyncio.CancelledError):
-                _log.error("resource not closed", exc_info=error, extra=self._extra())
+                event = "resource not closed" if self._closing.is_set() else "resource failed"
+                _log.error(event, exc_info=error, extra=self._extra())
             self._attempt_ended(error)
         finally:
             for below in self.built_on:
                 below.users.discard(self)
+            if self._has_ended and not self._closing.is_set():
+                self._on_failure()
 
     def _attempt_ended(self, error: BaseException | None = None) -> None:
         self.is_open = error is None

@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextvars import Context
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,7 @@ class Resources:
         config: returns the settings that resources receive.
         opens: False to find faults without opening.
         patience: seconds that a resource may take to open.
+        on_failure: called when a resource has ended that services need.
 
     Attributes:
         faults: files with a resource that is not open, or a need without one, and the reasons.
@@ -56,12 +58,13 @@ class Resources:
         *,
         opens: bool = True,
         patience: float,
+        on_failure: Callable[[], object],
     ) -> None:
         self.faults: dict[Path, Failure] = {}
         self.withheld: dict[str, list[Entry]] = {}
         self.replacements: Collection[Any] = ()
         self._registry, self._folder, self._config = registry, folder, config
-        self._opens, self._patience = opens, patience
+        self._opens, self._patience, self._on_failure = opens, patience, on_failure
         self._wiring = Wiring((), {}, {})
         self._definitions: Sequence[Definition] = ()
         self._wanted: set[Definition] = set()
@@ -101,14 +104,16 @@ class Resources:
     def settle(self, desired: Mapping[str, Sequence[Entry]]) -> dict[str, list[Entry]]:
         """Return the services to serve, by file, of those desired: others wait for a resource.
 
-        An earlier version is served on; a service with a new resource gets a new entry.
+        An earlier version is served on if its resources are open; a service with a new resource
+        gets a new entry.
         """
         fresh = {
             key: instance
             for key, definition in self._wiring.by_key.items()
             if (instance := self._newest.get(definition)) is not None and instance.is_open
         }
-        before, available = self._bound, {**self._bound, **fresh}
+        before = {key: instance for key, instance in self._bound.items() if instance.is_open}
+        available = {**before, **fresh}
         self._bound = {}
         self.withheld = {}
         served: dict[str, list[Entry]] = {}
@@ -117,9 +122,10 @@ class Resources:
             for entry in entries:
                 keys = _keys_of([entry])
                 if not all(self._has(key, available) for key in keys):
-                    self.withheld.setdefault(source, []).append(entry)
                     old = self._registry.entries.get(entry.name)
-                    if old is None or old.source != source:
+                    waiting = renewed(entry) if entry is old else entry
+                    self.withheld.setdefault(source, []).append(waiting)
+                    if entry is old or old is None or old.source != source:
                         continue
                     entry, keys = old, _keys_of([old])  # noqa: PLW2901
                 bound = {key: available[key] for key in keys if key in available}
@@ -150,7 +156,9 @@ class Resources:
             elif is_newest and instance not in kept:
                 del self._newest[definition]
             if instance not in kept and instance not in self._closing:
-                task = asyncio.create_task(self._close_after_use(instance))
+                # Not in the context of a service that deploys: it could not cancel an opening.
+                closing = self._close_after_use(instance)
+                task = asyncio.create_task(closing, context=Context())
                 protect(task)
                 self._closing[instance] = task
 
@@ -214,7 +222,14 @@ class Resources:
             for name, key in definition.signature.parameters.items()
             if key is not None
         }
-        instance = Instance(definition, config, values, built_on, self._patience)
+        instance = Instance(
+            definition,
+            config,
+            values,
+            built_on,
+            patience=self._patience,
+            on_failure=self._on_failure,
+        )
         self._newest[definition] = instance
         self._all.append(instance)
 
@@ -260,14 +275,17 @@ class Resources:
             if definition in self._wanted and definition not in self._newest:
                 reasons[key] = f"{self._place(definition)} is not open"
         found += self._wrong_definitions()
+        waiting = {entry.name: entry for entry in chain(*self.withheld.values())}
         names: dict[str, Withheld] = {}
-        for entry in chain(*self.withheld.values()):
+        for name, entry in {**self._registry.entries, **waiting}.items():
             for attribute, need in entry.needs.items():
-                if (why := reasons.get(need.key)) is not None:
-                    names[entry.name] = Withheld(entry, why)
-                    if need.key in self._wiring.faults:
-                        text = f"line {need.line}: {entry.cls.__qualname__}.{attribute}: {why}"
-                        found.append((Path(entry.source), text))
+                if (why := reasons.get(need.key)) is None:
+                    continue
+                if name in waiting:
+                    names[name] = Withheld(entry, why)
+                if need.key in self._wiring.faults:
+                    text = f"line {need.line}: {entry.cls.__qualname__}.{attribute}: {why}"
+                    found.append((Path(entry.source), text))
         self._registry.withheld = names
         self._set_faults(found)
 

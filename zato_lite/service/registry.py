@@ -24,18 +24,18 @@ def new_entry(cls: type[AnyService], *, source: str, is_internal: bool) -> Entry
 
 def renewed(entry: Entry) -> Entry:
     """Return another entry of the same service, so that the invocations of each are counted."""
-    other = copy.copy(entry)
-    other.holds = set()
-    return _with_strategy(other)
+    return _copied(entry, entry.middleware)
 
 
 def surrounded(entry: Entry, outer: Sequence[Middleware]) -> Entry:
     """Return a service's entry, or another one, with this middleware around its own."""
     middleware = (*outer, *entry.cls.middleware)
-    if entry.middleware == middleware:
-        return entry
+    return entry if entry.middleware == middleware else _copied(entry, middleware)
+
+
+def _copied(entry: Entry, middleware: Sequence[Middleware]) -> Entry:
     other = copy.copy(entry)
-    other.holds, other.middleware = set(), middleware
+    other.holds, other.ended, other.middleware = set(), entry.calls, (*middleware,)
     return _with_strategy(other)
 
 
