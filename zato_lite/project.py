@@ -117,7 +117,8 @@ class Project:
         self._registry = invoker.registry
         self._jobs = cast("JobCommands", invoker.resources[JobCommands])
         self._calendars = cast("Calendars", invoker.resources[Calendars])
-        self._has_changed = asyncio.Event()
+        self._has_changed, self._is_deployed = asyncio.Event(), asyncio.Event()
+        self._started: set[str] = set()
         path = folder / settings.scheduler.jobs_file
         self.channels = dict(settings.server.channels)
         sections = FileSections(
@@ -150,8 +151,11 @@ class Project:
                 raise ConfigError("\n".join([*problems, str(error)])) from error
             problems += self.jobs_file.mistakes
             if not self._is_rehearsal:
-                problems += await self._invoke_all(started(self._registry), "startup", None)
+                problems += await self._start_services()
                 stack.push_async_callback(self._stop_services)
+                await stack.enter_async_context(
+                    Supervisor("services of the start", self._start_later_services)
+                )
             self.problems = tuple(problems)
             self._deployer.on_change.append(self._follow)
             await stack.enter_async_context(
@@ -161,6 +165,18 @@ class Project:
                 await stack.enter_async_context(watching(self._deployer))
                 await stack.enter_async_context(Supervisor("jobs file", self.jobs_file.follow))
             yield
+
+    async def _start_services(self) -> list[str]:
+        """Invoke the services for the start that have not been invoked; return failures."""
+        due = [each for each in started(self._registry) if each.name not in self._started]
+        self._started.update(each.name for each in due)
+        return await self._invoke_all(due, "startup", None)
+
+    async def _start_later_services(self) -> None:
+        while True:
+            await self._is_deployed.wait()
+            self._is_deployed.clear()
+            await self._start_services()
 
     async def _stop_services(self) -> None:
         await self._invoke_all(stopped(self._registry), "shutdown", _STOP_S)
@@ -182,6 +198,7 @@ class Project:
 
     def _follow(self, _: object) -> None:
         self._has_changed.set()
+        self._is_deployed.set()
         self._notify()
 
     def _notify(self) -> None:

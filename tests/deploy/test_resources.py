@@ -750,6 +750,41 @@ async def test_services_are_invoked_at_the_start_and_at_the_stop(
     assert lines == ["open 1", "start startup 1", "stop shutdown True", "close 1"]
 
 
+async def test_a_service_for_the_start_that_is_deployed_later_is_invoked_once(
+    write: Write, tmp_path: Path
+) -> None:
+    async with opened(tmp_path) as app:
+        heard = asyncio.Event()
+        app.app.invoker.replace_config({"heard": heard})
+        moments = """
+            from zato_lite import Service, needs, on_start
+            from res_types import LOG, Pool
+            @on_start
+            class Warm(Service):
+                pool = needs(Pool)
+                async def handle(self):
+                    LOG.append("version {}")
+                    self.config.heard.set()
+        """
+        write("res_later.py", moments.format(1))
+        await deployer_of(app).refresh()
+        assert "res-later.warm" not in app.app.registry.entries  # it waits for a resource
+
+        write("res_pool.py", SHARED_POOL.format(version=1))
+        await deployer_of(app).refresh()
+        async with asyncio.timeout(10):
+            await heard.wait()
+        write("res_later.py", moments.format(2))
+        await deployer_of(app).refresh()
+        heard.clear()
+        write("res_other.py", moments.format(3))
+        await deployer_of(app).refresh()
+        async with asyncio.timeout(10):
+            await heard.wait()
+
+        assert await app.invoke("res-log.log") == ["open 1", "version 1", "version 3"]
+
+
 async def test_check_invokes_no_service_for_the_start(write: Write, tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     write(

@@ -14,7 +14,8 @@ _START, _STOP = "_is_on_start", "_is_on_stop"
 def on_start(cls: ServiceClass) -> ServiceClass:
     """Have the server invoke a service once it has deployed all files, before its first request.
 
-    An error is reported, and the server starts all the same. Each worker process does this.
+    An error is reported, and the server starts all the same. Each worker process does this. A
+    service that is deployed later is invoked then; a new version of it is not.
     """
     setattr(cls, _START, True)
     return cls
