@@ -1,7 +1,7 @@
 """Check of a project: what a server would refuse or leave out, found by starting it in memory."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -63,11 +63,12 @@ async def _open(folder: Path, settings: config.Settings) -> tuple[list[str], int
     async with open_app(folder, rehearsal, prepare=copy_store, is_rehearsal=True) as app:
         mistakes = list(app.problems)
         server = settings.server
-        for part in (
+        parts: list[Callable[[], object]] = [
             *(partial(import_mount, *mount) for mount in server.mounts.items()),
             *(partial(open_static, folder, *static) for static in server.folders.items()),
             partial(cors_policy, server),
-        ):
+        ]
+        for part in parts:
             try:
                 part()
             except ConfigError as error:
