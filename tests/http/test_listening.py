@@ -131,6 +131,7 @@ async def test_several_processes_may_share_a_port(app: HttpApp) -> None:
         (("127.0.0.0/8",), "198.51.100.1, 203.0.113.7", "203.0.113.7"),
         (("127.0.0.0/8", "203.0.113.0/24"), "198.51.100.1, 203.0.113.7", "198.51.100.1"),
         (("127.0.0.0/8",), "", "127.0.0.1"),
+        (("127.0.0.0/8",), "127.0.0.1", "127.0.0.1"),
         (("10.0.0.0/8",), "203.0.113.7", "127.0.0.1"),
         (("127.0.0.0/8",), "nonsense", "nonsense"),
     ],
@@ -150,7 +151,7 @@ async def test_a_trusted_proxy_names_the_client(
 
         _, _, body = await client.answer()
 
-        assert body == f"{address} {address != '127.0.0.1'}".encode()
+        assert body == f"{address} {'127.0.0.0/8' in trusted}".encode()
 
 
 async def test_a_service_that_cancels_its_task_breaks_only_its_connection(

@@ -24,13 +24,13 @@ _SIGNS_CERTIFICATES = x509.KeyUsage(
 )
 
 
-def make_certificates(folder: Path) -> None:
-    """Write ``ca.pem``, ``own.pem`` and ``own.key.pem``."""
+def make_certificates(folder: Path, host: str = "localhost") -> None:
+    """Write ``ca.pem``, ``own.pem`` and ``own.key.pem``, for a host and for 127.0.0.1."""
     authority, own = (
         ec.generate_private_key(ec.SECP256R1()),
         ec.generate_private_key(ec.SECP256R1()),
     )
-    names = [x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))]
+    names = [x509.DNSName(host), x509.IPAddress(ip_address("127.0.0.1"))]
     usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
     root = (
         _builder("authority", "authority", authority)
@@ -38,7 +38,7 @@ def make_certificates(folder: Path) -> None:
         .add_extension(_SIGNS_CERTIFICATES, critical=True)
     )
     leaf = (
-        _builder("localhost", "authority", own)
+        _builder(host, "authority", own)
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
         .add_extension(_issued_by(authority), critical=False)

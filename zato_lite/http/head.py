@@ -132,6 +132,8 @@ def trust_proxies(
 ) -> None:
     """Replace a trusted proxy's address by the last forwarded one that is not a proxy's.
 
+    The proxy also says whether its client came over TLS (``X-Forwarded-Proto``).
+
     Args:
         request: the request, which is changed.
         trusted: networks of trusted proxies.
@@ -140,12 +142,15 @@ def trust_proxies(
     forwarded = request.headers.get(b"x-forwarded-for", b"").decode("latin-1")
     addresses = [_without_port(address.strip()) for address in forwarded.split(",")]
     client = request.remote_address
-    while (trusts_peer or _is_in(client, trusted)) and addresses and addresses[-1]:
-        client, trusts_peer = addresses.pop(), False
-    if client != request.remote_address:
-        request.remote_address = client
-        proto = request.headers.get(b"x-forwarded-proto", b"")
-        request.is_secure = proto.strip().lower() == b"https"
+    if not (is_proxy := trusts_peer or _is_in(client, trusted)):
+        return
+    proto = request.headers.get(b"x-forwarded-proto", b"").strip().lower()
+    if proto or addresses[-1]:  # also from a proxy whose client is on the proxy's own machine
+        request.is_secure = proto == b"https"
+    while is_proxy and addresses and addresses[-1]:
+        client = addresses.pop()
+        is_proxy = _is_in(client, trusted)
+    request.remote_address = client
 
 
 def _split_other_form(
