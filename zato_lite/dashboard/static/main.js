@@ -1,10 +1,11 @@
 // Dashboard: finds the page for the path, loads its module and shows it in the shell.
-import { effect, html, render, signal, useEffect, useState } from "./vendor/vendor.js";
+import { effect, html, render, signal, useLayoutEffect, useState } from "./vendor/vendor.js";
 import { ApiError } from "./core/api.js";
 import { pageUrl } from "./core/base.js";
 import { startKeys } from "./core/keys.js";
 import { startLive } from "./core/live.js";
 import { match, navigate, place, startRouter } from "./core/router.js";
+import { GlobalSearch } from "./core/search.js";
 import { loadSession, session, sessionTrouble } from "./core/session.js";
 import { Overlays, Page, Shell } from "./core/shell.js";
 import { NoServer, SignInAgain, SignInPage } from "./core/signin.js";
@@ -51,12 +52,13 @@ function App() {
 /** @param {{load: Load, params: Record<string, string>, query: Record<string, string>, quiet?: boolean}} props */
 function LoadedPage({ load, params, query, quiet = false }) {
   const [module, setModule] = useState(/** @type {any} */ (null)), [isSlow, setSlow] = useState(false), [error, setError] = useState(/** @type {Error | null} */ (null));
-  useEffect(() => {
+  useLayoutEffect(() => {
     const timer = setTimeout(() => setSlow(true), SLOW_MS); // a page that flashes by would only take the focus away
     load().finally(() => clearTimeout(timer)).then(setModule, (reason) => setError(reason instanceof Error ? reason : new Error(String(reason))));
   }, [load]);
   if (error) return html`<${Page} title="This page could not be loaded"><${Empty} title="This page could not be loaded" actions=${html`<${Button} icon="reload" onClick=${() => location.reload()}>Load again<//>`}>The server may have been updated or may not be running. (${error.message})<//><//>`;
-  if (!module) return quiet || !isSlow ? null : html`<${Page} title="Loading"><${Skeleton} rows=${8} /><//>`;
+  if (!module && !quiet && !isSlow) return html`<div class="sr"><${GlobalSearch} /></div>`; // what is written into it goes on in the page's
+  if (!module) return quiet ? null : html`<${Page} title="Loading"><${Skeleton} rows=${8} /><//>`;
   return html`<${module.default} params=${params} query=${query} />`;
 }
 

@@ -38,11 +38,6 @@ export const signInNeeded = signal(/** @type {{done: () => void, promise: Promis
 
 let signIns = 0;
 
-/** Return the number of sign-ins so far: an answer to a request of before the latest one asks for no other. */
-export function signInsSoFar() {
-  return signIns;
-}
-
 /** Let the calls go on that wait for a sign-in. */
 export function endSignIn() {
   signIns += 1;
@@ -82,12 +77,11 @@ export async function invokeFully(name, input = {}, options = {}) {
   const body = typeof input === "string" ? input : stringify(input);
   const path = `zato/api/invoke/${encodeURIComponent(name)}`;
   for (;;) {
-    const before = signIns;
     try {
       return await request("POST", path, body, options);
     } catch (error) {
       if (!(error instanceof ApiError) || error.status !== 401) throw error;
-      if (before === signIns) await waitForSignIn();
+      await waitForSignIn();
     }
   }
 }
@@ -101,7 +95,7 @@ export async function invokeFully(name, input = {}, options = {}) {
  * @returns {Promise<{data: any, text: string, cid: string, status: number, took: number}>}
  */
 export async function request(method, path, body, options = {}) {
-  const began = performance.now();
+  const began = performance.now(), before = signIns;
   pending.value += 1;
   try {
     const answer = await fetch(new URL(path, ROOT), {
@@ -113,6 +107,7 @@ export async function request(method, path, body, options = {}) {
       credentials: "same-origin",
     });
     const text = await answer.text();
+    if (answer.status === 401 && before !== signIns) return await request(method, path, body, options); // of before the sign-in
     readClock(answer.headers.get("date"));
     const cid = answer.headers.get("x-zato-cid") ?? "";
     if (!answer.ok) throw errorOf(answer.status, text, cid);

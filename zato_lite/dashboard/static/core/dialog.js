@@ -1,5 +1,5 @@
 // Things above the page: dialogs, menus, short messages, and the region that is read aloud.
-import { html, render, signal, useEffect, useLayoutEffect, useRef, useState } from "../vendor/vendor.js";
+import { html, render, signal, useLayoutEffect, useRef, useState } from "../vendor/vendor.js";
 import { Button, Icon } from "./ui.js";
 
 /** @typedef {{id: number, text: string, action?: {words: string, run: () => void}}} Toast */
@@ -107,7 +107,7 @@ export function Menu({ label, items, icon = "more", children, small = false, kin
   const [isOpen, setOpen] = useState(false);
   const box = useRef(/** @type {HTMLDivElement | null} */ (null));
   const list = useRef(/** @type {HTMLDivElement | null} */ (null));
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!isOpen) return undefined;
     const outside = (/** @type {Event} */ event) => { if (!box.current?.contains(/** @type {Node} */ (event.target))) setOpen(false); };
     document.addEventListener("pointerdown", outside);

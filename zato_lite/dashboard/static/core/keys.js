@@ -1,5 +1,5 @@
 // Keys: single letters act on the page, never while a field has the focus; `?` shows them all.
-import { html, signal, useEffect, useRef } from "../vendor/vendor.js";
+import { html, signal, useLayoutEffect, useRef } from "../vendor/vendor.js";
 import { remember, remembered } from "./base.js";
 import { Dialog } from "./dialog.js";
 
@@ -23,7 +23,7 @@ export function useKeys(wanted) {
   const latest = useRef(wanted);
   latest.current = wanted;
   const names = wanted.map((item) => item.keys).join("|");
-  useEffect(() => {
+  useLayoutEffect(() => { // what is seen can be used
     const own = latest.current.map((item, i) => ({ binding: { ...item, run: (/** @type {KeyboardEvent} */ event) => latest.current[i]?.run(event) } }));
     bindings = [...bindings, ...own];
     return () => { bindings = bindings.filter((other) => !own.includes(other)); };
@@ -40,7 +40,7 @@ export function startKeys() {
   document.addEventListener("keydown", (event) => {
     if (event.defaultPrevented || event.isComposing) return;
     const key = nameOf(event), isPlain = !event.ctrlKey && !event.metaKey && !event.altKey;
-    if (isPlain && (isInField(event) || isInDialog(event) || (isLetter(key) && !lettersOn.value))) return;
+    if (isPlain && (isField(event.target) || isInDialog(event) || (isLetter(key) && !lettersOn.value))) return;
     const found = (prefix && find(`${prefix} ${key}`)) || find(key);
     clearTimeout(prefixTimer);
     prefix = "";
@@ -71,10 +71,19 @@ function isLetter(key) {
   return key.length === 1 || /^Shift-.$/.test(key);
 }
 
-/** @param {KeyboardEvent} event */
-function isInField(event) {
-  const target = /** @type {HTMLElement} */ (event.target);
+/** @param {EventTarget | null} target */
+function isField(target) {
+  if (!(target instanceof HTMLElement)) return false;
   return target.isContentEditable || /^(TEXTAREA|SELECT)$/.test(target.tagName) || (target instanceof HTMLInputElement && !/^(checkbox|radio|button)$/.test(target.type));
+}
+
+/**
+ * Focus an element that comes some time after the key or the click that asked for it, unless its
+ * user writes in a field meanwhile.
+ * @param {HTMLElement | null} element
+ */
+export function focusLate(element) {
+  if (!isField(document.activeElement)) element?.focus({ preventScroll: true });
 }
 
 /** @param {KeyboardEvent} event */

@@ -11,6 +11,9 @@ import { BASE, pageUrl } from "./base.js";
 /** The page that is shown and its query. */
 export const place = signal(read());
 
+/** If the heading of the next page is to get the focus, by which a screen reader says that the page is another one. */
+export const arrival = { isDue: false };
+
 /** A function that asks before a page with unsaved changes is left; returns true to leave. */
 export const leaveGuard = signal(/** @type {null | (() => boolean | Promise<boolean>)} */ (null));
 
@@ -46,7 +49,7 @@ export async function navigate(path, query, options = {}) {
   place.value = read();
   if (!options.replace && place.value.path !== before) {
     scrollTo(0, 0);
-    focusHeading();
+    arrival.isDue = true;
   }
 }
 
@@ -119,11 +122,6 @@ function scrollBack(y) {
 
 function keepScroll() {
   history.replaceState({ ...history.state, y: scrollY }, "");
-}
-
-/** Tell a screen reader that the page is another one. */
-function focusHeading() {
-  requestAnimationFrame(() => document.querySelector("h1")?.focus({ preventScroll: true }));
 }
 
 /**

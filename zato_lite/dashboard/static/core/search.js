@@ -1,5 +1,5 @@
 // Search over the pages: jobs and services by a part of their name.
-import { html, useEffect, useId, useRef, useState } from "../vendor/vendor.js";
+import { html, useEffect, useId, useLayoutEffect, useRef, useState } from "../vendor/vendor.js";
 import { pageUrl } from "./base.js";
 import { invoke } from "./api.js";
 import { navigate } from "./router.js";
@@ -33,9 +33,18 @@ export function itemsOf(answer) {
   return answer?.rows ?? answer?.items ?? [];
 }
 
+/** What was being written when a page gave way to another one, where it goes on; null without focus. */
+let unfinished = /** @type {string | null} */ (null);
+
 export function GlobalSearch() {
   const [text, setText] = useState(""), [found, setFound] = useState(/** @type {Found[]} */ ([])), [at, setAt] = useState(-1), [isOpen, setOpen] = useState(false);
-  const list = useId(), box = useRef(/** @type {HTMLElement | null} */ (null));
+  const list = useId(), box = useRef(/** @type {HTMLElement | null} */ (null)), input = useRef(/** @type {HTMLInputElement | null} */ (null));
+  useLayoutEffect(() => {
+    const field = /** @type {HTMLInputElement} */ (input.current);
+    if (unfinished !== null) { setText(unfinished); field.focus({ preventScroll: true }); }
+    unfinished = null;
+    return () => { unfinished = document.activeElement === field ? field.value : null; };
+  }, []);
   useEffect(() => {
     const wanted = text.trim();
     if (!wanted) { setFound([]); return undefined; }
@@ -56,7 +65,7 @@ export function GlobalSearch() {
   };
   const leave = (/** @type {FocusEvent} */ event) => { if (!box.current?.contains(/** @type {Node | null} */ (event.relatedTarget))) close(); };
   const isShown = isOpen && text.trim() !== "";
-  return html`<div class="search" ref=${box} onFocusOut=${leave}><${Icon} name="search" /><input type="search" role="combobox" placeholder="Search jobs and services" aria-label="Search jobs and services" aria-expanded=${String(isShown)} aria-controls=${list} aria-autocomplete="list"
+  return html`<div class="search" ref=${box} onFocusOut=${leave}><${Icon} name="search" /><input ref=${input} type="search" role="combobox" placeholder="Search jobs and services" aria-label="Search jobs and services" aria-expanded=${String(isShown)} aria-controls=${list} aria-autocomplete="list"
       aria-activedescendant=${at >= 0 ? `${list}-${at}` : undefined} value=${text} onInput=${(/** @type {any} */ event) => setText(event.target.value)} onKeyDown=${onKey} /><kbd aria-hidden="true">/</kbd>
     <div class="search-list" id=${list} role="listbox" aria-label="Found" hidden=${!isShown}>${found.map((item, i) => html`<div key=${item.href} id=${`${list}-${i}`} role="option" aria-selected=${i === at ? "true" : "false"} onPointerDown=${(/** @type {Event} */ event) => { event.preventDefault(); open(item.href); }}><${Icon} name=${item.icon} /><span class="grow">${item.words}</span><small>${item.note}</small></div>`)}${
     isShown && found.length === 0 ? html`<div role="option" aria-disabled="true" class="muted">No job or service has “${text.trim()}” in its name.</div>` : null}</div></div>`;

@@ -1,6 +1,6 @@
 // The session: who is signed in and what they may do.
 import { signal } from "../vendor/vendor.js";
-import { ApiError, endSignIn, request, signInsSoFar, waitForSignIn } from "./api.js";
+import { ApiError, endSignIn, request, waitForSignIn } from "./api.js";
 
 /**
  * @typedef {object} Session
@@ -23,13 +23,11 @@ const ORDER = ["viewer", "operator", "editor", "admin"];
 
 /** Ask the server who is signed in. */
 export async function loadSession() {
-  const before = signInsSoFar();
   try {
     session.value = (await request("GET", "zato/session")).data;
     sessionTrouble.value = "";
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
-    if (error.status === 401 && before !== signInsSoFar()) return; // somebody has signed in meanwhile
     if (error.status === 401 && session.value) void waitForSignIn(); // the page stays as it is
     else if (error.status === 401) session.value = null;
     else sessionTrouble.value = error.message;

@@ -1,10 +1,10 @@
 // Shell: the rail with the pages, the bar of a page, and what is above all pages.
-import { html, useEffect } from "../vendor/vendor.js";
+import { html, useEffect, useLayoutEffect, useRef } from "../vendor/vendor.js";
 import { pageUrl } from "./base.js";
 import { LiveRegion, Menu, Toasts, toast } from "./dialog.js";
-import { KeySheet, lettersOn, showKeys, useKeys } from "./keys.js";
+import { focusLate, KeySheet, lettersOn, showKeys, useKeys } from "./keys.js";
 import { connection, lostAt, toggleLive } from "./live.js";
-import { navigate, place } from "./router.js";
+import { arrival, navigate, place } from "./router.js";
 import { GlobalSearch } from "./search.js";
 import { role, session, signOut } from "./session.js";
 import { theme, setTheme } from "./theme.js";
@@ -80,9 +80,15 @@ function ZoneSwitch() {
  *   crumbs: path and words of the pages above
  */
 export function Page({ title, heading, crumbs = [], actions, children, cls = "" }) {
+  const top = useRef(/** @type {HTMLElement | null} */ (null));
   useEffect(() => { document.title = `${title} · zato-lite`; }, [title]);
+  useLayoutEffect(() => {
+    if (arrival.isDue) focusLate(top.current);
+    arrival.isDue = false;
+    return () => { arrival.isDue ||= document.activeElement === top.current; }; // for the page in its place
+  }, [place.value.path]);
   return html`<main id="content" class=${cls} tabindex="-1"><header class="bar">
-      <h1 tabindex="-1" title=${title}>${crumbs.map(([path, words]) => html`<a class="crumb" key=${path} href=${pageUrl(path)}>${words}</a><span class="crumb" aria-hidden="true"> / </span>`)}${heading ?? title}</h1>
+      <h1 ref=${top} tabindex="-1" title=${title}>${crumbs.map(([path, words]) => html`<a class="crumb" key=${path} href=${pageUrl(path)}>${words}</a><span class="crumb" aria-hidden="true"> / </span>`)}${heading ?? title}</h1>
       <${LiveDot} /><span class="grow"></span><${GlobalSearch} /><${ZoneSwitch} /><div class="actions">${actions}</div></header>${children}</main>`;
 }
 
@@ -91,7 +97,7 @@ export function Shell({ current, children }) {
   const go = (/** @type {string} */ path) => () => void navigate(path, {});
   useKeys([
     { keys: "?", words: "this sheet", group: "Everywhere", run: showKeys },
-    { keys: "/", words: "search", group: "Everywhere", run: () => /** @type {HTMLElement | null} */ (document.querySelector("header.bar input"))?.focus() },
+    { keys: "/", words: "search", group: "Everywhere", run: () => /** @type {HTMLElement | null} */ (document.querySelector(".search input"))?.focus() },
     ...ITEMS.map(([key, path, words]) => ({ keys: `g ${key === "overview" ? "o" : key === "people" ? "u" : key[0]}`, words: `go to ${words}`, group: "Everywhere", run: go(path) })),
     { keys: "n", words: "new job", group: "Everywhere", run: go("/jobs/new") },
     { keys: "l", words: "pause or go on with live updates", group: "Everywhere", run: toggleLive },

@@ -1,5 +1,5 @@
 // Sign-in: a page of its own, and a dialog over the page when a session has ended.
-import { html, useEffect, useRef, useState } from "../vendor/vendor.js";
+import { html, useEffect, useLayoutEffect, useRef, useState } from "../vendor/vendor.js";
 import { signInNeeded } from "./api.js";
 import { Dialog } from "./dialog.js";
 import { refresh } from "./live.js";
@@ -11,7 +11,7 @@ import { Button, ErrorBox } from "./ui.js";
 function SignInForm({ onDone, name = "" }) {
   const [username, setUsername] = useState(name), [password, setPassword] = useState(""), [missing, setMissing] = useState("");
   const first = useRef(/** @type {HTMLInputElement | null} */ (null));
-  useEffect(() => first.current?.focus(), []);
+  useLayoutEffect(() => first.current?.focus(), []);
   const action = useAction(async () => {
     if (!username || !password) return setMissing(username ? "Enter the password." : "Enter the name of a user.");
     setMissing("");

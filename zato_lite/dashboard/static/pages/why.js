@@ -3,7 +3,7 @@
 import { invoke } from "../core/api.js";
 import { pageUrl } from "../core/base.js";
 import { say, toast } from "../core/dialog.js";
-import { useKeys } from "../core/keys.js";
+import { focusLate, useKeys } from "../core/keys.js";
 import { match, navigate, place, setQuery } from "../core/router.js";
 import { denied } from "../core/session.js";
 import { OutcomeMark } from "../core/shapes.js";
@@ -36,7 +36,7 @@ export default function WhyPanel({ query }) {
   useKeys([{ keys: "Escape", words: "Close the panel", run: close }]);
   useEffect(() => {
     const before = document.activeElement;
-    panel.current?.focus();
+    focusLate(panel.current); // its module may have come late
     return () => { if (before instanceof HTMLElement && before.isConnected) before.focus(); };
   }, []);
   const onKey = (/** @type {KeyboardEvent} */ event) => { if (event.key === "Escape" && !event.defaultPrevented) { event.stopPropagation(); close(); } };
