@@ -110,7 +110,7 @@ oracle-imports: dev ## Compare 10,000 random schedules of each dialect with the 
 model: $(VENV)/.test ## Explore the model of the cluster's protocol (minutes; ARGS='--seconds 600')
 	PYTHONPATH=. $(BIN)/python -m tests.cluster $(ARGS)
 
-.PHONY: faults chaos crash-loop power-cut
+.PHONY: faults chaos crash-loop large-bodies power-cut
 faults: crash-loop power-cut ## Kill it, cut its power, fill its disk (minutes)
 	$(BIN)/pytest -s -m '' tests/faults -k 'first_60 or store_files or slow_disk'
 chaos: dev ## Break servers on PostgreSQL in many ways, and account for every slot (ARGS='--rounds 100 --faults kill,stop-long')

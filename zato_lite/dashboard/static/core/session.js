@@ -87,7 +87,7 @@ export function denied(services) {
 export function deniedSentence(services) {
   const reason = denied(services);
   if (!reason) return "";
-  return `${reason.startsWith("needs ") ? `It ${reason}` : reason[0].toUpperCase() + reason.slice(1)}.`;
+  return `${reason.startsWith("needs ") ? `This ${reason}` : reason[0].toUpperCase() + reason.slice(1)}.`;
 }
 
 /** Return the patterns that confine the session; empty if it may see everything. */

@@ -54,7 +54,7 @@ function Whole({ status, reload }) {
       <${Figure} words="runs in flight" value=${count(status.in_flight)} note=${status.queued ? `${count(status.queued)} queued` : "none queued"} />
       <${Figure} words="half start within" value=${duration(status.lateness_p50_ms)} note="of their slot" />
       <${Figure} words="99 % start within" value=${duration(status.lateness_p99_ms)} note="of their slot" />
-      <${Figure} words="next slot" value=${status.next_fire_iso ? html`<${Time} at=${status.next_fire_iso} relative />` : "–"} note=${status.next_fire_iso ? html`<${Time} at=${status.next_fire_iso} />` : "nothing is due"} />
+      <${Figure} words="next slot" value=${status.next_fire_iso ? html`<${Time} at=${status.next_fire_iso} relative due />` : "–"} note=${status.next_fire_iso ? html`<${Time} at=${status.next_fire_iso} />` : "nothing is due"} />
     </dl>
     ${isPausing && html`<${PauseAll} onClose=${() => setPausing(false)} onDone=${async () => { setPausing(false); await reload(); }} />`}<//>`;
 }

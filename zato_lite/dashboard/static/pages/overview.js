@@ -59,10 +59,11 @@ export function lastSpan(span, buckets, grid) {
 
 /** @param {{data: import("../timeline/data.js").LaneData, order: string, density: string, scope: string}} props */
 function Foot({ data, order, density, scope }) {
-  return html`<span>${count(data.lanes.length)} of ${some(data.total, "job")}</span>
+  const { total } = data;
+  return html`<span>${total === undefined ? "" : `${count(data.lanes.length)} of ${some(total, "job")}`}</span>
     <${Segments} cls="tiny" label="Order" options=${[["attention", "Needy first", "Those that need you, then those that run next"], ["next", "Next", "By the next run"], ["name", "Name", "By name"]]} value=${order} onChange=${(/** @type {string} */ value) => setQuery({ order: value === "attention" ? null : value })} />
     <${Segments} cls="tiny" label="Height of lanes" options=${[["wide", "Wide"], ["medium", "Medium"], ["dense", "Dense"]]} value=${density} onChange=${(/** @type {string} */ value) => setQuery({ density: value === "wide" ? null : value })} />
-    ${data.total > data.lanes.length || scope === "all" ? html`<${Chip} isOn=${scope === "all"} onClick=${() => setQuery({ lanes: scope === "all" ? null : "all" })}>${data.total > 200 ? "200 lanes" : "All lanes"}<//>` : null}`;
+    ${(total ?? 0) > data.lanes.length || scope === "all" ? html`<${Chip} isOn=${scope === "all"} onClick=${() => setQuery({ lanes: scope === "all" ? null : "all" })}>${(total ?? 0) > 200 ? "200 lanes" : "All lanes"}<//>` : null}`;
 }
 
 /** @param {{rows: any[]}} props */

@@ -27,7 +27,7 @@ export default function PeoplePage() {
     await Promise.all([users.reload(), keys.reload()]);
   };
   return html`<${Page} title="Users and keys">
-    ${reason ? html`<${Card} title="Users and keys"><p class="pad muted">They are for admins. ${deniedSentence("zato.security.user.get-list")} Your own sessions are below.</p><//>` : html`
+    ${reason ? html`<${Card} title="Users and keys"><p class="pad muted">They cannot be shown. ${deniedSentence("zato.security.user.get-list")} Your own sessions are below.</p><//>` : html`
       <${Card} title="Users" actions=${html`<${Button} small denied=${denied("zato.security.user.create")} onClick=${() => setForm({ kind: "user", user: null })}>New user<//>`}>
         <${Show} of=${users}>${(/** @type {Credential[]} */ rows) => html`<${People} rows=${rows} kind="user" onEdit=${(/** @type {Credential} */ user) => setForm({ kind: "user", user })} onDone=${done} />`}<//><//>
       <${Card} title="API keys" actions=${html`<${Button} small denied=${denied("zato.security.key.create")} onClick=${() => setForm({ kind: "key" })}>New key<//>`}>

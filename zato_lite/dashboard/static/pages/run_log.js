@@ -45,8 +45,8 @@ export function RunLog({ job, run, level, isOpen }) {
 function Line({ line }) {
   const at = instant(line.timestamp_iso) ?? 0, zone = shownZone();
   const mark = line.level === "SYSTEM" ? "system" : MARKS[rank(line.level)];
-  const clock = longTime(at, zone).split(", ")[1] ?? "";
-  return html`<li class=${`line ${mark}`}><time datetime=${line.timestamp_iso} title=${longTime(at, zone)}>${clock.slice(0, 12).trim()}</time><span class="level">${line.level === "INFO" ? "" : line.level.toLowerCase()}</span><span class="message">${line.message}</span></li>`;
+  const [, clock, fraction = ".000"] = /(\d+:\d+:\d+)(\.\d+)?/.exec(longTime(at, zone)) ?? [];
+  return html`<li class=${`line ${mark}`}><time datetime=${line.timestamp_iso} title=${longTime(at, zone)}>${clock}${fraction}</time><span class="level">${line.level === "INFO" ? "" : line.level.toLowerCase()}</span><span class="message">${line.message}</span></li>`;
 }
 
 /**

@@ -17,7 +17,7 @@ const NOTHING = { from: 0, to: 0, resolution: 0 };
 /**
  * @typedef {object} LaneData
  * @property {Lane[]} lanes
- * @property {number} total jobs that match
+ * @property {number | undefined} total jobs that match; undefined until it is known
  * @property {ApiError | null} error
  * @property {boolean} isFirst
  * @property {(from: number, to: number, width: number) => void} see tells what is seen
@@ -58,7 +58,7 @@ class Loader {
     this.lanes = /** @type {Lane[]} */ ([]);
     this.byId = /** @type {Map<number, Lane>} */ (new Map());
     this.filter = /** @type {Record<string, any> | null} */ (null);
-    this.total = 0;
+    this.total = /** @type {number | undefined} */ (undefined);
     this.error = /** @type {ApiError | null} */ (null);
     this.isFirst = true;
     this.seen = { from: 0, to: 0, width: 0 };
@@ -136,7 +136,7 @@ class Loader {
     this.lanes = lanes;
     this.byId = new Map(lanes.map((lane) => [lane.id, lane]));
     this.total = answer.total;
-    setInterest(this.total > MANY ? [...this.byId.keys()] : null);
+    setInterest(answer.total > MANY ? [...this.byId.keys()] : null);
   }
 
   /** Keep the lanes current; returns the function that ends it. */
