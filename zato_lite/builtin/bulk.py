@@ -110,8 +110,7 @@ class BulkService(AuditedService[In, Out]):
         """Return the selected jobs; refuse them all if one is not the caller's to change."""
         caller = authority_of(self)
         selected = await self.bulk.select(params.selection, visible_to(caller))
-        deeds = ((each.service, f"change or run job {each.id}") for each in selected)
-        require_selected_match(deeds, caller)
+        require_selected_match(selected, caller, "change or run job")
         return list(selected)
 
     def record_selected(self, params: ManyJobs, selected: list[Selected], **after: Any) -> None:

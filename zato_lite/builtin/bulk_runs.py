@@ -95,8 +95,7 @@ class BulkRunService(AuditedService[In, Out]):
         """Return the selected runs; refuse them all if one is not the caller's to change."""
         caller = authority_of(self)
         selected = await self.bulk.select_runs(params.runs, visible_to(caller))
-        deeds = ((each.service, f"cancel or retry run {each.id}") for each in selected)
-        require_selected_match(deeds, caller)
+        require_selected_match(selected, caller, "cancel or retry run")
         return list(selected)
 
 

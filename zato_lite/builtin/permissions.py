@@ -18,6 +18,7 @@ from zato_lite.service.base import Service
 from zato_lite.service.message import SYSTEM, SYSTEM_PRINCIPAL, Caller
 from zato_lite.service.registry import Registry
 from zato_lite.store.accounts import Accounts
+from zato_lite.store.selection import Selected, SelectedRun
 from zato_lite.store.visibility import Permits
 from zato_lite.timetable.job import Job
 
@@ -215,19 +216,20 @@ def require_matching(job: Job, caller: Caller, named: int | str) -> None:
         raise _refused(caller, "change or run", repr(named))
 
 
-def require_selected_match(selected: Iterable[tuple[str, str]], caller: Caller) -> None:
-    """Refuse changes or runs of jobs with a service that the caller's patterns do not match.
-
-    Args:
-        selected: each job's or run's service, and the refused deed in words.
-        caller: the caller.
+def require_selected_match(
+    selected: Iterable[Selected | SelectedRun], caller: Caller, deed: str
+) -> None:
+    """Refuse changes of jobs or runs with a service that the caller's patterns do not match.
 
     Raises:
-        ForbiddenError: names the first such job, and not its service.
+        ForbiddenError: names the deed and the id of the first such job or run, not its service.
     """
-    for service, deed in selected:
+    firsts: dict[str, int] = {}
+    for each in selected:
+        firsts.setdefault(each.service, each.id)
+    for service, first in firsts.items():
         if not owns_jobs_of(caller.patterns, service):
-            raise ForbiddenError(f"user {caller.name!r} is not allowed to {deed}")
+            raise ForbiddenError(f"user {caller.name!r} is not allowed to {deed} {first}")
 
 
 def visible_to(caller: Caller) -> Permits | None:

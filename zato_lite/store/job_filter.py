@@ -307,13 +307,11 @@ def _stages(wanted: JobFilter, page: Page, now: Instant) -> Iterator[_Stage]:
         yield _Stage(timers, failing, order, key)
         before, way = Condition("t.failures = 0", ()), "ASC"
     if page.sort == "attention":
-        seen = ""
         for state in _URGENT:
             which = state_condition(state, now)
             source = _BY_TIMER if state == "late" else _BY_JOB
             yield _Stage(source, _and(which, before), "t.next_at IS NULL, t.next_at, j.id")
-            seen = f"NOT {which.text}"
-            before = _and(before, Condition(seen, which.values))
+            before = _and(before, Condition(f"NOT {which.text}", which.values))
     has_next, has_none = (_and(Condition(it, ()), before) for it in (_HAS_NEXT, _HAS_NONE))
     yield _Stage(timers, has_next, f"t.next_at {way}, t.job_id", key)
     yield _Stage(timers, has_none, "t.job_id", key)
