@@ -17,6 +17,7 @@ from zato_lite.config import Server, Settings, Store
 from zato_lite.dashboard.pages import dashboard_routes
 from zato_lite.http.app import HttpApp
 from zato_lite.http.message import Request
+from zato_lite.http.mount import METHODS
 from zato_lite.http.passwords import new_key
 from zato_lite.server import open_edge
 from zato_lite.service.base import Service
@@ -40,6 +41,10 @@ ANYBODY = {
 ROUTES = ANYBODY | {
     ("GET", "/zato/session"),
     ("POST", "/zato/admin/invoke"),
+    ("POST", "/zato/json/zato.service.invoke"),
+    *((method, "/zato/json/*") for method in METHODS),
+    ("GET", "/ide-deploy"),
+    ("POST", "/ide-deploy"),
     ("GET", "/zato/events"),
     ("GET", "/zato/events/log"),
     ("GET", "/metrics"),
@@ -172,6 +177,7 @@ def ways(service: str) -> list[tuple[str, str, bytes]]:
     if service == "crm.customer":
         found += [("GET", "/customers/7", b""), ("HEAD", "/customers/7", b"")]
         found += [(verb, "/any", b"") for verb in verbs]
+    found.append(("POST", f"/zato/json/{service}", json.dumps({"name": service}).encode()))
     if service == "demo.echo":
         found += [("GET", "/configured", b""), ("GET", "/configured?a=b", b"")]
     return found

@@ -136,8 +136,24 @@ async def test_a_file_can_be_uploaded(invoker: Invoker, deployer: Deployer) -> N
         await deployer.upload("folder.py", b"x = 1")
 
     deployer.accepts_uploads = False
-    with pytest.raises(ForbiddenError, match="does not accept uploads"):
+    for request in (asked, {}):
+        with pytest.raises(ForbiddenError, match="does not accept uploads"):
+            await invoker.invoke("zato.hot-deploy.create", request)
+
+
+async def test_an_upload_without_a_file_checks_that_files_are_accepted(invoker: Invoker) -> None:
+    assert await invoker.invoke("zato.hot-deploy.create", {}) == {"is_deployed": False}
+
+
+@pytest.mark.parametrize("missing", ["payload_name", "payload"])
+async def test_half_an_upload_is_refused(invoker: Invoker, missing: str) -> None:
+    asked = {"payload_name": "a.py", "payload": ""}
+    del asked[missing]
+
+    with pytest.raises(BadInputError) as caught:
         await invoker.invoke("zato.hot-deploy.create", asked)
+
+    assert [error.field for error in caught.value.errors] == [missing]
 
 
 @pytest.mark.parametrize("name", ["../up.py", "/etc/up.py", "up.txt", ".up.py", "a/b.py", ""])
@@ -150,7 +166,8 @@ async def test_a_broken_upload_is_refused_with_its_error(invoker: Invoker) -> No
     data = base64.b64encode(b"class :").decode()
 
     asked = {"payload_name": "up_file.py", "payload": data}
-    assert await invoker.invoke("zato.hot-deploy.create", asked) == {"is_deployed": False}
+    answer = await invoker.invoke("zato.hot-deploy.create", asked)
+    assert (answer["is_deployed"], answer["error"][:11]) == (False, "SyntaxError")
     files = await invoker.invoke("zato.service.get-deployment-info-list")
     assert files[0].error.startswith("SyntaxError")
     with pytest.raises(BadInputError, match="not base64"):

@@ -18,6 +18,7 @@ from zato_lite.http.pipeline import App
 from zato_lite.http.server import Server, serve
 from zato_lite.service.access import declare_access
 from zato_lite.service.message import Invocation, Outcome, ResponseOverrides
+from zato_lite.service.registry import no_such_id
 from zato_lite.service.request import Response as ServiceResponse
 from zato_lite.store.accounts import Accounts
 from zato_lite.store.audit import AuditLog
@@ -51,6 +52,7 @@ class Entry(NamedTuple):
 
     name: str
     cls: type
+    id: int = 0
     is_internal: bool = False
     input: Any = None
     output: Any = None
@@ -78,6 +80,12 @@ class Services:
 
     def __contains__(self, name: object) -> bool:
         return name in self.entries
+
+    def by_id(self, service_id: Any) -> Entry:
+        for entry in self:
+            if entry.id == service_id:
+                return entry
+        raise no_such_id(service_id)
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(self.entries.values())

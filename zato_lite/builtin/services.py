@@ -4,7 +4,7 @@ import asyncio
 import base64
 from collections.abc import Sequence
 from pathlib import PurePath
-from typing import Annotated, Any
+from typing import Annotated, Any, NotRequired, TypedDict
 
 import msgspec
 
@@ -12,7 +12,7 @@ from zato_lite.builtin.output import iso
 from zato_lite.builtin.permissions import authority_of
 from zato_lite.clock import Clock
 from zato_lite.deploy.deployer import Deployer
-from zato_lite.errors import BadInputError
+from zato_lite.errors import BadInputError, FieldError
 from zato_lite.scheduler.commands import JobCommands
 from zato_lite.service.access import matches, may_invoke
 from zato_lite.service.base import Service
@@ -288,15 +288,25 @@ class GetDeploymentInfoList(Service[Any, list[FileItem]]):
 
 
 class UploadRequest(msgspec.Struct):
-    """A Python file: its name, and its content in base64."""
+    """A Python file: its name, and its content in base64; without both, nothing is deployed."""
 
-    payload_name: str
-    payload: str
+    payload_name: str | None = None
+    payload: str | None = None
     cluster_id: Any = 1
 
 
-class HotDeploy(Service[UploadRequest, dict[str, bool]]):
-    """Save a file in the folder of services and deploy it, if the server accepts uploads."""
+class Uploaded(TypedDict):
+    """True, or False and the error in the file."""
+
+    is_deployed: bool
+    error: NotRequired[str]
+
+
+class HotDeploy(Service[UploadRequest, Uploaded]):
+    """Save a file in the folder of services and deploy it, if the server accepts uploads.
+
+    A request without a file checks that it does.
+    """
 
     name = "zato.hot-deploy.create"
     role = "admin"
@@ -304,15 +314,24 @@ class HotDeploy(Service[UploadRequest, dict[str, bool]]):
     deployer = needs(Deployer)
 
     async def handle(self) -> None:
-        query = self.request.input
-        if PurePath(query.payload_name).name != query.payload_name:
-            raise BadInputError(f"payload_name is not a file name: {query.payload_name!r}")
+        name, payload = self.request.input.payload_name, self.request.input.payload
+        if name is None and payload is None:
+            self.deployer.require_uploads()
+            self.response.payload = {"is_deployed": False}
+            return
+        if name is None or payload is None:
+            missing = "payload_name" if name is None else "payload"
+            raise BadInputError.of([FieldError(missing, None, f"{missing} is missing")])
+        if PurePath(name).name != name:
+            raise BadInputError(f"payload_name is not a file name: {name!r}")
         try:
-            data = base64.b64decode(query.payload, validate=True)
+            data = base64.b64decode(payload, validate=True)
         except ValueError as error:
             raise BadInputError(f"payload is not base64: {error}") from error
-        status = await self.deployer.upload(query.payload_name, data)
-        self.response.payload = {"is_deployed": status.failure is None}
+        failure = (await self.deployer.upload(name, data)).failure
+        self.response.payload = {"is_deployed": failure is None}
+        if failure is not None:
+            self.response.payload["error"] = failure.message
 
 
 def find(registry: Registry, wanted: ServiceRef, caller: Caller) -> Entry:

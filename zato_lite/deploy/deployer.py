@@ -180,6 +180,17 @@ class Deployer:
             await self._scan(seen, {path for path in paths if is_service_file(path, self.folder)})
             return await self._converge(is_cautious=bool(pause))
 
+    def require_uploads(self) -> None:
+        """Check that uploads are accepted.
+
+        Raises:
+            ForbiddenError: they are not.
+        """
+        if not self.accepts_uploads:
+            raise ForbiddenError(
+                "this server does not accept uploads; set accepts_uploads = true under [services]"
+            )
+
     async def upload(self, name: str, data: bytes) -> FileStatus:
         """Write a file into the folder, in one step, and deploy it.
 
@@ -189,8 +200,7 @@ class Deployer:
             UnavailableError: the file cannot be written now.
         """
         path = self.folder / name
-        if not self.accepts_uploads:
-            raise ForbiddenError("this server does not accept uploads")
+        self.require_uploads()
         if path.parent != self.folder or not is_service_file(path, self.folder):
             raise ForbiddenError(f"not a name of a service file: {shown(name)!r}")
         if shown(name) != name or "\0" in name or len(name.encode()) > _MAX_NAME_BYTES:

@@ -13,8 +13,10 @@ from zato_lite.http.auth import Authenticator, CallerRights
 from zato_lite.http.body_reader import BodyReader
 from zato_lite.http.cors import NO_ORIGIN, CorsPolicy
 from zato_lite.http.cross_origin import CrossOrigin
-from zato_lite.http.endpoints.envelope import envelope_route
+from zato_lite.http.endpoints.envelope import envelope_routes
 from zato_lite.http.endpoints.events import event_routes
+from zato_lite.http.endpoints.ide_deploy import ide_deploy_route
+from zato_lite.http.endpoints.json_channels import json_channels_route
 from zato_lite.http.endpoints.monitoring import Readiness, RenderMetrics, monitoring_routes
 from zato_lite.http.endpoints.openapi import UNTITLED, ApiInfo, openapi_route
 from zato_lite.http.endpoints.pages import DOCS, accepts_page, page_routes, redirect
@@ -115,7 +117,9 @@ class HttpApp:
             time_limit,
             read_ahead,
         )
-        self.router.add([envelope_route(self._invoker, self._responder)])
+        self.router.add(envelope_routes(self._invoker, self._responder))
+        self.router.add([json_channels_route(self._invoker, self._responder)])
+        self.router.add([ide_deploy_route(self._invoker, self._responder)])
         self.router.add(self._sign_in_routes(authenticator, codes))
         self.router.add(monitoring_routes(readiness, self.latency, render_metrics, warnings))
         if events is not None:

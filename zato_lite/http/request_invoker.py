@@ -13,7 +13,7 @@ from zato_lite.http.message import Request
 from zato_lite.http.payloads import context_of, is_json, query_of, time_limit
 from zato_lite.http.router import PING_SERVICE, ChannelTable, Router, Target
 from zato_lite.http.routes import Services
-from zato_lite.service.access import is_safe, may_invoke, needed_role
+from zato_lite.service.access import is_safe, matches, may_invoke, needed_role
 from zato_lite.service.message import (
     Caller,
     FastOutcome,
@@ -23,6 +23,7 @@ from zato_lite.service.message import (
     outcome_of,
 )
 from zato_lite.service.offload import OFFLOAD_FROM, offload
+from zato_lite.service.registry import no_such_id
 
 _ANONYMOUS = CallerRights(Caller("anonymous", frozenset({"viewer"}), (PING_SERVICE,)), math.inf)
 
@@ -124,6 +125,17 @@ class RequestInvoker:
             is_shareable=not any(isinstance(value, list) for value in query.values()),
             is_change=service.startswith("zato.") and needed_role(service) != "viewer",
         )
+
+    def name_of(self, service_id: int, caller: Caller) -> str:
+        """Return the name of the service of this id.
+
+        Raises:
+            ServiceMissingError: no service that the caller's patterns match has it.
+        """
+        entry = self._services.by_id(service_id)
+        if not matches(entry.name, caller.patterns):
+            raise no_such_id(service_id)
+        return entry.name
 
     async def invoke(
         self,

@@ -35,6 +35,11 @@ class Entry(Protocol):
     """A deployed service, as far as HTTP is concerned."""
 
     @property
+    def id(self) -> int:
+        """Number of the service, while this process runs."""
+        ...
+
+    @property
     def name(self) -> str:
         """Name of the service."""
         ...
@@ -66,6 +71,14 @@ class Services(Protocol):
     def __contains__(self, name: object) -> bool: ...
 
     def __iter__(self) -> Iterator[Entry]: ...
+
+    def by_id(self, service_id: Any) -> Entry:
+        """Return the service of this id.
+
+        Raises:
+            ServiceMissingError: no service has it.
+        """
+        ...
 
 
 class Channel(NamedTuple):

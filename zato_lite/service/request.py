@@ -6,7 +6,7 @@ from typing import Any, Generic, cast
 import msgspec
 from typing_extensions import TypeVar
 
-from zato_lite.errors import InvocationError
+from zato_lite.errors import BadInputError
 from zato_lite.service.attribute_dict import Message, as_message
 from zato_lite.service.binding import merged
 from zato_lite.service.message import HttpContext, Invocation
@@ -106,21 +106,31 @@ class Request(msgspec.Struct, Generic[In]):
     def stream(self) -> AsyncIterator[bytes]:
         """Return the body, for ``async for piece in self.request.stream``, while it arrives.
 
+        Of another invocation than by HTTP, it is the whole message.
+
         Raises:
-            InvocationError: the body is not streamed to this service.
+            BadInputError: the message is not bytes or text.
         """
-        if self.invocation is None or self.invocation.body is None:
-            raise InvocationError(
-                "request.stream: only an HTTP request has one, with its body, and a service with "
-                "body_limits = BodyLimits(is_streamed=True)"
+        if self.invocation is not None and self.invocation.body is not None:
+            return self.invocation.body
+        data = self.raw_request
+        if data is not None and not isinstance(data, str | bytes):
+            raise BadInputError(
+                "service reads its input as a stream; send bytes or text, not "
+                f"{type(data).__name__}"
             )
-        return self.invocation.body
+        return _whole(data.encode() if isinstance(data, str) else data)
 
     def to_bunch(self) -> Any:
         """Return the message with attribute access."""
         return as_message(self.payload)
 
     bunchified = to_bunch
+
+
+async def _whole(data: bytes | None) -> AsyncIterator[bytes]:
+    if data:
+        yield data
 
 
 def input_of(payload: Any, invocation: Invocation | None) -> Any:
