@@ -32,7 +32,7 @@ install: $(VENV)/.runtime ## Make .venv with what zato-lite needs to run
 dev: $(VENV)/.dev ## Make .venv with everything in it
 serve: install ## Run the server on http://127.0.0.1:17010 (make serve ARGS='--port 8000')
 	$(BIN)/zato-lite serve $(ARGS)
-check: lint lint-page types layers test test-other-pythons ## All that CI does, in CI's order
+check: lint lint-page types layers docs test test-other-pythons ## All that CI does, in CI's order
 format: dev ## Put the code in its house style
 	$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 lint: dev ## Check style, spelling and dependencies
@@ -60,6 +60,10 @@ PAGE = tools/page
 $(PAGE)/node_modules/.package-lock.json: $(PAGE)/package-lock.json
 	cd $(PAGE) && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
+
+.PHONY: docs
+docs: dev ## Build the documentation into dist/docs; a warning is an error
+	PYTHONPATH=. $(BIN)/python tools/docs/build.py && echo "dist/docs/index.html"
 
 .PHONY: vendor page lint-page
 vendor: $(PAGE)/node_modules/.package-lock.json ## Renew the dashboard's third-party file from its pinned packages
