@@ -35,8 +35,15 @@ VARIABLES = frozenset(
         METRICS_FILE,
         "ZATO_LITE_ADMIN_PASSWORD",
         "ZATO_LITE_ADMIN_PASSWORD_FILE",
+        "ZATO_LITE_API_KEY",
+        "ZATO_LITE_API_KEY_FILE",
+        "ZATO_LITE_CA",
         "ZATO_LITE_IS_WORKER",
         "ZATO_LITE_ORACLE",
+        "ZATO_LITE_PASSWORD",
+        "ZATO_LITE_PASSWORD_FILE",
+        "ZATO_LITE_URL",
+        "ZATO_LITE_USER",
     }
 )
 """Variables with the prefix that set no key; any other without a known table is a mistake."""

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
+
 from zato_lite.errors import ConfigError, ConflictError
 
 _FILES = {
@@ -43,6 +45,16 @@ scheduler:
 """,
     ".gitignore": "data/\n__pycache__/\n",
 }
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+def init(folder: Path) -> None:
+    """Create a project in FOLDER, with a service and a job."""
+    for path in create(folder):
+        click.echo(path)
+    enter = "" if folder.resolve() == Path.cwd() else f"cd {folder} && "
+    click.echo(f"\nNext: {enter}zato-lite serve")
 
 
 def create(folder: Path) -> Iterator[Path]:

@@ -8,14 +8,17 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from tests.cli.conftest import PASSWORD, Running
 from tests.store.damage import damage
 from zato_lite import __version__
-from zato_lite.cli.client import call, find_password, readable, url_of
+from zato_lite.cli.client import Client, find_password, readable, url_of, with_password
 from zato_lite.cli.main import cli, main
 from zato_lite.cli.project import create
 from zato_lite.config import Server
 from zato_lite.errors import BadInputError, ConfigError, ConflictError, UnavailableError
 from zato_lite.store.sqlite import SqliteStore
+
+ANN = with_password("ann", PASSWORD, "a test")
 
 
 def test_help_lists_the_commands() -> None:
@@ -24,7 +27,7 @@ def test_help_lists_the_commands() -> None:
     assert all(command in shown for command in ("serve", "check", "init", "invoke"))
 
 
-@pytest.mark.parametrize("group", [[], ["db"]])
+@pytest.mark.parametrize("group", [[], ["db"], ["job"]])
 def test_help_describes_each_command_in_a_sentence(group: list[str]) -> None:
     commands = CliRunner().invoke(cli, [*group, "--help"]).output.partition("Commands:")[2]
 
@@ -120,7 +123,7 @@ def test_without_a_terminal_no_password_is_asked_for() -> None:
         env={key: value for key, value in os.environ.items() if "PASSWORD" not in key},
     )
 
-    assert result.returncode == 2
+    assert result.returncode == 4
     assert result.stderr == (
         "zato-lite: password missing; use --password-file or ZATO_LITE_ADMIN_PASSWORD\n"
     )
@@ -175,7 +178,7 @@ def test_a_password_among_the_arguments_is_refused(argument: list[str]) -> None:
 
 def test_credentials_in_the_url_are_refused() -> None:
     with pytest.raises(BadInputError, match="credentials are not allowed"):
-        call("http://ann:secret@127.0.0.1:1", "ann", "x", "zato.ping", "")
+        Client("http://ann:secret@127.0.0.1:1", ANN)
 
 
 def test_the_password_comes_from_a_file_or_the_environment(tmp_path: Path) -> None:
@@ -200,26 +203,10 @@ def test_a_password_file_without_a_password_is_an_error(
         find_password({}, tmp_path / "file")
 
 
-def test_a_payload_with_secrets_comes_from_stdin(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sent: list[tuple[str, ...]] = []
+def test_a_payload_with_secrets_comes_from_stdin(server: Running) -> None:
+    ran = server.run("invoke", "shop.echo", "-", stdin='{"password": "secret"}')
 
-    def record(*arguments: str) -> tuple[int, str]:
-        sent.append(arguments)
-        return 200, "{}"
-
-    monkeypatch.setattr("zato_lite.cli.client.call", record)
-    result = CliRunner().invoke(
-        cli,
-        ["invoke", "a.b", "-", "--url", "http://h"],
-        env={"ZATO_LITE_ADMIN_PASSWORD": "x"},
-        input='{"password": "secret"}',
-        catch_exceptions=False,
-    )
-
-    assert result.exit_code == 0
-    assert sent == [("http://h", "admin.invoke", "x", "a.b", '{"password": "secret"}')]
+    assert ran.json == {"password": "secret"}
 
 
 @pytest.fixture
@@ -233,9 +220,9 @@ def unused_port() -> int:
 
 def test_a_refused_connection_is_reported() -> None:
     with pytest.raises(UnavailableError, match="cannot connect"):
-        call("http://127.0.0.1:1", "u", "p", "zato.ping", "")
+        Client("http://127.0.0.1:1", ANN).invoke("zato.ping", "")
     with pytest.raises(BadInputError):
-        call("ftp://127.0.0.1", "u", "p", "zato.ping", "")
+        Client("ftp://127.0.0.1", ANN)
 
 
 def test_an_error_is_one_line_and_the_exit_status_2(

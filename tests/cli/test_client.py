@@ -1,0 +1,163 @@
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import PASSWORD, SERVICES, Running, run
+from zato_lite.cli.client import Client, find_credentials, with_password
+from zato_lite.cli.verb import polls
+from zato_lite.errors import ConfigError, UnavailableError
+
+WRONG = "x"
+ANN = with_password("ann", PASSWORD, "a test")
+
+
+def test_exit_statuses_say_the_class_of_an_error(server: Running) -> None:
+    server.job("taken")
+    name = "taken", "shop.echo", "--at", "2099-01-01"
+
+    assert server.run("invoke", "shop.fail").status == 1
+    assert server.run("invoke", "shop.pay", "id=x").status == 2
+    assert server.run("job", "list", "--nothing").status == 2
+    assert server.run("job", "list", ZATO_LITE_URL="http://127.0.0.1:1").status == 3
+    assert server.run("job", "list", ZATO_LITE_PASSWORD=WRONG).status == 4
+    assert server.run("invoke", "shop.nothing").status == 5
+    assert server.run("job", "create", *name).status == 6
+    assert (
+        server.run("invoke", "zato.service.invoke", "name=shop.slow", "timeout=0.01").status == 7
+    )
+
+
+def test_a_wrong_password_names_the_user_and_its_place(server: Running) -> None:
+    refused = server.run("job", "list", ZATO_LITE_PASSWORD=WRONG, ZATO_LITE_USER="ann")
+
+    assert refused.err.startswith("zato-lite: user 'ann' (ZATO_LITE_PASSWORD) is not accepted by")
+    assert "--password-file" in refused.err
+
+
+def test_an_unknown_job_has_a_suggestion(server: Running) -> None:
+    server.job("nightly")
+
+    assert "did you mean 'nightly'?" in server.run("job", "show", "nightli").err
+    assert "see zato-lite job list" in server.run("job", "show", "xyz").err
+
+
+def test_an_api_key_needs_no_password(server: Running, tmp_path: Path) -> None:
+    key = server.ask("zato.security.key.create", {"roles": ["viewer"]})["key"]
+    (tmp_path / "key").write_text(key)
+    (tmp_path / "key").chmod(0o600)
+
+    by_file = server.run(
+        "job", "list", "--key-file", str(tmp_path / "key"), ZATO_LITE_PASSWORD=None
+    )
+    by_variable = server.run("job", "list", ZATO_LITE_PASSWORD=None, ZATO_LITE_API_KEY=key)
+    refused = server.run("job", "pause", "nightly", ZATO_LITE_PASSWORD=None, ZATO_LITE_API_KEY=key)
+
+    assert (by_file.status, by_variable.status, refused.status) == (0, 0, 4)
+    wrong = server.run("job", "list", ZATO_LITE_PASSWORD=None, ZATO_LITE_API_KEY="x")
+    assert "the API key (ZATO_LITE_API_KEY) is not accepted" in wrong.err
+
+
+def test_a_file_that_others_can_read_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "password"
+    file.write_text("secret\n")
+    file.chmod(0o644)
+
+    assert find_credentials("ann", file, None, None, {}) is not None
+    assert f"chmod 600 {file}" in capsys.readouterr().err
+    file.chmod(0o600)
+    assert find_credentials("ann", file, None, None, {}) is not None
+    assert capsys.readouterr().err == ""
+
+
+def test_a_project_s_server_is_asked_with_its_first_password(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "zato-lite.db").write_bytes(b"")
+    first = tmp_path / "data" / "admin-password"
+    first.write_text("generated\n")
+    first.chmod(0o600)
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "zato-lite.toml").write_text("[server]\nport = 1\n")
+
+    found = find_credentials("admin.invoke", None, None, first, {})
+
+    assert found == with_password(
+        "admin.invoke", "generated", f"the server's first password: {first}"
+    )
+    assert find_credentials("ann", None, None, first, {}) is None
+    paused = run("job", "pause", "x", "--project", str(tmp_path))
+    assert (paused.status, "cannot connect" in paused.err) == (3, True)
+
+
+@pytest.fixture
+def closing_server() -> Iterator[str]:
+    """The address of a server that answers with something that is not HTTP."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            for _ in range(2):
+                connection, _ = listening.accept()
+                with connection:
+                    connection.recv(1000)
+                    connection.sendall(b"SSH-2.0-x\r\n")
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"127.0.0.1:{listening.getsockname()[1]}"
+        thread.join(5)
+
+
+def test_errors_of_a_connection_are_words(closing_server: str, tmp_path: Path) -> None:
+    with pytest.raises(UnavailableError, match=r"connection refused; is the server running\?"):
+        Client("http://127.0.0.1:1", ANN).invoke("a", "")
+    with pytest.raises(UnavailableError, match="not HTTP; a server with a certificate needs"):
+        Client(f"http://{closing_server}", ANN).invoke("a", "")
+    with pytest.raises(UnavailableError, match="does not speak TLS; use http://"):
+        Client(f"https://{closing_server}", ANN).invoke("a", "")
+    (tmp_path / "ca").write_text("none")
+    with pytest.raises(ConfigError, match=r"--ca: .* is not a file of certificates"):
+        Client("https://127.0.0.1:1", ANN, tmp_path / "ca")
+    with pytest.raises(UnavailableError, match=r"cannot connect to http://no\.invalid"):
+        Client("http://no.invalid:1", ANN).invoke("a", "")
+
+
+@pytest.mark.parametrize("url", ["ftp://127.0.0.1", "127.0.0.1:17010", "http://127.0.0.1:99999"])
+def test_a_wrong_url_is_refused(url: str) -> None:
+    ran = run("job", "list", "--url", url, ZATO_LITE_PASSWORD=WRONG)
+
+    assert (ran.status, "--url: " in ran.err) == (2, True)
+
+
+def test_a_project_is_read_without_a_server(tmp_path: Path) -> None:
+    (tmp_path / "services").mkdir()
+    (tmp_path / "services" / "shop.py").write_text(SERVICES)
+    with Running(tmp_path) as stopped:
+        stopped.job("kept")
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "zato-lite.toml").write_text("[server]\nport = 1\n")
+    before = sorted(path.name for path in (tmp_path / "data").iterdir())
+
+    def ask(*arguments: str) -> Any:
+        return run(*arguments, "--project", str(tmp_path), ZATO_LITE_PASSWORD=WRONG)
+
+    listed = ask("job", "list", "-o", "table")
+    assert (listed.status, "kept" in listed.out) == (0, True)
+    assert "read from a copy of the project's store" in listed.err
+    assert ask("job", "history", "kept").status == 0
+    assert ask("job", "show", "other").status == 5
+    assert ask("job", "pause", "kept").status == 3
+    assert sorted(path.name for path in (tmp_path / "data").iterdir()) == before
+
+
+def test_polls_wait_longer_and_longer() -> None:
+    waits = polls()
+
+    passed = [next(waits) for _ in range(3)]
+
+    assert passed == sorted(passed)
+    assert passed[2] < 1

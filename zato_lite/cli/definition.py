@@ -1,0 +1,90 @@
+"""Options that are the fields of a job's definition, and a definition edited by hand."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+from zato_lite.cli.verb import Verb
+from zato_lite.errors import BadInputError
+
+_TYPES = {"every": "interval_based", "cron_definition": "cron_style", "at": "one_time"}
+_OWN = ("name", "service", "job_type", "every", "cron_definition", "weeks", "days", "hours")
+_PERIODS = ("minutes", "seconds", "milliseconds")
+_SCHEDULES: Sequence[click.Option] = (
+    click.Option(["--every"], help="Interval: 90s, 15m, '1 h 30 min', 2d."),
+    click.Option(
+        ["--cron", "cron_definition"], help="Cron expression, or a macro such as @daily."
+    ),
+    click.Option(["--at"], help="The only run: an ISO date, in --timezone or UTC."),
+)
+_EXTRA = ("-i", "--extra")
+
+
+class Defining(Verb):
+    """Command with an option for each field of a definition."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return the parameters; those of the fields are made when they are first needed."""
+        if not any(param.name == "every" for param in self.params):
+            taken: set[Any] = {param.name for param in self.params}
+            self.params[-8:-8] = [*_SCHEDULES, *_field_options(taken)]
+        return super().get_params(ctx)
+
+
+def _field_options(taken: set[Any]) -> list[click.Option]:
+    from zato_lite.builtin.definition import Definition  # noqa: PLC0415 - 150 ms
+    from zato_lite.builtin.input import fields_of  # noqa: PLC0415
+
+    return [
+        click.Option(
+            [f"--{each.name.replace('_', '-')}", *(["-i"] if each.name == "extra" else [])],
+            help=_allowed(each.schema),
+            metavar="TEXT",
+        )
+        for each in fields_of(Definition)  # pyright: ignore[reportArgumentType]
+        if each.name not in {*_OWN, *_PERIODS, *taken}
+    ]
+
+
+def _allowed(schema: Mapping[str, Any]) -> str:
+    """Return the values that a field may have, in words."""
+    if "enum" in schema:
+        return f"One of {', '.join(schema['enum'])}."
+    if schema.get("type") == "boolean":
+        return "true or false."
+    if "minimum" in schema:
+        maximum = schema["maximum"]
+        upper = f" to {maximum:,}" if maximum < 10**15 else ""
+        return f"A number from {schema['minimum']:,}{upper}."
+    if schema.get("format") == "date-time":
+        return "An ISO date, in --timezone or UTC."
+    return {"array": "Texts, separated by commas."}.get(str(schema.get("type")), "A text.")
+
+
+def definition_of(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a definition that options have given, and the type that they mean."""
+    fields = {name: value for name, value in given.items() if value is not None}
+    kinds = [kind for option, kind in _TYPES.items() if option in fields]
+    if len(kinds) > 1:
+        raise BadInputError("--every, --cron and --at exclude one another")
+    if kinds:
+        fields["job_type"] = kinds[0]
+    if "at" in fields:
+        fields["start_date"] = fields.pop("at")
+    return fields
+
+
+def edited_by_hand(job: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a job that a person changes in an editor."""
+    from zato_lite.builtin.definition import NAMES  # noqa: PLC0415
+    from zato_lite.builtin.documents import read_document, write_document  # noqa: PLC0415
+
+    before = {name: job[name] for name in NAMES if name in job}
+    text = click.edit(write_document(before), extension=".yaml")
+    if text is None:
+        return {}
+    after = read_document(text).values
+    removed = {name: None for name in before if name not in after}
+    changed = {str(name): value for name, value in after.items() if before.get(name) != value}
+    return changed | removed
