@@ -79,6 +79,9 @@ async def test_the_test_of_the_documentation_passes(
 ) -> None:
     pytest.importorskip("asyncpg")
     write_examples("resources.md", tmp_path)
+    (tmp_path / "config").mkdir()
+    settings = "[user]\nlive_folder = 'a'\nold_folder = 'b'\n"
+    (tmp_path / "config/zato-lite.toml").write_text(settings)
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
     exec((tmp_path / "test_report.py").read_text(), names)  # noqa: S102 - the documentation's code

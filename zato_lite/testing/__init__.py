@@ -1,1 +1,10 @@
-"""Test support for services: an application in memory and a clock that tests move."""
+"""Test kit: applications in memory, a clock that tests move, and fakes of services."""
+
+from zato_lite.testing.app import Sandbox as Sandbox
+from zato_lite.testing.app import sandbox as sandbox
+from zato_lite.testing.clock import ManualClock as ManualClock
+from zato_lite.testing.records import Attempt as Attempt
+from zato_lite.testing.records import LedgerEntry as LedgerEntry
+from zato_lite.testing.records import Run as Run
+
+__all__ = ["Attempt", "LedgerEntry", "ManualClock", "Run", "Sandbox", "sandbox"]

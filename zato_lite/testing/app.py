@@ -1,17 +1,32 @@
 """Sandbox: a complete application for tests, with a store in memory and a manual clock."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+import typing_extensions
+from msgspec.structs import replace
 
 from zato_lite.app import App, open_app
-from zato_lite.config import Server, Settings, Store
+from zato_lite.builtin.reconcile import Known, definitions, reconciled
+from zato_lite.clock import to_datetime, to_instant
+from zato_lite.config import Observe, Settings, Store, load_project
 from zato_lite.deploy.deployer import Deployer
+from zato_lite.errors import ConfigError, JobNotFoundError
+from zato_lite.scheduler.history import RunHistory
 from zato_lite.service.base import Service
 from zato_lite.service.invoker import Invoker
-from zato_lite.testing.clock import ManualClock
+from zato_lite.service.payload import plain
+from zato_lite.service.typed import DeclaredStream, declared, is_custom
+from zato_lite.testing.clock import DEFAULT_START, ManualClock
+from zato_lite.testing.records import LedgerEntry, Run, entry_of, run_of
+from zato_lite.timetable.durations import ALLOWED, parse_duration
+
+Answer = typing_extensions.TypeVar("Answer", default=Any)
 
 _ROUNDS = 3
 
@@ -22,19 +37,60 @@ class Sandbox:
     def __init__(self, app: App, clock: ManualClock) -> None:
         self.app, self.clock = app, clock
 
-    async def invoke(self, service: str | type[Service[Any, Any]], payload: Any = None) -> Any:
-        """Invoke a service; return its answer or raise its error."""
-        return await self.app.invoker.invoke(service, payload)
+    @property
+    def now(self) -> datetime:
+        """The time of the clock, aware, in UTC."""
+        return to_datetime(self.clock.now())
+
+    async def invoke(
+        self, service: str | type[Service[Any, Answer]], payload: Any = None, **fields: Any
+    ) -> Answer:
+        """Invoke a service; return its answer or raise its error.
+
+        Args:
+            service: its name or its class.
+            payload: its payload; the default is the other keyword arguments.
+            fields: the payload, when none is given.
+        """
+        payload = fields if fields and payload is None else payload
+        if isinstance(service, str):
+            return cast("Answer", await self.app.invoker.invoke(service, payload))
+        entry = self.app.registry.get(service.get_name())
+        if entry.cls is service:
+            return cast("Answer", await self.app.invoker.invoke(service, payload))
+        # The test has imported the file for itself: types of the same name are not the same.
+        payload = payload if payload is None or isinstance(payload, bytes) else plain(payload)
+        answer = await self.app.invoker.invoke(entry.name, payload)
+        wanted = declared(service, "output")
+        if wanted is None or isinstance(wanted, DeclaredStream) or is_custom(wanted.type):
+            return cast("Answer", answer)
+        return cast("Answer", wanted.reader()(plain(answer)))
 
     async def advance(
-        self, *, days: float = 0, hours: float = 0, minutes: float = 0, seconds: float = 0
+        self,
+        until: str | timedelta | datetime | None = None,
+        *,
+        days: float = 0,
+        hours: float = 0,
+        minutes: float = 0,
+        seconds: float = 0,
     ) -> None:
-        """Move the clock from slot to slot, so that each run starts at its own slot."""
+        """Move the clock from slot to slot, so that each run starts at its own slot.
+
+        Args:
+            until: a duration, as ``"3d"`` or ``"1 h 30 min"``, or an aware datetime.
+            days: further time, as are ``hours``, ``minutes`` and ``seconds``.
+            hours: see ``days``.
+            minutes: see ``days``.
+            seconds: see ``days``.
+        """
         seconds += ((days * 24 + hours) * 60 + minutes) * 60
-        until = self.clock.now() + round(seconds * 1_000_000)
+        end = _end(until, self.clock.now()) + round(seconds * 1_000_000)
+        if end < self.clock.now():
+            raise ValueError(f"{to_datetime(end):%Y-%m-%d %H:%M:%S} UTC has passed already")
         await self.settle()
-        while (now := self.clock.now()) < until:
-            known = (await self.app.jobs.next_due(now), self.app.scheduler.next_start, until)
+        while (now := self.clock.now()) < end:
+            known = (await self.app.jobs.next_due(now), self.app.scheduler.next_start, end)
             step = min(instant for instant in known if instant is not None)
             self.clock.advance(milliseconds=(max(step, now + 1) - now) / 1000)
             await self.settle()
@@ -48,11 +104,44 @@ class Sandbox:
             await self.app.scheduler.wait_until_idle()
             await asyncio.sleep(0)
 
+    async def runs(self, job: str | None = None) -> list[Run]:
+        """Return the runs of a job, or all runs, oldest first; those that are due end before."""
+        await self.settle()
+        history, job_id = self._history, await self._id_of(job)
+        rows, _ = await history.history(job_id, limit=sys.maxsize)
+        found = []
+        for row in reversed(rows):
+            has_more = row.attempt > 1 and row.job_id
+            found.append(
+                run_of(row, await history.attempts(row.job_id, row.number) if has_more else ())
+            )
+        return found
+
+    async def ledger(self, job: str | None = None) -> list[LedgerEntry]:
+        """Return the slots of a job, or of all jobs, that got no run, oldest first."""
+        await self.settle()
+        rows, _ = await self._history.ledger(await self._id_of(job), limit=sys.maxsize)
+        return [entry_of(row) for row in reversed(rows)]
+
+    @property
+    def _history(self) -> RunHistory:
+        return cast("RunHistory", self.app.invoker.resources[RunHistory])
+
+    async def _id_of(self, job: str | None) -> int | None:
+        if job is None:
+            return None
+        try:
+            return (await self.app.jobs.get_by_name(job)).id
+        except JobNotFoundError:
+            known = [row.job.name for row in (await self.app.jobs.list())[0]]
+            raise JobNotFoundError(f"job {job!r} not found; the jobs are {known}") from None
+
 
 @asynccontextmanager
 async def sandbox(
-    *services: type[Service[Any, Any]],
+    *classes: type[Service[Any, Any]],
     project: Path | None = None,
+    at: datetime | None = None,
     clock: ManualClock | None = None,
     settings: Settings | None = None,
     resources: Mapping[Any, object] | None = None,
@@ -60,26 +149,78 @@ async def sandbox(
 ) -> AsyncIterator[Sandbox]:
     """Open an application with these services, those of ``project``, and the built-in ones.
 
-    ``async with sandbox(Report) as app: assert await app.invoke(Report) == …``
+    ``async with sandbox(Report) as it: assert await it.invoke(Report) == …``
 
     Args:
-        services: classes of services.
+        classes: classes of services.
         project: the folder of a project.
+        at: the time at the start, aware.
         clock: the clock.
-        settings: the settings; by default those of a store in memory.
+        settings: the settings; by default those of the project, with a store in memory.
         resources: objects in place of the project's resources, by type, or by ``(type, name)``.
         outgoing: fakes in place of outgoing connections: ``{"rest.crm": answer}``, where
             ``answer`` is a function, async or not, from a ``RestRequest`` to a ``RestResponse``.
+
+    Raises:
+        ConfigError: the project has mistakes, and no settings were given: each is listed.
     """
-    clock = clock or ManualClock()
-    chosen = settings or Settings(store=Store("sqlite:///:memory:"), server=Server(grace=0.0))
+    clock = clock or ManualClock(DEFAULT_START)
+    if at is not None:
+        clock.set(_instant(at))
 
     async def add_services(invoker: Invoker) -> None:
         invoker.resources.update(resources or {})
         deployer: Deployer = invoker.resources[Deployer]
         deployer.resources.replacements = [*(resources or {})]
-        for cls in services:
+        for cls in classes:
             invoker.registry.add(cls)
 
+    chosen = _settings_of(project) if settings is None else settings
     async with open_app(project, chosen, clock, add_services, outgoing=outgoing) as app:
+        if app.problems and settings is None:
+            raise ConfigError("\n".join(app.problems))
+        if project is None:
+            await _create_declared_jobs(app)
         yield Sandbox(app, clock)
+
+
+async def _create_declared_jobs(app: App) -> None:
+    """Create the jobs that classes declare, as a project does for those of its files."""
+    known = Known((), app.registry.entries)
+    found = reconciled((), definitions(app.registry), app.clock.now(), known)
+    if found.mistakes:
+        raise ConfigError("\n".join(mistake.message for mistake in found.mistakes))
+    await app.jobs.create(found.creates)
+
+
+def _settings_of(project: Path | None) -> Settings:
+    """Return the settings of a project, but for a process that is a test."""
+    found = Settings() if project is None else load_project(project)
+    return replace(
+        found,
+        store=Store("sqlite:///:memory:"),
+        server=replace(found.server, grace=0.0),
+        services=replace(found.services, reload=False),
+        observe=Observe(),
+    )
+
+
+def _end(until: str | timedelta | datetime | None, now: int) -> int:
+    match until:
+        case None:
+            return now
+        case datetime():
+            return _instant(until)
+        case timedelta():
+            return now + until // timedelta(microseconds=1)
+        case str():
+            try:
+                return now + parse_duration(until) * 1000
+            except ValueError:
+                raise ValueError(f"not a valid duration: {until!r}; use {ALLOWED}") from None
+
+
+def _instant(moment: datetime) -> int:
+    if moment.tzinfo is None:
+        raise ValueError(f"{moment!r} has no time zone; add tzinfo=UTC or tzinfo=ZoneInfo(…)")
+    return to_instant(moment)
