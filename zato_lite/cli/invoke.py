@@ -28,7 +28,7 @@ _group = click.Group()
     "invoke",
     examples=(
         "invoke hello.hello name=Ann",
-        'zato-lite invoke crm.order id=7 \'lines:=[{"sku": "a"}]\'',
+        'invoke crm.order id=7 \'lines:=[{"sku": "a"}]\'',
         "invoke crm.order @order.json",
         "invoke crm.order -",
     ),

@@ -36,7 +36,7 @@ _WORKER = "ZATO_LITE_IS_WORKER"
     "--dev", is_flag=True, help="Develop: reload, pretty log of each request, errors to admins."
 )
 def serve(project: Path, workers: int | None, dev: bool, **options: Any) -> None:
-    """Serve a project: answer HTTP requests and run its jobs."""
+    """Serve a project: answer requests and run its jobs."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the imports take a while; SIGHUP ends nothing
     from zato_lite import main as server_main  # noqa: PLC0415 - keeps --help quick
     from zato_lite.config import for_development, load_project  # noqa: PLC0415
