@@ -2,13 +2,15 @@
 
 import json
 import sqlite3
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import psycopg
 import pytest
 
+from tests.postgres import Server
 from tests.store.test_migrate import make_store_of_schema
 from zato_lite.clock import SystemClock
 from zato_lite.config import Store as Settings
@@ -198,6 +200,19 @@ async def test_no_server_starts_on_a_store_that_was_moved(places: Places) -> Non
     with pytest.raises(StoreError, match=f"was moved to sqlite:///{places.file}"):
         async with open_postgres(places.url, SystemClock()):
             pass
+
+
+async def test_an_earlier_program_takes_a_moved_file_for_one_of_a_newer_schema(
+    places: Places,
+) -> None:
+    known = places.sqlite("SELECT max(number) FROM migration")
+
+    places.move(FILE, places.url)
+
+    # What each program asks of a file before it uses it, also one that knows no mark of a move.
+    assert places.sqlite(f"SELECT count(*) FROM migration WHERE number > {known[0][0]}") == [(1,)]
+    places.undo(FILE)
+    assert places.sqlite("SELECT max(number) FROM migration") == known
 
 
 async def test_a_program_that_was_suspended_cannot_write_to_a_moved_database(
@@ -408,6 +423,62 @@ async def test_both_ends_on_one_engine_are_refused(places: Places) -> None:
         places.move(FILE, "sqlite:///other.db")
     with pytest.raises(ConfigError, match="pg_dump"):
         places.move(places.url, "postgresql://ann:secret@db/x")
+
+
+@pytest.fixture
+def asking() -> Iterator[str]:
+    """A server that asks ann for a password; her database is ``jobs``."""
+    server = Server(Path(tempfile.mkdtemp(prefix="zato-lite-pg-", dir="/tmp")))
+    try:
+        server.create()
+        rules = "local all postgres,bob trust\nlocal all ann scram-sha-256\n"
+        (server.folder / "data" / "pg_hba.conf").write_text(rules)
+        server.start()
+        with psycopg.connect(server.url, autocommit=True) as connection:
+            connection.execute("CREATE ROLE ann LOGIN PASSWORD 'right'")
+            connection.execute("CREATE DATABASE jobs OWNER ann")
+        yield server.url
+    finally:
+        server.stop()
+
+
+@pytest.mark.e2e
+async def test_a_move_gives_the_password_that_a_server_asks_for(
+    places: Places, asking: str
+) -> None:
+    fill(places.file)
+    url = asking.replace("///postgres", "///jobs").replace("user=postgres", "user=ann")
+    expected = places.rows(FILE)
+
+    def ignore(*_: object) -> None:
+        pass
+
+    def move(target: str, password: str) -> Any:
+        return move_store(places.folder, Settings(FILE, password=password), target, NOW, ignore)
+
+    for target, password, words in (
+        (url, "", "no password supplied; set ZATO_LITE_STORE__PASSWORD, "),
+        (url, "wrong", 'password authentication failed for user "ann"; set ZATO_LITE_STORE'),
+        (url.replace("///jobs", "///none"), "right", 'database "none" does not exist; create it'),
+        (url.replace("=ann", "=bob"), "right", 'role "bob" does not exist; create it'),
+        (url.replace("=ann", "=eve"), "right", r"no pg_hba\.conf entry .*; allow it"),
+    ):
+        with pytest.raises(StoreError, match=words) as caught:
+            move(target, password)
+        assert "wrong" not in str(caught.value)
+        assert "right" not in str(caught.value)
+    nowhere = "postgresql:///jobs?host=%2Fnowhere"
+    with pytest.raises(UnavailableError, match="No such file"):  # may answer later
+        move(nowhere, "right")
+
+    move(url, "right")
+
+    places.url = url.replace("user=ann", "user=postgres")
+    assert places.rows(places.url) == expected
+    back = Settings(url, password="right")
+    places.file.rename(places.folder / "old.db")
+    move_store(places.folder, back, FILE, NOW, ignore)
+    assert places.rows(FILE) == expected
 
 
 async def test_a_database_without_a_store_is_refused(places: Places) -> None:

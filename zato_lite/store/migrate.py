@@ -78,6 +78,10 @@ MOVED_TO = "store.moved_to"
 """Setting of a store that was moved: the place of the new one, and the number of the move."""
 
 
+_MOVED = 2**31 - 1
+"""Number beyond all migrations that a moved file has: programs that look for no mark refuse it."""
+
+
 class MoveMark(msgspec.Struct, frozen=True):
     """The URL of the other store of a move, and the number that both have of it."""
 
@@ -129,6 +133,17 @@ def find_move(connection: Connection, name: str = MOVED_TO) -> MoveMark | None:
     return None if text is None else msgspec.json.decode(text, type=MoveMark)
 
 
+def fence_file(connection: Connection) -> None:
+    """Keep programs away from a moved file that know nothing of moves."""
+    row = (_MOVED, "moved to another place")
+    execute(connection, "INSERT INTO migration (number, name) VALUES (?, ?)", row)
+
+
+def unfence_file(connection: Connection) -> None:
+    """Let all programs use a file again."""
+    execute(connection, "DELETE FROM migration WHERE number = ?", (_MOVED,))
+
+
 def _refuse_moved(connection: Connection) -> None:
     """Check that a store was not moved to another place.
 
@@ -176,7 +191,9 @@ def refuse_foreign(connection: Connection) -> None:
 
 def _applied(connection: Connection) -> _Applied:
     rows = connection.execute(_APPLIED[connection.dialect])
-    return {number: (checksum, works_with) for number, checksum, works_with in rows}
+    return {
+        number: (checksum, works_with) for number, checksum, works_with in rows if number < _MOVED
+    }
 
 
 def _check(applied: _Applied, known: list[Migration]) -> None:

@@ -16,7 +16,14 @@ from zato_lite.store.connection import (
 )
 from zato_lite.store.file_lock import exclusive_lock
 from zato_lite.store.journal import Journal
-from zato_lite.store.migrate import MoveMark, find_move, migrate, refuse_foreign
+from zato_lite.store.migrate import (
+    MoveMark,
+    fence_file,
+    find_move,
+    migrate,
+    refuse_foreign,
+    unfence_file,
+)
 from zato_lite.store.move import LEFT, Tables, is_moved_here, select, unmark
 from zato_lite.store.nodes import NodeLocks
 from zato_lite.store.ports import Row
@@ -72,7 +79,7 @@ class SqliteSource(SqliteSide):
         return find_move(self.connection)
 
     def undo(self) -> None:
-        in_one_transaction(str(self._path), self.connection, unmark)
+        in_one_transaction(str(self._path), self.connection, _release)
 
     def begin(self, now: Instant, tables: Iterable[str]) -> Instant:
         self.connection.execute("BEGIN IMMEDIATE")
@@ -80,7 +87,13 @@ class SqliteSource(SqliteSide):
         return now
 
     def fence(self, tables: Iterable[str]) -> None:
-        """Nothing: the lock of the file and the mark in it keep all programs away."""
+        """Let no earlier program open the file, which looks for no mark of a move."""
+        fence_file(self.connection)
+
+
+def _release(connection: SqliteConnection) -> None:
+    unmark(connection)
+    unfence_file(connection)
 
 
 class SqliteTarget(SqliteSide):

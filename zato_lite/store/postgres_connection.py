@@ -5,6 +5,7 @@ Only module that imports psycopg, an optional dependency. Its errors become ``St
 """
 
 import asyncio
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, Literal, TypeVar
@@ -189,7 +190,8 @@ def connect(location: Location, use: Use = "write") -> PostgresConnection:
             prepare_threshold=location.prepare_threshold,
         )
     except psycopg.Error as error:
-        raise _connect_error(location, error) from None  # its text may have the password
+        found = _connect_error(location, error)  # without the text, which may have the password
+        raise StoreError(str(found)) if use == "move" and is_refusal(error) else found from None
     raw.prepared_max = PREPARED
     _adapt(raw.adapters)
     return PostgresConnection(raw)
@@ -404,9 +406,28 @@ def first_line(error: BaseException) -> str:
     return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
+_ADVICE = (
+    (re.compile(r'database "[^"]*" does not exist'), "create it (createdb), or name another one"),
+    (re.compile(r'role "[^"]*" does not exist'), "create it (createuser), or name another one"),
+    (
+        re.compile("no password supplied|password authentication failed"),
+        "set ZATO_LITE_STORE__PASSWORD, [store] password_file or PGPASSWORD",
+    ),
+    (re.compile(r"no pg_hba\.conf entry"), "allow it in the server's pg_hba.conf"),
+    (re.compile("is not permitted to log in|permission denied for database"), "grant it"),
+)
+"""What a server says that answers and refuses, and what to do then. There is no code with it."""
+
+
+def is_refusal(error: Exception) -> bool:
+    """Return True if a server answers, and refuses a connection until somebody changes it."""
+    return any(words.search(str(error)) for words, _ in _ADVICE)
+
+
 def _connect_error(location: Location, error: Exception) -> ZatoLiteError:
     words = " ".join(location.without_secrets(str(error)).split())
-    message = f"{location.shown} cannot be used: {words}"
+    advice = [f"; {what}" for said, what in _ADVICE if said.search(words)]
+    message = f"{location.shown} cannot be used: {words}{''.join(advice)}"
     is_refused = isinstance(
         error, pg.InvalidAuthorizationSpecification | pg.InvalidPassword | pg.InvalidCatalogName
     )
