@@ -6,12 +6,16 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.pq import ConnStatus, PGconn
+from psycopg.rows import dict_row
 
 from zato_lite import Service
 from zato_lite.config import Server, Settings, Store
 from zato_lite.errors import InvocationError, NotOfferedError
 from zato_lite.log import RunCapture
-from zato_lite.store.postgres_connection import PostgresRunConnection
+from zato_lite.store.postgres_run import RESTING as RESTING_AT_MOST
+from zato_lite.store.postgres_run import PostgresRunConnection, RunConnections
+from zato_lite.store.postgres_url import parse
 from zato_lite.testing.app import Sandbox, sandbox
 from zato_lite.testing.clock import ManualClock
 
@@ -227,3 +231,109 @@ async def test_on_sqlite_it_is_an_error() -> None:
     assert run["outcome"] == "error"
     assert NotOfferedError.__name__ in run["error"]
     assert "use one, or write to your own database" in run["error"]
+
+
+# Connections that rest between two runs
+
+RESTING = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'zato-lite run'"
+
+
+class Spoil(Service):
+    """Leave all sorts of settings in the connection, and keep it."""
+
+    name = "crm.spoil"
+    kept: list[Any] = []  # noqa: RUF012 - emptied by the fixture
+    found: list[Any] = []  # noqa: RUF012 - emptied by the fixture
+
+    async def handle(self) -> None:
+        async with self.transaction() as connection:
+            found = await connection.execute(
+                "SELECT pg_backend_pid(), current_setting('work_mem'), to_regclass('mine'),"
+                " (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'),"
+                " (SELECT count(*) FROM pg_prepared_statements)"
+            )
+            self.found.append(await found.fetchone())
+            self.kept.append((connection, connection.cursor()))
+            connection.row_factory = dict_row
+            await connection.execute("SET work_mem = '99MB'")
+            await connection.execute("SELECT pg_advisory_lock(1)")
+            await connection.execute("CREATE TEMPORARY TABLE mine (id bigint)")
+            await connection.execute("PREPARE mine AS SELECT 1")
+
+
+class EnqueueSpoil(Service):
+    name = "crm.enqueue-spoil"
+
+    async def handle(self) -> None:
+        await self.invoke_async("crm.spoil")
+
+
+@pytest.fixture
+async def spoiled(postgres_url: str, other: Any) -> AsyncIterator[Sandbox]:
+    """A server whose first run has left settings in a connection that rests."""
+    Spoil.kept, Spoil.found = [], []
+    settings = Settings(store=Store(postgres_url), server=Server(grace=0.0))
+    async with sandbox(Spoil, EnqueueSpoil, clock=ManualClock(), settings=settings) as box:
+        await spoil(box)
+        assert other.execute(RESTING).fetchone() == (1,)
+        yield box
+
+
+async def spoil(box: Sandbox) -> None:
+    await box.app.invoker.invoke(EnqueueSpoil)
+    await box.settle()
+
+
+async def test_a_run_finds_nothing_of_the_one_before_it_on_the_same_connection(
+    spoiled: Sandbox,
+) -> None:
+    await spoil(spoiled)
+
+    first, second = Spoil.found
+    assert second == first  # the process of the server, too
+    assert first[2:] == (None, 0, 0)
+
+
+async def test_a_connection_that_a_service_has_kept_is_closed_for_it(spoiled: Sandbox) -> None:
+    ((connection, cursor),) = Spoil.kept
+
+    assert connection.closed
+    for execute in (connection.execute, cursor.execute):
+        with pytest.raises(psycopg.OperationalError):
+            await execute("SELECT 1")
+
+
+async def test_a_connection_that_was_cut_while_it_rested_is_made_again(
+    spoiled: Sandbox, other: Any
+) -> None:
+    other.execute("SELECT pg_terminate_backend(%s, 5000)", (Spoil.found[0][0],))
+
+    await spoil(spoiled)
+
+    first, second = Spoil.found
+    assert second[0] != first[0]
+    outcomes = other.execute("SELECT outcome FROM run").fetchall()
+    assert outcomes == [("ok",), ("ok",)]
+
+
+async def test_connections_rest_for_a_while_and_not_too_many(postgres_url: str) -> None:
+    resting = RunConnections(parse(postgres_url))
+    sessions = [PGconn.connect(postgres_url.encode()) for _ in range(RESTING_AT_MOST + 1)]
+    for each in sessions:
+        resting._rest(each)
+
+    assert sessions[-1].status == ConnStatus.BAD  # closed
+    assert sessions[0].status == ConnStatus.OK
+    resting._end_rest(sessions[0])
+    assert sessions[0].status == ConnStatus.BAD
+    resting._end_rest(sessions[0])  # in use meanwhile
+    resting.close()
+    assert sessions[1].status == ConnStatus.BAD
+
+
+async def test_a_server_that_stops_closes_what_rests(postgres_url: str, other: Any) -> None:
+    settings = Settings(store=Store(postgres_url), server=Server(grace=0.0))
+    async with sandbox(Spoil, EnqueueSpoil, clock=ManualClock(), settings=settings) as box:
+        await spoil(box)
+    while other.execute(RESTING).fetchone() != (0,):
+        pass

@@ -26,7 +26,7 @@ from zato_lite.store.migrate import (
 )
 from zato_lite.store.move import LEFT, Tables, is_moved_here, select, unmark
 from zato_lite.store.nodes import NodeLocks
-from zato_lite.store.ports import Row
+from zato_lite.store.ports import Connection, Row
 from zato_lite.timetable.job import Instant
 
 _TABLES = """SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'
@@ -91,7 +91,7 @@ class SqliteSource(SqliteSide):
         fence_file(self.connection)
 
 
-def _release(connection: SqliteConnection) -> None:
+def _release(connection: Connection) -> None:
     unmark(connection)
     unfence_file(connection)
 

@@ -28,7 +28,6 @@ from zato_lite.store.postgres_connection import (
     PostgresConnection,
     PostgresError,
     connect,
-    connect_run,
     first_line,
     is_locked,
     is_stale_plan,
@@ -36,6 +35,7 @@ from zato_lite.store.postgres_connection import (
 )
 from zato_lite.store.postgres_lane import Lane
 from zato_lite.store.postgres_others import NodeSerials
+from zato_lite.store.postgres_run import RunConnections
 from zato_lite.store.postgres_session import BACKOFF_S, DATABASE_NOW, Session
 from zato_lite.store.postgres_url import Location, parse
 from zato_lite.store.sql import execute
@@ -108,6 +108,7 @@ class PostgresStore:
         self._changes = self._lane("changes", health, self._scheduling)
         self.for_scheduler = SchedulerLane(self, self._scheduling)
         self._reads: SimpleQueue[Task | None] = SimpleQueue()
+        self._runs = RunConnections(location)
         self._threads: list[Thread] = []
         self._closed = False
         self.bell = Bell(location, self._stopping)
@@ -150,7 +151,7 @@ class PostgresStore:
             UnavailableError: the server cannot be reached.
             StoreError: another node has taken over the run, or it has ended.
         """
-        return await connect_run(self.location, run_id, token)
+        return await self._runs.connect(run_id, token)
 
     async def backup(self, target: str | Path) -> None:
         """Refuse: a database of PostgreSQL is copied by its own programs.
@@ -216,6 +217,7 @@ class PostgresStore:
             self._reads.put(None)
         for thread in self._threads:
             thread.join()
+        self._runs.close()
         self.bell.stop()
         self.health.stop()
 

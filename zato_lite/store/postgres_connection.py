@@ -1,20 +1,18 @@
 """PostgreSQL connections: open one, execute SQL on it, classify its errors.
 
-Only module that imports psycopg, an optional dependency. Its errors become ``StoreError`` or
-``UnavailableError``, without the password.
+Only this module and ``postgres_run`` import psycopg, an optional dependency. Its errors become
+``StoreError`` or ``UnavailableError``, without the password.
 """
 
-import asyncio
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import psycopg
 from psycopg import errors as pg
 from psycopg.adapt import AdaptersMap, Loader
 from psycopg.pq import TransactionStatus
-from psycopg.rows import tuple_row
 from psycopg.types.bool import BoolDumper
 from psycopg.types.numeric import Int8Dumper
 
@@ -26,10 +24,7 @@ from zato_lite.errors import (
     ZatoLiteError,
 )
 from zato_lite.store.dialect import Dialect, postgres_text
-from zato_lite.store.ports import Connection
 from zato_lite.store.postgres_url import Location
-
-Result = TypeVar("Result")
 
 PostgresError = psycopg.Error
 
@@ -95,7 +90,7 @@ class PostgresConnection:
 
     def execute(self, sql: str, values: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
         cursor = self._cursor
-        cursor.execute(_query(sql), values or None)
+        cursor.execute(query_of(sql), values or None)
         self._changed = cursor.rowcount
         if not (cursor.statusmessage or "").startswith("SELECT"):
             self._written += 1
@@ -180,7 +175,7 @@ def connect(location: Location, use: Use = "write") -> PostgresConnection:
         UnavailableError: the server cannot be reached.
         StoreError: it refuses the connection, or a parameter is not valid.
     """
-    parameters, options = _parameters(location, use)
+    parameters, options = parameters_of(location, use)
     try:
         raw = psycopg.Connection.connect(
             location.url,
@@ -190,105 +185,14 @@ def connect(location: Location, use: Use = "write") -> PostgresConnection:
             prepare_threshold=location.prepare_threshold,
         )
     except psycopg.Error as error:
-        found = _connect_error(location, error)  # without the text, which may have the password
+        found = connect_error(location, error)  # without the text, which may have the password
         raise StoreError(str(found)) if use == "move" and is_refusal(error) else found from None
     raw.prepared_max = PREPARED
-    _adapt(raw.adapters)
+    adapt(raw.adapters)
     return PostgresConnection(raw)
 
 
-class PostgresRunConnection(psycopg.AsyncConnection[Any]):
-    """Connection of a service, whose transaction is committed with the outcome of its run."""
-
-    async def commit(self) -> None:
-        """Refuse: the transaction is committed with the outcome of the run.
-
-        Raises:
-            psycopg.ProgrammingError: always.
-        """
-        words = "this transaction is committed with the outcome of the run"
-        raise psycopg.ProgrammingError(words)
-
-    async def run(self, operation: Callable[[Connection], Result]) -> Result:
-        """Run an operation of the store in the transaction, in a thread."""
-        bridge = _Bridge(self, asyncio.get_running_loop())
-        return await asyncio.to_thread(operation, bridge)
-
-    async def commit_run(self) -> None:
-        """Commit the transaction."""
-        await super().commit()
-
-    async def give_up(self) -> None:
-        """Roll back what is not committed, and close the connection."""
-        await self.close()
-
-    def drop(self) -> None:
-        """Close the connection without a word."""
-        self.pgconn.finish()
-
-
-class _Bridge:
-    """``Connection`` of a thread over an asynchronous connection of the event loop."""
-
-    dialect: Dialect = "postgres"
-
-    def __init__(
-        self, raw: "psycopg.AsyncConnection[Any]", loop: asyncio.AbstractEventLoop
-    ) -> None:
-        self._cursor, self._loop = psycopg.AsyncRawCursor(raw, row_factory=tuple_row), loop
-        _adapt(self._cursor.adapters)
-        self._changed = 0
-
-    def execute(self, sql: str, values: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
-        running = asyncio.run_coroutine_threadsafe(self._execute(sql, values), self._loop)
-        return iter(running.result())
-
-    async def _execute(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-        cursor = self._cursor
-        await cursor.execute(_query(sql), values or None)
-        self._changed = cursor.rowcount
-        return await cursor.fetchall() if cursor.description is not None else []
-
-    def changes(self) -> int:
-        return self._changed
-
-    def array(self, texts: Sequence[str]) -> str:
-        return array_text(texts)
-
-    def many(self, values: Iterable[Any]) -> str:
-        return array_text(values)
-
-
-async def connect_run(location: Location, run_id: int, token: int) -> PostgresRunConnection:
-    """Open a connection for a service, in a transaction, if its run is still its own.
-
-    Raises:
-        UnavailableError: the server cannot be reached.
-        StoreError: another node has taken over the run, or it has ended.
-    """
-    parameters, options = _parameters(location, "run")
-    try:
-        raw = await PostgresRunConnection.connect(
-            location.url,
-            **parameters,
-            options=options,
-            prepare_threshold=location.prepare_threshold,
-        )
-        # The transaction begins here, so that one of psycopg's own within it is a savepoint.
-        cursor = psycopg.AsyncRawCursor(raw, row_factory=tuple_row)
-        found = await (await cursor.execute(_IS_OWN, (run_id, token))).fetchone()
-    except psycopg.Error as error:
-        raise _connect_error(location, error) from None
-    if found is None:
-        await raw.close()
-        raise StoreError(f"run {run_id} is not this node's any more")
-    return raw
-
-
-_IS_OWN = b"SELECT 1 FROM run WHERE id = $1 AND token = $2 AND outcome IS NULL"
-
-
-def _parameters(location: Location, use: Use) -> tuple[dict[str, Any], str]:
+def parameters_of(location: Location, use: Use) -> tuple[dict[str, Any], str]:
     """Return the parameters of a connection beside its URL, and its options."""
     defaults = {k: v for k, v in _defaults(use).items() if k not in location.given}
     parameters = {**defaults, **location.parameters}
@@ -322,7 +226,7 @@ def _options(use: Use) -> str:
     return " ".join(f"-c {each}" for each in settings.split())
 
 
-def _adapt(adapters: AdaptersMap) -> None:
+def adapt(adapters: AdaptersMap) -> None:
     adapters.register_dumper(int, _BigintDumper)
     adapters.register_dumper(bool, BoolDumper)
     for name in ("json", "jsonb"):
@@ -334,7 +238,7 @@ def _adapt(adapters: AdaptersMap) -> None:
 
 
 @lru_cache(maxsize=1_000)
-def _query(sql: str) -> bytes:
+def query_of(sql: str) -> bytes:
     return postgres_text(sql).encode()
 
 
@@ -424,7 +328,7 @@ def is_refusal(error: Exception) -> bool:
     return any(words.search(str(error)) for words, _ in _ADVICE)
 
 
-def _connect_error(location: Location, error: Exception) -> ZatoLiteError:
+def connect_error(location: Location, error: Exception) -> ZatoLiteError:
     words = " ".join(location.without_secrets(str(error)).split())
     advice = [f"; {what}" for said, what in _ADVICE if said.search(words)]
     message = f"{location.shown} cannot be used: {words}{''.join(advice)}"
