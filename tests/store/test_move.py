@@ -475,7 +475,7 @@ async def test_a_move_gives_the_password_that_a_server_asks_for(
 
     places.url = url.replace("user=ann", "user=postgres")
     assert places.rows(places.url) == expected
-    back = Settings(url, password="right")
+    back = Settings(url, password="right")  # noqa: S106 - of this test
     places.file.rename(places.folder / "old.db")
     move_store(places.folder, back, FILE, NOW, ignore)
     assert places.rows(FILE) == expected

@@ -320,11 +320,11 @@ _ADVICE = (
     (re.compile(r"no pg_hba\.conf entry"), "allow it in the server's pg_hba.conf"),
     (re.compile("is not permitted to log in|permission denied for database"), "grant it"),
 )
-"""What a server says that answers and refuses, and what to do then. There is no code with it."""
+"""Words by which a server refuses a connection, and advice. They come without a code."""
 
 
 def is_refusal(error: Exception) -> bool:
-    """Return True if a server answers, and refuses a connection until somebody changes it."""
+    """Return True if a server answers, and refuses all such connections."""
     return any(words.search(str(error)) for words, _ in _ADVICE)
 
 

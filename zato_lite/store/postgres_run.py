@@ -1,7 +1,7 @@
 """Connections of services, whose transactions are committed with the outcomes of their runs.
 
-Some rest between two runs, as a new one costs milliseconds. What comes back is a new object over
-the old session, of which the server has discarded all that the service before it had set.
+Some rest between two runs, as a new one costs milliseconds. The next service gets a new object
+over the old session; the server has discarded the settings of the service before.
 """
 
 import asyncio
