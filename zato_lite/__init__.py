@@ -34,7 +34,7 @@ _MODULES = {
     "zato_lite.service.needs": ("needs",),
     "zato_lite.service.rate_limit": ("RateLimit",),
     "zato_lite.service.resource": ("resource",),
-    "zato_lite.service.schedule": ("cron", "every"),
+    "zato_lite.service.declared_schedule": ("cron", "every"),
     "zato_lite.service.stream": ("Event", "FileAnswer"),
     "zato_lite.service.uploads": ("BodyLimits", "UploadedFile"),
     "zato_lite.transactional": ("create_job", "enqueue"),

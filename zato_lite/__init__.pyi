@@ -19,6 +19,8 @@ from zato_lite.service.binding import Header as Header
 from zato_lite.service.binding import Path as Path
 from zato_lite.service.binding import Query as Query
 from zato_lite.service.blocking import BlockingService as BlockingService
+from zato_lite.service.declared_schedule import cron as cron
+from zato_lite.service.declared_schedule import every as every
 from zato_lite.service.idempotency import IdempotencyKey as IdempotencyKey
 from zato_lite.service.middleware import Call as Call
 from zato_lite.service.moments import on_start as on_start
@@ -26,8 +28,6 @@ from zato_lite.service.moments import on_stop as on_stop
 from zato_lite.service.needs import needs as needs
 from zato_lite.service.rate_limit import RateLimit as RateLimit
 from zato_lite.service.resource import resource as resource
-from zato_lite.service.schedule import cron as cron
-from zato_lite.service.schedule import every as every
 from zato_lite.service.stream import Event as Event
 from zato_lite.service.stream import FileAnswer as FileAnswer
 from zato_lite.service.uploads import BodyLimits as BodyLimits

@@ -1,4 +1,5 @@
 from datetime import UTC, datetime, timedelta, timezone
+from itertools import count
 from typing import Any
 
 import pytest
@@ -122,6 +123,7 @@ async def managed(body: Any) -> Any:
     asked.clear()
     registry = Registry()
     registry.add(Create)
+    registry.add(Target)
     for ending in ("get-by-id", "get-by-name", "get-list", "delete"):
         name = f"zato.scheduler.job.{ending}"
         registry.add(type("Remembers", (Remembers,), {"name": name}))
@@ -167,6 +169,155 @@ async def test_a_cron_job_is_created() -> None:
 
     assert asked[0]["job_type"] == "cron_style"
     assert (asked[0]["cron_definition"], asked[0]["timezone"]) == ("@daily", "Europe/Warsaw")
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda it: it.onetime("my.target", name="a"),
+        lambda it: it.onetime(Target, "a"),
+        lambda it: it.onetime(service=Target, name="a"),
+        lambda it: it.onetime(Target(), Target, "a"),
+        lambda it: it.onetime(Target(), "my.target", name="a"),
+        lambda it: it.onetime(Target, Target, "a"),
+        lambda it: it.onetime(invoking_service=Target(), target_service=Target, name="a"),
+        lambda it: it.interval(Target, "a", minutes=5),
+        lambda it: it.interval("my.target", name="a", every="5 min"),
+        lambda it: it.interval(service=Target, name="a", seconds=1.5),
+        lambda it: it.cron(Target, "@daily", name="a"),
+        lambda it: it.cron(Target, "a", "@daily"),
+        lambda it: it.cron(Target, "a", cron_definition="@daily"),
+        lambda it: it.cron(cron_definition="@daily", name="a", service=Target),
+    ],
+    ids=map(str, count()),
+)
+async def test_the_service_comes_first_by_its_name_or_class(call: Any) -> None:
+    assert await managed(call) == 7
+
+    assert (asked[0]["service"], asked[0]["name"]) == ("my.target", "a")
+    assert asked[0].get("cron_definition", "@daily") == "@daily"
+
+
+CALLER_FIRST = "the first argument is the service to run, not the one that schedules it"
+
+
+NEEDED = "arguments are missing or too many"
+INTERVAL = "write self.schedule.interval({!r}, name=…, minutes=…)"
+CRON = "write self.schedule.cron('crm.sync', '0 6 * * *', name=…)"
+ONETIME = "write self.schedule.onetime('the.service', …) or self.schedule.onetime(self, Target, …)"
+
+
+@pytest.mark.parametrize(
+    ("method", "args", "options", "message"),
+    [
+        ("interval", (Target(), "crm.sync"), {"minutes": 5},
+         f"interval: {CALLER_FIRST}; {INTERVAL.format('crm.sync')}"),
+        ("interval", (Target(), Target), {"name": "sync", "minutes": 5},
+         f"interval: {CALLER_FIRST}; {INTERVAL.format('my.target')}"),
+        ("interval", (), {"service": Target(), "name": "sync", "minutes": 5},
+         f"interval: {CALLER_FIRST}; {INTERVAL.format('my.target')}"),
+        ("cron", (Target(), "crm.sync", "@daily"), {}, f"cron: {CALLER_FIRST}; {CRON}"),
+        ("cron", (Target(), "crm.sync", "daily", "@daily"), {}, f"cron: {CALLER_FIRST}; {CRON}"),
+        ("interval", ("crm.sync",), {"minutes": 5},
+         f"interval: {NEEDED}; {INTERVAL.format('crm.sync')}"),
+        ("interval", ("crm.sync", "a"), {"name": "b", "minutes": 5},
+         f"interval: {NEEDED}; {INTERVAL.format('crm.sync')}"),
+        ("cron", ("crm.sync", "@daily"), {}, f"cron: {NEEDED}; {CRON}"),
+        ("onetime", (Target(),), {"after_minutes": 5},
+         f"onetime: the service to run is missing; {ONETIME}"),
+        ("onetime", ("crm.sync", "a"), {"name": "b"},
+         f"onetime: too many services or names given; {ONETIME}"),
+        ("onetime", ("crm.sync",), {"service": "b"},
+         f"onetime: too many services or names given; {ONETIME}"),
+        ("onetime", (5,), {}, "service 5 is not known; use a service's name or class"),
+        ("interval", (int, "a"), {"minutes": 5},
+         "service <class 'int'> is not known; use a service's name or class"),
+        ("interval", (Target, "a"), {"minutes": 5, "data": 1, "extra": "x"},
+         "data and extra given, but not both allowed"),
+        ("edit", ("a",), {"data": 1, "extra": "x"}, "data and extra given, but not both allowed"),
+        ("pause", (None,), {}, "a job's id or name expected, not NoneType"),
+        ("get", (True,), {}, "a job's id or name expected, not bool"),
+        ("why", ({"id": 7}, "2027-01-01"), {}, "a job's id or name expected, not dict"),
+    ],
+    ids=map(str, count()),
+)  # fmt: skip
+async def test_a_call_that_may_mean_something_else_is_refused_with_the_line_to_write(
+    method: str, args: tuple[Any, ...], options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(TypeError) as error:
+        await managed(lambda schedule: getattr(schedule, method)(*args, **options))
+
+    assert str(error.value) == message
+    assert asked == []
+
+
+@pytest.mark.parametrize(
+    ("call", "line"),
+    [
+        (
+            lambda it: it.interval("manages", "my.target", minutes=5),
+            "interval('my.target', name=…, minutes=…)",
+        ),
+        (
+            lambda it: it.cron("manages", "@daily", name="my.target"),
+            "cron('my.target', '0 6 * * *', name=…)",
+        ),
+        (lambda it: it.onetime("manages", "my.target"), "onetime('my.target', after_minutes=…)"),
+    ],
+    ids=["interval", "cron", "onetime"],
+)
+async def test_a_job_that_would_run_its_maker_under_another_service_s_name_is_refused(
+    call: Any, line: str
+) -> None:
+    with pytest.raises(ValueError, match=r"^job name 'my.target' is the name of a serv") as error:
+        await managed(call)
+
+    assert f"the job would run 'manages'; write self.schedule.{line}, or use" in str(error.value)
+    assert asked == []
+
+
+async def test_a_service_may_schedule_itself_under_its_own_or_a_free_name() -> None:
+    assert await managed(lambda it: it.interval("manages", "manages", minutes=5)) == 7
+    assert await managed(lambda it: it.interval("manages", "free", minutes=5)) == 7
+    assert await managed(lambda it: it.interval("another", "my.target", minutes=5)) == 7
+
+
+async def test_one_time_jobs_of_one_instant_have_different_names_of_200_characters_at_most() -> (
+    None
+):
+    async def three(schedule: Any) -> int:
+        for prefix in ("", "", "long " * 60):
+            await schedule.onetime("my.target", prefix=prefix)
+        return 7
+
+    await managed(three)
+
+    names = [each["name"] for each in asked]
+    assert len({*names}) == 3
+    assert len(names[2]) == 200
+    assert names[2].startswith("long long")
+
+
+@pytest.mark.parametrize(
+    ("zone", "start"),
+    [("Europe/Warsaw", "2027-07-01T08:00:00"), (None, "2027-07-01T08:00:00+00:00")],
+)
+async def test_a_date_without_an_offset_is_in_the_job_s_zone(zone: str | None, start: str) -> None:
+    day = datetime(2027, 7, 1, 8)  # noqa: DTZ001
+    await managed(lambda it: it.interval(Target, "a", days=1, start_date=day, timezone=zone))
+
+    assert asked[0]["start_date"] == start
+
+
+async def test_fields_may_be_services_and_dates() -> None:
+    await managed(
+        lambda it: it.interval(
+            Target, "a", days=1, on_error_service=Target, end_date=datetime(2027, 7, 1, tzinfo=UTC)
+        )
+    )
+
+    assert asked[0]["on_error_service"] == "my.target"
+    assert asked[0]["end_date"] == "2027-07-01T00:00:00+00:00"
 
 
 async def test_jobs_are_read_and_cancelled() -> None:

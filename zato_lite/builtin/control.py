@@ -1,7 +1,7 @@
 """Services that pause, skip, cancel, retry and backfill, for a job or the whole scheduler."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, NotRequired, TypedDict
+from typing import Annotated, Any, TypedDict
 
 from msgspec import Meta
 
@@ -22,6 +22,7 @@ from zato_lite.builtin.permissions import authority_of, require_run_rights
 from zato_lite.errors import BadInputError, FieldError, NotFoundError
 from zato_lite.scheduler.commands import JobCommands, require_backfill_size
 from zato_lite.scheduler.history import RunHistory
+from zato_lite.service.job_answers import NewRuns
 from zato_lite.service.needs import needs
 from zato_lite.service.request import In, Out
 from zato_lite.timetable.backfill import backfilled, left_out_words, without_bounds
@@ -69,20 +70,6 @@ class NewRun(TypedDict):
     """The number of the new run."""
 
     current_run: int
-
-
-class NewRuns(TypedDict):
-    """The numbers of the new runs, and which slots were left out and why; empty for none.
-
-    In a dry run, ``count`` is the number of slots that would run; ``first_iso`` and ``last_iso``
-    are the outermost of them.
-    """
-
-    runs: list[int]
-    reason: str
-    count: NotRequired[int]
-    first_iso: NotRequired[str | None]
-    last_iso: NotRequired[str | None]
 
 
 class PauseItem(TypedDict):

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Any, Literal, NotRequired, TypedDict
+from typing import Annotated, Any, Literal, TypedDict, get_args
 
 from msgspec import Meta, field
 
@@ -16,12 +16,20 @@ from zato_lite.builtin.input import (
     in_calendar,
     parse_instant,
 )
-from zato_lite.builtin.output import LedgerItem, RunItem, build, duration_ms, iso, iso_or_none
+from zato_lite.builtin.output import build, duration_ms, iso, iso_or_none
 from zato_lite.builtin.permissions import authority_of, require_visible, visible_to
 from zato_lite.clock import Clock
 from zato_lite.scheduler.commands import PART_SIZE, JobCommands
 from zato_lite.scheduler.history import RunHistory
 from zato_lite.service.base import Service
+from zato_lite.service.job_answers import (
+    HistoryPage,
+    LedgerItem,
+    LoggedRunItem,
+    LogSummary,
+    RunItem,
+)
+from zato_lite.service.job_types import Outcome
 from zato_lite.service.needs import needs
 from zato_lite.service.request import In, Out
 from zato_lite.store.history import RelatedRun, Relations
@@ -31,10 +39,7 @@ from zato_lite.store.visibility import Permits
 from zato_lite.timetable.jitter import jitter
 from zato_lite.timetable.job import SECOND, Instant
 
-OUTCOMES = (
-    "ok", "error", "timeout", "running", "skipped_already_in_flight",  # Zato's
-    "cancelled", "lost", "missed", "excluded", "paused", "denied",
-)  # fmt: skip
+OUTCOMES = get_args(Outcome)
 _LEVELS = {"system": "system", "warning": "warn", "error": "error", "critical": "error"}
 _RANKS = {"all": 0, "system": 0, "info": 1, "warn": 2, "error": 3}
 _MAX_LINES = 100_000
@@ -123,30 +128,6 @@ class StateQuery(Input):
     chart_until_iso: Moment | None = None
     recent_since_iso: Moment | None = None
     recent_limit: Annotated[int, Meta(ge=0, le=_MAX_PAGE_SIZE)] = 100
-
-
-class LogSummary(TypedDict):
-    """Number of log lines by level."""
-
-    system: int
-    info: int
-    warn: int
-    error: int
-
-
-class LoggedRunItem(RunItem):
-    """A run with the number of its log lines."""
-
-    log_summary: LogSummary
-
-
-class HistoryPage(TypedDict):
-    """Runs, newest first; `page` and `page_size` unless `since_iso` was sent."""
-
-    rows: list[LoggedRunItem]
-    total: int
-    page: NotRequired[int]
-    page_size: NotRequired[int]
 
 
 class LedgerPage(TypedDict):

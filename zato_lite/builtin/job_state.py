@@ -1,20 +1,18 @@
 """State of a job in one word, and the fields that show it."""
 
 from collections.abc import Collection, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from zato_lite.builtin.output import iso_or_none
 from zato_lite.scheduler.job_lists import Facts
+from zato_lite.service.job_types import JobState
 from zato_lite.store.job_figures import LatestRun, failed_share, percentile
 from zato_lite.store.job_filter import LATE
 from zato_lite.store.rows import JobRow, RunRow
 from zato_lite.timetable.describe import describe
 
-JobState = Literal["paused", "failing", "late", "missed", "running", "ended", "active"]
-"""State of a job: the first of these that is true."""
-
 STATE_SCHEMA: dict[str, Any] = {
-    "state": {"enum": ["paused", "failing", "late", "missed", "running", "ended", "active"]},
+    "state": {"enum": [*get_args(JobState)]},
     "in_flight": {"type": "integer"},
     "queued": {"type": "integer"},
     "failures": {"type": "integer"},

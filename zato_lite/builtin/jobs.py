@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Collection, Iterable, Sequence
 from operator import attrgetter
-from typing import Annotated, Any, NotRequired, TypedDict
+from typing import Annotated, Any, TypedDict
 
 from msgspec import Meta, field
 from msgspec.structs import replace
@@ -53,6 +53,7 @@ from zato_lite.scheduler.commands import JobCommands
 from zato_lite.scheduler.history import RunHistory
 from zato_lite.scheduler.job_lists import JobLists
 from zato_lite.service.base import Service
+from zato_lite.service.job_answers import CreatedJob
 from zato_lite.service.message import SYSTEM
 from zato_lite.service.needs import needs
 from zato_lite.service.registry import Registry
@@ -75,15 +76,6 @@ _permissions_key = attrgetter(
     "principal",
 )
 """The attributes that permissions depend on: of jobs that agree in them one is checked."""
-
-
-class CreatedJob(TypedDict):
-    """A created or edited job; empty if ``should_ignore_existing`` left an existing one alone."""
-
-    id: NotRequired[int]
-    name: NotRequired[str]
-    cron_definition: NotRequired[str]
-    version: NotRequired[int]
 
 
 class NewJobs(Input):

@@ -27,41 +27,6 @@ class Named(TypedDict):
 Output = TypeVar("Output")
 
 
-class RunItem(TypedDict):
-    """A run; null for a time or an error that does not exist."""
-
-    job_id: int
-    job_name: str
-    planned_fire_time_iso: str
-    actual_fire_time_iso: str | None
-    delay_ms: float | None
-    outcome: str
-    current_run: int
-    duration_ms: float | None
-    error: str | None
-    outcome_ctx: None
-    run_id: int
-    kind: str
-    state: str
-    attempt: int
-    token: int
-    crashes: int
-    principal: str
-    requested_by: str
-
-
-class LedgerItem(TypedDict):
-    """Adjacent slots without a run, with one outcome and one reason."""
-
-    job_id: int
-    job_name: str
-    outcome: str
-    reason: str
-    first_iso: str
-    last_iso: str
-    count: int
-
-
 def build(output: type[Output], row: Any, **values: Any) -> Output:
     """Return an output: each declared key from ``values``, or else from the row's attributes."""
     keys = output.__annotations__  # in the order of their declaration, inherited ones first

@@ -11,9 +11,9 @@ from zato_lite.builtin.job_checks import extra_errors
 from zato_lite.builtin.permissions import no_calendar
 from zato_lite.deploy.ownership import Claim
 from zato_lite.errors import BadInputError
+from zato_lite.service.declared_schedule import DeclaredSchedule
 from zato_lite.service.entry import Entry
 from zato_lite.service.message import SYSTEM_PRINCIPAL
-from zato_lite.service.schedule import DeclaredSchedule
 from zato_lite.store.rows import JobRow
 from zato_lite.timetable.job import Instant, Job
 

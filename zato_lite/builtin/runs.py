@@ -6,13 +6,14 @@ from msgspec import Meta
 
 from zato_lite.builtin.history import Outcomes, run_item
 from zato_lite.builtin.input import Id, Input, JobId, Moment, Name
-from zato_lite.builtin.output import RunItem, iso, iso_or_none
+from zato_lite.builtin.output import iso, iso_or_none
 from zato_lite.builtin.permissions import authority_of, require_visible, visible_to
 from zato_lite.builtin.span import Until
 from zato_lite.clock import Clock
 from zato_lite.scheduler.commands import JobCommands
 from zato_lite.scheduler.job_lists import JobLists
 from zato_lite.service.base import Service
+from zato_lite.service.job_answers import RunItem
 from zato_lite.service.needs import needs
 from zato_lite.store.rows import RunKind
 from zato_lite.store.run_list import RunFilter

@@ -8,7 +8,7 @@ from msgspec import Meta
 from zato_lite.builtin.history import OUTCOMES
 from zato_lite.builtin.input import Id, Moment
 from zato_lite.builtin.job_filter import JobFilterInput
-from zato_lite.builtin.job_state import JobState, state_of
+from zato_lite.builtin.job_state import state_of
 from zato_lite.builtin.output import build, iso, iso_or_none
 from zato_lite.builtin.permissions import authority_of, visible_to
 from zato_lite.builtin.span import Until, check_span
@@ -16,6 +16,7 @@ from zato_lite.errors import FieldError
 from zato_lite.scheduler.calendars import Calendars
 from zato_lite.scheduler.job_lists import Facts, JobLists, JobPage
 from zato_lite.service.base import Service
+from zato_lite.service.job_types import JobState
 from zato_lite.service.needs import EventPosition, needs
 from zato_lite.service.offload import offload_long
 from zato_lite.store import job_filter

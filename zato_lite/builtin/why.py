@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple, NotRequired, TypedDict
+from typing import Any, NamedTuple
 
 from zato_lite.builtin.bulk_runs import FAILED
 from zato_lite.builtin.history import ledger_item, run_item
 from zato_lite.builtin.input import Input, JobId, LocalMoment, Name, missing, read_local
-from zato_lite.builtin.output import LedgerItem, RunItem, iso, iso_or_none
+from zato_lite.builtin.output import iso, iso_or_none
 from zato_lite.builtin.permissions import authority_of, require_visible_job
 from zato_lite.clock import Clock
 from zato_lite.errors import FieldError
@@ -15,6 +15,7 @@ from zato_lite.scheduler.calendars import Calendars
 from zato_lite.scheduler.commands import JobCommands
 from zato_lite.scheduler.history import RunHistory
 from zato_lite.service.base import Service
+from zato_lite.service.job_answers import Action, Explanation, Fact
 from zato_lite.service.needs import needs
 from zato_lite.store.clock import AHEAD
 from zato_lite.store.rows import JobRow, LedgerRow, NodeRow, Pause, RunRow
@@ -44,78 +45,6 @@ class WhyInput(Input):
         wrong = {error.field for error in errors}
         if not values.keys() & {"id", "name"} and wrong.isdisjoint({"id", "job_id", "name"}):
             errors.append(missing("id"))
-
-
-class Fact(TypedDict):
-    """A fact that explains an instant; its ``kind`` says which of the values it has.
-
-    ``run`` and ``blocking_run``: a run. ``slots``: adjacent slots with this outcome. ``outage``:
-    no process ran. ``pause``: of a job or of the scheduler. ``calendar``: an excluded day.
-    ``bounds``, ``creation``, ``repeats``, ``schedule``, ``retention``: of the definition.
-    ``clock``: the slots up to an instant are decided already.
-    """
-
-    kind: str
-    job_id: NotRequired[int]
-    current_run: NotRequired[int]
-    outcome: NotRequired[str]
-    started_iso: NotRequired[str | None]
-    ended_iso: NotRequired[str | None]
-    first_iso: NotRequired[str]
-    last_iso: NotRequired[str]
-    count: NotRequired[int]
-    from_iso: NotRequired[str | None]
-    to_iso: NotRequired[str | None]
-    of: NotRequired[str]
-    by: NotRequired[str]
-    since_iso: NotRequired[str | None]
-    until_iso: NotRequired[str | None]
-    note: NotRequired[str]
-    name: NotRequired[str]
-    day: NotRequired[str]
-    reason: NotRequired[str]
-    start_iso: NotRequired[str]
-    end_iso: NotRequired[str | None]
-    created_iso: NotRequired[str]
-    repeats: NotRequired[int]
-    started: NotRequired[int]
-    words: NotRequired[str]
-    timezone: NotRequired[str]
-    keep_runs: NotRequired[int | None]
-    keep_days: NotRequired[float | None]
-
-
-class Action(TypedDict):
-    """Something that can be done about it: a service, and the input that it takes as it is."""
-
-    code: str
-    label: str
-    service: str
-    input: dict[str, Any]
-
-
-class Explanation(TypedDict):
-    """The outcome of an instant in one word and in a sentence; its run or its ledger entry.
-
-    ``code`` and ``sentence`` are the outcome and the reason, the latter shortened; ``facts`` are
-    the reason as values, ``actions`` what can be done. The slots before and after are the
-    trigger's.
-    """
-
-    job_id: int
-    job_name: str
-    timezone: str
-    at: str
-    outcome: str
-    reason: str
-    run: RunItem | None
-    ledger: LedgerItem | None
-    code: str
-    sentence: str
-    facts: list[Fact]
-    actions: list[Action]
-    previous_slot: str | None
-    next_slot: str | None
 
 
 class Why(Service[WhyInput, Explanation]):

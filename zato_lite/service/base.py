@@ -516,7 +516,7 @@ class Service(Generic[In, Out]):
 
     def _schedule(self) -> Schedule | BlockingSchedule:
         schedule_type = BlockingSchedule if self._in_thread else Schedule
-        return schedule_type(self._invoke_and_convert, self.cid, self._invoker.now)
+        return schedule_type(self, self._invoker, self._resolve)
 
     def _caches(self) -> Caches | BlockingCaches:
         invoker, caches_type = self._invoker, BlockingCaches if self._in_thread else Caches
@@ -533,14 +533,6 @@ class Service(Generic[In, Out]):
     def _patterns(self) -> Patterns | BlockingPatterns:
         patterns_type = BlockingPatterns if self._in_thread else Patterns
         return patterns_type(partial(self._invoker.call, self, timeout=None), self._resolve)
-
-    def _invoke_and_convert(self, service: str, payload: Any, convert: Callable[[Any], T]) -> Any:
-        """Invoke a service and convert its answer; async services await the result."""
-
-        async def invoke_and_convert() -> T:
-            return convert(await self._invoker.call(self, service, payload, None))
-
-        return self._resolve(invoke_and_convert())
 
     def _resolve(self, answer: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
         """Return the coroutine to an async service, its result to a blocking one."""
