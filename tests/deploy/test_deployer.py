@@ -677,9 +677,9 @@ async def test_an_error_whose_text_cannot_be_read_is_reported_by_its_class(
     await deployer.deploy()
 
     assert _failed(deployer) == {
-        "dep_a.py": "Mute",
-        "dep_b.py": "Exits",
-        "dep_c.py": "CancelledError: ",
+        "dep_a.py": "line 3: Mute",
+        "dep_b.py": "line 4: Exits",
+        "dep_c.py": "line 2: CancelledError: ",
     }
 
 
@@ -705,8 +705,9 @@ async def test_a_review_that_fails_refuses_the_whole_file(
 
     assert registry.names() == ["dep-a.answer"]
     failed = _failed(deployer)
-    assert failed["dep_b.py"].startswith("ConflictError: Thing `1` already exists, in ")
-    assert failed["dep_c.py"] == failed["dep_e.py"] == "ConfigError: it is wrong"
+    assert failed["dep_b.py"].startswith("Thing `1` already exists, in ")
+    assert failed["dep_c.py"] == "line 4: class Answer: it is wrong"
+    assert failed["dep_e.py"].endswith(": class More: it is wrong")
     assert failed["dep_d.py"].endswith("in the settings")
 
 

@@ -58,8 +58,9 @@ def test_a_file_that_fails_does_not_stop_the_others(
     assert found.names == ["zl-d.fine"]
     assert [failure.source.name for failure in found.failures] == ["zl_a.py", "zl_b.py", "zl_c.py"]
     assert found.failures[0].message == (
-        "ModuleNotFoundError: No module named 'nothing_of_the_kind'"
+        "line 1: ModuleNotFoundError: No module named 'nothing_of_the_kind'"
     )
+    assert [failure.details.count("  File ") for failure in found.failures] == [1, 1, 1]
     assert "SyntaxError" in found.failures[1].details
 
 

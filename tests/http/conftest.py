@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
@@ -80,6 +80,9 @@ class Services:
 
     def __contains__(self, name: object) -> bool:
         return name in self.entries
+
+    def suggestion(self, name: str, patterns: Collection[str]) -> str:
+        return ""
 
     def by_id(self, service_id: Any) -> Entry:
         for entry in self:

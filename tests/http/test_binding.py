@@ -104,6 +104,7 @@ async def test_each_wrong_parameter_is_named_with_its_value_and_what_is_allowed(
     assert "currency: Invalid enum value 'USD'; use one of 'EUR', 'PLN'" in details
     assert "sort: Invalid enum value 'name'; use one of 'id', 'date'" in details
     assert "limit: Expected `int` >= 1" in details
+    assert "since: Invalid RFC3339 encoded date; write it like 2026-01-31" in details
 
 
 async def test_all_parts_of_a_request_make_one_input(send: Send) -> None:

@@ -2,16 +2,19 @@
 
 import asyncio
 import importlib.util
+import inspect
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import CodeType, ModuleType
+from types import CodeType, FrameType, ModuleType, TracebackType
 from typing import Any, NamedTuple, TypeVar
 
 from zato_lite.deploy.files import Source, shown, stamp_of
 from zato_lite.deploy.ownership import SERVICE, Claim, unique
+from zato_lite.errors import ConfigError, ZatoLiteError
+from zato_lite.log_values import traceback_of
 from zato_lite.service.base import Service
 from zato_lite.service.context import service_logger
 from zato_lite.service.entry import Entry
@@ -35,12 +38,32 @@ class Failure(NamedTuple):
 
 
 def failure(path: Path, error: BaseException) -> Failure:
-    """Return the failure for an error that a file raised."""
+    """Return the failure for an error that a file raised, with the line of the file."""
     try:
-        message = f"{type(error).__name__}: {error}"
+        message = str(error) if isinstance(error, ZatoLiteError) else f"{_kind(error)}: {error}"
     except BaseException:  # noqa: BLE001 - the error's class is the file's own; its __str__ may raise
-        message = type(error).__name__
-    return Failure(path, shown(message), shown("".join(traceback.format_exception(error))))
+        message = _kind(error)
+    trace = _from(path, error.__traceback__)
+    lines = [line for frame, line in traceback.walk_tb(trace) if _is_of(path, frame)]
+    where = f"line {lines[-1]}: " if lines else ""
+    if not lines and not isinstance(error, (ZatoLiteError, SyntaxError)):
+        trace = error.__traceback__
+    return Failure(path, shown(f"{where}{message}"), traceback_of(type(error), error, trace))
+
+
+def _from(path: Path, trace: TracebackType | None) -> TracebackType | None:
+    """Return the traceback from the file on: the frames before that are those of its import."""
+    while trace is not None and not _is_of(path, trace.tb_frame):
+        trace = trace.tb_next
+    return trace
+
+
+def _is_of(path: Path, frame: FrameType) -> bool:
+    return frame.f_code.co_filename == str(path.resolve())
+
+
+def _kind(error: BaseException) -> str:
+    return type(error).__name__
 
 
 class Loader:
@@ -174,8 +197,12 @@ class Candidate:
 
     def _claims_of(self, entry: Entry) -> Iterable[Claim]:
         yield Claim(SERVICE, entry.name)
-        for review in self._loader.reviews:
-            yield from review(entry)
+        try:
+            for review in self._loader.reviews:
+                yield from review(entry)
+        except ZatoLiteError as error:
+            line = inspect.getsourcelines(entry.cls)[1]
+            raise ConfigError(f"line {line}: class {entry.cls.__name__}: {error}") from None
 
     def _call_hooks(self) -> None:
         for entry in self.entries:

@@ -106,7 +106,8 @@ class RequestInvoker:
                 refuse_hidden_site(request.method, request.headers)
             rights = await self._admission.admit_to_service(request, service)
             if service not in self._services:
-                raise NotFoundError(f"No such service `{service}`")
+                near = self._services.suggestion(service, rights.caller.patterns)
+                raise NotFoundError(f"No such service `{service}`{near}")
             if request.method not in UNSAFE_METHODS and not is_safe(service):
                 raise MethodNotAllowedError(
                     f"service '{service}' changes something; use POST", UNSAFE_METHODS

@@ -1,7 +1,7 @@
 """Routes and REST channels as they are declared: a path, its methods, and what answers. Pure."""
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 from typing import Any, NamedTuple, Protocol
 
 from zato_lite.deploy.ownership import Claim
@@ -71,6 +71,10 @@ class Services(Protocol):
     def __contains__(self, name: object) -> bool: ...
 
     def __iter__(self) -> Iterator[Entry]: ...
+
+    def suggestion(self, name: str, patterns: Collection[str]) -> str:
+        """Return the end of a sentence about an unknown name: the nearest that match, if any."""
+        ...
 
     def by_id(self, service_id: Any) -> Entry:
         """Return the service of this id.

@@ -78,6 +78,7 @@ def _field_error(
     if not inner and (allowed := _choices(wanted)):
         shown = ", ".join(map(repr, allowed[:_MAX_SHOWN]))
         message += f"; use one of {shown}{', …' if len(allowed) > _MAX_SHOWN else ''}"
+    message += _EXAMPLES.get(message, "")
     for key, index in _STEP.findall(inner):
         if index.isdigit() and isinstance(value, (list, tuple)):
             value = value[int(index)]
@@ -87,6 +88,14 @@ def _field_error(
             value = None
     path = (path + inner).removeprefix(".")
     return FieldError(path, value, f"{path}: {message}" if path else message)
+
+
+_EXAMPLES = {
+    "Invalid RFC3339 encoded date": "; write it like 2026-01-31",
+    "Invalid RFC3339 encoded time": "; write it like 09:30:00",
+    "Invalid RFC3339 encoded datetime": "; write it like 2026-01-31T09:30:00+01:00",
+    "Invalid ISO8601 duration": "; write it like PT1H30M",
+}
 
 
 def _choices(wanted: Any) -> list[Any]:

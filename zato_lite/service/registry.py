@@ -124,7 +124,7 @@ class Registry:
         if entry is None:
             shown = name if len(str(name)) <= _MAX_NAME else f"{str(name)[:_MAX_NAME]}…"
             raise ServiceMissingError(
-                f"Service `{shown}` does not exist{self._nearest(shown, patterns)}"
+                f"Service `{shown}` does not exist{self.suggestion(shown, patterns)}"
             )
         return entry
 
@@ -177,7 +177,10 @@ class Registry:
         entry.cls.name = entry.name
         self.entries[entry.name] = entry
 
-    def _nearest(self, name: str, patterns: Collection[str]) -> str:
+    def suggestion(self, name: str, patterns: Collection[str]) -> str:
+        """Return the end of a sentence about an unknown name: the nearest that match, if any."""
+        if len(str(name)) > _MAX_NAME:
+            return ""
         known = [other for other in self.entries if matches(other, patterns)]
         near = get_close_matches(str(name), known, n=3, cutoff=0.6)
         suggested = " or ".join(f"`{other}`" for other in near)
