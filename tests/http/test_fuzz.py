@@ -43,7 +43,10 @@ STREAMED = [
 
 
 @pytest.fixture
-async def uploading(authenticator: Authenticator, tmp_path: Path) -> AsyncIterator[Running]:
+async def uploading(
+    authenticator: Authenticator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Running]:
+    monkeypatch.setattr(Album, "kept", tmp_path / "kept")
     registry, folder = Registry(), UploadFolder(tmp_path / "uploads")
     for cls in (Raw, Album, Plain):
         registry.add(cls)

@@ -142,7 +142,7 @@ async def test_an_answer_in_text_is_a_text_in_the_envelope(world: World) -> None
     [
         ("crm.double", b"{", 400, "JSON"),
         ("crm.double", "fail", 500, "An error has occurred"),
-        ("crm.doubel", {}, 404, "No such service `crm.doubel`; did you mean `crm.double`"),
+        ("crm.doublet", {}, 404, "No such service `crm.doublet`; did you mean `crm.double`"),
         ("crm.ticks", {}, 501, "which an envelope cannot hold"),
     ],
 )
