@@ -153,6 +153,10 @@ def _log_start(app: App, listening: Server) -> None:
             "store": shown(app.settings.store.url),
         },
     )
+    if len(app.registry) == internal:
+        services = app.settings.services.folder
+        hint = "add a file to it, or create a project: zato-lite init FOLDER"
+        _log.warning("no services deployed", extra={"folder": services, "hint": hint})
 
 
 @contextmanager

@@ -303,10 +303,18 @@ def collect_soon(after: float = _COLLECT_AFTER_S) -> Callable[[], None]:
 
 
 async def _show_invitation(app: App, environ: Mapping[str, str], url: str) -> None:
-    """Show the link to set the admin's password, at the first start, on a terminal."""
+    """Show the addresses of a server on a terminal, and the link to set the first password."""
     if not sys.stdout.isatty() or config.FOLLOWER in environ:
         return
+    base = url.replace("://0.0.0.0:", "://127.0.0.1:").replace("://[::]:", "://[::1]:")
+    base = "" if base.startswith("unix:") else base
+    words = welcome(base) if base else ""
     if (link := await invite_admin(app.accounts, app.codes, app.clock)) is not None:
-        base = url.replace("://0.0.0.0:", "://127.0.0.1:").replace("://[::]:", "://[::1]:")
-        sys.stdout.write(invitation(link if base.startswith("unix:") else base + link))
-        sys.stdout.flush()
+        words += invitation(base + link)
+    sys.stdout.write(words)
+    sys.stdout.flush()
+
+
+def welcome(base: str) -> str:
+    """Return the words that show the addresses of a server on a terminal."""
+    return f"\n    Dashboard  {base}/\n    Services   {base}/docs\n    Stop       Ctrl+C\n"

@@ -39,7 +39,7 @@ _group = click.Group()
 def invoke(
     session: Session, service: str, payload: Sequence[str], password: str | None
 ) -> Result | None:
-    """Invoke a service of a running server, and print its answer.
+    """Invoke a service of a running server.
 
     PAYLOAD is JSON, fields as KEY=VALUE, @FILE, or - for standard input. A value is converted to
     the type that the service declares for its field; KEY:=VALUE is JSON in any case. All users of

@@ -12,7 +12,7 @@ from zato_lite.cli.project import create
 def test_the_printed_link_leads_to_a_job_that_ticks(browser: Browser, tmp_path: Path) -> None:
     list(create(tmp_path))
     jobs = tmp_path / "config" / "jobs.yaml"
-    jobs.write_text(jobs.read_text().replace("minutes: 1", "seconds: 2"))
+    jobs.write_text(jobs.read_text().replace("seconds: 10", "seconds: 2"))
     with serving(tmp_path, terminal=True) as started:
         server = Server(tmp_path, started.port)
         [link] = re.findall(r"http://127.0.0.1:\d+/zato/set-password\?code=\S+", started.shown())
@@ -25,7 +25,7 @@ def test_the_printed_link_leads_to_a_job_that_ticks(browser: Browser, tmp_path: 
             page.get_by_role("button").click()
 
             expect(page).to_have_url(f"{server.url}/dashboard/")
-            expect(page.locator(".lane-names a")).to_contain_text("hello-every-minute")
+            expect(page.locator(".lane-names a")).to_contain_text("tick")
             canvas = page.locator(".timeline canvas")
             expect(canvas).to_have_attribute("aria-label", re.compile(r"\d ok"), timeout=15_000)
             expect_trouble(page, "status of 403")
