@@ -25,7 +25,7 @@ from zato_lite.store.postgres import PostgresStore
 from zato_lite.store.postgres_connection import PostgresConnection, connect
 from zato_lite.store.postgres_url import parse
 
-ROUNDS = 40
+ROUNDS = 200
 NOW = SystemClock().now() // 1_000_000 * 1_000_000
 YEAR = 31_536_000_000_000
 
@@ -36,6 +36,11 @@ _FILL = """WITH made AS (
         1, 0 FROM generate_series(%(first)s::bigint, %(last)s::bigint) n RETURNING id)
     INSERT INTO timer (job_id, next_at, cursor, started, number)
     SELECT id, %(now)s::bigint + %(year)s::bigint + id, %(now)s::bigint - 1, 0, 0 FROM made"""
+
+# Due jobs are spread over the table at each size, so that each has a page of its own.
+_DUE = """UPDATE timer SET next_at = CASE WHEN job_id %% %(each)s = 0 THEN %(now)s::bigint
+        ELSE %(now)s::bigint + %(year)s::bigint + job_id END
+    WHERE next_at <= %(now)s::bigint OR job_id %% %(each)s = 0"""
 
 
 def main() -> None:
@@ -57,8 +62,8 @@ def main() -> None:
             with psycopg.connect(server.url, autocommit=True) as filling:
                 values = {"now": NOW, "year": YEAR, "first": filled + 1, "last": jobs}
                 filling.execute(_FILL, values)
-                due = [NOW, options.due]
-                filling.execute("UPDATE timer SET next_at = %s WHERE job_id <= %s", due)
+                values |= {"each": jobs // options.due}
+                filling.execute(_DUE, values)
                 filling.execute("VACUUM ANALYZE")
             filled = jobs
             show(server.url, jobs)

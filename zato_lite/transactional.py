@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 from uuid import uuid4
 
@@ -215,6 +216,7 @@ def _principal(on_behalf_of: Principal) -> str:
 # Statements and drivers
 
 
+@lru_cache(maxsize=64)
 def _text(statement: str, schema: str | None) -> str:
     """Return a statement for the tables of a schema; places of values stay ``{1}``."""
     quoted = "" if schema is None else '"' + schema.replace('"', '""') + '"'
@@ -231,18 +233,22 @@ async def _fetch(connection: Any, statement: str, values: tuple[Any, ...]) -> An
     texts = [None if value is None else _as_text(value) for value in values]
     modules = {base.__module__.partition(".")[0] for base in type(connection).__mro__}
     if "psycopg" in modules:
-        return await _fetch_psycopg(connection, _PLACE.sub(r"CAST($\1 AS text)", statement), texts)
+        return await _fetch_psycopg(connection, _placed(statement, "$"), texts)
     if "asyncpg" in modules:
-        return await connection.fetchrow(_PLACE.sub(r"CAST($\1 AS text)", statement), *texts)
+        return await connection.fetchrow(_placed(statement, "$"), *texts)
     if "sqlalchemy" in modules:
-        return await _fetch_sqlalchemy(
-            connection, _PLACE.sub(r"CAST(:v\1 AS text)", statement), texts
-        )
+        return await _fetch_sqlalchemy(connection, _placed(statement, ":v"), texts)
     kind = f"{type(connection).__module__}.{type(connection).__qualname__}"
     raise TypeError(
         f"connection: {kind} is not known; use a connection of psycopg, asyncpg or SQLAlchemy to"
         " the store's PostgreSQL database"
     )
+
+
+@lru_cache(maxsize=64)
+def _placed(statement: str, mark: str) -> str:
+    """Return a statement with the places of values as a driver marks them."""
+    return _PLACE.sub(rf"CAST({mark}\1 AS text)", statement)
 
 
 async def _fetch_psycopg(connection: Any, statement: str, texts: list[str | None]) -> Any:
