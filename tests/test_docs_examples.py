@@ -98,5 +98,6 @@ async def test_the_examples_of_middleware_run(
     async with sandbox(project=tmp_path, settings=settings_with()) as app:
         assert app.app.problems == ()
         assert await app.invoke("orders.create") == {"id": 1}
+        assert [await app.invoke("billing.pay") for _ in range(2)] == [1, 2]
 
     assert any("orders.create took" in record.getMessage() for record in caplog.records)

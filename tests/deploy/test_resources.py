@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_type
 
 import pytest
 
@@ -15,13 +15,14 @@ from zato_lite.check import check
 from zato_lite.config import Server, Services, Settings, Store
 from zato_lite.deploy import deployer
 from zato_lite.deploy.deployer import Deployer
-from zato_lite.errors import ConfigError, UnavailableError
+from zato_lite.errors import ConfigError, InvocationError, UnavailableError
 from zato_lite.http.message import Request
 from zato_lite.log import invocation_context
 from zato_lite.server import open_edge
 from zato_lite.service.base import Service
 from zato_lite.service.containment import contain_tasks
 from zato_lite.service.message import Invocation
+from zato_lite.service.middleware import Call
 from zato_lite.service.needs import needs
 from zato_lite.service.registry import Registry
 from zato_lite.testing.app import Sandbox, sandbox
@@ -451,6 +452,127 @@ async def test_a_service_that_deploys_can_give_an_opening_up(
     assert "resource abandoned" not in caplog.messages
     await deploying.resources.close()
     deploying.close()
+
+
+MIDDLEWARE = """
+    import asyncio
+    from res_types import LOG, Pool
+    from zato_lite import needs
+
+    class Pooled:
+        pool = needs(Pool)
+        def __init__(self): self.calls = 0
+        async def __call__(self, call):
+            self.calls += 1
+            first = self.pool
+            answer = await call.next()
+            assert self.pool is first and first.is_open, "another pool"
+            return [self.pool.version, self.calls, answer]
+
+    middleware = [Pooled()]
+"""
+ASKED = """
+    import asyncio
+    from zato_lite import Service
+
+    class Ask(Service):
+        async def handle(self):
+            if self.request.payload == "wait":
+                self.config.began.set()
+                await self.config.go_on.wait()
+            return "asked"
+
+    class Block(Service):
+        def handle(self): return "blocked"
+
+    class Outer(Service):
+        async def handle(self): return await self.invoke("res-ask.ask")
+"""
+
+
+async def test_middleware_has_resources_and_keeps_them_during_an_invocation(
+    write: Write, tmp_path: Path
+) -> None:
+    write("res_pool.py", SHARED_POOL.format(version=1))
+    write("__init__.py", MIDDLEWARE)
+    write("res_ask.py", ASKED)
+    async with opened(tmp_path) as app:
+        began, go_on = asyncio.Event(), asyncio.Event()
+        app.app.invoker.replace_config({"began": began, "go_on": go_on})
+        assert await app.invoke("res-ask.ask") == [1, 1, "asked"]
+        assert await app.invoke("res-ask.block") == [1, 2, "blocked"]
+        assert await app.invoke("res-ask.outer") == [1, 4, [1, 4, "asked"]]
+
+        waiting = asyncio.create_task(app.invoke("res-ask.ask", "wait"))
+        await began.wait()
+        write("res_pool.py", SHARED_POOL.format(version=2))
+        await deployer_of(app).refresh()
+        assert (await app.invoke("res-ask.ask"))[0] == 2
+        go_on.set()
+        assert (await waiting)[0] == 1
+        await deployer_of(app).resources.drained()
+
+        log = app.app.registry.get("res-log.log").cls  # it is surrounded, too
+        assert (await app.invoke(log))[2] == ["open 1", "open 2", "close 1"]
+
+
+async def test_services_wait_for_the_resources_of_their_middleware(
+    write: Write, tmp_path: Path
+) -> None:
+    write("res_ask.py", ASKED)
+    init = write("__init__.py", MIDDLEWARE)
+
+    mistakes, _ = await asyncio.to_thread(check, tmp_path)
+    place = "__init__.py, line 7: Ask.Pooled.pool: no @resource yields res_types.Pool"
+    assert any(f"res_ask.py: {place}" in each for each in mistakes)
+    async with opened(tmp_path) as app:
+        with pytest.raises(UnavailableError, match=r"no @resource yields res_types\.Pool"):
+            await app.invoke("res-ask.ask")
+
+        write("res_pool.py", SHARED_POOL.format(version=1))
+        await deployer_of(app).refresh()
+        assert await app.invoke("res-ask.ask") == [1, 1, "asked"]
+
+        init.unlink()
+        await deployer_of(app).refresh()
+        await deployer_of(app).resources.drained()
+        assert await app.invoke("res-ask.ask") == "asked"
+        assert await log_of(app) == ["open 1", "close 1"]  # no service needs it any more
+
+
+async def test_the_middleware_of_a_class_has_the_resources_of_a_test() -> None:
+    class Pool: ...
+
+    class Pooled:
+        pool = needs(Pool)
+
+        async def __call__(self, call: Call) -> Any:
+            assert_type(self.pool, Pool)
+            return [self.pool, await call.invoke("ask.number"), await call.next()]
+
+    class Base(Pooled):
+        """A derived class needs it, too."""
+
+    class Number(Service):
+        name = "ask.number"
+
+        async def handle(self) -> int:
+            return 7
+
+    class Ask(Service):
+        name = "ask.ask"
+        middleware = (Base(),)
+
+        async def handle(self) -> str:
+            return "asked"
+
+    found = Pool()
+    async with sandbox(Ask, Number, resources={Pool: found}) as app:
+        assert await app.invoke("ask.ask") == [found, 7, "asked"]
+    with pytest.raises(
+        InvocationError, match=r"Base\.pool is available during an invocation only"
+    ):
+        _ = Base().pool
 
 
 async def test_a_file_with_its_own_type_is_deployed_again_with_it(

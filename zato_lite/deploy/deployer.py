@@ -451,7 +451,21 @@ class Deployer:
         for source, entries in withheld.items():
             if source in files:
                 desired.setdefault(source, []).extend(entries)
-        return desired | {str(path): [*self._ready[path].entries] for path in action.deployed}
+        desired |= {str(path): [*self._ready[path].entries] for path in action.deployed}
+        middleware = self._middleware | self._middleware_of(action)
+        return {
+            source: [surrounded(entry, _outer(Path(source), middleware)) for entry in entries]
+            for source, entries in desired.items()
+        }
+
+    def _middleware_of(self, action: Swap) -> dict[Path, Sequence[Middleware]]:
+        """Return the middleware of the folders whose ``__init__.py`` is swapped."""
+        candidates = {path: self._ready[path].middleware for path in action.deployed}
+        return {
+            path.parent: candidates.get(path, ())
+            for path in (*action.removed, *action.deployed)
+            if path.name == "__init__.py"
+        }
 
     def _commit(self, action: Swap) -> tuple[Path, ...]:
         """Carry out a swap; return the files whose services have changed."""
@@ -459,12 +473,8 @@ class Deployer:
         for path in (*action.removed, *action.deployed):
             candidate = self._ready.get(path)
             self._definitions[path] = candidate.resources if candidate else ()
-            if path.name == "__init__.py":
-                self._middleware[path.parent] = candidate.middleware if candidate else ()
-        served = {
-            source: [surrounded(entry, self._middleware_of(Path(source))) for entry in entries]
-            for source, entries in self.resources.settle(self._desired(action)).items()
-        }
+        served = self.resources.settle(self._desired(action))
+        self._middleware |= self._middleware_of(action)
         numbers = Counter(entry.source for entry in before.values() if not entry.is_internal)
         files = {
             source: entries
@@ -481,11 +491,6 @@ class Deployer:
         affected = [Path(source) for source in files]
         self._finish(action)
         return (*action.deployed, *(path for path in affected if path not in action.deployed))
-
-    def _middleware_of(self, path: Path) -> list[Middleware]:
-        """Return the middleware of a file's folders, the outermost first."""
-        folders = [folder for folder in path.parents if folder.is_relative_to(self.folder)]
-        return [each for folder in reversed(folders) for each in self._middleware.get(folder, ())]
 
     def _finish(self, action: Swap) -> None:
         for path in action.removed:
@@ -597,6 +602,11 @@ class Deployer:
             asyncio.get_running_loop().call_later(delay, start)
         else:
             start()
+
+
+def _outer(path: Path, middleware: Mapping[Path, Sequence[Middleware]]) -> list[Middleware]:
+    """Return the middleware of a file's folders, the outermost first."""
+    return [each for folder in reversed(path.parents) for each in middleware.get(folder, ())]
 
 
 def _distinct(parts: Iterable[tuple[Path, ...]]) -> tuple[Path, ...]:

@@ -16,7 +16,7 @@ from zato_lite.log_values import shown
 from zato_lite.service.attribute_dict import Config
 from zato_lite.service.containment import protect
 from zato_lite.service.entry import Entry
-from zato_lite.service.needs import Opened, place_of
+from zato_lite.service.needs import Needs, Opened, place_of
 from zato_lite.service.registry import Registry, Withheld, renewed
 from zato_lite.service.resource import Key, Resource
 
@@ -284,7 +284,7 @@ class Resources:
                 if name in waiting:
                     names[name] = Withheld(entry, why)
                 if need.key in self._wiring.faults:
-                    text = f"line {need.line}: {entry.cls.__qualname__}.{attribute}: {why}"
+                    text = f"{_line_of(need, entry)}: {entry.cls.__qualname__}.{attribute}: {why}"
                     found.append((Path(entry.source), text))
         self._registry.withheld = names
         self._set_faults(found)
@@ -321,6 +321,12 @@ class Resources:
 
 def _keys_of(entries: Iterable[Entry]) -> list[Key]:
     return [need.key for entry in entries for need in entry.needs.values()]
+
+
+def _line_of(need: Needs[Any], entry: Entry) -> str:
+    """Return the line of a declaration, with its file if that is not the service's."""
+    here = "" if need.file == entry.source else f"{Path(need.file).name}, "
+    return f"{here}line {need.line}"
 
 
 def _is_same_type(one: Any, other: Any) -> bool:

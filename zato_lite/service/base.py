@@ -30,7 +30,7 @@ from zato_lite.service.message import (
     principal_of,
 )
 from zato_lite.service.naming import default_name
-from zato_lite.service.needs import Locks, Provider
+from zato_lite.service.needs import HasProvider, Locks, Provider
 from zato_lite.service.outgoing import BlockingOutgoing, Outgoing
 from zato_lite.service.patterns import BlockingPatterns, Patterns
 from zato_lite.service.payload import embed, plain
@@ -169,7 +169,7 @@ class BlockingServer(ServerInfo):
     invoke = blocking(Server.invoke)
 
 
-class Service(Generic[In, Out]):
+class Service(HasProvider, Generic[In, Out]):
     """Base class of services; subclasses define ``async def handle(self)``.
 
     A plain ``def handle`` runs in a worker thread, where ``self.invoke`` and the other methods

@@ -16,7 +16,7 @@ from zato_lite.service.base import Service
 from zato_lite.service.binding import binding_of
 from zato_lite.service.message import FastOutcome, Invocation, JobContext, Outcome
 from zato_lite.service.middleware import checked
-from zato_lite.service.needs import needs_of
+from zato_lite.service.needs import needs_of_all
 from zato_lite.service.request import Response
 from zato_lite.service.typed import declared, is_custom
 
@@ -120,7 +120,7 @@ class Entry:
         hooks, verbs: its hooks, and the HTTP methods that it handles separately.
         has_handle: it defines ``handle``.
         middleware: the code around each invocation, outermost first: of folders, then its own.
-        needs: resources that it needs, by attribute.
+        needs: resources that it and its middleware need, by attribute.
         holds: work that outlives its invocation and may use resources: abandoned threads, streams.
         strategy: the way in which the invoker runs it.
         calls, ended, errors, seconds: counters; only strategies change them.
@@ -193,8 +193,8 @@ class Entry:
             else None
         )
         self.is_direct = self.is_native and not (self.binding and self.binding.is_located)
-        self.needs = needs_of(cls)
         self.middleware = checked(cls.middleware, self.name)
+        self.needs = needs_of_all(cls, self.middleware)
         self.holds: set[object] = set()
         self.calls = 0
         self.errors = 0

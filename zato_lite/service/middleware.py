@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 from zato_lite.errors import ConfigError
-from zato_lite.service.base import InvokerPort, Service
+from zato_lite.service.base import Answer, InvokerPort, Service
 from zato_lite.service.context import ServiceLogger
 from zato_lite.service.message import Caller, HttpContext, Invocation, JobContext
 from zato_lite.service.request import Request, Response
@@ -40,9 +40,12 @@ class Call:
         self._service._request = self._service._response = None
         return await self._work()
 
-    async def invoke(self, service: str | type[Service[Any, Any]], payload: Any = None) -> Any:
+    async def invoke(
+        self, service: str | type[Service[Any, Answer]], payload: Any = None
+    ) -> Answer:
         """Invoke a service, as the service itself could, and return its answer."""
-        return await self._invoker.call(self._service, service, payload, None)
+        answer: Answer = await self._invoker.call(self._service, service, payload, None)
+        return answer
 
     @property
     def service(self) -> str:

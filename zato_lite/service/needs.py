@@ -1,10 +1,11 @@
 """Resources that services need: declared by their type, provided by the application or project."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextvars import ContextVar
 from typing import Any, Generic, Protocol, TypeVar, overload
 
-from zato_lite.errors import UnavailableError
+from zato_lite.errors import InvocationError, UnavailableError
 from zato_lite.service.message import Invocation
 from zato_lite.service.resource import Key
 from zato_lite.timetable.job import Job
@@ -80,17 +81,50 @@ class Opened:
         self.value = value
 
 
+class HasProvider:
+    """Base of services, whose instances know the source of their resources."""
+
+    __slots__ = ()
+
+    @property
+    def provider(self) -> Provider:
+        """Return the source of the resources that ``needs(…)`` declares."""
+        raise NotImplementedError
+
+
+class Uses:
+    """Resources that the middleware of one invocation has seen, which it keeps."""
+
+    __slots__ = ("provider", "seen")
+
+    def __init__(self, provider: Provider) -> None:
+        self.provider = provider
+        self.seen: dict[Any, Any] = {}
+
+
+_uses: ContextVar[Uses] = ContextVar("uses")
+
+
+async def with_uses(provider: Provider, work: Callable[[], Awaitable[T]]) -> T:
+    """Do work with the resources of an invocation's middleware at hand, which is shared."""
+    token = _uses.set(Uses(provider))
+    try:
+        return await work()
+    finally:
+        _uses.reset(token)
+
+
 class Needs(Generic[T]):
-    """Descriptor: ``pool = needs(Pool)`` gives a service the resource of this type.
+    """Descriptor: ``pool = needs(Pool)`` gives a service or middleware the resource of this type.
 
     Attributes:
         key: the resource.
         place: its key in the provider's resources.
-        line: the line of the declaration.
+        file, line: the place of the declaration.
     """
 
-    def __init__(self, protocol: type[T], name: str, line: int) -> None:
-        self.key, self.line = Key(protocol, name), line
+    def __init__(self, protocol: type[T], name: str, file: str, line: int) -> None:
+        self.key, self.file, self.line = Key(protocol, name), file, line
         self.place = place_of(self.key)
         self._attribute = ""
 
@@ -104,26 +138,42 @@ class Needs(Generic[T]):
     def __get__(self, instance: Any, owner: type) -> "Needs[T] | T":
         if instance is None:
             return self
-        provider: Provider = instance.provider
-        try:
-            found = provider.resources[self.place]
-        except KeyError:
-            raise UnavailableError(f"resource {self.key} is not open") from None
+        if not isinstance(instance, HasProvider):
+            return self._for_middleware(owner)
+        found = self._in(instance.provider)
         if type(found) is Opened:
             # An invocation keeps the object that it has seen first, also after a deployment.
             found = vars(instance)[self._attribute] = found.value
         value: T = found
         return value
 
+    def _for_middleware(self, owner: type) -> T:
+        uses = _uses.get(None)
+        if uses is None:
+            text = f"{owner.__qualname__}.{self._attribute} is available during an invocation only"
+            raise InvocationError(text)
+        if self.place not in uses.seen:
+            found = self._in(uses.provider)
+            uses.seen[self.place] = found.value if type(found) is Opened else found
+        value: T = uses.seen[self.place]
+        return value
+
+    def _in(self, provider: Provider) -> Any:
+        try:
+            return provider.resources[self.place]
+        except KeyError:
+            raise UnavailableError(f"resource {self.key} is not open") from None
+
 
 def needs(protocol: type[T], *, name: str = "") -> Needs[T]:
-    """Declare a resource that a service needs; it is open whenever the service is deployed.
+    """Declare a resource that a service or middleware needs; it is open when they are deployed.
 
     Args:
         protocol: the resource's type.
         name: the resource's name, if there are several of this type.
     """
-    return Needs(protocol, name, sys._getframe(1).f_lineno)
+    caller = sys._getframe(1)
+    return Needs(protocol, name, caller.f_code.co_filename, caller.f_lineno)
 
 
 def needs_of(cls: type) -> dict[str, Needs[Any]]:
@@ -134,6 +184,14 @@ def needs_of(cls: type) -> dict[str, Needs[Any]]:
         for name, value in vars(base).items()
         if isinstance(value, Needs)
     }
+
+
+def needs_of_all(cls: type, middleware: Iterable[object]) -> dict[str, Needs[Any]]:
+    """Return the declared needs of a service and of its middleware."""
+    found = needs_of(cls)
+    for kind in map(type, middleware):
+        found |= {f"{kind.__qualname__}.{name}": need for name, need in needs_of(kind).items()}
+    return found
 
 
 def place_of(key: Key) -> Any:

@@ -10,6 +10,7 @@ from zato_lite.service.access import matches
 from zato_lite.service.built_in import BuiltIn
 from zato_lite.service.entry import AnyService, Entry
 from zato_lite.service.middleware import Middleware
+from zato_lite.service.needs import needs_of_all
 from zato_lite.service.resource import type_name
 from zato_lite.service.strategies import choose_strategy
 
@@ -36,6 +37,7 @@ def surrounded(entry: Entry, outer: Sequence[Middleware]) -> Entry:
 def _copied(entry: Entry, middleware: Sequence[Middleware]) -> Entry:
     other = copy.copy(entry)
     other.holds, other.ended, other.middleware = set(), entry.calls, (*middleware,)
+    other.needs = needs_of_all(entry.cls, middleware)
     return _with_strategy(other)
 
 

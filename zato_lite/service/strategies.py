@@ -28,6 +28,7 @@ from zato_lite.service.lifecycle import (
 )
 from zato_lite.service.message import RUN_CHANNELS, FastOutcome, Invocation, Outcome
 from zato_lite.service.middleware import Call
+from zato_lite.service.needs import needs_of, with_uses
 from zato_lite.service.stream import ORDINARY, Stream, as_stream, drained
 from zato_lite.service.threads import WorkerPool
 from zato_lite.service.typed import is_stream
@@ -140,10 +141,12 @@ class Surrounded(_Counted):
     def __init__(self, entry: Entry) -> None:
         super().__init__(entry)
         self._inner = (Threaded if entry.is_blocking else Hooked)(entry)
+        self._has_needs = any(needs_of(type(each)) for each in entry.middleware)
 
     def _work(self, invoker: Runtime, service: AnyService) -> Awaitable[Any]:
         run = partial(self._inner._work, invoker, service)
-        return Call(invoker, service, run, self.entry.middleware).next()
+        call = Call(invoker, service, run, self.entry.middleware)
+        return with_uses(invoker, call.next) if self._has_needs else call.next()
 
 
 Started = FastOutcome | Outcome | Coroutine[Any, Any, Outcome]
