@@ -39,7 +39,7 @@ async def test_outcomes_are_counted_by_part(box: Sandbox) -> None:
     assert found["bucket_ms"] == 900_000
 
 
-async def test_slots_without_a_run_are_counted_by_their_first(box: Sandbox) -> None:
+async def test_slots_without_a_run_are_counted_in_the_part_of_each(box: Sandbox) -> None:
     job_id = await create_job(box)
     await box.advance(minutes=6)
     await ask(box, "pause", id=job_id)
@@ -48,7 +48,7 @@ async def test_slots_without_a_run_are_counted_by_their_first(box: Sandbox) -> N
 
     [only] = (await figures(box))["groups"]
 
-    assert only["counts"] == {"ok": [1, 0, 0, 0], "paused": [4, 0, 0, 0]}
+    assert only["counts"] == {"ok": [1, 0, 0, 0], "paused": [1, 3, 0, 0]}
 
 
 async def test_figures_of_each_job_are_in_order_and_of_jobs_without_runs_empty(

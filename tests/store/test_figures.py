@@ -2,13 +2,15 @@
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.store.test_migrate import make_store_of_schema
 from zato_lite.clock import SystemClock
-from zato_lite.store import history, jobs
+from zato_lite.store import figures, history, jobs
 from zato_lite.store.connection import connect
 from zato_lite.store.history import SummaryQuery
 from zato_lite.store.migrate import migrate
@@ -79,11 +81,14 @@ async def test_an_older_store_gets_the_indexes_and_keeps_its_history(tmp_path: P
     assert counts == (0, 0)
 
 
-def test_a_chart_reads_an_index_alone() -> None:
-    statement = f"EXPLAIN QUERY PLAN {history._ENDED_BY_SLOT}"
+@pytest.mark.parametrize(
+    ("statement", "values"),
+    [(history._ENDED_BY_SLOT, (0, 1, 1, 1)), (figures._ENDED_JOBS, ("ok", 0, 1))],
+    ids=["parts", "jobs"],
+)
+def test_a_chart_reads_an_index_alone(statement: str, values: tuple[Any, ...]) -> None:
+    found = _new_store([]).execute(f"EXPLAIN QUERY PLAN {statement}", values)
 
-    plan = [row[3] for row in _new_store([]).execute(statement, (0, 1, 1, 1))]
-
-    steps = [step for step in plan if " run" in step]
+    steps = [row[3] for row in found if " run" in row[3]]
     assert steps
     assert all("USING COVERING INDEX" in step for step in steps), steps

@@ -8,6 +8,7 @@ from typing import Any
 from zato_lite.store.history import HistoryQuery, SummaryQuery, buckets_of, page
 from zato_lite.store.ports import Connection
 from zato_lite.store.rows import Bucket, Summary
+from zato_lite.store.slot_counts import SlotQuery, count_slots
 from zato_lite.store.sql import fetch_row, fetch_value, read_rows
 from zato_lite.store.visibility import Permits, Visible, visible_jobs, visible_runs
 from zato_lite.timetable.job import SECOND, Instant
@@ -65,13 +66,13 @@ def _buckets(connection: Connection, query: SummaryQuery, runs: Visible) -> tupl
     width = max(1, -(-(until - since) // number))
     rows = read_rows(
         connection,
-        "SELECT (at - ?1) / ?3, o, sum(n) FROM ("
-        " SELECT slot AS at, coalesce(outcome, 'running') AS o, 1 AS n FROM run"
-        f" WHERE slot >= ?1 AND slot < ?2{runs.condition}"
-        " UNION ALL SELECT first, outcome, count FROM ledger"
-        f" WHERE first >= ?1 AND first < ?2{runs.condition}) counted"
-        " GROUP BY (at - ?1) / ?3, o",
-        (since, until, width, *runs.values, *runs.values),
+        "SELECT (slot - ?1) / ?3, coalesce(outcome, 'running'), count(*) FROM run"
+        f" WHERE slot >= ?1 AND slot < ?2{runs.condition} GROUP BY 1, 2",
+        (since, until, width, *runs.values),
         tuple[int, str, int],
     )
+    where = f"TRUE{runs.condition}"
+    slots = SlotQuery(since, until, width, where=where, values=runs.values)
+    found = count_slots(connection, slots)
+    rows += [(part, outcome, count) for (_, part, outcome), count in found.items()]
     return buckets_of(since, width, number, rows)

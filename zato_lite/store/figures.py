@@ -1,5 +1,6 @@
 """Figures: runs and slots without a run, counted by outcome in equal parts of a span of time."""
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -7,6 +8,7 @@ from zato_lite.store import history
 from zato_lite.store.dialect import AMONG_NUMBERS, EACH_NUMBER
 from zato_lite.store.job_filter import JobFilter, condition
 from zato_lite.store.ports import Connection
+from zato_lite.store.slot_counts import SlotQuery, count_slots
 from zato_lite.store.sql import read_rows
 from zato_lite.store.visibility import ALL_VISIBLE, Visible
 from zato_lite.timetable.job import SECOND, Instant
@@ -24,11 +26,13 @@ _STRATA = 5
 """Parts of a bucket of which a sample has equally many runs."""
 
 # Runs of the jobs that a condition selects, with a slot in [?, ?). By kind: each has an index.
-_RUNS = """SELECT {key} AS key, r.slot AS at, coalesce(r.outcome, 'running') AS o, 1 AS n
+_RUNS = """SELECT {key} AS key, r.slot AS at, coalesce(r.outcome, 'running') AS o
     FROM job j JOIN run r ON r.job_id = j.id AND r.kind {kind} AND r.slot >= ? AND r.slot < ?
     WHERE {where}"""
-_ENTRIES = """SELECT {key} AS key, l.first AS at, l.outcome AS o, l.count AS n
-    FROM job j JOIN ledger l ON l.job_id = j.id AND l.first >= ? AND l.first < ? WHERE {where}"""
+_ENDED_JOBS = "SELECT job_id FROM run WHERE outcome = ? AND slot >= ? AND slot < ?"
+_OPEN = """SELECT j.service, (r.slot - ?) / ?, 'running', count(*)
+    FROM run r JOIN job j ON j.id = r.job_id
+    WHERE r.outcome IS NULL AND r.slot >= ? AND r.slot < ? AND {where} GROUP BY 1, 2"""
 
 _TIMES = """SELECT {key} AS key, r.slot AS at, r.started_at - r.slot AS delay,
     r.finished_at - r.started_at AS took
@@ -90,7 +94,7 @@ class Times(NamedTuple):
 def count_outcomes(
     connection: Connection, query: FiguresQuery, now: Instant, visible: Visible = ALL_VISIBLE
 ) -> list[Count]:
-    """Count runs by slot, and ledger rows by their first slot."""
+    """Count runs by their slot, and slots without a run."""
     if query.is_of_all and visible == ALL_VISIBLE:
         span = history.SummaryQuery(query.start, query.until, query.number, None, 0)
         return [
@@ -99,15 +103,62 @@ def count_outcomes(
             for outcome, number in bucket.counts.items()
         ]
     where, values = _where(connection, query, now, visible)
+    is_by_service = query.group == "service" and query.job_ids is None and not query.service
+    count, tables = _count_runs, "job j CROSS JOIN ledger l"
+    if is_by_service:
+        count, tables = _count_by_service, "ledger l CROSS JOIN job j"
+    found = count(connection, query, where, values)
+    slots = SlotQuery(
+        query.start,
+        query.until,
+        query.width,
+        tables,
+        f"l.job_id = j.id AND {where}",
+        values,
+        _KEYS[query.group],
+    )
+    return found + [
+        Count(*each, number) for each, number in count_slots(connection, slots).items()
+    ]
+
+
+def _count_runs(
+    connection: Connection, query: FiguresQuery, where: str, values: Sequence[Any]
+) -> list[Count]:
+    """Count the runs of each job: few jobs of many."""
     key, once = _KEYS[query.group], (query.start, query.until, *values)
-    parts = [_RUNS.format(key=key, kind=kind, where=where) for kind in _KINDS]
-    united = " UNION ALL ".join([*parts, _ENTRIES.format(key=key, where=where)])
+    united = " UNION ALL ".join(_RUNS.format(key=key, kind=kind, where=where) for kind in _KINDS)
     return read_rows(
         connection,
-        f"SELECT key, (at - ?) / ?, o, sum(n) FROM ({united}) found GROUP BY 1, 2, 3",
-        (query.start, query.width, *once * 3),
+        f"SELECT key, (at - ?) / ?, o, count(*) FROM ({united}) found GROUP BY 1, 2, 3",
+        (query.start, query.width, *once * 2),
         Count,
     )
+
+
+def _count_by_service(
+    connection: Connection, query: FiguresQuery, where: str, values: Sequence[Any]
+) -> list[Count]:
+    """Count the runs of all jobs by service, over lists of job ids from an index.
+
+    Reading 170,000 ids takes 11 ms; a join and a sort of them in the database took 150.
+    """
+    pairs = read_rows(
+        connection, f"SELECT j.id, j.service FROM job j WHERE {where}", values, tuple[int, str]
+    )
+    service_of = dict(pairs)
+    start, width = query.start, query.width
+    span = (start, query.until, *values)
+    found = read_rows(connection, _OPEN.format(where=where), (start, width, *span), Count)
+    outcomes = history.outcomes(connection)
+    for part in range(query.number):
+        begin = start + part * width
+        end = min(begin + width, query.until)
+        for outcome in outcomes:
+            job_ids = read_rows(connection, _ENDED_JOBS, (outcome, begin, end), int)
+            services = Counter(map(service_of.get, job_ids))
+            found += [Count(key, part, outcome, n) for key, n in services.items() if key]
+    return found
 
 
 _KINDS = ("= 'scheduled'", "<> 'scheduled'")

@@ -18,6 +18,7 @@ from zato_lite.store.rows import (
     Summary,
 )
 from zato_lite.store.run_cid import RunCids, read_cids
+from zato_lite.store.slot_counts import SlotQuery, count_slots
 from zato_lite.store.sql import Value, fetch_value, read_rows
 from zato_lite.store.visibility import Permits, visible_runs
 from zato_lite.timetable.job import SECOND, Instant, Job
@@ -49,13 +50,9 @@ _ENDED_BY_SLOT = f"""{_OUTCOMES}, part (i) AS (SELECT 0 UNION ALL SELECT i + 1 F
         AND slot >= ?1 + i * ?3 AND slot < ?1 + (i + 1) * ?3 AND slot < ?2)
     FROM part CROSS JOIN o WHERE o.outcome IS NOT NULL"""
 
-# Runs in flight and slots without a run, in the same parts.
-_OTHERS_BY_SLOT = """SELECT (at - ?1) / ?3, o, sum(n) FROM (
-        SELECT slot AS at, 'running' AS o, 1 AS n FROM run
-        WHERE outcome IS NULL AND slot >= ?1 AND slot < ?2
-        UNION ALL SELECT first, outcome, count FROM ledger
-        WHERE first >= ?1 AND first < ?2) counted
-    GROUP BY (at - ?1) / ?3, o"""
+# Runs in flight, in the same parts.
+_OPEN_BY_SLOT = """SELECT (slot - ?1) / ?3, 'running', count(*) FROM run
+    WHERE outcome IS NULL AND slot >= ?1 AND slot < ?2 GROUP BY (slot - ?1) / ?3"""
 
 
 class HistoryQuery(NamedTuple):
@@ -408,7 +405,7 @@ def _first_slot(connection: Connection) -> Instant | None:
 
 
 def buckets(connection: Connection, query: SummaryQuery) -> tuple[Bucket, ...]:
-    """Count runs by slot, and ledger rows by their first slot, in equal parts of the period."""
+    """Count runs and slots without a run, in equal parts of the period."""
     since, until, number = query.since, query.until, query.buckets
     if since is None:
         since = _first_slot(connection)
@@ -417,8 +414,16 @@ def buckets(connection: Connection, query: SummaryQuery) -> tuple[Bucket, ...]:
     width = max(1, -(-(until - since) // number))
     values = (since, until, width)
     rows = read_rows(connection, _ENDED_BY_SLOT, (*values, number), tuple[int, str, int])
-    rows += read_rows(connection, _OTHERS_BY_SLOT, values, tuple[int, str, int])
+    rows += read_rows(connection, _OPEN_BY_SLOT, values, tuple[int, str, int])
+    slots = count_slots(connection, SlotQuery(*values))
+    rows += [(part, outcome, count) for (_, part, outcome), count in slots.items()]
     return buckets_of(since, width, number, rows)
+
+
+def outcomes(connection: Connection) -> list[str]:
+    """Return the outcomes that runs have."""
+    statement = f"{_OUTCOMES} SELECT o.outcome FROM o WHERE o.outcome IS NOT NULL"
+    return read_rows(connection, statement, (), str)
 
 
 def buckets_of(
