@@ -115,8 +115,11 @@ def test_dragging_leaves_now_and_a_key_returns(overview: Page, jobs: dict[str, i
     expect(overview).not_to_have_url(re.compile(r"at="))
 
 
-def test_a_press_of_the_pointer_says_and_opens(overview: Page, jobs: dict[str, int]) -> None:
-    overview.goto(overview.url + "?span=60s")
+def test_a_press_of_the_pointer_says_and_opens(
+    overview: Page, server: Server, jobs: dict[str, int]
+) -> None:
+    now = server.invoke("zato.scheduler.status")["now"][:19]  # a fixed span does not move away
+    overview.goto(f"{overview.url}?span=60s&at={now}Z")
     canvas = overview.locator(".timeline canvas")
     expect(canvas).to_have_attribute("aria-label", re.compile("error"))
     box = canvas.bounding_box()
@@ -168,6 +171,9 @@ def test_a_lost_server_is_said_and_what_was_shown_stays(
         own.stop(9)
         expect(live).to_have_text(re.compile(r"Not connected since \d\d:\d\d, trying again"))
         expect(page.locator(".lane-names a")).to_have_count(1)
+        page.set_viewport_size({"width": 390, "height": 844})
+        expect(live.get_by_text("Not connected since")).to_be_visible()
+        expect(page.locator(".error-box")).to_have_count(0)
         own.start()
 
         expect(live).to_have_text("Live", timeout=25_000)
@@ -211,7 +217,30 @@ def test_an_empty_server_says_how_to_begin(
 
         expect(page.get_by_role("heading", name="Nothing is scheduled yet.")).to_be_visible()
         expect_trouble(page, SIGNED_OUT)
+        job = own.job("yearly", minutes=None, hours=9_000)
+        own.invoke("zato.scheduler.job.execute", {"id": job})
+        wait_for(lambda: own.invoke("zato.scheduler.job.get-history", {"id": job})["total"])
+        page.reload()
+
+        expect(page.locator(".chart-y span")).to_have_text(["2", "1", "0"])
+        expect(page.get_by_role("link", name="1 node running")).to_be_visible()
     own.stop()
+
+
+def test_what_cannot_be_read_is_said(overview: Page) -> None:
+    expect_trouble(overview, "status of 500")
+    answer = '{"result": "Error", "details": "database is locked", "cid": "zl-1"}'
+    overview.route(
+        re.compile("/zato/api/invoke/"), lambda route: route.fulfill(status=500, body=answer)
+    )
+
+    overview.reload()
+
+    expect(overview.get_by_text("It is not known which jobs need you.")).to_be_visible()
+    for words in ("Jobs", "Failed, last hour", "Missed, last hour", "Paused"):
+        tile = overview.locator(".tile").filter(has_text=words).first
+        expect(tile.locator(".tile-value")).to_have_text("\N{EN DASH}")
+    expect(overview.locator(".error-box").first).to_contain_text("database is locked")
 
 
 HIDE = """(isHidden) => {

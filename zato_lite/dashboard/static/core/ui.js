@@ -1,6 +1,7 @@
 // Controls and states that all pages share.
 import { html, useEffect, useId, useRef, useState } from "../vendor/vendor.js";
 import { toast } from "./dialog.js";
+import { connection } from "./live.js";
 
 /** @typedef {import("../vendor/vendor.js").ComponentChildren} Children */
 
@@ -92,10 +93,11 @@ export function Empty({ title, children, actions }) {
 
 /**
  * An error in the server's own words, with its correlation id.
- * @param {{error: import("./api.js").ApiError | null, retry?: () => void, what?: string}} props
+ * @param {{error: import("./api.js").ApiError | null, retry?: () => void, what?: string, isKept?: boolean}} props
+ *   isKept: the last data stays below it
  */
-export function ErrorBox({ error, retry, what }) {
-  if (!error) return null;
+export function ErrorBox({ error, retry, what, isKept = false }) {
+  if (!error || (isKept && error.status === 0 && connection.value === "offline")) return null; // the bar says it once
   const text = error.status === 403 ? `Not permitted: ${error.message}` : error.message;
   return html`<div class="error-box" role="alert"><p>${what ? html`<b>${what}</b> ` : null}${text}</p>${
     error.cid ? html`<p class="small muted">Correlation id <code>${error.cid}</code> <${CopyButton} text=${error.cid} label="Copy the correlation id" /></p>` : null}${
@@ -110,7 +112,7 @@ export function ErrorBox({ error, retry, what }) {
 export function Show({ of, children, rows = 4 }) {
   const { data, error, isFirst, denied, reload } = of;
   if (denied) return html`<p class="pad muted">Not shown: ${denied}.</p>`;
-  return html`<${ErrorBox} error=${error} retry=${reload} />${
+  return html`<${ErrorBox} error=${error} retry=${reload} isKept=${data !== undefined} />${
     data !== undefined ? children(data) : isFirst ? html`<${Skeleton} rows=${rows} />` : null}`;
 }
 

@@ -18,7 +18,7 @@ export default function AuditPage({ query }) {
   const input = Object.fromEntries(FIELDS.map(([name]) => [name, query[name] ?? ""]).filter(([, value]) => value));
   if (query["job"]) Object.assign(input, { kind: "job", id: Number(query["job"]) });
   const isFiltered = Object.keys(input).length > 0;
-  return html`<${Page} title="Audit">${reason ? html`<${Empty} title="The audit log is for admins.">${deniedSentence(SERVICE)} The page of a job shows what was done to that job.<//>` : html`
+  return html`<${Page} title="Audit">${reason ? html`<${Empty} title="The audit log is for admins.">${deniedSentence(SERVICE)}${denied("zato.scheduler.job.get-audit") ? "" : " The page of a job shows what was done to that job."}<//>` : html`
     <div class="fields audit-filter">${FIELDS.map(([name, label, example]) => html`<${FilterField} key=${name} name=${name} label=${label} example=${example} value=${query[name] ?? ""} />`)}</div>
     <${Card} title="Changes and refusals" actions=${html`<label class="check small"><input type="checkbox" checked=${query["reads"] === "1"} onChange=${(/** @type {any} */ event) => setQuery({ reads: event.target.checked ? 1 : null })} /> What was only read, too</label>${isFiltered && html`<${Button} small onClick=${() => setQuery({ who: null, action: null, name: null, query: null, job: null }, { replace: false })}>Clear the filter<//>`}`}>
       <${AuditList} service=${SERVICE} input=${input} hasReads=${query["reads"] === "1"} empty=${html`<${Empty} title=${isFiltered ? "No row matches." : "Nothing is recorded yet."} />`} /><//>`}<//>`;

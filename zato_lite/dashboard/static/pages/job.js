@@ -54,7 +54,7 @@ function JobView({ job, tab, query, actions, found }) {
       <${Button} href=${pageUrl(`${base}/edit`)} denied=${actions.denied.edit} keys="e">Edit<//>
       <${Menu} label="More" kind="" items=${menuOf(job, actions).filter(({ words }) => !["Run now", "Pause …", "Resume", "Edit"].includes(words))} />`}>
     <${Head} job=${job} />
-    <${ErrorBox} error=${found.error} retry=${found.reload} />
+    <${ErrorBox} error=${found.error} retry=${found.reload} isKept />
     <${JobLane} job=${job} />
     <${Tabs} label="Parts of the job" tabs=${tabs} current=${tab} />
     <${Part} tab=${tab} job=${job} query=${query} usual=${usual} />

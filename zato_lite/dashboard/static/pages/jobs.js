@@ -51,7 +51,7 @@ export default function JobsPage({ query }) {
     </div>
     <p class="match-line small muted" role="status">${problem ? html`<span class="o-error">${problem}</span>` : matchWords(pages.total, sort, dir)}
       ${isHeld && html` · <button type="button" class="link" onClick=${pages.reload}>Newer figures are there: show them</button>`}</p>
-    <${ErrorBox} error=${pages.error} retry=${pages.reload} />
+    <${ErrorBox} error=${pages.error} retry=${pages.reload} isKept=${pages.total !== undefined} />
     <div class="card" ...${bind}>
       ${pages.total === undefined ? !pages.error && html`<${Skeleton} rows=${12} />`
         : pages.total === 0 ? html`<${Nothing} text=${text} />`

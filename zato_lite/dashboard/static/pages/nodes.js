@@ -12,14 +12,12 @@ import { Button, Card, Empty, ErrorBox, Show } from "../core/ui.js";
 import { count, duration, size, some } from "../core/words.js";
 import { isChange } from "../lib/changes.js";
 import { TextField } from "../lib/field.js";
+import { isSilent } from "../lib/nodes.js";
 import { html, useEffect, useState } from "../vendor/vendor.js";
 
 /** @typedef {Record<string, any>} Status */
 
 const SERVICE = "zato.scheduler.status";
-/** A node that has not been heard of for longer is shown as silent; nodes report at least once a minute. */
-const SILENT_MS = 150_000;
-
 export default function NodesPage() {
   const reason = denied(SERVICE);
   const status = useService(reason ? "" : SERVICE, {}, { every: 2, on: ["node", "change"], relevant: isChange });
@@ -79,7 +77,6 @@ function PauseAll({ onClose, onDone }) {
 
 /** @param {{node: any, at: number}} props */
 function NodeCard({ node, at }) {
-  const isSilent = at - (instant(node.seen) ?? at) > SILENT_MS;
   /** @type {[string, any][]} */
   const facts = [
     ["Heard of", html`<${Time} at=${node.seen} relative />`], ["Running since", html`<${Time} at=${node.started} relative />`],
@@ -88,7 +85,7 @@ function NodeCard({ node, at }) {
     ["Version", node.version || null], ["Process", node.pid],
   ];
   void now.value;
-  return html`<${Card} title=${html`<${OutcomeMark} o=${isSilent ? "lost" : "ok"} words=${html`<bdi>${node.name}</bdi>`} />`} actions=${html`<span class="small muted">node ${node.id}</span>`}><dl class="facts">${facts.filter(([, value]) => value !== null).map(([term, value]) => html`<div key=${term}><dt>${term}</dt><dd>${value}</dd></div>`)}</dl><//>`;
+  return html`<${Card} title=${html`<${OutcomeMark} o=${isSilent(node, at) ? "lost" : "ok"} words=${html`<bdi>${node.name}</bdi>`} />`} actions=${html`<span class="small muted">node ${node.id}</span>`}><dl class="facts">${facts.filter(([, value]) => value !== null).map(([term, value]) => html`<div key=${term}><dt>${term}</dt><dd>${value}</dd></div>`)}</dl><//>`;
 }
 
 function Store() {

@@ -37,7 +37,7 @@ export default function Overview({ query }) {
   const filter = { order: query.order ?? "attention", limit };
   return html`<${Page} title="Overview" actions=${newJob} cls="overview">
     <${Health} status=${status.data} attention=${attention} next=${next.data?.rows?.[0]} />
-    <${Tiles} jobs=${jobs} status=${status.data} hour=${hour.data} hourAt=${hour.at} />
+    <${Tiles} jobs=${jobs} status=${status.data} hour=${hour.data} hourAt=${hour.at} isLost=${Boolean(next.error ?? hour.error)} />
     <section class="card" aria-label="Timeline"><${Timeline} filter=${filter} span=${query.span ?? "4h"} at=${query.at} hide=${query.hide ?? ""} density=${density} asTable=${query.table === "1"} mostLanes=${scope === "all" ? 24 : 12}
       onQuery=${(/** @type {any} */ changes) => setQuery(changes)} footer=${(/** @type {any} */ data) => html`<${Foot} data=${data} order=${filter.order} density=${density} scope=${scope} />`} /></section>
     <div class="columns"><${Attention} of=${attention} />
@@ -60,7 +60,7 @@ export function lastSpan(span, buckets, grid) {
 /** @param {{data: import("../timeline/data.js").LaneData, order: string, density: string, scope: string}} props */
 function Foot({ data, order, density, scope }) {
   const { total } = data;
-  return html`<span>${total === undefined ? "" : `${count(data.lanes.length)} of ${some(total, "job")}`}</span>
+  return html`${total === undefined ? null : html`<span>${count(data.lanes.length)} of ${some(total, "job")}</span>`}
     <${Segments} cls="tiny" label="Order" options=${[["attention", "Needy first", "Those that need you, then those that run next"], ["next", "Next", "By the next run"], ["name", "Name", "By name"]]} value=${order} onChange=${(/** @type {string} */ value) => setQuery({ order: value === "attention" ? null : value })} />
     <${Segments} cls="tiny" label="Height of lanes" options=${[["wide", "Wide"], ["medium", "Medium"], ["dense", "Dense"]]} value=${density} onChange=${(/** @type {string} */ value) => setQuery({ density: value === "wide" ? null : value })} />
     ${(total ?? 0) > data.lanes.length || scope === "all" ? html`<${Chip} isOn=${scope === "all"} onClick=${() => setQuery({ lanes: scope === "all" ? null : "all" })}>${(total ?? 0) > 200 ? "200 lanes" : "All lanes"}<//>` : null}`;

@@ -14,6 +14,8 @@ import { Sentence } from "../lib/sentence.js";
 
 const SHAPES = /** @type {Record<string, string>} */ ({ failing: "error", late: "late", silent: "missed", missed: "missed", overlapping: "skipped", quarantined: "lost", undeployed: "lost", paused_by_itself: "paused" });
 const SERVICES = /** @type {Record<string, string>} */ ({ retry: "zato.scheduler.job.retry-run", resume: "zato.scheduler.job.resume", backfill: "zato.scheduler.job.backfill" });
+/** Services that the pages need to which other actions lead. */
+const NEEDED = /** @type {Record<string, string>} */ ({ edit: "zato.scheduler.job.edit" });
 const WORDS = /** @type {Record<string, string>} */ ({ retry: "Retry", resume: "Resume", backfill: "Backfill …", open: "Open", deploy: "Open", edit: "Edit" });
 
 /** Kinds that are states of jobs too, by which their list is filtered. */
@@ -59,7 +61,7 @@ function Group({ items, reload }) {
 
 /** @param {{item: any, reload: () => Promise<void>, isInGroup?: boolean}} props isInGroup: its sentence is said already */
 function Item({ item, reload, isInGroup = false }) {
-  const service = SERVICES[item.action];
+  const service = SERVICES[item.action], needed = service ?? NEEDED[item.action];
   const act = useAction(async () => {
     if (!service) return navigate(targetOf(item));
     const done = await run(item);
@@ -68,7 +70,7 @@ function Item({ item, reload, isInGroup = false }) {
   });
   return html`<li>${isInGroup ? null : html`<${Shape} o=${SHAPES[item.kind]} words=${item.kind.replaceAll("_", " ")} />`}<div class="grow"><a class="name isolate" href=${pageUrl(item.run ? `/jobs/${item.job_id}/runs/${item.run}` : `/jobs/${item.job_id}`)}>${item.job_name}</a>
       ${isInGroup ? null : html`<p class="isolate"><${Sentence} text=${item.sentence} isWhole=${false} /></p>`}${item.since_iso && !isInGroup ? html`<p class="tiny muted">since <${Time} at=${item.since_iso} /></p>` : null}${act.error ? html`<p class="field-error" role="alert">${act.error.message}</p>` : null}</div>
-    ${item.action in WORDS ? html`<${Button} small busy=${act.isBusy} onClick=${act.run} denied=${service ? denied(service) : ""} label=${`${WORDS[item.action]} ${item.job_name}`}>${WORDS[item.action]}<//>` : null}</li>`;
+    ${item.action in WORDS ? html`<${Button} small busy=${act.isBusy} onClick=${act.run} denied=${needed ? denied(needed) : ""} label=${`${WORDS[item.action]} ${item.job_name}`}>${WORDS[item.action]}<//>` : null}</li>`;
 }
 
 /** @param {any} item */

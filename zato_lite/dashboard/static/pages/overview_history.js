@@ -43,10 +43,10 @@ function seriesOf(data, hidden) {
   return ORDER.filter((kind) => sums.has(kind) && !hidden.has(kind)).map((kind) => ({ kind, values: /** @type {number[]} */ (sums.get(kind)), total: sums.get(kind)?.reduce((a, b) => a + b, 0) ?? 0 })).filter((item) => item.total > 0);
 }
 
-/** A round number that is not below a value. @param {number} value */
+/** A round and even number that is not below a count: half of it is a tick, too. @param {number} value */
 function roundUp(value) {
   const size = 10 ** Math.floor(Math.log10(Math.max(1, value)));
-  return [1, 2, 2.5, 5, 10].map((n) => n * size).find((n) => n >= value && n % 1 === 0) ?? 10 * size;
+  return [1, 2, 4, 6, 8].map((n) => n * size).find((n) => n >= value && n % 2 === 0) ?? 10 * size;
 }
 
 /** @param {{data: any, series: Series[]}} props */

@@ -68,7 +68,7 @@ function RunView({ job, run, before, after, usual, detail }) {
         ? html`<${Button} kind="danger" busy=${cancel.isBusy} denied=${denied(CANCEL)} onClick=${cancel.run}>Cancel …<//>`
         : html`<${Button} kind="primary" busy=${retry.isBusy} denied=${denied(RETRY)} onClick=${retry.run}>Retry<//>`}`}>
     <p class="lead"><${OutcomeMark} o=${run.outcome} /> <span class="muted">${kindWords(run)}</span></p>
-    <${ErrorBox} error=${cancel.error ?? retry.error ?? detail.error} />
+    <${ErrorBox} error=${cancel.error ?? retry.error} /><${ErrorBox} error=${detail.error} isKept />
     <${Waterfall} run=${run} usual=${usual} />
     <div class="run-columns">
       ${run.error && html`<${Card} title="Error" actions=${html`<${CopyButton} text=${run.error} label="Copy the error" />`} cls="is-error"><${ErrorText} text=${run.error} /><//>`}

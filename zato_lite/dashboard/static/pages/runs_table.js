@@ -43,12 +43,12 @@ function Runs({ input, outcomes, onOutcomes, usual, hasJob = false, empty, relev
   return html`<div class="chips list-chips" role="group" aria-label="Outcomes"><${Chip} isOn=${!outcomes.length} onClick=${() => onOutcomes([])}>All<//>${
       CHIPS.map(([key, words]) => html`<${Chip} key=${key} isOn=${outcomes.includes(key)} onClick=${() => toggle(key)}><${OutcomeMark} o=${key} words=${words} /><//>`)}
       <span class="grow"></span>${list.fresh > 0 && rows && html`<${Button} small onClick=${list.reload}>${count(list.fresh)} new<//>`}</div>
-    <${ErrorBox} error=${list.error} retry=${list.reload} />
+    <${ErrorBox} error=${list.error} retry=${list.reload} isKept=${rows !== undefined} />
     <div class=${`card ${hasJob ? "of-all" : ""}`} onPointerEnter=${() => setOver(true)} onPointerLeave=${() => setOver(false)}>${
       rows === undefined ? !list.error && html`<${Skeleton} rows=${10} />`
       : rows.length === 0 ? (outcomes.length ? html`<${Empty} title="No run with these outcomes." actions=${html`<${Button} onClick=${() => onOutcomes([])}>Show all outcomes<//>`} />` : empty)
       : html`<${VirtualTable} label=${title} columns=${columns} total=${rows.length} rowAt=${(/** @type {number} */ index) => rows[index]} keyOf=${(/** @type {Run} */ run) => run.run_id}
-          nameOf=${(/** @type {Run} */ run) => `run ${run.current_run} of ${run.job_name}`} onSee=${list.see} selection=${selection?.table(rows)} stale=${list.isStale} cardHeight=${hasJob ? 136 : 104}
+          nameOf=${(/** @type {Run} */ run) => `run ${run.current_run} of ${run.job_name}`} onSee=${list.see} selection=${selection?.table(rows)} stale=${list.isStale} cardHeight=${hasJob ? 136 : 124}
           keysOf=${(/** @type {Run} */ run) => [{ keys: "Enter", words: "Open the run", run: () => void navigate(`/jobs/${run.job_id}/runs/${run.current_run}`) }]} />`}</div>
     ${rows && rows.length > 0 && html`<p class="small muted pad" role="status">${list.isWhole ? `${some(rows.length, "run")}, all that are kept.` : `The latest ${some(rows.length, "run")}; older ones come as you scroll.`}</p>`}`;
 }
