@@ -102,6 +102,7 @@ async def open_app(
     *,
     is_rehearsal: bool = False,
     outgoing: Mapping[str, Any] | None = None,
+    make_scheduler: Callable[..., Scheduler] = Scheduler,
 ) -> AsyncIterator[App]:
     """Open an app, and deploy the services and jobs of a project.
 
@@ -112,6 +113,7 @@ async def open_app(
         prepare: called before the project is deployed.
         is_rehearsal: open no resources, and invoke no services for the start and the stop.
         outgoing: fakes in place of outgoing connections, by ``rest.NAME``.
+        make_scheduler: makes the scheduler; tests have one that they can crash.
 
     Raises:
         ConfigError, StoreError: the store cannot be used, or the jobs file has mistakes; nothing
@@ -128,7 +130,15 @@ async def open_app(
         invoker.cipher = cipher_of(settings.crypto, folder or Path())
         events = EventLog(now=clock.now)
         principals = Principals()
-        scheduler = _scheduler(database, invoker, events, settings, clock, principals=principals)
+        scheduler = _scheduler(
+            database,
+            invoker,
+            events,
+            settings,
+            clock,
+            principals=principals,
+            make=make_scheduler,
+        )
         deployer = make_deployer(
             folder or _NO_PROJECT,
             settings,
@@ -236,10 +246,11 @@ def _scheduler(
     clock: Clock,
     *,
     principals: Principals,
+    make: Callable[..., Scheduler],
 ) -> Scheduler:
     name = _node_name(settings)
     publisher = EventPublisher(events, name, clock)
-    scheduler = Scheduler(
+    scheduler = make(
         database,
         with_events(refuse_denied(invoker.run), events, name, clock),
         clock,

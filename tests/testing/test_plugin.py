@@ -7,7 +7,7 @@ import pytest
 
 from tests.test_docs_examples import write_examples
 
-PLUGIN = ("-p", "zato_lite.pytest_plugin", "-p", "no:cacheprovider")
+OPTIONS = ("-p", "no:cacheprovider")  # the plugin is loaded by its entry point
 SERVICES = """
     from zato_lite import Service, every
 
@@ -64,7 +64,7 @@ def test_async_tests_of_a_project_need_no_configuration(
         """,
     )
 
-    found = project.runpytest_inprocess(*PLUGIN, f"--asyncio-mode={mode}", "--strict-markers")
+    found = project.runpytest_inprocess(*OPTIONS, f"--asyncio-mode={mode}", "--strict-markers")
 
     found.assert_outcomes(passed=4)
     assert "warning" not in found.stdout.str()
@@ -83,7 +83,7 @@ def test_other_tests_are_left_as_they_are(project: pytest.Pytester) -> None:
         "tests/test_b.py",
     )
 
-    found = project.runpytest_inprocess(*PLUGIN)
+    found = project.runpytest_inprocess(*OPTIONS)
 
     found.assert_outcomes(passed=1, failed=1)
     found.stdout.fnmatch_lines(["*async def functions are not natively supported*"])
@@ -93,7 +93,7 @@ def test_a_broken_jobs_file_fails_the_tests_of_the_project(project: pytest.Pytes
     project.mkdir("config").joinpath("jobs.yaml").write_text("scheduler: [{name: a}]")
     write_test(project, "async def test_a(it): pass")
 
-    found = project.runpytest_inprocess(*PLUGIN)
+    found = project.runpytest_inprocess(*OPTIONS)
 
     found.assert_outcomes(errors=1)
     found.stdout.fnmatch_lines(["*ConfigError: *jobs.yaml: line 1: a: Missing*"])
@@ -103,7 +103,7 @@ def test_a_test_outside_of_projects_has_a_sandbox_without_one(pytester: pytest.P
     pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function")
     pytester.makepyfile("async def test_a(it): assert (await it.invoke('zato.ping'))")
 
-    found = pytester.runpytest_inprocess(*PLUGIN)
+    found = pytester.runpytest_inprocess(*OPTIONS)
 
     found.assert_outcomes(passed=1)
 
@@ -111,7 +111,7 @@ def test_a_test_outside_of_projects_has_a_sandbox_without_one(pytester: pytest.P
 def test_the_examples_of_the_documentation_pass(pytester: pytest.Pytester) -> None:
     write_examples("testing.md", Path(pytester.path))
 
-    found = pytester.runpytest_inprocess(*PLUGIN, "-W", "error")
+    found = pytester.runpytest_inprocess(*OPTIONS, "-W", "error")
 
     outcomes = found.parseoutcomes()
     assert outcomes.keys() == {"passed"}

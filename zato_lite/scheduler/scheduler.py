@@ -11,7 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from functools import partial
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import ClassVar, Self, TypeVar
 
 from zato_lite.clock import Clock
 from zato_lite.errors import StoreError, StoreLockedError, UnavailableError
@@ -92,6 +92,8 @@ class Scheduler:
         on_message: called with each text that another node has sent.
     """
 
+    executor_class: ClassVar[type[Executor]] = Executor
+
     def __init__(
         self,
         database: Database,
@@ -152,7 +154,7 @@ class Scheduler:
     def _make_executor(
         self, run: Run, clock: Clock, capacity: int, wake: asyncio.Event
     ) -> Executor:
-        return Executor(
+        return self.executor_class(
             run,
             clock,
             self._node,
@@ -251,12 +253,15 @@ class Scheduler:
 
     async def crash(self) -> None:
         """Stop without saving or releasing anything, as a killed process does."""
+        self._drop_all()
+        await self._stop_background()
+
+    def _drop_all(self) -> None:
         self._node.crash()
         self._wishes.crash()
         self._dispatcher.stop()
         self._executor.crash()
         self._completer.crash()
-        await self._stop_background()
 
     async def _stop_background(self) -> None:
         await self._watching.stop()

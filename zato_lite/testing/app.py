@@ -5,6 +5,7 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,6 +24,7 @@ from zato_lite.service.invoker import Invoker
 from zato_lite.service.payload import plain
 from zato_lite.service.typed import DeclaredStream, declared, is_custom
 from zato_lite.testing.clock import DEFAULT_START, ManualClock
+from zato_lite.testing.crashes import CrashableScheduler, CrashPoint
 from zato_lite.testing.records import LedgerEntry, Run, entry_of, run_of
 from zato_lite.timetable.durations import ALLOWED, parse_duration
 
@@ -90,19 +92,29 @@ class Sandbox:
             raise ValueError(f"{to_datetime(end):%Y-%m-%d %H:%M:%S} UTC has passed already")
         await self.settle()
         while (now := self.clock.now()) < end:
-            known = (await self.app.jobs.next_due(now), self.app.scheduler.next_start, end)
+            scheduler, due = self._scheduler, await self.app.jobs.next_due(now)
+            known = (due, scheduler.next_start, scheduler.next_wake, end)
             step = min(instant for instant in known if instant is not None)
             self.clock.advance(milliseconds=(max(step, now + 1) - now) / 1000)
+            scheduler.executor.expire(self.clock.now())
             await self.settle()
 
     async def settle(self) -> None:
-        """Start due runs and wait until all have finished."""
+        """Start due runs and wait until all have finished, except those that wait for the clock.
+
+        A scheduler that has crashed starts again, and recovers its runs.
+        """
         # The store answers in order: after a few rounds it has also answered the scheduler's
         # dispatcher, which has set its next alarm.
-        for _ in range(_ROUNDS):
-            await self.app.scheduler.tick()
-            await self.app.scheduler.wait_until_idle()
+        scheduler, rounds = self._scheduler, 0
+        while rounds < _ROUNDS:
+            rounds += 1
+            await scheduler.tick()
+            await scheduler.wait_until_idle()
             await asyncio.sleep(0)
+            if scheduler.is_dead:
+                await scheduler.revive()
+                rounds = 0
 
     async def runs(self, job: str | None = None) -> list[Run]:
         """Return the runs of a job, or all runs, oldest first; those that are due end before."""
@@ -122,6 +134,21 @@ class Sandbox:
         await self.settle()
         rows, _ = await self._history.ledger(await self._id_of(job), limit=sys.maxsize)
         return [entry_of(row) for row in reversed(rows)]
+
+    def crash(self, *, at: CrashPoint, job: str | None = None) -> None:
+        """Crash the scheduler when the next run reaches a point; it starts again in ``settle``.
+
+        Args:
+            at: ``before_begin``: the run is claimed, and its service has not begun;
+                ``after_handle``: its service has ended; ``before_save``: its result is known, and
+                not stored.
+            job: the name of the run's job; without one, any run.
+        """
+        self._scheduler.arm(at, job)
+
+    @property
+    def _scheduler(self) -> CrashableScheduler:
+        return cast("CrashableScheduler", self.app.scheduler)
 
     @property
     def _history(self) -> RunHistory:
@@ -146,6 +173,7 @@ async def sandbox(
     settings: Settings | None = None,
     resources: Mapping[Any, object] | None = None,
     outgoing: Mapping[str, Any] | None = None,
+    every_run_twice: bool = False,
 ) -> AsyncIterator[Sandbox]:
     """Open an application with these services, those of ``project``, and the built-in ones.
 
@@ -160,6 +188,8 @@ async def sandbox(
         resources: objects in place of the project's resources, by type, or by ``(type, name)``.
         outgoing: fakes in place of outgoing connections: ``{"rest.crm": answer}``, where
             ``answer`` is a function, async or not, from a ``RestRequest`` to a ``RestResponse``.
+        every_run_twice: drop the result of each run's first attempt, as a crash does: the service
+            is invoked again. Jobs that are not repeated after a crash are left out.
 
     Raises:
         ConfigError: the project has mistakes, and no settings were given: each is listed.
@@ -176,12 +206,26 @@ async def sandbox(
             invoker.registry.add(cls)
 
     chosen = _settings_of(project) if settings is None else settings
-    async with open_app(project, chosen, clock, add_services, outgoing=outgoing) as app:
+    async with open_app(
+        project,
+        chosen,
+        clock,
+        add_services,
+        outgoing=outgoing,
+        make_scheduler=partial(CrashableScheduler, runs_twice=every_run_twice),
+    ) as app:
+        scheduler = cast("CrashableScheduler", app.scheduler)
         if app.problems and settings is None:
             raise ConfigError("\n".join(app.problems))
         if project is None:
             await _create_declared_jobs(app)
-        yield Sandbox(app, clock)
+        try:
+            yield Sandbox(app, clock)
+            if point := scheduler.executor.crash_at:
+                raise AssertionError(f"no run has reached the crash at {point!r}")
+        finally:
+            if scheduler.is_dead:
+                await scheduler.crash()
 
 
 async def _create_declared_jobs(app: App) -> None:
