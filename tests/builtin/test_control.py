@@ -32,6 +32,18 @@ async def test_a_pause_with_an_end_is_followed_by_runs(box: Sandbox) -> None:
     assert await outcomes_of(box, job_id) == ["ok", "ok"]
 
 
+@pytest.mark.parametrize("service", ["pause", "resume", "skip-next"])
+async def test_the_answer_of_a_change_has_the_last_run(box: Sandbox, service: str) -> None:
+    job_id = await create_job(box)
+    await box.advance(minutes=5)
+    more = {"count": 1} if service == "skip-next" else {}
+
+    item = await ask(box, service, id=job_id, **more)
+
+    stored = await ask(box, "get-by-id", id=job_id)
+    assert item["last_run_utc"] == stored["last_run_utc"] != ""
+
+
 async def test_skipped_slots_are_in_the_ledger(box: Sandbox) -> None:
     job_id = await create_job(box)
 

@@ -85,11 +85,12 @@ async def test_without_its_file_no_admin_is_created(
 
 
 async def test_the_environment_sets_the_admin_s_password_at_each_start(
-    users: Accounts, passwords: Passwords, tmp_path: Path
+    users: Accounts, passwords: Passwords, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "password").write_text("from the file\n")
 
     assert await apply_environment(users, passwords, {"ZATO_LITE_ADMIN_PASSWORD": "one"})
+    assert "admin password short" in caplog.messages
     first = await hash_of_admin(users)
     await apply_environment(users, passwords, {"ZATO_LITE_ADMIN_PASSWORD": "one"})
     assert await hash_of_admin(users) == first

@@ -9,7 +9,7 @@ import pytest
 
 from tests.http.conftest import BASIC, Running, running
 from tests.http.test_hostile_requests import TABLE, get
-from tests.http.test_uploads import EDGE, IMAGE, YEAR, Album, Plain, Raw, form
+from tests.http.test_uploads import EDGE, IMAGE, YEAR, Album, Plain, Raw, Refusing, form
 from zato_lite.clock import SystemClock
 from zato_lite.http.app import HttpApp
 from zato_lite.http.auth import Authenticator
@@ -25,6 +25,10 @@ STATUS_LINE = re.compile(rb"HTTP/1\.1 (\d{3}) [A-Z]")  # an answer may show part
 _HOST = b"Host: localhost\r\n"
 _FORM = form(YEAR, (IMAGE[0], b"x" * 200), (b'name="more"; filename=""', b""))
 _PLAIN = b"POST /plain HTTP/1.1\r\n" + _HOST + b"Content-Length: 2\r\n\r\n[]"
+_CHUNKED_FORM = b"".join(
+    b"%x\r\n%b\r\n" % (len(piece), piece)
+    for piece in (_FORM[at : at + 90] for at in range(0, len(_FORM), 90))
+)
 _BODIES = (
     b"Content-Length: 11\r\n\r\nhello world",
     b"Content-Length: 11\r\nExpect: 100-continue\r\n\r\nhello world",
@@ -32,10 +36,12 @@ _BODIES = (
     b"Upgrade: h2c\r\nConnection: upgrade\r\nContent-Length: 3\r\n\r\nabc",
     b"Content-Type: multipart/form-data; boundary=%b\r\nContent-Length: %d\r\n\r\n%b"
     % (EDGE, len(_FORM), _FORM),
+    b"Content-Type: multipart/form-data; boundary=%b\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\n%b0\r\n\r\n" % (EDGE, _CHUNKED_FORM),
 )
 STREAMED = [
     b"POST /%b HTTP/1.1\r\n%b%b" % (path, _HOST, body) + behind
-    for path in (b"raw", b"albums/t")
+    for path in (b"raw", b"albums/t", b"refusing")
     for body in _BODIES
     for behind in (b"", _PLAIN)
 ]
@@ -48,7 +54,7 @@ async def uploading(
 ) -> AsyncIterator[Running]:
     monkeypatch.setattr(Album, "kept", tmp_path / "kept")
     registry, folder = Registry(), UploadFolder(tmp_path / "uploads")
-    for cls in (Raw, Album, Plain):
+    for cls in (Raw, Album, Refusing, Plain):
         registry.add(cls)
     app = HttpApp(Invoker(registry).begin, registry, authenticator, uploads=folder)
     async with running(app.begin, plan_body=app.plan_body) as run:

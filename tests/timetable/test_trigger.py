@@ -129,6 +129,13 @@ def test_h_keeps_to_its_range_and_step() -> None:
         ("* * * *", "it has 4 fields"),
         ("* * * * * * * *", "it has 8 fields"),
         ("61 * * * *", "`61` is out of range: minute is 0-59"),
+        (
+            "99 25 32 * ?",
+            (
+                "`99` is out of range: minute is 0-59; `25` is out of range: hour is 0-23; "
+                "`32` is out of range: day of month is 1-31"
+            ),
+        ),
         ("* 24 * * *", "`24` is out of range: hour is 0-23"),
         ("* * 0 * *", "`0` is out of range: day of month is 1-31"),
         ("* * * 13 *", "`13` is out of range: month is 1-12"),

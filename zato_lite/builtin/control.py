@@ -25,6 +25,7 @@ from zato_lite.scheduler.history import RunHistory
 from zato_lite.service.job_answers import NewRuns
 from zato_lite.service.needs import needs
 from zato_lite.service.request import In, Out
+from zato_lite.store.rows import JobRow
 from zato_lite.timetable.backfill import backfilled, left_out_words, without_bounds
 
 
@@ -85,6 +86,12 @@ class JobService(AuditedService[In, Out]):
 
     role = "operator"
     jobs = needs(JobCommands)
+    history = needs(RunHistory)
+
+    async def item_of(self, row: JobRow) -> JobItem:
+        """Return a job as get-list shows it."""
+        last = await self.history.last_runs([row.id])
+        return job_item(row, last.get(row.id))
 
 
 class Pause(JobService[PauseInput, JobItem]):
@@ -98,7 +105,7 @@ class Pause(JobService[PauseInput, JobItem]):
         row = await self.jobs.pause(
             params.id, params.note, params.until, by=self.caller.principal, permits=permits
         )
-        self.response.payload = job_item(row, None)
+        self.response.payload = await self.item_of(row)
         return str(params.id)
 
 
@@ -111,7 +118,7 @@ class Resume(JobService[JobRef, JobItem]):
         permits = await require_run_rights(params.id, self.jobs, authority_of(self))
         self.record_with_change(subject_of_edit, changes_of_edit)
         row = await self.jobs.resume(params.id, self.caller.principal, permits)
-        self.response.payload = job_item(row, None)
+        self.response.payload = await self.item_of(row)
         return f"{row.id} {row.job.name}"
 
 
@@ -124,7 +131,7 @@ class SkipNext(JobService[SkipInput, JobItem]):
         permits = await require_run_rights(params.id, self.jobs, authority_of(self))
         self.record_with_change(subject_of_edit, changes_of_edit)
         row = await self.jobs.skip_next(params.id, params.count, self.caller.principal, permits)
-        self.response.payload = job_item(row, None)
+        self.response.payload = await self.item_of(row)
         return str(params.id)
 
 
@@ -132,7 +139,6 @@ class CancelRun(JobService[RunRef, Cancelled]):
     """Cancel a run that has not ended."""
 
     name = "zato.scheduler.job.cancel-run"
-    history = needs(RunHistory)
 
     async def change(self, params: RunRef) -> str:
         job_id, number = params.id, params.current_run

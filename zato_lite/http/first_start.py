@@ -13,7 +13,7 @@ from pathlib import Path
 from zato_lite.clock import Clock
 from zato_lite.errors import ConfigError
 from zato_lite.http.passwords import Passwords, password_of
-from zato_lite.store.accounts import ADMIN, Accounts, Credential
+from zato_lite.store.accounts import ADMIN, MIN_PASSWORD, Accounts, Credential
 from zato_lite.store.private import write_secret
 from zato_lite.store.sessions import PasswordCodes
 
@@ -43,6 +43,8 @@ async def apply_environment(
     admin = await accounts.find("user", ADMIN)
     if given is None:
         return admin is not None
+    if len(given) < MIN_PASSWORD:
+        _log.warning("admin password short", extra={"user": ADMIN, "needed": MIN_PASSWORD})
     if admin is None or not await passwords.matches(admin.hash, given):
         await accounts.save(admin_with(await passwords.hash(given)))
     return True

@@ -1,8 +1,8 @@
 """Cron parser: turns the text of an expression into sets of numbers."""
 
 import re
-from collections.abc import Callable, Iterator
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache, partial
 from typing import NamedTuple
 from zlib import crc32
 
@@ -98,9 +98,13 @@ def parse(expression: str, seed: str = "", day_and: bool = False) -> Expression:
     if text.startswith("@"):
         text = _macro(expression, text)
     try:
-        return _expression(_seven(text.split()), seed, day_and)
+        fields = _seven(text.split())
     except _Unreadable as why:
         raise _error(expression, str(why)) from None
+    try:
+        return _expression(fields, seed, day_and)
+    except _Unreadable:
+        raise _error(expression, "; ".join(_faults(fields, seed))) from None
 
 
 @lru_cache(maxsize=4_096)
@@ -155,6 +159,25 @@ def _expression(fields: tuple[str, ...], seed: str, day_and: bool) -> Expression
         years=None if year == "*" else frozenset(_values(_YEAR, year, seed)),
         cadence=minute.startswith("*") or hour.startswith("*"),
     )
+
+
+def _faults(fields: tuple[str, ...], seed: str) -> Iterator[str]:
+    """Yield the faults of the fields, in their order."""
+    second, minute, hour, day, month, weekday, year = fields
+    readers: Sequence[Callable[[], object]] = (
+        partial(_values, _SECOND, second, seed),
+        partial(_values, _MINUTE, minute, seed),
+        partial(_values, _HOUR, hour, seed),
+        partial(_days, day.replace("?", "*"), seed),
+        partial(_values, _MONTH, month, seed),
+        partial(_weekdays, weekday.replace("?", "*"), seed),
+        partial(_values, _YEAR, year, seed),
+    )
+    for read in readers:
+        try:
+            read()
+        except _Unreadable as why:
+            yield str(why)
 
 
 def _days(field: str, seed: str) -> tuple[int, tuple[DayRule, ...]]:
