@@ -88,6 +88,18 @@ sbom: dev ## Write dist/sbom.json, a CycloneDX list of what zato-lite installs
 	$(BIN)/pip install --quiet --group release
 	@mkdir -p dist
 	$(BIN)/cyclonedx-py requirements locks/runtime.txt --pyproject pyproject.toml --output-reproducible --output-file dist/sbom.json
+.PHONY: wheel release
+wheel: install ## Write a wheel into dist/
+	$(BIN)/python -m hatchling build --target wheel --directory dist
+release: dev ## Write the changelog, sources, wheel, SBOM, licences and checksums of a version (VERSION=0.2.0)
+	@test -n "$(VERSION)" || { echo "Which one? make release VERSION=0.2.0"; exit 2; }
+	sed -i 's/^__version__ = .*/__version__ = "$(VERSION)"/' zato_lite/__init__.py
+	$(BIN)/towncrier build --yes --version $(VERSION)
+	rm -rf dist && $(BIN)/python -m hatchling build --directory dist
+	$(MAKE) --no-print-directory sbom
+	$(MAKE) --no-print-directory --silent licences > dist/licences.md
+	cd dist && sha256sum * > SHA256SUMS && cat SHA256SUMS
+	@echo "Now: git commit, git tag v$(VERSION), and put dist/ where people find it."
 licences: dev ## List the licences of what zato-lite installs
 	$(BIN)/pip install --quiet --group release
 	$(BIN)/pip-licenses --packages $(shell sed -n 's/^\([A-Za-z0-9_.-]*\)==.*/\1/p' locks/runtime.txt) --format markdown
