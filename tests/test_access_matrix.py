@@ -223,6 +223,12 @@ MATRIX: dict[str, Row] = {
     "zato.security.key.delete": Row(
         "admin", "name", "refused", lambda world, target: {"name": f"gone {target}"}
     ),
+    "zato.security.key.edit": Row(
+        "admin", "name", "refused", lambda world, target: {"name": target, "is_active": True}
+    ),
+    "zato.security.key.rotate": Row(
+        "admin", "name", "refused", lambda world, target: {"name": target}
+    ),
     "zato.security.key.get-list": Row("admin", "name", "left out", nothing),
     "zato.security.session.get-list": Row("viewer", "-", "", nothing),
     "zato.security.session.delete": Row("viewer", "-", "", fixed(id="x"), 404),

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from zato_lite.app import open_app
 from zato_lite.check import check
 from zato_lite.config import Scheduler, Server, Services, Settings, Store
-from zato_lite.errors import ConfigError
+from zato_lite.errors import ConfigError, ConflictError
 from zato_lite.http.server import Server as Listening
 from zato_lite.server import open_server
 
@@ -135,6 +135,27 @@ async def test_channels_and_credentials_of_the_file_are_served(
         "security `other`: type 'oauth' has no effect here",
     ]
     assert (await asyncio.to_thread(check, project))[0] == []
+
+
+async def test_a_key_of_the_file_has_its_name_and_keeps_what_the_file_does_not_say(
+    project: Path,
+) -> None:
+    write(project, FILE)
+    secrets = "zato.security.key"
+    stored = replace(SETTINGS, store=Store())
+
+    async with open_app(project, stored) as app:
+        (before,) = await app.invoker.invoke(f"{secrets}.get-list", {})
+        sent = {"name": "machine", "owner": "ann", "days": 30, "patterns": ["own.*"]}
+        await app.invoker.invoke(f"{secrets}.edit", sent)
+        with pytest.raises(ConflictError, match="is declared in the jobs file"):
+            await app.invoker.invoke(f"{secrets}.rotate", {"name": "machine"})
+    async with open_app(project, stored) as app:
+        (after,) = await app.invoker.invoke(f"{secrets}.get-list", {})
+
+    assert (before["name"], before["owner"], before["expires"]) == ("machine", "", None)
+    assert (after["owner"], after["expires"] is not None) == ("ann", True)
+    assert after["patterns"] == before["patterns"]
 
 
 async def test_a_changed_file_changes_channels_and_passwords(

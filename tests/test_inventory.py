@@ -99,7 +99,8 @@ SERVICES = {
     "admin": {
         f"{JOB}.adopt", "zato.audit.get-list", "zato.hot-deploy.create", "zato.notify.email",
         "zato.notify.webhook", "zato.ping2", "zato.security.key.create",
-        "zato.security.key.delete", "zato.security.key.get-list", "zato.security.user.create",
+        "zato.security.key.delete", "zato.security.key.edit", "zato.security.key.get-list",
+        "zato.security.key.rotate", "zato.security.user.create",
         "zato.security.user.delete", "zato.security.user.edit", "zato.security.user.get-list",
         "zato.service.edit", "zato.store.backup", "zato.store.check",
     },

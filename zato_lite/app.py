@@ -129,7 +129,7 @@ async def open_app(
         invoker.max_cached = settings.cache.max_value
         invoker.cipher = cipher_of(settings.crypto, folder or Path())
         events = EventLog(now=clock.now)
-        principals = Principals()
+        principals = Principals(clock)
         scheduler = _scheduler(
             database,
             invoker,

@@ -122,7 +122,7 @@ class FileSections:
             hashed = before.hash
         else:
             hashed = await self._keys.hash(secret)
-        if (after := msgspec.structs.replace(wanted, hash=hashed)) != before:
+        if (after := _merged(before, wanted, hashed)) != before:
             await self._accounts.save(after)
             self._keys.forget()
 
@@ -152,6 +152,18 @@ class FileSections:
             yield _error(item, name, "data_format", text)
         if sent.get("url_path"):
             yield from _path_errors(name, item, owners)
+
+
+def _merged(before: Credential | None, wanted: Credential, hashed: str) -> Credential:
+    """Return a credential with what the file does not declare, such as a key's expiry."""
+    return msgspec.structs.replace(
+        before or wanted,
+        hash=hashed,
+        roles=wanted.roles,
+        patterns=wanted.patterns,
+        is_active=wanted.is_active,
+        label=wanted.label,
+    )
 
 
 def _path_errors(name: str, item: Item, owners: Mapping[Claim, str]) -> Iterator[FieldError]:
@@ -242,6 +254,7 @@ def _credential(sent: Mapping[str, Any], services: Sequence[str]) -> Credential:
         frozenset({"operator"}),
         tuple(sorted(set(services))) or ("zato.ping",),
         sent.get("is_active", True) is not False,
+        "" if is_user else str(sent["name"]).strip(),
     )
 
 

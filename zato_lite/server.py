@@ -114,6 +114,7 @@ async def open_edge(
     server = app.settings.server
     exposition = Exposition(_sources(app, lag, restarts), worker_file(environ))
     async with AsyncExitStack() as stack:
+        stack.push_async_callback(authenticator.key_uses.close)
         if not (has_admin or sys.stdout.isatty() or config.FOLLOWER in environ):
             folder = app.data or Path(stack.enter_context(TemporaryDirectory()))
             await generate_admin(app.accounts, passwords, folder)

@@ -92,7 +92,18 @@ async def test_a_key_is_shown_once_and_stored_as_a_hash(box: Sandbox) -> None:
     assert made["key"].startswith(f"zl_{made['name']}_")
     assert made["key"].rpartition("_")[2] not in kept.hash
     assert await box.invoke(f"{KEY}.get-list") == [
-        {"name": made["name"], "roles": ["operator"], "patterns": ["crm.*"], "is_active": True}
+        {
+            "prefix": made["prefix"],
+            "name": made["name"],
+            "owner": "",
+            "roles": ["operator"],
+            "patterns": ["crm.*"],
+            "is_active": True,
+            "created": "2027-01-15T08:00:01+00:00",
+            "expires": None,
+            "used": None,
+            "old_secret_until": None,
+        }
     ]
     await box.invoke(f"{KEY}.delete", {"name": made["name"]})
     with pytest.raises(NotFoundError):

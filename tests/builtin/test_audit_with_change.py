@@ -59,6 +59,8 @@ INPUTS: dict[str, Prepare] = {
     "zato.scheduler.pause": lambda job, _: {},
     "zato.scheduler.resume": lambda job, _: {},
     f"{SECURITY}.key.create": lambda job, _: {},
+    f"{SECURITY}.key.edit": lambda job, _: {"name": "k", "owner": "ann"},
+    f"{SECURITY}.key.rotate": lambda job, _: {"name": "k"},
     f"{SECURITY}.key.delete": lambda job, _: {"name": "k"},
     f"{SECURITY}.session.delete": lambda job, session: {"id": session[:16]},
     f"{SECURITY}.session.delete-all": lambda job, _: {"user": "bob"},

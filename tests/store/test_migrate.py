@@ -5,17 +5,23 @@ from pathlib import Path
 
 import apsw
 import pytest
+from argon2 import PasswordHasher
 
 from zato_lite.clock import SystemClock
 from zato_lite.errors import StoreError
+from zato_lite.http.auth import Authenticator
+from zato_lite.http.passwords import Passwords, hash_key
+from zato_lite.service.message import Caller
 from zato_lite.store import history, wishes
 from zato_lite.store.accounts import Accounts, Credential
+from zato_lite.store.audit import AuditLog
 from zato_lite.store.calendars import jobs_using
 from zato_lite.store.jobs import encode_job
 from zato_lite.store.migrate import migrations
 from zato_lite.store.recovery import recover_runs
 from zato_lite.store.rows import EarlierLines
 from zato_lite.store.run_cid import claim_cids
+from zato_lite.store.sessions import Sessions
 from zato_lite.store.sql import execute
 from zato_lite.store.sqlite import open_store
 from zato_lite.timetable.job import Job, OneTime
@@ -166,6 +172,33 @@ async def test_jobs_of_an_older_store_are_found_by_their_calendars(tmp_path: Pat
         found, count = await store.read(lambda c: jobs_using(c, "PL", 1, None))
 
     assert (found, count) == ([(1, "j1")], 2)
+
+
+async def test_keys_of_an_older_store_work_without_a_name(tmp_path: Path) -> None:
+    old = make_store_of_schema(tmp_path / "z.db", newest=18)
+    for kind, name, hashed in (("key", "a1b2", hash_key("secret")), ("user", "ann", "hash-1")):
+        values = (kind, name, hashed, '["operator"]', '["crm.*"]', True)
+        old.execute("INSERT INTO credential VALUES (?, ?, ?, ?, ?, ?)", values)
+    old.close()
+
+    async with open_store(tmp_path / "z.db", SystemClock()) as store:
+        accounts, log = Accounts(store), AuditLog(store)
+        passwords = Passwords(PasswordHasher(time_cost=1, memory_cost=32))
+        known = Authenticator(accounts, log, passwords, SystemClock(), Sessions(store))
+        admitted = await known.check(b"Bearer zl_a1b2_secret", "127.0.0.1")
+        (key,), uses = await accounts.list("key"), await accounts.uses()
+        (user,) = await accounts.list("user")
+        passwords.close()
+
+    caller = Caller("a1b2", frozenset({"operator"}), ("crm.*",), "key")
+    assert admitted.caller == caller
+    assert (caller.shown, key.shown, key.created_at, key.expires_at) == (
+        "a1b2",
+        "a1b2",
+        None,
+        None,
+    )
+    assert (user.hash, user.patterns, uses) == ("hash-1", ("crm.*",), {})
 
 
 async def test_runs_of_an_older_store_have_no_correlation_id(tmp_path: Path) -> None:

@@ -1,10 +1,10 @@
-"""Services for users and API keys; a secret is shown once and stored as a hash.
+"""Services for users, and what those for API keys share with them.
 
 A caller cannot create, change or delete a credential with more rights than the caller has.
 """
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import Annotated, Any, ClassVar, Protocol, TypedDict
+from typing import Annotated, Any, Protocol, TypedDict
 
 import msgspec
 
@@ -121,20 +121,13 @@ class ChangedUser(Rights, kw_only=True):
     password: Password | None = None
 
 
-class CredentialItem(TypedDict):
-    """The public fields of a user or a key."""
+class UserItem(TypedDict):
+    """The public fields of a user."""
 
     name: str
     roles: list[str]
     patterns: list[str]
     is_active: bool
-
-
-class NewKeyItem(TypedDict):
-    """The public part of a key, and the key."""
-
-    name: str
-    key: str
 
 
 class CredentialIssuer(Protocol):
@@ -144,8 +137,8 @@ class CredentialIssuer(Protocol):
         """Return the hash of a password."""
         ...
 
-    def new_key(self) -> NewKey:
-        """Return a new random API key."""
+    def new_key(self, name: str = "") -> NewKey:
+        """Return a new random API key, with this public part or a new one."""
         ...
 
     def forget(self) -> None:
@@ -157,35 +150,31 @@ class CredentialIssuer(Protocol):
         ...
 
 
-class GetUsers(Service[Any, list[CredentialItem]]):
+class GetUsers(Service[Any, list[UserItem]]):
     """Return all users by name; a caller with patterns sees those with no more rights."""
 
     name = "zato.security.user.get-list"
     role = "admin"
     is_safe = True
-    kind: ClassVar[Kind] = "user"
     accounts = needs(Accounts)
 
     async def handle(self) -> None:
-        caller = authority_of(self)
-        found = await self.accounts.list(self.kind)
-        if caller.patterns:
-            found = await offload_long(with_no_more_rights, found, caller)
-        self.response.payload = [_item(each) for each in found]
+        found = await visible_credentials(self.accounts, "user", authority_of(self))
+        self.response.payload = [build(UserItem, each, **rights_of(each)) for each in found]
 
 
-class GetKeys(GetUsers):
-    """Return all API keys by their public part."""
-
-    name = "zato.security.key.get-list"
-    kind = "key"
+async def visible_credentials(
+    accounts: Accounts, kind: Kind, caller: Caller
+) -> Sequence[Credential]:
+    """Return all users or keys; those with no more rights than a caller with patterns has."""
+    found = await accounts.list(kind)
+    return await offload_long(with_no_more_rights, found, caller) if caller.patterns else found
 
 
 class AccountService(AuditedService[In, Out]):
     """Base of the services that change credentials."""
 
     role = "admin"
-    kind: ClassVar[Kind] = "user"
     accounts = needs(Accounts)
     issuer = needs(CredentialIssuer)
 
@@ -197,7 +186,7 @@ class CreateUser(AccountService[NewUser, Named]):
 
     async def change(self, params: NewUser) -> str:
         user = params.of(Credential("user", params.name, "", frozenset({"viewer"})))
-        await _require_rights(self.caller, f"create user `{user.name}`", user)
+        await require_rights(self.caller, f"create user `{user.name}`", user)
         if await self.accounts.find("user", user.name) is not None:
             raise ConflictError(f"User `{user.name}` already exists")
         hashed = await self.issuer.hash(params.password)
@@ -213,10 +202,10 @@ class EditUser(AccountService[ChangedUser, Named]):
     name = "zato.security.user.edit"
 
     async def change(self, params: ChangedUser) -> str:
-        before = await _find(self.accounts, "user", params.name)
+        before = await _find(self.accounts, params.name)
         user = params.of(before)
         for version in (before, user):
-            await _require_rights(self.caller, f"change user `{user.name}`", version)
+            await require_rights(self.caller, f"change user `{user.name}`", version)
         if user.name == ADMIN and not (user.is_active and "admin" in user.roles):
             message = f"`{ADMIN}` stays an active admin"
             raise BadInputError.of([FieldError("roles", params.roles, message)])
@@ -236,47 +225,27 @@ class DeleteUser(AccountService[NameRef, Empty]):
     name = "zato.security.user.delete"
 
     async def change(self, params: NameRef) -> str:
-        if (self.kind, params.name) == ("user", ADMIN):
+        if params.name == ADMIN:
             raise BadInputError(f"`{ADMIN}` cannot be deleted; change its password instead")
-        credential = await _find(self.accounts, self.kind, params.name)
-        await _require_rights(self.caller, f"delete {self.kind} `{params.name}`", credential)
-        self.record_with_change(params.name, lambda _: _changes(credential, None))
-        await self.accounts.delete(self.kind, params.name)
+        user = await _find(self.accounts, params.name)
+        await require_rights(self.caller, f"delete user `{params.name}`", user)
+        self.record_with_change(params.name, lambda _: _changes(user, None))
+        await self.accounts.delete("user", params.name)
         self.issuer.forget()
         self.response.payload = {}
         return params.name
 
 
-class DeleteKey(DeleteUser):
-    """Delete an API key."""
-
-    name = "zato.security.key.delete"
-    kind = "key"
-
-
-class CreateKey(AccountService[Rights, NewKeyItem]):
-    """Create an API key, shown only in this response; for ``X-API-Key`` or a bearer token."""
-
-    name = "zato.security.key.create"
-
-    async def change(self, params: Rights) -> str:
-        new = self.issuer.new_key()
-        key = params.of(Credential("key", new.name, new.hash, frozenset({"operator"})))
-        await _require_rights(self.caller, "create a key", key)
-        self.record_with_change(new.name, lambda _: _changes(None, key))
-        await self.accounts.save(key)
-        self.response.payload = {"name": new.name, "key": new.text}
-        return new.name
-
-
-async def _require_rights(caller: Caller, action: str, credential: Credential) -> None:
+async def require_rights(caller: Caller, action: str, credential: Credential) -> None:
     """Refuse a caller that has fewer rights than the credential; name the first that it lacks."""
     rights = caller, sorted(credential.roles), credential.patterns
     excess = (
         await offload_long(missing_right, *rights) if caller.patterns else missing_right(*rights)
     )
     if caller is not SYSTEM and excess:
-        raise ForbiddenError(f"user {caller.name!r} is not allowed to {action}: {excess}")
+        raise ForbiddenError(
+            f"{caller.kind} {caller.shown!r} is not allowed to {action}: {excess}"
+        )
 
 
 def with_no_more_rights(found: Iterable[Credential], caller: Caller) -> list[Credential]:
@@ -284,26 +253,27 @@ def with_no_more_rights(found: Iterable[Credential], caller: Caller) -> list[Cre
     return [each for each in found if not missing_right(caller, each.roles, each.patterns)]
 
 
-async def _find(accounts: Accounts, kind: Kind, name: str) -> Credential:
-    found = await accounts.find(kind, name)
+async def _find(accounts: Accounts, name: str) -> Credential:
+    found = await accounts.find("user", name)
     if found is None:
-        raise NotFoundError(f"{kind.title()} `{name}` not found")
+        raise NotFoundError(f"User `{name}` not found")
     return found
 
 
 def _changes(before: Credential | None, after: Credential | None) -> dict[str, Any]:
-    """Return the changed fields of a credential, for the audit log; no hash."""
-    shown = (None if it is None else Rights(*_rights(it)) for it in (before, after))
-    changes = differences(*shown)
+    """Return the changed fields of a user, for the audit log; no hash."""
+    changes = differences(
+        *(None if it is None else Rights(**rights_of(it)) for it in (before, after))
+    )
     if before is not None and after is not None and before.hash != after.hash:
         changes["password"] = [None, "changed"]
     return changes
 
 
-def _rights(credential: Credential) -> tuple[list[str], list[str], bool]:
-    return sorted(credential.roles), list(credential.patterns), credential.is_active
-
-
-def _item(credential: Credential) -> CredentialItem:
-    roles, patterns = sorted(credential.roles), list(credential.patterns)
-    return build(CredentialItem, credential, roles=roles, patterns=patterns)
+def rights_of(credential: Credential) -> dict[str, Any]:
+    """Return the rights of a user or a key, as services show them."""
+    return {
+        "roles": sorted(credential.roles),
+        "patterns": list(credential.patterns),
+        "is_active": credential.is_active,
+    }

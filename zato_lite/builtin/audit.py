@@ -166,7 +166,7 @@ class GetAudit(Service[JobAuditPage, list[AuditItem]]):
 
 
 def _as_shown(record: AuditRecord, caller: Caller) -> AuditRecord:
-    is_whole = not caller.patterns or record.who == caller.name
+    is_whole = not caller.patterns or record.who in {caller.name, caller.shown}
     outcome = record.outcome if is_whole else record.outcome.partition(":")[0]
     return msgspec.structs.replace(record, remote_address="", outcome=outcome)
 

@@ -98,7 +98,7 @@ class AuditedService(Service[In, Out]):
     def _new_record(self, subject: str, outcome: str) -> AuditRecord:
         http = self.http
         return AuditRecord(
-            who=self.caller.name,
+            who=self.caller.shown,
             action=self.name,
             subject=subject[:_MAX_TEXT],
             outcome=outcome[:_MAX_TEXT],
@@ -139,7 +139,7 @@ class UseRecorder:
     ) -> None:
         http = invocation.http
         record = AuditRecord(
-            who=invocation.caller.name,
+            who=invocation.caller.shown,
             action=action,
             subject=service,
             outcome=outcome,

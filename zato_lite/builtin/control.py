@@ -206,7 +206,7 @@ class PauseScheduler(AuditedService[NoteInput, PauseItem]):
 
     async def change(self, params: NoteInput) -> str:
         self.record_with_change("scheduler")
-        pause = await self.jobs.pause_all(params.note, self.caller.name)
+        pause = await self.jobs.pause_all(params.note, self.caller.shown)
         self.response.payload = build(PauseItem, pause, since=iso(pause.since))
         return "scheduler"
 

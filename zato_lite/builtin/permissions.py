@@ -107,7 +107,7 @@ def _require_rights(services: Iterable[str], caller: Caller) -> None:
 
 def not_allowed(caller: Caller, service: str) -> ForbiddenError:
     """Return the error of a caller that may not have a service run that it has named."""
-    text = f"user {caller.name!r} is not allowed to schedule service {service!r}"
+    text = f"{caller.kind} {caller.shown!r} is not allowed to schedule service {service!r}"
     return ForbiddenError(text)
 
 
@@ -229,7 +229,8 @@ def require_selected_match(
         firsts.setdefault(each.service, each.id)
     for service, first in firsts.items():
         if not owns_jobs_of(caller.patterns, service):
-            raise ForbiddenError(f"user {caller.name!r} is not allowed to {deed} {first}")
+            who = f"{caller.kind} {caller.shown!r}"
+            raise ForbiddenError(f"{who} is not allowed to {deed} {first}")
 
 
 def visible_to(caller: Caller) -> Permits | None:
@@ -260,7 +261,7 @@ def require_visible_job(job: Job, caller: Caller, named: int | str) -> None:
 
 
 def _refused(caller: Caller, deed: str, job: str) -> ForbiddenError:
-    return ForbiddenError(f"user {caller.name!r} is not allowed to {deed} job {job}")
+    return ForbiddenError(f"{caller.kind} {caller.shown!r} is not allowed to {deed} job {job}")
 
 
 def is_unconfined_admin(caller: Caller) -> bool:
@@ -302,7 +303,7 @@ async def choose_principal(
         if claim == before:
             return own
         raise ForbiddenError(
-            f"user {caller.name!r} is not allowed to schedule on behalf of {claim!r};"
+            f"{caller.kind} {caller.shown!r} is not allowed to schedule on behalf of {claim!r};"
             " leave principal out"
         )
     if claim == SYSTEM_PRINCIPAL:

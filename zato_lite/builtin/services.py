@@ -215,7 +215,7 @@ class Edit(RegistryService[EditRequest, ServiceItem]):
     async def handle(self) -> None:
         entry = self.find(self.request.input)
         if entry.is_internal and authority_of(self).patterns:  # all callers use it
-            raise refusal_of(self.caller.name, entry.name)
+            raise refusal_of(self.caller, entry.name)
         entry.is_active = self.request.input.is_active
         self.response.payload = item_of(entry, self.clock.now())
 
@@ -246,7 +246,7 @@ class Invoke(RegistryService[InvokeRequest]):
         if not may_invoke(self.caller, name):
             await record_refusal(self.provider, self.root, name)
             is_hidden = not query.name and self.caller.patterns
-            raise no_such_id(query.id) if is_hidden else refusal_of(self.caller.name, name)
+            raise no_such_id(query.id) if is_hidden else refusal_of(self.caller, name)
         self.registry.get(name, self.caller.patterns)
         if query.is_async:
             run = await self.invoke_async(name, query.payload, timeout=query.timeout or None)
@@ -342,7 +342,7 @@ def find(registry: Registry, wanted: ServiceRef, caller: Caller) -> Entry:
         ForbiddenError: the patterns do not match the name.
     """
     if wanted.name and not matches(wanted.name, caller.patterns):
-        raise refusal_of(caller.name, wanted.name)
+        raise refusal_of(caller, wanted.name)
     if wanted.name:
         return registry.get(wanted.name, caller.patterns)
     entry = registry.by_id(wanted.id)

@@ -39,7 +39,7 @@ class SessionOwner(Input, forbid_unknown_fields=True):
         own = _own_name(caller)
         user = None if self.all else self.user or own
         if user != own and not _is_admin(caller):
-            message = f"user {caller.name!r} has to do with its own sessions only"
+            message = f"{caller.kind} {caller.shown!r} has to do with its own sessions only"
             raise ForbiddenError(f"{message}; role 'admin' is needed for those of other users")
         return user
 

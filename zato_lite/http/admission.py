@@ -85,8 +85,10 @@ class Admission:
         """
         rights = await self.admit(request)
         if not rights.may_invoke(service):
-            name = rights.caller.name
-            raise ForbiddenError(f"user '{name}' is not allowed to invoke service '{service}'")
+            caller = rights.caller
+            raise ForbiddenError(
+                f"{caller.kind} '{caller.shown}' is not allowed to invoke service '{service}'"
+            )
         return rights
 
     async def admit_with_role(self, request: Request, role: str) -> CallerRights:
@@ -97,9 +99,10 @@ class Admission:
         """
         rights = await self.admit(request)
         if not rights.has_role(role):
-            name = rights.caller.name
+            caller = rights.caller
             raise ForbiddenError(
-                f"user '{name}' is not allowed to do this; role '{role}' is needed"
+                f"{caller.kind} '{caller.shown}' is not allowed to do this;"
+                f" role '{role}' is needed"
             )
         return rights
 
@@ -109,7 +112,7 @@ class Admission:
         if credentials is None:
             return None
         rights = self._authenticator.remembered(credentials, request.remote_address)
-        return rights.caller.name if rights is not None else ""
+        return rights.caller.shown if rights is not None else ""
 
 
 def is_served(host: bytes, allowed: Collection[str]) -> bool:

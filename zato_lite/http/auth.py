@@ -16,8 +16,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from zato_lite.clock import Clock
+from zato_lite.clock import Clock, to_datetime
 from zato_lite.errors import UnauthorizedError, ZatoLiteError
+from zato_lite.http.key_use import KeyUses
 from zato_lite.http.passwords import KEY_PREFIX, THREADS, Passwords, foreign_key_name, hash_key
 from zato_lite.http.throttle import SignIns, network_of
 from zato_lite.http.turns import Turns
@@ -45,11 +46,29 @@ _ATTEMPTS = 3
 _log = logging.getLogger(__name__)
 
 
+class ExpiredKeyError(UnauthorizedError):
+    """A key is right, and has expired.
+
+    Attributes:
+        key: its name for people.
+    """
+
+    def __init__(self, key: str, expired_at: int) -> None:
+        super().__init__(f"API key {key} expired at {to_datetime(expired_at).isoformat()}")
+        self.key = key
+
+
 class Checked(NamedTuple):
-    """The caller behind checked credentials, and the session, if they are a session's."""
+    """The caller behind checked credentials.
+
+    Attributes:
+        session: the session, if they are a session's.
+        ends_at: the instant from which they are not valid any more; None for no such instant.
+    """
 
     caller: Caller
     session: Session | None = None
+    ends_at: int | None = None
 
 
 class CallerRights:
@@ -98,6 +117,7 @@ class Authenticator:
         self.passwords, self.clock = passwords, clock
         self._digest_key = hashlib.blake2b(digest_size=16, key=secrets.token_bytes(32))
         self._remembered: dict[bytes, CallerRights] = {}
+        self.key_uses = KeyUses(accounts, clock)
         self.sign_ins, self._turns = SignIns(), Turns(THREADS)
         self._checks: dict[bytes, asyncio.Task[Checked]] = {}
         self._session_checks: dict[bytes, asyncio.Task[Checked]] = {}
@@ -232,7 +252,7 @@ class Authenticator:
                 name, password = _parse_basic(text)
                 return Checked(_caller(await self._user(name, password, address)))
             case b"bearer":
-                return Checked(_caller(await self._key(text.strip())))
+                return await self._key(text.strip())
             case b"session":
                 return await self._session(text.decode("latin-1"))
             case _:
@@ -247,7 +267,7 @@ class Authenticator:
             await self.sessions.record_use(session, self.clock.now())
         except ZatoLiteError as error:  # a full disk must not lock out its admin
             _log.warning("use of a session not recorded", extra={"error": str(error)})
-        return Checked(_caller(user), session)
+        return Checked(_caller(user), session, session.ends_at(self.sessions.limits))
 
     async def _user(self, name: str, password: str, address: str) -> Credential:
         network, now = network_of(address), self.clock.monotonic()
@@ -278,18 +298,26 @@ class Authenticator:
             _log.warning("hash of a password not renewed", extra={"error": str(error)})
         return user
 
-    async def _key(self, text: bytes) -> Credential:
+    async def _key(self, text: bytes) -> Checked:
         sent = text.decode("ascii", "replace")
         prefix, _, rest = sent.partition("_")
         name, _, secret = rest.partition("_")
         if prefix != KEY_PREFIX:
             name, secret = foreign_key_name(sent), sent
-        key = await self.accounts.find("key", name)
+        key, now = await self.accounts.find("key", name), self.clock.now()
         expected = key.hash if key is not None else hash_key("")
-        is_right = hmac.compare_digest(hash_key(secret), expected)
+        hashed = hash_key(secret)
+        is_right, ends_at = hmac.compare_digest(hashed, expected), None
+        if key is not None and not is_right and key.old_until is not None and now < key.old_until:
+            is_right, ends_at = hmac.compare_digest(hashed, key.old_hash), key.old_until
         if key is None or not is_right or not key.is_active:
             raise UnauthorizedError("Unauthorized")
-        return key
+        if key.expires_at is not None:
+            if key.has_expired(now):
+                raise ExpiredKeyError(key.shown, key.expires_at)
+            ends_at = min(key.expires_at, ends_at or key.expires_at)
+        self.key_uses.add(key.name)
+        return Checked(_caller(key), ends_at=ends_at)
 
     def _remember(self, digest: bytes, checked: Checked) -> CallerRights:
         """Remember the caller as one object, so that ``forget`` ends what was handed out."""
@@ -301,8 +329,9 @@ class Authenticator:
             self._forget_all()
         seconds, hashed = _REMEMBERED_S, ""
         if (session := checked.session) is not None:
-            left = (session.ends_at(self.sessions.limits) - self.clock.now()) / 1_000_000
-            seconds, hashed = min(_SESSION_REMEMBERED_S, left), session.hash
+            seconds, hashed = _SESSION_REMEMBERED_S, session.hash
+        if checked.ends_at is not None:
+            seconds = min(seconds, (checked.ends_at - self.clock.now()) / 1_000_000)
         rights = CallerRights(checked.caller, now + seconds, hashed)
         self._remembered[digest] = rights
         return rights
@@ -339,4 +368,5 @@ def _parse_basic(text: bytes) -> tuple[str, str]:
 
 
 def _caller(credential: Credential) -> Caller:
-    return Caller(credential.name, credential.roles, credential.patterns, credential.kind)
+    name, label = credential.name, credential.label
+    return Caller(name, credential.roles, credential.patterns, credential.kind, label=label)

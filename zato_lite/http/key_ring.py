@@ -29,9 +29,9 @@ class KeyRing:
         """Return the hash of a password."""
         return await self.passwords.hash(password)
 
-    def new_key(self) -> NewKey:
-        """Return a new random API key."""
-        return new_key()
+    def new_key(self, name: str = "") -> NewKey:
+        """Return a new random API key, with this public part or a new one."""
+        return new_key(name)
 
     def forget(self) -> None:
         """Forget cached credentials, so that changes of accounts take effect."""

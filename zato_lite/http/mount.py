@@ -38,7 +38,9 @@ def mount_route(
 
     async def handle(request: Request, caller: Caller | None) -> Response:
         if caller is not None and not matches(path, caller.patterns):
-            raise ForbiddenError(f"user '{caller.name}' is not allowed to request '{path}'")
+            raise ForbiddenError(
+                f"{caller.kind} '{caller.shown}' is not allowed to request '{path}'"
+            )
         scope = _scope(request, path)
         if state is not None:
             scope["state"] = dict(state)

@@ -26,9 +26,9 @@ _NICENESS = 2
 """Priority of the threads below that of the event loop, which guesses must not slow down."""
 
 
-def new_key() -> NewKey:
-    """Return a new random API key; 256 bits of it are secret."""
-    name, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
+def new_key(name: str = "") -> NewKey:
+    """Return a new random API key, with this public part or a new one; 256 bits are secret."""
+    name, secret = name or secrets.token_hex(6), secrets.token_urlsafe(32)
     return NewKey(f"{KEY_PREFIX}_{name}_{secret}", name, hash_key(secret))
 
 

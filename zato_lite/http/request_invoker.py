@@ -175,7 +175,7 @@ class RequestInvoker:
         """
         if not may_invoke(caller, service):
             raise ForbiddenError(
-                f"user '{caller.name}' is not allowed to invoke service '{service}'"
+                f"{caller.kind} '{caller.shown}' is not allowed to invoke service '{service}'"
             )
         outcome = await self._run(
             Invocation(service, payload, None, self.new_cid(), "http", caller)

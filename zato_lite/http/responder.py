@@ -8,6 +8,7 @@ from typing import Any
 from zato_lite.errors import NotFoundError, UnauthorizedError, ZatoLiteError
 from zato_lite.http.admission import Admission, challenge_for
 from zato_lite.http.audit import AuditTrail
+from zato_lite.http.auth import ExpiredKeyError
 from zato_lite.http.explain import explain
 from zato_lite.http.large import is_large
 from zato_lite.http.message import Request, Response
@@ -85,7 +86,7 @@ class Responder:
             fields = {"service": cached.service, "cid": outcome.cid}
             _log.error("service failed", exc_info=outcome.error, extra=fields)
         if cached.is_change:
-            who, status = cached.caller.name, str(response.status)
+            who, status = cached.caller.shown, str(response.status)
             record = AuditRecord(who, "invoke", cached.service, status, outcome.cid)
             self._audit.record_change(record, request)
         return response
@@ -105,12 +106,15 @@ class Responder:
             fields = {"cid": cid, "path": request.path}
             _log.error("request failed", exc_info=error, extra=fields)
             return error_response(error, cid)
-        name = self._admission.remembered_name(request)
+        name, outcome, text = self._admission.remembered_name(request), str(error.status), ""
+        if isinstance(error, ExpiredKeyError):
+            name, outcome, text = error.key, f"{error.status}: {error}", str(error)
         if error.status in _AUDITED_STATUSES and name is not None:
-            record = AuditRecord(name, "refused", request.path, str(error.status), cid)
+            record = AuditRecord(name, "refused", request.path, outcome, cid)
             self._audit.record_refusal(record, request)
         if isinstance(error, UnauthorizedError):
-            response = error_response(UnauthorizedError(f"Unauthorized; cid={cid}"), cid)
+            shown = UnauthorizedError(f"{text or 'Unauthorized'}; cid={cid}")
+            response = error_response(shown, cid)
             response.headers += (("WWW-Authenticate", challenge_for(request)),)
             return response
         return error_response(error, cid)

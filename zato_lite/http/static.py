@@ -40,7 +40,9 @@ def static_route(folder: Path, path: str, role: str | None = "viewer") -> Route:
 
     async def send(request: Request, caller: Caller | None) -> Response:
         if caller is not None and not matches(path, caller.patterns):
-            raise ForbiddenError(f"user '{caller.name}' is not allowed to request '{path}'")
+            raise ForbiddenError(
+                f"{caller.kind} '{caller.shown}' is not allowed to request '{path}'"
+            )
         segments = request.path.removeprefix(path).split("/")[1:]
         if not segments:
             return redirect(f"{path.rpartition('/')[2]}/", 301)

@@ -2,12 +2,14 @@
 
 from collections.abc import Awaitable, Callable
 
+from zato_lite.clock import Clock
 from zato_lite.errors import DeniedError
 from zato_lite.service.access import is_built_in, is_notification, may_invoke
 from zato_lite.service.message import SYSTEM, SYSTEM_PRINCIPAL, Caller, Invocation, Outcome
 from zato_lite.store.attempts import ClaimedAttempt
-from zato_lite.store.rights import AllRights
-from zato_lite.timetable.job import CODE, NOTICE
+from zato_lite.store.rights import AllRights, Rights
+from zato_lite.timetable.job import CODE, NOTICE, Instant
+from zato_lite.timetable.zone import to_text
 
 FindCaller = Callable[[ClaimedAttempt], Caller]
 """Returns the caller of an attempt; one with a ``denial`` if it must not be made."""
@@ -28,27 +30,34 @@ class Principals:
         version: number of the version that is in memory; -1 before the first one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
         self.version = -1
+        self._clock = clock
         self._callers: dict[str, Caller] = {}
         self._inactive: set[str] = set()
+        self._expiries: dict[str, Instant] = {}
+        self._next_expiry: Instant | None = None
         self._decisions: dict[tuple[str, str], Caller] = {}
 
     def update(self, found: AllRights) -> None:
         """Use these rights, unless later ones are known."""
         if found.version < self.version:
             return
-        callers = [
-            (each.is_active, Caller(each.name, each.roles, each.patterns, each.kind))
-            for each in found.rights
-        ]
+        callers = [(each, _caller(each)) for each in found.rights]
         self._callers = {caller.principal: caller for _, caller in callers}
-        self._inactive = {caller.principal for is_active, caller in callers if not is_active}
-        self._decisions.clear()
+        self._inactive = {caller.principal for each, caller in callers if not each.is_active}
+        self._expiries = {
+            caller.principal: each.expires_at
+            for each, caller in callers
+            if each.expires_at is not None
+        }
+        self._drop_decisions()
         self.version = found.version
 
     def caller_of(self, attempt: ClaimedAttempt) -> Caller:
         """Return the caller of an attempt; one with a ``denial`` if it must not be made."""
+        if self._next_expiry is not None and self._next_expiry <= self._clock.now():
+            self._drop_decisions()
         job = attempt.job
         caller = self._decision(job.principal, job.service)
         if attempt.kind == "callback" and attempt.requested_by and not caller.denial:
@@ -60,6 +69,12 @@ class Principals:
     def find(self, principal: str) -> Caller | None:
         """Return the user or key with its present rights, SYSTEM, or None if it does not exist."""
         return SYSTEM if principal == SYSTEM_PRINCIPAL else self._callers.get(principal)
+
+    def _drop_decisions(self) -> None:
+        """Drop all decisions: rights have changed, or a key has expired."""
+        now = self._clock.now()
+        self._next_expiry = min((at for at in self._expiries.values() if at > now), default=None)
+        self._decisions.clear()
 
     def _decision(self, principal: str, service: str) -> Caller:
         key = (principal, service)
@@ -82,8 +97,8 @@ class Principals:
         is_own_code = is_by_code and not is_built_in(service)
         if caller is SYSTEM or is_own_code or may_invoke(caller, service):
             return caller
-        kind, name = caller.kind, caller.name
-        return denied(name, f"{kind} {name!r} is not allowed to invoke service {service!r}")
+        kind, name = caller.kind, caller.shown
+        return denied(caller.name, f"{kind} {name!r} is not allowed to invoke service {service!r}")
 
     def _absence(self, principal: str, caller: Caller | None) -> str:
         """Return why nothing runs on behalf of a principal; an empty text if something may."""
@@ -92,7 +107,12 @@ class Principals:
             return f"who created the job is not known; {ADOPT} adopts it"
         if caller is None:
             return f"{kind} {name!r} does not exist; {ADOPT} adopts the job"
-        return f"{kind} {name!r} is inactive" if principal in self._inactive else ""
+        if principal in self._inactive:
+            return f"{kind} {caller.shown!r} is inactive"
+        expires_at = self._expiries.get(principal)
+        if expires_at is not None and expires_at <= self._clock.now():
+            return f"{kind} {caller.shown!r} expired at {to_text(expires_at)}"
+        return ""
 
     def _decide_notice(self, principal: str, service: str) -> Caller:
         """Return the caller of an alert: the principal, or a caller without rights in its place.
@@ -104,6 +124,11 @@ class Principals:
         if caller.denial and is_notification(service):
             return Caller(caller.name, kind=caller.kind)
         return caller
+
+
+def _caller(rights: Rights) -> Caller:
+    name, label = rights.name, rights.label
+    return Caller(name, rights.roles, rights.patterns, rights.kind, label=label)
 
 
 def denied(name: str, reason: str) -> Caller:

@@ -14,6 +14,7 @@ from zato_lite.service.entry import AnyService, Strategy
 from zato_lite.service.message import (
     RUN_CHANNELS,
     SYSTEM,
+    Caller,
     FastOutcome,
     Invocation,
     Outcome,
@@ -54,7 +55,7 @@ class BuiltIn:
         caller, root = service.caller, service.root
         if not service.is_invoked_by_code and not may_invoke(caller, self._name):
             await record_refusal(invoker, root, self._name)
-            raise refusal_of(caller.name, self._name)
+            raise refusal_of(caller, self._name)
         try:
             answer = await self._inner.perform(invoker, service)
         except Exception as error:
@@ -78,6 +79,8 @@ async def record_refusal(invoker: Any, invocation: Invocation, service: str) -> 
         await log.record_refusal(invocation, service)
 
 
-def refusal_of(caller: str, service: str) -> ForbiddenError:
+def refusal_of(caller: Caller, service: str) -> ForbiddenError:
     """Return the error of a caller that may not invoke a service."""
-    return ForbiddenError(f"user {caller!r} is not allowed to invoke service {service!r}")
+    return ForbiddenError(
+        f"{caller.kind} {caller.shown!r} is not allowed to invoke service {service!r}"
+    )

@@ -25,6 +25,7 @@ class Caller(msgspec.Struct, frozen=True):
         patterns: fnmatch patterns of the services that it may invoke; empty means all.
         kind: user, key or system: users and keys may have equal names.
         denial: the reason for which a run on its behalf is refused; empty if it may be made.
+        label: the name that people have given a key.
     """
 
     name: str
@@ -32,6 +33,12 @@ class Caller(msgspec.Struct, frozen=True):
     patterns: tuple[str, ...] = ()
     kind: Literal["user", "key", "system"] = "user"
     denial: str = ""
+    label: str = ""
+
+    @property
+    def shown(self) -> str:
+        """The name for people: that of a key, with its public part."""
+        return f"{self.label} ({self.name})" if self.label else self.name
 
     @property
     def principal(self) -> str:

@@ -1,13 +1,15 @@
 """Accounts: credentials of users and API keys, and settings that the server makes up itself."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import msgspec
 
+from zato_lite.errors import ConflictError
 from zato_lite.store.companion import accompanied
 from zato_lite.store.ports import Connection, Database
 from zato_lite.store.sql import claim_setting, execute, fetch_value, read_rows
+from zato_lite.timetable.job import Instant
 
 ADMIN = "admin.invoke"
 """Name of the user that always exists and has every right."""
@@ -26,6 +28,10 @@ class Credential(msgspec.Struct, frozen=True):
         hash: of a password, argon2id's own text; of a key, SHA-256 in hexadecimal.
         roles: subset of viewer, operator, editor, admin.
         patterns: invocable services, as fnmatch patterns; empty for all services.
+        label: the name that people have given a key.
+        owner: the user or team to ask about a key.
+        expires_at: instant from which on a key is refused; None for never.
+        old_hash: of a key's earlier secret, which is valid before ``old_until``.
     """
 
     kind: Kind
@@ -34,6 +40,26 @@ class Credential(msgspec.Struct, frozen=True):
     roles: frozenset[str] = frozenset()
     patterns: tuple[str, ...] = ()
     is_active: bool = True
+    label: str = ""
+    owner: str = ""
+    created_at: Instant | None = None
+    expires_at: Instant | None = None
+    old_hash: str = ""
+    old_until: Instant | None = None
+
+    @property
+    def shown(self) -> str:
+        """The name for people: that of a key, with its public part."""
+        return shown_name(self.name, self.label)
+
+    def has_expired(self, now: Instant) -> bool:
+        """Return True if it is a key that is refused because of its age."""
+        return self.expires_at is not None and self.expires_at <= now
+
+
+def shown_name(name: str, label: str) -> str:
+    """Return the name of a user or a key for people."""
+    return f"{label} ({name})" if label else name
 
 
 class NewKey(NamedTuple):
@@ -47,13 +73,25 @@ class NewKey(NamedTuple):
 CREDENTIALS_VERSION = "SELECT value FROM sequence WHERE name = 'credential'"
 """Statement for the number that grows with each change of a credential."""
 
-_SELECT = """SELECT kind, name, hash, roles, patterns, is_active
-    FROM credential WHERE kind = ?"""
+_FIELDS = Credential.__struct_fields__
+_COLUMNS = ", ".join(_FIELDS)
+_SELECT = f"SELECT {_COLUMNS} FROM credential WHERE kind = ?"
 
-_INSERT = """INSERT INTO credential (kind, name, hash, roles, patterns, is_active)
-    VALUES (?, ?, ?, ?, ?, ?)"""
-_REPLACE = """ON CONFLICT (kind, name) DO UPDATE SET hash = excluded.hash, roles = excluded.roles,
-    patterns = excluded.patterns, is_active = excluded.is_active"""
+_INSERT = f"INSERT INTO credential ({_COLUMNS}) VALUES ({', '.join('?' * len(_FIELDS))})"
+_REPLACE = "ON CONFLICT (kind, name) DO UPDATE SET " + ", ".join(
+    f"{field} = excluded.{field}" for field in _FIELDS[2:]
+)
+_RECORD_USE = """INSERT INTO key_use (name, used_at) SELECT ?1, ?2
+    WHERE EXISTS (SELECT 1 FROM credential WHERE kind = 'key' AND name = ?1)
+    ON CONFLICT (name) DO UPDATE SET used_at = excluded.used_at
+    WHERE key_use.used_at < excluded.used_at"""
+
+
+class KeyUse(NamedTuple):
+    """The last recorded use of a key."""
+
+    name: str
+    used_at: Instant
 
 
 class Accounts:
@@ -87,6 +125,37 @@ class Accounts:
         return await self._database.read(
             lambda c: read_rows(c, f"{_SELECT} ORDER BY name", (kind,), Credential)
         )
+
+    async def keys_named(self, name: str) -> Sequence[Credential]:
+        """Return the key with this public part, or the keys to which people gave this name."""
+        condition, values = "(name = ? OR label = ?)", ("key", name, name)
+        found = await self._database.read(
+            lambda c: read_rows(c, f"{_SELECT} AND {condition} ORDER BY name", values, Credential)
+        )
+        return [each for each in found if each.name == name] or found
+
+    async def uses(self) -> Mapping[str, Instant]:
+        """Return the last uses of keys."""
+        select = "SELECT name, used_at FROM key_use"
+        return dict(await self._database.read(lambda c: read_rows(c, select, (), KeyUse)))
+
+    async def record_uses(self, uses: Mapping[str, Instant]) -> None:
+        """Record the last uses of keys."""
+
+        def operation(connection: Connection) -> None:
+            for use in sorted(uses.items()):
+                execute(connection, _RECORD_USE, use)
+
+        await self._database.write(operation)
+
+    async def save_key(self, key: Credential, before: Credential | None) -> None:
+        """Insert a key, or replace ``before``.
+
+        Raises:
+            ConflictError: another key has its name; the key's secret is another one by now.
+        """
+        await self._database.write(accompanied(lambda c: _save_key(c, key, before)))
+        await self._changed()
 
     async def save(self, credential: Credential) -> None:
         """Insert the credential, or replace the one of the same kind and name.
@@ -143,19 +212,27 @@ def _add(connection: Connection, credential: Credential) -> bool:
 
 
 def _insert(connection: Connection, credential: Credential, otherwise: str) -> int:
-    values = (
-        credential.kind,
-        credential.name,
-        credential.hash,
-        msgspec.json.encode(sorted(credential.roles)).decode(),
-        msgspec.json.encode(credential.patterns).decode(),
-        credential.is_active,
-    )
-    return execute(connection, f"{_INSERT} {otherwise}", values)
+    values = msgspec.structs.asdict(credential)
+    values["roles"] = msgspec.json.encode(sorted(credential.roles)).decode()
+    values["patterns"] = msgspec.json.encode(credential.patterns).decode()
+    return execute(connection, f"{_INSERT} {otherwise}", [*values.values()])
+
+
+def _save_key(connection: Connection, key: Credential, before: Credential | None) -> None:
+    same = "SELECT name FROM credential WHERE kind = 'key' AND label = ? AND name <> ?"
+    if key.label and (other := fetch_value(connection, same, (key.label, key.name))):
+        raise ConflictError(f"Key `{shown_name(other, key.label)}` already exists")
+    if before is not None:
+        select = "SELECT hash FROM credential WHERE kind = 'key' AND name = ?"
+        if fetch_value(connection, select, (key.name,)) != before.hash:
+            raise ConflictError(f"Key `{before.shown}` was changed meanwhile; try again")
+    _insert(connection, key, _REPLACE)
 
 
 def _delete(connection: Connection, kind: Kind, name: str) -> bool:
     if kind == "user":
         execute(connection, 'DELETE FROM session WHERE "user" = ?', (name,))
+    else:
+        execute(connection, "DELETE FROM key_use WHERE name = ?", (name,))
     statement = "DELETE FROM credential WHERE kind = ? AND name = ?"
     return bool(execute(connection, statement, (kind, name)))

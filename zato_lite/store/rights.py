@@ -8,8 +8,9 @@ import msgspec
 from zato_lite.store.accounts import CREDENTIALS_VERSION, Kind
 from zato_lite.store.ports import Connection
 from zato_lite.store.sql import fetch_value, read_rows
+from zato_lite.timetable.job import Instant
 
-_SELECT = "SELECT kind, name, roles, patterns, is_active FROM credential"
+_SELECT = "SELECT kind, name, roles, patterns, is_active, label, expires_at FROM credential"
 
 
 class Rights(msgspec.Struct, frozen=True):
@@ -20,6 +21,8 @@ class Rights(msgspec.Struct, frozen=True):
     roles: frozenset[str]
     patterns: tuple[str, ...]
     is_active: bool
+    label: str
+    expires_at: Instant | None
 
 
 class AllRights(NamedTuple):

@@ -40,7 +40,8 @@ def monitoring_routes(
 
     async def metrics(request: Request, caller: Caller | None) -> Response:
         if caller is not None and caller.patterns:
-            text = f"user {caller.name!r} has patterns; the metrics are those of all services"
+            who = f"{caller.kind} {caller.shown!r}"
+            text = f"{who} has patterns; the metrics are those of all services"
             raise ForbiddenError(text)
         body = b"" if render is None else await render(latency)
         return Response(200, body, METRICS_TYPE)
