@@ -125,30 +125,29 @@ async def test_a_blocking_service_gets_the_response(it: Sandbox, upstream: Upstr
     assert types == ["application/json", "text/plain", "application/x-www-form-urlencoded"]
 
 
-async def test_a_header_replaces_the_one_that_a_body_has(it: Sandbox, upstream: Upstream) -> None:
-    class Patches(Service[Any, Any]):
-        name = "patches"
+async def request(it: Sandbox, method: str, *args: Any, **options: Any) -> None:
+    """Send a request from a service."""
+
+    class Requests(Service[Any, Any]):
+        name = "requests"
 
         async def handle(self) -> None:
-            own = {"Content-Type": "application/merge-patch+json"}
-            await self.out.rest["crm"].patch("/orders", {"id": None}, headers=own)
+            await getattr(self.out.rest["crm"], method)(*args, **options)
 
-    it.app.registry.add(Patches)
-    await it.invoke("patches")
+    it.app.registry.add(Requests)
+    await it.invoke("requests")
+
+
+async def test_a_header_replaces_the_one_that_a_body_has(it: Sandbox, upstream: Upstream) -> None:
+    own = {"Content-Type": "application/merge-patch+json"}
+    await request(it, "patch", "/orders", {"id": None}, headers=own)
 
     assert upstream.request.headers["content-type"] == "application/merge-patch+json"
     assert upstream.first_bytes.lower().count(b"content-type") == 1
 
 
 async def test_a_form_has_values_as_a_query_string_has(it: Sandbox, upstream: Upstream) -> None:
-    class Fills(Service[Any, Any]):
-        name = "fills"
-
-        async def handle(self) -> None:
-            await self.out.rest["crm"].post("/f", form={"a": True, "b": None, "c": [1, 2]})
-
-    it.app.registry.add(Fills)
-    await it.invoke("fills")
+    await request(it, "post", "/f", form={"a": True, "b": None, "c": [1, 2]})
 
     assert upstream.received == [("POST", "/f", b"a=true&c=1&c=2")]
 

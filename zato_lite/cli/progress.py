@@ -1,6 +1,5 @@
 """Progress bar of a move, on a terminal only."""
 
-from types import TracebackType
 from typing import Any, Self, TextIO
 
 import click
@@ -16,12 +15,7 @@ class Bar:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._bar is not None:
             self._bar.render_finish()
 

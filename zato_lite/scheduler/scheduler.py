@@ -10,7 +10,6 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from functools import partial
-from types import TracebackType
 from typing import ClassVar, Self, TypeVar
 
 from zato_lite.clock import Clock
@@ -203,12 +202,7 @@ class Scheduler:
         self._watching.start()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.drain()
 
     async def drain(self, grace: float | None = None) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import itertools
 from collections.abc import Awaitable, Coroutine
-from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
 from zato_lite.clock import Clock
@@ -112,12 +111,7 @@ class Lock:
         self.token, self._is_held = token, True
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.release()
 
     async def release(self) -> None:
@@ -174,12 +168,7 @@ class BlockingLock:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._threads.finish(self._lock.release())
 
 
