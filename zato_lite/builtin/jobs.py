@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Collection, Iterable, Sequence
 from operator import attrgetter
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, TypedDict, cast
 
 from msgspec import Meta, field
 from msgspec.structs import replace
@@ -53,7 +53,7 @@ from zato_lite.scheduler.commands import JobCommands
 from zato_lite.scheduler.history import RunHistory
 from zato_lite.scheduler.job_lists import JobLists
 from zato_lite.service.base import Service
-from zato_lite.service.job_answers import CreatedJob
+from zato_lite.service.job_answers import CreatedJob, EditedJob
 from zato_lite.service.message import SYSTEM
 from zato_lite.service.needs import needs
 from zato_lite.service.registry import Registry
@@ -216,7 +216,7 @@ class CreateMany(AuditedService[NewJobs, CreatedJobs]):
         return sorted(missing)
 
 
-class Edit(AuditedService[JobChanges, CreatedJob]):
+class Edit(AuditedService[JobChanges, EditedJob]):
     """Change the fields that are sent; null clears one; the others stay.
 
     The job runs on behalf of its editor from then on. With ``version``, a job that has changed
@@ -261,7 +261,8 @@ class Edit(AuditedService[JobChanges, CreatedJob]):
         row = await self.jobs.edit(params.id, change, self.caller.principal, params.version)
         await watch_over([row.job], self.jobs, now)
         warn_of_missing(missing, self.logger)
-        self.response.payload = answer = _created(row.id, row.job)
+        answer = cast("EditedJob", _created(row.id, row.job))
+        self.response.payload = answer
         if params.version is not None:
             answer["version"] = row.version
         return f"{row.id} {row.job.name}"

@@ -13,11 +13,19 @@ from zato_lite.timetable.job import (
 )
 
 
-class CreatedJob(TypedDict):
-    """A created or edited job; empty if ``should_ignore_existing`` left an existing one alone."""
+class CreatedJob(TypedDict, total=False):
+    """A created job; empty if ``should_ignore_existing`` left an existing one alone."""
 
-    id: NotRequired[int]
-    name: NotRequired[str]
+    id: int
+    name: str
+    cron_definition: str
+
+
+class EditedJob(TypedDict):
+    """An edited job; its new version if the request had one."""
+
+    id: int
+    name: str
     cron_definition: NotRequired[str]
     version: NotRequired[int]
 

@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeVar, Unpack, overload
 from zato_lite.service.dates import from_words, start_of
 from zato_lite.service.job_answers import (
     CreatedJob,
+    EditedJob,
     Explanation,
     HistoryPage,
     JobDetail,
@@ -323,7 +324,7 @@ class Schedule(Scheduling):
         service, key = ("get-by-name", "name") if isinstance(job, str) else ("get-by-id", "id")
         return self._ask(service, {"cluster_id": 1, key: job})
 
-    def edit(self, job: JobRef, /, **changes: Unpack[JobEdits]) -> Coroutine[Any, Any, CreatedJob]:
+    def edit(self, job: JobRef, /, **changes: Unpack[JobEdits]) -> Coroutine[Any, Any, EditedJob]:
         """Change the given fields of a job; None clears one. ``name`` is its new name.
 
         The job runs on behalf of the caller of this invocation from then on.
