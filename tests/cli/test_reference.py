@@ -1,5 +1,6 @@
 """docs/command-line.md against the commands themselves."""
 
+import os
 import re
 import shlex
 from collections.abc import Iterator
@@ -8,10 +9,14 @@ from pathlib import Path
 import click
 import pytest
 
+from zato_lite.builtin.definition import NAMES
+from zato_lite.cli.definition import Defining
 from zato_lite.cli.main import _COMMANDS, cli
 from zato_lite.cli.verb import OPTIONS, Verb
 
-PAGE = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text(encoding="utf-8")
+FILE = Path(__file__).parents[2] / "docs" / "command-line.md"
+PAGE = FILE.read_text(encoding="utf-8")
+BEGIN, END = "pytest tests/cli/test_reference.py -->\n", "<!-- end -->"
 
 
 def commands(group: click.Group = cli, path: str = "") -> Iterator[tuple[str, click.Command]]:
@@ -51,7 +56,7 @@ def test_commands_of_the_page_are_right() -> None:
     assert len(lines) > 10
     for line in lines:
         if not line.startswith("COMMAND"):
-            parsed(line.strip())
+            parsed(re.split(" [|>] ", line)[0].strip())
 
 
 def test_keystrokes_are_counted_and_never_more_than_others() -> None:
@@ -79,3 +84,34 @@ def test_common_options_are_on_the_page() -> None:
             assert f"`{option.opts[-1] if option.name != 'form' else '-o'}`" in PAGE
         if option.envvar:
             assert f"`{option.envvar}`" in PAGE
+
+
+def table() -> str:
+    """Return the table of all commands."""
+    lines = ["| command | | options |", "|---|---|---|"]
+    for path, command in commands():
+        own = [it for it in command.get_params(click.Context(command)) if is_listed(command, it)]
+        words = [f" {it.human_readable_name}" for it in own if isinstance(it, click.Argument)]
+        options = [f"`{it.opts[-1]}`" for it in own if isinstance(it, click.Option)]
+        help_ = command.get_short_help_str(200)
+        lines.append(f"| `zato-lite {path}{''.join(words)}` | {help_} | {', '.join(options)} |")
+    return "\n".join(lines)
+
+
+def is_listed(command: click.Command, param: click.Parameter) -> bool:
+    is_common = param.name in {*(option.name for option in OPTIONS), "help", "as_json"}
+    is_field = param.name in {*NAMES} - {"timezone", "cron_definition", "every"}
+    is_hidden = isinstance(param, click.Option) and (
+        param.hidden or (is_field and isinstance(command, Defining))
+    )
+    return not is_common and not is_hidden
+
+
+def test_the_table_of_all_commands_is_on_the_page() -> None:
+    head, _, rest = PAGE.partition(BEGIN)
+    found, _, tail = rest.partition(END)
+
+    if "WRITE_DOCS" in os.environ:
+        FILE.write_text(f"{head}{BEGIN}\n{table()}\n\n{END}{tail}", encoding="utf-8")
+
+    assert found.strip() == table()

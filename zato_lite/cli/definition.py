@@ -42,7 +42,7 @@ def _field_options(taken: set[Any]) -> list[click.Option]:
             help=_allowed(each.schema),
             metavar="TEXT",
         )
-        for each in fields_of(Definition)  # pyright: ignore[reportArgumentType]
+        for each in fields_of(Definition)
         if each.name not in {*_OWN, *_PERIODS, *taken}
     ]
 

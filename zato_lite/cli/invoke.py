@@ -20,11 +20,10 @@ _IN_PROCESS_LIST = (
 )
 _CONVERTED = ("integer", "number", "boolean", "array", "object", "null")
 """Types of fields that are sent as JSON, not as text."""
-_group = click.Group()
 
 
 @verb(
-    _group,
+    None,
     "invoke",
     examples=(
         "invoke hello.hello name=Ann",

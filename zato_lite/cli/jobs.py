@@ -300,9 +300,7 @@ def delete(session: Session, **chosen: Any) -> Result:
 
 @verb(job, examples=("job run nightly", "job run nightly --wait"))
 @selecting
-@click.option(
-    "-w", "--wait", is_flag=True, help="Wait for the end; the status is 1 if a run failed."
-)
+@click.option("-w", "--wait", is_flag=True, help="Wait for the end; status 1 if it failed.")
 def run(session: Session, *, wait: bool, names: Sequence[str], **chosen: Any) -> Result:
     """Start a run of each job now, also of paused ones.
 

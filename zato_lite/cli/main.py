@@ -24,6 +24,20 @@ _COMMANDS = {
     "serve": Lazy("server:serve", "Serve a project: answer requests and run its jobs."),
     "check": Lazy("server:check", "Check a project and list all mistakes."),
     "job": Lazy("jobs:job", "List, create, change, run and explain jobs."),
+    "run": Lazy("runs:run", "List, show, cancel and retry runs."),
+    "apply": Lazy("plan:apply", "Bring the jobs in line with a file."),
+    "export": Lazy("plan:export", "Print all jobs as a file for apply."),
+    "import": Lazy("plan:import_", "Read the jobs of another scheduler's file."),
+    "simulate": Lazy("plan:simulate", "List the slots of the coming days."),
+    "service": Lazy("services:service", "List and show services."),
+    "user": Lazy("accounts:user", "List, create, change and delete users."),
+    "key": Lazy("accounts:key", "List, create, rotate and revoke API keys."),
+    "node": Lazy("state:node", "List the nodes of the store."),
+    "scheduler": Lazy("state:scheduler", "Pause and resume the whole scheduler."),
+    "status": Lazy("state:status", "Show the state of the scheduler."),
+    "top": Lazy("top:top", "Show what runs and what is next, live."),
+    "wait": Lazy("state:wait", "Wait for the server, or for the end of a run."),
+    "doctor": Lazy("doctor:doctor", "Look for trouble, and say what to do."),
     "invoke": Lazy("invoke:invoke", "Invoke a service of a running server."),
     "log": Lazy("log:log", "Show the log lines of an invocation by its CID."),
     "db": Lazy("database:db", "Check, copy, restore and move the store."),
@@ -51,7 +65,7 @@ def main(*arguments: Any) -> None:
 
 def status_of(error: ZatoLiteError | OSError) -> int:
     """Return the exit status for an error."""
-    if isinstance(error, OSError):
+    if not isinstance(error, ZatoLiteError):
         return WRONG
     code: int | None = getattr(error, "code", None)
     if code is None and error.status == ZatoLiteError.status:

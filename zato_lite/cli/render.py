@@ -48,6 +48,7 @@ class Result(NamedTuple):
         text: for people, in place of a table.
         rows: those of a table; by default the data.
         status: the exit status.
+        markdown: in place of a table in Markdown.
     """
 
     data: Any
@@ -55,6 +56,7 @@ class Result(NamedTuple):
     text: str | None = None
     rows: Sequence[Mapping[str, Any]] | None = None
     status: int = 0
+    markdown: str | None = None
 
     @property
     def table(self) -> Sequence[Mapping[str, Any]]:
@@ -84,6 +86,8 @@ def render(result: Result, form: str | None, screen: Screen) -> str:
             return json.dumps(result.data, indent=2, ensure_ascii=False)
         case "yaml":
             return _yaml(result.data)
+        case "markdown" if result.markdown is not None:
+            return result.markdown
         case "csv" | "tsv" | "markdown":
             return _delimited(result, form)
         case _ if form or screen.is_terminal or result.text is not None:

@@ -27,6 +27,7 @@ Function = Callable[..., Result | None]
 _FIRST_POLL_S, _LAST_POLL_S = 0.1, 1.0
 
 
+_PUBLIC_S = 10.0
 _MISSING = "password missing; use --password-file or ZATO_LITE_ADMIN_PASSWORD"
 _FIRST_PASSWORD = "admin-password"  # noqa: S105 - the name of a file
 
@@ -59,6 +60,24 @@ class Session:
         if self._found is None:
             self._found = self._connect()
         return self._found
+
+    @property
+    def url(self) -> str:
+        """The URL of the server: as given, or by the project's settings."""
+        from zato_lite import config  # noqa: PLC0415 - --help is quick
+        from zato_lite.cli.client import url_of  # noqa: PLC0415
+
+        given: str | None = self._options["url"]
+        return given or url_of(config.load(self.project / config.PLACE).server)
+
+    def get(self, path: str) -> tuple[int, Any]:
+        """Return the status and the JSON of a public page."""
+        from zato_lite.cli.client import Client, Credentials, decoded  # noqa: PLC0415
+
+        nobody = Credentials({}, "")
+        with closing(Client(self.url, nobody, self._options["ca"], _PUBLIC_S)) as client:
+            status, text = client.request("GET", path)
+        return status, decoded(text)
 
     def call(self, service: str, payload: Mapping[str, Any] | None = None, **fields: Any) -> Any:
         """Invoke a service with a payload, and the fields that are not None; return its answer.
@@ -131,21 +150,18 @@ class Session:
         from zato_lite.cli.client import (  # noqa: PLC0415
             Client,
             find_credentials,
-            url_of,
             with_password,
         )
 
-        options, url, first = self._options, self._options["url"], None
-        user = options["user"]
-        if not url:
-            settings = config.load(self.project / config.PLACE)
-            url = url_of(settings.server)
-            first = _first_password(self.project, settings.store.url)
+        options, first, user = self._options, None, self._options["user"]
+        if not options["url"]:
+            store = config.load(self.project / config.PLACE).store
+            first = _first_password(self.project, store.url)
         found = find_credentials(user, options["password_file"], options["key_file"], first)
         if found is None and not self._asks:
             raise UnauthorizedError(_MISSING)
         return Client(
-            url,
+            self.url,
             found or with_password(user, _typed_password(user), "typed"),
             options["ca"],
             self._timeout,
@@ -252,7 +268,7 @@ class Verb(click.Command):
 
 
 def verb(
-    group: click.Group,
+    group: click.Group | None = None,
     name: str | None = None,
     *,
     reads: bool = False,
@@ -262,7 +278,7 @@ def verb(
     """Return a decorator that makes a command of a function from a session to a result.
 
     Args:
-        group: the group of the command.
+        group: the group of the command; None for a command that is not in one.
         name: the command's name; by default the function's.
         reads: the command only reads, also from the store if no server answers.
         examples: command lines for the help.
@@ -281,7 +297,8 @@ def verb(
         command = click.command(name, cls=cls)(update_wrapper(run, function))
         command.params += [*OPTIONS]
         command.examples = examples
-        group.add_command(command)
+        if group is not None:
+            group.add_command(command)
         return command
 
     return decorate

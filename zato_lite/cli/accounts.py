@@ -1,0 +1,195 @@
+"""``zato-lite user`` and ``zato-lite key``: who may call the server."""
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from zato_lite.cli.render import Column, Result
+from zato_lite.cli.verb import Session, verb
+
+_USER, _KEY = "zato.security.user", "zato.security.key"
+_ROLES = ("viewer", "operator", "editor", "admin")
+_USERS = (Column("name"), Column("roles"), Column("patterns"), Column("active", "is_active"))
+_KEYS = (
+    *_USERS,
+    Column("owner"),
+    Column("used", kind="when"),
+    Column("expires", kind="when"),
+    Column("prefix", is_wide=True),
+    Column("created", kind="when", is_wide=True),
+    Column("old secret until", kind="when", is_wide=True),
+)
+
+
+@click.group()
+def user() -> None:
+    """List, create, change and delete users."""
+
+
+@click.group()
+def key() -> None:
+    """List, create, rotate and revoke API keys."""
+
+
+def _rights(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options for roles and patterns."""
+    for decorate in (
+        click.option("--pattern", "patterns", multiple=True, help="Services, as crm.*"),
+        click.option("--role", "roles", multiple=True, type=click.Choice(_ROLES), help="Role."),
+    ):
+        function = decorate(function)
+    return function
+
+
+def _lists(**given: Sequence[str]) -> dict[str, Sequence[str]]:
+    return {name: values for name, values in given.items() if values}
+
+
+def _new_password(file: Path | None) -> str:
+    """Return a new password: of a file, of standard input, or typed twice."""
+    if file is not None:
+        return file.read_text(encoding="utf-8").strip()
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\n")
+    typed: str = click.prompt("New password", hide_input=True, confirmation_prompt=True, err=True)
+    return typed
+
+
+_new_password_option = click.option(
+    "--new-password-file",
+    type=click.Path(path_type=Path),
+    help="File with the new password; standard input or a prompt by default.",
+)
+
+
+@verb(user, "list", examples=("user list",))
+def list_users(session: Session) -> Result:
+    """List the users."""
+    return Result(session.call(f"{_USER}.get-list"), _USERS)
+
+
+@verb(
+    user,
+    "create",
+    examples=(
+        "user create ann --role editor",
+        "user create bob --role operator --pattern 'crm.*'",
+    ),
+)
+@click.argument("name")
+@_rights
+@_new_password_option
+def create_user(
+    session: Session,
+    name: str,
+    *,
+    roles: Sequence[str],
+    patterns: Sequence[str],
+    new_password_file: Path | None,
+) -> Result:
+    """Create a user, by default a viewer."""
+    sent = _lists(roles=roles, patterns=patterns)
+    session.call(f"{_USER}.create", sent, name=name, password=_new_password(new_password_file))
+    return Result({"name": name}, text=f"created user {name}")
+
+
+@verb(
+    user,
+    "edit",
+    examples=(
+        "user edit ann --role admin",
+        "user edit ann --change-password",
+        "user edit ann --inactive",
+    ),
+)
+@click.argument("name")
+@_rights
+@click.option(
+    "--active/--inactive", "is_active", default=None, help="Let the user sign in, or not."
+)
+@click.option("--change-password", is_flag=True, help="Set a new password; sessions end.")
+@_new_password_option
+def edit_user(
+    session: Session,
+    name: str,
+    *,
+    change_password: bool,
+    new_password_file: Path | None,
+    is_active: bool | None,
+    **rights: Sequence[str],
+) -> Result:
+    """Change the roles, the patterns or the password of a user."""
+    sent = _lists(**rights)
+    new = _new_password(new_password_file) if change_password or new_password_file else None
+    session.call(f"{_USER}.edit", sent, name=name, password=new, is_active=is_active)
+    return Result({"name": name}, text=f"changed user {name}")
+
+
+@verb(user, "delete", examples=("user delete ann",))
+@click.argument("name")
+def delete_user(session: Session, name: str) -> Result:
+    """Delete a user; its sessions end."""
+    session.call(f"{_USER}.delete", name=name)
+    return Result({"name": name}, text=f"deleted user {name}")
+
+
+@verb(key, "list", examples=("key list", "key list -o wide"))
+def list_keys(session: Session) -> Result:
+    """List the API keys."""
+    return Result(session.call(f"{_KEY}.get-list"), _KEYS)
+
+
+@verb(
+    key,
+    "create",
+    examples=(
+        "key create deploy --role editor --days 90",
+        "key create --role viewer --pattern 'crm.*'",
+    ),
+)
+@click.argument("name", required=False)
+@_rights
+@click.option("--owner", help="User whose key it is.  [default: the caller]")
+@click.option("--days", type=click.IntRange(1), help="Days until the key expires.")
+def create_key(
+    session: Session,
+    name: str | None,
+    *,
+    roles: Sequence[str],
+    patterns: Sequence[str],
+    **fields: Any,
+) -> Result:
+    """Create an API key, by default of an operator; it is shown only now."""
+    found = session.call(
+        f"{_KEY}.create", _lists(roles=roles, patterns=patterns), name=name, **fields
+    )
+    return Result(found, text=_shown_once(found))
+
+
+@verb(key, "rotate", examples=("key rotate deploy", "key rotate deploy --grace-hours 0"))
+@click.argument("name")
+@click.option(
+    "--grace-hours",
+    type=click.FloatRange(0),
+    help="Hours of the old secret.  [default: 24]",
+)
+def rotate_key(session: Session, name: str, grace_hours: float | None) -> Result:
+    """Give a key a new secret, shown only now; the old one works for a while."""
+    found = session.call(f"{_KEY}.rotate", name=name, grace_hours=grace_hours)
+    return Result(found, text=_shown_once(found))
+
+
+def _shown_once(found: dict[str, Any]) -> str:
+    click.echo(f"key {found['name']}: it is not shown again", err=True)
+    return str(found["key"])
+
+
+@verb(key, "revoke", examples=("key revoke deploy",))
+@click.argument("name")
+def revoke_key(session: Session, name: str) -> Result:
+    """Delete an API key, by its name."""
+    session.call(f"{_KEY}.delete", name=name)
+    return Result({"name": name}, text=f"revoked key {name}")
