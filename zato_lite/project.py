@@ -38,6 +38,7 @@ from zato_lite.service.supervisor import Supervisor
 from zato_lite.store.accounts import Accounts
 from zato_lite.store.patience import when_unlocked
 from zato_lite.zato.finder import install
+from zato_lite.zato.review import explain_import, remarks_of
 
 _RECHECK_S = 10.0
 """Seconds between checks for a calendar or service that a declared schedule lacks."""
@@ -74,6 +75,7 @@ def make_deployer(
     channels = [routes.parse_channel(text) for text in settings.server.channels]
 
     def review(entry: Entry) -> Iterator[Claim]:
+        entry.remarks = remarks_of(entry.cls, registry.__contains__)
         yield from routes.claims_of(routes.channels_of(entry.cls))
         yield from claims_of(entry, clock.now())
 
@@ -82,6 +84,7 @@ def make_deployer(
         folder / settings.services.folder,
         accepts_uploads=settings.services.accepts_uploads,
         reviews=[review],
+        explain=explain_import,
         taken={"[server] channels": routes.claims_of(channels)},
         config=user,
         opens_resources=not is_rehearsal,
@@ -238,7 +241,7 @@ class Project:
         withheld = [each.entry for each in self._registry.withheld.values()]
         declared = definitions([*self._registry, *withheld])
         before = await self._jobs.declared()
-        without = [*_without_handle(self._deployer.folder)]
+        without = [*_without_handle(self._deployer.folder), *_remarks(self._registry)]
         if not declared and not before:
             return self._remark(without)
         same_names = await self._jobs.named([definition.job for definition in declared])
@@ -278,6 +281,13 @@ async def _deploy_folder(deployer: Deployer) -> list[str]:
     await deployer.deploy()
     failures = [*deployer.failures.items(), *deployer.resources.faults.items()]
     return [f"{shown(path)}: {failure.message}" for path, failure in failures]
+
+
+def _remarks(registry: Registry) -> Iterator[Mistake]:
+    """Yield what deployed services use that does not exist, once for each file."""
+    withheld = (each.entry for each in registry.withheld.values())
+    found = {(entry.source, text) for entry in (*registry, *withheld) for text in entry.remarks}
+    yield from (Mistake(source, text) for source, text in sorted(found))
 
 
 def _without_handle(folder: Path) -> Iterator[Mistake]:

@@ -448,7 +448,7 @@ async def test_reading_an_unset_part_of_the_response_is_an_error_of_the_service(
         async def handle(self) -> None:
             self.response.payload.a = self.response.payload.b
 
-    with pytest.raises(AttributeError) as caught:
+    with pytest.raises(InvocationError, match="required output element: b") as caught:
         await run(Reads)
 
     assert not isinstance(caught.value, BadInputError)

@@ -2,7 +2,8 @@ from typing import Any
 
 import pytest
 
-from zato_lite.zato.declarations import ResponsePayload, elements_of
+from zato_lite.zato.declarations import elements_of
+from zato_lite.zato.payload import ResponsePayload
 
 
 def test_a_payload_can_be_set_and_read_part_by_part() -> None:

@@ -277,8 +277,7 @@ async def test_zato_s_attributes_of_self_exist(
 
 @pytest.mark.parametrize(
     "name",
-    ["odb", "redis", "security", "pubsub",
-     "publish", "metrics", "commands"],
+    ["odb", "sso", "security", "pubsub", "ftp", "soap", "publish", "metrics", "commands"],
 )  # fmt: skip
 async def test_reading_an_attribute_that_is_not_offered_raises_an_error_with_its_name(
     invoker: Invoker, name: str

@@ -21,7 +21,7 @@ from zato_lite.deploy.files import (
     sources,
     stamps,
 )
-from zato_lite.deploy.loader import Candidate, Failure, Loader, Review, failure
+from zato_lite.deploy.loader import Candidate, Explain, Failure, Loader, Review, failure
 from zato_lite.deploy.ownership import SERVICE, Claim
 from zato_lite.deploy.plan import (
     FileState,
@@ -92,6 +92,7 @@ class Deployer:
         doubt: seconds that a version of a file being edited is held back if it lost services.
         accepts_uploads: files may be written to the folder through the server.
         reviews: called with each service before it is deployed.
+        explain: returns a sentence about an error of an import, or an empty text.
         taken: claims that no file may have, by their owner.
         config: returns the settings for resources.
         opens_resources: False to find faults of resources without opening any.
@@ -99,7 +100,7 @@ class Deployer:
     Attributes:
         resources: the resources of the files.
         failures: errors of files that are not deployed, or of which an earlier version is.
-        remarks: errors in declared schedules of deployed files.
+        remarks: errors in deployed files, such as wrong declared schedules.
         on_change: called when files have failed, or services were swapped, in that same turn of
             the loop.
     """
@@ -114,6 +115,7 @@ class Deployer:
         doubt: float = DOUBT,
         accepts_uploads: bool = False,
         reviews: Sequence[Review] = (),
+        explain: Explain | None = None,
         taken: Mapping[str, Iterable[Claim]] | None = None,
         config: Callable[[], Config] = lambda: Config({}),
         opens_resources: bool = True,
@@ -125,7 +127,7 @@ class Deployer:
         self.remarks: dict[Path, Failure] = {}
         self.on_change: list[Callable[[Changes], object]] = []
         self._registry = registry
-        self._loader = Loader(registry, self.folder, patience, reviews)
+        self._loader = Loader(registry, self.folder, patience, reviews, explain)
         self._aside = aside
         self.resources = Resources(
             registry,

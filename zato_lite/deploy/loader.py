@@ -37,10 +37,16 @@ class Failure(NamedTuple):
     details: str
 
 
-def failure(path: Path, error: BaseException) -> Failure:
+Explain = Callable[[BaseException], str]
+"""Returns a sentence that explains the error of a file; or an empty text."""
+
+
+def failure(path: Path, error: BaseException, explain: Explain | None = None) -> Failure:
     """Return the failure for an error that a file raised, with the line of the file."""
+    sentence = explain(error) if explain is not None else ""
     try:
-        message = str(error) if isinstance(error, ZatoLiteError) else f"{_kind(error)}: {error}"
+        is_own = isinstance(error, ZatoLiteError)
+        message = str(error) if is_own else f"{_kind(error)}: {sentence or error}"
     except BaseException:  # noqa: BLE001 - the error's class is the file's own; its __str__ may raise
         message = _kind(error)
     trace = _from(path, error.__traceback__)
@@ -74,13 +80,19 @@ class Loader:
         folder: files outside of it are refused.
         patience: seconds that an import, or the hooks of a file, may take.
         reviews: called with each service before it is deployed.
+        explain: explains the error of an import.
     """
 
     def __init__(
-        self, registry: Registry, folder: Path, patience: float, reviews: Sequence[Review]
+        self,
+        registry: Registry,
+        folder: Path,
+        patience: float,
+        reviews: Sequence[Review],
+        explain: Explain | None = None,
     ) -> None:
         self.registry, self.folder = registry, folder
-        self.patience, self.reviews = patience, reviews
+        self.patience, self.reviews, self.explain = patience, reviews, explain
         self._idle: list[WorkerPool] = []
 
     def load(self, path: Path, source: Source) -> "Candidate":
@@ -164,7 +176,7 @@ class Candidate:
         try:
             work()
         except BaseException as error:  # noqa: BLE001 - a file's SystemExit must not reach the loop
-            return failure(self.path, error)
+            return failure(self.path, error, self._loader.explain)
         finally:
             self.has_changed = stamp_of(self.path) != self.source.stamp
         return None

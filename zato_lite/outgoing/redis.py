@@ -33,6 +33,7 @@ class RedisConnection:
 
     Attributes:
         client: for async services. blocking: for blocking ones; it connects when it is used.
+        decoding, blocking_decoding: the same, with texts in place of bytes.
 
     Raises:
         ConfigError: the URL is not valid.
@@ -49,6 +50,9 @@ class RedisConnection:
         try:
             self.client = redis.asyncio.Redis.from_url(settings.url, **options)
             self.blocking = redis.Redis.from_url(settings.url, **options)
+            options["decode_responses"] = True
+            self.decoding = redis.asyncio.Redis.from_url(settings.url, **options)
+            self.blocking_decoding = redis.Redis.from_url(settings.url, **options)
         except ValueError as error:
             raise ConfigError(f"url is not valid: {error}") from error
 
@@ -144,7 +148,9 @@ class RedisConnection:
         if self._users:
             await self._is_idle.wait()
         await self.client.aclose()
+        await self.decoding.aclose()
         self.blocking.close()
+        self.blocking_decoding.close()
 
 
 def _name(cache: str, key: str) -> str:

@@ -67,6 +67,15 @@ def url_of(settings: Sql, password: str, folder: Path) -> URL:
     return url
 
 
+class TextSession(Session):
+    """A session whose statements may be text, as in SQLAlchemy 1.x."""
+
+    def execute(self, statement: Any, *args: Any, **options: Any) -> Any:
+        """Execute a statement."""
+        chosen = text(statement) if isinstance(statement, str) else statement
+        return super().execute(chosen, *args, **options)
+
+
 class SqlConnection:
     """Database by name: a pool of connections for statements, and one for blocking sessions.
 
@@ -108,7 +117,7 @@ class SqlConnection:
         """Return a new session, for ``async with``."""
         return AsyncSession(self.engine, expire_on_commit=False)
 
-    def blocking_session(self) -> Session:
+    def blocking_session(self, kind: type[Session] = Session) -> Session:
         """Return a new session for a worker thread, from a second pool."""
         with self._opening:
             if self._blocking is None:
@@ -116,7 +125,7 @@ class SqlConnection:
                 name = f"{self._url.get_backend_name()}+{_BLOCKING.get(driver, driver)}"
                 url = self._url.set(drivername=name)
                 self._blocking = create_engine(url, **self._options(url))
-        return Session(self._blocking, expire_on_commit=False)
+        return kind(self._blocking, expire_on_commit=False)
 
     async def run(
         self,

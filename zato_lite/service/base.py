@@ -26,6 +26,7 @@ from zato_lite.service.message import (
     HttpContext,
     Invocation,
     JobContext,
+    Outcome,
     opened,
     principal_of,
 )
@@ -87,6 +88,10 @@ class InvokerPort(Provider, Protocol):
         timeout: float | None,
     ) -> Coroutine[Any, Any, Any]:
         """Invoke another service on behalf of ``parent``."""
+        ...
+
+    def run(self, invocation: Invocation) -> Coroutine[Any, Any, Outcome]:
+        """Invoke a service from outside; its errors are in the outcome."""
         ...
 
     def wait(self, awaitable: Awaitable[T]) -> T:

@@ -61,7 +61,9 @@ class ServiceLogger(logging.LoggerAdapter[logging.Logger]):
     """The logger named after a service, with the methods that Zato's services use."""
 
     def process(self, msg: Any, kwargs: Any) -> tuple[Any, Any]:
-        """Return both unchanged; the log's own filter adds the invocation."""
+        """Return both; the log's own filter adds the invocation, unless ``cid=…`` was given."""
+        if "cid" in kwargs:
+            kwargs["extra"] = {**kwargs.get("extra", {}), "cid": kwargs.pop("cid")}
         return msg, kwargs
 
     def warn(self, msg: object, *args: object, **kwargs: Any) -> None:
@@ -92,7 +94,7 @@ class Time:
 
     def now(self, format: str = DATETIME_FORMAT, tz: str = "UTC") -> str:  # noqa: A002
         """Return the current time in a time zone."""
-        return _formatted(self.datetime(tz), format)
+        return formatted(self.datetime(tz), format)
 
     def today(self, format: str = DATE_FORMAT, tz: str = "UTC") -> str:  # noqa: A002
         """Return today's date."""
@@ -100,12 +102,26 @@ class Time:
 
     def yesterday(self, format: str = DATE_FORMAT, tz: str = "UTC") -> str:  # noqa: A002
         """Return yesterday's date."""
-        return _formatted(self.datetime(tz) - timedelta(days=1), format)
+        return formatted(self.datetime(tz) - timedelta(days=1), format)
 
     def tomorrow(self, format: str = DATE_FORMAT, tz: str = "UTC") -> str:  # noqa: A002
         """Return tomorrow's date."""
-        return _formatted(self.datetime(tz) + timedelta(days=1), format)
+        return formatted(self.datetime(tz) + timedelta(days=1), format)
 
 
-def _formatted(moment: datetime, pattern: str) -> str:
-    return moment.strftime(_TOKEN.sub(lambda token: _TOKENS[token[0]], pattern))
+def formatted(moment: datetime, pattern: str) -> str:
+    """Return a time as text in one of Zato's formats, such as ``YYYY-MM-DD``."""
+    return moment.strftime(_native(pattern))
+
+
+def parsed(text: str, pattern: str) -> datetime:
+    """Return the time of a text in one of Zato's formats.
+
+    Raises:
+        ValueError: it does not have the format.
+    """
+    return datetime.strptime(text, _native(pattern))  # noqa: DTZ007 - the format decides
+
+
+def _native(pattern: str) -> str:
+    return _TOKEN.sub(lambda token: _TOKENS[token[0]], pattern)

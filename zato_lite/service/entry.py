@@ -3,7 +3,7 @@
 import asyncio
 import inspect
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 from zlib import crc32
@@ -123,6 +123,7 @@ class Entry:
         needs: resources that it and its middleware need, by attribute.
         holds: work that outlives its invocation and may use resources: abandoned threads, streams.
         strategy: the way in which the invoker runs it.
+        remarks: what its file uses that does not exist, for people.
         calls, ended, errors, seconds: counters; only strategies change them.
         latest: seconds of the latest invocations.
         failures: the latest errors, oldest first; none of built-in services.
@@ -153,6 +154,7 @@ class Entry:
         "output",
         "read",
         "read_text",
+        "remarks",
         "seconds",
         "source",
         "strategy",
@@ -196,6 +198,7 @@ class Entry:
         self.middleware = checked(cls.middleware, self.name)
         self.needs = needs_of_all(cls, self.middleware)
         self.holds: set[object] = set()
+        self.remarks: Sequence[str] = ()
         self.calls = 0
         self.errors = 0
         self.ended = 0

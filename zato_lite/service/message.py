@@ -16,6 +16,9 @@ RUN_CHANNELS = frozenset({"scheduler", "async"})
 """Channels of the scheduler's runs, which have no reader: their streams are made to the end."""
 
 
+_SECURITY_TYPES = {"user": "basic_auth", "key": "apikey", "system": "system"}
+
+
 class Caller(msgspec.Struct, frozen=True):
     """The user or key on whose behalf an invocation is made; inner invocations share it.
 
@@ -44,6 +47,25 @@ class Caller(msgspec.Struct, frozen=True):
     def principal(self) -> str:
         """Return the text by which jobs and runs record on whose behalf they are."""
         return SYSTEM_PRINCIPAL if self.kind == "system" else f"{self.kind}:{self.name}"
+
+    @property
+    def id(self) -> str:
+        """Return ``principal``, under Zato's name."""
+        return self.principal
+
+    @property
+    def username(self) -> str:
+        """Return the name, under Zato's name."""
+        return self.name
+
+    @property
+    def type(self) -> str:
+        """Return ``basic_auth`` for a user, ``apikey`` for a key, ``system``: Zato's names."""
+        return _SECURITY_TYPES[self.kind]
+
+    def to_dict(self) -> dict[str, str]:
+        """Return what Zato's services ask for: id, name, type and username."""
+        return {"id": self.id, "name": self.name, "type": self.type, "username": self.username}
 
 
 SYSTEM_PRINCIPAL = "system"

@@ -7,6 +7,7 @@ import msgspec
 from typing_extensions import TypeVar
 
 from zato_lite.errors import BadInputError
+from zato_lite.log import invocation_context
 from zato_lite.service.attribute_dict import Message, as_message
 from zato_lite.service.binding import merged
 from zato_lite.service.message import HttpContext, Invocation
@@ -41,6 +42,10 @@ class Http:
         payload = self._request.payload
         is_form = self.headers.get("content-type", "").partition(";")[0].strip().lower() == _FORM
         return Message(payload) if is_form and isinstance(payload, dict) else Message()
+
+    def get_form_data(self) -> Message:
+        """Return the fields of a posted form, as ``POST`` does."""
+        return self.POST
 
     @property
     def user_agent(self) -> str:
@@ -89,6 +94,12 @@ class Request(msgspec.Struct, Generic[In]):
         if self.cached_http is None:
             self.cached_http = Http(self.invocation.http if self.invocation else None, self)
         return self.cached_http
+
+    @property
+    def cid(self) -> str:
+        """Return the correlation id, that of the service."""
+        invocation = self.invocation or invocation_context.get()
+        return invocation.cid if invocation is not None else ""
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -176,3 +187,7 @@ class Response(msgspec.Struct, Generic[Out]):
         if self.sent_headers is None:
             self.sent_headers = {}
         return self.sent_headers
+
+    @headers.setter
+    def headers(self, headers: Mapping[str, str]) -> None:
+        self.sent_headers = {**headers}

@@ -6,6 +6,7 @@ __all__ = [
     "CHANNEL",
     "CONTENT_TYPE",
     "DATA_FORMAT",
+    "KVDB",
     "MISC",
     "SCHEDULER",
     "URL_TYPE",
@@ -32,12 +33,17 @@ scheduler_date_time_format: Final = "%Y-%m-%d %H:%M:%S"
 
 
 class CHANNEL:
-    """Channels of invocations; three of them have zato-lite's values instead of Zato's."""
+    """Channels of invocations; those in the background have zato-lite's values."""
 
     HTTP_SOAP: Final = "http"
     INVOKE: Final = "invoke"
     INVOKE_ASYNC: Final = "async"
     INVOKE_ASYNC_CALLBACK: Final = "async"
+    FANOUT_CALL: Final = "async"
+    FANOUT_ON_TARGET: Final = "async"
+    FANOUT_ON_FINAL: Final = "async"
+    PARALLEL_EXEC_CALL: Final = "async"
+    PARALLEL_EXEC_ON_TARGET: Final = "async"
     SCHEDULER: Final = "scheduler"
     STARTUP_SERVICE: Final = "startup"
 
@@ -73,6 +79,12 @@ class SCHEDULER:
         TIMEOUT: Final = "timeout"
         RUNNING: Final = "running"
         SKIPPED_ALREADY_IN_FLIGHT: Final = "skipped_already_in_flight"
+
+
+class KVDB:
+    """Constants of ``self.kvdb``."""
+
+    SEPARATOR: Final = ":::"
 
 
 class URL_TYPE:

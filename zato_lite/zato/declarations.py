@@ -1,61 +1,16 @@
-"""Zato's declarations of input and output: elements, ``class SimpleIO``, and models."""
+"""Zato's declarations of input and output: elements, ``class SimpleIO``, ``class IO``, models."""
 
 from collections.abc import Iterable
 from functools import partial
+from inspect import isasyncgenfunction, iscoroutinefunction
 from typing import Any
 
-from zato_lite.service.attribute_dict import AttributeDict
+from zato_lite.errors import ConfigError
 from zato_lite.service.base import Service
-from zato_lite.service.request import PayloadBuilder
 from zato_lite.service.typed import Convert, Declared, checked_answer
 from zato_lite.zato.elements import Element, Elements, element
 from zato_lite.zato.model import Model
-
-
-class ResponsePayload(PayloadBuilder):
-    """Payload that is set attribute by attribute, or as a list, item by item."""
-
-    __slots__ = ("_fields", "_rows")
-
-    def __init__(self) -> None:
-        object.__setattr__(self, "_fields", AttributeDict())
-        object.__setattr__(self, "_rows", None)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        self._fields[name] = value
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._fields, name)
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        if isinstance(key, str):
-            self._fields[key] = value
-        else:
-            self.rows()[key] = value
-
-    def __getitem__(self, key: Any) -> Any:
-        return self._fields[key] if isinstance(key, str) else self.rows()[key]
-
-    def rows(self) -> list[Any]:
-        """Return the payload as a list; it stays a list."""
-        if self._rows is None:
-            object.__setattr__(self, "_rows", [])
-        rows: list[Any] = self._rows
-        return rows
-
-    def append(self, row: Any) -> None:
-        """Append to the list."""
-        self.rows().append(row)
-
-    def extend(self, rows: Iterable[Any]) -> None:
-        """Append all to the list."""
-        self.rows().extend(rows)
-
-    def value(self) -> Any:
-        """Return the list or the dictionary that was set, or None."""
-        if self._rows is not None:
-            return self._rows
-        return self._fields or None
+from zato_lite.zato.payload import ResponsePayload
 
 
 class DeclaredElements(Declared):
@@ -78,6 +33,19 @@ class DeclaredElements(Declared):
         return partial(checked_answer, None, elements.write)
 
 
+class FreeForm(Declared):
+    """An output of a service written for Zato that declares none."""
+
+    new_payload = ResponsePayload
+
+    def __init__(self) -> None:
+        super().__init__(None)
+
+    def writer(self) -> Convert:
+        """Return the function that returns what was set."""
+        return partial(checked_answer, None, _as_it_is)
+
+
 class DeclaredModel(Declared):
     """A declared model, or a list of models."""
 
@@ -90,16 +58,18 @@ class DeclaredModel(Declared):
 
 def zato_kind(cls: type[Service[Any, Any]], side: str, value: Any) -> Declared | None:
     """Return the declaration of a class for a side, if it is one of Zato's."""
-    simple = getattr(cls, "SimpleIO", None)
+    simple = getattr(cls, "SimpleIO", None) or getattr(cls, "IO", None)
     if value is None and simple is not None:
         value = _simple_io(simple, side)
         if value is None:
             value = getattr(simple, side, None)
     if value is None:
-        return None
+        return FreeForm() if side == "output" and _is_free(cls) else None
     elements = value if isinstance(value, Elements) else elements_of(value)
     if elements is not None:
         return DeclaredElements(elements)
+    if getattr(simple, "response_elem", None):
+        raise ConfigError("response_elem needs elements as the output, not a type")
     if side == "output" and getattr(simple, "output_repeated", False):
         declared = Declared(list.__class_getitem__(value))
         declared.new_payload = ResponsePayload
@@ -107,9 +77,23 @@ def zato_kind(cls: type[Service[Any, Any]], side: str, value: Any) -> Declared |
     return DeclaredModel(value) if _is_model(value) else Declared(value)
 
 
+def _is_free(cls: type[Service[Any, Any]]) -> bool:
+    """Return True for a service whose payload may be set part by part without a declaration."""
+    handles = (getattr(cls, name) for name in dir(cls) if name.split("_")[0] == "handle")
+    return bool(getattr(cls, "has_free_payload", False)) and not any(
+        iscoroutinefunction(each) or isasyncgenfunction(each) for each in handles
+    )
+
+
+def _as_it_is(payload: Any) -> Any:
+    return payload
+
+
 def _checked_models(wanted: Any, read: Convert, payload: Any) -> Any:
     if isinstance(payload, ResponsePayload):
         payload = payload.value()
+    if payload is None or isinstance(payload, str | bytes):
+        return payload
     if isinstance(payload, (list, tuple)):
         return [checked_answer(wanted, read, item) for item in payload]
     return checked_answer(wanted, read, payload)
@@ -148,5 +132,25 @@ def _simple_io(declaration: type, side: str) -> Elements | None:
         item.is_required = False
         item.default = default if item.default is None else item.default
     items = (*required, *optional)
-    is_repeated = side == "output" and bool(getattr(declaration, "output_repeated", False))
-    return Elements(items, is_repeated) if items else None
+    if not items or side == "input":
+        return Elements(items) if items else None
+    is_repeated = bool(getattr(declaration, "output_repeated", False))
+    elem = str(getattr(declaration, "response_elem", "") or "")
+    return Elements(items, is_repeated, elem, _skipped(declaration, optional))
+
+
+def _skipped(declaration: type, optional: Iterable[Element]) -> frozenset[str]:
+    """Return the optional elements that an answer leaves out while they are empty."""
+    if hasattr(declaration, "SkipEmpty"):
+        raise ConfigError("class SkipEmpty is not supported; use skip_empty_keys")
+
+    def chosen(name: str) -> set[str]:
+        value = getattr(declaration, name, False)
+        names = {item.name for item in optional}
+        return names if value is True else {*_names(value or ())}
+
+    return frozenset(chosen("skip_empty_keys") - chosen("force_empty_keys"))
+
+
+def _names(value: Any) -> Iterable[str]:
+    return (value,) if isinstance(value, str) else value

@@ -211,10 +211,17 @@ class _Number(Int):
 
 
 class Elements(NamedTuple):
-    """A declared list of elements."""
+    """A declared list of elements.
+
+    Attributes:
+        response_elem: the only key of an answer, above the elements; or an empty text.
+        skipped: optional elements that an answer leaves out while they are None or empty text.
+    """
 
     items: tuple[Element, ...]
     is_repeated: bool = False
+    response_elem: str = ""
+    skipped: frozenset[str] = frozenset()
 
     def read(self, payload: Any) -> Message:
         """Return the declared elements of a payload, with defaults for those not sent.
@@ -232,29 +239,39 @@ class Elements(NamedTuple):
         return found
 
     def write(self, payload: Any) -> Any:
-        """Return the declared elements of an answer.
+        """Return the declared elements of an answer; a text is one that was made elsewhere.
 
         Raises:
             BadInputError: elements are missing or wrong; it names all of them.
         """
-        if payload is None and not any(item.is_required for item in self.items):
-            return None
+        if payload is None or isinstance(payload, str | bytes):
+            return payload
+        found = self._written(payload)
+        return {self.response_elem: found} if self.response_elem else found
+
+    def _written(self, payload: Any) -> Any:
         if isinstance(payload, (list, tuple)):
-            return [self.write(item) for item in payload]
+            return [self._written(item) for item in payload]
         if not isinstance(payload, Mapping):
-            payload = {item.name: getattr(payload, item.name, None) for item in self.items}
-        found, errors = self._convert({k: v for k, v in payload.items() if v is not None})
+            names = (item.name for item in self.items)
+            payload = {name: getattr(payload, name) for name in names if hasattr(payload, name)}
+        found, errors = self._convert(payload, "output")
         if errors:
             raise BadInputError.of(errors)
+        for name in self.skipped:
+            if found[name] is None or found[name] == "":
+                del found[name]
         return found
 
-    def _convert(self, payload: Mapping[str, Any]) -> tuple[Message, list[FieldError]]:
+    def _convert(
+        self, payload: Mapping[str, Any], side: str = "input"
+    ) -> tuple[Message, list[FieldError]]:
         found, errors = Message(), []
         for item in self.items:
             value = payload.get(item.name)
             if value is None:
                 if item.is_required and item.name not in payload:
-                    message = f"Missing required input element: {item.name}"
+                    message = f"Missing required {side} element: {item.name}"
                     errors.append(FieldError(item.name, None, message))
                 found[item.name] = item.default
                 continue
@@ -271,4 +288,7 @@ class Elements(NamedTuple):
             "properties": {item.name: dict(item.json_type) for item in self.items},
             "required": [item.name for item in self.items if item.is_required],
         }
-        return {"type": "array", "items": item_schema} if self.is_repeated else item_schema
+        schema = {"type": "array", "items": item_schema} if self.is_repeated else item_schema
+        if not self.response_elem:
+            return schema
+        return {"type": "object", "properties": {self.response_elem: schema}}

@@ -1,4 +1,4 @@
-"""Import of ``zato.…`` modules; a real Zato, if it is installed, takes precedence."""
+"""Import of ``zato.…``, ``bunch`` and ``anyjson``; installed ones take precedence."""
 
 import importlib.abc
 import importlib.machinery
@@ -7,11 +7,13 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-from zato_lite.zato.names import MODULES
+from zato_lite.zato.names import LIBRARIES, MODULES
+
+_ALL = {**MODULES, **LIBRARIES}
 
 
 class _Loader(importlib.abc.Loader):
-    """Loader that creates a module from its names in ``MODULES``."""
+    """Loader that creates a module from its names."""
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
         """Return None, for an ordinary module."""
@@ -19,23 +21,24 @@ class _Loader(importlib.abc.Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         """Add the names to the module."""
-        vars(module).update(MODULES[module.__name__])
+        vars(module).update(_ALL[module.__name__])
 
 
 class ZatoFinder(importlib.abc.MetaPathFinder):
-    """Finder of Zato's modules; it comes last in ``sys.meta_path``."""
+    """Finder of these modules; it comes last in ``sys.meta_path``."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        """Return the spec of the module, if it is in ``MODULES``."""
-        if fullname not in MODULES:
+        """Return the spec of the module, if it is one of them."""
+        if fullname not in _ALL:
             return None
         # Do not add modules to a real Zato that lacks some of them.
         parent = sys.modules.get("zato")
-        if parent is not None and getattr(parent, "__file__", None):
+        is_zato = fullname in MODULES
+        if is_zato and parent is not None and getattr(parent, "__file__", None):
             return None
-        is_package = any(name.startswith(f"{fullname}.") for name in MODULES)
+        is_package = any(name.startswith(f"{fullname}.") for name in _ALL)
         return importlib.machinery.ModuleSpec(fullname, _Loader(), is_package=is_package)
 
 
@@ -51,6 +54,6 @@ def install() -> None:
 def uninstall() -> None:
     """Undo ``install`` and remove the modules that were imported through it."""
     sys.meta_path[:] = [f for f in sys.meta_path if not isinstance(f, ZatoFinder)]
-    for name in MODULES:
+    for name in _ALL:
         if isinstance(getattr(sys.modules.get(name), "__loader__", None), _Loader):
             del sys.modules[name]

@@ -43,6 +43,8 @@ class ZatoRest:
         """Send a POST request: ``post(cid, data, params)``."""
         return self._with_data("POST", arguments, options)
 
+    send = post
+
     def put(self, *arguments: Any, **options: Any) -> Any:
         """Send a PUT request: ``put(cid, data, params)``."""
         return self._with_data("PUT", arguments, options)
@@ -83,6 +85,18 @@ class ZatoRest:
         return [given.get(name, options.pop(name, None)) for name in names]
 
 
+class ZatoSql(BlockingSql):
+    """Database, whose sessions take statements as text."""
+
+    __slots__ = ()
+
+    def session(self) -> Any:
+        """Return a session of SQLAlchemy, for ``with``; it commits on request."""
+        from zato_lite.outgoing.sql import TextSession  # noqa: PLC0415 - an extra
+
+        return self._connection().blocking_session(TextSession)
+
+
 class ZatoOutgoing(OutgoingConnections):
     """``self.out``: outgoing connections, by Zato's names of kinds."""
 
@@ -110,9 +124,9 @@ class ZatoOutgoing(OutgoingConnections):
         return self.rest
 
     @property
-    def sql(self) -> ByName[BlockingSql]:
+    def sql(self) -> ByName[ZatoSql]:
         """Return the databases; in an async ``handle`` the methods are awaited."""
-        kind: Any = BlockingSql if self._in_thread else Sql
+        kind: Any = ZatoSql if self._in_thread else Sql
         return ByName(self._call(kind))
 
     @property

@@ -1,6 +1,7 @@
 """Zato's ``Service``: the attributes and signatures that services written for Zato use."""
 
 import logging
+import sys
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from datetime import datetime, timedelta
@@ -12,11 +13,16 @@ from zato_lite.service.attribute_dict import AttributeDict, with_attributes
 from zato_lite.service.base import Service as AnyService
 from zato_lite.service.base import payload_or
 from zato_lite.service.blocking import BlockingService
-from zato_lite.service.message import HttpContext
 from zato_lite.service.payload import plain
-from zato_lite.service.sync_aware import SyncAwareMethod
-from zato_lite.wire import encode
+from zato_lite.service.sync_aware import LazyAttribute, SyncAwareMethod
+from zato_lite.wire import decode, encode
+from zato_lite.zato.api import DATA_FORMAT
+from zato_lite.zato.not_offered import ATTRIBUTES, sentence
 from zato_lite.zato.outgoing import ZatoOutgoing
+from zato_lite.zato.patterns import ZatoPatterns
+from zato_lite.zato.redis import ZatoCaches, ZatoKvdb
+from zato_lite.zato.request import ZatoRequest, ZatoServer, wsgi_environ
+from zato_lite.zato.time import ZatoTime
 
 _CLOCK = SystemClock()
 _log = logging.getLogger(__name__)
@@ -25,29 +31,23 @@ _CALLBACK = "-async-callback"
 """Suffix of a service that ``invoke_async`` uses as the default callback."""
 
 
+class NotOfferedAttributeError(NotOfferedError, AttributeError):
+    """A service uses an attribute of Zato's that zato-lite lacks."""
+
+
 class NotOffered:
-    """Attribute of Zato's ``self`` that zato-lite lacks; reading it raises NotOfferedError.
+    """Attribute of Zato's ``self`` that zato-lite lacks; reading it raises an error.
 
     On the class it is None.
     """
 
-    def __init__(self, description: str, instead: str = "") -> None:
-        self._description = description
-        self._instead = instead
-        self._name = ""
-
-    def __set_name__(self, owner: type, name: str) -> None:
+    def __init__(self, name: str) -> None:
         self._name = name
 
     def __get__(self, instance: Any, owner: type) -> Any:
         if instance is None:
             return None
-        instead = f"; {self._instead}" if self._instead else ""
-        reason = f"self.{self._name} is {self._description}, not in zato-lite"
-        raise NotOfferedError(reason + instead)
-
-
-_USE_LIBRARY = "use a client library, with its settings in self.config"
+        raise NotOfferedAttributeError(sentence(f"self.{self._name}", ATTRIBUTES[self._name]))
 
 
 class Rest:
@@ -95,27 +95,79 @@ class Service(BlockingService[Any, Any]):
     in_reply_to: Any = None
     """Always None; for Zato's services."""
 
-    amqp = NotOffered("Zato's AMQP connections", _USE_LIBRARY)
-    cloud = NotOffered("Zato's cloud connections", _USE_LIBRARY)
-    commands = NotOffered("Zato's shell commands", "use subprocess")
-    metrics = NotOffered("Zato's own metrics", "metrics of services are in /metrics")
-    odb = NotOffered("Zato's database", _USE_LIBRARY)
-    publish = NotOffered("Zato's publish/subscribe", "use self.invoke_async")
-    pubsub = NotOffered("Zato's publish/subscribe", "use self.invoke_async")
-    redis = NotOffered("Zato's Redis", "use self.kvdb.conn")
+    has_free_payload: ClassVar[bool] = True
+    """Without a declared output, ``response.payload`` may be set part by part."""
+
+    slow_threshold: int = sys.maxsize
+    """Never reached; for Zato's services."""
+
     rest = Rest()
+    cache = SyncAwareMethod[ZatoCaches, ZatoCaches](
+        lambda self: ZatoCaches(self._invoker, self._resolve, in_thread=self._in_thread),
+        is_kept=False,
+    )
+    kvdb = SyncAwareMethod[ZatoKvdb, ZatoKvdb](
+        lambda self: ZatoKvdb(self._invoker.connections, in_thread=self._in_thread)
+    )
+    patterns = SyncAwareMethod[ZatoPatterns, ZatoPatterns](
+        lambda self: self._zato_patterns(), is_kept=False
+    )
+    server = SyncAwareMethod[ZatoServer, ZatoServer](
+        lambda self: ZatoServer(self, self._invoker), is_kept=False
+    )
     out: SyncAwareMethod[ZatoOutgoing, ZatoOutgoing] = SyncAwareMethod(
         lambda self: ZatoOutgoing(
             self, self._invoker.connections, self._resolve, in_thread=self._in_thread
         ),
         is_kept=False,
     )
-    search = NotOffered("Zato's search connections", _USE_LIBRARY)
-    security = NotOffered("Zato's security definitions", "the caller is self.caller")
-    sms = NotOffered("Zato's SMS connections", _USE_LIBRARY)
 
     def __init__(self) -> None:
         self._made_at = _CLOCK.monotonic()
+
+    @property
+    def request(self) -> ZatoRequest:
+        """Return the request of this invocation."""
+        found: Any = super().request
+        if type(found) is not ZatoRequest:
+            found = ZatoRequest(found.input, found.payload, found.invocation)
+            self._request = found
+        return cast("ZatoRequest", found)
+
+    @LazyAttribute
+    def time(self) -> ZatoTime:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Return the current time in several forms."""
+        return ZatoTime(self._invoker.now, self._stored)
+
+    @property
+    def redis(self) -> Any:
+        """Return the client of Redis or Valkey, ``self.kvdb.conn``."""
+        return self.kvdb.conn
+
+    @property
+    def data_format(self) -> str:
+        """Return ``json``."""
+        return self.channel.data_format
+
+    @property
+    def transport(self) -> str:
+        """Return ``plain_http`` for an HTTP request, else an empty text."""
+        return "plain_http" if self.http is not None else ""
+
+    @property
+    def processing_time_raw(self) -> timedelta:
+        """Return the time since the service began."""
+        return timedelta(seconds=_CLOCK.monotonic() - self._made_at)
+
+    @property
+    def processing_time(self) -> float:
+        """Return the milliseconds since the service began."""
+        return self.processing_time_raw.total_seconds() * 1000
+
+    @property
+    def handle_return_time(self) -> datetime:
+        """Return the current time: UTC, naive as in Zato."""
+        return self._invoker.now().replace(tzinfo=None)
 
     @property
     def outgoing(self) -> ZatoOutgoing:
@@ -146,18 +198,22 @@ class Service(BlockingService[Any, Any]):
         Args:
             name: its name or its class.
             payload: its payload; the default is the other keyword arguments.
-            channel, data_format, transport: options of Zato without effect.
+            channel, transport: options of Zato without effect.
+            data_format: ``json`` for a payload that is JSON, to be parsed.
             serialize: return the answer as JSON. as_bunch: return it with attribute access.
             timeout: seconds that it may take; 0 for no limit.
             raise_timeout: False returns None when the timeout has passed.
-            skip_response_elem: unwrap an answer whose only key is ``response`` or ``zato…``.
+            skip_response_elem: unwrap an answer whose only key is its ``response_elem``,
+                ``response`` or ``zato…``.
             kwargs: the payload, when none is given; otherwise without effect.
         """
         if kwargs and (payload is None or payload == ""):
             payload = kwargs
+        payload = _parsed(payload, data_format)
         answer = self._invoker.call(self, name, _none_if_empty(payload), timeout or None)
         if serialize or as_bunch or skip_response_elem or not raise_timeout:
-            options = (serialize, as_bunch, skip_response_elem, raise_timeout)
+            elem = self._response_elem(name) if skip_response_elem else None
+            options = (serialize, as_bunch, elem, raise_timeout)
             answer = _converted(answer, *options)
         return self._resolve(answer)
 
@@ -186,8 +242,9 @@ class Service(BlockingService[Any, Any]):
         Args:
             name: its name or its class.
             payload: its payload; the default is the other keyword arguments.
-            channel, data_format, transport, expiration, cid, zato_ctx, environ: options of Zato
-                without effect; the run does not expire, and its cid is this service's.
+            channel, transport, expiration, cid, zato_ctx, environ: options of Zato without
+                effect; the run does not expire, and its cid is this service's.
+            data_format: ``json`` for a payload that is JSON, to be parsed.
             to_json_string: send the payload as JSON.
             callback: a service, its class, this service, or a list with one of them; the default
                 is the service with this one's name and ``-async-callback``, if it is deployed.
@@ -198,6 +255,7 @@ class Service(BlockingService[Any, Any]):
         options = {key: kwargs.pop(key) for key in _OPTIONS if key in kwargs}
         if kwargs:
             payload = payload_or(kwargs, payload)
+        payload = _parsed(payload, data_format)
         if to_json_string:
             payload = encode(payload, plain).decode()
         options["callback"] = self._callback_name(callback)
@@ -221,6 +279,13 @@ class Service(BlockingService[Any, Any]):
         """Log the request of the service."""
         self.logger.info("%s%s", f"{user_msg} " if user_msg else "", self.request.raw_request)
 
+    def log_output(
+        self, user_msg: str = "", level: int = logging.INFO, suppress_keys: Any = ()
+    ) -> None:
+        """Log the answer of the service."""
+        text = f"{user_msg} " if user_msg else ""
+        self.logger.log(level, "%s%r", text, self.response.payload)
+
     @classmethod
     def get_impl_name(cls) -> str:
         """Return the full name of the class."""
@@ -240,19 +305,32 @@ class Service(BlockingService[Any, Any]):
     @property
     def wsgi_environ(self) -> dict[str, Any]:
         """Return the HTTP request as a WSGI environment; empty if there is none."""
-        return _wsgi(self.http) if self.http is not None else {}
+        return wsgi_environ(self.http) if self.http is not None else {}
 
     @property
     def invocation_time(self) -> datetime:
         """Return the time of the invocation: UTC, naive as in Zato."""
-        passed = timedelta(seconds=_CLOCK.monotonic() - self._made_at)
-        return (self._invoker.now() - passed).replace(tzinfo=None)
+        return (self._invoker.now() - self.processing_time_raw).replace(tzinfo=None)
 
     @property
     def usage(self) -> int:
         """Return the number of invocations of the service since its first deployment."""
         service = self._invoker.find_service(self.get_name())
         return service.calls if service is not None else 0
+
+    def _response_elem(self, target: Any) -> str:
+        """Return the key under which a service declares that its answer is."""
+        name = target if isinstance(target, str) else target.get_name()
+        output = getattr(self._invoker.find_service(name), "output", None)
+        return str(getattr(output, "response_elem", ""))
+
+    def _stored(self, key: str) -> str | None:
+        found: str | None = self.kvdb.conn.get(key)
+        return found
+
+    def _zato_patterns(self) -> ZatoPatterns:
+        found: Any = super()._patterns()
+        return ZatoPatterns(self, self._invoker, self._resolve, found)
 
     def _callback_name(self, callback: Any) -> Any:
         if isinstance(callback, (list, tuple)):
@@ -265,6 +343,10 @@ class Service(BlockingService[Any, Any]):
             return callback.get_name() if isinstance(callback, AnyService) else callback
         name = self.get_name() + _CALLBACK
         return name if self._invoker.find_service(name) is not None else None
+
+
+for _name in ATTRIBUTES:
+    setattr(Service, _name, NotOffered(_name))
 
 
 class AdminService(Service):
@@ -280,7 +362,7 @@ async def _converted(
     answer: Coroutine[Any, Any, Any],
     serialize: bool,
     wants_bunch: bool,
-    is_unwrapped: bool,
+    elem: str | None,
     raise_timeout: bool,
 ) -> Any:
     """Return the answer in the form that Zato's options request."""
@@ -290,9 +372,9 @@ async def _converted(
         if raise_timeout:
             raise
         return None
-    if is_unwrapped and isinstance(payload, dict):
+    if elem is not None and isinstance(payload, dict):
         keys = [key for key in payload if key != "_meta"]
-        if len(keys) == 1 and (keys[0] == "response" or str(keys[0]).startswith("zato")):
+        if len(keys) == 1 and (keys[0] in {"response", elem} or str(keys[0]).startswith("zato")):
             payload = payload[keys[0]]
     if serialize:
         return encode(payload, plain).decode()
@@ -301,22 +383,15 @@ async def _converted(
     return payload
 
 
+def _parsed(payload: Any, data_format: str) -> Any:
+    """Return the values of a payload that is JSON."""
+    is_json = data_format == DATA_FORMAT.JSON and isinstance(payload, str | bytes) and payload
+    return decode(payload) if is_json else payload
+
+
 def _none_if_empty(payload: Any) -> Any:
     """Return the payload; an empty text is Zato's value for none."""
     return None if isinstance(payload, str) and not payload else payload
-
-
-def _wsgi(http: HttpContext) -> dict[str, Any]:
-    fields = {f"HTTP_{name.upper().replace('-', '_')}": v for name, v in http.headers.items()}
-    return {
-        **fields,
-        "REQUEST_METHOD": http.method,
-        "PATH_INFO": http.path,
-        "CONTENT_TYPE": http.headers.get("content-type", ""),
-        "CONTENT_LENGTH": http.headers.get("content-length", ""),
-        "REMOTE_ADDR": http.remote_address,
-        "zato.http.remote_addr": http.remote_address,
-    }
 
 
 def _log_failure(future: Future[Any]) -> None:

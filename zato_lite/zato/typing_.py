@@ -15,6 +15,7 @@ from dataclasses import (
     replace,
 )
 from datetime import date, datetime
+from datetime import datetime as DateTimeWithZone  # noqa: N812 - Zato's name
 from decimal import Decimal
 from pathlib import Path
 from types import ModuleType, UnionType
@@ -37,12 +38,17 @@ from typing import cast as cast_
 from msgspec import convert
 
 from zato_lite.zato.model import Model
+from zato_lite.zato.model import Model as BaseModel
 
 __all__ = [
     "MISSING",
+    "BaseModel",
+    "DateTimeWithZone",
     "Field",
     "FrozenInstanceError",
     "InitVar",
+    "ModuleType",
+    "Path",
     "Protocol",
     "TypedDict",
     "any_",
@@ -65,7 +71,9 @@ __all__ = [
     "commondict",
     "commoniter",
     "dataclass",
+    "date",
     "date_",
+    "datetime",
     "datetime_",
     "datetimez",
     "decimal_",
@@ -103,6 +111,7 @@ __all__ = [
     "list_field",
     "listnone",
     "listorstr",
+    "listtuple",
     "make_dataclass",
     "model",
     "modelnone",
@@ -121,7 +130,9 @@ __all__ = [
     "strdict",
     "strdictdict",
     "strdictlist",
+    "strdictlistnone",
     "strdictnone",
+    "strfloatdict",
     "strint",
     "strintbool",
     "strintdict",
@@ -199,6 +210,7 @@ intstrdict = dict[int, str]
 iobytes_ = io_[bytes]
 listnone = list[Any] | None
 listorstr = list[Any] | str
+listtuple = tuple[list[Any], list[Any]]
 pathlist = list[Path]
 stranydict = dict[str, Any]
 strbooldict = dict[str, bool]
@@ -207,7 +219,9 @@ strcalldict = dict[str, callable_[..., Any]]
 strdict = dict[str, Any]
 strdictdict = dict[str, dict[Any, Any]]
 strdictlist = list[dict[str, Any]]
+strdictlistnone = list[dict[str, Any]] | None
 strdictnone = dict[str, Any] | None
+strfloatdict = dict[str, float]
 strint = str | int
 strintbool = str | int | bool
 strintdict = dict[str, int]

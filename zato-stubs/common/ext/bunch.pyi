@@ -1,4 +1,3 @@
-from zato_lite.service.attribute_dict import AttributeDict, with_attributes
-
-Bunch = AttributeDict
-bunchify = with_attributes
+from zato_lite.zato.bunch import Bunch as Bunch
+from zato_lite.zato.bunch import bunchify as bunchify
+from zato_lite.zato.bunch import unbunchify as unbunchify

@@ -1,0 +1,1 @@
+from zato_lite.zato.exceptions import *
