@@ -516,6 +516,23 @@ async def test_middleware_has_resources_and_keeps_them_during_an_invocation(
         assert (await app.invoke(log))[2] == ["open 1", "open 2", "close 1"]
 
 
+async def test_services_wait_for_a_slow_resource_of_their_middleware_as_for_their_own(
+    write: Write, tmp_path: Path
+) -> None:
+    slow = SHARED_POOL.format(version=1).replace("found =", "await asyncio.sleep(0.1); found =")
+    write("res_pool.py", f"\n    import asyncio{slow}")
+    write("__init__.py", MIDDLEWARE)
+    write("res_ask.py", ASKED)
+    registry = Registry()
+    deploying = Deployer(registry, tmp_path / "services", aside=0.02)
+    await deploying.deploy()
+
+    assert "res-ask.ask" in registry.entries
+    assert deploying.resources.faults == {}
+    await deploying.resources.close()
+    deploying.close()
+
+
 async def test_services_wait_for_the_resources_of_their_middleware(
     write: Write, tmp_path: Path
 ) -> None:

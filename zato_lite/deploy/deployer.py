@@ -5,10 +5,9 @@ import errno
 import logging
 import os
 import sys
-from collections import Counter
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from functools import partial
-from itertools import chain, dropwhile
+from itertools import dropwhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,12 +33,11 @@ from zato_lite.deploy.plan import (
     in_order,
     plan,
 )
-from zato_lite.deploy.resources import Definition, Resources
+from zato_lite.deploy.resources import Resources
+from zato_lite.deploy.swapper import Swapper, Versions
 from zato_lite.errors import BadInputError, ForbiddenError, UnavailableError
 from zato_lite.service.attribute_dict import Config
-from zato_lite.service.entry import Entry
-from zato_lite.service.middleware import Middleware
-from zato_lite.service.registry import Registry, surrounded
+from zato_lite.service.registry import Registry
 from zato_lite.service.threads import WorkerPool
 
 _log = logging.getLogger(__name__)
@@ -137,8 +135,7 @@ class Deployer:
             patience=patience,
             on_failure=lambda: self._later(REOPEN_S, work=self.reopen),
         )
-        self._definitions: dict[Path, Sequence[Definition]] = {}
-        self._middleware: dict[Path, Sequence[Middleware]] = {}
+        self._swapper = Swapper(registry, self.resources)
         self._taken = {owner: tuple(claims) for owner, claims in (taken or {}).items()}
         self._files: dict[Path, FileState] = {}
         self._loading: dict[Path, Candidate] = {}
@@ -408,91 +405,27 @@ class Deployer:
                 self._drop(path, is_late=True)
             if path not in self._ready:
                 return Changes()
-        if await self._waits_for_resources(action):
+        ready = {path: self._ready[path] for path in action.deployed}
+        versions = Versions(ready, action.removed, self._files)
+        if await self._waits_for_resources(versions):
             return Changes()
-        affected = self._commit(action)
-        return Changes(affected, action.removed)
+        affected = self._swapper.commit(versions, self._loading.values())
+        self._finish(action)
+        others = (path for path in affected if path not in ready)
+        return Changes((*action.deployed, *others), action.removed)
 
-    async def _waits_for_resources(self, action: Swap) -> bool:
+    async def _waits_for_resources(self, versions: Versions) -> bool:
         """Open resources; return True if files were left aside since theirs take long."""
-        coming = {path: self._ready[path] for path in action.deployed}
-        kept = [found for path, found in self._definitions.items() if self._stays(path, action)]
-        late = await self.resources.open(
-            [*chain(*kept, *(candidate.resources for candidate in coming.values()))],
-            [*chain(*self._desired(action).values())],
-            self._aside,
-        )
-        attempts = self.resources.attempts(late)
-        waiting = [
-            candidate
-            for candidate in coming.values()
-            if late & {*candidate.resources} or self.resources.reach(candidate.entries) & late
-        ]
-        for candidate in waiting:
-            candidate.wait_for(attempts)
+        late = await self._swapper.open(versions, self._aside)
+        for candidate in late.waiting:
+            candidate.wait_for(late.openings)
             candidate.step.add_done_callback(partial(self._step_ended, candidate))
             if candidate.path in self._ready:  # not left aside with a file that it imports
                 self._drop(candidate.path, is_late=True)
-        if late and not waiting:
-            for attempt in attempts:
-                attempt.add_done_callback(lambda _: self.reopen_soon())
-        return bool(waiting)
-
-    def _stays(self, path: Path, action: Swap) -> bool:
-        return path not in action.deployed and path not in action.removed
-
-    def _desired(self, action: Swap) -> dict[str, list[Entry]]:
-        """Return the services of each file after a swap, if all resources were open."""
-        desired: dict[str, list[Entry]] = {}
-        withheld = self.resources.withheld
-        waiting = {entry.name for entry in chain(*withheld.values())}
-        files = {str(path) for path in self._files} - {*map(str, action.removed)}
-        for entry in self._registry.entries.values():
-            if entry.source in files and not entry.is_internal and entry.name not in waiting:
-                desired.setdefault(entry.source, []).append(entry)
-        for source, entries in withheld.items():
-            if source in files:
-                desired.setdefault(source, []).extend(entries)
-        desired |= {str(path): [*self._ready[path].entries] for path in action.deployed}
-        middleware = self._middleware | self._middleware_of(action)
-        return {
-            source: [surrounded(entry, _outer(Path(source), middleware)) for entry in entries]
-            for source, entries in desired.items()
-        }
-
-    def _middleware_of(self, action: Swap) -> dict[Path, Sequence[Middleware]]:
-        """Return the middleware of the folders whose ``__init__.py`` is swapped."""
-        candidates = {path: self._ready[path].middleware for path in action.deployed}
-        return {
-            path.parent: candidates.get(path, ())
-            for path in (*action.removed, *action.deployed)
-            if path.name == "__init__.py"
-        }
-
-    def _commit(self, action: Swap) -> tuple[Path, ...]:
-        """Carry out a swap; return the files whose services have changed."""
-        before = self._registry.entries.copy()
-        for path in (*action.removed, *action.deployed):
-            candidate = self._ready.get(path)
-            self._definitions[path] = candidate.resources if candidate else ()
-        served = self.resources.settle(self._desired(action))
-        self._middleware |= self._middleware_of(action)
-        numbers = Counter(entry.source for entry in before.values() if not entry.is_internal)
-        files = {
-            source: entries
-            for source, entries in served.items()
-            if Path(source) in action.deployed
-            or len(entries) != numbers[source]
-            or any(before.get(entry.name) is not entry for entry in entries)
-        }
-        self._registry.swap({**dict.fromkeys(map(str, action.removed), ()), **files})
-        coming = [*chain(*(it.resources for it in self._loading.values()))]
-        now = self._registry.entries
-        replaced = [entry for name, entry in before.items() if now.get(name) is not entry]
-        self.resources.switch([entry for entry in replaced if entry.needs], coming)
-        affected = [Path(source) for source in files]
-        self._finish(action)
-        return (*action.deployed, *(path for path in affected if path not in action.deployed))
+        if not late.waiting:
+            for opening in late.openings:
+                opening.add_done_callback(lambda _: self.reopen_soon())
+        return bool(late.waiting)
 
     def _finish(self, action: Swap) -> None:
         for path in action.removed:
@@ -604,11 +537,6 @@ class Deployer:
             asyncio.get_running_loop().call_later(delay, start)
         else:
             start()
-
-
-def _outer(path: Path, middleware: Mapping[Path, Sequence[Middleware]]) -> list[Middleware]:
-    """Return the middleware of a file's folders, the outermost first."""
-    return [each for folder in reversed(path.parents) for each in middleware.get(folder, ())]
 
 
 def _distinct(parts: Iterable[tuple[Path, ...]]) -> tuple[Path, ...]:
