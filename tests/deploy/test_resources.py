@@ -521,11 +521,13 @@ async def test_services_wait_for_a_slow_resource_of_their_middleware_as_for_thei
 ) -> None:
     slow = SHARED_POOL.format(version=1).replace("found =", "await asyncio.sleep(0.1); found =")
     write("res_pool.py", f"\n    import asyncio{slow}")
-    write("__init__.py", MIDDLEWARE)
-    write("res_ask.py", ASKED)
     registry = Registry()
     deploying = Deployer(registry, tmp_path / "services", aside=0.02)
     await deploying.deploy()
+    write("__init__.py", MIDDLEWARE)
+    write("res_ask.py", ASKED)
+    await deploying.refresh()
+    await deploying.settled()
 
     assert "res-ask.ask" in registry.entries
     assert deploying.resources.faults == {}

@@ -49,7 +49,7 @@ class Swapper:
         self._middleware: dict[Path, Sequence[Middleware]] = {}
 
     async def open(self, versions: Versions, seconds: float) -> Late:
-        """Open the resources that are needed after a swap, and wait for them so long."""
+        """Open the resources that are needed after a swap, and wait that many seconds."""
         deployed, desired = versions.deployed, self._desired(versions)
         changed = {*deployed, *versions.removed}
         kept = [found for path, found in self._definitions.items() if path not in changed]
