@@ -29,6 +29,64 @@ def test_a_user_and_a_key_are_made(signed_in: Page, server: Server) -> None:
     expect(page.get_by_text(key)).to_have_count(0)
 
 
+def test_a_leaked_key_is_replaced_without_an_outage_and_revoked(
+    signed_in: Page, server: Server
+) -> None:
+    page = signed_in
+    page.goto(f"{server.url}/dashboard/people")
+
+    def made() -> str:
+        text = page.get_by_role("dialog", name="The new key").locator(".secret code").inner_text()
+        page.get_by_role("button", name="I have saved it").click()
+        return text
+
+    def status(key: str) -> int:
+        return server.ask("GET", "/zato/session", **{"X-API-Key": key})[0]
+
+    def choose(words: str) -> None:
+        row.get_by_role("button", name="What to do with").click()
+        row.get_by_role("menuitem", name=words).click()
+
+    page.get_by_role("button", name="New key").click()
+    dialog = page.get_by_role("dialog", name="New key")
+    dialog.get_by_label("Name").fill("leaked")
+    dialog.get_by_label("Owner").fill("billing team")
+    dialog.get_by_label("Expires").select_option("in 30 days")
+    dialog.get_by_role("button", name="Make the key").click()
+    old = made()
+    row = (
+        page.get_by_role("region", name="API keys")
+        .get_by_role("listitem")
+        .filter(has_text=old.split("_")[1])
+    )
+    for words in ("leaked", "of billing team", "operator", "expires in 30 d", "not used yet"):
+        expect(row).to_contain_text(words)
+    assert status(old) == 200
+
+    choose("Rotate")
+    dialog = page.get_by_role("dialog", name="Rotate leaked")
+    dialog.get_by_label("The old secret").select_option("is valid for an hour")
+    dialog.get_by_role("button", name="Rotate").click()
+    expect(page.get_by_text("The old secret ends")).to_be_visible()
+    new = made()
+    expect(row).to_contain_text("the old secret ends in")
+    expect(row).to_contain_text("used")
+    assert [status(old), status(new)] == [200, 200]
+
+    choose("Edit")
+    dialog = page.get_by_role("dialog", name="Edit leaked")
+    dialog.get_by_label("Name").fill("crm sync")
+    dialog.get_by_label("Expires").select_option("never")
+    dialog.get_by_role("button", name="Save").click()
+    expect(row).to_contain_text("crm sync")
+    expect(row).to_contain_text("never expires")
+
+    choose("Revoke")
+    page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
+    expect(row).to_have_count(0)
+    assert [status(old), status(new)] == [401, 401]
+
+
 def test_a_calendar_is_made_with_its_year_in_view(signed_in: Page, server: Server) -> None:
     page = signed_in
     page.goto(f"{server.url}/dashboard/calendars")

@@ -3,7 +3,6 @@
 import { invoke } from "../core/api.js";
 import { confirm, Menu, toast } from "../core/dialog.js";
 import { denied, deniedSentence, session } from "../core/session.js";
-import { OutcomeMark } from "../core/shapes.js";
 import { Page } from "../core/shell.js";
 import { useAction, useService } from "../core/store.js";
 import { Time } from "../core/time.js";
@@ -11,40 +10,37 @@ import { Button, Card, Empty, ErrorBox, Show } from "../core/ui.js";
 import { count, some } from "../core/words.js";
 import { isChange } from "../lib/changes.js";
 import { html, useState } from "../vendor/vendor.js";
-import { KeyDialog, UserDialog } from "./people_forms.js";
+import { Rights, UserDialog } from "./people_forms.js";
+import { Keys } from "./people_keys.js";
 
 /** @typedef {{name: string, roles: string[], patterns: string[], is_active: boolean}} Credential */
-
-const ORDER = ["viewer", "operator", "editor", "admin"];
 
 export default function PeoplePage() {
   const reason = denied("zato.security.user.get-list"), on = { on: ["change", "account-changed"], relevant: isChange };
   const users = useService(reason ? "" : "zato.security.user.get-list", {}, on);
   const keys = useService(reason ? "" : "zato.security.key.get-list", {}, on);
-  const [form, setForm] = useState(/** @type {{kind: "user", user: Credential | null} | {kind: "key"} | null} */ (null));
+  const [form, setForm] = useState(/** @type {{user: Credential | null} | null} */ (null));
   const done = async () => {
     setForm(null);
-    await Promise.all([users.reload(), keys.reload()]);
+    await users.reload();
   };
   return html`<${Page} title="Users and keys">
     ${reason ? html`<${Card} title="Users and keys"><p class="pad muted">They cannot be shown. ${deniedSentence("zato.security.user.get-list")} Your own sessions are below.</p><//>` : html`
-      <${Card} title="Users" actions=${html`<${Button} small denied=${denied("zato.security.user.create")} onClick=${() => setForm({ kind: "user", user: null })}>New user<//>`}>
-        <${Show} of=${users}>${(/** @type {Credential[]} */ rows) => html`<${People} rows=${rows} kind="user" onEdit=${(/** @type {Credential} */ user) => setForm({ kind: "user", user })} onDone=${done} />`}<//><//>
-      <${Card} title="API keys" actions=${html`<${Button} small denied=${denied("zato.security.key.create")} onClick=${() => setForm({ kind: "key" })}>New key<//>`}>
-        <${Show} of=${keys}>${(/** @type {Credential[]} */ rows) => rows.length ? html`<${People} rows=${rows} kind="key" onDone=${done} />` : html`<p class="pad muted">There is no key. A program needs one to invoke services without a user's password.</p>`}<//><//>`}
+      <${Card} title="Users" actions=${html`<${Button} small denied=${denied("zato.security.user.create")} onClick=${() => setForm({ user: null })}>New user<//>`}>
+        <${Show} of=${users}>${(/** @type {Credential[]} */ rows) => html`<${Users} rows=${rows} onEdit=${(/** @type {Credential} */ user) => setForm({ user })} onDone=${done} />`}<//><//>
+      <${Keys} keys=${keys} />`}
     <${Sessions} />
-    ${form?.kind === "user" && html`<${UserDialog} user=${form.user} onClose=${() => setForm(null)} onDone=${done} />`}
-    ${form?.kind === "key" && html`<${KeyDialog} onClose=${() => setForm(null)} onDone=${done} />`}
+    ${form && html`<${UserDialog} user=${form.user} onClose=${() => setForm(null)} onDone=${done} />`}
   <//>`;
 }
 
-/** @param {{rows: Credential[], kind: "user" | "key", onEdit?: (user: Credential) => void, onDone: () => Promise<void>}} props */
-function People({ rows, kind, onEdit, onDone }) {
+/** @param {{rows: Credential[], onEdit: (user: Credential) => void, onDone: () => Promise<void>}} props */
+function Users({ rows, onEdit, onDone }) {
   const remove = useAction(async (/** @type {Credential} */ each) => {
-    const text = kind === "user" ? "Their sessions end. Their jobs stay, and run no more until somebody takes them over." : "Programs that use it are refused at once.";
-    if (!(await confirm({ title: `Delete the ${kind} ${each.name}?`, text, yes: "Delete", danger: true }))) return;
-    await invoke(`zato.security.${kind}.delete`, { name: each.name });
-    toast(`The ${kind} ${each.name} is deleted.`);
+    const text = "Their sessions end. Their jobs stay, and run no more until somebody takes them over.";
+    if (!(await confirm({ title: `Delete the user ${each.name}?`, text, yes: "Delete", danger: true }))) return;
+    await invoke("zato.security.user.delete", { name: each.name });
+    toast(`The user ${each.name} is deleted.`);
     await onDone();
   });
   const end = useAction(async (/** @type {Credential} */ each) => {
@@ -53,17 +49,12 @@ function People({ rows, kind, onEdit, onDone }) {
     await onDone();
   });
   return html`<${ErrorBox} error=${remove.error ?? end.error} /><ul class="people">${rows.map((each) => html`<li key=${each.name}>
-    <b class="isolate">${each.name}</b><span>${roleOf(each)}${each.is_active ? "" : html` <${OutcomeMark} o="paused" words="inactive" />`}</span>
-    <span class="muted small">${each.patterns.length ? html`only ${each.patterns.map((pattern) => html`<code key=${pattern} class="isolate">${pattern}</code> `)}` : "all services"}</span>
+    <b class="isolate">${each.name}</b><${Rights} of=${each} />
     <${Menu} small label=${`What to do with ${each.name}`} items=${[
-      ...(onEdit ? [{ words: "Edit …", icon: "edit", denied: denied("zato.security.user.edit"), run: () => onEdit(each) }, { words: "End all sessions", denied: denied("zato.security.session.delete-all"), run: () => void end.run(each) }] : []),
-      { words: "Delete …", icon: "trash", danger: true, denied: denied(`zato.security.${kind}.delete`) || (each.name === "admin.invoke" && kind === "user" ? "this user stays" : ""), run: () => void remove.run(each) },
+      { words: "Edit …", icon: "edit", denied: denied("zato.security.user.edit"), run: () => onEdit(each) },
+      { words: "End all sessions", denied: denied("zato.security.session.delete-all"), run: () => void end.run(each) },
+      { words: "Delete …", icon: "trash", danger: true, denied: denied("zato.security.user.delete") || (each.name === "admin.invoke" ? "this user stays" : ""), run: () => void remove.run(each) },
     ]} /></li>`)}</ul>`;
-}
-
-/** @param {Credential} credential */
-function roleOf(credential) {
-  return ORDER.findLast((role) => credential.roles.includes(role)) ?? "no role";
 }
 
 function Sessions() {

@@ -1,9 +1,10 @@
-// Dialogs that make and change users and keys.
+// The rights of users and keys, and the dialog that makes and changes users.
 
 import { invoke } from "../core/api.js";
 import { Dialog, toast } from "../core/dialog.js";
+import { OutcomeMark } from "../core/shapes.js";
 import { useAction } from "../core/store.js";
-import { Button, CopyButton, ErrorBox } from "../core/ui.js";
+import { Button, ErrorBox } from "../core/ui.js";
 import { ChoiceField, messagesOf, TextField } from "../lib/field.js";
 import { html, useState } from "../vendor/vendor.js";
 
@@ -12,6 +13,17 @@ import { html, useState } from "../vendor/vendor.js";
 
 /** Roles and what each may. @type {[string, string][]} */
 const ROLES = [["viewer", "viewer: sees everything"], ["operator", "operator: also runs, pauses, invokes"], ["editor", "editor: also makes and changes jobs"], ["admin", "admin: everything"]];
+
+/**
+ * The role of a user or a key, and the services it may invoke.
+ *
+ * @param {{of: Credential}} props
+ */
+export function Rights({ of }) {
+  const role = ROLES.map(([name]) => name).findLast((name) => of.roles.includes(name)) ?? "no role";
+  return html`<span>${role}${of.is_active ? "" : html` <${OutcomeMark} o="paused" words="inactive" />`}</span>
+    <span class="muted small">${of.patterns.length ? html`only ${of.patterns.map((pattern) => html`<code key=${pattern} class="isolate">${pattern}</code> `)}` : "all services"}</span>`;
+}
 
 /** @param {{user: Credential | null, onClose: () => void, onDone: () => Promise<void>}} props */
 export function UserDialog({ user, onClose, onDone }) {
@@ -30,22 +42,8 @@ export function UserDialog({ user, onClose, onDone }) {
     <${ErrorBox} error=${Object.keys(errors).length ? null : save.error} /><//>`;
 }
 
-/** @param {{onClose: () => void, onDone: () => Promise<void>}} props */
-export function KeyDialog({ onClose, onDone }) {
-  const [rights, setRights] = useState(() => rightsOf(null, "operator"));
-  const [made, setMade] = useState(/** @type {{name: string, key: string} | null} */ (null));
-  const save = useAction(async () => setMade(await invoke("zato.security.key.create", inputOf(rights))));
-  const errors = messagesOf(save.error);
-  if (made) return html`<${Dialog} title="The new key" onClose=${onDone} mayClose=${false} actions=${html`<${Button} kind="primary" onClick=${onDone}>I have saved it<//>`}>
-    <p>It is shown only now: save it where the program finds it.</p>
-    <div class="row secret"><code class="isolate grow">${made.key}</code><${CopyButton} text=${made.key} label="Copy the key">Copy<//></div>
-    <p class="muted small">Send it as <code>X-API-Key</code> or as a bearer token. The list shows its public part, ${made.name}.</p><//>`;
-  return html`<${Dialog} title="New key" onClose=${onClose} onSubmit=${save.run} actions=${html`<${Button} onClick=${onClose}>Cancel<//><${Button} kind="primary" type="submit" busy=${save.isBusy} onClick=${save.run}>Make the key<//>`}>
-    <${RightsFields} value=${rights} onInput=${setRights} errors=${errors} /><${ErrorBox} error=${Object.keys(errors).length ? null : save.error} /><//>`;
-}
-
 /** @param {{value: Rights, onInput: (value: Rights) => void, errors: Record<string, string>}} props */
-function RightsFields({ value, onInput, errors }) {
+export function RightsFields({ value, onInput, errors }) {
   const change = (/** @type {Partial<Rights>} */ part) => onInput({ ...value, ...part });
   return html`<${ChoiceField} id="rights-role" label="Role" value=${value.role} options=${ROLES} error=${errors["roles"]} onInput=${(/** @type {string} */ role) => change({ role })} />
     <${TextField} id="rights-patterns" label="Only services" value=${value.patterns} error=${errors["patterns"]} hint="Patterns such as billing.*, separated by commas; empty for all" onInput=${(/** @type {string} */ patterns) => change({ patterns })} />
@@ -57,12 +55,12 @@ function RightsFields({ value, onInput, errors }) {
  * @param {string} fallback
  * @returns {Rights}
  */
-function rightsOf(credential, fallback) {
+export function rightsOf(credential, fallback) {
   const role = ROLES.map(([name]) => name).findLast((name) => credential?.roles.includes(name)) ?? fallback;
   return { role, patterns: (credential?.patterns ?? []).join(", "), isActive: credential?.is_active ?? true };
 }
 
 /** @param {Rights} rights */
-function inputOf({ role, patterns, isActive }) {
+export function inputOf({ role, patterns, isActive }) {
   return { roles: [role], patterns: patterns.split(",").map((each) => each.trim()).filter(Boolean), is_active: isActive };
 }
