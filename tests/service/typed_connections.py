@@ -1,4 +1,4 @@
-"""Connections, the shared cache and cryptography, in async and blocking services."""
+"""A user's services with connections, as mypy --strict and pyright see their types."""
 
 from typing import Any, assert_type
 

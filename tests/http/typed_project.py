@@ -1,4 +1,4 @@
-"""Typed parameters, streams, files and uploads."""
+"""A user's project with streams, files and uploads: mypy and pyright read this file strictly."""
 
 import datetime as dt
 import uuid

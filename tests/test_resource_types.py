@@ -1,4 +1,4 @@
-"""Resources and middleware."""
+"""Types of resources and middleware, as a user's editor knows them: mypy and pyright read this."""
 
 from collections.abc import AsyncIterator, Iterator
 from typing import Annotated, Any, assert_type
@@ -15,6 +15,7 @@ from zato_lite import (
     resource,
 )
 from zato_lite.service.resource import Resource
+from zato_lite.testing.app import sandbox
 
 
 class Pool:
@@ -54,6 +55,7 @@ async def doubled(call: Call) -> Any:
 
 @on_start
 class Report(Service[Any, int]):
+    name = "types.report"
     middleware = (RateLimit(5, by=lambda call: call.caller.name), IdempotencyKey(), doubled)
     pool = needs(Pool, name="pool")
 
@@ -63,8 +65,17 @@ class Report(Service[Any, int]):
 
 
 class Blocking(BlockingService[Any, str]):
+    name = "types.blocking"
     repo = needs(Repo)
 
     def handle(self) -> str:
         assert_type(self.repo, Repo)
         return type(self.repo.pool).__name__
+
+
+async def test_services_with_resources_and_middleware_have_their_types() -> None:
+    resources = {(Pool, "pool"): Pool(), Repo: Repo(Pool())}
+    async with sandbox(Report, Blocking, resources=resources) as app:
+        assert_type(Report.get_name(), str)
+        assert await app.invoke("types.report") == [1, 1]  # middleware changes its answer
+        assert await app.invoke(Blocking) == "Pool"
