@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,12 @@ def test_a_wrong_value_is_named_with_its_place(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigError, match=r"Expected `int`.*\$\.server\.port"):
         load(path, {})
+
+
+def test_a_wrong_word_is_refused_with_the_allowed_ones(tmp_path: Path) -> None:
+    words = "Invalid enum value 'all'; use one of 'on', 'off', 'slow' - at `$.log.access`"
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        load(_write(tmp_path, "[log]\naccess = 'all'\n"), {})
 
 
 def test_a_file_that_is_not_toml_is_refused(tmp_path: Path) -> None:

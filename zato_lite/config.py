@@ -557,7 +557,7 @@ def _problems(value: Any, declared: Any, table: str, key: str) -> Iterator[tuple
         try:
             msgspec.convert(value, declared, strict=False)
         except msgspec.ValidationError as error:
-            yield table, key, _text_of(error, at)
+            yield table, key, _text_of(error, at, declared)
         return
     fields = {field.name: field for field in msgspec.structs.fields(of)}
     for name, content in value.items():
@@ -575,10 +575,12 @@ def _problems(value: Any, declared: Any, table: str, key: str) -> Iterator[tuple
                 yield below, each, f"[{below}] {each} is missing"
 
 
-def _text_of(error: msgspec.ValidationError, at: str) -> str:
-    """Return the text of an error, with its place in the whole file."""
+def _text_of(error: msgspec.ValidationError, at: str, declared: Any) -> str:
+    """Return the text of an error, with the allowed words and its place in the whole file."""
     text, _, below = str(error).partition(" - at `$")
-    return f"{text} - at `$.{at}{below.rstrip('`')}`"
+    words = ", ".join(map(repr, get_args(declared))) if get_origin(declared) is Literal else ""
+    allowed = f"; use one of {words}" if words else ""
+    return f"{text}{allowed} - at `$.{at}{below.rstrip('`')}`"
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from zato_lite.errors import TooLargeError
 from zato_lite.http.body import PlanBody, broken
-from zato_lite.http.head import RefusedError, check_host, split_target
+from zato_lite.http.head import RefusedError, check_host, split_target, too_large
 from zato_lite.http.message import TEXT, Request, Response, await_response, close_stream
 from zato_lite.http.pipeline import App
 
@@ -136,7 +136,7 @@ class _ReceivedBody:
     """The body of a request, received while it is read."""
 
     def __init__(self, receive: Receive, limit: int) -> None:
-        self._receive, self._left = receive, limit
+        self._receive, self._limit, self._size = receive, limit, 0
         self.is_ended = False
 
     def __aiter__(self) -> Self:
@@ -149,9 +149,9 @@ class _ReceivedBody:
                 raise broken()
             self.is_ended = not message.get("more_body")
             piece = bytes(message.get("body", b""))
-            self._left -= len(piece)
-            if self._left < 0:
-                raise TooLargeError("body is too large")
+            self._size += len(piece)
+            if self._size > self._limit:
+                raise TooLargeError(too_large(self._limit))
             if piece:
                 return piece
         raise StopAsyncIteration
@@ -163,7 +163,7 @@ async def _read_body(receive: Receive, max_body: int) -> bytes:
         message = await receive()
         body += bytes(message.get("body", b""))
         if len(body) > max_body:
-            raise TooLargeError("body is too large")
+            raise TooLargeError(too_large(max_body))
         if not message.get("more_body"):
             return body
 

@@ -57,6 +57,11 @@ def check_host(host: bytes | None, is_old: bool) -> None:
         raise RefusedError(400, "Host is not valid")
 
 
+def too_large(limit: int) -> str:
+    """Return the words for a body of more bytes than are accepted."""
+    return f"body is too large; at most {limit} bytes are accepted"
+
+
 def check_body(headers: dict[bytes, bytes], is_old: bool, limit: int) -> bool:
     """Require one unambiguous length; return True if the client waits for ``100 Continue``."""
     coding, length = headers.get(b"transfer-encoding"), headers.get(b"content-length")
@@ -70,7 +75,7 @@ def check_body(headers: dict[bytes, bytes], is_old: bool, limit: int) -> bool:
     elif length is None or not length.isdigit():
         raise RefusedError(400, "Content-Length is not a number")
     elif len(length) > _MAX_DIGITS or int(length) > limit:
-        raise RefusedError(413, "body is too large")
+        raise RefusedError(413, too_large(limit))
     coding = headers.get(b"content-encoding", b"")
     if any(name.strip().lower() not in {b"", b"identity"} for name in coding.split(b",")):
         raise RefusedError(

@@ -17,6 +17,7 @@ from zato_lite.http.head import (
     is_request_line,
     refuse_line,
     split_target,
+    too_large,
     trust_proxies,
 )
 from zato_lite.http.message import Request
@@ -365,7 +366,7 @@ class RequestParser:
         self._fed = 0
         self.received += len(body)
         if self.received > self._limit:
-            raise RefusedError(413, "body is too large")
+            raise RefusedError(413, too_large(self._limit))
 
     def on_message_complete(self) -> None:
         """Make a request of the parts, unless httptools stops before the body of an upgrade."""
