@@ -10,8 +10,8 @@ from zato_lite.errors import BadInputError
 from zato_lite.testing.app import Sandbox
 
 
-async def detail(box: Sandbox, name: str) -> dict[str, Any]:
-    found = await box.invoke("zato.service.get-by-name", {"name": name})
+async def detail(box: Sandbox, name: str, **sent: Any) -> dict[str, Any]:
+    found = await box.invoke("zato.service.get-by-name", {"name": name, **sent})
     answer: dict[str, Any] = msgspec.to_builtins(found)
     return answer
 
@@ -72,6 +72,8 @@ async def test_a_service_shows_the_jobs_that_run_it(box: Sandbox) -> None:
         ("b", "every 5 minutes", False),
     ]
     assert found["job_count"] == 2
+    brief = await detail(box, "crm.work", has_jobs=False)
+    assert brief == found | {"jobs": [], "job_count": 0}
 
 
 async def test_names_are_completed_those_that_begin_so_first(box: Sandbox) -> None:

@@ -53,7 +53,7 @@ _OF_A_SERVICE = JobFilter(service="billing.sync")
     [
         lambda c: count_jobs(c, _OF_A_SERVICE, NOW),
         lambda c: count_jobs(c, JobFilter(service="billing.*", words="sync"), NOW),
-        lambda c: count_jobs(c, JobFilter(state="active"), NOW),
+        lambda c: count_jobs(c, JobFilter(state="active", words="sync"), NOW),
         lambda c: count_jobs(c, JobFilter(), NOW, BILLING),
         lambda c: find_page(c, _OF_A_SERVICE, Page("name"), NOW),
         lambda c: find_page(c, _OF_A_SERVICE, Page("next"), NOW),

@@ -167,6 +167,17 @@ async def test_data_survives_a_restart(tmp_path: Path) -> None:
         assert await store.read(names) == ["a"]
 
 
+async def test_a_long_read_does_not_hold_up_another(tmp_path: Path) -> None:
+    may_end = threading.Event()
+    async with open_store(tmp_path / "z.db", SystemClock()) as store:
+        long = asyncio.create_task(store.read(lambda _: may_end.wait(20)))
+
+        found = await asyncio.wait_for(store.read(lambda c: fetch_value(c, "SELECT 7")), 10)
+
+        may_end.set()
+        assert (found, await long) == (7, True)
+
+
 async def test_a_running_store_is_copied(sqlite_store: SqliteStore, tmp_path: Path) -> None:
     await sqlite_store.write(lambda c: put(c, "a"))
 

@@ -23,6 +23,7 @@ from zato_lite.service.needs import needs
 from zato_lite.service.registry import Registry, no_such_id
 from zato_lite.service.request import In, Out
 from zato_lite.service.typed import schema_of
+from zato_lite.store.rows import JobRow
 from zato_lite.timetable.describe import describe
 from zato_lite.timetable.job import SECOND, Instant
 
@@ -110,6 +111,12 @@ class ServiceRef(msgspec.Struct):
     cluster_id: Any = 1
 
 
+class DetailRequest(ServiceRef):
+    """A service; ``has_jobs`` says if the jobs that run it are listed, which reads all jobs."""
+
+    has_jobs: bool = True
+
+
 class RegistryService(Service[In, Out]):
     """Base of the services that read the registry."""
 
@@ -156,7 +163,7 @@ class GetList(RegistryService[ListRequest, list[ServiceItem]]):
         self.response.payload = [item_of(entry, now) for entry in found[: query.limit]]
 
 
-class GetByName(RegistryService[ServiceRef, ServiceDetail]):
+class GetByName(RegistryService[DetailRequest, ServiceDetail]):
     """Return a service with the JSON Schemas of its input and output."""
 
     name = "zato.service.get-by-name"
@@ -166,7 +173,10 @@ class GetByName(RegistryService[ServiceRef, ServiceDetail]):
 
     async def handle(self) -> None:
         entry, now = self.find(self.request.input), self.clock.now()
-        rows, count = await self.jobs.list(service=entry.name, limit=_MAX_JOBS)
+        rows: Sequence[JobRow] = ()
+        count = 0
+        if self.request.input.has_jobs:
+            rows, count = await self.jobs.list(service=entry.name, limit=_MAX_JOBS)
         jobs = [
             JobOfService(row.id, row.job.name, describe(row.job.trigger), row.job.is_active)
             for row in rows

@@ -154,15 +154,11 @@ def count_states(
     def in_state(state: State) -> int:
         return count_jobs(connection, wanted._replace(state=state), now, visible)
 
-    if wanted == JobFilter() and visible == ALL_VISIBLE:
-        total, active = count(connection)
-    else:
-        total = count_jobs(connection, wanted, now, visible)
-        active = total - in_state("paused")
+    total, paused = count_jobs(connection, wanted, now, visible), in_state("paused")
     return StateCounts(
         total,
-        active,
-        total - active,
+        total - paused,
+        paused,
         in_state("failing"),
         in_state("running"),
         in_state("missed"),
@@ -174,6 +170,11 @@ def count_jobs(
     connection: Connection, wanted: JobFilter, now: Instant, visible: Visible = ALL_VISIBLE
 ) -> int:
     """Count the jobs that a filter shows."""
+    if wanted._replace(state=None) == JobFilter() and visible == ALL_VISIBLE:
+        if wanted.state is None:
+            return count(connection).total
+        if wanted.state == "active":
+            return count(connection).active
     where = condition(wanted, now, visible)
     needs_timer = wanted.next_before is not None or wanted.state == "late"
     source = _FROM if needs_timer else "FROM job j"

@@ -1,4 +1,4 @@
-"""SQLite store: one thread that writes in group commits, and one that reads.
+"""SQLite store: one thread that writes in group commits, and some that read.
 
 Operations that are submitted while a commit runs share the next commit. They run without
 savepoints; only if one of them fails after it has written, all run again, in a savepoint each.
@@ -18,6 +18,7 @@ from zato_lite.errors import StoreError, UnavailableError
 from zato_lite.log import Repeats
 from zato_lite.store.connection import (
     InterruptedCheckError,
+    SqliteConnection,
     SqliteError,
     connect,
     copy,
@@ -51,6 +52,9 @@ from zato_lite.store.private import prepare_database
 Result = TypeVar("Result")
 MAX_GROUP = 4096
 """Operations that share one commit at most."""
+
+READERS = 2
+"""Threads that read: a question that takes long does not hold up the others."""
 
 CHECKPOINT_PAGES = 4000
 """Pages in the log after which the writer checkpoints between two commits."""
@@ -110,6 +114,7 @@ class SqliteStore:
         self.locks = NodeLocks(path)
         self._writes: SimpleQueue[Task | None] = SimpleQueue()
         self._reads: SimpleQueue[Task | None] = SimpleQueue()
+        self._readers: list[SqliteConnection] = []
         self._threads: list[Thread] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
@@ -187,7 +192,8 @@ class SqliteStore:
             in_one_transaction(
                 self.path, self._writer, lambda connection: migrate(connection, now)
             )
-            self._reader = self._writer if self.is_in_memory else connect(self.path)
+            if not self.is_in_memory:
+                self._readers = [connect(self.path) for _ in range(READERS)]
         except StoreError:
             self._writer.close(force=True)
             raise
@@ -198,7 +204,10 @@ class SqliteStore:
         self._loop = asyncio.get_running_loop()
         self._threads = [Thread(target=self._write_loop, name="store-writer", daemon=True)]
         if not self.is_in_memory:
-            self._threads.append(Thread(target=self._read_loop, name="store-reader", daemon=True))
+            self._threads += [
+                Thread(target=self._read_loop, args=(each,), name="store-reader", daemon=True)
+                for each in self._readers
+            ]
         if self._is_unchecked:
             self._threads.append(
                 Thread(target=self._check_in_background, name="store-check", daemon=True)
@@ -212,12 +221,13 @@ class SqliteStore:
         self._closed = True
         self._stopping.set()
         self._writes.put(None)
-        self._reads.put(None)
+        for _ in self._readers:
+            self._reads.put(None)
         for thread in self._threads:
             thread.join()
         self.health.stop()
-        if self._reader is not self._writer:
-            self._reader.close()
+        for reader in self._readers:
+            reader.close()
         self._writer.close()
         self._file_lock.release()
 
@@ -404,19 +414,19 @@ class SqliteStore:
         except SqliteError as error:
             _log.warning("checkpoint failed", extra={"error": str(error)})
 
-    # Reader thread
+    # Reader threads
 
-    def _read_loop(self) -> None:
+    def _read_loop(self, reader: SqliteConnection) -> None:
         while (task := self._reads.get()) is not None:
             operation, done = task
             try:
-                self._reader.execute("BEGIN")
-                answer: Answer = (done, operation(self._reader), None)
+                reader.execute("BEGIN")
+                answer: Answer = (done, operation(reader), None)
             except Exception as error:  # noqa: BLE001 - passed on to the caller
                 self._record_damage(error)
                 answer = (done, None, to_public_error(error))
-            if self._reader.in_transaction:
-                self._reader.execute("ROLLBACK")
+            if reader.in_transaction:
+                reader.execute("ROLLBACK")
             self._deliver([answer])
 
     def _deliver(self, answers: list[Answer]) -> None:

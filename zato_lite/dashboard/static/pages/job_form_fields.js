@@ -57,7 +57,7 @@ function NamedField({ common, complete, hint }) {
 function ServiceField({ common, isMain }) {
   const deployed = useService(isMain ? "zato.service.get-list" : "", {});
   const isKnown = /** @type {any[]} */ (deployed.data ?? []).some((each) => each.name === common.value);
-  const known = useService(isKnown ? "zato.service.get-by-name" : "", { name: common.value });
+  const known = useService(isKnown ? "zato.service.get-by-name" : "", { name: common.value, has_jobs: false });
   const description = known.data?.name === common.value ? known.data.description : "";
   return html`<${NamedField} common=${common} complete=${serviceNames} hint=${description ? html`<span class="isolate">${description}</span>` : undefined} />`;
 }
@@ -87,7 +87,7 @@ function CalendarField({ common }) {
 function Payload({ form, common }) {
   const text = common.value, isJson = text.trim() !== "" && !jsonError(text);
   const fits = !common.error && text !== "" && form.check.answer?.is_valid && !form.isChecking;
-  const service = useService(fits ? "zato.service.get-by-name" : "", { name: form.values["service"] ?? "" });
+  const service = useService(fits ? "zato.service.get-by-name" : "", { name: form.values["service"] ?? "", has_jobs: false });
   const isTyped = fits && Object.keys(service.data?.input_schema ?? {}).length > 0;
   return html`<${TextField} ...${common} label=${html`${common.label} <span class="hint">${common.hint}</span>`} hint=${html`<span class="row">${
     isTyped ? html`<${OutcomeMark} o="ok" words=${`fits what ${form.values["service"]} takes`} />` : text ? (isJson ? "JSON" : /^\s*[[{]/.test(text) ? "text, which is not valid JSON" : "text") : "empty"}${
