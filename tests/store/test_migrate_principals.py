@@ -167,10 +167,13 @@ async def test_waiting_runs_without_a_job_go_on_if_their_service_is_the_projects
     assert found == {7: "system", 8: ""}
 
 
+_COLUMNS = "(kind, name, hash, roles, patterns, is_active)"
+
+
 async def test_each_change_of_a_credential_is_counted(tmp_path: Path) -> None:
     changes = [
-        "INSERT INTO credential VALUES ('user', 'ann', '', '[]', '[]', 1)",
-        "INSERT OR REPLACE INTO credential VALUES ('user', 'ann', '', '[]', '[]', 0)",
+        f"INSERT INTO credential {_COLUMNS} VALUES ('user', 'ann', '', '[]', '[]', 1)",
+        f"INSERT OR REPLACE INTO credential {_COLUMNS} VALUES ('user', 'ann', '', '[]', '[]', 0)",
         "UPDATE credential SET roles = '[]'",
         "DELETE FROM credential",
     ]
