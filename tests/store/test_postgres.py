@@ -6,10 +6,14 @@ import re
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import quote, urlencode
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from zato_lite.clock import SystemClock
 from zato_lite.errors import ConflictError, StoreError, UnavailableError
@@ -19,6 +23,7 @@ from zato_lite.store.nodes import new_node_id, register_node
 from zato_lite.store.ports import Connection
 from zato_lite.store.postgres import PostgresStore, open_postgres
 from zato_lite.store.postgres_connection import connect
+from zato_lite.store.postgres_run import PostgresRunConnection
 from zato_lite.store.postgres_url import parse
 from zato_lite.store.rows import NodeRow
 from zato_lite.store.sql import execute, fetch_value
@@ -486,3 +491,59 @@ async def test_a_node_without_its_record_can_write_nothing(
 
     assert not store.locks.trusts_itself
     assert await store.read(names) == ["before"]
+
+
+# A pooler between the store and the server
+
+
+@asynccontextmanager
+async def pooler(url: str, folder: Path) -> AsyncIterator[str]:
+    """Forward connections, and tell another process than the one that answers."""
+    target = conninfo_to_dict(url)
+    host, port = str(target["host"]), str(target.get("port") or 5432)
+
+    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65_536):
+            before, key, rest = data.partition(b"K\0\0\0\x0c")
+            writer.write(before + key + bytes([rest[0] ^ 1]) + rest[1:] if key else data)
+        writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        to_reader, to_writer = (
+            await asyncio.open_unix_connection(f"{host}/.s.PGSQL.{port}")
+            if host.startswith("/")
+            else await asyncio.open_connection(host, int(port))
+        )
+        with suppress(OSError):
+            await asyncio.gather(forward(reader, to_writer), forward(to_reader, writer))
+
+    async with await asyncio.start_unix_server(serve, folder / ".s.PGSQL.5432"):
+        own = {**target, "host": str(folder), "port": "5432"}
+        yield f"postgresql:///?{urlencode(own, quote_via=quote)}"
+
+
+INSERT_RUN = """INSERT INTO run (id, job_id, number, slot, kind, state, node, token, attempt,
+    crashes, claimed_at) VALUES (1, 0, 1, 1, 'async', 'claimed', 1, 1, 1, 0, 1)"""
+
+
+def prepared(connection: Connection) -> int:
+    for _ in range(5):
+        connection.execute("SELECT 1 WHERE ?", (True,))
+    return int(fetch_value(connection, "SELECT count(*) FROM pg_prepared_statements"))
+
+
+async def test_statements_are_not_prepared_through_a_pooler(
+    store: PostgresStore, postgres_url: str, tmp_path: Path
+) -> None:
+    assert await store.read(prepared) > 0
+    async with pooler(postgres_url, tmp_path) as url:
+        async with open_postgres(url, SystemClock()) as pooled:
+            assert await pooled.read(prepared) == 0
+            await pooled.write(put("a"))
+            await pooled.write(lambda c: execute(c, INSERT_RUN))
+            run = cast(PostgresRunConnection, await pooled.connect_run(1, 1))
+            assert run.prepare_threshold is None
+            await run.give_up()
+        async with open_postgres(f"{url}&prepare_threshold=2", SystemClock()) as pooled:
+            assert await pooled.read(prepared) > 0
+    assert await store.read(names) == ["a"]

@@ -182,14 +182,26 @@ def connect(location: Location, use: Use = "write") -> PostgresConnection:
             options=options,
             **parameters,
             autocommit=True,
-            prepare_threshold=location.prepare_threshold,
         )
+        ((process,),) = raw.execute(b"SELECT pg_backend_pid()").fetchall()
     except psycopg.Error as error:
         found = connect_error(location, error)  # without the text, which may have the password
         raise StoreError(str(found)) if use == "move" and is_refusal(error) else found from None
+    raw.prepare_threshold = threshold_of(location, raw.info.backend_pid, process)
     raw.prepared_max = PREPARED
     adapt(raw.adapters)
     return PostgresConnection(raw)
+
+
+def threshold_of(location: Location, told: int, process: int) -> int | None:
+    """Return the executions after which a connection prepares a statement; None for never.
+
+    A pooler tells another process than the one that answers, which may change with each
+    transaction: it knows nothing of statements that another one has prepared.
+    """
+    if told != process and "prepare_threshold" not in location.given:
+        return None
+    return location.prepare_threshold
 
 
 def parameters_of(location: Location, use: Use) -> tuple[dict[str, Any], str]:

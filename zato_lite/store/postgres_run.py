@@ -21,6 +21,7 @@ from zato_lite.store.postgres_connection import (
     connect_error,
     parameters_of,
     query_of,
+    threshold_of,
 )
 from zato_lite.store.postgres_url import Location
 
@@ -32,7 +33,7 @@ RESTING = 8
 REST_S = 30.0
 """Seconds after which a connection is closed that no run has wanted."""
 
-_IS_OWN = b"SELECT 1 FROM run WHERE id = $1 AND token = $2 AND outcome IS NULL"
+_IS_OWN = b"SELECT pg_backend_pid() FROM run WHERE id = $1 AND token = $2 AND outcome IS NULL"
 
 
 class PostgresRunConnection(psycopg.AsyncConnection[Any]):
@@ -122,11 +123,12 @@ class RunConnections:
         self, raw: PostgresRunConnection, run_id: int, token: int
     ) -> PostgresRunConnection:
         """Begin the transaction, so that one of psycopg's own within it is a savepoint."""
-        raw.prepare_threshold = self._location.prepare_threshold
         cursor = psycopg.AsyncRawCursor(raw, row_factory=tuple_row)
-        if await (await cursor.execute(_IS_OWN, (run_id, token))).fetchone() is None:
+        found = await (await cursor.execute(_IS_OWN, (run_id, token), prepare=False)).fetchone()
+        if found is None:
             await raw.close()
             raise StoreError(f"run {run_id} is not this node's any more")
+        raw.prepare_threshold = threshold_of(self._location, raw.info.backend_pid, found[0])
         raw.rest = self._rest
         return raw
 

@@ -22,7 +22,7 @@ class Location(NamedTuple):
         parameters: of libpq, besides those of the URL: the password, ``options``.
         given: the names of the parameters in the URL.
         shown: the URL for messages and logs.
-        prepare_threshold: None to prepare no statement, for a pooler that shares connections.
+        prepare_threshold: None to prepare no statement.
         secrets: texts that no message may contain.
     """
 
