@@ -82,12 +82,14 @@ class Workload(NamedTuple):
         names: of the workloads that it measures.
         figures: reads the CPU time per operation from a run, and from one of ``floor``.
         floor: arguments of a run that does hardly anything, whose CPU time is subtracted.
+        fill: arguments of a run that fills a store before, in the folder of both.
     """
 
     names: tuple[str, ...]
     command: tuple[str, ...]
     figures: Callable[[Result, Result | None], Figures]
     floor: tuple[str, ...] = ()
+    fill: tuple[str, ...] = ()
 
 
 def printed(rows: Mapping[str, str]) -> Callable[[Result, Result | None], Figures]:
@@ -111,6 +113,15 @@ def spent(name: str, operations: int) -> Callable[[Result, Result | None], Figur
     def read(result: Result, floor: Result | None) -> Figures:
         base = 0.0 if floor is None else floor.cpu_s
         return {name: (result.cpu_s - base) / operations * 1e9}
+
+    return read
+
+
+def scaled(name: str, field: str, factor: float) -> Callable[[Result, Result | None], Figures]:
+    """Read a figure of a scenario of the scheduler."""
+
+    def read(result: Result, _: Result | None) -> Figures:
+        return {name: json.loads(result.output.strip().splitlines()[-1])[field] * factor}
 
     return read
 
@@ -163,6 +174,20 @@ WORKLOADS = (
     Workload(("S2",), scenario("s2", count=10_000), per_fire("S2")),
     Workload(("S3",), scenario("s3", count=1_000, seconds=SECONDS), per_fire("S3")),
     Workload(("S4",), scenario("s3", count=5_000, seconds=SECONDS), per_fire("S4")),
+    # A start over dormant jobs with a first run, each overdue run, and a second of idleness.
+    Workload(
+        ("S5",),
+        scenario("s5"),
+        scaled("S5", "cpu_ms", 1e6),
+        fill=scenario("s5-fill", count=100_000),
+    ),
+    Workload(
+        ("S6",),
+        scenario("s6", count=10_000),
+        scaled("S6", "cpu_ms", 1e6 / 10_000),
+        fill=scenario("s6-fill", count=10_000),
+    ),
+    Workload(("S7",), scenario("s7", count=100_000), scaled("S7", "cpu_percent", 1e7)),
 )
 
 
@@ -201,7 +226,11 @@ def measure(tree: Path, workload: Workload) -> Figures:
 
 def _measure(tree: Path, workload: Workload) -> Figures:
     floor = run(tree, workload.floor) if workload.floor else None
-    return workload.figures(run(tree, workload.command), floor)
+    if not workload.fill:
+        return workload.figures(run(tree, workload.command), floor)
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        run(tree, (*workload.fill, "--folder", folder))
+        return workload.figures(run(tree, (*workload.command, "--folder", folder)), floor)
 
 
 @contextlib.contextmanager
