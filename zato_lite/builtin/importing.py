@@ -9,7 +9,6 @@ from msgspec import Meta
 from zato_lite.builtin.audited import AuditedService
 from zato_lite.builtin.definition import read
 from zato_lite.builtin.imports.entry import Entry, Options
-from zato_lite.builtin.imports.readers import NEEDS_SERVICE, READERS
 from zato_lite.builtin.input import Input, Name, ParsedBy, Zone, missing, parse_name
 from zato_lite.builtin.job_checks import extra_errors
 from zato_lite.builtin.permissions import require_rights, services_of
@@ -22,6 +21,9 @@ from zato_lite.timetable.job import Job
 from zato_lite.wire import encode
 
 _Document = Annotated[str, Meta(max_length=64 * 1024 * 1024)]
+NEEDS_SERVICE = frozenset({"crontab", "kubernetes", "quartz", "systemd"})
+"""Formats whose entries name no service."""
+
 _MAX_SERVICES = 10_000
 _MAX_ENTRIES = 10_000
 _MAX_HINTS = 20
@@ -120,6 +122,8 @@ class Import(AuditedService[ImportInput, Imported]):
         self, params: ImportInput, options: Options
     ) -> tuple[Sequence[Entry], Sequence[_Result]]:
         """Return the entries of the file with their jobs; a long file takes seconds."""
+        from zato_lite.builtin.imports.readers import READERS  # noqa: PLC0415 - rarely wanted
+
         entries = READERS[params.format](params.document, options)
         found = [*map(_writable, islice(entries, _MAX_ENTRIES + 1))]
         if len(found) > _MAX_ENTRIES:

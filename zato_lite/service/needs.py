@@ -4,6 +4,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextvars import ContextVar
 from typing import Any, Generic, Protocol, TypeVar, overload
+from weakref import WeakKeyDictionary
 
 from zato_lite.errors import InvocationError, UnavailableError
 from zato_lite.service.message import Invocation
@@ -178,12 +179,18 @@ def needs(protocol: type[T], *, name: str = "") -> Needs[T]:
 
 def needs_of(cls: type) -> dict[str, Needs[Any]]:
     """Return the declared needs of a class and its bases, by attribute."""
-    return {
-        name: value
-        for base in reversed(cls.__mro__)
-        for name, value in vars(base).items()
-        if isinstance(value, Needs)
-    }
+    found: dict[str, Needs[Any]] = {}
+    for base in reversed(cls.__mro__):
+        own = _own_needs.get(base)
+        if own is None:
+            own = {name: each for name, each in vars(base).items() if isinstance(each, Needs)}
+            _own_needs[base] = own
+        found |= own
+    return found
+
+
+_own_needs: "WeakKeyDictionary[type, dict[str, Needs[Any]]]" = WeakKeyDictionary()
+"""The needs that a class itself declares. All services share bases with many attributes."""
 
 
 def needs_of_all(cls: type, middleware: Iterable[object]) -> dict[str, Needs[Any]]:

@@ -14,6 +14,3 @@ READERS: Mapping[str, Callable[[str, Options], Iterator[Entry]]] = {
     "systemd": systemd.read,
 }
 """Readers by the name of their format."""
-
-NEEDS_SERVICE = frozenset({"crontab", "kubernetes", "quartz", "systemd"})
-"""Formats whose entries name no service."""
