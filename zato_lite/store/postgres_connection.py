@@ -196,8 +196,8 @@ def connect(location: Location, use: Use = "write") -> PostgresConnection:
 def threshold_of(location: Location, told: int, process: int) -> int | None:
     """Return the executions after which a connection prepares a statement; None for never.
 
-    A pooler tells another process than the one that answers. Each transaction may get a different
-    one, and prepared statements belong to one process.
+    A pooler gives the number of another process than the one that answers. Each transaction may
+    get a different one, and prepared statements belong to one process.
     """
     if told != process and "prepare_threshold" not in location.given:
         return None
