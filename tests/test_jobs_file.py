@@ -313,7 +313,7 @@ async def test_a_wrong_change_is_skipped_shown_and_ends_when_it_is_mended(
         write(project, job("a", "hours: 2"), job("b", "lunar: 1"), job("c"))
         await until(has_warning)
 
-        assert app.warnings() == {"jobs_file": "1 mistakes, see the log"}
+        assert app.warnings() == {"jobs_file": "1 mistake, see the log"}
         assert await names(app) == ["a", "c"]
         [record] = [each for each in caplog.records if each.message == "jobs file mistake skipped"]
         assert "line 10: b: 'lunar' is not a known field" in vars(record)["why"]
@@ -350,7 +350,7 @@ async def test_a_skipped_job_is_applied_once_its_service_is_deployed(project: Pa
         await cast("Deployer", app.invoker.resources[Deployer]).refresh()
 
         await until(lambda: _equals(app, ["a", "late"]))
-        assert app.warnings() == {"jobs_file": "1 mistakes, see the log"}
+        assert app.warnings() == {"jobs_file": "1 mistake, see the log"}
 
 
 async def test_what_a_user_changed_is_not_undone_by_a_second_try(project: Path) -> None:

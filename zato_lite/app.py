@@ -232,9 +232,9 @@ def _make_app(
 def _warnings(project: Project | None, deployer: Deployer) -> Mapping[str, str]:
     found = {}
     if count := 0 if project is None else len(project.jobs_file.mistakes):
-        found["jobs_file"] = f"{count} mistakes, see the log"
+        found["jobs_file"] = f"{count} mistake{'s' * (count > 1)}, see the log"
     if count := len(deployer.resources.faults):
-        found["resources"] = f"faults in {count} files, see the log"
+        found["resources"] = f"faults in {count} file{'s' * (count > 1)}, see the log"
     return found
 
 

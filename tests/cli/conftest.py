@@ -76,8 +76,9 @@ class Ran(NamedTuple):
 class Running:
     """A server in a thread."""
 
-    def __init__(self, project: Path) -> None:
+    def __init__(self, project: Path, certificate: str = "", key: str = "") -> None:
         self.project = project
+        self._certificate, self._key = certificate, key
         self.url = ""
         self._opened: Future[None] = Future()
         self._loop = asyncio.new_event_loop()
@@ -101,7 +102,7 @@ class Running:
     async def _serve(self) -> None:
         settings = Settings(
             store=Store("sqlite:///data/zato-lite.db"),
-            server=Server(grace=0.0, port=0),
+            server=Server(grace=0.0, port=0, certificate=self._certificate, key=self._key),
             services=Services(reload=False),
         )
         environ = {"ZATO_LITE_ADMIN_PASSWORD": PASSWORD}

@@ -29,7 +29,30 @@ def test_a_key_is_created_listed_and_revoked(server: Running) -> None:
     key = made.out.strip()
     assert server.run("job", "list", ZATO_LITE_PASSWORD=None, ZATO_LITE_API_KEY=key).status == 0
 
-    [name] = [line.split("\t")[0] for line in server.run("key", "list").out.splitlines()]
-    assert server.run("key", "revoke", name).out == f"revoked key {name}\n"
+    [listed] = server.run("key", "list", "--json").json
+    assert server.run("key", "revoke", listed["name"]).out == f"revoked key {listed['name']}\n"
     assert server.run("key", "list").out == ""
     assert server.run("job", "list", ZATO_LITE_PASSWORD=None, ZATO_LITE_API_KEY=key).status == 4
+
+
+def test_a_key_has_a_name_and_expires_and_gets_new_secrets(server: Running) -> None:
+    def may_list(key: str) -> bool:
+        ran = server.run("job", "list", ZATO_LITE_PASSWORD=None, ZATO_LITE_API_KEY=key)
+        return ran.status == 0
+
+    first = server.run("key", "create", "deploy", "--role", "viewer", "--days", "90").out.strip()
+    second = server.run("key", "rotate", "deploy").out.strip()
+    assert (may_list(first), may_list(second)) == (True, True)
+    third = server.run("key", "rotate", "deploy", "--grace-hours", "0").out.strip()
+    assert (may_list(second), may_list(third)) == (False, True)
+
+    [row] = server.run("key", "list", "-o", "wide").out.splitlines()[1:]
+    assert row.startswith("deploy")
+    assert "in 90 d" in row or "in 89 d" in row or "20" in row
+    assert server.run("key", "revoke", "deploy").status == 0
+
+
+def test_an_empty_password_is_refused(server: Running) -> None:
+    ran = server.run("user", "create", "bob", stdin="")
+
+    assert (ran.status, "password" in ran.err) == (2, True)

@@ -109,7 +109,7 @@ def test_check_prints_each_mistake_once_and_nothing_else(tmp_path: Path) -> None
 
     [line] = result.stderr.splitlines()
     assert "nothing_of_this_name" in line
-    assert result.stdout == "1 services, 1 mistakes\n"
+    assert result.stdout == "1 service, 1 mistake\n"
 
 
 @pytest.mark.e2e

@@ -6,6 +6,7 @@ import pytest
 from click.shell_completion import ShellComplete
 
 from tests.cli.conftest import PASSWORD, Running, run
+from zato_lite.cli.doctor import of_status
 from zato_lite.cli.main import cli
 
 CONFIG = "[server]\nport = 1\n"
@@ -66,6 +67,25 @@ def test_a_doctor_without_a_server_looks_at_settings_and_store(tmp_path: Path) -
     assert "store\terror" in damaged.out
     (tmp_path / "config" / "zato-lite.toml").write_text("[server]\nprot = 1\n")
     assert "settings\terror" in run("doctor", "--project", str(tmp_path)).out
+
+
+def test_a_doctor_reads_the_status_of_the_scheduler(server: Running) -> None:
+    healthy = server.ask("zato.scheduler.status")
+    ill = {
+        **healthy,
+        "clock_warning": "the clock was set back",
+        "lateness_p99_ms": 5_000.0,
+        "nodes": [{"version": "0.0.1"}],
+    }
+
+    assert [*of_status(healthy, 0.4)] == []
+    assert [each.check for each in of_status(ill, -60)] == [
+        "clock",
+        "clock",
+        "lateness",
+        "version",
+    ]
+    assert [each.check for each in of_status({**healthy, "nodes": []}, 0)] == ["nodes"]
 
 
 def test_a_doctor_without_credentials_says_so(server: Running) -> None:

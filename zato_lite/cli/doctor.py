@@ -1,6 +1,6 @@
 """``zato-lite doctor``: what is wrong with a project and its server, and what to do."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from zato_lite import __version__
@@ -85,10 +85,14 @@ def _status(session: Session) -> Iterator[Finding]:
 
     found = session.call("zato.scheduler.status")
     yield Finding("credentials", "ok")
-    if abs(off := session.now - time.time()) > _CLOCK_S:  # noqa: TID251 - two clocks are compared
-        yield Finding(
-            "clock", "warning", f"the server's differs by {off:.0f} s", "check NTP on both"
-        )
+    yield from of_status(found, session.now - time.time())  # noqa: TID251 - two clocks are compared
+
+
+def of_status(found: Mapping[str, Any], off: float) -> Iterator[Finding]:
+    """Yield what is wrong by the scheduler's status and the seconds by which its clock is off."""
+    if abs(off) > _CLOCK_S:
+        words = f"the server's differs from this machine's by {off:.0f} s"
+        yield Finding("clock", "warning", words, "synchronise both, as with NTP")
     if found["clock_warning"]:
         yield Finding("clock", "error", found["clock_warning"], "see docs/scheduler.md")
     if found["is_paused"]:

@@ -18,6 +18,8 @@ from zato_lite.errors import BadInputError
 _FORMATS = ("apscheduler", "celery", "crontab", "kubernetes", "quartz", "systemd")
 _FORESEEN = 200
 """Jobs of a plan whose slots are computed: each takes three requests."""
+_MANY = 10
+"""Jobs of a plan for which the progress is shown."""
 _SLOTS = 3
 _REMARKABLE = 4
 
@@ -105,7 +107,7 @@ def _plan(
 ) -> Iterator[dict[str, Any]]:
     """Yield what becomes of each job, with the words before and after, next slots and remarks."""
     definitions = {each.get("name"): each for each in _definitions(text)}
-    is_hidden = not sys.stderr.isatty()
+    is_hidden = len(rows) < _MANY or not sys.stderr.isatty()
     with click.progressbar(rows, label="planning", file=sys.stderr, hidden=is_hidden) as shown:
         for place, row in enumerate(shown):
             is_foreseen = place < _FORESEEN

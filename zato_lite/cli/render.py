@@ -131,18 +131,16 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) 
         place = widths.index(most)
         widths[place] -= 1
         excess -= 1
-    head = [
-        click.style(_fit(c.title.upper(), w), bold=True)
-        for c, w in zip(columns, widths, strict=True)
-    ]
-    lines = [head] + [
-        [
-            _styled(column, _fit(text, w))
-            for column, text, w in zip(columns, row, widths, strict=True)
-        ]
-        for row in rows
-    ]
-    return "\n".join(_GAP.join(line).rstrip() for line in lines)
+    titles = [column.title.upper() for column in columns]
+    head = _line(titles, widths, lambda _, text: click.style(text, bold=True))
+    body = [_line(row, widths, lambda place, text: _styled(columns[place], text)) for row in rows]
+    return "\n".join([head, *body])
+
+
+def _line(texts: Sequence[str], widths: Sequence[int], style: Callable[[int, str], str]) -> str:
+    fitted = [_fit(text, width) for text, width in zip(texts, widths, strict=True)]
+    fitted[-1] = fitted[-1].rstrip()
+    return _GAP.join(style(place, text) for place, text in enumerate(fitted)).rstrip()
 
 
 def _pairs(columns: Iterable[Column], data: Any, screen: Screen) -> str:
@@ -210,7 +208,7 @@ def _ago(iso: str, now: float) -> str:
         return moment.date().isoformat()
     if abs(seconds) < 1:
         return "now"
-    words = duration(abs(seconds) * 1000)
+    words = duration(round(abs(seconds)) * _SECOND_MS)
     return f"in {words}" if seconds > 0 else f"{words} ago"
 
 
@@ -224,7 +222,7 @@ def duration(milliseconds: float) -> str:
     """Return a duration in its two largest units."""
     if milliseconds < _SECOND_MS:
         return f"{milliseconds:.0f} ms"
-    if milliseconds < 10 * _SECOND_MS:
+    if milliseconds < 10 * _SECOND_MS and milliseconds % _SECOND_MS:
         return f"{milliseconds / _SECOND_MS:.1f} s"
     seconds = round(milliseconds / 1000)
     first = next(place for place, (size, _) in enumerate(_UNITS) if seconds >= size)

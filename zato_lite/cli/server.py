@@ -93,5 +93,9 @@ def check(project: Path) -> None:
     mistakes, services = find_mistakes(project.resolve())
     for mistake in mistakes:
         click.echo(mistake, err=True)
-    click.echo(f"{services} services, {len(mistakes)} mistakes")
+    click.echo(f"{_count(services, 'service')}, {_count(len(mistakes), 'mistake')}")
     sys.exit(1 if mistakes else 0)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -20,7 +20,7 @@ NODES = (
     Column("version"),
     Column("in flight"),
     Column("capacity"),
-    Column("claims/s", "claims_per_s"),
+    Column("claims/s", lambda row: round(row["claims_per_s"], 2)),
     Column("started", kind="when"),
     Column("seen", kind="when"),
     Column("lag", "lag_ms", "ms", is_wide=True),

@@ -188,13 +188,18 @@ def _first_password(project: Path, store: str) -> Path | None:
     return None
 
 
+def can_ask() -> bool:
+    """Return True if a person can type an answer."""
+    return sys.stdin.isatty()
+
+
 def _typed_password(user: str) -> str:
     """Return the password that a person types.
 
     Raises:
         UnauthorizedError: the input is not a terminal.
     """
-    if not sys.stdin.isatty():
+    if not can_ask():
         raise UnauthorizedError(_MISSING)
     typed: str = click.prompt(f"Password of {user}", hide_input=True, err=True)
     return typed

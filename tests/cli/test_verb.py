@@ -1,0 +1,67 @@
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from tests.cli.conftest import PASSWORD, Running, run
+from zato_lite.cli.main import cli
+
+
+def test_the_help_of_a_command_has_its_options_those_of_all_and_examples() -> None:
+    shown = CliRunner().invoke(cli, ["job", "pause", "--help"]).output
+
+    parts = [shown.index(part) for part in ("Options:", "Server and output:", "Examples:")]
+    assert parts == sorted(parts)
+    assert "--note" in shown[parts[0] : parts[1]]
+    assert "--password-file" in shown[parts[1] : parts[2]]
+    assert "zato-lite job pause nightly" in shown[parts[2] :]
+
+
+def test_the_help_of_create_has_the_fields_of_a_definition() -> None:
+    shown = CliRunner().invoke(cli, ["job", "create", "--help"]).output
+
+    assert "One of run_once, run_all, skip." in shown
+    assert "--timezone" in shown
+
+
+def test_a_password_is_typed_without_being_shown(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def prompt(words: str, **options: object) -> str:
+        asked.append(words)
+        assert options["hide_input"]
+        return PASSWORD
+
+    monkeypatch.setattr("zato_lite.cli.verb.can_ask", lambda: True)
+    monkeypatch.setattr(click, "prompt", prompt)
+
+    assert server.run("status", ZATO_LITE_PASSWORD=None).status == 0
+    assert asked == ["Password of admin.invoke"]
+
+
+def test_without_a_password_and_a_terminal_the_way_out_is_named(server: Running) -> None:
+    ran = server.run("status", ZATO_LITE_PASSWORD=None)
+
+    assert (ran.status, ran.err) == (
+        4,
+        "zato-lite: password missing; use --password-file or ZATO_LITE_ADMIN_PASSWORD\n",
+    )
+
+
+def test_an_unknown_command_is_refused() -> None:
+    assert run("jbo").status == 2
+
+
+def test_the_server_s_first_password_is_used_in_its_project(tmp_path: Path) -> None:
+    with Running(tmp_path) as server:
+        port = server.url.rpartition(":")[2]
+        (tmp_path / "config").mkdir()
+        (tmp_path / "config" / "zato-lite.toml").write_text(f"[server]\nport = {port}\n")
+        first = tmp_path / "data" / "admin-password"
+        first.write_text(PASSWORD)
+        first.chmod(0o600)
+
+        assert run("status", "--project", str(tmp_path)).status == 0
