@@ -82,7 +82,7 @@ async def test_the_clock_advances_by_a_duration_or_to_a_time(
         (datetime(2027, 1, 16), "has no time zone; add tzinfo=UTC"),  # noqa: DTZ001 - refused
     ],
 )
-async def test_the_clock_is_not_advanced_by_nonsense(
+async def test_wrong_steps_of_the_clock_are_refused(
     step: str | timedelta | datetime, words: str
 ) -> None:
     async with sandbox(at=START) as it:

@@ -1,7 +1,7 @@
 """The registry: deployed services by name."""
 
 import copy
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
@@ -47,6 +47,10 @@ def _with_strategy(entry: Entry) -> Entry:
     return entry
 
 
+def _itself(cls: type[AnyService]) -> type[AnyService]:
+    return cls
+
+
 class Withheld(NamedTuple):
     """A service that is not deployed, and the reason."""
 
@@ -61,12 +65,14 @@ class Registry:
         entries: the services.
         withheld: services that are not deployed because a resource is not open, by name.
         resources: the objects that services may need; None before the invoker has set them.
+        stand_in: returns the class that is deployed in place of a class: tests have fakes.
     """
 
     def __init__(self) -> None:
         self.entries: dict[str, Entry] = {}
         self.withheld: Mapping[str, Withheld] = {}
         self.resources: dict[Any, Any] | None = None
+        self.stand_in: Callable[[type[AnyService]], type[AnyService]] = _itself
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(sorted(self.entries.values(), key=lambda entry: entry.name))
@@ -85,13 +91,15 @@ class Registry:
             ServiceExistsError: another service has this name.
             ConfigError: the application does not provide a resource that it needs.
         """
-        entry = self._checked(new_entry(cls, source=source, is_internal=is_internal))
+        entry = self._checked(
+            new_entry(self.stand_in(cls), source=source, is_internal=is_internal)
+        )
         self._put(entry, self.entries.get(entry.name))
         return entry
 
     def make_entries(self, source: str, classes: Iterable[type[AnyService]]) -> list[Entry]:
         """Create the entries of a file without deploying them."""
-        return [new_entry(cls, source=source, is_internal=False) for cls in classes]
+        return [new_entry(self.stand_in(cls), source=source, is_internal=False) for cls in classes]
 
     def swap(self, files: Mapping[str, Iterable[Entry]]) -> None:
         """Replace the services of these files in one step.

@@ -2,14 +2,13 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-import typing_extensions
 from msgspec.structs import replace
 
 from zato_lite.app import App, open_app
@@ -21,14 +20,12 @@ from zato_lite.errors import ConfigError, JobNotFoundError
 from zato_lite.scheduler.history import RunHistory
 from zato_lite.service.base import Service
 from zato_lite.service.invoker import Invoker
-from zato_lite.service.payload import plain
-from zato_lite.service.typed import DeclaredStream, declared, is_custom
+from zato_lite.testing.callers import Answer, Callers, Client, invoke
 from zato_lite.testing.clock import DEFAULT_START, ManualClock
 from zato_lite.testing.crashes import CrashableScheduler, CrashPoint
+from zato_lite.testing.fakes import Fakes, microseconds_of
+from zato_lite.testing.http import HttpClient
 from zato_lite.testing.records import LedgerEntry, Run, entry_of, run_of
-from zato_lite.timetable.durations import ALLOWED, parse_duration
-
-Answer = typing_extensions.TypeVar("Answer", default=Any)
 
 _ROUNDS = 3
 
@@ -36,8 +33,8 @@ _ROUNDS = 3
 class Sandbox:
     """Application whose clock stands still until ``advance``."""
 
-    def __init__(self, app: App, clock: ManualClock) -> None:
-        self.app, self.clock = app, clock
+    def __init__(self, app: App, clock: ManualClock, callers: Callers) -> None:
+        self.app, self.clock, self._callers = app, clock, callers
 
     @property
     def now(self) -> datetime:
@@ -54,19 +51,21 @@ class Sandbox:
             payload: its payload; the default is the other keyword arguments.
             fields: the payload, when none is given.
         """
-        payload = fields if fields and payload is None else payload
-        if isinstance(service, str):
-            return cast("Answer", await self.app.invoker.invoke(service, payload))
-        entry = self.app.registry.get(service.get_name())
-        if entry.cls is service:
-            return cast("Answer", await self.app.invoker.invoke(service, payload))
-        # The test has imported the file for itself: types of the same name are not the same.
-        payload = payload if payload is None or isinstance(payload, bytes) else plain(payload)
-        answer = await self.app.invoker.invoke(entry.name, payload)
-        wanted = declared(service, "output")
-        if wanted is None or isinstance(wanted, DeclaredStream) or is_custom(wanted.type):
-            return cast("Answer", answer)
-        return cast("Answer", wanted.reader()(plain(answer)))
+        return await invoke(self.app, service, payload, fields)
+
+    def as_(self, role: str, patterns: Iterable[str] = ()) -> Client:
+        """Return a caller with a role, and with patterns of the services that it may invoke.
+
+        Args:
+            role: its role; without one that is known, the error lists them.
+            patterns: as ``["crm.*"]``; none for all services.
+        """
+        return self._callers.client(role, tuple(patterns))
+
+    @property
+    def http(self) -> HttpClient:
+        """A client of the real edge, with the credentials of an admin."""
+        return self._callers.client("admin").http
 
     async def advance(
         self,
@@ -173,6 +172,7 @@ async def sandbox(
     settings: Settings | None = None,
     resources: Mapping[Any, object] | None = None,
     outgoing: Mapping[str, Any] | None = None,
+    services: Mapping[Any, Any] | None = None,
     every_run_twice: bool = False,
 ) -> AsyncIterator[Sandbox]:
     """Open an application with these services, those of ``project``, and the built-in ones.
@@ -188,6 +188,9 @@ async def sandbox(
         resources: objects in place of the project's resources, by type, or by ``(type, name)``.
         outgoing: fakes in place of outgoing connections: ``{"rest.crm": answer}``, where
             ``answer`` is a function, async or not, from a ``RestRequest`` to a ``RestResponse``.
+        services: fakes in place of services, by name or class: a class, a function, async or not,
+            from the input to the answer, ``fails(…)``, ``slow(…)``, an exception, or any other
+            value, the answer.
         every_run_twice: drop the result of each run's first attempt, as a crash does: the service
             is invoked again. Jobs that are not repeated after a crash are left out.
 
@@ -198,29 +201,33 @@ async def sandbox(
     if at is not None:
         clock.set(_instant(at))
 
+    async def sleep(service: Service[Any, Any], microseconds: int) -> None:
+        await scheduler.sleep(service, microseconds)
+
+    fakes = Fakes(services or {}, sleep)
+
     async def add_services(invoker: Invoker) -> None:
         invoker.resources.update(resources or {})
         deployer: Deployer = invoker.resources[Deployer]
         deployer.resources.replacements = [*(resources or {})]
+        fakes.install(invoker.registry)
         for cls in classes:
             invoker.registry.add(cls)
 
     chosen = _settings_of(project) if settings is None else settings
-    async with open_app(
-        project,
-        chosen,
-        clock,
-        add_services,
-        outgoing=outgoing,
-        make_scheduler=partial(CrashableScheduler, runs_twice=every_run_twice),
-    ) as app:
+    make = partial(CrashableScheduler, runs_twice=every_run_twice)
+    opening = open_app(
+        project, chosen, clock, add_services, outgoing=outgoing, make_scheduler=make
+    )
+    async with opening as app, AsyncExitStack() as stack:
         scheduler = cast("CrashableScheduler", app.scheduler)
         if app.problems and settings is None:
             raise ConfigError("\n".join(app.problems))
+        fakes.add_missing(app.registry)
         if project is None:
             await _create_declared_jobs(app)
         try:
-            yield Sandbox(app, clock)
+            yield Sandbox(app, clock, Callers(app, stack))
             if point := scheduler.executor.crash_at:
                 raise AssertionError(f"no run has reached the crash at {point!r}")
         finally:
@@ -255,13 +262,8 @@ def _end(until: str | timedelta | datetime | None, now: int) -> int:
             return now
         case datetime():
             return _instant(until)
-        case timedelta():
-            return now + until // timedelta(microseconds=1)
-        case str():
-            try:
-                return now + parse_duration(until) * 1000
-            except ValueError:
-                raise ValueError(f"not a valid duration: {until!r}; use {ALLOWED}") from None
+        case _:
+            return now + microseconds_of(until)
 
 
 def _instant(moment: datetime) -> int:
