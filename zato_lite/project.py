@@ -161,6 +161,7 @@ class Project:
                 )
             self.problems = tuple(problems)
             self._deployer.on_change.append(self._follow)
+            self._is_deployed.set()  # a resource may have opened since
             await stack.enter_async_context(
                 Supervisor("declared schedules", self._keep_reconciled)
             )

@@ -1,5 +1,6 @@
 """``self.schedule``, from a service to jobs and back, with the real scheduler behind it."""
 
+import asyncio
 import inspect
 import re
 from datetime import UTC, datetime
@@ -42,6 +43,11 @@ class Target(Service):
 
     async def handle(self) -> None:
         HEARD.append((self.request.input, self.job.job_type if self.job else None))
+
+
+class Order(msgspec.Struct):
+    name: str
+    count: int
 
 
 class Planner(Service):
@@ -197,6 +203,37 @@ async def test_the_edited_data_replaces_the_input_and_none_clears_it(planner: Sa
     assert [heard for heard, _ in HEARD] == [{"b": 2}, {}]
     with pytest.raises(ConflictError):
         await _plan(planner, "edit", job, minutes=5, version=2)
+
+
+@pytest.mark.parametrize(
+    ("data", "heard"),
+    [
+        (Order("pen", 2), {"name": "pen", "count": 2}),
+        ([Order("a", 1)], [{"name": "a", "count": 1}]),
+        (False, False),
+        ("text", "text"),
+        ({"day": datetime(2027, 1, 1, tzinfo=UTC)}, {"day": "2027-01-01T00:00:00Z"}),
+        ({}, {}),
+    ],
+    ids=str,
+)
+async def test_data_may_be_what_json_does_not_know(
+    planner: Sandbox, data: Any, heard: Any
+) -> None:
+    await _plan(planner, "onetime", "crm.target", data=data, after_seconds=1)
+    await planner.advance(seconds=2)
+
+    assert [(heard, "one_time")] == HEARD
+
+
+async def test_jobs_may_be_made_at_the_same_time(planner: Sandbox) -> None:
+    calls = [_plan(planner, "interval", "crm.target", minutes=1, name="one",
+                   should_ignore_existing=True) for _ in range(8)]  # fmt: skip
+    calls += [_plan(planner, "onetime", "crm.target", data=n, after_seconds=1) for n in range(8)]
+    ids = await asyncio.gather(*calls)
+
+    assert len({*ids[:8]}) == 1
+    assert len({*ids}) == 9
 
 
 async def test_a_job_that_exists_may_be_left_as_it_is(planner: Sandbox) -> None:
