@@ -1,4 +1,4 @@
-"""A user's project with streams, files and uploads: mypy and pyright read this file strictly."""
+"""Typed parameters, streams, files and uploads."""
 
 import datetime as dt
 import uuid

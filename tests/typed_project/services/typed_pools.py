@@ -1,4 +1,4 @@
-"""Types of resources and middleware, as a user's editor knows them: mypy and pyright read this."""
+"""Resources and middleware."""
 
 from collections.abc import AsyncIterator, Iterator
 from typing import Annotated, Any, assert_type
@@ -15,7 +15,6 @@ from zato_lite import (
     resource,
 )
 from zato_lite.service.resource import Resource
-from zato_lite.testing.app import sandbox
 
 
 class Pool:
@@ -55,7 +54,6 @@ async def doubled(call: Call) -> Any:
 
 @on_start
 class Report(Service[Any, int]):
-    name = "types.report"
     middleware = (RateLimit(5, by=lambda call: call.caller.name), IdempotencyKey(), doubled)
     pool = needs(Pool, name="pool")
 
@@ -64,18 +62,19 @@ class Report(Service[Any, int]):
         return await self.pool.fetch()
 
 
+class Pooled:
+    pool = needs(Pool, name="other")
+
+    async def __call__(self, call: Call) -> Any:
+        assert_type(self.pool, Pool)
+        assert_type(await call.invoke(Report), int)
+        return await call.next()
+
+
 class Blocking(BlockingService[Any, str]):
-    name = "types.blocking"
+    middleware = [Pooled()]
     repo = needs(Repo)
 
     def handle(self) -> str:
         assert_type(self.repo, Repo)
         return type(self.repo.pool).__name__
-
-
-async def test_services_with_resources_and_middleware_have_their_types() -> None:
-    resources = {(Pool, "pool"): Pool(), Repo: Repo(Pool())}
-    async with sandbox(Report, Blocking, resources=resources) as app:
-        assert_type(Report.get_name(), str)
-        assert await app.invoke("types.report") == [1, 1]  # middleware changes its answer
-        assert await app.invoke(Blocking) == "Pool"

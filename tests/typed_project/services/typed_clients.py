@@ -1,4 +1,4 @@
-"""A user's services with connections, as mypy --strict and pyright see their types."""
+"""Connections, the shared cache and cryptography, in async and blocking services."""
 
 from typing import Any, assert_type
 
