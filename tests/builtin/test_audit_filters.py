@@ -155,6 +155,7 @@ async def test_hostile_words_match_themselves_only(box: Sandbox, words: str) -> 
         ("zato.security.user.create", "ann", About("user", None, "ann")),
         ("zato.scheduler.pause", "scheduler", About("scheduler", None, "scheduler")),
         ("invoke", "crm.pay", About("service", None, "crm.pay")),
+        ("zato.service.edit", "crm.pay", About("service", None, "crm.pay")),
         ("something", "else", About("", None, "else")),
     ],
 )
@@ -218,6 +219,34 @@ async def test_changes_of_calendars_have_their_fields_before_and_after(box: Sand
         ({"weekdays": [6]}, {"weekdays": [5, 6]}),
         ({"name": "PL"}, {"name": "EU"}),
         (fields, dict.fromkeys(fields)),
+    ]
+
+
+async def test_a_pause_of_all_jobs_is_recorded_with_its_note(box: Sandbox) -> None:
+    for name in ("pause", "pause", "resume", "resume"):
+        sent = {"note": "upgrade"} if name == "pause" else {}
+        await ask_as(ROOT, box, f"zato.scheduler.{name}", **sent)
+
+    running = {"is_paused": False, "note": None}
+    paused = {"is_paused": True, "note": "upgrade"}
+    assert await changed(box, kind="scheduler") == [
+        (running, paused),
+        (None, None),
+        (paused, running),
+        (None, None),
+    ]
+
+
+async def test_a_switch_of_a_service_is_recorded_before_and_after(box: Sandbox) -> None:
+    for is_active in (False, False, True):
+        await ask_as(ROOT, box, "zato.service.edit", name="crm.work", is_active=is_active)
+
+    rows = await box.invoke("zato.audit.get-list", {"kind": "service", "name": "crm.work"})
+
+    assert [(row["before"], row["after"]) for row in rows][::-1] == [
+        ({"is_active": True}, {"is_active": False}),
+        (None, None),
+        ({"is_active": False}, {"is_active": True}),
     ]
 
 

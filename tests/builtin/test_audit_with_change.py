@@ -71,6 +71,7 @@ INPUTS: dict[str, Prepare] = {
 WITHOUT_CHANGE_OF_THE_STORE = {
     f"{JOB}.cancel-many",
     f"{JOB}.cancel-run",  # the run's own result is the change; it is written by the scheduler
+    "zato.service.edit",  # of the registry, until the server's next start
     "zato.store.backup",
 }
 

@@ -234,7 +234,7 @@ async def test_what_a_run_changes_is_recorded_under_the_principals_name(box: San
     changes = await audit(box)
     assert ("e", f"{JOB}.pause", f"{target} target", "ok") in changes
     assert ("e", f"{JOB}.skip-next", f"{target} target", "ok") in changes
-    assert changes.count(("a", "invoke", "zato.service.edit", "200")) == 2
+    assert changes.count(("a", "zato.service.edit", "crm.see", "ok")) == 2
 
 
 async def test_a_service_sees_the_principal_of_the_job(box: Sandbox) -> None:

@@ -22,6 +22,8 @@ from zato_lite.service.invoker import Invoker
 from zato_lite.service.message import Caller
 from zato_lite.service.payload import plain
 from zato_lite.service.registry import Registry
+from zato_lite.store.audit import AuditLog
+from zato_lite.store.sqlite import SqliteStore
 from zato_lite.testing.clock import ManualClock
 
 FILE = "from zato_lite import Service\nclass A(Service):\n    async def handle(self): return 1\n"
@@ -51,7 +53,12 @@ def invoker(deployer: Deployer) -> Invoker:
         for value in vars(module).values():
             if isinstance(value, type) and "handle" in dir(value) and value.__dict__.get("name"):
                 registry.add(value, is_internal=True)
-    resources = {Deployer: deployer, Clock: ManualClock(), JobCommands: NoJobs()}
+    resources = {
+        Deployer: deployer,
+        Clock: ManualClock(),
+        JobCommands: NoJobs(),
+        AuditLog: AuditLog(SqliteStore(":memory:")),  # the server's own changes are not recorded
+    }
     return Invoker(registry, resources=resources)
 
 

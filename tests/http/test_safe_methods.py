@@ -18,7 +18,6 @@ CHANGES = {
     "zato.hot-deploy.create",
     "zato.notify.email",
     "zato.notify.webhook",
-    "zato.service.edit",
     "zato.service.invoke",
 }
 """Services that change something, or invoke others, and have no audit record of their own."""

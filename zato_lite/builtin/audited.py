@@ -4,8 +4,6 @@ from collections.abc import Callable, Mapping
 from contextvars import Token
 from typing import Any, ClassVar, cast
 
-from msgspec.structs import replace
-
 from zato_lite.clock import Clock
 from zato_lite.errors import ForbiddenError, ZatoLiteError
 from zato_lite.service.access import AUDITED_ROLES, needed_role
@@ -38,6 +36,7 @@ class AuditedService(Service[In, Out]):
     _input: ClassVar[Any] = None
     _companion: Companion | None = None
     _token: Token[Companion | None] | None = None
+    _changes: Mapping[str, Any] | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -61,7 +60,11 @@ class AuditedService(Service[In, Out]):
             if self._token is not None:
                 companion.reset(self._token)
         if self._companion is None or not self._companion.is_written:
-            await self._record(subject, "ok")
+            await self._record(subject, "ok", self._changes)
+
+    def add_changes(self, changes: Mapping[str, Any]) -> None:
+        """Add what changes to the record of a change that is not made in the store."""
+        self._changes = changes
 
     def record_with_change(
         self,
@@ -79,10 +82,8 @@ class AuditedService(Service[In, Out]):
 
         def write(connection: Connection, result: Any) -> None:
             text = subject if isinstance(subject, str) else subject(result)
-            record = self._new_record(text, "ok")
-            if changes is not None and (made := changes(result)):
-                record = replace(record, changes=encode(made, str).decode())
-            insert_record(connection, record)
+            made = None if changes is None else changes(result)
+            insert_record(connection, self._new_record(text, "ok", made))
 
         self._companion = Companion(write)
         self._token = companion.set(self._companion)
@@ -92,10 +93,14 @@ class AuditedService(Service[In, Out]):
         payload = self._payload
         return cast("In", payload if self._input is None else self._input.from_payload(payload))
 
-    async def _record(self, subject: str, outcome: str) -> None:
-        await self.audit_log.record(self._new_record(subject, outcome))
+    async def _record(
+        self, subject: str, outcome: str, changes: Mapping[str, Any] | None = None
+    ) -> None:
+        await self.audit_log.record(self._new_record(subject, outcome, changes))
 
-    def _new_record(self, subject: str, outcome: str) -> AuditRecord:
+    def _new_record(
+        self, subject: str, outcome: str, changes: Mapping[str, Any] | None
+    ) -> AuditRecord:
         http = self.http
         return AuditRecord(
             who=self.caller.shown,
@@ -105,6 +110,7 @@ class AuditedService(Service[In, Out]):
             cid=self.cid,
             remote_address=http.remote_address if http is not None else "",
             at=self.clock.now(),
+            changes=encode(changes, str).decode() if changes else None,
         )
 
 

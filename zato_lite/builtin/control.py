@@ -1,6 +1,6 @@
 """Services that pause, skip, cancel, retry and backfill, for a job or the whole scheduler."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, TypedDict
 
 from msgspec import Meta
@@ -25,7 +25,9 @@ from zato_lite.scheduler.history import RunHistory
 from zato_lite.service.job_answers import NewRuns
 from zato_lite.service.needs import needs
 from zato_lite.service.request import In, Out
+from zato_lite.store.pauses import Paused
 from zato_lite.store.rows import JobRow
+from zato_lite.store.rows import Pause as SchedulerPause
 from zato_lite.timetable.backfill import backfilled, left_out_words, without_bounds
 
 
@@ -205,10 +207,22 @@ class PauseScheduler(AuditedService[NoteInput, PauseItem]):
     jobs = needs(JobCommands)
 
     async def change(self, params: NoteInput) -> str:
-        self.record_with_change("scheduler")
+        self.record_with_change("scheduler", _changes_of_pause)
         pause = await self.jobs.pause_all(params.note, self.caller.shown)
         self.response.payload = build(PauseItem, pause, since=iso(pause.since))
         return "scheduler"
+
+
+def _changes_of_pause(paused: Paused) -> Mapping[str, Any]:
+    if paused.was_paused:
+        return {}
+    return {"is_paused": [False, True], "note": [None, paused.pause.note or None]}
+
+
+def _changes_of_resumption(ended: SchedulerPause | None) -> Mapping[str, Any]:
+    return (
+        {} if ended is None else {"is_paused": [True, False], "note": [ended.note or None, None]}
+    )
 
 
 class ResumeScheduler(AuditedService[Any, Empty]):
@@ -220,7 +234,7 @@ class ResumeScheduler(AuditedService[Any, Empty]):
     jobs = needs(JobCommands)
 
     async def change(self, params: Any) -> str:
-        self.record_with_change("scheduler")
+        self.record_with_change("scheduler", _changes_of_resumption)
         await self.jobs.resume_all()
         self.response.payload = {}
         return "scheduler"

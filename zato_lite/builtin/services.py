@@ -8,6 +8,8 @@ from typing import Annotated, Any, NotRequired, TypedDict
 
 import msgspec
 
+from zato_lite.builtin.audited import AuditedService
+from zato_lite.builtin.input import Input
 from zato_lite.builtin.output import iso
 from zato_lite.builtin.permissions import authority_of
 from zato_lite.clock import Clock
@@ -209,25 +211,32 @@ class IsDeployed(RegistryService[ServiceRef, Deployed]):
         self.response.payload = Deployed(name in self.registry and self.is_visible(name))
 
 
-class EditRequest(ServiceRef):
+class EditRequest(Input):
     """A service, and True if it is to accept invocations."""
 
+    name: str = ""
+    id: int | None = None
+    cluster_id: Any = 1
     is_active: bool = True
 
 
-class Edit(RegistryService[EditRequest, ServiceItem]):
+class Edit(AuditedService[EditRequest, ServiceItem]):
     """Make a service active or inactive, until the server's next start."""
 
     name = "zato.service.edit"
     role = "admin"
-    clock = needs(Clock)
+    registry = needs(Registry)
 
-    async def handle(self) -> None:
-        entry = self.find(self.request.input)
-        if entry.is_internal and authority_of(self).patterns:  # all callers use it
+    async def change(self, params: EditRequest) -> str:
+        wanted, authority = ServiceRef(params.name, params.id), authority_of(self)
+        entry = find(self.registry, wanted, authority)
+        if entry.is_internal and authority.patterns:  # all callers use it
             raise refusal_of(self.caller, entry.name)
-        entry.is_active = self.request.input.is_active
+        if entry.is_active != params.is_active:
+            self.add_changes({"is_active": [entry.is_active, params.is_active]})
+        entry.is_active = params.is_active
         self.response.payload = item_of(entry, self.clock.now())
+        return entry.name
 
 
 Timeout = Annotated[float, msgspec.Meta(ge=0, le=31_622_400)]

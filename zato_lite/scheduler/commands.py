@@ -453,10 +453,12 @@ class JobCommands:
     async def pause_all(self, note: str = "", by: str = "") -> Pause:
         """Pause all jobs: no slot gets a run until resumed; runs on demand are still possible."""
         wanted = Pause(self._clock.now(), note, by)
-        pause, _ = await self._scheduler.change_jobs(
-            None, lambda c, started: pauses.pause_all(c, wanted, started), lambda result: result[1]
+        paused = await self._scheduler.change_jobs(
+            None,
+            lambda c, started: pauses.pause_all(c, wanted, started),
+            lambda paused: paused.revoked,
         )
-        return pause
+        return paused.pause
 
     async def resume_all(self) -> None:
         """End the pause of all jobs; the ledger records their past slots as paused."""

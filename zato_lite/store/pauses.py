@@ -3,6 +3,9 @@
 ``jobs`` pauses single jobs; ``holds`` keeps the runs of both from starting.
 """
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import msgspec
 
 from zato_lite.store import jobs
@@ -23,12 +26,18 @@ def get_pause(connection: Connection) -> Pause | None:
     return None if text is None else msgspec.json.decode(text, type=Pause)
 
 
-def pause_all(
-    connection: Connection, pause: Pause, started: StartedRuns
-) -> tuple[Pause, list[int]]:
-    """Pause the scheduler unless it is paused; return the pause and the runs revoked by it."""
+class Paused(NamedTuple):
+    """The pause of the scheduler, the runs revoked by it, and True if it was paused before."""
+
+    pause: Pause
+    revoked: Sequence[int] = ()
+    was_paused: bool = False
+
+
+def pause_all(connection: Connection, pause: Pause, started: StartedRuns) -> Paused:
+    """Pause the scheduler unless it is paused."""
     if (current := get_pause(connection)) is not None:
-        return current, []
+        return Paused(current, was_paused=True)
     execute(
         connection,
         "INSERT INTO setting (name, value) VALUES (?, ?)",
@@ -43,14 +52,14 @@ def pause_all(
     revoked = [
         run_id for job_id in job_ids for run_id in jobs.revoke_claims(connection, job_id, started)
     ]
-    return pause, revoked + hold_runs(connection, None, started)
+    return Paused(pause, revoked + hold_runs(connection, None, started))
 
 
-def resume_all(connection: Connection, now: Instant) -> None:
-    """End the pause; record the slots that were due meanwhile as paused."""
+def resume_all(connection: Connection, now: Instant) -> Pause | None:
+    """End the pause and return it; record the slots that were due meanwhile as paused."""
     pause = get_pause(connection)
     if pause is None:
-        return
+        return None
     execute(connection, "DELETE FROM setting WHERE name = ?", (PAUSE_SETTING,))
     reason = with_author(SCHEDULER_PAUSED, pause.by, pause.note)
     due = fetch_ids(connection, "SELECT job_id AS id FROM timer WHERE next_at <= ?", (now,))
@@ -67,3 +76,4 @@ def resume_all(connection: Connection, now: Instant) -> None:
             "UPDATE timer SET cursor = ?, next_at = ? WHERE job_id = ?",
             (resumed.cursor, resumed.next_at, job_id),
         )
+    return pause
