@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from zato_lite.builtin.definition import BATCH_SIZE as AT_ONCE
+from zato_lite.builtin.job_list import page_headers
 from zato_lite.errors import (
     BadInputError,
     JobExistsError,
@@ -250,10 +251,24 @@ async def test_a_list_comes_in_pages_with_zatos_headers(box: Sandbox) -> None:
         "X-Zato-Page-Total": "3",
         "X-Zato-Page-Previous": "1",
         "X-Zato-Page-Next": "3",
-        "X-Zato-Page-Has-Previous": "true",
-        "X-Zato-Page-Has-Next": "true",
+        "X-Zato-Page-Has-Previous": "True",
+        "X-Zato-Page-Has-Next": "True",
         "X-Zato-Result-Total": "45",
     }
+
+
+@pytest.mark.parametrize(
+    ("page", "previous", "following"), [(1, "None", "2"), (2, "1", "3"), (3, "2", "None")]
+)
+def test_the_first_and_the_last_page_have_texts_that_zatos_clients_read(
+    page: int, previous: str, following: str
+) -> None:
+    headers = page_headers(page, 20, 45)
+
+    assert headers["X-Zato-Page-Previous"] == previous
+    assert headers["X-Zato-Page-Next"] == following
+    assert headers["X-Zato-Page-Has-Previous"] == str(previous != "None")
+    assert headers["X-Zato-Page-Has-Next"] == str(following != "None")
 
 
 async def test_a_list_is_searched_by_words_and_by_service(box: Sandbox) -> None:

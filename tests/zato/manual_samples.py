@@ -38,6 +38,7 @@ from cryptography.fernet import Fernet
 
 from tests.outgoing import redis_server
 from tests.outgoing.test_mail import Inbox, mail_server
+from tests.zato.asgi_client import PASSWORD, request
 from zato_lite.check import check
 from zato_lite.server import application
 
@@ -48,7 +49,6 @@ _CODE = re.compile(r"\s*\.\. (code|code-block|sourcecode)::")
 _OPTION = re.compile(r"\s+:[\w-]+:")
 _OTHER_MODULE = re.compile(r"'([a-z-]+)\.my-service2'")
 _VERB = re.compile(r"def handle_([A-Z]+)\(")
-_PASSWORD = "manual-samples"  # noqa: S105 - of servers that live for a moment
 
 GATEWAYS = {
     r"\.amqp\b": "AMQP",
@@ -314,37 +314,12 @@ class _Errors(logging.Handler):
         self.texts.append(f"{record.getMessage()}: {error!r}" if error else record.getMessage())
 
 
-async def _request(app: Any, method: str, path: str, body: bytes, kind: str) -> tuple[int, bytes]:
-    import base64  # noqa: PLC0415
-
-    token = base64.b64encode(f"admin.invoke:{_PASSWORD}".encode())
-    headers = [
-        (b"host", b"localhost"),
-        (b"authorization", b"Basic " + token),
-        (b"content-type", kind.encode()),
-    ]
-    sent: list[Any] = []
-    arriving = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def receive() -> Any:
-        return arriving.pop() if arriving else await asyncio.Event().wait()
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    scope = {"type": "http", "method": method, "path": path, "raw_path": path.encode(),
-             "query_string": b"", "headers": headers, "client": ("127.0.0.1", 1),
-             "scheme": "http", "server": ("127.0.0.1", 80), "http_version": "1.1"}  # fmt: skip
-    await app(scope, receive, send)
-    return sent[0]["status"], b"".join(each.get("body", b"") for each in sent[1:])
-
-
 async def _invoke_all(folder: Path, module: str, sample: Sample) -> Result:
     errors = _Errors()
     logging.getLogger().addHandler(errors)
-    app = application(folder, {**os.environ, "ZATO_LITE_ADMIN_PASSWORD": _PASSWORD})
+    app = application(folder, {**os.environ, "ZATO_LITE_ADMIN_PASSWORD": PASSWORD})
     try:
-        status, body = await _request(app, "POST", "/zato/api/invoke/zato.service.get-list",
+        status, body = await request(app, "POST", "/zato/api/invoke/zato.service.get-list",
                                       b'{"limit": 500}', "application/json")  # fmt: skip
         listed = json.loads(body) if status == 200 else []
         rows = listed if isinstance(listed, list) else listed.get("items", listed)
@@ -366,7 +341,7 @@ async def _invoke_all(folder: Path, module: str, sample: Sample) -> Result:
             for method in _VERB.findall(sample.text) or ["POST"]:
                 sent = payload if method not in {"GET", "OPTIONS"} else b""
                 path = f"/zato/api/invoke/{name}"
-                status, body = await _request(app, method, path, sent, kind)
+                status, body = await request(app, method, path, sent, kind)
                 if status == 405 and method in {"GET", "OPTIONS"}:
                     continue  # only channels allow it
                 if status in range(400, 500):

@@ -156,15 +156,15 @@ def _item(
 
 
 def page_headers(page: int, size: int, total: int) -> dict[str, str]:
-    """Return the headers in which Zato describes a page."""
+    """Return the headers in which Zato describes a page; its clients expect these texts."""
     last = max(1, -(-total // size))
     return {
         "X-Zato-Page-Current": str(page),
         "X-Zato-Page-Size": str(size),
         "X-Zato-Page-Total": str(last),
-        "X-Zato-Page-Previous": str(page - 1) if page > 1 else "",
-        "X-Zato-Page-Next": str(page + 1) if page < last else "",
-        "X-Zato-Page-Has-Previous": str(page > 1).lower(),
-        "X-Zato-Page-Has-Next": str(page < last).lower(),
+        "X-Zato-Page-Previous": str(page - 1 if page > 1 else None),
+        "X-Zato-Page-Next": str(page + 1 if page < last else None),
+        "X-Zato-Page-Has-Previous": str(page > 1),
+        "X-Zato-Page-Has-Next": str(page < last),
         "X-Zato-Result-Total": str(total),
     }
