@@ -307,7 +307,7 @@ async def test_only_services_whose_resource_does_not_open_are_left_out_and_tried
             await app.invoke("res-db.report")
         status = next(each for each in deployer_of(app).status() if "res_db" in each.source)
         assert status.services == ("res-db.plain",)
-        assert app.app.warnings()["resources"] == "faults in 1 files, see the log"
+        assert app.app.warnings()["resources"] == "faults in 1 file, see the log"
 
         database.touch()
         await deployer_of(app).reopen()
