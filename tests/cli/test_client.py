@@ -1,6 +1,7 @@
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -94,17 +95,17 @@ def test_a_project_s_server_is_asked_with_its_first_password(tmp_path: Path) -> 
     assert (paused.status, "cannot connect" in paused.err) == (3, True)
 
 
-@pytest.fixture
-def closing_server() -> Iterator[str]:
-    """The address of a server that answers with something that is not HTTP."""
+@contextmanager
+def answering(answer: bytes, times: int) -> Iterator[str]:
+    """A server that sends the same to each connection and closes it; yields its address."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def serve() -> None:
-            for _ in range(2):
+            for _ in range(times):
                 connection, _ = listening.accept()
                 with connection:
-                    connection.recv(1000)
-                    connection.sendall(b"SSH-2.0-x\r\n")
+                    connection.recv(10_000)
+                    connection.sendall(answer)
 
         thread = threading.Thread(target=serve)
         thread.start()
@@ -112,13 +113,22 @@ def closing_server() -> Iterator[str]:
         thread.join(5)
 
 
-def test_errors_of_a_connection_are_words(closing_server: str, tmp_path: Path) -> None:
+def test_another_server_is_not_taken_for_zato_lite() -> None:
+    with answering(b"HTTP/1.0 200 OK\r\n\r\n<html>Hello</html>", 1) as address:
+        ran = run("status", "--url", f"http://{address}", ZATO_LITE_PASSWORD=WRONG)
+
+    assert ran.status == 3
+    assert ran.err == f"zato-lite: http://{address} is not a server of zato-lite\n"
+
+
+def test_errors_of_a_connection_are_words(tmp_path: Path) -> None:
     with pytest.raises(UnavailableError, match=r"connection refused; is the server running\?"):
         Client("http://127.0.0.1:1", ANN).invoke("a", "")
-    with pytest.raises(UnavailableError, match="not HTTP; a server with a certificate needs"):
-        Client(f"http://{closing_server}", ANN).invoke("a", "")
-    with pytest.raises(UnavailableError, match="does not speak TLS; use http://"):
-        Client(f"https://{closing_server}", ANN).invoke("a", "")
+    with answering(b"SSH-2.0-x\r\n", 2) as address:
+        with pytest.raises(UnavailableError, match="not HTTP; a server with a certificate needs"):
+            Client(f"http://{address}", ANN).invoke("a", "")
+        with pytest.raises(UnavailableError, match="does not speak TLS; use http://"):
+            Client(f"https://{address}", ANN).invoke("a", "")
     (tmp_path / "ca").write_text("none")
     with pytest.raises(ConfigError, match=r"--ca: .* is not a file of certificates"):
         Client("https://127.0.0.1:1", ANN, tmp_path / "ca")

@@ -111,3 +111,11 @@ def test_slots_of_the_coming_days_are_listed(server: Running, file: Path) -> Non
     assert (cut.out.count("\n"), cut.err) == (2, "the first 2 slots; -n shows more\n")
     server.job("simulated", job_type="interval_based", every="1 h", start_date="2026-01-01")
     assert "simulated" in server.run("simulate", "--days", "0.5").out
+
+
+def test_a_file_that_is_not_text_is_refused(server: Running, file: Path) -> None:
+    file.write_bytes(b"\xff\xfe")
+
+    for command in (["apply", str(file)], ["invoke", "shop.echo", f"@{file}"]):
+        ran = server.run(*command)
+        assert (ran.status, "is not text in UTF-8" in ran.err) == (2, True)

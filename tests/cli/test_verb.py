@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import click
@@ -5,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from tests.cli.conftest import PASSWORD, Running, run
-from zato_lite.cli.main import cli
+from zato_lite.cli.main import cli, colours
 
 
 def test_the_help_of_a_command_has_its_options_those_of_all_and_examples() -> None:
@@ -65,3 +66,22 @@ def test_the_server_s_first_password_is_used_in_its_project(tmp_path: Path) -> N
         first.chmod(0o600)
 
         assert run("status", "--project", str(tmp_path)).status == 0
+
+
+def test_local_commands_have_formats_too(tmp_path: Path) -> None:
+    (tmp_path / "services").mkdir()
+    (tmp_path / "services" / "broken.py").write_text("import nothing_of_this_name\n")
+
+    checked = run("check", "--project", str(tmp_path), "--json")
+
+    found = json.loads(checked.out)
+    assert (checked.status, found["services"], len(found["mistakes"])) == (1, 0, 1)
+
+
+@pytest.mark.parametrize(("value", "is_coloured"), [("1", False), ("", True)])
+def test_no_color_switches_colours_off(
+    value: str, is_coloured: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", value)
+
+    assert colours() == ({} if is_coloured else {"color": False})

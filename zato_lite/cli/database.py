@@ -1,6 +1,5 @@
 """``zato-lite db``: checks, copies, restores and moves the store, with or without a server."""
 
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,13 +11,13 @@ from zato_lite.cli.options import project as project_option
 from zato_lite.cli.options import store as store_option
 from zato_lite.cli.options import without_password
 from zato_lite.cli.progress import Bar
+from zato_lite.cli.render import Result
+from zato_lite.cli.verb import printing
 from zato_lite.errors import ConfigError
 
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
-
-def _common(command: Callable[..., Any]) -> Callable[..., Any]:
-    return project_option(store_option(_as_json(command)))
+def _common(command: Callable[..., Result]) -> Callable[..., Any]:
+    return project_option(store_option(printing(command)))
 
 
 @click.group()
@@ -29,7 +28,7 @@ def db() -> None:
 @db.command()
 @_common
 @click.option("--full", is_flag=True, help="Compare indexes with their tables too.")
-def check(project: Path, store: str | None, as_json: bool, full: bool) -> None:
+def check(project: Path, store: str | None, full: bool) -> Result:
     """Check the integrity of the store.
 
     Exits with status 1 if it is damaged. Of a database of PostgreSQL, --full reads all rows;
@@ -39,17 +38,14 @@ def check(project: Path, store: str | None, as_json: bool, full: bool) -> None:
     from zato_lite.store.opening import check_store  # noqa: PLC0415
 
     problems = check_store(project, load_project(project, store=store).store, is_full=full)
-    if as_json:
-        click.echo(json.dumps({"is_ok": not problems, "problems": list(problems)}))
-    else:
-        click.echo("\n".join(problems) or "ok")
-    sys.exit(1 if problems else 0)
+    data = {"is_ok": not problems, "problems": list(problems)}
+    return Result(data, text="\n".join(problems) or "ok", status=int(bool(problems)))
 
 
 @db.command()
 @_common
 @click.argument("target", required=False, type=click.Path(path_type=Path))
-def backup(project: Path, store: str | None, as_json: bool, target: Path | None) -> None:
+def backup(project: Path, store: str | None, target: Path | None) -> Result:
     """Copy the store to TARGET, a new file.
 
     Works while a server is running. Without TARGET, the copy is made in data/backups of the
@@ -65,13 +61,13 @@ def backup(project: Path, store: str | None, as_json: bool, target: Path | None)
     path = existing_file_of(project, settings.url)
     made = target or project / settings.backups / backup_name(SystemClock().now())
     copy_file(path, made)
-    _print(as_json, {"path": str(made), "size": made.stat().st_size}, str(made))
+    return Result({"path": str(made), "size": made.stat().st_size}, text=str(made))
 
 
 @db.command()
 @_common
 @click.argument("source", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-def restore(project: Path, store: str | None, as_json: bool, source: Path) -> None:
+def restore(project: Path, store: str | None, source: Path) -> Result:
     """Replace the store by the backup SOURCE.
 
     Stop all servers of the store first. The replaced file is kept beside the store.
@@ -87,16 +83,14 @@ def restore(project: Path, store: str | None, as_json: bool, source: Path) -> No
     aside = path.with_name(f"{path.name}.before-{timestamp(SystemClock().now())}")
     restore_file(path, source, aside)
     text = f"restored; the replaced file is {aside}" if existed else "restored"
-    _print(as_json, {"kept": str(aside) if existed else None}, text)
+    return Result({"kept": str(aside) if existed else None}, text=text)
 
 
 @db.command("migrate-to")
 @_common
 @click.option("--undo", is_flag=True, help="Make a store usable again that was moved.")
 @click.argument("url", required=False, callback=without_password)
-def migrate_to(
-    project: Path, store: str | None, as_json: bool, undo: bool, url: str | None
-) -> None:
+def migrate_to(project: Path, store: str | None, undo: bool, url: str | None) -> Result:
     """Move the store to URL: from SQLite to PostgreSQL, or back.
 
     Stop all servers first. URL is postgresql://USER@HOST/DATABASE, whose schema is empty, or
@@ -114,12 +108,11 @@ def migrate_to(
     if url is None:
         left = undo_move(project, settings)
         text = f"the store is usable again; start no server on {left} any more"
-        _print(as_json, {"moved_to": left}, text if left else "the store was not moved")
-        return
+        return Result({"moved_to": left}, text=text if left else "the store was not moved")
     with Bar(sys.stderr) as bar:
         moved = move_store(project, settings, url, SystemClock().now(), bar.report)
     result = {"rows": moved.rows, "was_moved_before": moved.was_moved_before}
-    _print(as_json, result, _moved_words(moved, url))
+    return Result(result, text=_moved_words(moved, url))
 
 
 def _moved_words(moved: Any, url: str) -> str:
@@ -148,7 +141,3 @@ def _url(project: Path, store: str | None) -> str:
     from zato_lite.config import load_project  # noqa: PLC0415
 
     return load_project(project, store=store).store.url
-
-
-def _print(as_json: bool, result: dict[str, Any], text: str) -> None:
-    click.echo(json.dumps(result) if as_json else text)

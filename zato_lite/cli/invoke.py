@@ -3,13 +3,13 @@
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import click
 
 from zato_lite.cli.client import decoded, readable
 from zato_lite.cli.complete import service_names
+from zato_lite.cli.plan import read
 from zato_lite.cli.render import Result
 from zato_lite.cli.verb import Session, verb
 from zato_lite.errors import BadInputError
@@ -58,9 +58,9 @@ def _text_of(session: Session, service: str, payload: Sequence[str]) -> str:
     """Return the JSON that is to be sent."""
     only = payload[0].lstrip() if len(payload) == 1 else "KEY=VALUE"
     if only == "-":
-        return sys.stdin.read()
+        return read("-")
     if only.startswith("@"):
-        return Path(only[1:]).read_text(encoding="utf-8")
+        return read(only[1:])
     if not payload or only[:1] in {"{", "[", '"'} or "=" not in only:
         return "".join(payload)
     pairs = [each.partition("=") for each in payload]

@@ -1,5 +1,6 @@
 """The command ``zato-lite``: its commands, and the exit status of an error."""
 
+import os
 import sys
 from typing import Any
 
@@ -57,10 +58,15 @@ def cli() -> None:
 def main(*arguments: Any) -> None:
     """Run the command; print an expected error in one line, and exit with its status."""
     try:
-        cli(*arguments, prog_name="zato-lite")
+        cli(*arguments, prog_name="zato-lite", **colours())
     except (ZatoLiteError, OSError) as error:  # OSError: a file or folder cannot be used
         click.echo(f"zato-lite: {error}", err=True)
         sys.exit(status_of(error))
+
+
+def colours() -> dict[str, bool]:
+    """Return the setting that NO_COLOR demands."""
+    return {"color": False} if os.environ.get("NO_COLOR") else {}
 
 
 def status_of(error: ZatoLiteError | OSError) -> int:

@@ -34,8 +34,12 @@ def _changes_shown(row: Mapping[str, Any]) -> list[str]:
 _file = click.argument("file", type=click.Path())
 
 
-def _read(file: str) -> str:
-    return sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+def read(file: str) -> str:
+    """Return the text of a file, or of standard input for ``-``."""
+    try:
+        return sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise BadInputError(f"{file} is not text in UTF-8: {error}") from error
 
 
 _PLAN = (
@@ -65,7 +69,7 @@ def apply(session: Session, file: str, *, dry_run: bool) -> Result:
     is a variable of this command's environment. All of it is applied, or nothing. Jobs that the
     file does not name stay as they are.
     """
-    text = _read(file)
+    text = read(file)
     applied = session.call(f"{JOB}.apply", _sent(text), dry_run=dry_run)
     for words in applied["differences"]:
         click.echo(words, err=True)
@@ -226,7 +230,7 @@ def import_(
         raise BadInputError("--map: use THEIRS=SERVICE, each once")
     sent = {
         **options,
-        "document": _read(file),
+        "document": read(file),
         "services": services or None,
         "dry_run": not create,
     }
@@ -256,7 +260,7 @@ def simulate(session: Session, file: str | None, *, days: float, week: bool, lim
 
     They are those of all active jobs, or of the jobs in FILE, a file for apply.
     """
-    jobs = None if file is None else _definitions(_read(file))
+    jobs = None if file is None else _definitions(read(file))
     session.call("zato.ping")  # which tells the server's time
     start = datetime.fromtimestamp(session.now, UTC)
     until = start + timedelta(days=7 if week else days)

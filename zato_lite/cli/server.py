@@ -12,6 +12,8 @@ import click
 
 from zato_lite.cli.options import project as _project
 from zato_lite.cli.options import store as _store
+from zato_lite.cli.render import Result
+from zato_lite.cli.verb import printing
 from zato_lite.errors import ConfigError
 
 _WORKER = "ZATO_LITE_IS_WORKER"
@@ -77,7 +79,8 @@ def _serve_many(server: Any) -> int:
 
 @click.command()
 @_project
-def check(project: Path) -> None:
+@printing
+def check(project: Path) -> Result:
     """Check a project and list all mistakes.
 
     Opens the project as serve does, but in memory. Exits with status 1 if there are mistakes.
@@ -93,8 +96,11 @@ def check(project: Path) -> None:
     mistakes, services = find_mistakes(project.resolve())
     for mistake in mistakes:
         click.echo(mistake, err=True)
-    click.echo(f"{_count(services, 'service')}, {_count(len(mistakes), 'mistake')}")
-    sys.exit(1 if mistakes else 0)
+    return Result(
+        {"services": services, "mistakes": mistakes},
+        text=f"{_count(services, 'service')}, {_count(len(mistakes), 'mistake')}",
+        status=int(bool(mistakes)),
+    )
 
 
 def _count(number: int, noun: str) -> str:

@@ -86,17 +86,19 @@ class Session:
             AnswerError: the server refused or failed.
             UnavailableError: neither the server nor the store can be used.
         """
-        from zato_lite.cli.client import decoded  # noqa: PLC0415 - --help is quick
-
         given = {name: value for name, value in fields.items() if value is not None}
         sent = json.dumps({**(payload or {}), **given})
         try:
-            return decoded(self.client.invoke(service, sent))
+            answer = self.client.invoke(service, sent)
         except UnavailableError as error:
             if not self._reads or self._options["url"] or self._found is None:
                 raise
             self._found = self._open_store(error)
-            return decoded(self.client.invoke(service, sent))
+            answer = self.client.invoke(service, sent)
+        try:
+            return json.loads(answer)
+        except ValueError as error:
+            raise UnavailableError(f"{self.url} is not a server of zato-lite") from error
 
     def job(self, name: str, **fields: Any) -> dict[str, Any]:
         """Return a job by its name.
@@ -128,11 +130,7 @@ class Session:
 
     def show(self, result: Result) -> None:
         """Print a result in the format that the user has chosen."""
-        width = shutil.get_terminal_size().columns
-        now = 0.0 if self._found is None else self.now
-        text = render(result, self.form, Screen(sys.stdout.isatty(), width, now))
-        if text:
-            click.echo(text)
+        show(result, self.form, 0.0 if self._found is None else self.now)
 
     @property
     def now(self) -> float:
@@ -203,6 +201,27 @@ def _typed_password(user: str) -> str:
         raise UnauthorizedError(_MISSING)
     typed: str = click.prompt(f"Password of {user}", hide_input=True, err=True)
     return typed
+
+
+def show(result: Result, form: str | None, now: float = 0.0) -> None:
+    """Print a result in a format; None is for people, or for programs that read lines."""
+    width = shutil.get_terminal_size().columns
+    text = render(result, form, Screen(sys.stdout.isatty(), width, now))
+    if text:
+        click.echo(text)
+
+
+def printing(function: Callable[..., Result]) -> Callable[..., None]:
+    """Make a command's function print its result, in a format that the user may choose."""
+
+    def run(*, form: str | None, as_json: bool, **arguments: Any) -> None:
+        result = function(**arguments)
+        show(result, "json" if as_json else form)
+        sys.exit(result.status)
+
+    wrapped = update_wrapper(run, function)
+    wrapped.__dict__.setdefault("__click_params__", []).extend(OPTIONS[:2])
+    return wrapped
 
 
 _FILE = click.Path(path_type=Path)
