@@ -81,6 +81,7 @@ async def open_server(
             trusted_proxies=server.trusted_proxies,
             reuse_port=server.workers > 1,
             plan_body=http.plan_body,
+            note_refusal=http.note_refusal,
         ) as listening,
     ):
         await _show_invitation(app, environ, listening.url)

@@ -1,13 +1,17 @@
 """The access log: a line for each request, without query strings, or for slow ones only."""
 
 import asyncio
+import json
 import logging
 from collections.abc import Coroutine
 from typing import Any
 
 import pytest
 
+from tests.http.conftest import Invoker, Services, running
 from zato_lite.http.access_log import AccessLog
+from zato_lite.http.app import HttpApp
+from zato_lite.http.auth import Authenticator
 from zato_lite.http.fastpath import Answer
 from zato_lite.http.message import Request, Response
 
@@ -94,3 +98,28 @@ async def test_only_slow_requests_are_logged(caplog: pytest.LogCaptureFixture) -
     await answer
 
     assert [line[2] for line in lines(caplog)] == [500]
+
+
+@pytest.mark.parametrize("slow_s", [0.0, 1.0, None])
+async def test_a_malformed_request_has_a_correlation_id_and_a_line(
+    caplog: pytest.LogCaptureFixture,
+    invoker: Invoker,
+    authenticator: Authenticator,
+    slow_s: float | None,
+) -> None:
+    caplog.set_level(logging.INFO, "zato_lite.access")
+    app = HttpApp(invoker.begin, Services(), authenticator, slow_s=slow_s)
+    async with running(app.begin, note_refusal=app.note_refusal) as run:
+        client = await run.connect()
+        client.send(b"GET /zato/ping HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")
+        status, headers, body = await client.answer()
+
+    answer = json.loads(body)
+    assert (status, answer["cid"]) == (400, headers[b"x-zato-cid"].decode())
+    written = [
+        (record.getMessage(), vars(record)["status"], vars(record)["reason"], vars(record)["cid"])
+        for record in caplog.records
+        if record.name == "zato_lite.access"
+    ]
+    line = ("request refused", 400, "header field is repeated: host", answer["cid"])
+    assert written == ([line] if slow_s == 0 else [])

@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from zato_lite.http.fastpath import Answer
+from zato_lite.http.head import RefusedError
 from zato_lite.http.message import Request, Response
 
 _log = logging.getLogger("zato_lite.access")
@@ -44,6 +45,12 @@ class AccessLog:
         else:
             return self._answer_later(request, answer, began)
         return answer
+
+    def log_refusal(self, refused: RefusedError, address: str, cid: str) -> None:
+        """Log a malformed request, of which no more than the reason is known."""
+        if self._slow_s == 0:
+            fields = {"status": refused.status, "reason": refused.details}
+            _log.info("request refused", extra={**fields, "address": address, "cid": cid})
 
     async def _answer_later(
         self, request: Request, answer: Coroutine[Any, Any, Response], began: float

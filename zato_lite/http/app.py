@@ -24,6 +24,7 @@ from zato_lite.http.endpoints.session import session_routes
 from zato_lite.http.endpoints.set_password import set_password_routes
 from zato_lite.http.events import EventLog
 from zato_lite.http.fastpath import Answer, FastPath
+from zato_lite.http.head import RefusedError
 from zato_lite.http.message import Request, Response, await_response, close_stream
 from zato_lite.http.metrics import LatencyRecorder
 from zato_lite.http.mount import METHODS
@@ -133,9 +134,11 @@ class HttpApp:
         if cors.origins:
             check_host, refuse = self._admission.check_host, self._responder.answer_error
             self.begin = CrossOrigin(self.begin, cors, check_host, refuse).answer
+        self._access_log: AccessLog | None = None
         if slow_s is not None:
             name_of = self._admission.remembered_name
-            self.begin = AccessLog(self.begin, self._monotonic, name_of, slow_s).answer
+            self._access_log = AccessLog(self.begin, self._monotonic, name_of, slow_s)
+            self.begin = self._access_log.answer
         self._bodies = BodyReader(
             services,
             self.router,
@@ -151,6 +154,13 @@ class HttpApp:
         """Read the services' REST channels again after a deployment."""
         self.router.table = ChannelTable(self._all_channels())
         self._bodies.reload()
+
+    def note_refusal(self, refused: RefusedError, address: str) -> str:
+        """Log the refusal of a malformed request; return its correlation id."""
+        cid = self._new_cid()
+        if self._access_log is not None:
+            self._access_log.log_refusal(refused, address, cid)
+        return cid
 
     async def __call__(self, request: Request) -> Response:
         """Answer the request, with an error response if need be."""

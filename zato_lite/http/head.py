@@ -1,7 +1,7 @@
 """Request heads: the checks beyond the parser's, and the client behind proxies. Pure."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from urllib.parse import unquote_to_bytes
 
@@ -55,6 +55,10 @@ def check_host(host: bytes | None, is_old: bool) -> None:
             raise RefusedError(400, "Host is missing")
     elif not _HOST.match(host):
         raise RefusedError(400, "Host is not valid")
+
+
+NoteRefusal = Callable[[RefusedError, str], str]
+"""Takes note of a refusal and the client's address; returns the correlation id."""
 
 
 def too_large(limit: int) -> str:

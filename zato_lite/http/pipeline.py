@@ -14,7 +14,7 @@ from typing import Any, Protocol, cast
 
 from zato_lite.clock import Clock
 from zato_lite.http.compression import GZIP_FROM, compress, compress_in_slices
-from zato_lite.http.head import RefusedError
+from zato_lite.http.head import NoteRefusal, RefusedError
 from zato_lite.http.message import (
     LARGE,
     FastResponse,
@@ -45,6 +45,7 @@ class PipelineContext(ServerContext, Protocol):
 
     Attributes:
         context: the context variables that each request begins with.
+        note_refusal: logs the refusal of a malformed request; returns its correlation id.
     """
 
     app: App
@@ -52,11 +53,18 @@ class PipelineContext(ServerContext, Protocol):
     context: Context
     loop: asyncio.AbstractEventLoop
     is_stopping: bool
+    note_refusal: NoteRefusal
     renderer: Renderer
 
 
 class PipelineOwner(Protocol):
-    """The connection, as its pipeline sees it."""
+    """The connection, as its pipeline sees it.
+
+    Attributes:
+        peer: address of the client.
+    """
+
+    peer: str
 
     def close(self) -> None:
         """Close after the last answer."""
@@ -278,5 +286,5 @@ class Pipeline:
         return keep_alive
 
     def _refuse(self, refused: RefusedError) -> None:
-        self._writer.refuse(refused)
+        self._writer.refuse(refused, self._server.note_refusal(refused, self._owner.peer))
         self._owner.close()

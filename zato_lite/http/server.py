@@ -21,6 +21,7 @@ from zato_lite.clock import Clock
 from zato_lite.errors import ConfigError
 from zato_lite.http.body import PlanBody
 from zato_lite.http.connection import Connection
+from zato_lite.http.head import NoteRefusal, RefusedError
 from zato_lite.http.parser import Limits
 from zato_lite.http.pipeline import App
 from zato_lite.http.throttle import network_of
@@ -64,6 +65,7 @@ class Server:
         self.trusted = tuple(ip_network(text) for text in trusted)
         self.trusts_peers = False
         self.plan_body: PlanBody | None = None
+        self.note_refusal: NoteRefusal = _no_cid
         self.tls = tls
         self.loop = asyncio.get_running_loop()
         self.context = copy_context()
@@ -224,11 +226,13 @@ async def serve(
     reuse_port: bool = False,
     trusted_proxies: Iterable[str] = (),
     plan_body: PlanBody | None = None,
+    note_refusal: NoteRefusal | None = None,
 ) -> AsyncIterator[Server]:
     """Serve at the address for as long as the block lasts; then stop within ``grace`` seconds."""
     context = tls_context(tls) if tls is not None else None
     server = Server(app, clock, limits or Limits(), trusted_proxies, context)
     server.plan_body = plan_body
+    server.note_refusal = note_refusal or _no_cid
     await server.listen(host, port, unix=unix, reuse_port=reuse_port)
     renews_at_signal = False
     if tls is not None and context is not None:
@@ -244,6 +248,10 @@ async def serve(
         if renews_at_signal:
             server.loop.remove_signal_handler(signal.SIGHUP)
         await server.close(grace)
+
+
+def _no_cid(refused: RefusedError, address: str) -> str:
+    return ""
 
 
 def _renew(context: ssl.SSLContext, tls: Tls) -> None:

@@ -163,10 +163,10 @@ class ResponseWriter:
         """Ask the client for the body that it holds back."""
         self._transport.write(_CONTINUE)
 
-    def refuse(self, refused: RefusedError) -> None:
+    def refuse(self, refused: RefusedError, cid: str = "") -> None:
         """Send a refusal."""
-        body = encode({"result": "Error", "cid": "", "details": refused.details})
-        response = Response(refused.status, body, headers=refused.headers)
+        body = encode({"result": "Error", "cid": cid, "details": refused.details})
+        response = Response(refused.status, body, headers=refused.headers, cid=cid)
         self._transport.write(self._renderer.render(response, False, _CLOSE))
 
     def send(self, parsed: ParsedRequest, response: Response, keep_alive: bool) -> None:
