@@ -141,7 +141,10 @@ class Needs(Generic[T]):
             return self
         if not isinstance(instance, HasProvider):
             return self._for_middleware(owner)
-        found = self._in(instance.provider)
+        try:
+            found = instance.provider.resources[self.place]
+        except KeyError:
+            raise self._unavailable() from None
         if type(found) is Opened:
             # An invocation keeps the object that it has seen first, also after a deployment.
             found = vars(instance)[self._attribute] = found.value
@@ -154,16 +157,15 @@ class Needs(Generic[T]):
             text = f"{owner.__qualname__}.{self._attribute} is available during an invocation only"
             raise InvocationError(text)
         if self.place not in uses.seen:
-            found = self._in(uses.provider)
+            found = uses.provider.resources.get(self.place)
+            if found is None:
+                raise self._unavailable()
             uses.seen[self.place] = found.value if type(found) is Opened else found
         value: T = uses.seen[self.place]
         return value
 
-    def _in(self, provider: Provider) -> Any:
-        try:
-            return provider.resources[self.place]
-        except KeyError:
-            raise UnavailableError(f"resource {self.key} is not open") from None
+    def _unavailable(self) -> UnavailableError:
+        return UnavailableError(f"resource {self.key} is not open")
 
 
 def needs(protocol: type[T], *, name: str = "") -> Needs[T]:
