@@ -18,7 +18,24 @@ _SCHEDULES: Sequence[click.Option] = (
     ),
     click.Option(["--at"], help="The only run: an ISO date, in --timezone or UTC."),
 )
-_EXTRA = ("-i", "--extra")
+
+
+_LIMIT = 10**15
+_ENDINGS = {
+    "_ms": "A duration: 500ms, 90s, 15m; or milliseconds.",
+    "_seconds": "A duration: 90s, 15m, 2d; or seconds.",
+    "_service": "Name of a service.",
+    "_job": "Name of a job.",
+    "calendar": "Name of a calendar.",
+    "extra": "Payload of the service: JSON, or a text.",
+}
+"""Values of fields by the ends of their names."""
+_KINDS = {
+    "boolean": "true or false.",
+    "date-time": "An ISO date, in --timezone or UTC.",
+    "array": "Texts, separated by commas.",
+}
+"""Values of fields by the formats or types of their schemas."""
 
 
 class Defining(Verb):
@@ -39,7 +56,7 @@ def _field_options(taken: set[Any]) -> list[click.Option]:
     return [
         click.Option(
             [f"--{each.name.replace('_', '-')}", *(["-i"] if each.name == "extra" else [])],
-            help=_allowed(each.schema),
+            help=_allowed(each.name, each.schema),
             metavar="TEXT",
         )
         for each in fields_of(Definition)
@@ -47,19 +64,20 @@ def _field_options(taken: set[Any]) -> list[click.Option]:
     ]
 
 
-def _allowed(schema: Mapping[str, Any]) -> str:
+def _allowed(name: str, schema: Mapping[str, Any]) -> str:
     """Return the values that a field may have, in words."""
+    kind = next((words for end, words in _ENDINGS.items() if name.endswith(end)), "")
+    if kind:
+        return kind
     if "enum" in schema:
         return f"One of {', '.join(schema['enum'])}."
-    if schema.get("type") == "boolean":
-        return "true or false."
     if "minimum" in schema:
         maximum = schema["maximum"]
-        upper = f" to {maximum:,}" if maximum < 10**15 else ""
+        upper = f" to {maximum:,}" if maximum < _LIMIT else ""
         return f"A number from {schema['minimum']:,}{upper}."
-    if schema.get("format") == "date-time":
-        return "An ISO date, in --timezone or UTC."
-    return {"array": "Texts, separated by commas."}.get(str(schema.get("type")), "A text.")
+    if "example" in schema:
+        return f"A text, such as {schema['example']}."
+    return _KINDS.get(str(schema.get("format", schema.get("type"))), "A text.")
 
 
 def definition_of(given: Mapping[str, Any]) -> dict[str, Any]:
