@@ -2,12 +2,30 @@
 
 import socket
 import ssl
+from typing import Any
 
 import aiosmtplib
 
 from zato_lite.errors import ConfigError, OutgoingError
 from zato_lite.outgoing.mail import Mail, SMTPMessage
 from zato_lite.outgoing_config import Smtp
+
+
+_WRONG_PASSWORD = 535
+
+
+class _WrongPasswordError(aiosmtplib.SMTPException):
+    """Refusal of the password, after which no other method is tried: it would lock accounts."""
+
+
+class _Client(aiosmtplib.SMTP):
+    """Client that tries a refused password once; the library tries it by each method."""
+
+    async def execute_command(self, *args: bytes, **options: Any) -> aiosmtplib.SMTPResponse:
+        response = await super().execute_command(*args, **options)
+        if response.code == _WRONG_PASSWORD:
+            raise _WrongPasswordError(f"({response.code}, {response.message!r})")
+        return response
 
 
 class SmtpCourier:
@@ -40,10 +58,7 @@ class SmtpCourier:
         """
         settings = self._settings
         try:
-            await aiosmtplib.send(
-                mail.message,
-                sender=mail.sender,
-                recipients=mail.recipients,
+            client = _Client(
                 hostname=settings.host,
                 local_hostname=self._own_name,
                 port=settings.port,
@@ -54,6 +69,10 @@ class SmtpCourier:
                 tls_context=None if settings.tls == "none" else self._context,
                 timeout=settings.timeout,
             )
+            async with client:
+                await client.send_message(
+                    mail.message, sender=mail.sender, recipients=mail.recipients
+                )
         except aiosmtplib.SMTPTimeoutError as error:
             raise TimeoutError from error
         except (aiosmtplib.SMTPException, OSError) as error:

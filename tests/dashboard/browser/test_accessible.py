@@ -43,7 +43,8 @@ def pages(server: Server) -> list[str]:
     server.invoke("zato.scheduler.job.pause", {"id": nightly, "note": "waiting for the bank"})
     server.job("plain")
     server.user("vera", "viewer")
-    server.invoke("zato.security.key.create", {"roles": ["operator"], "patterns": ["shop.*"]})
+    key = {"name": "crm", "roles": ["operator"], "patterns": ["shop.*"], "days": 5}
+    server.invoke("zato.security.key.create", key)
     history = {"id": failing, "outcomes": ["error"]}
     wait_for(lambda: server.invoke("zato.scheduler.job.get-history", history)["total"])
     job = f"/jobs/{failing}"
@@ -100,7 +101,7 @@ def test_dialogs_are_accessible(
     dialogs = {
         job: ["Pause …", "More>Backfill …", "More>Copy as …", "More>Delete …"],
         "/jobs": ["Import and export>Import …"],
-        "/people": ["New user", "New key"],
+        "/people": ["New user", "New key", "What to do with crm>Rotate …"],
         "/calendars/PL": ["New calendar", "Edit", "More about the calendar>Rename …"],
         "/nodes": ["Pause all …", "Back up …"],
     }
