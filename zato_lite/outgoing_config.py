@@ -27,6 +27,7 @@ class Rest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         retry_delay: seconds before the first retry, then twice as many each time.
         max_retry_delay: maximum seconds before a retry, also if Retry-After asks for more.
         pool_size: maximum of concurrent requests.
+        max_response: maximum bytes of a response's body, decompressed.
         http2: use HTTP/2, over TLS if the server offers it; False for HTTP/1.1 only.
         follow_redirects: follow redirections, at most 10.
         verify: check the server's certificate.
@@ -48,6 +49,7 @@ class Rest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     retry_delay: _Seconds = 0.2
     max_retry_delay: _Seconds = 10.0
     pool_size: _Count = 100
+    max_response: _Count = 64 * 1024 * 1024
     http2: bool = False
     follow_redirects: bool = False
     verify: bool = True

@@ -1,6 +1,7 @@
 """HTTP connections against a real server."""
 
 import asyncio
+import gzip
 import logging
 import ssl
 from base64 import b64encode
@@ -8,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 import pytest
@@ -17,6 +19,7 @@ from tests.outgoing.upstream import Answer, Upstream, serving
 from zato_lite.errors import ConfigError, OutgoingError, OutgoingTimeoutError
 from zato_lite.outgoing.connections import Connections
 from zato_lite.outgoing.http import RestConnection, RestResponse
+from zato_lite.outgoing.http_client import with_query
 from zato_lite.outgoing_config import Outgoing, Rest
 
 QUICK = {"retry_delay": 0.001, "max_retry_delay": 1.0}
@@ -203,6 +206,56 @@ async def test_a_request_ends_with_its_time_limit(
         async with asyncio.timeout(10):
             with pytest.raises(OutgoingTimeoutError, match=r"\[outgoing.rest.crm\] GET /: "):
                 await get(crm, **options)
+
+
+@pytest.mark.parametrize("encoded", [False, True])
+async def test_a_response_may_have_max_response_bytes_and_no_more(
+    upstream: Upstream, encoded: bool
+) -> None:
+    def body(size: int) -> Answer:
+        content = b"x" * size
+        if not encoded:
+            return Answer(body=content)
+        return Answer(headers={"content-encoding": "gzip"}, body=gzip.compress(content))
+
+    upstream.answers = [body(300_000), body(300_001), body(10)]
+    async with connected(upstream.url, max_response=300_000) as crm:
+        assert (await get(crm)).content == b"x" * 300_000
+        with pytest.raises(OutgoingError, match="GET / has more than 300000 bytes; max_response"):
+            await get(crm)
+        assert (await get(crm)).content == b"x" * 10
+        assert crm._figures.results == {200: 2, "error": 1}
+
+    assert len(upstream.requests) == 3
+
+
+async def test_a_large_response_is_read_whole(upstream: Upstream) -> None:
+    content = bytes(range(256)) * 40_000
+    upstream.answers = [Answer(body=content, headers={"x-size": "many"})]
+
+    async with connected(upstream.url) as crm:
+        response = await get(crm)
+
+    assert response.content == content
+    assert response.headers["x-size"] == "many"
+
+
+@pytest.mark.parametrize(
+    ("url", "params", "expected"),
+    [
+        ("/a", [("city", "Rome")], "/a?city=Rome"),
+        ("/a?b=1", [("c d", "e&f=\u0142/+ ~"), ("x", "")], "/a?b=1&c+d=e%26f%3D%C5%82%2F%2B+~&x="),
+        ("/a#part", [("b", "1"), ("b", "2")], "/a?b=1&b=2#part"),
+        ("/a", [("\u0661", "\u0661")], "/a?%D9%A1=%D9%A1"),
+    ],
+)
+def test_parameters_are_added_to_an_address(
+    url: str, params: list[tuple[str, str]], expected: str
+) -> None:
+    found = with_query(url, params)
+
+    assert found == expected
+    assert parse_qsl(urlsplit(found).query, keep_blank_values=True)[-len(params) :] == params
 
 
 async def test_after_the_deadline_nothing_is_sent(upstream: Upstream) -> None:

@@ -158,7 +158,7 @@ async def test_credentials_are_sent_over_tls(tmp_path: Path, inbox: Inbox) -> No
             if outgoing is right:
                 await connection.send(message(), "", None)
             else:
-                with pytest.raises(OutgoingError, match="not sent: .535, .*nvalid") as caught:
+                with pytest.raises(OutgoingError, match=r"not sent: .535, .*nvalid") as caught:
                     await connection.send(message(), "", None)
                 assert "hush-hush" not in str(caught.value)
 

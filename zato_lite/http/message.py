@@ -26,6 +26,9 @@ class Headers(Mapping[str, str]):
     def __getitem__(self, name: str) -> str:
         return self._fields[name.lower().encode("latin-1", "replace")].decode("latin-1")
 
+    def __contains__(self, name: object) -> bool:
+        return str(name).lower().encode("latin-1", "replace") in self._fields
+
     def __iter__(self) -> Iterator[str]:
         return (name.decode("latin-1") for name in self._fields)
 

@@ -10,7 +10,6 @@ from zato_lite.errors import ConfigError, OutgoingError
 from zato_lite.outgoing.mail import Mail, SMTPMessage
 from zato_lite.outgoing_config import Smtp
 
-
 _WRONG_PASSWORD = 535
 
 

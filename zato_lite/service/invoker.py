@@ -218,10 +218,11 @@ class Invoker:
     def time_left(self, service: Service[Any, Any]) -> float | None:
         """Return the seconds until the service's deadline; None if it has none."""
         deadline, until = deadline_of(service), service._root.until
-        left = [] if deadline is None else [deadline - self.monotonic()]
-        if until is not None:
-            left.append((until - self._clock.now()) / 1e6)
-        return min(left, default=None)
+        left = None if deadline is None else deadline - self.monotonic()
+        if until is None:
+            return left
+        until_left = (until - self._clock.now()) / 1e6
+        return until_left if left is None else min(left, until_left)
 
     async def invoke_async(self, job: Job, cid: str) -> int:
         """Save a single run of a service and return the run's id."""

@@ -1,7 +1,6 @@
 """``self.out``: the outgoing connections, as a service uses them."""
 
 from collections.abc import Callable, Coroutine, Mapping
-from functools import partial
 from typing import Any, Generic, TypedDict, TypeVar, Unpack
 from urllib.parse import urlencode
 
@@ -15,6 +14,8 @@ from zato_lite.service.sync_aware import blocking
 from zato_lite.wire import encode
 
 T = TypeVar("T")
+Call = tuple[CallingService, Connections, Resolve]
+"""The service of a call, the connections, and what makes results of coroutines."""
 
 _JSON = "application/json"
 _TRACE = ("traceparent", "tracestate")
@@ -56,7 +57,9 @@ class RestCalls(NamedConnection[RestConnection]):
         form: Params | None = None,
         timeout: float | None = None,  # noqa: ASYNC109 - passed on
     ) -> RestResponse:
-        async with self._kind[self._name] as connection:
+        shared = self._kind[self._name]
+        connection = shared.begin()  # without ``async with``, whose methods are two coroutines
+        try:
             request = connection.request(method, path, params)
             if json is not None or data is not None or form is not None:
                 request.body, content_type = _body(json, data, form)
@@ -65,10 +68,13 @@ class RestCalls(NamedConnection[RestConnection]):
             if headers:
                 request.headers.update([(name.lower(), headers[name]) for name in headers])
             root = self._service.root
-            if root.http is not None:
+            if root.http is not None and "traceparent" in root.http.headers:
                 request.headers.update(_trace(root.http.headers))
             request.cid = root.cid
             return await connection.send(request, self._service.time_left, timeout)
+        finally:
+            if shared.end():
+                await shared.close()
 
 
 class Rest(RestCalls):
@@ -143,10 +149,10 @@ class BlockingRest(RestCalls):
 class ByName(Generic[T]):
     """Connections of one kind: ``self.out.rest["crm"]``."""
 
-    __slots__ = ("_make",)
+    __slots__ = ("_call", "_kind")
 
-    def __init__(self, make: Callable[[str], T]) -> None:
-        self._make = make
+    def __init__(self, call: Call, kind: Callable[..., T]) -> None:
+        self._call, self._kind = call, kind
 
     def __getitem__(self, name: str) -> T:
         """Return the connection of this name.
@@ -154,25 +160,22 @@ class ByName(Generic[T]):
         Raises:
             UnknownConnectionError: the settings have none.
         """
-        return self._make(name)
+        return self._kind(*self._call, name)
 
     def get(self, name: str) -> T:
         """Return the connection of this name, in Zato's spelling."""
-        return self._make(name)
+        return self[name]
 
 
 class OutgoingConnections:
     """Common part of ``Outgoing`` and ``BlockingOutgoing``."""
 
-    __slots__ = ("_connections", "_resolve", "_service")
+    __slots__ = ("_call",)
 
     def __init__(
         self, service: CallingService, connections: Connections, resolve: Resolve
     ) -> None:
-        self._service, self._connections, self._resolve = service, connections, resolve
-
-    def _call(self, kind: Callable[..., T]) -> Callable[[str], T]:
-        return partial(kind, self._service, self._connections, self._resolve)
+        self._call: Call = service, connections, resolve
 
 
 class Outgoing(OutgoingConnections):
@@ -183,17 +186,17 @@ class Outgoing(OutgoingConnections):
     @property
     def rest(self) -> ByName[Rest]:
         """Return the HTTP connections."""
-        return ByName(self._call(Rest))
+        return ByName(self._call, Rest)
 
     @property
     def sql(self) -> ByName[Sql]:
         """Return the databases."""
-        return ByName(self._call(Sql))
+        return ByName(self._call, Sql)
 
     @property
     def smtp(self) -> ByName[Smtp]:
         """Return the mail servers."""
-        return ByName(self._call(Smtp))
+        return ByName(self._call, Smtp)
 
 
 class BlockingOutgoing(OutgoingConnections):
@@ -204,17 +207,17 @@ class BlockingOutgoing(OutgoingConnections):
     @property
     def rest(self) -> ByName[BlockingRest]:
         """Return the HTTP connections."""
-        return ByName(self._call(BlockingRest))
+        return ByName(self._call, BlockingRest)
 
     @property
     def sql(self) -> ByName[BlockingSql]:
         """Return the databases."""
-        return ByName(self._call(BlockingSql))
+        return ByName(self._call, BlockingSql)
 
     @property
     def smtp(self) -> ByName[BlockingSmtp]:
         """Return the mail servers."""
-        return ByName(self._call(BlockingSmtp))
+        return ByName(self._call, BlockingSmtp)
 
 
 def _body(json: Any, data: str | bytes | None, form: Params | None) -> tuple[bytes, str]:

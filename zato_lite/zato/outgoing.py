@@ -116,7 +116,7 @@ class ZatoOutgoing(OutgoingConnections):
     @property
     def rest(self) -> ByName[ZatoRest]:
         """Return the HTTP connections."""
-        return ByName(self._call(ZatoRest))
+        return ByName(self._call, ZatoRest)
 
     @property
     def plain_http(self) -> ByName[ZatoRest]:
@@ -127,9 +127,9 @@ class ZatoOutgoing(OutgoingConnections):
     def sql(self) -> ByName[ZatoSql]:
         """Return the databases; in an async ``handle`` the methods are awaited."""
         kind: Any = ZatoSql if self._in_thread else Sql
-        return ByName(self._call(kind))
+        return ByName(self._call, kind)
 
     @property
     def smtp(self) -> ByName[BlockingSmtp]:
         """Return the mail servers; in an async ``handle`` the method is awaited."""
-        return ByName(self._call(BlockingSmtp))
+        return ByName(self._call, BlockingSmtp)
