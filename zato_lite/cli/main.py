@@ -24,7 +24,7 @@ _COMMANDS = {
     "init": Lazy("project:init", "Create a project in FOLDER, with a service and a job."),
     "serve": Lazy("server:serve", "Serve a project: answer requests and run its jobs."),
     "check": Lazy("server:check", "Check a project and list all mistakes."),
-    "job": Lazy("jobs:job", "List, create, change, run and explain jobs."),
+    "job": Lazy("job_changes:job", "List, create, change, run and explain jobs."),
     "run": Lazy("runs:run", "List, show, cancel and retry runs."),
     "apply": Lazy("plan:apply", "Bring the jobs in line with a file."),
     "export": Lazy("plan:export", "Print all jobs as a file for apply."),
