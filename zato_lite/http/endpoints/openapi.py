@@ -1,7 +1,7 @@
 """``/openapi.json``: the OpenAPI 3.1 description of the services, made from their types."""
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
@@ -19,7 +19,8 @@ from zato_lite.http.endpoints.operations import (
 from zato_lite.http.endpoints.schemas import Components, used_schemas
 from zato_lite.http.message import JSON, Request, Response
 from zato_lite.http.router import Router
-from zato_lite.http.routes import Entry, Route, Services
+from zato_lite.http.routes import Channel, Entry, Route, Services
+from zato_lite.service.access import is_built_in, is_safe
 from zato_lite.service.answers import answers_of
 from zato_lite.service.binding import Binding, binding_of
 from zato_lite.service.message import Caller
@@ -152,10 +153,11 @@ def _describe(entry: Entry, router: Router) -> ServiceDescription:
     text = inspect.cleandoc(entry.cls.__doc__ or "").replace("``", "`")
     summary, _, description = text.partition("\n\n")
     binding = None if is_custom(entry.input) else binding_of(entry.input)
+    channels = tuple(channel for channel, name in router.table.channels if name == entry.name)
     return ServiceDescription(
         entry.name,
         " ".join(summary.split()),
-        tuple(channel for channel, name in router.table.channels if name == entry.name),
+        channels,
         schema_of(entry.input),
         schema_of(entry.output),
         description.strip(),
@@ -163,7 +165,13 @@ def _describe(entry: Entry, router: Router) -> ServiceDescription:
         answers_of(entry.cls),
         _body_of(entry, binding),
         is_stream(entry.output),
+        is_safe(entry.name) if is_built_in(entry.name) else _only_reads(channels),
     )
+
+
+def _only_reads(channels: Collection[Channel]) -> bool:
+    """Return True if a project's service has channels, and all are for GET."""
+    return bool(channels) and all({*channel.methods} <= {"GET", "HEAD"} for channel in channels)
 
 
 def _body_of(entry: Entry, binding: Binding | None) -> str:

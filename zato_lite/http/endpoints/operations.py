@@ -34,6 +34,9 @@ _ANY_BODY: dict[str, dict[str, Any]] = {
 """Schemas of bodies that are not declared."""
 
 STREAM = "application/x-ndjson"
+SAFE = "x-safe"
+"""Field of an operation of POST whose service only reads."""
+
 _NO_CONTENT = frozenset({204, 205, 304})
 _ERROR_FROM = 400
 _PLACES: dict[type, str] = {Header: "header", Cookie: "cookie", Query: "query"}
@@ -49,6 +52,7 @@ class ServiceDescription(NamedTuple):
         answers: its declared answers by status.
         body: content type of its request body.
         is_stream: its answer is a stream of objects.
+        is_safe: it only reads, as far as is known.
     """
 
     name: str
@@ -61,6 +65,7 @@ class ServiceDescription(NamedTuple):
     answers: Mapping[int, Answer] = {}
     body: str = JSON
     is_stream: bool = False
+    is_safe: bool = False
 
 
 class Operation(NamedTuple):
@@ -91,6 +96,8 @@ def operations_of(
             content = {"operationId": free_name(operation_id, ids), **common}
             ids.add(content["operationId"])
             content |= _input_of(service, taken, components, names, verb)
+            if service.is_safe and path.startswith(INVOKE_PREFIX):
+                content[SAFE] = True
             yield Operation(service.name, path, verb, content)
 
 
