@@ -12,6 +12,7 @@ import pytest
 
 from tests.documented import documented
 from tests.http.conftest import BASIC, Client, Running, running
+from zato_lite.http import uploads
 from zato_lite.http.app import HttpApp
 from zato_lite.http.auth import Authenticator
 from zato_lite.http.body import BUFFER
@@ -546,3 +547,10 @@ async def test_the_examples_of_the_documentation_do_what_it_says(
     assert album == (200, {"summer": 500_004})
     assert imported == (200, {"size": 2_000_000})
     assert (tmp_path / "photo.png").stat().st_size == 500_004
+
+
+def test_forms_are_read_by_multipart_also_beside_python_multipart() -> None:
+    pytest.importorskip("python_multipart")  # the MCP SDK needs it
+
+    assert Path(uploads.multipart.__file__).name == "multipart.py"
+    assert uploads.multipart.parse_options_header("a; b=c") == ("a", {"b": "c"})

@@ -40,7 +40,7 @@ _COMMANDS = {
     "wait": Lazy("state:wait", "Wait for the server, or for the end of a run."),
     "doctor": Lazy("doctor:doctor", "Look for trouble, and say what to do."),
     "invoke": Lazy("invoke:invoke", "Invoke a service of a running server."),
-    "mcp": Lazy("mcp:mcp", "Offer the services to programs that speak MCP."),
+    "mcp": Lazy("mcp:mcp", "Offer the services of a server to programs that speak MCP."),
     "log": Lazy("log:log", "Show the log lines of an invocation by its CID."),
     "db": Lazy("database:db", "Check, copy, restore and move the store."),
 }

@@ -66,7 +66,7 @@ class ToolService(NamedTuple):
     help="Offer also services that may change something; '*' for all.",
 )
 def mcp(session: Session, allowed: Sequence[str]) -> None:
-    """Offer the services of a running server to a program that speaks MCP.
+    """Offer the services of a server to programs that speak MCP.
 
     Tools are the services that the user or key may invoke and that only read: those of the
     scheduler, and the project's whose REST channels are all for GET. The program starts this

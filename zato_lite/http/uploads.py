@@ -15,11 +15,15 @@ from itertools import count
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import multipart
+import multipart as _multipart
 
 from zato_lite.errors import BadInputError, FieldError, TooLargeError
 from zato_lite.http.files import on_disk
 from zato_lite.service.uploads import BodyLimits, UploadedFile
+
+multipart: Any = _multipart
+"""The library multipart, without types: python-multipart, which the MCP SDK needs, hides them by a
+package of the same name."""
 
 _LOCK = "lock"
 _NEW = "."
