@@ -5,15 +5,18 @@ import base64
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from msgspec.structs import replace
 
+from tests.outgoing.upstream import serving
 from zato_lite.app import open_app
 from zato_lite.check import check
 from zato_lite.config import Scheduler, Server, Services, Settings, Store
 from zato_lite.errors import ConfigError, ConflictError
 from zato_lite.http.server import Server as Listening
+from zato_lite.outgoing_config import Outgoing, Rest, Smtp
 from zato_lite.server import open_server
 
 SETTINGS = Settings(
@@ -259,3 +262,133 @@ async def test_callers_of_apply_cannot_add_credentials(project: Path) -> None:
             "section `channel_rest` has no effect here, only in the server's own file",
         ]
         assert await app.accounts.list("user") == []
+
+
+OUTGOING = """\
+security:
+  - {name: crm.user, type: basic_auth, username: ann, password: "${FS_PASSWORD}"}
+  - {name: crm.key, type: apikey, username: x, password: short}
+  - {name: oauth, type: bearer_token, password: x}
+outgoing_rest:
+  - name: CRM
+    host: https://crm.example.com/
+    url_path: /api/{id}
+    security: crm.user
+    timeout: "7"
+    validate_tls: false
+    data_format: json
+    ping_method: HEAD
+  - {name: Key, host: "http://key", security_name: crm.key}
+  - {name: Open, host: "http://open", security: zato-no-security}
+  - {name: Unused, is_active: false}
+sql:
+  - {name: Shop, type: sqlite, db_name: shop.db}
+  - name: Big
+    type: postgresql
+    host: db
+    port: 5432
+    db_name: big
+    username: a@b
+    password: p
+    pool_size: 3
+email_smtp:
+  - {name: Office, host: mail, port: 465, mode: ssl, username: u, password: p, timeout: 3}
+  - {name: Plain, host: mail, mode: plain}
+"""
+
+WRONG_OUTGOING = """\
+security:
+  - {name: oauth, type: bearer_token, password: x}
+  - {name: empty, type: basic_auth, username: x, password: ""}
+outgoing_rest:
+  - {name: Taken, host: "http://a"}
+  - {name: NoHost}
+  - {name: Who, host: "http://a", security: nobody}
+  - {name: Token, host: "http://a", security: oauth}
+  - {name: Empty, host: "http://a", security: empty}
+  - {name: Slow, host: "http://a", timeout: soon}
+sql:
+  - {name: Oracle, type: oracle, db_name: x}
+  - {name: NoName, type: postgresql}
+email_smtp:
+  - {name: Odd, host: mail, mode: tls}
+  - {name: Half, host: mail, username: u}
+"""
+
+
+async def test_connections_of_the_file_are_added_to_those_of_the_settings(
+    project: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(project, OUTGOING)
+    async with open_app(project, SETTINGS) as app:
+        connections = app.invoker.connections
+        user = await app.accounts.find("user", "ann")
+        crm, shop = connections.rest["CRM"].key, connections.sql["Shop"].key
+        names = [sorted(connections.rest.shared), sorted(connections.sql.shared)]
+        smtp = {name: each.key for name, each in connections.smtp.shared.items()}
+        old = connections.replace(Outgoing(rest={"Own": Rest("http://own")}))
+        with_own = sorted(connections.rest.shared)
+        await connections.retire([*old, *connections.declare(Outgoing())])
+        with pytest.raises(ConfigError, match="host is missing"):
+            connections.declare(Outgoing(smtp={"Bad": Smtp("")}))
+        later = sorted(connections.rest.shared)
+
+    assert app.problems == ()
+    assert user is None
+    assert names == [["CRM", "Key", "Open"], ["Big", "Shop"]]
+    rest = cast("Any", crm)[0]
+    assert rest.url == "https://crm.example.com/api/{id}"
+    assert (rest.auth, rest.username, rest.secret) == ("basic", "ann", "a-password")
+    assert (rest.timeout, rest.verify) == (7.0, False)
+    assert str(cast("Any", shop)[1]).endswith("/shop.db")
+    modes = {name: cast("Any", key)[0].tls for name, key in smtp.items()}
+    assert modes == {"Office": "tls", "Plain": "none"}
+    assert with_own == ["CRM", "Key", "Open", "Own"]
+    assert later == ["Own"]
+    whys = [str(record.__dict__.get("why")) for record in caplog.records]
+    assert any("outgoing_rest `CRM`: ping_method has no effect here" in why for why in whys)
+
+
+async def test_a_service_calls_a_system_that_the_file_names(project: Path) -> None:
+    (project / "services" / "fs_s.py").write_text(
+        "from zato.server.service import Service\n\nclass One(Service):\n    def handle(self):\n"
+        "        self.response.payload = self.out.rest['CRM'].conn.get(self.cid, {'id': 7}).data\n"
+    )
+    async with serving() as upstream:
+        write(
+            project,
+            "security:\n  - {name: s, type: apikey, password: a-key}\n"
+            f"outgoing_rest:\n  - {{name: CRM, host: '{upstream.url}', url_path: '/c/{{id}}', "
+            "security: s}\n",
+        )
+        async with open_app(project, SETTINGS) as app:
+            assert app.problems == ()
+            assert await app.invoker.invoke("fs-s.one") == {"name": "Ann"}
+
+    assert upstream.request.target == "/c/7"
+    assert upstream.request.headers["x-api-key"] == "a-key"
+
+
+def test_mistakes_in_connections_of_the_file_have_their_lines(project: Path) -> None:
+    (project / "config" / "zato-lite.toml").write_text(
+        '[outgoing.rest.Taken]\nurl = "http://taken"\n'
+    )
+    write(project, WRONG_OUTGOING)
+
+    found, _ = check(project)
+
+    texts = [line.partition("jobs.yaml: ")[2] or line for line in "\n".join(found).splitlines()]
+    wanted = """
+line 5: outgoing_rest `Taken`: name: it is in the settings already
+line 6: outgoing_rest `NoHost`: host: Missing required input element: host
+line 7: outgoing_rest `Who`: security: 'nobody' is not defined; defined are: empty, oauth
+line 8: outgoing_rest `Token`: security: type 'bearer_token' is not supported; use basic_auth or
+line 9: outgoing_rest `Empty`: password: Missing required input element: password
+line 10: outgoing_rest `Slow`: Expected `float`, got `str` - at `$.timeout`
+line 12: sql `Oracle`: type: 'oracle' is not supported; use mysql, postgresql, sqlite, or
+line 13: sql `NoName`: db_name: Missing required input element: db_name
+line 15: email_smtp `Odd`: mode: 'tls' is not supported; use plain, ssl, starttls
+line 16: email_smtp `Half`: username and password are needed together
+"""
+    for line in wanted.strip().splitlines():
+        assert any(text.strip().startswith(line) for text in texts), (line, texts)

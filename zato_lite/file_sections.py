@@ -1,5 +1,6 @@
-"""Sections ``channel_rest`` and ``security`` of the jobs file: REST channels and credentials."""
+"""Other sections of the jobs file: REST channels, credentials, outgoing connections."""
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from typing import Any, NamedTuple
@@ -7,14 +8,19 @@ from typing import Any, NamedTuple
 import msgspec
 
 from zato_lite.builtin.documents import Item
-from zato_lite.builtin.enmasse import at_line
+from zato_lite.builtin.enmasse import OWN_SECTIONS, at_line
+from zato_lite.builtin.outgoing_sections import SECTIONS, plan_of
 from zato_lite.deploy.ownership import Claim
 from zato_lite.errors import ConfigError, FieldError, ServiceMissingError
 from zato_lite.http.key_ring import KeyRing
 from zato_lite.http.passwords import foreign_key_name, hash_key
 from zato_lite.http.routes import channels_of, claims_of, parse_channel
+from zato_lite.outgoing.connections import Connections
+from zato_lite.outgoing_config import Outgoing
 from zato_lite.service.registry import Registry
 from zato_lite.store.accounts import ADMIN, Accounts, Credential
+
+_log = logging.getLogger(__name__)
 
 _MIN_SECRET = 8
 _MIN_KEY = 16
@@ -30,13 +36,14 @@ _KINDS = {"basic_auth": "user", "apikey": "key"}
 
 
 class SectionsPlan(NamedTuple):
-    """Effect of the two sections.
+    """Effect of the sections.
 
     Attributes:
         channels: services by channel, as in ``[server.channels]``.
         credentials: by the name of their definition; the secrets are in ``secrets``.
         errors: of the entries that are left out.
         differences: sentences about fields and entries without effect.
+        outgoing: connections, by kind and name.
     """
 
     channels: Mapping[str, str]
@@ -44,10 +51,11 @@ class SectionsPlan(NamedTuple):
     secrets: Mapping[str, str]
     errors: Sequence[FieldError]
     differences: Sequence[str]
+    outgoing: Outgoing
 
 
 class FileSections:
-    """Applies the two sections.
+    """Applies the sections.
 
     Args:
         services: the deployed services.
@@ -55,10 +63,11 @@ class FileSections:
         channels: REST channels of the server; changed in place.
         accounts: the users and keys.
         keys: hashes passwords.
+        connections: the outgoing connections.
         changed: called when the channels have changed.
     """
 
-    names = frozenset({"channel_rest", "security"})
+    names = frozenset(OWN_SECTIONS)
 
     def __init__(
         self,
@@ -68,10 +77,12 @@ class FileSections:
         accounts: Accounts,
         *,
         keys: KeyRing,
+        connections: Connections,
         changed: Callable[[], object],
     ) -> None:
         self._services, self._configured, self._channels = services, configured, channels
         self._accounts, self._keys, self._changed = accounts, keys, changed
+        self._connections = connections
 
     def plan(self, items: Mapping[str, Sequence[Item]]) -> SectionsPlan:
         """Return the effect of the sections, and their mistakes."""
@@ -93,23 +104,36 @@ class FileSections:
                 owners |= dict.fromkeys(claims_of([parse_channel(text)]), f"channel `{name}`")
                 channels[text] = service
                 rights.setdefault(_security_of(item.value), []).append(service)
+        sections = {label: _by_name(items.get(label, ()), errors) for label in SECTIONS}
+        connections = self._connections
+        outgoing = plan_of(sections, definitions, connections.configured, connections.check)
+        errors += outgoing.errors
+        differences += outgoing.differences
         credentials, secrets = {}, {}
         for name, item in definitions.items():
+            if name in outgoing.security and name not in rights:
+                continue  # credentials at another system
             found = [*_security_errors(name, item)]
             errors += found
             differences += _security_differences(name, item)
             if not found and item.value.get("type") in _KINDS:
                 secrets[name] = str(item.value["password"])
                 credentials[name] = _credential(item.value, rights.get(name, ()))
-        return SectionsPlan(channels, credentials, secrets, errors, differences)
+        return SectionsPlan(channels, credentials, secrets, errors, differences, outgoing.outgoing)
 
     async def apply(self, plan: SectionsPlan) -> None:
-        """Serve the channels instead of those of before, and save the credentials."""
+        """Serve the channels and have the connections instead of those of before; save users."""
         wanted_channels = {**self._configured, **plan.channels}
         if wanted_channels != self._channels:
             self._channels.clear()
             self._channels.update(wanted_channels)
             self._changed()
+        try:
+            old = self._connections.declare(plan.outgoing)
+        except ConfigError as error:
+            _log.error("connections of the jobs file not opened", extra={"why": str(error)})
+        else:
+            await self._connections.retire(old)
         for name, wanted in plan.credentials.items():
             await self._save(wanted, plan.secrets[name])
 

@@ -130,6 +130,7 @@ class Project:
             self.channels,
             cast("Accounts", invoker.resources[Accounts]),
             keys=cast("KeyRing", invoker.resources[CredentialIssuer]),
+            connections=invoker.connections,
             changed=self._notify,
         )
         self.jobs_file = JobsFile(

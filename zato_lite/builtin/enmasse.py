@@ -22,7 +22,7 @@ _ZATO_REFERENCE = re.compile(r"Zato_Enmasse_Env(?=\.[A-Za-z_])")
 JOBS = "scheduler"
 """Section of the jobs in an enmasse document."""
 
-HTTP_SECTIONS = ("channel_rest", "security")
+OWN_SECTIONS = ("channel_rest", "email_smtp", "outgoing_rest", "security", "sql")
 """Sections that are applied from the server's own file."""
 
 OTHER_SECTIONS = frozenset(
@@ -132,7 +132,7 @@ def right_definitions_of(document: str, environ: Mapping[str, str] | None) -> De
     sections = (
         {}
         if environ is None
-        else {section: _items_of(read, section, environ, mistakes) for section in HTTP_SECTIONS}
+        else {section: _items_of(read, section, environ, mistakes) for section in OWN_SECTIONS}
     )
     others = {key: _count(read.values[key]) for key in _others(read)}
     lines = [item.line for item in read.items.get(JOBS, ())]
@@ -245,7 +245,7 @@ def name_of(definition: Mapping[str, Any]) -> str:
 def differences(others: Mapping[str, int]) -> Iterator[str]:
     """Yield a sentence for each section of a document that has no effect."""
     for section, count in others.items():
-        where = ", only in the server's own file" if section in HTTP_SECTIONS else ""
+        where = ", only in the server's own file" if section in OWN_SECTIONS else ""
         yield f"section `{section}` has no effect here{where}: {count} entries left out"
 
 
@@ -292,7 +292,7 @@ def _wrong_sections(read: Document) -> Iterator[FieldError]:
         hint = f"did you mean `{nearest[0]}`?" if nearest else f"jobs are listed under `{JOBS}`"
         text = f"line {read.lines.get(key, 1)}: {shown(str(key))} is not a known section; {hint}"
         yield _error(str(key), None, text)
-    for section in (JOBS, *HTTP_SECTIONS):
+    for section in (JOBS, *OWN_SECTIONS):
         found = read.values.get(section)
         if found is not None and not isinstance(found, list):
             text = f"line {read.lines[section]}: `{section}` must be a list of definitions"

@@ -142,6 +142,7 @@ class Connections:
         rest: HTTP connections. sql: databases. smtp: mail servers.
         redis: the server of the shared cache, or none.
         figures: of each connection that there has been, by kind and name.
+        configured: the connections of the settings.
         traced: opens a span for a request, if traces are exported.
     """
 
@@ -149,6 +150,8 @@ class Connections:
         self._folder, self._fakes = folder, _by_kind(fakes or {}, ("rest", "sql", "smtp"))
         self.figures: dict[tuple[str, str], Figures] = {}
         self.traced: Traced | None = None
+        self.configured, self._declared = Outgoing(), Outgoing()
+        self._cache: Cache | None = None
         self.rest: Kind[RestConnection] = Kind("rest", self._rest)
         self.sql: Kind[SqlConnection] = Kind("sql", self._sql)
         self.smtp: Kind[SmtpConnection] = Kind("smtp", self._smtp)
@@ -163,10 +166,11 @@ class Connections:
             ConfigError: lists all mistakes; nothing was changed.
         """
         mistakes: list[str] = []
+        declared = self._declared
         wanted_of: dict[Kind[Any], Mapping[str, Any]] = {
-            self.rest: settings.rest,
-            self.sql: settings.sql,
-            self.smtp: settings.smtp,
+            self.rest: {**declared.rest, **settings.rest},
+            self.sql: {**declared.sql, **settings.sql},
+            self.smtp: {**declared.smtp, **settings.smtp},
             self.redis: {"cache": cache} if cache is not None and cache.url else {},
         }
         prepared = [
@@ -179,7 +183,27 @@ class Connections:
         for kind, wanted in zip(wanted_of, prepared, strict=True):
             old += [shared for n, shared in kind.shared.items() if wanted.get(n) is not shared]
             kind.shared = wanted
+        self.configured, self._cache = settings, cache
         return old
+
+    def declare(self, outgoing: Outgoing) -> list[Shared[Any]]:
+        """Have these connections besides those of the settings; return those to retire.
+
+        Raises:
+            ConfigError: lists all mistakes; nothing was changed.
+        """
+        before, self._declared = self._declared, outgoing
+        try:
+            return self.replace(self.configured, self._cache)
+        except ConfigError:
+            self._declared = before
+            raise
+
+    def check(self, kind: str, name: str, settings: Any) -> None:
+        """Raise ConfigError if a connection cannot be made of its settings."""
+        make: dict[str, Callable[[str, Any, Any], object]]
+        make = {"rest": self._rest, "sql": self._sql, "smtp": self._smtp}
+        make[kind](name, settings, None)
 
     async def retire(self, old: Iterable[Shared[Any]]) -> None:
         """Close connections as soon as they have no users."""
@@ -191,7 +215,7 @@ class Connections:
 
     async def close(self) -> None:
         """Close all connections that have no users, and the others after their last one."""
-        self._fakes = {}
+        self._fakes, self._declared = {}, Outgoing()
         await self.retire(self.replace(Outgoing()))
 
     def figures_of(self, kind: str, name: str) -> Figures:
