@@ -25,7 +25,7 @@ _MAX_FIELDS = 10
 _STYLE = Path(__file__).with_suffix(".css").read_text("utf-8")
 _STYLE_HASH = b64encode(sha256(_STYLE.encode()).digest()).decode()
 _POLICY = (
-    f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'"
+    f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; img-src data:"
     "; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 _HEADERS = (("Content-Security-Policy", _POLICY), ("Cache-Control", "no-store"))
@@ -38,6 +38,7 @@ _PAGE = """<!doctype html>
 <meta name="viewport" content="width=device-width">
 <meta name="referrer" content="same-origin">
 <title>Set the password - zato-lite</title>
+<link rel="icon" href="data:,">
 <style>{style}</style>
 </head>
 <body>

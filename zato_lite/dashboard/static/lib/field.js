@@ -40,11 +40,22 @@ export function describedBy(id, hint, error) {
 export function TextField({ id, label, value, onInput, hint, error, cls, type = "text", rows, placeholder, mono = false, autofocus, autocomplete = "off", attrs }) {
   const common = {
     id, value, placeholder, autofocus, autocomplete, "aria-invalid": error ? "true" : undefined, "aria-describedby": describedBy(id, hint, error), spellcheck: false,
-    onInput: (/** @type {any} */ event) => onInput(event.target.value), ...attrs,
+    onInput: (/** @type {any} */ event) => isSame(type, event.target.value, value) || onInput(event.target.value), ...attrs,
   };
   return html`<${Field} id=${id} label=${label} hint=${hint} error=${error} cls=${cls}>${rows
     ? html`<textarea rows=${rows} ...${common}></textarea>`
     : html`<input type=${type} class=${mono ? "mono" : ""} ...${common} />`}<//>`;
+}
+
+/**
+ * Return true if a text says the same as the one before: Firefox writes a time in its own way when the field is left.
+ *
+ * @param {string} type
+ * @param {string} text
+ * @param {string} before
+ */
+function isSame(type, text, before) {
+  return type === "datetime-local" && Date.parse(text) === Date.parse(before);
 }
 
 /**
