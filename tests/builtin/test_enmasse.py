@@ -157,9 +157,9 @@ def test_a_wrong_section_is_named_with_its_line(text: str, words: str) -> None:
 
 
 def test_other_sections_are_counted() -> None:
-    text = "scheduler: []\nsecurity: [{name: a}, {name: b}]\nsql: {a: 1}\noutgoing_rest: []\n"
+    text = "scheduler: []\nsecurity: [{name: a}, {name: b}]\nldap: {a: 1}\noutgoing_rest: []\n"
 
-    assert definitions_of(text, {}).others == {"security": 2, "sql": 1}
+    assert definitions_of(text, {}).others == {"security": 2, "ldap": 1}
 
 
 def test_all_mistakes_of_a_document_have_their_lines() -> None:

@@ -474,7 +474,7 @@ async def test_other_sections_of_an_enmasse_document_are_differences(box: Sandbo
 
     assert found["differences"] == [
         "section `security` has no effect here, only in the server's own file: 1 entries left out",
-        "section `sql` has no effect here: 2 entries left out",
+        "section `sql` has no effect here, only in the server's own file: 2 entries left out",
     ]
 
 
