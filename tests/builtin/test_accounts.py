@@ -1,3 +1,4 @@
+import asyncio
 from typing import Any
 
 import pytest
@@ -35,6 +36,24 @@ async def test_a_user_is_created_edited_and_deleted(box: Sandbox) -> None:
     for service in ("edit", "delete"):
         with pytest.raises(NotFoundError):
             await box.invoke(f"{USER}.{service}", {"name": "ann"})
+
+
+async def test_a_change_that_ends_late_does_not_undo_another(box: Sandbox) -> None:
+    create, edit, delete = (f"{USER}.{verb}" for verb in ("create", "edit", "delete"))
+
+    made = await asyncio.gather(
+        *(box.invoke(create, {**ANN, "password": f"long enough {i}"}) for i in range(2)),
+        return_exceptions=True,
+    )
+    ended = await asyncio.gather(
+        box.invoke(edit, {"name": "ann", "password": "another one"}),
+        box.invoke(delete, {"name": "ann"}),
+        return_exceptions=True,
+    )
+
+    assert sorted(type(each).__name__ for each in made) == ["ConflictError", "dict"]
+    assert ended[1] == {}
+    assert await box.invoke(f"{USER}.get-list") == []
 
 
 async def test_the_first_admin_cannot_be_deleted_or_lose_its_role(box: Sandbox) -> None:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 
 from tests.builtin.conftest import ENGINES, START, Work, open_box
@@ -264,7 +265,20 @@ async def test_a_rotation_that_another_change_has_overtaken_is_refused(world: Wo
     await world.box.invoke(f"{KEY}.rotate", {"name": "crm"})
 
     with pytest.raises(ConflictError, match="was changed meanwhile; try again"):
-        await accounts.save_key(before, before)
+        await accounts.change(before, before)
+
+
+async def test_a_rotation_does_not_undo_a_change_of_the_rights_meanwhile(world: World) -> None:
+    made = await world.make(name="crm")
+    accounts = world.box.app.accounts
+    (before,) = await accounts.keys_named("crm")
+    await world.box.invoke(f"{KEY}.edit", {"name": "crm", "is_active": False})
+
+    with pytest.raises(ConflictError, match="was changed meanwhile; try again"):
+        await accounts.change(msgspec.structs.replace(before, hash="other"), before)
+
+    assert not (await world.key("crm"))["is_active"]
+    assert (await world.ask(made["key"]))[0] == 401
 
 
 async def test_errors_and_records_have_the_name_of_a_key_beside_its_prefix(world: World) -> None:

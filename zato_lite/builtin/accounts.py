@@ -191,7 +191,7 @@ class CreateUser(AccountService[NewUser, Named]):
             raise ConflictError(f"User `{user.name}` already exists")
         hashed = await self.issuer.hash(params.password)
         self.record_with_change(user.name, lambda _: _changes(None, user))
-        await self.accounts.save(msgspec.structs.replace(user, hash=hashed))
+        await self.accounts.change(msgspec.structs.replace(user, hash=hashed), None)
         self.response.payload = {"name": user.name}
         return user.name
 
@@ -213,7 +213,7 @@ class EditUser(AccountService[ChangedUser, Named]):
             hashed = await self.issuer.hash(params.password)
             user = msgspec.structs.replace(user, hash=hashed)
         self.record_with_change(user.name, lambda _: _changes(before, user))
-        await self.accounts.save(user)
+        await self.accounts.change(user, before)
         self.issuer.forget()
         self.response.payload = {"name": user.name}
         return user.name

@@ -186,7 +186,7 @@ class CreateKey(AccountService[NewKeyInput, CreatedKey]):
         key = params.of(default, now)
         await require_rights(self.caller, "create a key", key)
         self.record_with_change(key.shown, lambda _: _changes(None, key))
-        await self.accounts.save_key(key, None)
+        await self.accounts.change(key, None)
         expires = iso_or_none(key.expires_at)
         self.response.payload = {**_public(key), "key": new.text, "expires": expires}
         return key.shown
@@ -205,7 +205,7 @@ class EditKey(AccountService[ChangedKey, NamedKey]):
         for version in (before, key):
             await require_rights(self.caller, f"change key `{before.shown}`", version)
         self.record_with_change(before.shown, lambda _: _changes(before, key))
-        await self.accounts.save_key(key, before)
+        await self.accounts.change(key, before)
         self.issuer.forget()
         self.response.payload = _public(key)
         return before.shown
@@ -232,7 +232,7 @@ class RotateKey(AccountService[Rotation, RotatedKey]):
         until = now + int(params.grace_hours * _HOUR)
         key = msgspec.structs.replace(before, hash=new.hash, old_hash=before.hash, old_until=until)
         self.record_with_change(before.shown, lambda _: _changes(before, key))
-        await self.accounts.save_key(key, before)
+        await self.accounts.change(key, before)
         self.issuer.forget()
         old_until = iso_or_none(_old_until(key, now))
         self.response.payload = {**_public(key), "key": new.text, "old_secret_until": old_until}

@@ -148,13 +148,13 @@ class Accounts:
 
         await self._database.write(operation)
 
-    async def save_key(self, key: Credential, before: Credential | None) -> None:
-        """Insert a key, or replace ``before``.
+    async def change(self, credential: Credential, before: Credential | None) -> None:
+        """Insert a new credential, or replace ``before``.
 
         Raises:
-            ConflictError: another key has its name; the key's secret is another one by now.
+            ConflictError: another key has its name; the credential was changed meanwhile.
         """
-        await self._database.write(accompanied(lambda c: _save_key(c, key, before)))
+        await self._database.write(accompanied(lambda c: _change(c, credential, before)))
         await self._changed()
 
     async def save(self, credential: Credential) -> None:
@@ -218,15 +218,18 @@ def _insert(connection: Connection, credential: Credential, otherwise: str) -> i
     return execute(connection, f"{_INSERT} {otherwise}", [*values.values()])
 
 
-def _save_key(connection: Connection, key: Credential, before: Credential | None) -> None:
+def _change(connection: Connection, after: Credential, before: Credential | None) -> None:
     same = "SELECT name FROM credential WHERE kind = 'key' AND label = ? AND name <> ?"
-    if key.label and (other := fetch_value(connection, same, (key.label, key.name))):
-        raise ConflictError(f"Key `{shown_name(other, key.label)}` already exists")
-    if before is not None:
-        select = "SELECT hash FROM credential WHERE kind = 'key' AND name = ?"
-        if fetch_value(connection, select, (key.name,)) != before.hash:
-            raise ConflictError(f"Key `{before.shown}` was changed meanwhile; try again")
-    _insert(connection, key, _REPLACE)
+    if after.label and (other := fetch_value(connection, same, (after.label, after.name))):
+        raise ConflictError(f"Key `{shown_name(other, after.label)}` already exists")
+    key = (after.kind, after.name)
+    present = next(iter(read_rows(connection, f"{_SELECT} AND name = ?", key, Credential)), None)
+    if present != before:
+        name = f"{after.kind.capitalize()} `{(before or after).shown}`"
+        if before is None:
+            raise ConflictError(f"{name} already exists")
+        raise ConflictError(f"{name} was changed meanwhile; try again")
+    save_credential(connection, after)
 
 
 def _delete(connection: Connection, kind: Kind, name: str) -> bool:
