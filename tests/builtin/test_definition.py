@@ -4,8 +4,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from zato_lite.builtin.definition import BATCH_SIZE as AT_ONCE
-from zato_lite.builtin.definition import edited, fields, read, read_many
+from zato_lite.builtin.definition import edited, fields, read
+from zato_lite.builtin.definition_many import BATCH_SIZE as AT_ONCE
+from zato_lite.builtin.definition_many import read_many
 from zato_lite.errors import BadInputError
 from zato_lite.timetable.job import Cron, Interval, Job, OneTime
 from zato_lite.timetable.zone import parse_moment

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from zato_lite.builtin.definition import BATCH_SIZE as AT_ONCE
+from zato_lite.builtin.definition_many import BATCH_SIZE as AT_ONCE
 from zato_lite.builtin.job_list import page_headers
 from zato_lite.errors import (
     BadInputError,

@@ -4,10 +4,9 @@
 ones over them: there is one reading of a definition, for create, edit, import and preview.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from itertools import repeat
-from typing import Annotated, Any, Literal, NamedTuple, Self, cast
+from typing import Annotated, Any, Literal, Self, cast
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -62,13 +61,11 @@ from zato_lite.wire import encode
 PERIODS = ("weeks", "days", "hours", "minutes", "seconds", "milliseconds")
 _PERIOD_SIZES = (604_800_000, 86_400_000, 3_600_000, 60_000, 1_000, 1)
 _PERIOD_FIELDS = (*PERIODS, "every")
-BATCH_SIZE = 256
-"""Definitions that ``read_many`` reads in one step: well below a millisecond if they are alike."""
-
 _MAX_EXTRA = 500_000
 _DAY_MS = 86_400_000
 _NO_PERIOD = "At least one of ['weeks', 'days', 'hours', 'minutes', 'seconds'] must be given"
-_NOT_SENT = "ZATO_NONE"
+NOT_SENT = "ZATO_NONE"
+"""Text that Zato programs send for a field without a value."""
 
 _JOB_TYPES = ("one_time", "interval_based", "cron_style")
 _text = text(_MAX_EXTRA)
@@ -340,16 +337,6 @@ def job_output(required: Sequence[str], **more: Any) -> Meta:
     return Meta(extra_json_schema={"properties": properties, "required": [*always]})
 
 
-class JobBatch(NamedTuple):
-    """Some of many jobs, and at least one of each kind among them.
-
-    Jobs of a kind are alike except for name, extra and trigger.
-    """
-
-    jobs: list[Job]
-    kinds: list[Job]
-
-
 def read(sent: Any, now: Instant, principal: str = "") -> Job:
     """Return the job that the fields of a request define.
 
@@ -365,16 +352,18 @@ def read(sent: Any, now: Instant, principal: str = "") -> Job:
         # The current time has no influence: such jobs are alike at any time.
         if len(_recent) >= _MAX_RECENT:
             _recent.clear()
-        return _read_cached(sent, now, principal, _recent)
+        return read_cached(sent, now, principal, _recent)
     return _read(sent, now, principal)
 
 
-def _read_cached(sent: dict[str, Any], now: Instant, principal: str, cache: dict[Any, Job]) -> Job:
+def read_cached(sent: Any, now: Instant, principal: str, cache: dict[Any, Job]) -> Job:
     """Return the job, by way of one in the cache that differs in name and extra only.
 
     Programs that create jobs create many that are alike: checking a definition takes five times
     as long as finding it here.
     """
+    if not isinstance(sent, dict):
+        return _read(sent, now, principal)
     rest = sent.copy()
     name, extra = rest.pop("name", None), rest.pop("extra", None)
     if not (_is_plain(name, MAX_NAME_LENGTH) and (extra is None or _is_plain(extra, _MAX_EXTRA))):
@@ -405,7 +394,7 @@ def _is_plain(value: Any, maximum: int) -> bool:
         and 0 < len(value) <= maximum
         and value.isascii()
         and value.isprintable()
-        and value != _NOT_SENT
+        and value != NOT_SENT
         and not (value[0] == " " or value[-1] == " ")
     )
 
@@ -421,51 +410,13 @@ def _read(sent: Any, now: Instant, principal: str) -> Job:
     return _job(Definition(**{**_INCOMPLETE, **values}), values, now, principal, errors)
 
 
-def read_many(sent: Sequence[Any], now: Instant, principal: str = "") -> Iterator[JobBatch]:
-    """Yield the jobs of definitions in order; the caller lets others run between two batches.
-
-    Raises:
-        BadInputError: at the end, lists what is wrong with each, as ``jobs[3].name``.
-    """
-    errors: list[FieldError] = []
-    cache: dict[Any, Job] = {}
-    for begin in range(0, len(sent), BATCH_SIZE):
-        part = sent[begin : begin + BATCH_SIZE]
-        alike = _read_alike(part, now, principal)
-        if alike is not None:
-            yield JobBatch(alike, alike[:1])
-            continue
-        jobs = []
-        for position, definition in enumerate(part, begin):
-            try:
-                is_object = isinstance(definition, dict)
-                jobs.append(
-                    _read_cached(definition, now, principal, cache)
-                    if is_object
-                    else _read(definition, now, principal)
-                )
-            except BadInputError as error:
-                errors += _located(error, f"jobs[{position}]")
-        yield JobBatch(jobs, jobs)
-        if len(errors) >= MAX_ERRORS:
-            break
-    if errors:
-        raise BadInputError.of(errors[:MAX_ERRORS])
-
-
-def _located(error: BadInputError, place: str) -> Iterator[FieldError]:
-    """Yield the wrong fields of one of many definitions."""
-    for each in error.errors or (FieldError("", None, str(error)),):
-        yield FieldError(f"{place}.{each.field}", each.value, f"{place}: {each.message}")
-
-
 def edited(before: Job, sent: Mapping[str, Any], now: Instant) -> Job:
     """Return the job with the sent fields changed; null clears one, ``""`` leaves it as it is.
 
     Raises:
         BadInputError: as in ``read``.
     """
-    changes = {field: value for field, value in sent.items() if value not in ("", _NOT_SENT)}
+    changes = {field: value for field, value in sent.items() if value not in ("", NOT_SENT)}
     base = fields(before, aware=True)
     if any(changes.get(field) is not None for field in _PERIOD_FIELDS) or (
         changes.get("job_type") not in (None, base["job_type"])
@@ -628,56 +579,3 @@ def _instant(
         return None
     found = parse_field(field, value, partial(parse_instant, timezone=timezone), errors)
     return cast("Instant | None", found)
-
-
-def _read_alike(part: Sequence[Any], now: Instant, principal: str) -> list[Job] | None:
-    """Return the jobs of definitions that differ in name, extra and start only, else None.
-
-    None also where something is wrong: reading one after the other finds the mistake.
-    """
-    if set(map(type, part)) != {dict}:
-        return None
-    rests = [definition.copy() for definition in part]
-    names, extras, starts = (
-        [rest.pop(field, None) for rest in rests] for field in ("name", "extra", "start_date")
-    )
-    if not _are_equal(rests) or _NOT_SENT in names:
-        return None
-    try:
-        first = read(part[0], now, principal)
-        made = _triggers(first.trigger, starts, now)
-        if made is None:
-            return None
-        names = [*map(parse_name, names)]
-        extras = [None if is_unsent(extra) else extra_text(extra) for extra in extras]
-    except (BadInputError, ValueError, TypeError):
-        return None
-    if first.on_success_job in names or first.on_error_job in names:
-        return None
-    if isinstance(first.trigger, Cron):  # the job's name spreads ``H``
-        made = (replace(first.trigger, seed=own) for own in names)
-    rows = zip(names, extras, made, strict=False)
-    return [replace(first, name=n, extra=e, trigger=trigger) for n, e, trigger in rows]
-
-
-def _triggers(first: Trigger, starts: Sequence[Any], now: Instant) -> Iterable[Trigger] | None:
-    """Return the triggers of jobs with these starts; None where a start needs its own check."""
-    if starts.count(starts[0]) == len(starts):
-        return repeat(first)
-    if isinstance(first, Cron) or first.end is not None:
-        return None
-    instants = [
-        now if is_unsent(start) else parse_instant(start, first.timezone) for start in starts
-    ]
-    for edge in (min(instants), max(instants)):  # a check that holds for both holds in between
-        triggers.check(replace(first, start=edge), now)
-    return [replace(first, start=start) for start in instants]
-
-
-def _are_equal(rests: Sequence[dict[Any, Any]]) -> bool:
-    """Return True if all are equal, and 1 is not True."""
-    first = rests[0]
-    return rests.count(first) == len(rests) and all(
-        isinstance(value, str) or len({type(rest[field]) for rest in rests}) == 1
-        for field, value in first.items()
-    )

@@ -20,9 +20,9 @@ from zato_lite.builtin.definition import (
     fields,
     job_output,
     read,
-    read_many,
     should_ignore_existing,
 )
+from zato_lite.builtin.definition_many import read_many
 from zato_lite.builtin.input import Also, Input, JobRef, NameRef, object_list
 from zato_lite.builtin.job_checks import require_extra, require_names
 from zato_lite.builtin.job_state import (

@@ -7,12 +7,8 @@ from typing import Annotated, Any, NotRequired, Self, TypedDict
 
 from msgspec import Meta
 
-from zato_lite.builtin.definition import (
-    Definition,
-    edited,
-    read,
-    read_many,
-)
+from zato_lite.builtin.definition import Definition, edited, read
+from zato_lite.builtin.definition_many import read_many
 from zato_lite.builtin.input import (
     Input,
     JobId,
