@@ -12,7 +12,13 @@ ROOT = Path(__file__).parents[2]
 PROJECT = ROOT / "tests/typed_project"
 WRONG = """
 from zato_lite import Service
+from zato_lite.testing import Sandbox
 from typed_plans import Remind
+
+
+async def check(it: Sandbox) -> str:
+    it.crash(at="noon")
+    return await it.invoke(Remind, {"customer": 1})
 
 
 class Wrong(Service[None, int]):
@@ -64,7 +70,7 @@ def pyright(project: Path) -> str:
 
 
 def test_mypy_finds_no_mistake_in_a_project_and_those_of_a_wrong_file(project: Path) -> None:
-    assert mypy(project).startswith("Success: no issues found in 4 source files")
+    assert mypy(project).startswith("Success: no issues found in 5 source files")
 
     (project / "services/wrong.py").write_text(WRONG)
     found = mypy(project)
@@ -73,6 +79,7 @@ def test_mypy_finds_no_mistake_in_a_project_and_those_of_a_wrong_file(project: P
         "type[Service[Any, str]]",
         'argument "minute"',
         'no attribute "gett"',
+        "Literal['noon']",
         "must be used",
     ):
         assert words in found, found
@@ -84,5 +91,5 @@ def test_pyright_finds_no_mistake_in_a_project_and_those_of_a_wrong_file(project
     (project / "services/wrong.py").write_text(WRONG)
     found = pyright(project)
 
-    for words in ('"str"', 'No overloads for "interval"', "gett", "reportUnusedCoroutine"):
+    for words in ('"str"', 'No overloads for "interval"', "gett", "reportUnusedCoroutine", "noon"):
         assert words in found, found
