@@ -498,6 +498,37 @@ async def test_what_is_not_offered_is_an_attribute_error_with_its_sentence() -> 
     assert await answer(Own) == "mine"
 
 
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("out.ftp", "self.out.ftp is Zato's FTP"),
+        ("outgoing.zmq", "self.out.zmq is Zato's ZeroMQ"),
+        ("email.imap", "self.email.imap is Zato's IMAP"),
+        ("kvdb.lua_container", "self.kvdb.lua_container is Zato's Lua"),
+        ("server.service_store", "self.server.service_store is Zato's store"),
+    ],
+)
+async def test_the_same_holds_below_an_attribute(path: str, words: str) -> None:
+    class Below(Service):
+        name = "below"
+
+        def handle(self) -> None:
+            found: Any = self
+            for name in path.split("."):
+                found = getattr(found, name)
+
+    class Unknown(Service):
+        name = "unknown"
+
+        def handle(self) -> None:
+            _ = self.out.nothing_like_it
+
+    with pytest.raises(NotOfferedError, match=words):
+        await answer(Below)
+    with pytest.raises(AttributeError, match=r"self\.out\.nothing_like_it does not exist"):
+        await answer(Unknown)
+
+
 # Libraries, exceptions, small functions
 
 

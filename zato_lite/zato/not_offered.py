@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from zato_lite.errors import NotOfferedError
+
 _LIBRARY = "use a client library, with its settings in self.config"
 _REST = "use self.out.rest"
 _INVOKE = "use self.invoke_async"
@@ -149,6 +151,17 @@ def sentence(name: str, words: tuple[str, str]) -> str:
     """Return the sentence about a feature."""
     what, instead = words
     return f"{name} is {what}, not in zato-lite; {instead}"
+
+
+class NotOfferedAttributeError(NotOfferedError, AttributeError):
+    """A service uses an attribute of Zato's that zato-lite lacks."""
+
+
+def lacking(*path: str) -> AttributeError:
+    """Return the error of an attribute that does not exist, given as ``"self", "out", "ftp"``."""
+    if words := PATHS.get(path):
+        return NotOfferedAttributeError(sentence(".".join(path), words))
+    return AttributeError(f"{'.'.join(path)} does not exist")
 
 
 def of_module(name: str) -> str:

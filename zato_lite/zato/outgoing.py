@@ -7,6 +7,7 @@ from zato_lite.service.mail import BlockingSmtp
 from zato_lite.service.outgoing import BlockingRest, ByName, OutgoingConnections
 from zato_lite.service.outgoing_call import CallingService, Resolve
 from zato_lite.service.sql import BlockingSql, Sql
+from zato_lite.zato.not_offered import lacking
 
 
 class ZatoRest:
@@ -117,6 +118,9 @@ class ZatoOutgoing(OutgoingConnections):
     def rest(self) -> ByName[ZatoRest]:
         """Return the HTTP connections."""
         return ByName(self._call, ZatoRest)
+
+    def __getattr__(self, name: str) -> Any:
+        raise lacking("self", "email" if name == "imap" else "out", name)
 
     @property
     def plain_http(self) -> ByName[ZatoRest]:

@@ -7,6 +7,7 @@ from zato_lite.service.base import InvokerPort
 from zato_lite.service.kvdb import RedisOf
 from zato_lite.service.outgoing_call import Resolve
 from zato_lite.service.shared_cache import BlockingCaches
+from zato_lite.zato.not_offered import lacking
 
 
 class ZatoKvdb(RedisOf):
@@ -28,8 +29,8 @@ class ZatoKvdb(RedisOf):
         return found.blocking_decoding if self._in_thread else found.decoding
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
+        if name.startswith("__") or name == "lua_container":
+            raise lacking("self", "kvdb", name)
         return getattr(self.conn, name)
 
 

@@ -8,6 +8,7 @@ from zato_lite.service.attribute_dict import Config
 from zato_lite.service.base import BlockingServer, InvokerPort
 from zato_lite.service.message import HttpContext
 from zato_lite.service.request import Request
+from zato_lite.zato.not_offered import lacking
 
 _INVOKERS = ("/zato/api/invoke/", "/zato/json/")
 """Paths whose bodies Zato parses before a service receives them."""
@@ -41,6 +42,9 @@ class ZatoServer(BlockingServer):
     def __init__(self, service: Any, invoker: InvokerPort) -> None:
         super().__init__(service, invoker)
         self.config: Config = invoker.config
+
+    def __getattr__(self, name: str) -> Any:
+        raise lacking("self", "server", name)
 
     @property
     def user_config(self) -> Config:

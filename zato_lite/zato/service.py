@@ -17,7 +17,7 @@ from zato_lite.service.payload import plain
 from zato_lite.service.sync_aware import LazyAttribute, SyncAwareMethod
 from zato_lite.wire import decode, encode
 from zato_lite.zato.api import DATA_FORMAT
-from zato_lite.zato.not_offered import ATTRIBUTES, sentence
+from zato_lite.zato.not_offered import ATTRIBUTES, lacking
 from zato_lite.zato.outgoing import ZatoOutgoing
 from zato_lite.zato.patterns import ZatoPatterns
 from zato_lite.zato.redis import ZatoCaches, ZatoKvdb
@@ -29,10 +29,6 @@ _log = logging.getLogger(__name__)
 
 _CALLBACK = "-async-callback"
 """Suffix of a service that ``invoke_async`` uses as the default callback."""
-
-
-class NotOfferedAttributeError(NotOfferedError, AttributeError):
-    """A service uses an attribute of Zato's that zato-lite lacks."""
 
 
 class NotOffered:
@@ -47,7 +43,7 @@ class NotOffered:
     def __get__(self, instance: Any, owner: type) -> Any:
         if instance is None:
             return None
-        raise NotOfferedAttributeError(sentence(f"self.{self._name}", ATTRIBUTES[self._name]))
+        raise lacking("self", self._name)
 
 
 class Rest:
