@@ -1,8 +1,9 @@
-"""Reloads of a resource under load: a pool of PostgreSQL connections, opened again every 2 s.
+"""Reloads of a pool of PostgreSQL connections under load: it is opened again every 2 s.
 
-``.venv/bin/python -m bench.soak_resource --minutes 10``. A real server and a real PostgreSQL; four
-clients, of which one invokes a service of half a second. It counts requests that failed, the
-pools that exist at a time, and the connections at the start and at the end.
+``.venv/bin/python -m bench.soak_resource --minutes 10``; with ``--sql`` the pool is that of an
+``[outgoing.sql]`` connection, which SIGHUP replaces, in place of a resource's. A real server and a
+real PostgreSQL; four clients, of which one invokes a service of half a second. It counts requests
+that failed, the pools that exist at a time, and the connections at the start and at the end.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import asyncpg
 
@@ -23,6 +25,9 @@ from tests import postgres
 
 SLOW_S = 0.5
 """Seconds that the slow service asks the database to sleep."""
+
+_MOST_OF_SQL = 8
+"""Connections of a named connection: its pool, and that of its blocking sessions."""
 
 SLACK_S = 0.5
 """Seconds for opening and closing a pool, and for the interval of the samples."""
@@ -58,6 +63,30 @@ class Slow(Service):
             await connection.execute("SELECT pg_sleep({half})")
         return {{"version": await self.pool.fetchval("SELECT 1 FROM pg_sleep({half})")}}
 """
+SQL_SERVICES = """
+from zato_lite import BlockingService, Service
+
+class Quick(Service):
+    async def handle(self):
+        return {{"version": await self.out.sql["db"].scalar("SELECT 1")}}
+
+class Blocking(BlockingService):
+    def handle(self):
+        with self.out.sql["db"].session() as session:
+            return {{"version": len(session.connection().exec_driver_sql("SELECT 1").all())}}
+
+class Slow(Service):
+    async def handle(self):
+        db = self.out.sql["db"]
+        async with db.session() as session:
+            await (await session.connection()).exec_driver_sql("SELECT pg_sleep({half})")
+        return {{"version": await db.scalar("SELECT 1 FROM pg_sleep({half})")}}
+"""
+SETTINGS = """
+[outgoing.sql.db]
+url = "{url}{mark}application_name=soak-{number}"
+pool_size = 4
+"""
 POOLS = """
     SELECT application_name, count(*) FROM pg_stat_activity
     WHERE application_name LIKE 'soak-%' GROUP BY application_name
@@ -91,18 +120,60 @@ async def sample(url: str, sampler: Sampler, stop: asyncio.Event) -> None:
     await connection.close()
 
 
-async def soak(project: Path, url: str, pid: int, seconds: float) -> bool:
+class Storm(NamedTuple):
+    """Project with a pool that is reloaded, and the services that use it."""
+
+    project: Path
+    url: str
+    is_sql: bool
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        other = "blocking" if self.is_sql else "quick"
+        return tuple(f"soak-services.{name}" for name in ("quick", other, "quick", "slow"))
+
+    def is_steady(self, at_start: dict[str, int], at_end: dict[str, int]) -> bool:
+        """Return True if one pool is left; those of named connections grow with the load."""
+        (first, *others), last = at_start.values(), [*at_end.values()]
+        if self.is_sql:
+            return not others and len(last) == 1 and last[0] <= _MOST_OF_SQL
+        return not others and first == 4 and last == [4]
+
+    def write(self) -> None:
+        services = self.project / "services"
+        services.mkdir(parents=True)
+        (self.project / "config").mkdir()
+        text = SQL_SERVICES if self.is_sql else SERVICES
+        (services / "soak_services.py").write_text(text.format(half=SLOW_S / 2))
+        self.change(0)
+
+    def change(self, number: int) -> None:
+        """Write the settings of a named connection, or the file of the resource."""
+        if self.is_sql:
+            mark = "&" if "?" in self.url else "?"
+            text = SETTINGS.format(url=self.url, mark=mark, number=number)
+            (self.project / "config" / "zato-lite.toml").write_text(text)
+        else:
+            (self.project / "services" / "soak_pool.py").write_text(POOL + f"# {number}\n")
+
+    def reload(self, number: int, pid: int) -> None:
+        self.change(number)
+        if self.is_sql:
+            os.kill(pid, signal.SIGHUP)
+
+
+async def soak(storm: Storm, pid: int, seconds: float) -> bool:
     sampler, done, stop = Sampler(), asyncio.Event(), threading.Event()
-    sampling = asyncio.create_task(sample(url, sampler, done))
-    await asyncio.sleep(0.5)
-    at_start, memory = dict(sampler.counts), [round(rss_mb(pid), 1)]
-    loads = [Load(f"soak-services.{name}", stop) for name in ("quick", "quick", "quick", "slow")]
+    sampling = asyncio.create_task(sample(storm.url, sampler, done))
+    loads = [Load(name, stop) for name in storm.services]
     for load in loads:
         load.start()
+    await asyncio.sleep(2)  # named connections are made when they are used
+    at_start, memory = dict(sampler.counts), [round(rss_mb(pid), 1)]
     began, reloads = time.monotonic(), 0
     while (passed := time.monotonic() - began) < seconds:
-        (project / "services" / "soak_pool.py").write_text(POOL + f"# {reloads}\n")
         reloads += 1
+        storm.reload(reloads, pid)
         await asyncio.sleep(2)
         if passed >= 60 * len(memory):
             memory.append(round(rss_mb(pid), 1))
@@ -124,23 +195,18 @@ async def soak(project: Path, url: str, pid: int, seconds: float) -> bool:
     longest = max(load.longest for load in loads)
     print(f"longest invocation {longest:.2f} s; memory {memory} MB")
     return (
-        not failed
-        and [*at_start.values()] == [*at_end.values()] == [4]
-        and two <= longest + SLACK_S
-        and not three
+        not failed and storm.is_steady(at_start, at_end) and two <= longest + SLACK_S and not three
     )
 
 
-def main(minutes: float) -> int:
+def main(minutes: float, *, is_sql: bool) -> int:
     with (
         tempfile.TemporaryDirectory() as name,
         postgres.shared_server(Path(name)) as url,
     ):
         project = Path(name) / "project"
-        services = project / "services"
-        services.mkdir(parents=True)
-        (services / "soak_pool.py").write_text(POOL)
-        (services / "soak_services.py").write_text(SERVICES.format(half=SLOW_S / 2))
+        storm = Storm(project, url, is_sql)
+        storm.write()
         command = [str(Path(sys.executable).parent / "zato-lite"), "serve"]
         server = subprocess.Popen(
             [*command, "--project", str(project), "--port", str(PORT)],
@@ -154,7 +220,7 @@ def main(minutes: float) -> int:
         )
         try:
             _when_up()
-            is_good = asyncio.run(soak(project, url, server.pid, minutes * 60))
+            is_good = asyncio.run(soak(storm, server.pid, minutes * 60))
         finally:
             server.send_signal(signal.SIGTERM)
             server.wait(60)
@@ -165,4 +231,6 @@ def main(minutes: float) -> int:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=10)
-    sys.exit(main(parser.parse_args().minutes))
+    parser.add_argument("--sql", action="store_true")
+    options = parser.parse_args()
+    sys.exit(main(options.minutes, is_sql=options.sql))

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import Column, Integer, MetaData, String, Table, insert, select
 from sqlalchemy.exc import IntegrityError, NoResultFound
@@ -277,3 +278,38 @@ async def test_a_database_in_memory_takes_the_place_of_a_connection() -> None:
     async with sandbox(*SERVICES, outgoing={"sql.db": "sqlite://"}) as it:
         await it.invoke("fill")
         assert len(await it.invoke("statement", "SELECT * FROM people")) == 2
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("is_blocking", [False, True])
+async def test_a_session_that_outlives_its_connection_leaves_no_connection_open(
+    postgres_url: str, is_blocking: bool
+) -> None:
+    connections = Connections()
+    url = f"{postgres_url}{'&' if '?' in postgres_url else '?'}application_name=outlived"
+    connections.replace(Outgoing(sql={"db": Sql(url)}))
+    connection = connections.sql["db"].connection
+
+    async def close() -> None:
+        await connections.close()
+        assert await seen() == 1
+
+    async def seen() -> int:
+        async with await psycopg.AsyncConnection.connect(postgres_url) as other:
+            select = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'outlived'"
+            row = await (await other.execute(select)).fetchone()
+            assert row is not None
+            return int(row[0])
+
+    if is_blocking:
+        with connection.blocking_session() as session:
+            session.execute(select(1))
+            await close()
+    else:
+        async with connection.session() as opened:
+            await opened.execute(select(1))
+            await close()
+
+    async with asyncio.timeout(10):
+        while await seen():  # noqa: ASYNC110 - PostgreSQL does not announce it
+            await asyncio.sleep(0.02)

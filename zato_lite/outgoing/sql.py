@@ -7,12 +7,13 @@ from threading import Lock
 from typing import Any, TypeVar
 from uuid import uuid4
 
-from sqlalchemy import CursorResult, Engine, Executable, create_engine, text
+from sqlalchemy import CursorResult, Engine, Executable, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, InterfaceError, NoSuchModuleError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from zato_lite.errors import ConfigError, OutgoingError, OutgoingTimeoutError
 from zato_lite.outgoing.figures import Figures
@@ -99,8 +100,9 @@ class SqlConnection:
             self.engine: AsyncEngine = create_async_engine(url, **self._options(url))
         except (ImportError, NoSuchModuleError, ArgumentError) as error:
             raise ConfigError(f"driver {url.drivername} cannot be used: {error}") from error
+        event.listen(self.engine.sync_engine, "checkin", self._returned)
         self._blocking: Engine | None = None
-        self._opening = Lock()
+        self._opening, self._is_closed = Lock(), False
 
     def _options(self, url: URL) -> dict[str, Any]:
         if url.get_backend_name() == "sqlite":
@@ -125,6 +127,7 @@ class SqlConnection:
                 name = f"{self._url.get_backend_name()}+{_BLOCKING.get(driver, driver)}"
                 url = self._url.set(drivername=name)
                 self._blocking = create_engine(url, **self._options(url))
+                event.listen(self._blocking, "checkin", self._returned)
         return kind(self._blocking, expire_on_commit=False)
 
     async def run(
@@ -174,9 +177,15 @@ class SqlConnection:
 
     async def close(self) -> None:
         """Close idle connections; those in use are closed when they are returned."""
+        self._is_closed = True
         await self.engine.dispose()
         if self._blocking is not None:
             self._blocking.dispose()
+
+    def _returned(self, _: object, record: ConnectionPoolEntry) -> None:
+        """Close a connection that a session returns after ``close``: its pool would keep it."""
+        if self._is_closed:
+            record.invalidate()
 
 
 def one(result: CursorResult[Any]) -> dict[str, Any]:
