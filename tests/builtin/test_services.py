@@ -135,7 +135,7 @@ async def test_a_file_can_be_uploaded(invoker: Invoker, deployer: Deployer) -> N
     files = await invoker.invoke("zato.service.get-deployment-info-list")
     assert [(item.services, item.is_ok) for item in files] == [(("up-file.a",), True)]
 
-    for name in ("x" * 300 + ".py", "a\0.py", "a\udcff.py"):
+    for name in ("x" * 300 + ".py", "a\0.py", "a\udcff.py", "a\n.py", "a\x1b[2J.py"):
         with pytest.raises(BadInputError, match="not a valid file name"):
             await deployer.upload(name, b"x = 1")
     (deployer.folder / "folder.py").mkdir()

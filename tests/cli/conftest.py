@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from zato_lite.app import App, open_app
-from zato_lite.cli.main import cli, status_of
+from zato_lite.cli.main import cli, sentence_of, status_of
 from zato_lite.config import Server, Services, Settings, Store
 from zato_lite.errors import ZatoLiteError
 from zato_lite.log import RunCapture
@@ -146,7 +146,9 @@ def run(*arguments: str, stdin: str | None = None, **environ: str | None) -> Ran
     result = CliRunner().invoke(cli, arguments, input=stdin, env=env)
     error = result.exception
     if isinstance(error, ZatoLiteError | OSError):
-        return Ran(status_of(error), result.stdout, f"{result.stderr}zato-lite: {error}\n")
+        return Ran(
+            status_of(error), result.stdout, f"{result.stderr}zato-lite: {sentence_of(error)}\n"
+        )
     if error is not None and not isinstance(error, SystemExit):
         raise error
     return Ran(result.exit_code, result.stdout, result.stderr)

@@ -95,6 +95,40 @@ def test_a_project_s_server_is_asked_with_its_first_password(tmp_path: Path) -> 
     assert (paused.status, "cannot connect" in paused.err) == (3, True)
 
 
+@pytest.mark.parametrize("text", ["zl_abc_sec\nret", "zl_abc_sec\x1bret", "zl_abc_sécret"])
+def test_a_key_that_no_header_can_hold_is_not_shown(tmp_path: Path, text: str) -> None:
+    (tmp_path / "key").write_text(text)
+    (tmp_path / "key").chmod(0o600)
+
+    refused = [
+        run("job", "list", "--url", "http://127.0.0.1:1", "--key-file", str(tmp_path / "key")),
+        run("job", "list", "--url", "http://127.0.0.1:1", ZATO_LITE_API_KEY=text),
+    ]
+
+    assert [each.status for each in refused] == [2, 2]
+    assert not any("ret" in each.err for each in refused)
+    assert "ZATO_LITE_API_KEY" in refused[1].err
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ("200 OK\r\n\r\n[1, null]", "answers in another form than zato-lite"),
+        ('200 OK\r\nDate: today\r\n\r\n"x"', "answers in another form than zato-lite"),
+        ("200 OK\r\n\r\n" + "[" * 100_000, "is not a server of zato-lite"),
+        ("302 Found\r\nLocation: /\r\n\r\n", "redirects requests (status 302)"),
+        ('409 No\r\n\r\n{"details": "\\u001b[2J\x9b2J"}', "\\x1b[2J\\x9b2J"),
+        ("500 No\r\n\r\n\x1b[2J", "\\x1b[2J"),
+    ],
+)
+def test_any_answer_is_a_sentence_that_leaves_the_terminal_alone(answer: str, words: str) -> None:
+    with answering(b"HTTP/1.1 " + answer.encode(), 1) as address:
+        shown = run("status", "--url", f"http://{address}", ZATO_LITE_PASSWORD=PASSWORD)
+
+    assert words in shown.err
+    assert shown.err.rstrip("\n").isprintable()
+
+
 @contextmanager
 def answering(answer: bytes, times: int) -> Iterator[str]:
     """A server that sends the same to each connection and closes it; yields its address."""

@@ -100,3 +100,17 @@ def test_control_characters_and_line_ends_stay_in_their_cells() -> None:
 
     assert lines(Result([row]), None)[1:] == ["a\\x1b[2J b c"]
     assert lines(Result([row]), None, PIPE) == ["a\\x1b[2J b c"]
+
+
+def test_json_and_lists_leave_the_terminal_alone() -> None:
+    row = {"name": "a\x9b2J\u202e", "patterns": ["\x1b[2J", "b"], "more": {"a": "\x7f\ud800"}}
+
+    for form in ("json", "csv", "table", None):
+        assert all(line.isprintable() for line in lines(Result([row]), form))
+    assert json.loads(render(Result(row), "json", PIPE)) == row
+
+
+def test_a_time_of_another_program_is_shown_as_it_is() -> None:
+    columns = [Column("next", kind="when"), Column("took", kind="ms")]
+
+    assert lines(Result([{"next": "soon", "took": "long"}], columns), None)[1] == "soon  long"

@@ -5,6 +5,7 @@ from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 import pytest
 
@@ -266,6 +267,20 @@ async def test_a_plugin_tests_its_connection(world: World, method: str, body: An
 
     message = {"success": True, "msg": "the server accepts uploads"}
     assert (status, answer) == (200, {"zato_ide_deploy_create_response": message})
+
+
+@pytest.mark.parametrize(("method", "body"), [("GET", None), ("POST", {})])
+async def test_a_query_deploys_nothing_as_any_page_can_send_one(
+    world: World, method: str, body: Any
+) -> None:
+    query = urlencode({"payload_name": "ide.py", "payload": b64encode(MODULE).decode()})
+    status, answer = await world.ask(
+        method, f"/ide-deploy?{query}", body, user_agent=b"Mozilla/5.0"
+    )
+
+    message = {"success": True, "msg": "the server accepts uploads"}
+    assert (status, answer) == (200, {"zato_ide_deploy_create_response": message})
+    assert (await world.ask("POST", "/zato/api/invoke/ide.sum", {"a": 2, "b": 3}))[0] == 404
 
 
 async def test_a_plugin_shows_why_a_file_was_not_deployed(world: World) -> None:

@@ -6,6 +6,7 @@ import os
 import stat
 import urllib.parse
 from collections.abc import Mapping
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import click
 
+from zato_lite.cli.render import as_json, printed
 from zato_lite.config import Server
 from zato_lite.errors import BadInputError, ConfigError, UnavailableError, ZatoLiteError
 
@@ -24,7 +26,7 @@ _LOOPBACK = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S1
 _ADMIN_PASSWORD = "ZATO_LITE_ADMIN_PASSWORD"  # noqa: S105 - the name of a variable
 _PASSWORD = "ZATO_LITE_PASSWORD"  # noqa: S105
 _KEY = "ZATO_LITE_API_KEY"
-_UNAUTHORIZED, _ERROR = 401, 400
+_REDIRECTED, _UNAUTHORIZED, _ERROR = 300, 401, 400
 _READABLE_BY_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -100,6 +102,8 @@ def _secret_in(path: Path, option: str) -> Secret:
         raise ConfigError(f"{option}: {error}") from error
     if not text:
         raise ConfigError(f"{option}: {path} is empty")
+    if not text.isprintable():
+        raise ConfigError(f"{option}: {path} does not hold one line of text")
     if mode & _READABLE_BY_OTHERS and not path.is_symlink():
         words = f"other users of this machine can read it; chmod 600 {path}"
         click.echo(f"zato-lite: {option}: {words}", err=True)
@@ -126,6 +130,10 @@ def find_credentials(
     if password_file is None:
         key = find_secret(environ, key_file, "--key-file", _KEY)
     if key is not None:
+        if not (
+            key.text.isascii() and key.text.isprintable()
+        ):  # http.client's error would show it
+            raise ConfigError(f"the API key ({key.place}) has characters that no key has")
         return Credentials({"X-API-Key": key.text}, f"the API key ({key.place})")
     own = (_PASSWORD, _ADMIN_PASSWORD) if user == ADMIN else (_PASSWORD,)
     found = find_secret(environ, password_file, "--password-file", *own)
@@ -171,6 +179,9 @@ class Client:
         if status == _UNAUTHORIZED:
             words = f"{self._credentials.words} is not accepted by {self.url}"
             raise AnswerError(status, f"{words}; use --user and --password-file", text)
+        if _REDIRECTED <= status < _ERROR:
+            words = f"{self.url} redirects requests (status {status}); use the URL of the server"
+            raise UnavailableError(words)
         if status >= _ERROR:
             raise AnswerError(status, details_of(text) or f"status {status}", text)
         return text
@@ -187,11 +198,12 @@ class Client:
             )
             response = connection.getresponse()
             text = response.read().decode(errors="replace")
-        except (OSError, HTTPException) as error:
+        except (OSError, HTTPException, UnicodeError) as error:
             connection.close()
             _raise_readable(self.url, error)
         if date := response.headers.get("Date"):
-            self.now = parsedate_to_datetime(date).timestamp()
+            with suppress(ValueError):
+                self.now = parsedate_to_datetime(date).timestamp()
         return response.status, text
 
     def close(self) -> None:
@@ -243,7 +255,7 @@ def details_of(answer: str) -> str:
     """Return the sentence of an error's answer; the text itself if it has none."""
     try:
         found = json.loads(answer)
-    except ValueError:
+    except (ValueError, RecursionError):
         return answer.strip()
     details = found.get("details") if isinstance(found, dict) else None
     if not isinstance(details, str):
@@ -256,13 +268,13 @@ def decoded(answer: str) -> Any:
     """Return what an answer holds: JSON, or its text."""
     try:
         return json.loads(answer)
-    except ValueError:
+    except (ValueError, RecursionError):
         return answer
 
 
 def readable(answer: str) -> str:
-    """Return JSON indented, and any other text unchanged."""
+    """Return JSON indented, and any other text without control characters, for a terminal."""
     try:
-        return json.dumps(json.loads(answer), indent=2, ensure_ascii=False)
-    except ValueError:
-        return answer
+        return as_json(json.loads(answer), indent=2)
+    except (ValueError, RecursionError):
+        return printed(answer)

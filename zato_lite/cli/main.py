@@ -61,13 +61,20 @@ def main(*arguments: Any) -> None:
     try:
         cli(*arguments, prog_name="zato-lite", **colours())
     except (ZatoLiteError, OSError) as error:  # OSError: a file or folder cannot be used
-        click.echo(f"zato-lite: {error}", err=True)
+        click.echo(f"zato-lite: {sentence_of(error)}", err=True)
         sys.exit(status_of(error))
 
 
 def colours() -> dict[str, bool]:
     """Return the setting that NO_COLOR demands."""
     return {"color": False} if os.environ.get("NO_COLOR") else {}
+
+
+def sentence_of(error: Exception) -> str:
+    """Return the text of an error, whose control characters could change a terminal, escaped."""
+    from zato_lite.cli.render import printed  # noqa: PLC0415 - only errors need it
+
+    return printed(str(error))
 
 
 def status_of(error: ZatoLiteError | OSError) -> int:

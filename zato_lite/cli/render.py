@@ -4,6 +4,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
@@ -21,6 +22,7 @@ _COLOURS = {
     **dict.fromkeys(("paused", "missed", "late", "cancelled", "excluded", "warning"), "yellow"),
     **dict.fromkeys(("running", "queued"), "cyan"),
 }
+_CONTROLS = re.compile(r"[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
@@ -83,7 +85,7 @@ def render(result: Result, form: str | None, screen: Screen) -> str:
     """Return a result in a format; None is for people, or for programs that read lines."""
     match form:
         case "json":
-            return json.dumps(result.data, indent=2, ensure_ascii=False)
+            return as_json(result.data, indent=2)
         case "yaml":
             return _yaml(result.data)
         case "markdown" if result.markdown is not None:
@@ -190,11 +192,12 @@ def cell(column: Column, row: Mapping[str, Any], now: float | None) -> str:
     if isinstance(value, dict) or (
         isinstance(value, list) and any(isinstance(v, dict) for v in value)
     ):
-        return json.dumps(value, ensure_ascii=False)
+        return as_json(value)
     if isinstance(value, list):
-        return ", ".join(map(str, value))
+        return printed(", ".join(map(str, value)))
     if now is not None and column.kind in _WORDS and value != "":
-        return _WORDS[column.kind](value, now)
+        with suppress(ValueError, TypeError):  # a time or a number of another program
+            return _WORDS[column.kind](value, now)
     text = printed(str(value))
     return text if now is None else " ".join(text.split())
 
@@ -232,6 +235,12 @@ def duration(milliseconds: float) -> str:
         if count:
             parts.append(f"{count} {unit}")
     return " ".join(parts)
+
+
+def as_json(data: Any, indent: int | None = None) -> str:
+    """Return JSON in which those control characters are escaped that JSON itself permits."""
+    text = json.dumps(data, indent=indent, ensure_ascii=False)
+    return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def printed(text: str) -> str:

@@ -6,13 +6,14 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import update_wrapper
 from pathlib import Path
 from typing import Any
 
 import click
 
+from zato_lite import __version__
 from zato_lite.cli.render import FORMATS, Result, Screen, render
 from zato_lite.errors import (
     ConfigError,
@@ -97,7 +98,7 @@ class Session:
             answer = self.client.invoke(service, sent)
         try:
             return json.loads(answer)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UnavailableError(f"{self.url} is not a server of zato-lite") from error
 
     def job(self, name: str, **fields: Any) -> dict[str, Any]:
@@ -137,6 +138,11 @@ class Session:
         """The server's time at its latest answer, in seconds since 1970."""
         found: float = self.client.now
         return found
+
+    @property
+    def has_asked(self) -> bool:
+        """True if a connection, or the store, was opened."""
+        return self._found is not None
 
     def close(self) -> None:
         """Close the connection."""
@@ -312,7 +318,7 @@ def verb(
     def decorate(function: Function) -> click.Command:
         def run(**arguments: Any) -> None:
             common = {option: arguments.pop(option) for option in _COMMON}
-            with closing(Session(reads=reads, **common)) as session:
+            with closing(Session(reads=reads, **common)) as session, _words_for(session):
                 if (result := function(session, **arguments)) is None:
                     return
                 session.show(result)
@@ -326,6 +332,19 @@ def verb(
         return command
 
     return decorate
+
+
+@contextmanager
+def _words_for(session: Session) -> Iterator[None]:
+    """Make one sentence of the error if an answer lacks what this version expects of it."""
+    try:
+        yield
+    except (LookupError, TypeError, AttributeError) as error:
+        if not session.has_asked:
+            raise
+        words = f"{session.url} answers in another form than zato-lite {__version__}"
+        told = f"{words}: {type(error).__name__} {error}; use the version of the server"
+        raise UnavailableError(told) from error
 
 
 def polls() -> Iterator[float]:

@@ -202,9 +202,10 @@ class Deployer:
         self.require_uploads()
         if path.parent != self.folder or not is_service_file(path, self.folder):
             raise ForbiddenError(f"not a name of a service file: {shown(name)!r}")
-        if shown(name) != name or "\0" in name or len(name.encode()) > _MAX_NAME_BYTES:
+        if not name.isprintable() or len(name.encode()) > _MAX_NAME_BYTES:
             raise BadInputError(
-                f"not a valid file name; use UTF-8 text of at most {_MAX_NAME_BYTES} bytes"
+                f"not a valid file name: {ascii(name)[:_MAX_NAME_BYTES]}; use UTF-8 text without "
+                f"control characters, of at most {_MAX_NAME_BYTES} bytes"
             )
         try:
             await self._threads.run(lambda: replace_file(path, data))

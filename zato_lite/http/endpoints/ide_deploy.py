@@ -22,12 +22,13 @@ def ide_deploy_route(invoker: RequestInvoker, responder: Responder) -> Route:
     """Return the route; it admits viewers, and then checks the rights to deploy.
 
     The plugins show the message of a response with status 200 only, so an error of the
-    deployment is one, too. Their test of the connection has no payload.
+    deployment is one, too. Their test of the connection, also a GET, deploys nothing.
     """
 
     async def deploy(request: Request, caller: Caller | None) -> Response:
         is_test = request.method == "GET"
-        posted = msgspec.structs.replace(request, method="POST") if is_test else request
+        # A page of another site can have a browser send any GET: no file is in a query.
+        posted = msgspec.structs.replace(request, method="POST", query=b"")
         cached = await invoker.prepare(posted, Target(_SERVICE))
         payload, raw = (None, None)
         if not is_test:
