@@ -493,6 +493,36 @@ async def test_a_node_without_its_record_can_write_nothing(
     assert await store.read(names) == ["before"]
 
 
+async def test_a_transaction_that_rests_is_ended_by_the_server_and_made_again(
+    postgres_url: str,
+) -> None:
+    """As that of a node that is stopped within a claim: others must not wait for its locks."""
+    limit = "SELECT current_setting('idle_in_transaction_session_timeout')"
+    async with open_postgres(postgres_url, SystemClock()) as store:
+        assert await store.for_scheduler.write(lambda c: fetch_value(c, limit)) == "2s"
+        assert await store.write(lambda c: fetch_value(c, limit)) == "5s"
+    url = f"{postgres_url}%20-cidle_in_transaction_session_timeout%3D50"
+    async with open_postgres(url, SystemClock()) as store:
+        tries: list[int] = []
+
+        def rest(connection: Connection) -> None:
+            put("a")(connection)
+            tries.append(backend(connection))
+            if len(tries) == 1:
+                while is_alive(tries[0]):
+                    time.sleep(0.01)
+
+        def is_alive(process: int) -> bool:
+            with psycopg.connect(postgres_url) as connection:
+                asked = "SELECT count(*) FROM pg_stat_activity WHERE pid = %s"
+                return connection.execute(asked, (process,)).fetchone() == (1,)
+
+        await store.for_scheduler.write(rest)
+
+        assert len(tries) == 2
+        assert await store.read(names) == ["a"]
+
+
 # A pooler between the store and the server
 
 

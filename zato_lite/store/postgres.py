@@ -27,6 +27,7 @@ from zato_lite.store.ports import Connection, RunConnection
 from zato_lite.store.postgres_connection import (
     PostgresConnection,
     PostgresError,
+    Use,
     connect,
     first_line,
     is_locked,
@@ -117,7 +118,8 @@ class PostgresStore:
         )
 
     def _lane(self, name: str, health: StoreHealth, first: Lane | None = None) -> Lane:
-        session = Session(self.location, self._monotonic, self._stopping)
+        use: Use = "schedule" if first is None else "write"
+        session = Session(self.location, self._monotonic, self._stopping, use)
         if isinstance(self._clock, DatabaseClock):
             session.on_stamp = self._clock.observe
         return Lane(name, session, health, self._deliver, first)

@@ -31,8 +31,11 @@ PostgresError = psycopg.Error
 CONNECT_S = 3
 """Seconds that a connection may take to be made."""
 
-LOCK_MS, STATEMENT_MS, IDLE_MS = 2_000, 30_000, 10_000
+LOCK_MS, STATEMENT_MS, IDLE_MS = 2_000, 30_000, 5_000
 """Milliseconds that a statement waits for a row, that it takes, and that a transaction rests."""
+
+IDLE_SCHEDULER_MS = 2_000
+"""The same for the scheduler: the jobs of a claim wait so long if its node is stopped within."""
 
 PREPARED = 500
 """Statements that a connection keeps prepared: more than there are different ones."""
@@ -53,7 +56,7 @@ _UNAVAILABLE = (
 
 _RETRYABLE = (pg.DeadlockDetected, pg.SerializationFailure)
 
-Use = Literal["write", "read", "listen", "run", "move"]
+Use = Literal["write", "schedule", "read", "listen", "run", "move"]
 
 
 class _TextLoader(Loader):
@@ -232,8 +235,9 @@ def _options(use: Use) -> str:
         settings += " idle_in_transaction_session_timeout=0"
         return " ".join(f"-c {each}" for each in settings.split())
     settings = f"lock_timeout={LOCK_MS} statement_timeout={STATEMENT_MS} timezone=UTC"
-    settings += f" idle_in_transaction_session_timeout={IDLE_MS}"
-    if use == "write":
+    idle_ms = IDLE_SCHEDULER_MS if use == "schedule" else IDLE_MS
+    settings += f" idle_in_transaction_session_timeout={idle_ms}"
+    if use in {"write", "schedule"}:
         settings = f"{settings} {_INDEXES_ONLY}"
     return " ".join(f"-c {each}" for each in settings.split())
 
