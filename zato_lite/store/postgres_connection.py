@@ -35,7 +35,7 @@ LOCK_MS, STATEMENT_MS, IDLE_MS = 2_000, 30_000, 5_000
 """Milliseconds that a statement waits for a row, that it takes, and that a transaction rests."""
 
 IDLE_SCHEDULER_MS = 2_000
-"""Milliseconds that a transaction of the scheduler rests: others wait for the jobs of its claim."""
+"""Milliseconds that a transaction of the scheduler rests: others wait for its claimed jobs."""
 
 PREPARED = 500
 """Statements that a connection keeps prepared: more than there are different ones."""
