@@ -106,6 +106,10 @@ def test_the_history_of_a_job_has_runs_and_slots_without_one(server: Running) ->
 
     [row] = server.run("job", "history", "told", "--outcome", "error", "--json").json
     assert "no money" in row["error"]
+    line = server.run("job", "history", "told").out
+    assert "no money" in line
+    assert "Traceback" not in line
+    assert "Traceback" in server.run("run", "show", "told/1").out
     assert server.run("job", "history", "told", "--outcome", "ok").out == ""
     assert server.run("job", "history", "told", "--skipped", "--json").json == []
 
@@ -130,6 +134,23 @@ def test_why_explains_the_latest_slot_or_an_instant(server: Running) -> None:
     assert "not_on_schedule" in server.run("job", "why", "explained", "2020-01-01 00:30").out
     asked = server.run("job", "why", "explained", "2020-01-01 00:00", "--json").json
     assert asked["outcome"] == "before_creation"
+
+
+def test_why_explains_the_next_slot_of_a_job_without_an_earlier_one(server: Running) -> None:
+    server.job("to come", job_type="cron_style", cron_definition="0 2 1 1 *")
+    server.run("job", "pause", "to come", "-m", "holidays")
+
+    answer = server.run("job", "why", "to come").out
+
+    assert ": paused" in answer
+    assert "holidays" in answer
+
+
+def test_a_job_without_a_schedule_is_refused_with_the_options(server: Running) -> None:
+    answer = server.run("job", "create", "unplanned", "shop.pay")
+
+    assert answer.status == 2
+    assert "--every, --cron and --at" in answer.err
 
 
 def test_upcoming_slots_are_of_a_job_or_of_a_schedule(server: Running) -> None:

@@ -62,6 +62,27 @@ def test_a_wide_column_is_shortened_to_the_terminal() -> None:
     assert len(lines(result, "wide")[1]) == 202
 
 
+def test_a_column_of_lines_is_whole_on_a_narrow_terminal() -> None:
+    columns = (Column("check"), Column("reason", kind="lines"))
+    found = lines(Result([{"check": "jobs", "reason": "word " * 20}], columns), None)
+
+    assert max(map(len, found)) <= 40
+    assert " ".join(found).split().count("word") == 20
+
+
+def test_a_text_of_several_lines_keeps_them_in_an_object() -> None:
+    columns = (Column("run"), Column("error", kind="lines"))
+    result = Result({"run": 7, "error": "Traceback\n  a.py\nOSError: x\n"}, columns)
+
+    assert lines(result, None) == [
+        "run    7",
+        "error  Traceback",
+        "         a.py",
+        "       OSError: x",
+    ]
+    assert lines(result, None, PIPE)[1] == "error\tTraceback a.py OSError: x"
+
+
 def test_an_object_is_pairs() -> None:
     result = Result({"name": "nightly", "tags": ["a", "b"], "is_active": False, "note": ""})
 

@@ -64,6 +64,16 @@ def test_a_file_that_fails_does_not_stop_the_others(
     assert "SyntaxError" in found.failures[1].details
 
 
+def test_an_import_by_the_name_of_the_folder_is_answered_with_the_way_that_works(
+    tmp_path: Path, write: Callable[[str, str], None]
+) -> None:
+    write("zl_a.py", f"from {tmp_path.name}.zl_b import B")
+
+    [failed] = deployed(tmp_path / "services").failures
+
+    assert f"{tmp_path.name}'; files in {tmp_path.name}/ import each other" in failed.message
+
+
 def test_an_imported_service_belongs_to_its_own_file(
     tmp_path: Path, write: Callable[[str, str], None]
 ) -> None:

@@ -223,7 +223,7 @@ async def test_a_null_character_in_a_line_is_kept_as_its_code(
 async def test_an_outcome_that_cannot_be_saved_delays_no_other(
     real: InvokerHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(attempt, "_storable", str)
+    monkeypatch.setattr(attempt, "_traceback", lambda _: "\udce9")
 
     run = await run_of(real, "half")
 

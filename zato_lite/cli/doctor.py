@@ -22,7 +22,12 @@ class Finding(NamedTuple):
     next: str = ""
 
 
-_COLUMNS = (Column("check"), Column("result", kind="state"), Column("reason"), Column("next"))
+_COLUMNS = (
+    Column("check"),
+    Column("result", kind="state"),
+    Column("reason", kind="lines"),
+    Column("next", kind="lines"),
+)
 
 
 @verb(examples=("doctor", "doctor --json"))

@@ -33,6 +33,8 @@ def create(session: Session, name: str, service: str, *, dry_run: bool, **given:
     Most options are fields of a definition; the server checks them all together.
     """
     definition = {"name": name, "service": service, **definition_of(given)}
+    if "job_type" not in definition:
+        raise BadInputError("one of --every, --cron and --at is required")
     if dry_run:
         return _validated(session.call(f"{JOB}.validate", definition), name)
     session.call(f"{JOB}.create", definition)

@@ -8,7 +8,7 @@ import click
 
 from zato_lite.cli.complete import job_names, service_names
 from zato_lite.cli.definition import Defining, definition_of
-from zato_lite.cli.render import Column, Result, printed
+from zato_lite.cli.render import Column, Result, last_line, printed
 from zato_lite.cli.verb import Session, polls, verb
 from zato_lite.errors import BadInputError, NotFoundError
 
@@ -56,7 +56,7 @@ RUNS = (
     Column("slot", "planned_fire_time_iso", "when"),
     Column("duration", "duration_ms", "ms"),
     Column("delay", "delay_ms", "ms"),
-    Column("error"),
+    Column("error", lambda row: last_line(row.get("error"))),
     Column("kind", is_wide=True),
     Column("attempt", is_wide=True),
     Column("requested by", is_wide=True),
@@ -180,7 +180,8 @@ def record_of(session: Session, job_id: int, number: int) -> dict[str, Any]:
 def why(session: Session, name: str, at: str) -> Result:
     """Explain why a job did or did not run at an instant.
 
-    By default it is the latest slot. Without an offset, AT is in the job's time zone.
+    By default it is the latest slot, or the next one if there has been none. Without an
+    offset, AT is in the job's time zone.
     """
     if at:
         found = session.call(f"{JOB}.why", name=name, at=at)
@@ -190,8 +191,8 @@ def why(session: Session, name: str, at: str) -> Result:
         session.job(name)  # which also tells the server's time
         now = datetime.fromtimestamp(session.now, UTC).isoformat()
         found = session.call(f"{JOB}.why", name=name, at=now)
-        if latest := found["previous_slot"]:
-            found = session.call(f"{JOB}.why", name=name, at=latest)
+        if slot := found["previous_slot"] or found["next_slot"]:
+            found = session.call(f"{JOB}.why", name=name, at=slot)
     return Result(found, _WHY, text=_explained(found))
 
 

@@ -6,6 +6,8 @@ import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import zip_longest
+from textwrap import wrap
 from typing import Any, Literal, NamedTuple
 
 import click
@@ -27,11 +29,14 @@ _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
 class Column(NamedTuple):
-    """A column: its title, the key or function of its value, and its kind."""
+    """A column: its title, the key or function of its value, and its kind.
+
+    The text of a kind of ``lines`` is shown whole, on as many lines as it needs.
+    """
 
     title: str
     source: str | Callable[[Mapping[str, Any]], Any] = ""
-    kind: Literal["", "when", "ms", "state"] = ""
+    kind: Literal["", "when", "ms", "state", "lines"] = ""
     is_wide: bool = False
 
     def value(self, row: Mapping[str, Any]) -> Any:
@@ -110,7 +115,9 @@ def _for_people(result: Result, screen: Screen, *, is_wide: bool = False) -> str
     columns = [each for each in columns_of(result) if is_wide or not each.is_wide]
     if not result.is_list:
         return _pairs(columns, result.data, screen)
-    rows = [[cell(each, row, screen.now) for each in columns] for row in result.table]
+    rows = [
+        [" ".join(cell(each, row, screen.now).split()) for each in columns] for row in result.table
+    ]
     return table(columns, rows, screen.width if screen.is_terminal and not is_wide else 0)
 
 
@@ -135,8 +142,23 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) 
         excess -= 1
     titles = [column.title.upper() for column in columns]
     head = _line(titles, widths, lambda _, text: click.style(text, bold=True))
-    body = [_line(row, widths, lambda place, text: _styled(columns[place], text)) for row in rows]
+    body = [
+        _line(line, widths, lambda place, text: _styled(columns[place], text))
+        for row in rows
+        for line in _wrapped(columns, row, widths)
+    ]
     return "\n".join([head, *body])
+
+
+def _wrapped(
+    columns: Sequence[Column], row: Sequence[str], widths: Sequence[int]
+) -> Iterable[Sequence[str]]:
+    """Return the lines of a row: several if a column of lines is too narrow for its text."""
+    parts = [
+        wrap(text, width) if column.kind == "lines" and _width(text) > width else [text]
+        for column, text, width in zip(columns, row, widths, strict=True)
+    ]
+    return zip_longest(*parts, fillvalue="")
 
 
 def _line(texts: Sequence[str], widths: Sequence[int], style: Callable[[int, str], str]) -> str:
@@ -148,8 +170,10 @@ def _line(texts: Sequence[str], widths: Sequence[int], style: Callable[[int, str
 def _pairs(columns: Iterable[Column], data: Any, screen: Screen) -> str:
     shown = [(each, text) for each in columns if (text := cell(each, data, screen.now))]
     width = max((_width(column.title) for column, _ in shown), default=0)
+    below = "\n" + " " * (width + len(_GAP))
     return "\n".join(
-        f"{click.style(_fit(column.title, width), bold=True)}{_GAP}{_styled(column, text)}"
+        f"{click.style(_fit(column.title, width), bold=True)}{_GAP}"
+        + _styled(column, text.rstrip().replace("\n", below))
         for column, text in shown
     )
 
@@ -199,7 +223,12 @@ def cell(column: Column, row: Mapping[str, Any], now: float | None) -> str:
         with suppress(ValueError, TypeError):  # a time or a number of another program
             return _WORDS[column.kind](value, now)
     text = printed(str(value))
-    return text if now is None else " ".join(text.split())
+    return text if now is None or column.kind == "lines" else " ".join(text.split())
+
+
+def last_line(text: str | None) -> str:
+    """Return the last line of a text: of a traceback, the exception."""
+    return (text or "").rstrip().rpartition("\n")[2]
 
 
 def _ago(iso: str, now: float) -> str:

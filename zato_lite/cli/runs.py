@@ -13,7 +13,8 @@ from zato_lite.errors import BadInputError, NotFoundError
 
 _LISTED = (*RUNS[:3], Column("service"), *RUNS[3:], Column("node", is_wide=True))
 _SHOWN = (
-    *(column._replace(is_wide=False) for column in RUNS),
+    *(column._replace(is_wide=False) for column in RUNS if column.title != "error"),
+    Column("error", kind="lines"),
     *map(Column, ("service", "node name", "started iso", "ended iso", "result", "cid")),
 )
 

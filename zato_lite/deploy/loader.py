@@ -44,6 +44,7 @@ Explain = Callable[[BaseException], str]
 def failure(path: Path, error: BaseException, explain: Explain | None = None) -> Failure:
     """Return the failure for an error that a file raised, with the line of the file."""
     sentence = explain(error) if explain is not None else ""
+    sentence = sentence or _by_its_name(path, error)
     try:
         is_own = isinstance(error, ZatoLiteError)
         message = str(error) if is_own else f"{_kind(error)}: {sentence or error}"
@@ -55,6 +56,15 @@ def failure(path: Path, error: BaseException, explain: Explain | None = None) ->
     if not lines and not isinstance(error, (ZatoLiteError, SyntaxError)):
         trace = error.__traceback__
     return Failure(path, shown(f"{where}{message}"), traceback_of(type(error), error, trace))
+
+
+def _by_its_name(path: Path, error: BaseException) -> str:
+    """Return how to import a file of the services, if one was looked for in their folder."""
+    name = error.name if isinstance(error, ModuleNotFoundError) else None
+    if not name or name not in {folder.name for folder in path.parents}:
+        return ""
+    way = "import each other by their own names: `from orders import Order`"
+    return f"{error}; files in {name}/ {way}"
 
 
 def _from(path: Path, trace: TracebackType | None) -> TracebackType | None:

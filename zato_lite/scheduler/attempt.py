@@ -1,7 +1,6 @@
 """Running attempt: its invocation, captured log lines, deadline and result."""
 
 import logging
-import traceback
 from asyncio import Task, TimerHandle
 from datetime import datetime
 from functools import lru_cache
@@ -215,9 +214,5 @@ def _failure(error: BaseException, *, is_timeout: bool) -> tuple[AttemptOutcome,
 
 
 def _traceback(error: BaseException) -> str:
-    try:
-        text = "".join(traceback.format_exception(error))
-    except BaseException:  # noqa: BLE001 - an exception's own __str__ may raise
-        text = type(error).__name__
-    text = redacted(text)
+    text = traceback_of(type(error), error, error.__traceback__) + "\n"
     return _storable(text if len(text) <= MAX_ERROR_LENGTH else "…" + text[-MAX_ERROR_LENGTH:])
