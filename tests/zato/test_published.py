@@ -25,6 +25,7 @@ from zato_lite.http.asgi import asgi_app
 from zato_lite.server import open_edge
 from zato_lite.testing.app import Sandbox, sandbox
 from zato_lite.zato.finder import uninstall
+from zato_lite.zato.service import Service
 
 FILES = Path(__file__).parent / "published"
 
@@ -305,3 +306,23 @@ async def test_several_services_are_asked_at_the_same_time(tmp_path: Path, redis
         assert answer["cid"]
         assert latest == {"celsius": 21, "failed": ["weather.second"]}
         assert it.upstream.request.target == "/weather?city=Rome"
+
+
+@pytest.mark.e2e
+async def test_formats_of_times_may_be_in_redis(tmp_path: Path, redis: str) -> None:
+    class Reformats(Service):
+        name = "reformats"
+
+        def handle(self) -> None:
+            self.kvdb.set("kvdb:date-format:crm", "DD-MM-YYYY")
+            self.response.payload = self.time.reformat("15-11-2019", "kvdb:crm", "YY.MM.DD")
+            with pytest.raises(ValueError, match="Redis has no format 'kvdb:date-format:erp'"):
+                self.time.reformat("15-11-2019", "kvdb:crm", "kvdb:erp")
+            self.cache.set("a", "1", ex=60)
+            assert self.cache.get("a") == self.redis.get("a") == "1"
+            assert self.cache.exists("a")
+            self.cache.delete("a")
+
+    async with world(tmp_path, [{}], redis) as it:
+        it.app.registry.add(Reformats)
+        assert await it.invoke("reformats") == "19.11.15"
