@@ -56,3 +56,10 @@ def test_an_empty_password_is_refused(server: Running) -> None:
     ran = server.run("user", "create", "bob", stdin="")
 
     assert (ran.status, "password" in ran.err) == (2, True)
+
+
+def test_a_user_without_a_password_is_refused_with_the_ways_to_give_one(server: Running) -> None:
+    answer = server.run("user", "create", "nobody")
+
+    assert answer.status == 2
+    assert "--new-password-file or standard input" in answer.err

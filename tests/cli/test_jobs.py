@@ -142,6 +142,7 @@ def test_why_explains_the_next_slot_of_a_job_without_an_earlier_one(server: Runn
 
     answer = server.run("job", "why", "to come").out
 
+    assert "paused" in server.run("job", "edit", "to come", "--cron", "0 3 1 1 *").out
     assert ": paused" in answer
     assert "holidays" in answer
 

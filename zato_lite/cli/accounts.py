@@ -9,6 +9,7 @@ import click
 
 from zato_lite.cli.render import Column, Result
 from zato_lite.cli.verb import Session, verb
+from zato_lite.errors import BadInputError
 
 _USER, _KEY = "zato.security.user", "zato.security.key"
 _ROLES = ("viewer", "operator", "editor", "admin")
@@ -53,7 +54,9 @@ def _new_password(file: Path | None) -> str:
     if file is not None:
         return file.read_text(encoding="utf-8").strip()
     if not sys.stdin.isatty():
-        return sys.stdin.readline().rstrip("\n")
+        if line := sys.stdin.readline().rstrip("\n"):
+            return line
+        raise BadInputError("password missing; use --new-password-file or standard input")
     typed: str = click.prompt("New password", hide_input=True, confirmation_prompt=True, err=True)
     return typed
 

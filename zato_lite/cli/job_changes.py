@@ -76,7 +76,7 @@ def _next(session: Session, made: Mapping[str, Any]) -> str:
     from datetime import datetime  # noqa: PLC0415
 
     if not made["next_iso"]:
-        return "; no run is due"
+        return "; no run is due" if made["is_active"] else "; the job is paused"
     seconds = datetime.fromisoformat(made["next_iso"]).timestamp() - session.now
     return f"; next run in {duration(max(0, seconds) * 1000)}"
 
