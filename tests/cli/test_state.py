@@ -100,6 +100,8 @@ def test_top_shows_what_is_next(server: Running) -> None:
 
     shown = server.run("top")
 
+    assert "\\x1b" not in shown.out
+
     assert [part in shown.out for part in ("STATUS", "NEXT", "due soon")] == [True] * 3
     assert server.run("top", "--json").json["next"][0]["next_iso"]
 

@@ -207,6 +207,34 @@ async def test_invoke_retry_can_be_in_the_background_from_the_start() -> None:
     assert Told.received[0]["call_cid"] == cid
 
 
+@pytest.mark.parametrize(
+    ("pattern", "arguments", "options", "words"),
+    [
+        ("fanout", (["service1"],), {"on_final": "told"}, "targets is of type list"),
+        ("parallel", ({7: None},), {}, "service 7 is not known"),
+        ("parallel", ({"service1": None},), {"on_target": [None]}, "service None is not known"),
+        ("invoke_retry", ("service1",), {"repeats": -1}, "repeats is -1"),
+        ("invoke_retry", ("service1",), {"repeats": "x"}, "repeats is 'x'"),
+        ("invoke_retry", ("service1",), {"seconds": "y"}, "'y' is not a time"),
+        ("invoke_retry", ("service1",), {"seconds": -1}, "-1 is not a time"),
+        ("invoke_retry", ("service1",), {"callback": 5}, "service 5 is not known"),
+    ],
+)
+async def test_a_mistake_in_a_call_is_an_error_before_the_background(
+    pattern: str, arguments: tuple[Any, ...], options: dict[str, Any], words: str
+) -> None:
+    class Source(Service):
+        name = "source"
+
+        def handle(self) -> None:
+            with pytest.raises((TypeError, ValueError), match=words):
+                getattr(self.patterns, pattern).invoke(*arguments, **options)
+            self.response.payload = "refused"
+
+    async with sandbox(Target1, Told, Source) as it:
+        assert await it.invoke(Source) == "refused"
+
+
 async def test_what_invokes_itself_in_the_background_ends() -> None:
     class Deep(Service):
         name = "deep"

@@ -33,7 +33,7 @@ def top(session: Session, every: float) -> Result | None:
     """
     if session.form is not None or not is_terminal():
         found = _state(session)
-        return Result(found, text=_screen(found, session.now, is_terminal=False))
+        return Result(found, text=click.unstyle(_screen(found, session.now, is_terminal=False)))
     click.clear()
     try:
         while True:

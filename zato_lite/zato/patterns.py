@@ -5,6 +5,7 @@ Work in the background is in this process, and is lost with it; ``invoke_async``
 
 import asyncio
 import logging
+import math
 import traceback
 from collections.abc import Coroutine, Mapping
 from datetime import datetime
@@ -70,6 +71,12 @@ class _Calls:
     def _started(
         self, targets: Mapping[Any, Any], on_final: Any, on_target: Any, cid: str = ""
     ) -> Any:
+        if not isinstance(targets, Mapping):
+            found = type(targets).__name__
+            raise TypeError(
+                f"targets is of type {found}; use a dictionary of services to payloads"
+            )
+        _names([*targets, *_listed(on_final), *_listed(on_target)])  # the caller gets the error
         background = self._background
         call = _Call(targets, on_final, on_target, cid or new_cid(), background.now())
 
@@ -213,7 +220,12 @@ class InvokeRetry:
     ) -> _Retry:  # fmt: skip
         if seconds and minutes:
             raise ValueError("invoke_retry: seconds and minutes given; use one of them")
+        if not isinstance(repeats, int) or repeats < 0:
+            raise ValueError(f"invoke_retry: repeats is {repeats!r}; use an integer from 0")
         pause = minutes * 60 or seconds or 1.0
+        if not isinstance(pause, int | float) or not 0 <= pause < math.inf:
+            raise ValueError(f"invoke_retry: {pause!r} is not a time; use a number from 0")
+        _names([target, *_listed(callback)])
         at = self._background.now()
         return _Retry(target, payload, repeats, pause, callback, context, cid or new_cid(), at)
 
@@ -277,7 +289,11 @@ def _listed(services: Any) -> list[Any]:
 
 
 def _name(service: Any) -> str:
-    name: str = service if isinstance(service, str) else service.get_name()
+    if isinstance(service, str):
+        return service
+    if not hasattr(service, "get_name"):
+        raise TypeError(f"service {service!r} is not known; use a service's name or class")
+    name: str = service.get_name()
     return name
 
 
