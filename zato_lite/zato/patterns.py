@@ -68,9 +68,7 @@ class _Calls:
     def __init__(self, background: Background, patterns: BlockingPatterns) -> None:
         self._background, self._patterns = background, patterns
 
-    def _started(
-        self, targets: Mapping[Any, Any], on_final: Any, on_target: Any, cid: str = ""
-    ) -> Any:
+    def _started(self, targets: Any, on_final: Any, on_target: Any, cid: str = "") -> Any:
         if not isinstance(targets, Mapping):
             found = type(targets).__name__
             raise TypeError(
@@ -215,14 +213,14 @@ class InvokeRetry:
         return self._background.resolve(start())
 
     def _retry(
-        self, target: Any, payload: Any, *, repeats: int = 3, seconds: float = 0,
-        minutes: float = 0, callback: Any = None, context: Any = None, cid: str = "",
+        self, target: Any, payload: Any, *, repeats: Any = 3, seconds: Any = 0,
+        minutes: Any = 0, callback: Any = None, context: Any = None, cid: str = "",
     ) -> _Retry:  # fmt: skip
         if seconds and minutes:
             raise ValueError("invoke_retry: seconds and minutes given; use one of them")
         if not isinstance(repeats, int) or repeats < 0:
             raise ValueError(f"invoke_retry: repeats is {repeats!r}; use an integer from 0")
-        pause = minutes * 60 or seconds or 1.0
+        pause: Any = minutes * 60 or seconds or 1.0
         if not isinstance(pause, int | float) or not 0 <= pause < math.inf:
             raise ValueError(f"invoke_retry: {pause!r} is not a time; use a number from 0")
         _names([target, *_listed(callback)])
