@@ -63,3 +63,12 @@ def test_a_user_without_a_password_is_refused_with_the_ways_to_give_one(server: 
 
     assert answer.status == 2
     assert "--new-password-file or standard input" in answer.err
+
+
+def test_a_password_file_that_is_not_text_is_named(server: Running, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"pass\xffword")
+
+    refused = server.run("user", "create", "eve", "--new-password-file", str(tmp_path / "secret"))
+
+    assert refused.status == 2
+    assert f"{tmp_path / 'secret'} is not text in UTF-8" in refused.err

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from zato_lite.cli.plan import read
 from zato_lite.cli.render import Column, Result
 from zato_lite.cli.verb import Session, verb
 from zato_lite.errors import BadInputError
@@ -52,7 +53,7 @@ def _lists(**given: Sequence[str]) -> dict[str, Sequence[str]]:
 def _new_password(file: Path | None) -> str:
     """Return a new password: of a file, of standard input, or typed twice."""
     if file is not None:
-        return file.read_text(encoding="utf-8").strip()
+        return read(str(file)).strip()
     if not sys.stdin.isatty():
         if line := sys.stdin.readline().rstrip("\n"):
             return line
