@@ -155,7 +155,9 @@ def _wrapped(
 ) -> Iterable[Sequence[str]]:
     """Return the lines of a row: several if a column of lines is too narrow for its text."""
     parts = [
-        wrap(text, width) if column.kind == "lines" and _width(text) > width else [text]
+        wrap(text, width, break_on_hyphens=False)
+        if column.kind == "lines" and _width(text) > width
+        else [text]
         for column, text, width in zip(columns, row, widths, strict=True)
     ]
     return zip_longest(*parts, fillvalue="")

@@ -60,7 +60,8 @@ def failure(path: Path, error: BaseException, explain: Explain | None = None) ->
 
 def _by_its_name(path: Path, error: BaseException) -> str:
     """Return how to import a file of the services, if one was looked for in their folder."""
-    name = error.name if isinstance(error, ModuleNotFoundError) else None
+    missing = error.name if isinstance(error, ModuleNotFoundError) else None
+    name = (missing or "").partition(".")[0]
     if not name or name not in {folder.name for folder in path.parents}:
         return ""
     way = "import each other by their own names: `from orders import Order`"
