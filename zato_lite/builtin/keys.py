@@ -240,7 +240,7 @@ class RotateKey(AccountService[Rotation, RotatedKey]):
 
 
 class DeleteKey(AccountService[NameRef, Empty]):
-    """Delete an API key, by its name or prefix; programs that use it are refused from then on."""
+    """Delete an API key, by its name or prefix; all workers refuse it within a minute."""
 
     name = "zato.security.key.delete"
 
