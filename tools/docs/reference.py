@@ -35,7 +35,7 @@ def pages() -> Iterator[tuple[str, str]]:
 
 async def _asked() -> tuple[dict[str, Any], str]:
     """Return the OpenAPI document and the metrics of a server with the built-in services."""
-    secret = "docs"  # noqa: S105 - of a store in memory
+    secret = "documentation"  # noqa: S105 - of a store in memory
     given = b"Basic " + base64.b64encode(f"admin.invoke:{secret}".encode())
 
     async with (
