@@ -67,7 +67,7 @@ class FileSections:
         changed: called when the channels have changed.
     """
 
-    names = frozenset(OWN_SECTIONS)
+    names: frozenset[str] = frozenset(OWN_SECTIONS)
 
     def __init__(
         self,
