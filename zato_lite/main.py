@@ -41,6 +41,10 @@ _CACHE = ("cache.url", "cache.password", "cache.timeout")
 _MIN_PAUSE_S, _MAX_PAUSE_S = 0.5, 60.0
 """Seconds before the second restart in a row, and maximum after doubling."""
 
+_COLLECT_AFTER = (50_000, 20, 20)
+"""Thresholds of garbage collection: it took 15 % of the time of a run, whose objects are freed by
+reference counting, and walked all modules several times during a start."""
+
 _FIXED = frozenset({"log.access", "log.slow_ms"})
 """Settings of the log that need a restart."""
 
@@ -53,6 +57,7 @@ def run(project: Path, settings: config.Settings) -> int:
     If a service cancels all tasks, the server is closed and opened again, after a pause that
     grows with each repetition. The store is not affected.
     """
+    gc.set_threshold(*_COLLECT_AFTER)
     _set_up_log(project, settings)
     signals = Signals(settings.server.grace)
     restarts = Restarts()
@@ -131,7 +136,7 @@ async def _serve(
         reloader = Reloader(project, app, listening)
         signals.notify(loop, stop.set, reloader.reload)
         _log_start(app, listening)
-        _tune_garbage_collection()
+        _freeze_objects()
         with offenders_paused(app.registry, app.jobs), signs_of_life(loop, signals):
             notify("READY=1")
             await stop.wait()
@@ -248,14 +253,10 @@ def _loaded(project: Path) -> config.Settings | None:
         return None
 
 
-def _tune_garbage_collection() -> None:
-    """Exclude objects made at the start from garbage collection, and collect less often.
-
-    Collections took 15 % of the time of a run, whose objects are freed by reference counting.
-    """
+def _freeze_objects() -> None:
+    """Exclude objects made at the start from garbage collection."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
 
 
 class Restarts:
