@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import cast
@@ -350,3 +351,36 @@ async def test_a_full_check_finds_an_index_without_a_row(tmp_path: Path) -> None
 
     assert list(check_file(path)) == []
     assert list(check_file(path, is_full=True)) != []
+
+
+def test_a_new_file_can_be_opened_by_two_processes_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite does not wait if both switch to the log; the other one ends at the first pause."""
+    file = str(tmp_path / "z.db")
+    other = connections.SqliteConnection(file)
+    other.execute("BEGIN EXCLUSIVE")
+    pauses: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        other.execute("ROLLBACK")
+
+    monkeypatch.setattr(connections.SqliteConnection, "set_busy_timeout", lambda *_: None)
+    monkeypatch.setattr(time, "sleep", sleep)
+
+    connections.connect(file).close()
+
+    assert len(pauses) == 1
+
+
+def test_a_new_file_is_refused_if_another_process_keeps_it_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = str(tmp_path / "z.db")
+    other = connections.SqliteConnection(file)
+    other.execute("BEGIN EXCLUSIVE")
+    monkeypatch.setattr(connections, "BUSY_MS", 0)
+
+    with pytest.raises(StoreError, match="is locked by another program"):
+        connections.connect(file)

@@ -3,6 +3,7 @@
 Its errors become ``StoreError`` or ``UnavailableError``, with the remedy in the message.
 """
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -79,7 +80,7 @@ def connect(path: str) -> SqliteConnection:
         # One query plan for all values: otherwise a bound LIMIT re-prepares its statement.
         connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
         if path != ":memory:":
-            _pragma(connection, "journal_mode = wal")
+            _use_log(connection)
         # Full: a commit is acknowledged only after its fsync, so that a power cut loses none.
         _pragma(connection, "synchronous = full")
         _pragma(connection, "cache_size = -16000")
@@ -101,6 +102,23 @@ def in_one_transaction(
         result = operation(connection)
         connection.execute("COMMIT")
     return result
+
+
+def _use_log(connection: apsw.Connection) -> None:
+    """Switch a file to the write-ahead log; wait while another process does.
+
+    SQLite does not wait itself if both have begun.
+    """
+    deadline = time.monotonic() + BUSY_MS / 1000
+    while True:
+        try:
+            _pragma(connection, "journal_mode = wal")
+        except apsw.BusyError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.005)
+        else:
+            return
 
 
 def _pragma(connection: apsw.Connection, setting: str) -> None:
