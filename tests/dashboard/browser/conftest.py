@@ -61,6 +61,9 @@ class Slow(Service):
 
 class Fails(Service):
     async def handle(self):
+        await asyncio.wait_for(self.connect(), 5)
+
+    async def connect(self):
         raise ConnectionError("partner.example refused the connection")
 
 
