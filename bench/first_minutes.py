@@ -30,12 +30,11 @@ from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).parents[1]
 
-FASTAPI = """\
+SCHEDULER = """\
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
-from fastapi import FastAPI
 
 runs = []
 
@@ -47,6 +46,13 @@ async def lifespan(app):
     scheduler.start()
     yield
     scheduler.shutdown()
+
+"""
+
+FASTAPI = (
+    SCHEDULER
+    + """\
+from fastapi import FastAPI
 
 app = FastAPI(lifespan=lifespan)
 
@@ -54,24 +60,12 @@ app = FastAPI(lifespan=lifespan)
 async def ping() -> dict[str, int]:
     return {"runs": len(runs)}
 """
+)
 
-LITESTAR = """\
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime
-
-from apscheduler.schedulers.asyncio import AsyncIOScheduler
+LITESTAR = (
+    SCHEDULER
+    + """\
 from litestar import Litestar, get
-
-runs = []
-
-@asynccontextmanager
-async def lifespan(app):
-    scheduler = AsyncIOScheduler()
-    first = datetime.now(UTC)
-    scheduler.add_job(lambda: runs.append(1), "interval", seconds=10, next_run_time=first)
-    scheduler.start()
-    yield
-    scheduler.shutdown()
 
 @get("/ping")
 async def ping() -> dict[str, int]:
@@ -79,6 +73,7 @@ async def ping() -> dict[str, int]:
 
 app = Litestar([ping], lifespan=[lifespan])
 """
+)
 
 PASSWORD = "first minutes"  # noqa: S105
 Figures = dict[str, float]

@@ -32,7 +32,7 @@ SCRIPT = [
     "zato-lite job create nightly hello.hello --cron '30 2 * * *' --timezone Europe/Warsaw",
     "zato-lite job upcoming nightly --remarkable -n 3",
     "zato-lite job list",
-    "pkill -9 -f 'zato-lite serve'; sleep 1; zato-lite serve & sleep 12",
+    "kill -9 %1; sleep 1; zato-lite serve & sleep 12",
     "zato-lite job history tick -n 5",
     "zato-lite job pause nightly -m 'prices are wrong' && zato-lite job why nightly",
 ]
@@ -104,8 +104,7 @@ class Recorder:
 
     def close(self) -> None:
         """End the shell and its servers."""
-        os.killpg(self.shell.pid, signal.SIGHUP)
-        subprocess.run(["/usr/bin/pkill", "-f", "zato-lite serve"], check=False)
+        os.killpg(self.shell.pid, signal.SIGKILL)
 
 
 def main() -> None:
