@@ -1,8 +1,10 @@
+import base64
 import json
 import os
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from click.testing import CliRunner
 from tests.cli.conftest import PASSWORD, Running
 from tests.store.damage import damage
 from zato_lite import __version__
-from zato_lite.cli.client import Client, find_password, readable, url_of, with_password
+from zato_lite.cli.client import Client, find_credentials, readable, url_of, with_password
 from zato_lite.cli.main import cli, main
 from zato_lite.cli.project import create
 from zato_lite.config import Server
@@ -179,6 +181,15 @@ def test_a_password_among_the_arguments_is_refused(argument: list[str]) -> None:
 def test_credentials_in_the_url_are_refused() -> None:
     with pytest.raises(BadInputError, match="credentials are not allowed"):
         Client("http://ann:secret@127.0.0.1:1", ANN)
+
+
+def find_password(environ: Mapping[str, str], file: Path | None) -> str | None:
+    """Return the password of the user that a command without one has."""
+    found = find_credentials("admin.invoke", file, None, None, environ)
+    if found is None:
+        return None
+    encoded = found.field["Authorization"].removeprefix("Basic ")
+    return base64.b64decode(encoded).decode().removeprefix("admin.invoke:")
 
 
 def test_the_password_comes_from_a_file_or_the_environment(tmp_path: Path) -> None:

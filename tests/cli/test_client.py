@@ -1,7 +1,8 @@
+import select
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,15 @@ def test_any_answer_is_a_sentence_that_leaves_the_terminal_alone(answer: str, wo
 
     assert words in shown.err
     assert shown.err.rstrip("\n").isprintable()
+
+
+def test_a_connection_that_the_server_has_closed_meanwhile_is_opened_again() -> None:
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+    with answering(answer, 2) as address, closing(Client(f"http://{address}", ANN)) as client:
+        first = client.invoke("a", "")
+        select.select([client._connection.sock], (), (), 5)  # until the server has closed it
+
+        assert (first, client.invoke("a", "")) == ("{}", "{}")
 
 
 @contextmanager

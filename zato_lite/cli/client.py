@@ -10,6 +10,7 @@ from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
+from select import select
 from ssl import SSLCertVerificationError, SSLContext, SSLError, create_default_context
 from typing import Any, NamedTuple, NoReturn
 
@@ -64,16 +65,6 @@ def url_of(server: Server) -> str:
         f"[{server.host}]" if ":" in server.host else server.host
     )
     return f"http{'s' if server.certificate else ''}://{host}:{server.port}"
-
-
-def find_password(environ: Mapping[str, str], file: Path | None) -> str | None:
-    """Return the password from a file or the environment, or None.
-
-    Raises:
-        ConfigError: the file cannot be read, or is empty.
-    """
-    found = find_secret(environ, file, "--password-file", _PASSWORD, _ADMIN_PASSWORD)
-    return found.text if found else None
 
 
 def find_secret(
@@ -190,6 +181,8 @@ class Client:
         """Send a request; return the status and the text of the answer."""
         connection = self._connection
         try:
+            if _is_closed_by_server(connection):
+                connection.close()  # so that the request opens it again
             connection.request(
                 method,
                 self._path + path,
@@ -221,6 +214,11 @@ def _connection(
     if parts.scheme == "http":
         return HTTPConnection(host, port, timeout=timeout)
     return HTTPSConnection(host, port, timeout=timeout, context=_tls(ca))
+
+
+def _is_closed_by_server(connection: HTTPConnection) -> bool:
+    """Return True if there is something to read before a request: the end of the connection."""
+    return connection.sock is not None and bool(select([connection.sock], (), (), 0)[0])
 
 
 def _tls(ca: Path | None) -> SSLContext:
