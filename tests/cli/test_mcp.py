@@ -16,6 +16,7 @@ from zato_lite.cli.mcp import make_server, request_of, tools_of
 from zato_lite.cli.verb import Session
 
 SERVICES = '''
+import enum
 import msgspec
 from typing import Annotated
 from zato_lite import Query, Service
@@ -54,9 +55,14 @@ class Both(Service):
         return 1
 
 
+class Colour(enum.Enum):
+    RED = "red"
+
+
 class Page(msgspec.Struct):
     text: str
     number: Annotated[int, Query()] = 1
+    colour: Annotated[Colour, Query()] = Colour.RED
 
 
 class Find(Service[Page, list[str]]):
@@ -127,6 +133,11 @@ async def test_tools_are_the_services_that_only_read(
     assert read.input_schema["required"] == ["id"]
     assert read.input_schema["properties"]["lines"]["items"] == {"$ref": "#/$defs/Line"}
     assert read.input_schema["$defs"]["Line"]["required"] == ["sku"]
+    find = tools["mcpshop_find"].input_schema
+    assert find["properties"].keys() == {"text", "number", "colour"}
+    assert find["properties"]["colour"]["$ref"] == "#/$defs/Colour"
+    assert find["$defs"]["Colour"]["enum"] == ["red"]
+    assert "colour" not in find["$defs"]["PageBody"]["properties"]
 
 
 async def test_a_tool_invokes_its_service(shop: Running, monkeypatch: pytest.MonkeyPatch) -> None:

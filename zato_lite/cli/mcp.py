@@ -173,17 +173,20 @@ def tools_of(document: Mapping[str, Any], allowed: Sequence[str]) -> Iterator[To
         content = operation.get("requestBody", {}).get("content", {"application/json": {}})
         if "application/json" not in content:
             continue
-        schema, is_whole = _arguments(content["application/json"].get("schema", {}), schemas)
-        queries = [each for each in operation.get("parameters", ()) if each["in"] == "query"]
-        for each in queries:
-            schema.setdefault("properties", {})[each["name"]] = _local(each["schema"])
+        queries = {
+            each["name"]: each["schema"]
+            for each in operation.get("parameters", ())
+            if each["in"] == "query"
+        }
+        body = content["application/json"].get("schema", {})
+        schema, is_whole = _arguments(body, queries, schemas)
         words = (operation["summary"], operation.get("description", ""))
         yield ToolService(
             _tool_name(service, names),
             service,
             "\n\n".join(filter(None, words)),
             schema,
-            frozenset(each["name"] for each in queries),
+            frozenset(queries),
             is_whole,
             is_safe,
         )
@@ -212,11 +215,11 @@ def _tool_name(service: str, taken: set[str]) -> str:
 
 
 def _arguments(
-    schema: Mapping[str, Any], schemas: Mapping[str, Any]
+    schema: Mapping[str, Any], queries: Mapping[str, Any], schemas: Mapping[str, Any]
 ) -> tuple[dict[str, Any], bool]:
-    """Return the JSON Schema of a tool's arguments, and True if they are not the input itself."""
+    """Return the JSON Schema of a tool's arguments, and True if the body is one of them."""
     definitions: dict[str, Any] = {}
-    left = [*_references(schema)]
+    left = [*_references([schema, queries])]
     while left:
         if (name := left.pop()) not in definitions:
             definitions[name] = _local(schemas[name])
@@ -227,6 +230,8 @@ def _arguments(
     is_whole = bool(found) and found.get("type") != "object"
     if is_whole:
         found = {"properties": {_WHOLE: found}, "required": [_WHOLE]}
+    if queries:
+        found["properties"] = {**found.get("properties", {}), **_local(queries)}
     found = {"type": "object", **found}
     return ({**found, "$defs": definitions} if definitions else found), is_whole
 
