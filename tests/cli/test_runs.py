@@ -24,9 +24,14 @@ def test_runs_are_listed_and_shown_by_their_ids_or_their_jobs(server: Running) -
 def test_a_run_without_a_job_is_shown(server: Running) -> None:
     started = server.run("invoke", "zato.service.invoke", "name=shop.echo", "is_async=true").json
 
-    shown = server.run("run", "show", str(started["run_id"]), "--json").json
+    run_id = str(started["run_id"])
+    waited = server.run("wait", run_id, "--json").json
+    shown = server.run("run", "show", run_id, "--json").json
+    logs = server.run("run", "logs", run_id)
 
-    assert shown["service"] == "shop.echo"
+    assert (waited["outcome"], shown["service"]) == ("ok", "shop.echo")
+    assert logs.status == 5
+    assert f"run {run_id} has no job; its lines are in the log of the server" in logs.err
 
 
 def test_runs_that_do_not_exist_are_named(server: Running) -> None:
@@ -45,6 +50,8 @@ def test_runs_are_cancelled_and_retried(server: Running) -> None:
             break
         time.sleep(0.02)
 
+    late = server.run("wait", "slow/1", "--timeout", "0")
+    assert (late.status, "has not ended after 0 s" in late.err) == (7, True)
     assert server.run("run", "cancel", "slow/1").out == "cancelled 1 runs\n"
     assert server.run("wait", "slow/1").status == 1
     again = server.run("run", "cancel", "slow/1")

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import click
@@ -10,7 +11,7 @@ from zato_lite.cli.complete import job_names, service_names
 from zato_lite.cli.definition import Defining, definition_of
 from zato_lite.cli.render import Column, Result, last_line, printed
 from zato_lite.cli.verb import Session, polls, verb
-from zato_lite.errors import BadInputError, NotFoundError
+from zato_lite.errors import BadInputError, DeadlineError, NotFoundError
 
 JOB = "zato.scheduler.job"
 
@@ -147,16 +148,24 @@ def value_shown(value: Any) -> str:
 
 def ended(session: Session, runs: Sequence[Mapping[str, Any]]) -> Result:
     """Return runs once all of them have ended; the exit status is 1 if one failed."""
-    records = [wait_for(session, each["job_id"], each["current_run"]) for each in runs]
+    records = [
+        wait_for(partial(record_of, session, each["job_id"], each["current_run"])) for each in runs
+    ]
     return Result(records, RUNS, status=int(any(each["outcome"] != "ok" for each in records)))
 
 
-def wait_for(session: Session, job_id: int, number: int) -> dict[str, Any]:
-    """Return a run once it has ended."""
-    for _ in polls():
-        found = record_of(session, job_id, number)
+def wait_for(read: Callable[[], dict[str, Any]], timeout: float | None = None) -> dict[str, Any]:
+    """Return a run, which a function reads again and again, once it has ended.
+
+    Raises:
+        DeadlineError: it has not ended after the timeout in seconds.
+    """
+    for seconds in polls():
+        found = read()
         if found["ended_iso"] is not None:
             return found
+        if timeout is not None and seconds >= timeout:
+            raise DeadlineError(f"run {found['run_id']} has not ended after {timeout:g} s")
     raise AssertionError("polls never ends")
 
 
@@ -264,8 +273,8 @@ def show_log(
         return Result([entry for part in parts for entry in part])
     for part in parts:
         for entry in part:
-            level = click.style(f"{entry['level'].upper():<8}", fg=_LEVELS.get(entry["level"]))
-            click.echo(f"{entry['timestamp_iso']} {level} {printed(entry['message'])}")
+            shown = click.style(f"{entry['level'].upper():<8}", fg=_LEVELS.get(entry["level"]))
+            click.echo(f"{entry['timestamp_iso']} {shown} {printed(entry['message'])}")
         sys.stdout.flush()
     return None
 

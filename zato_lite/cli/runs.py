@@ -59,6 +59,8 @@ def show(session: Session, run_id: str) -> Result:
 def logs(session: Session, run_id: str, *, follow: bool, level: str | None) -> Result | None:
     """Show the log lines of a run."""
     one = found(session, run_id)
+    if not one["job_id"]:
+        raise NotFoundError(f"run {run_id} has no job; its lines are in the log of the server")
     return show_log(session, one["job_id"], one["current_run"], follow=follow, level=level)
 
 
@@ -103,4 +105,6 @@ def found(session: Session, run_id: str) -> dict[str, Any]:
     if not rows or rows[0]["run_id"] != int(number):
         raise NotFoundError(f"run {number} does not exist; see zato-lite run list")
     row: dict[str, Any] = rows[0]
-    return record_of(session, row["job_id"], row["current_run"]) if row["job_id"] else row
+    if row["job_id"]:
+        return record_of(session, row["job_id"], row["current_run"])
+    return {**row, "node_name": row["node"], "ended_iso": row["finished_iso"]}

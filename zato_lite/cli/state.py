@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import click
@@ -13,7 +14,7 @@ from zato_lite.cli.verb import Session, polls, verb
 from zato_lite.errors import DeadlineError, UnavailableError
 
 _STATUS = "zato.scheduler.status"
-_READY = 200
+_READY, _READY_S = 200, 30.0
 NODES = (
     Column("name"),
     Column("pid"),
@@ -92,25 +93,24 @@ def resume(session: Session) -> Result:
 @click.option(
     "--timeout",
     type=click.FloatRange(0),
-    default=30.0,
-    help="Seconds.  [default: 30]",
+    help="Seconds.  [default: 30 for the server, no limit for a run]",
 )
-def wait(session: Session, run_id: str | None, timeout: float) -> Result:
+def wait(session: Session, run_id: str | None, timeout: float | None) -> Result:
     """Wait for the server, or for the end of a run.
 
     A server is waited for until it is ready. The status is 7 if the time is over, and 1 if the run
     failed.
     """
     if run_id is not None:
-        one = found_run(session, run_id)
-        record = wait_for(session, one["job_id"], one["current_run"])
+        record = wait_for(partial(found_run, session, run_id), timeout)
         return Result(record, RUNS, status=int(record["outcome"] != "ok"))
     answer: Any = "no answer"
+    limit = _READY_S if timeout is None else timeout
     for seconds in polls():
         with suppress(UnavailableError):
             code, answer = session.get("/readyz")
             if code == _READY:
                 return Result(answer, text="ready")
-        if seconds >= timeout:
-            raise DeadlineError(f"{session.url} is not ready after {timeout:g} s: {answer}")
+        if seconds >= limit:
+            raise DeadlineError(f"{session.url} is not ready after {limit:g} s: {answer}")
     raise AssertionError("polls never ends")
