@@ -52,6 +52,14 @@ def test_a_file_is_planned_applied_and_exported(server: Running, file: Path) -> 
     assert {"plan nightly", "plan often"} <= names
 
 
+def test_a_name_is_planned_as_the_server_reads_it(server: Running, file: Path) -> None:
+    file.write_text(JOBS.replace("plan often", "' plan spaced '").replace("${GREETING}", "x"))
+
+    planned = server.run("apply", str(file), "--dry-run", "--json").json["plan"]
+
+    assert "plan spaced" in {each["name"] for each in planned}
+
+
 def test_a_plan_for_a_pull_request_has_words_slots_and_clock_changes(
     server: Running, file: Path
 ) -> None:

@@ -110,7 +110,9 @@ def _plan(
     session: Session, text: str, rows: Sequence[Mapping[str, Any]]
 ) -> Iterator[dict[str, Any]]:
     """Yield what becomes of each job, with the words before and after, next slots and remarks."""
-    definitions = {each.get("name"): each for each in _definitions(text)}
+    from zato_lite.builtin.input import parse_name  # noqa: PLC0415 - 150 ms
+
+    definitions = {parse_name(each["name"]): each for each in _definitions(text)}
     is_hidden = len(rows) < _MANY or not sys.stderr.isatty()
     with click.progressbar(rows, label="planning", file=sys.stderr, hidden=is_hidden) as shown:
         for place, row in enumerate(shown):
