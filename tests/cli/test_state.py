@@ -4,6 +4,7 @@ from pathlib import Path
 import click
 import pytest
 from click.shell_completion import ShellComplete
+from click.testing import CliRunner
 
 from tests.cli.conftest import PASSWORD, Running, run
 from zato_lite.cli.doctor import of_status
@@ -118,9 +119,14 @@ def test_top_redraws_the_screen_until_it_is_stopped(
     monkeypatch.setattr("zato_lite.cli.top.is_terminal", lambda: True)
     monkeypatch.setattr("zato_lite.cli.top.pause", sleep)
 
-    shown = server.run("top").out
+    runner, environ = CliRunner(), {"ZATO_LITE_URL": server.url, "ZATO_LITE_PASSWORD": PASSWORD}
+    shown = runner.invoke(cli, ["top"], env=environ).stdout
+    monkeypatch.setitem(cli.context_settings, "color", False)  # as NO_COLOR does
+    plain = runner.invoke(cli, ["top"], env=environ).stdout
 
     assert shown.count("STATUS") == 2
+    assert "\x1b[1m" in shown
+    assert "\x1b[1m" not in plain
 
 
 def completed(

@@ -38,6 +38,8 @@ def top(session: Session, every: float) -> Result | None:
     try:
         while True:
             text = _screen(_state(session), session.now, is_terminal=True)
+            if click.get_current_context().color is False:  # NO_COLOR; click.echo is not used here
+                text = click.unstyle(text)
             sys.stdout.write(_HOME + text.replace("\n", _REST) + "\x1b[J")
             sys.stdout.flush()
             pause(every)
