@@ -61,6 +61,7 @@ def test_a_job_is_paused_resumed_skipped_and_deleted_by_its_name(server: Running
     assert stored(server, "by name")["pause_note"] == "why not"
     assert server.run("job", "resume", "by name").out == "resumed by name\n"
     assert stored(server, "by name")["is_active"] is True
+    assert server.run("job", "skip", "by name").out == "skipped the next slot of by name\n"
     assert server.run("job", "skip", "by name", "-n", "2").status == 0
     assert stored(server, "by name")["skip_next"] == 2
     assert server.run("job", "delete", "by name", "--json").json["names"] == ["by name"]

@@ -1,7 +1,7 @@
 """``zato-lite user`` and ``zato-lite key``: who may call the server."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +46,8 @@ def _rights(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def _lists(**given: Sequence[str]) -> dict[str, Sequence[str]]:
-    return {name: values for name, values in given.items() if values}
+def _given(rights: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
+    return {name: values for name, values in rights.items() if values}
 
 
 def _new_password(file: Path | None) -> str:
@@ -90,13 +90,12 @@ def create_user(
     session: Session,
     name: str,
     *,
-    roles: Sequence[str],
-    patterns: Sequence[str],
     new_password_file: Path | None,
+    **rights: Sequence[str],
 ) -> Result:
     """Create a user, by default a viewer."""
-    sent = _lists(roles=roles, patterns=patterns)
-    session.call(f"{_USER}.create", sent, name=name, password=_new_password(new_password_file))
+    new = _new_password(new_password_file)
+    session.call(f"{_USER}.create", _given(rights), name=name, password=new)
     return Result({"name": name}, text=f"created user {name}")
 
 
@@ -126,9 +125,8 @@ def edit_user(
     **rights: Sequence[str],
 ) -> Result:
     """Change the roles, the patterns or the password of a user."""
-    sent = _lists(**rights)
     new = _new_password(new_password_file) if change_password or new_password_file else None
-    session.call(f"{_USER}.edit", sent, name=name, password=new, is_active=is_active)
+    session.call(f"{_USER}.edit", _given(rights), name=name, password=new, is_active=is_active)
     return Result({"name": name}, text=f"changed user {name}")
 
 
@@ -162,14 +160,12 @@ def create_key(
     session: Session,
     name: str | None,
     *,
-    roles: Sequence[str],
-    patterns: Sequence[str],
-    **fields: Any,
+    owner: str | None,
+    days: int | None,
+    **rights: Sequence[str],
 ) -> Result:
     """Create an API key, by default of an operator; it is shown only now."""
-    found = session.call(
-        f"{_KEY}.create", _lists(roles=roles, patterns=patterns), name=name, **fields
-    )
+    found = session.call(f"{_KEY}.create", _given(rights), name=name, owner=owner, days=days)
     return Result(found, text=_shown_once(found))
 
 

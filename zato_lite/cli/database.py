@@ -73,10 +73,11 @@ def restore(project: Path, store: str | None, source: Path) -> Result:
     Stop all servers of the store first. The replaced file is kept beside the store.
     """
     from zato_lite.clock import SystemClock  # noqa: PLC0415
+    from zato_lite.config import load_project  # noqa: PLC0415
     from zato_lite.store.backup import restore_file, timestamp  # noqa: PLC0415
     from zato_lite.store.location import file_of  # noqa: PLC0415
 
-    url = _url(project, store)
+    url = load_project(project, store=store).store.url
     _refuse_postgres(url, "pg_restore --clean --if-exists --dbname=DATABASE SOURCE")
     path = file_of(project, url)
     existed = path.exists()
@@ -135,9 +136,3 @@ def _refuse_postgres(url: str, command: str) -> None:
     if is_postgres(url):
         words = "is a database of PostgreSQL, not a file; use its own program"
         raise ConfigError(f"[store] url: {shown(url)} {words}: {command}")
-
-
-def _url(project: Path, store: str | None) -> str:
-    from zato_lite.config import load_project  # noqa: PLC0415
-
-    return load_project(project, store=store).store.url

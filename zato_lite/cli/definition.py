@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from zato_lite.cli.verb import Verb
+from zato_lite.cli.verb import OPTIONS, Verb
 from zato_lite.errors import BadInputError
 
 _TYPES = {"every": "interval_based", "cron_definition": "cron_style", "at": "one_time"}
@@ -45,7 +45,8 @@ class Defining(Verb):
         """Return the parameters; those of the fields are made when they are first needed."""
         if not any(param.name == "every" for param in self.params):
             taken: set[Any] = {param.name for param in self.params}
-            self.params[-8:-8] = [*_SCHEDULES, *_field_options(taken)]
+            place = len(self.params) - len(OPTIONS)  # which come last
+            self.params[place:place] = [*_SCHEDULES, *_field_options(taken)]
         return super().get_params(ctx)
 
 

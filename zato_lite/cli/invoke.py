@@ -11,6 +11,7 @@ from zato_lite.cli.client import decoded, readable
 from zato_lite.cli.complete import service_names
 from zato_lite.cli.plan import read
 from zato_lite.cli.render import Result
+from zato_lite.cli.services import resolved
 from zato_lite.cli.verb import Session, verb
 from zato_lite.errors import BadInputError
 
@@ -73,9 +74,7 @@ def _text_of(session: Session, service: str, payload: Sequence[str]) -> str:
 def _kinds(session: Session, service: str) -> Mapping[str, Any]:
     """Return the JSON Schemas of a service's fields; none if they are not declared."""
     found = session.call("zato.service.get-by-name", name=service)["input_schema"]
-    if reference := found.get("$ref"):
-        found = found.get("$defs", {}).get(reference.rpartition("/")[2], {})
-    kinds: Mapping[str, Any] = found.get("properties", {})
+    kinds: Mapping[str, Any] = resolved(found).get("properties", {})
     return kinds
 
 

@@ -158,8 +158,8 @@ def resume(session: Session, **chosen: Any) -> Result:
 )
 def skip(session: Session, *, count: int, **chosen: Any) -> Result:
     """Skip the next slots of jobs."""
-    done = f"the next {count} slots are skipped of" if count else "no slot is skipped of"
-    return change_many(session, "skip", done, count=count, **chosen)
+    slots = f"the next {count} slots" if count > 1 else "the next slot" if count else "no slot"
+    return change_many(session, "skip", f"skipped {slots} of", count=count, **chosen)
 
 
 @verb(job, examples=("job delete nightly",))

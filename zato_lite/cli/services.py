@@ -1,6 +1,6 @@
 """``zato-lite service``: the deployed services."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -44,13 +44,19 @@ def list_services(
     return Result(found, _SERVICES)
 
 
+def resolved(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a JSON Schema, or the one of its definitions to which it refers."""
+    if reference := schema.get("$ref"):
+        found: Mapping[str, Any] = schema.get("$defs", {}).get(reference.rpartition("/")[2], {})
+        return found
+    return schema
+
+
 def _fields(kind: str) -> Column:
     """Return the column that lists the fields of a service's input or output."""
 
     def words(row: Any) -> list[str]:
-        schema = row[f"{kind}_schema"]
-        if reference := schema.get("$ref"):
-            schema = schema.get("$defs", {}).get(reference.rpartition("/")[2], {})
+        schema = resolved(row[f"{kind}_schema"])
         required = schema.get("required", ())
         return [name if name in required else f"[{name}]" for name in schema.get("properties", {})]
 
