@@ -1,3 +1,4 @@
+import json
 import select
 import socket
 import threading
@@ -128,6 +129,20 @@ def test_any_answer_is_a_sentence_that_leaves_the_terminal_alone(answer: str, wo
 
     assert words in shown.err
     assert shown.err.rstrip("\n").isprintable()
+
+
+@pytest.mark.parametrize("command", [["apply"], ["apply", "--dry-run", "-o", "markdown"]])
+def test_remarks_beside_a_result_leave_the_terminal_alone(
+    tmp_path: Path, command: list[str]
+) -> None:
+    (tmp_path / "jobs.yaml").write_text("scheduler: []\n")
+    found = {"created": [], "updated": [], "unchanged": [], "differences": ["\x1b[2J"]}
+    answer = b"HTTP/1.1 200 OK\r\n\r\n" + json.dumps(found).encode()
+    with answering(answer, 1) as address:
+        url = ["--url", f"http://{address}"]
+        ran = run(*command, str(tmp_path / "jobs.yaml"), *url, ZATO_LITE_PASSWORD=PASSWORD)
+
+    assert (ran.status, ran.err) == (0, "\\x1b[2J\n")
 
 
 def test_a_connection_that_the_server_has_closed_meanwhile_is_opened_again() -> None:

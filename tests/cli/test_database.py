@@ -65,5 +65,8 @@ def test_lines_of_the_log_are_found_by_their_cid(tmp_path: Path) -> None:
     assert shown.out.splitlines() == ["1 INFO    x: a n=1", "2 ERROR   x: b", "E"]
     raw = run("log", "c1", "-", "--json", "--project", str(tmp_path), stdin=text)
     assert [json.loads(line)["time"] for line in raw.out.splitlines()] == ["1", "2"]
+    (tmp_path / "log").write_text(json.dumps({"cid": "c3", "event": "\x9b2J"}, ensure_ascii=False))
+    odd = run("log", "c3", str(tmp_path / "log"), "--json", "--project", str(tmp_path))
+    assert odd.out == '{"cid": "c3", "event": "\\u009b2J"}\n'
     none = run("log", "c9", "--project", str(tmp_path))
     assert (none.status, "no line with cid c9" in none.err) == (1, True)

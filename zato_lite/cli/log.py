@@ -1,8 +1,7 @@
 """``zato-lite log``: the log lines of one correlation id."""
 
-import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
@@ -10,6 +9,7 @@ from typing import Any, TextIO
 import click
 
 from zato_lite.cli.options import project as project_option
+from zato_lite.cli.render import as_json as json_of
 from zato_lite.config import load_project
 from zato_lite.log import printable
 from zato_lite.log_files import kept_files, lines_with
@@ -21,7 +21,7 @@ _SHOWN = ("time", "level", "logger", "event", "cid", "arguments", "exception", "
 @click.argument("cid")
 @click.argument("files", nargs=-1, type=click.File("r", encoding="utf-8", errors="replace"))
 @project_option
-@click.option("--json", "as_json", is_flag=True, help="Print the lines as they are.")
+@click.option("--json", "as_json", is_flag=True, help="Print the lines as JSON.")
 def log(cid: str, files: tuple[Any, ...], project: Path, *, as_json: bool) -> None:
     """Show the log lines of an invocation by its CID.
 
@@ -32,23 +32,21 @@ def log(cid: str, files: tuple[Any, ...], project: Path, *, as_json: bool) -> No
     folder = project / load_project(project).log.folder
     lines = found(cid, files, folder)
     for line in lines:
-        click.echo(line if as_json else readable(line))
+        click.echo(json_of(line) if as_json else readable(line))
     if not lines:
         places = ", ".join(file.name for file in files) or str(folder)
         click.echo(f"zato-lite: no line with cid {cid} in {places}", err=True)
         sys.exit(1)
 
 
-def found(cid: str, files: Iterable[TextIO], folder: Path) -> list[str]:
+def found(cid: str, files: Iterable[TextIO], folder: Path) -> list[dict[str, Any]]:
     """Return the lines with the id, in the order of their times, from files or from a folder."""
     lines = [line for source in files or _opened(folder) for line in lines_with(cid, source)]
-    lines.sort(key=lambda line: str(line.get("time", "")))
-    return [json.dumps(line, ensure_ascii=False) for line in lines]
+    return sorted(lines, key=lambda line: str(line.get("time", "")))
 
 
-def readable(text: str) -> str:
+def readable(line: Mapping[str, Any]) -> str:
     """Return a line for reading, followed by its traceback, without control characters."""
-    line: dict[str, Any] = json.loads(text)
     fields = "".join(f" {name}={value}" for name, value in line.items() if name not in _SHOWN)
     level, logger = str(line.get("level", "")).upper(), line.get("logger", "")
     arguments = f" {line['arguments']}" if "arguments" in line else ""

@@ -11,7 +11,7 @@ import click
 
 from zato_lite.cli.complete import service_names
 from zato_lite.cli.jobs import JOB, value_shown
-from zato_lite.cli.render import Column, Result, in_markdown
+from zato_lite.cli.render import Column, Result, in_markdown, printed
 from zato_lite.cli.verb import Session, verb
 from zato_lite.errors import BadInputError
 
@@ -72,7 +72,7 @@ def apply(session: Session, file: str, *, dry_run: bool) -> Result:
     text = read(file)
     applied = session.call(f"{JOB}.apply", _sent(text), dry_run=dry_run)
     for words in applied["differences"]:
-        click.echo(words, err=True)
+        click.echo(printed(words), err=True)
     rows = [{"name": name, "action": "create", "changes": {}} for name in applied["created"]]
     rows += [{"action": "change", **each} for each in applied["updated"]]
     summary = _SUMMARIES[dry_run].format(*(len(applied[part]) for part in _PARTS))
@@ -268,7 +268,7 @@ def simulate(session: Session, file: str | None, *, days: float, week: bool, lim
     until = start + timedelta(days=7 if week else days)
     found = session.call(f"{JOB}.simulate", until=until.isoformat(), limit=limit, jobs=jobs)
     for each in found["errors"]:
-        click.echo(f"{each['name']}: {each['message']}", err=True)
+        click.echo(printed(f"{each['name']}: {each['message']}"), err=True)
     if not found["is_complete"]:
         click.echo(f"the first {limit} slots; -n shows more", err=True)
     return Result(

@@ -94,7 +94,7 @@ def render(result: Result, form: str | None, screen: Screen) -> str:
         case "yaml":
             return _yaml(result.data)
         case "markdown" if result.markdown is not None:
-            return result.markdown
+            return printed(result.markdown)
         case "csv" | "tsv" | "markdown":
             return _delimited(result, form)
         case _ if form or screen.is_terminal or result.text is not None:
