@@ -1,8 +1,10 @@
 import asyncio
 import base64
+import gc
 import re
 import sys
 import textwrap
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from importlib import import_module
@@ -607,9 +609,14 @@ async def test_a_file_with_its_own_type_is_deployed_again_with_it(
     own = write("res_own.py", text.format(version=1))
     async with opened(tmp_path) as app:
         assert await app.invoke("res-own.get") == [1, True]
-        own.write_text(textwrap.dedent(text.format(version=2)))
-        await deployer_of(app).refresh([own])
-        assert await app.invoke("res-own.get") == [2, True]
+        first = weakref.ref(app.app.registry.get("res-own.get").cls)
+        for version in (2, 3):  # the module of the version before the present one is kept
+            own.write_text(textwrap.dedent(text.format(version=version)))
+            await deployer_of(app).refresh([own])
+            assert await app.invoke("res-own.get") == [version, True]
+        await deployer_of(app).resources.drained()
+        gc.collect()
+        assert first() is None
 
 
 async def test_changed_settings_open_the_resources_that_take_them(

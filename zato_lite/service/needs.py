@@ -4,7 +4,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextvars import ContextVar
 from typing import Any, Generic, Protocol, TypeVar, overload
-from weakref import WeakKeyDictionary
+from weakref import WeakSet
 
 from zato_lite.errors import InvocationError, UnavailableError
 from zato_lite.service.message import Invocation
@@ -107,7 +107,7 @@ _uses: ContextVar[Uses] = ContextVar("uses")
 
 
 async def with_uses(provider: Provider, work: Callable[[], Awaitable[T]]) -> T:
-    """Do work with the resources of an invocation's middleware at hand, which is shared."""
+    """Do an invocation's work; until its end, middleware has the resources that it saw first."""
     token = _uses.set(Uses(provider))
     try:
         return await work()
@@ -183,16 +183,17 @@ def needs_of(cls: type) -> dict[str, Needs[Any]]:
     """Return the declared needs of a class and its bases, by attribute."""
     found: dict[str, Needs[Any]] = {}
     for base in reversed(cls.__mro__):
-        own = _own_needs.get(base)
-        if own is None:
-            own = {name: each for name, each in vars(base).items() if isinstance(each, Needs)}
-            _own_needs[base] = own
+        if base in _without_needs:
+            continue
+        own = {name: each for name, each in vars(base).items() if isinstance(each, Needs)}
+        if not own:
+            _without_needs.add(base)
         found |= own
     return found
 
 
-_own_needs: "WeakKeyDictionary[type, dict[str, Needs[Any]]]" = WeakKeyDictionary()
-"""The needs that a class itself declares. All services share bases with many attributes."""
+_without_needs: "WeakSet[type]" = WeakSet()
+"""Classes that declare no needs. All services share bases with many attributes."""
 
 
 def needs_of_all(cls: type, middleware: Iterable[object]) -> dict[str, Needs[Any]]:
