@@ -2,7 +2,6 @@
 
 import asyncio
 import difflib
-import inspect
 import logging
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -18,7 +17,7 @@ from zato_lite.builtin.reconcile import Known, Mistake, claims_of, definitions, 
 from zato_lite.clock import Clock
 from zato_lite.deploy.deployer import Deployer
 from zato_lite.deploy.files import shown
-from zato_lite.deploy.loader import Failure
+from zato_lite.deploy.loader import Failure, line_of
 from zato_lite.deploy.ownership import Claim
 from zato_lite.deploy.watcher import watching
 from zato_lite.errors import ConfigError, ZatoLiteError
@@ -306,7 +305,7 @@ def _without_handle(folder: Path) -> Iterator[Mistake]:
             continue
         near = difflib.get_close_matches("handle", vars(cls), 1, 0.7)
         hint = f", but `{near[0]}`" if near else ""
-        text = f"{_line_of(cls)}class {cls.__qualname__} has no method `handle`{hint}"
+        text = f"{line_of(cls)}class {cls.__qualname__} has no method `handle`{hint}"
         yield Mistake(str(folder / path.relative_to(real)), text)
 
 
@@ -325,10 +324,3 @@ def _subclasses(cls: type[Any]) -> Iterator[type[Any]]:
     for each in subclasses:
         yield each
         yield from _subclasses(each)
-
-
-def _line_of(cls: type) -> str:
-    try:
-        return f"line {inspect.getsourcelines(cls)[1]}: "
-    except (OSError, TypeError):
-        return ""

@@ -700,6 +700,11 @@ async def test_a_review_that_fails_refuses_the_whole_file(
     write("dep_c.py", good + "    wrong = True\n")
     write("dep_d.py", good + "    thing = 'ours'\n")
     write("dep_e.py", good + "\nclass More(Answer): wrong = True\n")
+    write(
+        "dep_f.py",
+        good.replace("class Answer(Service):", "class Mixin:") + "\n"
+        "Made = type('Made', (Mixin, Service), {'wrong': True, '__module__': __name__})\n",
+    )
 
     await deployer.deploy()
 
@@ -708,6 +713,7 @@ async def test_a_review_that_fails_refuses_the_whole_file(
     assert failed["dep_b.py"].startswith("Thing `1` already exists, in ")
     assert failed["dep_c.py"] == "line 4: class Answer: it is wrong"
     assert failed["dep_e.py"].endswith(": class More: it is wrong")
+    assert failed["dep_f.py"] == "class Made: it is wrong"  # no line defines it
     assert failed["dep_d.py"].endswith("in the settings")
 
 

@@ -50,8 +50,9 @@ def failure(path: Path, error: BaseException, explain: Explain | None = None) ->
         message = str(error) if is_own else f"{_kind(error)}: {sentence or error}"
     except BaseException:  # noqa: BLE001 - the error's class is the file's own; its __str__ may raise
         message = _kind(error)
-    trace = _from(path, error.__traceback__)
-    lines = [line for frame, line in traceback.walk_tb(trace) if _is_of(path, frame)]
+    file = str(path.resolve())
+    trace = _from(file, error.__traceback__)
+    lines = [line for frame, line in traceback.walk_tb(trace) if _is_of(file, frame)]
     where = f"line {lines[-1]}: " if lines else ""
     if not lines and not isinstance(error, (ZatoLiteError, SyntaxError)):
         trace = error.__traceback__
@@ -68,15 +69,23 @@ def _by_its_name(path: Path, error: BaseException) -> str:
     return f"{error}; files in {name}/ {way}"
 
 
-def _from(path: Path, trace: TracebackType | None) -> TracebackType | None:
+def line_of(cls: type) -> str:
+    """Return the start of a sentence about a class: its line, if its source has it."""
+    try:
+        return f"line {inspect.getsourcelines(cls)[1]}: "
+    except (OSError, TypeError):
+        return ""
+
+
+def _from(file: str, trace: TracebackType | None) -> TracebackType | None:
     """Return the traceback from the file on: the frames before that are those of its import."""
-    while trace is not None and not _is_of(path, trace.tb_frame):
+    while trace is not None and not _is_of(file, trace.tb_frame):
         trace = trace.tb_next
     return trace
 
 
-def _is_of(path: Path, frame: FrameType) -> bool:
-    return frame.f_code.co_filename == str(path.resolve())
+def _is_of(file: str, frame: FrameType) -> bool:
+    return frame.f_code.co_filename == file
 
 
 def _kind(error: BaseException) -> str:
@@ -224,8 +233,8 @@ class Candidate:
             for review in self._loader.reviews:
                 yield from review(entry)
         except ZatoLiteError as error:
-            line = inspect.getsourcelines(entry.cls)[1]
-            raise ConfigError(f"line {line}: class {entry.cls.__name__}: {error}") from None
+            where = f"{line_of(entry.cls)}class {entry.cls.__name__}"
+            raise ConfigError(f"{where}: {error}") from None
 
     def _call_hooks(self) -> None:
         for entry in self.entries:
