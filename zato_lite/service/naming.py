@@ -1,11 +1,26 @@
-"""Default names of services, by Zato's rule."""
+"""Names of services; default ones are by Zato's rule."""
 
 import re
 import sys
 from pathlib import PurePath
+from typing import Any
 
 _NEW_WORD = re.compile(r"((?<=[a-z])[A-Z]|(?<!\A)(?<!_)[A-Z](?=[a-z]))")
 _SOURCE_ROOTS = ("src", "source")
+
+
+def name_of(service: Any) -> str:
+    """Return the name of a service that is given by its name, its class or an instance.
+
+    Raises:
+        TypeError: it is none of these.
+    """
+    if isinstance(service, str):
+        return service
+    if not hasattr(service, "get_name"):
+        raise TypeError(f"service {service!r} is not known; use a service's name or class")
+    name: str = service.get_name()
+    return name
 
 
 def default_name(cls: type) -> str:

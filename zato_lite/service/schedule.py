@@ -26,6 +26,7 @@ from zato_lite.service.job_types import (
     Outcome,
     ServiceRef,
 )
+from zato_lite.service.naming import name_of
 from zato_lite.service.payload import embed, plain
 from zato_lite.service.sync_aware import blocking
 from zato_lite.wire import encode
@@ -439,8 +440,8 @@ def _target_of(
     elif rest or None in found:
         why = "arguments are missing or too many"
     else:
-        return _name_of(service), found[::-1]
-    call = f"self.schedule.{method}({_name_of(service)!r}, {_USE[method]})"
+        return name_of(service), found[::-1]
+    call = f"self.schedule.{method}({name_of(service)!r}, {_USE[method]})"
     raise TypeError(f"{method}: {why}; write {call}")
 
 
@@ -462,7 +463,7 @@ def _one_time(
     if target is None:
         raise TypeError(f"onetime: the service to run is missing; {_FORMS}")
     source = given.get("invoking_service", owner)
-    return _name_of(source), _name_of(target), given.get("name", "")
+    return name_of(source), name_of(target), given.get("name", "")
 
 
 def _unchanged(answer: Any) -> Any:
@@ -471,15 +472,6 @@ def _unchanged(answer: Any) -> Any:
 
 def _is_instance(service: Any) -> bool:
     return not isinstance(service, str | type) and hasattr(service, "get_name")
-
-
-def _name_of(service: Any) -> str:
-    if isinstance(service, str):
-        return service
-    if not hasattr(service, "get_name"):
-        raise TypeError(f"service {service!r} is not known; use a service's name or class")
-    name: str = service.get_name()
-    return name
 
 
 def _require_job(job: Any) -> None:
@@ -498,7 +490,7 @@ def plain_fields(given: Mapping[str, Any]) -> dict[str, Any]:
     found = {}
     for field, value in given.items():
         if field in _SERVICE_FIELDS and value is not None:
-            found[field] = _name_of(value)
+            found[field] = name_of(value)
         else:
             found[field] = value.isoformat() if isinstance(value, datetime) else value
     return found

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from zato_lite.service.base import InvokerPort, Service
 from zato_lite.service.message import Invocation, Outcome
+from zato_lite.service.naming import name_of
 from zato_lite.service.patterns import BlockingPatterns, Resolve
 from zato_lite.service.payload import plain
 from zato_lite.zato.exceptions import ZatoException
@@ -35,7 +36,7 @@ class Background:
 
     async def invoke(self, target: Any, payload: Any, cid: str) -> Outcome:
         """Invoke a service and return its outcome; an error is logged."""
-        name = target if isinstance(target, str) else target.get_name()
+        name = name_of(target)
         invocation = Invocation(name, payload, None, cid, "async", self._caller, path=self._path)
         outcome = await self.invoker.run(invocation)
         if outcome.error is not None:
@@ -87,7 +88,7 @@ class _Calls:
     async def _run(self, call: _Call) -> None:
         async def one(target: Any, payload: Any) -> tuple[str, dict[str, Any]]:
             outcome = await self._background.invoke(target, payload, call.cid)
-            name = target if isinstance(target, str) else target.get_name()
+            name = name_of(target)
             found = self._outcome_of(name, outcome, call)
             await self._background.invoke_all(call.on_target, found, call.cid)
             return name, found
@@ -237,7 +238,7 @@ class InvokeRetry:
                     self._background.start(self._repeat(retry, is_first=False))
                     return retry.cid
                 if not left:
-                    text = f"{_name(retry.target)} failed {retry.repeats + 1} times: {error}"
+                    text = f"{name_of(retry.target)} failed {retry.repeats + 1} times: {error}"
                     raise ZatoException(retry.cid, text) from error
             await asyncio.sleep(retry.seconds)
         raise AssertionError("unreachable")
@@ -253,7 +254,7 @@ class InvokeRetry:
         told = {
             "ok": is_ok,
             "source": self._background.source,
-            "target": _name(retry.target),
+            "target": name_of(retry.target),
             "retry_repeats": retry.repeats,
             "retry_seconds": retry.seconds,
             "call_cid": retry.cid,
@@ -286,17 +287,8 @@ def _listed(services: Any) -> list[Any]:
     return list(services) if isinstance(services, list | tuple) else [services]
 
 
-def _name(service: Any) -> str:
-    if isinstance(service, str):
-        return service
-    if not hasattr(service, "get_name"):
-        raise TypeError(f"service {service!r} is not known; use a service's name or class")
-    name: str = service.get_name()
-    return name
-
-
 def _names(services: Any) -> list[str]:
-    return [_name(each) for each in _listed(services)]
+    return [name_of(each) for each in _listed(services)]
 
 
 def _shown(moment: datetime) -> str:
