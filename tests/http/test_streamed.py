@@ -67,6 +67,26 @@ class Texts(Service):
         yield "1,2\n"
 
 
+class TextsBreak(Texts):
+    name = "texts-break"
+
+    async def rows(self) -> AsyncIterator[str]:
+        yield "a,b\n"
+        raise ValueError("broken")
+
+
+class Later(Service):
+    name = "later"
+
+    async def handle(self) -> AsyncIterator[bytes]:
+        await asyncio.sleep(0)
+        return self.items()
+
+    async def items(self) -> AsyncIterator[bytes]:
+        yield b"begin"
+        await asyncio.Event().wait()
+
+
 class Endless(Service):
     name = "endless"
 
@@ -186,7 +206,7 @@ class Ping(Service):
 
 SERVICES = (
     *(Lines, Ticks, Texts, Endless, Waiting, Missing, Breaking, Empty, Report, Ping, Sleepy),
-    *(Unencodable, Cancelled, Paused, PausedEvents, Either),
+    *(Unencodable, Cancelled, Paused, PausedEvents, Either, TextsBreak, Later),
 )
 
 
@@ -453,7 +473,12 @@ async def test_a_run_makes_the_whole_stream_and_a_service_reads_it(harness: Harn
 
 @pytest.mark.parametrize(
     ("service", "payload", "error"),
-    [("texts", None, None), ("either", "whole", None), ("breaking", None, ValueError)],
+    [
+        ("texts", None, None),
+        ("either", "whole", None),
+        ("breaking", None, ValueError),
+        ("texts-break", None, ValueError),
+    ],
 )
 async def test_a_run_makes_what_is_a_stream_and_only_that(
     harness: Harness, service: str, payload: str | None, error: Any
@@ -464,6 +489,21 @@ async def test_a_run_makes_what_is_a_stream_and_only_that(
     entry = harness.registry.get(service)
     assert (entry.calls, entry.ended, entry.holds) == (1, 1, set())
     assert entry.errors == (error is not None)
+
+
+@pytest.mark.parametrize("channel", ["scheduler", "startup", "shutdown"])
+async def test_a_stream_that_nobody_reads_is_made_within_the_time(
+    harness: Harness, channel: Any
+) -> None:
+    made = await harness.invoker.run(Invocation("lines", channel=channel))
+    endless = [
+        await harness.invoker.run(Invocation(service, channel=channel, timeout=0.05))
+        for service in ("waiting", "later")
+    ]
+
+    assert (made.payload, made.error, ended[1:]) == (None, None, ["waiting"])
+    assert [outcome.is_timeout for outcome in endless] == [True, True]
+    assert [harness.registry.get(service).errors for service in ("waiting", "later")] == [1, 1]
 
 
 async def test_a_file_is_sent_whole(harness: Harness) -> None:

@@ -13,7 +13,10 @@ from zato_lite.log import Sink
 ChannelType = Literal["invoke", "async", "scheduler", "http", "cli", "startup", "shutdown"]
 
 RUN_CHANNELS = frozenset({"scheduler", "async"})
-"""Channels of the scheduler's runs, which have no reader: their streams are made to the end."""
+"""Channels of the scheduler's runs."""
+
+UNREAD_CHANNELS = RUN_CHANNELS | {"startup", "shutdown"}
+"""Channels of invocations whose answer has no reader: streams are made to their end."""
 
 
 _SECURITY_TYPES = {"user": "basic_auth", "key": "apikey", "system": "system"}

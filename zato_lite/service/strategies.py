@@ -26,10 +26,10 @@ from zato_lite.service.lifecycle import (
     run_lifecycle,
     run_lifecycle_in_thread,
 )
-from zato_lite.service.message import RUN_CHANNELS, FastOutcome, Invocation, Outcome
+from zato_lite.service.message import UNREAD_CHANNELS, FastOutcome, Invocation, Outcome
 from zato_lite.service.middleware import Call
 from zato_lite.service.needs import needs_of, with_uses
-from zato_lite.service.stream import ORDINARY, Stream, as_stream, drained
+from zato_lite.service.stream import ORDINARY, Stream, as_stream
 from zato_lite.service.threads import WorkerPool
 from zato_lite.service.typed import is_stream
 
@@ -89,9 +89,8 @@ class _Counted:
             else:
                 payload = await perform_within(invocation.timeout, invoker, service, self)
             payload = as_stream(payload, invocation, self.entry)
-            if type(payload) is Stream and invocation.channel in RUN_CHANNELS:
-                await drained(payload)
-                payload = None
+            if type(payload) is Stream and invocation.channel in UNREAD_CHANNELS:
+                payload = await self._make(invoker, service, started, payload)
         except BaseException as error:  # noqa: BLE001 - the outcome holds it
             seconds = invoker.monotonic() - started
             failed = failed_outcome(error, service, invocation, seconds)
@@ -103,6 +102,17 @@ class _Counted:
             await absorb_cancellations(invocation)
         seconds = invoker.monotonic() - started
         return Outcome(invocation.cid, payload, service._response, seconds)
+
+    async def _make(
+        self, invoker: Runtime, service: AnyService, started: float, items: Stream
+    ) -> Any:
+        """Make a stream and count its error; no payload is left."""
+        try:
+            await _make_in_time(invoker, service, started, items)
+        except BaseException as error:
+            if (contained := self.entry.count_error(error)) is error:
+                raise
+            raise contained from error
 
     def _work(self, invoker: Runtime, service: AnyService) -> Awaitable[Any]:
         raise NotImplementedError
@@ -201,9 +211,9 @@ class Plain:
                 overrides = None if is_default and response.sent_headers is None else response
             if self.may_stream and type(payload) is not dict and type(payload) not in ORDINARY:
                 payload = as_stream(payload, invocation, entry)
-                if type(payload) is Stream and invocation.channel in RUN_CHANNELS:
+                if type(payload) is Stream and invocation.channel in UNREAD_CHANNELS:
                     has_ended, service.response.payload = False, None
-                    return self._finish(invoker, service, now, drained(payload))
+                    return self._finish(invoker, service, now, payload.drain())
             if timeout is not None and monotonic() - now > timeout:
                 raise TooLateError(service, timeout)  # noqa: TRY301 - counted as any error
         except BaseException as error:  # noqa: BLE001 - the outcome holds it
@@ -270,8 +280,8 @@ class Plain:
                 left = timeout - (monotonic() - started)
                 returned = await _in_time(service, timeout, left, rest)
             payload = as_stream(answer_of(service, entry, returned), invocation, entry)
-            if type(payload) is Stream and invocation.channel in RUN_CHANNELS:
-                await drained(payload)
+            if type(payload) is Stream and invocation.channel in UNREAD_CHANNELS:
+                await _make_in_time(invoker, service, started, payload)
                 payload = None
         except BaseException as error:  # noqa: BLE001 - the outcome holds it
             counted = entry.count_error(error)
@@ -364,6 +374,18 @@ def deadline_of(service: AnyService | None) -> float | None:
             return service._deadline
         service = service._parent
     return None
+
+
+async def _make_in_time(
+    invoker: Runtime, service: AnyService, started: float, items: Stream
+) -> None:
+    """Make a stream that nobody reads, within what is left of the invocation's time."""
+    timeout = service._root.timeout
+    if timeout is None:
+        await items.drain()
+    else:
+        left = timeout - (invoker.monotonic() - started)
+        await _in_time(service, timeout, left, items.drain())
 
 
 async def _in_time(service: AnyService, seconds: float, left: float, work: Awaitable[Any]) -> Any:

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import AsyncIterator
-from contextlib import aclosing
 from typing import Any, Protocol, Self
 
 import msgspec
@@ -82,6 +81,14 @@ class Stream:
         finally:
             invocation_context.reset(token)
 
+    async def drain(self) -> None:
+        """Make it to its end, in the invocation, which counts its errors; no item is kept."""
+        try:
+            async for _ in self._items:
+                pass
+        finally:
+            await self.aclose()
+
     async def aclose(self) -> None:
         """End the service's iterator: its ``finally`` blocks run."""
         token = invocation_context.set(self._invocation)
@@ -106,10 +113,3 @@ def as_stream(payload: Any, invocation: Invocation, owner: Owner) -> Any:
     if kind in ORDINARY or not hasattr(kind, "__aiter__") or kind is Stream:
         return payload
     return Stream(payload, invocation, owner)
-
-
-async def drained(items: Stream) -> None:
-    """Make a stream to its end; nothing is kept of its items."""
-    async with aclosing(items):
-        async for _ in items:
-            pass
