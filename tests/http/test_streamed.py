@@ -492,7 +492,7 @@ async def test_a_run_makes_what_is_a_stream_and_only_that(
 
 
 @pytest.mark.parametrize("channel", ["scheduler", "startup", "shutdown"])
-async def test_a_stream_that_nobody_reads_is_made_within_the_time(
+async def test_a_stream_without_a_reader_is_made_within_the_time(
     harness: Harness, channel: Any
 ) -> None:
     made = await harness.invoker.run(Invocation("lines", channel=channel))

@@ -379,7 +379,7 @@ def deadline_of(service: AnyService | None) -> float | None:
 async def _make_in_time(
     invoker: Runtime, service: AnyService, started: float, items: Stream
 ) -> None:
-    """Make a stream that nobody reads, within what is left of the invocation's time."""
+    """Make a stream without a reader, within what is left of the invocation's time."""
     timeout = service._root.timeout
     if timeout is None:
         await items.drain()
