@@ -11,7 +11,7 @@ from zato_lite.testing.app import Sandbox, sandbox
 from zato_lite.zato.exceptions import ZatoException
 from zato_lite.zato.service import Service
 
-CID = "2963-2645"
+CID = "K-fan-out"
 
 
 class Target1(Service):
@@ -205,6 +205,35 @@ async def test_invoke_retry_can_be_in_the_background_from_the_start() -> None:
 
     assert Told.received[0]["ok"] is True
     assert Told.received[0]["call_cid"] == cid
+
+
+async def test_a_pause_between_two_invocations_occupies_no_thread() -> None:
+    class Source(Service):
+        name = "source"
+
+        def handle(self) -> None:
+            self.patterns.invoke_retry.invoke_async("shaky", repeats=1, seconds=60)
+
+    async with sandbox(Shaky, Source) as it:
+        pool = it.app.invoker.pool
+        Shaky.failures = 1
+        await it.invoke(Source)
+        async with asyncio.timeout(10):
+            while Shaky.failures or pool.busy:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.01)
+    assert Shaky.failures == pool.busy == 0
+
+
+async def test_a_pause_of_zero_is_none() -> None:
+    class Source(Service):
+        name = "source"
+
+        def handle(self) -> None:
+            self.response.payload = self.patterns.invoke_retry.invoke("shaky", seconds=0)
+
+    async with sandbox(Shaky, Source) as it, asyncio.timeout(0.9):
+        Shaky.failures = 1
+        assert await it.invoke(Source) == "at last"
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ import logging
 import math
 import traceback
 from collections.abc import Coroutine, Mapping
+from contextvars import Context
 from datetime import datetime
-from functools import partial
 from typing import Any, NamedTuple
 
 from zato_lite.service.base import InvokerPort, Service
@@ -21,6 +21,7 @@ from zato_lite.zato.exceptions import ZatoException
 from zato_lite.zato.util import new_cid
 
 _log = logging.getLogger(__name__)
+_running: set[asyncio.Task[None]] = set()
 
 
 class Background:
@@ -32,7 +33,9 @@ class Background:
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
         """Do the work in the loop, without waiting for it."""
-        self.invoker.spawn(partial(self.invoker.wait, work))
+        task = asyncio.get_running_loop().create_task(work, context=Context())
+        _running.add(task)  # the loop itself keeps no strong reference to a task
+        task.add_done_callback(_running.discard)
 
     async def invoke(self, target: Any, payload: Any, cid: str) -> Outcome:
         """Invoke a service and return its outcome; an error is logged."""
@@ -214,14 +217,14 @@ class InvokeRetry:
         return self._background.resolve(start())
 
     def _retry(
-        self, target: Any, payload: Any, *, repeats: Any = 3, seconds: Any = 0,
+        self, target: Any, payload: Any, *, repeats: Any = 3, seconds: Any = None,
         minutes: Any = 0, callback: Any = None, context: Any = None, cid: str = "",
     ) -> _Retry:  # fmt: skip
         if seconds and minutes:
             raise ValueError("invoke_retry: seconds and minutes given; use one of them")
         if not isinstance(repeats, int) or repeats < 0:
             raise ValueError(f"invoke_retry: repeats is {repeats!r}; use an integer from 0")
-        pause: Any = minutes * 60 or seconds or 1.0
+        pause: Any = minutes * 60 or (1.0 if seconds is None else seconds)
         if not isinstance(pause, int | float) or not 0 <= pause < math.inf:
             raise ValueError(f"invoke_retry: {pause!r} is not a time; use a number from 0")
         _names([target, *_listed(callback)])
