@@ -5,7 +5,6 @@ import hmac
 import json
 import shutil
 import sqlite3
-import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, closing, nullcontext
 from email.message import EmailMessage
@@ -24,8 +23,9 @@ from zato_lite.errors import TooManyRequestsError, UnauthorizedError
 from zato_lite.http.asgi import asgi_app
 from zato_lite.server import open_edge
 from zato_lite.testing.app import Sandbox, sandbox
-from zato_lite.zato.finder import uninstall
 from zato_lite.zato.service import Service
+
+pytestmark = pytest.mark.usefixtures("imports")
 
 FILES = Path(__file__).parent / "published"
 
@@ -60,16 +60,6 @@ currency = "EUR"
 [services]
 reload = false
 """
-
-
-@pytest.fixture(autouse=True)
-def modules() -> Iterator[None]:
-    before, path = {*sys.modules}, [*sys.path]
-    yield
-    uninstall()
-    sys.path[:] = path
-    for name in {*sys.modules} - before:
-        del sys.modules[name]
 
 
 class World:

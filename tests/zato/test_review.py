@@ -1,33 +1,23 @@
 """What zato-lite does not offer is reported at deployment and by ``check``, with what to use."""
 
 import logging
-import sys
-from collections.abc import Iterator
+import re
 from pathlib import Path
 
 import pytest
 
 from zato_lite.check import check
-from zato_lite.zato.finder import uninstall
-from zato_lite.zato.not_offered import ATTRIBUTES, NAMES, PATHS, of_module, of_name
+from zato_lite.zato.not_offered import ATTRIBUTES, MODULES, NAMES, PATHS, of_module, of_name
+
+pytestmark = pytest.mark.usefixtures("imports")
 
 HEAD = "from zato.server.service import Service\n"
 
 
-@pytest.fixture(autouse=True)
-def modules() -> Iterator[None]:
-    before, path = {*sys.modules}, [*sys.path]
-    yield
-    uninstall()
-    sys.path[:] = path
-    for name in {*sys.modules} - before:
-        del sys.modules[name]
-
-
-def mistakes(folder: Path, text: str) -> list[str]:
+def mistakes(folder: Path, text: str | bytes) -> list[str]:
     services = folder / "services"
     services.mkdir(exist_ok=True)
-    (services / "old.py").write_text(text)
+    (services / "old.py").write_bytes(text.encode() if isinstance(text, str) else text)
     found, _ = check(folder)
     return [each.partition("services/old.py: ")[2] for each in found]
 
@@ -156,6 +146,22 @@ def test_a_file_that_uses_what_is_offered_has_no_remark(tmp_path: Path) -> None:
     assert mistakes(tmp_path, GOOD) == []
 
 
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (("\ufeff" + HEAD).encode(), []),
+        (b"# -*- coding: latin-1 -*-\n" + HEAD.encode() + b"name = '\xe9'\n", []),
+        (("\ufeff" + service("nothing()")).encode(), ["line 5: nothing is not defined"]),
+    ],
+)
+def test_a_file_is_read_in_the_encoding_that_it_states(
+    tmp_path: Path, data: bytes, expected: list[str]
+) -> None:
+    body = b"" if b"class" in data else b"class Old(Service):\n    def handle(self): ...\n"
+
+    assert mistakes(tmp_path, data + body) == expected
+
+
 def test_a_declaration_that_is_not_read_is_named(tmp_path: Path) -> None:
     text = HEAD + "class Old(Service):\n    schema = 'a.json'\n    def handle(self): ...\n"
 
@@ -168,3 +174,12 @@ def test_each_sentence_says_what_to_use_instead() -> None:
     for words in (*ATTRIBUTES.values(), *PATHS.values(), *NAMES.values()):
         assert all(words)
     assert of_module("lxml") == of_name("os", "x") == ""
+
+
+def test_the_pages_that_sentences_name_exist() -> None:
+    said = str((ATTRIBUTES, PATHS, NAMES, MODULES))
+    pages = {*re.findall(r"docs/[a-z-]+\.md", said)}
+
+    assert pages
+    for page in pages:
+        assert (Path(__file__).parents[2] / page).exists(), page

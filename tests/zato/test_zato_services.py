@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.deploy.deployed import Deployed, deployed
+from tests.zato.modules import imports_undone
 from zato_lite.errors import BadInputError, NotOfferedError, ZatoLiteError
 from zato_lite.http.responses import status_of
 from zato_lite.service.base import Service
@@ -53,15 +54,11 @@ class Kept:
 
 @pytest.fixture(scope="module")
 def discovery() -> Iterator[Deployed]:
-    modules, path = {*sys.modules}, [*sys.path]
-    install()
-    install()
-    assert sum(isinstance(finder, ZatoFinder) for finder in sys.meta_path) == 1
-    yield deployed(FOLDER)
-    uninstall()
-    sys.path[:] = path
-    for name in {*sys.modules} - modules:
-        del sys.modules[name]
+    with imports_undone():
+        install()
+        install()
+        assert sum(isinstance(finder, ZatoFinder) for finder in sys.meta_path) == 1
+        yield deployed(FOLDER)
 
 
 @pytest.fixture

@@ -48,7 +48,7 @@ ATTRIBUTES: Mapping[str, tuple[str, str]] = {
     "smb": ("Zato's SMB connections", _LIBRARY),
     "sms": ("Zato's SMS connections", _LIBRARY),
     "soap": ("Zato's SOAP connections", _LIBRARY),
-    "sso": ("Zato's single sign-on", "users, roles and keys are in docs/security.md"),
+    "sso": ("Zato's single sign-on", "users, roles and keys are in docs/access.md"),
     "static_config": ("Zato's static configuration", "use self.config"),
     "translate": ("Zato's translation of codes", "use a dictionary, or self.out.sql"),
     "vault": ("Zato's Vault connections", "secrets are in the environment or in files"),
@@ -67,13 +67,11 @@ _OUTGOING = {
     "zmq": ("Zato's ZeroMQ connections", _LIBRARY),
 }  # fmt: skip
 
-_MSG_IMAP = ("Zato's IMAP connections", "use imaplib")
-
 PATHS: Mapping[tuple[str, ...], tuple[str, str]] = {
     **{("self", name): words for name, words in ATTRIBUTES.items()},
     **{("self", out, name): words for out in ("out", "outgoing")
        for name, words in _OUTGOING.items()},
-    ("self", "email", "imap"): _MSG_IMAP,
+    ("self", "email", "imap"): ("Zato's IMAP connections", "use imaplib"),
     ("self", "kvdb", "lua_container"): ("Zato's Lua programs", "use self.kvdb.conn.eval"),
     ("self", "response", "content_encoding"): (
         "Zato's encoding", "the server compresses answers itself"),

@@ -7,6 +7,7 @@ import inspect
 import symtable
 import sys
 from collections.abc import Callable, Iterator
+from importlib.util import decode_source
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any, NamedTuple
@@ -49,7 +50,7 @@ def remarks_of(cls: type[AnyService[Any, Any]], is_service: IsService) -> list[s
     if not issubclass(cls, Service) or not (module and module.__file__):
         return []
     if module not in _found:
-        source = Path(module.__file__ or "").read_text("utf-8", "replace")
+        source = decode_source(Path(module.__file__).read_bytes())
         _found[module] = sorted(
             {*_undefined(source, module), *_not_offered(source, module, is_service)}
         )
