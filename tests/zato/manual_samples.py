@@ -170,12 +170,12 @@ def samples(checkout: Path) -> list[Sample]:
 _PAYLOAD = {
     "account_no": "17", "cust": {"details": {"id": 1}, "id": 1}, "cust_id": 1, "cust_no": "7",
     "cust_type": "A", "customer_id": 1, "id": "1", "is_active": "true", "job_timeout": "10",
-    "key": "mykey1", "mydata": {"cust": {"id": 1, "name": "Ann"}}, "name": "wendy",
+    "key": "currency", "mydata": {"cust": {"id": 1, "name": "Ann"}}, "name": "wendy",
     "needs_reset": "false", "pool_size": "10", "reset_required": "true",
     "should_continue": "yes", "type": "5", "user_id": "123", "user_name": "ann",
 }  # fmt: skip
 
-_TEXTS = {"csv": b"scientific_name\nAeropyrum", "other": b"a,b;c,d"}
+_TEXTS = {"csv": b"scientific_name\nBellis", "other": b"a,b;c,d"}
 
 _UPSTREAM = {
     "firstName": "Ann", "lastName": "Lee", "DATE": "2026-01-01", "AMOUNT": "7",
@@ -200,17 +200,15 @@ for _name in ("service1", "service2", "my.callback1", "my.callback2", "my.target
     _named(_name)
 """
 
-_CONFIG_SERVICE = """
-from zato.server.service import Service
+_SETTINGS_OF_A_SERVICE = """
+from zato_lite import Service
 
-class MyConfigService(Service):
-    class SimpleIO:
-        response_elem = 'config'
-        input_required = 'key'
-        output_required = 'value'
 
-    def handle(self):
-        self.response.payload.value = 'value of ' + self.request.input.key
+class Settings(Service):
+    name = "my-services.my-config-service"
+
+    async def handle(self):
+        return {"config": {"value": self.request.payload["key"]}}
 """
 
 _REST = ("CRM", "Payments", "CRM Customer Profile", "CRM Customer Cases", "CRM Connection",
@@ -254,7 +252,7 @@ def servers(folder: Path) -> Iterator[Servers]:
         url = stack.enter_context(redis_server.running(folder))
         client = redis_client.Redis.from_url(url)
         client.mset(
-            {"kvdb:date-format:crm": "DD-MM-YYYY HH:mm", "kvdb:date-format:erp": "MM-DD-YY"}
+            {"kvdb:date-format:crm": "DD-MM-YYYY HH:mm", "kvdb:date-format:erp": "YYYY/MM/DD"}
         )
         smtp = stack.enter_context(mail_server(Inbox()))
         yield Servers(http.server_address[1], smtp, url)
@@ -270,8 +268,8 @@ def make_project(folder: Path, sample: Sample, found: Servers) -> str:
     (services / f"{module}.py").write_text(sample.text + "\n")
     (services / "others.py").write_text(_OTHERS)
     if "my-services.my-config-service" in sample.text:
-        (services / "my_services.py").write_text(_CONFIG_SERVICE)
-    (services / "myconfig.py").write_text("config = {'key1': 'value1'}\n")
+        (services / "my_services.py").write_text(_SETTINGS_OF_A_SERVICE)
+    (services / "myconfig.py").write_text("config = {}\n")
     rest = "\n".join(
         f'[outgoing.rest."{name}"]\nurl = "http://127.0.0.1:{found.http}"' for name in _REST
     )
@@ -292,8 +290,8 @@ url = "{found.redis}"
 [crypto]
 key = "{Fernet.generate_key().decode()}"
 [user.data1.my1.hello]
-a_string = "My string"
-a_list = ["sample", "list"]
+a_string = "ink"
+a_list = ["pen"]
 [services]
 reload = false
 """
