@@ -231,6 +231,36 @@ async def test_an_answer_is_below_its_response_elem_and_empty_keys_are_skipped()
         assert await it.invoke(Asks) == [1, 1, {"a": 1, "c": None, "d": 0}]
 
 
+async def test_only_optional_elements_are_skipped() -> None:
+    class Skips(Service):
+        name = "skips"
+
+        class SimpleIO:
+            output_required = "a"
+            output_optional = "b"
+            skip_empty_keys = "a", "b", "no_element"
+
+        def handle(self) -> None:
+            self.response.payload = {"a": ""}
+
+    assert await answer(Skips) == {"a": ""}
+
+
+async def test_an_answer_as_a_bunch_has_a_bunch_s_methods_and_errors() -> None:
+    class Asks(Service):
+        name = "asks"
+
+        def handle(self) -> None:
+            found = self.invoke("wrapped", as_bunch=True)
+            assert type(found.toDict()["found"]) is dict
+            with pytest.raises(AttributeError, match="unknown key 'nothing'"):
+                _ = found.found.nothing
+            self.response.payload = found.toJSON()
+
+    async with sandbox(Wrapped, Asks) as it:
+        assert await it.invoke(Asks) == '{"found": {"a": 1, "c": null, "d": 0}}'
+
+
 def test_what_is_not_done_of_a_declaration_is_refused() -> None:
     class Skips(Service):
         name = "skips"
@@ -385,7 +415,7 @@ async def test_the_time_of_processing_is_known_at_the_end() -> None:
 
         def finalize_handle(self) -> None:
             seen.extend([self.processing_time, self.processing_time_raw, self.handle_return_time])
-            self.log_output("What was it?", logging.WARNING, ["name"])
+            self.log_output("Answer:", logging.WARNING, ["name"])
             assert self.slow_threshold > 1_000_000
 
     await answer(Timed)
@@ -451,6 +481,26 @@ async def test_a_log_line_may_have_its_own_cid(caplog: pytest.LogCaptureFixture)
     records = [record for record in caplog.records if record.name == "logs"]
     assert getattr(records[0], "cid", "") == "K-own"
     assert getattr(records[1], "a", None) == 1
+
+
+async def test_messages_are_logged_at_a_level_unless_they_are_suppressed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Logs(Service):
+        name = "logs"
+
+        def handle(self) -> None:
+            self.response.payload.b = 2
+            self.log_input("In", logging.WARNING)
+            self.log_input("In", logging.WARNING, ["request.payload"])
+            self.log_output("Out", logging.WARNING, None)
+            self.log_output("Out", logging.WARNING, ["response.payload"])
+
+    await answer(Logs, {"a": 1})
+
+    assert [record.getMessage() for record in caplog.records if record.name == "logs"] == [
+        "In {'a': 1}", "In (suppressed)", "Out {'b': 2}", "Out (suppressed)",
+    ]  # fmt: skip
 
 
 # invoke

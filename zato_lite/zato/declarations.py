@@ -144,10 +144,11 @@ def _skipped(declaration: type, optional: Iterable[Element]) -> frozenset[str]:
     if hasattr(declaration, "SkipEmpty"):
         raise ConfigError("class SkipEmpty is not supported; use skip_empty_keys")
 
+    names = {item.name for item in optional}
+
     def chosen(name: str) -> set[str]:
         value = getattr(declaration, name, False)
-        names = {item.name for item in optional}
-        return names if value is True else {*_names(value or ())}
+        return names if value is True else names & {*_names(value or ())}
 
     return frozenset(chosen("skip_empty_keys") - chosen("force_empty_keys"))
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, cast
 
 from zato_lite.clock import SystemClock
 from zato_lite.errors import DeadlineError, NotOfferedError
-from zato_lite.service.attribute_dict import AttributeDict, with_attributes
+from zato_lite.service.attribute_dict import AttributeDict
 from zato_lite.service.base import Service as AnyService
 from zato_lite.service.base import payload_or
 from zato_lite.service.blocking import BlockingService
@@ -17,6 +17,7 @@ from zato_lite.service.payload import plain
 from zato_lite.service.sync_aware import LazyAttribute, SyncAwareMethod
 from zato_lite.wire import decode, encode
 from zato_lite.zato.api import DATA_FORMAT
+from zato_lite.zato.bunch import bunchify
 from zato_lite.zato.not_offered import ATTRIBUTES, lacking
 from zato_lite.zato.outgoing import ZatoOutgoing
 from zato_lite.zato.patterns import ZatoPatterns
@@ -29,6 +30,8 @@ _log = logging.getLogger(__name__)
 
 _CALLBACK = "-async-callback"
 """Suffix of a service that ``invoke_async`` uses as the default callback."""
+
+_SUPPRESSED = "(suppressed)"
 
 
 class NotOffered:
@@ -271,16 +274,22 @@ class Service(BlockingService[Any, Any]):
         """Create an instance of another service for this invocation, without invoking it."""
         return self._invoker.new_instance(self, service_name)
 
-    def log_input(self, user_msg: str = "") -> None:
-        """Log the request of the service."""
-        self.logger.info("%s%s", f"{user_msg} " if user_msg else "", self.request.raw_request)
+    def log_input(
+        self, user_msg: str = "", level: int = logging.INFO, suppress_keys: Any = ()
+    ) -> None:
+        """Log the request of the service, unless ``request.payload`` is suppressed."""
+        is_shown = "request.payload" not in (suppress_keys or ())
+        self._log_message(level, user_msg, self.request.raw_request if is_shown else _SUPPRESSED)
 
     def log_output(
         self, user_msg: str = "", level: int = logging.INFO, suppress_keys: Any = ()
     ) -> None:
-        """Log the answer of the service."""
-        text = f"{user_msg} " if user_msg else ""
-        self.logger.log(level, "%s%r", text, self.response.payload)
+        """Log the answer of the service, unless ``response.payload`` is suppressed."""
+        is_shown = "response.payload" not in (suppress_keys or ())
+        self._log_message(level, user_msg, self.response.payload if is_shown else _SUPPRESSED)
+
+    def _log_message(self, level: int, user_msg: str, message: Any) -> None:
+        self.logger.log(level, "%s%s", f"{user_msg} " if user_msg else "", message)
 
     @classmethod
     def get_impl_name(cls) -> str:
@@ -375,7 +384,7 @@ async def _converted(
     if serialize:
         return encode(payload, plain).decode()
     if wants_bunch:
-        return with_attributes(payload if isinstance(payload, (dict, list)) else plain(payload))
+        return bunchify(payload if isinstance(payload, (dict, list)) else plain(payload))
     return payload
 
 
