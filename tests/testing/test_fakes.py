@@ -214,6 +214,34 @@ async def test_runs_beside_a_slow_one_end() -> None:
         assert [run.outcome for run in await it.runs("kit.greet")] == ["running"]
 
 
+async def test_runs_beside_a_slow_call_of_the_test_end() -> None:
+    class Quick(Service):
+        name = "kit.quick"
+        schedule = every(hours=1)
+
+        async def handle(self) -> None:
+            await asyncio.sleep(0.01)
+
+    async with sandbox(Get, Quick, services={Get: slow("90 min")}) as it:
+        getting = asyncio.create_task(it.invoke(Get, id=7))
+
+        assert not await wait_for(it, getting, "1h")
+        assert [run.outcome for run in await it.runs("kit.quick")] == ["ok"]
+        assert await wait_for(it, getting, "30min")
+
+
+async def test_a_run_and_a_call_of_the_test_sleep_at_the_same_time() -> None:
+    async with sandbox(Get, Greet, services={Get: slow("30 min")}) as it:
+        await it.advance("50 min")
+        getting = asyncio.create_task(it.invoke(Get, id=7))
+
+        async with asyncio.timeout(10):
+            assert await wait_for(it, getting, "30 min")
+        assert [run.outcome for run in await it.runs("kit.greet")] == ["running"]
+        await it.advance("10 min")
+        assert [run.outcome for run in await it.runs("kit.greet")] == ["ok"]
+
+
 async def test_a_run_that_sleeps_is_lost_in_a_crash() -> None:
     class Quick(Service):
         name = "kit.quick"

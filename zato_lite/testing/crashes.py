@@ -132,16 +132,16 @@ class CrashableScheduler(Scheduler):
     async def sleep(self, service: Service[Any, Any], microseconds: int) -> None:
         """Have a service wait until the clock has advanced."""
         root, woken = service._root, asyncio.get_running_loop().create_future()  # noqa: SLF001
-        at, run = self._clock.now() + microseconds, id(root) if root.channel in RUN_CHANNELS else 0
+        at, runs = self._clock.now() + microseconds, [id(root)] * (root.channel in RUN_CHANNELS)
         alarm = self._clock.call_at(at, partial(_wake, woken))
         self._wakes.append(at)
-        self._asleep[run] += bool(run)
+        self._asleep.update(runs)
         try:
             await woken
         finally:
             alarm.cancel()
             self._wakes.remove(at)
-            self._asleep[run] -= 1
+            self._asleep.subtract(runs)
             self._asleep += Counter()  # without those that are awake
 
     @property
