@@ -41,9 +41,25 @@ class Blocking(Charge):
         return len(self.done)
 
 
+class Work(Service):
+    name = "kit.work"
+    done: list[str] = []  # noqa: RUF012 - of one test
+
+    async def handle(self) -> None:
+        self.done.append("work")
+
+
+class Ask(Service):
+    name = "kit.ask"
+
+    async def handle(self) -> None:
+        await self.invoke_async(Work)
+
+
 @pytest.fixture(autouse=True)
 def done() -> list[tuple[int, int]]:
     Charge.done.clear()
+    Work.done.clear()
     return Charge.done
 
 
@@ -152,25 +168,13 @@ async def test_a_run_that_must_not_be_repeated_is_lost(done: list[Any]) -> None:
     assert (run.outcome, outcomes(run)) == ("lost", ["lost"])
 
 
-async def test_calls_in_the_background_survive_a_crash(done: list[Any]) -> None:
-    class Ask(Service):
-        name = "kit.ask"
-
-        async def handle(self) -> None:
-            await self.invoke_async("kit.work")
-
-    class Work(Service):
-        name = "kit.work"
-
-        async def handle(self) -> None:
-            done.append("work")
-
+async def test_calls_in_the_background_survive_a_crash() -> None:
     async with sandbox(Ask, Work) as it:
         it.crash(at="after_handle")
         await it.invoke(Ask)
 
         [run] = await it.runs()
-    assert done == ["work", "work"]
+    assert Work.done == ["work", "work"]
     assert run.outcome == "ok"
 
 
@@ -237,20 +241,8 @@ async def test_runs_that_a_crash_ends_are_made_once(
     assert (done, outcomes(run)) == ([(1, 1)], ["ok"])
 
 
-async def test_background_calls_are_made_twice(done: list[Any]) -> None:
-    class Ask(Service):
-        name = "kit.ask"
-
-        async def handle(self) -> None:
-            await self.invoke_async("kit.work")
-
-    class Work(Service):
-        name = "kit.work"
-
-        async def handle(self) -> None:
-            done.append("work")
-
+async def test_background_calls_are_made_twice() -> None:
     async with sandbox(Ask, Work, every_run_twice=True) as it:
         await it.invoke(Ask)
         await it.settle()
-    assert done == ["work", "work"]
+    assert Work.done == ["work", "work"]
