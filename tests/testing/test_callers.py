@@ -85,6 +85,13 @@ async def test_services_by_name_and_the_servers_own_paths_answer(it: Sandbox) ->
     assert (await it.http.get("/no such path")).status == 404
 
 
+async def test_a_malformed_request_is_refused_as_by_the_server(it: Sandbox) -> None:
+    answer = await it.http.get("/echo", headers={"Host": "a b"})
+
+    assert (answer.status, answer.json()["details"]) == (400, "Host is not valid")
+    assert answer.json()["cid"] == answer.headers["X-Zato-Cid"]
+
+
 async def test_requests_at_the_same_time_share_a_server(it: Sandbox) -> None:
     answers = await asyncio.gather(*(it.http.get(f"/items/{n}") for n in range(20)))
 
@@ -96,7 +103,9 @@ async def test_a_viewer_is_refused_what_an_operator_may(it: Sandbox) -> None:
 
     assert (await viewer.http.get("/items/7")).status == 403
     assert (await operator.http.get("/items/7")).status == 200
-    with pytest.raises(ForbiddenError, match=r"not allowed to invoke service 'kit\.item'"):
+    with pytest.raises(
+        ForbiddenError, match=r"key '\w+' is not allowed to invoke service 'kit\.item'"
+    ):
         await viewer.invoke(GetItem, id=7)
     item = await operator.invoke(GetItem, id=7)
     assert_type(item, Item)

@@ -7,6 +7,9 @@ from zato_lite.errors import ForbiddenError, UnauthorizedError, ZatoLiteError
 from zato_lite.http.auth import SESSION_COOKIE, Authenticator, CallerRights
 from zato_lite.http.cors import NO_ORIGIN, CorsPolicy
 from zato_lite.http.message import Request
+from zato_lite.service.access import matches
+from zato_lite.service.built_in import refusal_of
+from zato_lite.service.message import Caller
 
 _MAX_HOSTS = 1000
 _PORT = re.compile(rb":[0-9]{1,5}\Z")
@@ -85,10 +88,7 @@ class Admission:
         """
         rights = await self.admit(request)
         if not rights.may_invoke(service):
-            caller = rights.caller
-            raise ForbiddenError(
-                f"{caller.kind} '{caller.shown}' is not allowed to invoke service '{service}'"
-            )
+            raise refusal_of(rights.caller, service)
         return rights
 
     async def admit_with_role(self, request: Request, role: str) -> CallerRights:
@@ -166,6 +166,12 @@ def refuse_hidden_site(method: str, headers: Mapping[bytes, bytes]) -> None:
             "request of a browser names no site: it may come from any page; "
             "use POST, HTTPS or a REST channel"
         )
+
+
+def require_path(caller: Caller | None, path: str) -> None:
+    """Raise ForbiddenError if the caller is confined to services, and no pattern has the path."""
+    if caller is not None and not matches(path, caller.patterns):
+        raise ForbiddenError(f"{caller.kind} {caller.shown!r} is not allowed to request {path!r}")
 
 
 def credentials_of(headers: Mapping[bytes, bytes]) -> bytes | None:

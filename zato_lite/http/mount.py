@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Awaitable, MutableMapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from zato_lite.errors import ConfigError, ForbiddenError
+from zato_lite.errors import ConfigError
+from zato_lite.http.admission import require_path
 from zato_lite.http.asgi import AsgiApp, Message
 from zato_lite.http.message import TEXT, Request, Response
 from zato_lite.http.routes import Route
-from zato_lite.service.access import matches
 from zato_lite.service.message import Caller
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -37,10 +37,7 @@ def mount_route(
     """
 
     async def handle(request: Request, caller: Caller | None) -> Response:
-        if caller is not None and not matches(path, caller.patterns):
-            raise ForbiddenError(
-                f"{caller.kind} '{caller.shown}' is not allowed to request '{path}'"
-            )
+        require_path(caller, path)
         scope = _scope(request, path)
         if state is not None:
             scope["state"] = dict(state)

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from zato_lite.errors import ForbiddenError, MethodNotAllowedError, NotFoundError
+from zato_lite.errors import MethodNotAllowedError, NotFoundError
 from zato_lite.http.admission import Admission, refuse_hidden_site
 from zato_lite.http.auth import CallerRights
 from zato_lite.http.message import Request
@@ -14,6 +14,7 @@ from zato_lite.http.payloads import context_of, is_json, query_of, time_limit
 from zato_lite.http.router import PING_SERVICE, ChannelTable, Router, Target
 from zato_lite.http.routes import Services
 from zato_lite.service.access import is_safe, matches, may_invoke, needed_role
+from zato_lite.service.built_in import refusal_of
 from zato_lite.service.message import (
     Caller,
     FastOutcome,
@@ -174,9 +175,7 @@ class RequestInvoker:
             BaseException: the error of the service.
         """
         if not may_invoke(caller, service):
-            raise ForbiddenError(
-                f"{caller.kind} '{caller.shown}' is not allowed to invoke service '{service}'"
-            )
+            raise refusal_of(caller, service)
         outcome = await self._run(
             Invocation(service, payload, None, self.new_cid(), "http", caller)
         )

@@ -8,14 +8,14 @@ from itertools import count
 from pathlib import Path
 from urllib.parse import quote
 
-from zato_lite.errors import ForbiddenError, NotFoundError
+from zato_lite.errors import NotFoundError
+from zato_lite.http.admission import require_path
 from zato_lite.http.compression import GZIP, VARY, is_text_type, wants_gzip
 from zato_lite.http.endpoints.pages import redirect
 from zato_lite.http.files import OpenedFile, checked, content_type_of, file_response, on_disk
 from zato_lite.http.media import is_match
 from zato_lite.http.message import Request, Response
 from zato_lite.http.routes import Route
-from zato_lite.service.access import matches
 from zato_lite.service.message import Caller
 
 _COMPRESSED_TO = 1_048_576
@@ -39,10 +39,7 @@ def static_route(folder: Path, path: str, role: str | None = "viewer") -> Route:
     compressed: OrderedDict[tuple[str, str], bytes] = OrderedDict()
 
     async def send(request: Request, caller: Caller | None) -> Response:
-        if caller is not None and not matches(path, caller.patterns):
-            raise ForbiddenError(
-                f"{caller.kind} '{caller.shown}' is not allowed to request '{path}'"
-            )
+        require_path(caller, path)
         segments = request.path.removeprefix(path).split("/")[1:]
         if not segments:
             return redirect(f"{path.rpartition('/')[2]}/", 301)

@@ -9,12 +9,13 @@ import typing_extensions
 
 from zato_lite.app import App
 from zato_lite.config import FOLLOWER
-from zato_lite.errors import ForbiddenError, UnauthorizedError
+from zato_lite.errors import UnauthorizedError
 from zato_lite.http.parser import Limits
 from zato_lite.http.server import Server
 from zato_lite.server import open_edge
 from zato_lite.service.access import ROLES, may_invoke
 from zato_lite.service.base import Service
+from zato_lite.service.built_in import refusal_of
 from zato_lite.service.message import SYSTEM, Caller
 from zato_lite.service.payload import plain
 from zato_lite.service.typed import DeclaredStream, declared, is_custom
@@ -47,7 +48,7 @@ class Client:
         caller = key[0]
         name = service if isinstance(service, str) else service.get_name()
         if not may_invoke(caller, name):
-            raise ForbiddenError(f"user '{caller.name}' is not allowed to invoke service '{name}'")
+            raise refusal_of(caller, name)
         return await invoke(self._callers.app, service, payload, fields, caller)
 
     async def _authorization(self) -> str:
@@ -78,7 +79,7 @@ class Callers:
                 http = await enter(open_edge(self.app, {FOLLOWER: "1"}))  # it makes no admin
                 limits = Limits(body=settings.max_body)
                 self._server = server = Server(http.begin, self.app.clock, limits)
-                server.plan_body = http.plan_body
+                server.plan_body, server.note_refusal = http.plan_body, http.note_refusal
                 self._stack.push_async_callback(partial(server.close, 0.0))
         return self._server
 
@@ -90,7 +91,7 @@ class Callers:
             if (found := self._keys.get((role, patterns))) is None:
                 rights = {"roles": [role], "patterns": [*patterns]}
                 new = await self.app.invoker.invoke("zato.security.key.create", rights)
-                caller = Caller(new.get("prefix", new["name"]), frozenset({role}), patterns, "key")
+                caller = Caller(new["prefix"], frozenset({role}), patterns, "key")
                 found = self._keys[role, patterns] = caller, new["key"]
         return found
 
