@@ -92,12 +92,10 @@ async def refuse_stream(outcome: Outcome, service: str) -> None:
     """Replace a stream or a file by an error."""
     if type(outcome.payload) in LATER:
         await close_stream(outcome.payload)
-        outcome.payload, outcome.error = (
-            None,
-            NotOfferedError(
-                f"service '{service}' answers with a stream or a file, which an envelope cannot "
-                f"hold; use POST {INVOKE_PREFIX}{service}"
-            ),
+        outcome.payload = None
+        outcome.error = NotOfferedError(
+            f"service '{service}' answers with a stream or a file, which an envelope cannot "
+            f"hold; use POST {INVOKE_PREFIX}{service}"
         )
 
 

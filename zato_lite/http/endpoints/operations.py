@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 from zato_lite.http.endpoints.examples import NoExampleError, example_of
 from zato_lite.http.endpoints.schemas import Components, free_name, slug
-from zato_lite.http.message import JSON
+from zato_lite.http.message import JSON, LINES
+from zato_lite.http.responses import BODILESS
 from zato_lite.http.router import INVOKE_PREFIX
 from zato_lite.http.routes import ANY_METHOD, Channel
 from zato_lite.service.answers import Answer
@@ -33,11 +34,9 @@ _ANY_BODY: dict[str, dict[str, Any]] = {
 }
 """Schemas of bodies that are not declared."""
 
-STREAM = "application/x-ndjson"
 SAFE = "x-safe"
 """Field of an operation of POST whose service only reads."""
 
-_NO_CONTENT = frozenset({204, 205, 304})
 _ERROR_FROM = 400
 _PLACES: dict[type, str] = {Header: "header", Cookie: "cookie", Query: "query"}
 
@@ -237,11 +236,11 @@ def _responses(
                 name: {"description": text, "schema": {"type": "string"}}
                 for name, text in answer.headers.items()
             }
-        if status not in _NO_CONTENT:
+        if status not in BODILESS:
             schema = given if status < _ERROR_FROM else {"$ref": "#/components/schemas/Error"}
             if answer.type is not None:
                 schema = components.add(schema_of(answer.type), service.name)
-            kind = answer.content_type or (STREAM if service.is_stream else "")
+            kind = answer.content_type or (LINES if service.is_stream else "")
             contents = _contents(schema, components.schemas)
             response["content"] = {kind: {"schema": schema}} if kind else contents
         found[str(status)] = response
