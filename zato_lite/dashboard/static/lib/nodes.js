@@ -5,6 +5,8 @@ import { instant } from "../core/time.js";
 const SILENT_MS = 150_000;
 
 /**
+ * Return true if a node has not reported for too long.
+ *
  * @param {{seen?: string | null}} node
  * @param {number} at
  */

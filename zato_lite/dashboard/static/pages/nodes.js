@@ -18,6 +18,7 @@ import { html, useEffect, useState } from "../vendor/vendor.js";
 /** @typedef {Record<string, any>} Status */
 
 const SERVICE = "zato.scheduler.status";
+
 export default function NodesPage() {
   const reason = denied(SERVICE);
   const status = useService(reason ? "" : SERVICE, {}, { every: 2, on: ["node", "change"], relevant: isChange });

@@ -14,14 +14,18 @@ import { html, useState } from "../vendor/vendor.js";
 /** Roles and what each may. @type {[string, string][]} */
 const ROLES = [["viewer", "viewer: sees everything"], ["operator", "operator: also runs, pauses, invokes"], ["editor", "editor: also makes and changes jobs"], ["admin", "admin: everything"]];
 
+/** The highest role. @param {Credential | null} credential */
+function roleOf(credential) {
+  return ROLES.map(([name]) => name).findLast((name) => credential?.roles.includes(name));
+}
+
 /**
  * The role of a user or a key, and the services it may invoke.
  *
  * @param {{of: Credential}} props
  */
 export function Rights({ of }) {
-  const role = ROLES.map(([name]) => name).findLast((name) => of.roles.includes(name)) ?? "no role";
-  return html`<span>${role}${of.is_active ? "" : html` <${OutcomeMark} o="paused" words="inactive" />`}</span>
+  return html`<span>${roleOf(of) ?? "no role"}${of.is_active ? "" : html` <${OutcomeMark} o="paused" words="inactive" />`}</span>
     <span class="muted small">${of.patterns.length ? html`only ${of.patterns.map((pattern) => html`<code key=${pattern} class="isolate">${pattern}</code> `)}` : "all services"}</span>`;
 }
 
@@ -56,7 +60,7 @@ export function RightsFields({ value, onInput, errors }) {
  * @returns {Rights}
  */
 export function rightsOf(credential, fallback) {
-  const role = ROLES.map(([name]) => name).findLast((name) => credential?.roles.includes(name)) ?? fallback;
+  const role = roleOf(credential) ?? fallback;
   return { role, patterns: (credential?.patterns ?? []).join(", "), isActive: credential?.is_active ?? true };
 }
 
