@@ -81,7 +81,7 @@ export function relative(ms) {
   const text = far < 60_000 ? `${Math.floor(far / 1000)} s`
     : far < 3_600_000 ? `${Math.floor(far / 60_000)} min`
     : far < 172_800_000 ? `${Math.floor(far / 3_600_000)} h`
-    : some(Math.floor(far / 86_400_000), "day");
+    : some(Math.round(far / 86_400_000), "day"); // a key for 30 days has not 29 at once
   return ms > 0 ? `in ${text}` : `${text} ago`;
 }
 
