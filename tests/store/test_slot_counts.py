@@ -99,6 +99,26 @@ def test_all_slots_of_many_ranges_are_counted_once(
     assert totals == expected
 
 
+@given(st.integers(2, 40), st.integers(1, 500), st.integers(0, 600), st.integers(1, 100))
+@example(12, 15, 14, 1)  # a part begins at the last slot
+@example(12, 15, 15, 1)  # the span does
+def test_slots_at_unequal_distances_are_counted_once_and_the_last_one_in_its_part(
+    number: int, span: int, cut: int, width: int
+) -> None:
+    last, middle = span * HOUR, cut * HOUR
+    store = new_store([])
+    execute(store, _INSERT, (1, "missed", 0, last, number))
+
+    counts = [
+        count_slots(store, SlotQuery(start, until, width * HOUR))
+        for start, until in ((-HOUR, middle), (middle, max(middle, last) + HOUR))
+    ]
+
+    assert sum(sum(each.values()) for each in counts) == number
+    if middle <= last:
+        assert counts[1]["", (last - middle) // (width * HOUR), "missed"] >= 1
+
+
 async def test_a_range_that_began_before_the_span_is_counted_in_it(database: SqliteStore) -> None:
     outage = [Range(0, 180, 60), Range(30, 3, 3_600)]
     await database.write(lambda c: fill(c, outage))

@@ -12,9 +12,9 @@ from zato_lite.store.ports import Connection
 from zato_lite.store.sql import read_rows
 from zato_lite.timetable.job import Instant
 
-# Microseconds between the slots of a ledger row ``l``.
+# Microseconds between the slots of a ledger row ``l``; rounded up, so that none is after the last.
 _STEP = """CASE WHEN l.count > 1 AND l.last > l.first
-    THEN (l.last - l.first) / (l.count - 1) ELSE 1 END"""
+    THEN (l.last - l.first + l.count - 2) / (l.count - 1) ELSE 1 END"""
 # The number of slots of ``e`` before an instant.
 _BEFORE = """CASE WHEN e.last < {at} THEN e.count WHEN e.first >= {at} THEN 0
     ELSE ({at} - e.first - 1) / e.step + 1 END"""
@@ -69,8 +69,8 @@ class _Ranges(NamedTuple):
         """Return the number of slots before an instant: exact if the ranges are equal."""
         is_one = self.least == self.most
         if is_one and self.first == self.first_most and self.last_least == self.last:
-            step = (self.last - self.first) // (self.most - 1)
-            return self.ranges * min(self.most, (at - self.first - 1) // step + 1)
+            step = -(-(self.last - self.first) // (self.most - 1))
+            return self.ranges * ((at - self.first - 1) // step + 1)
         return min(self.slots, self.slots * (at - self.first) // (self.last - self.first))
 
 
