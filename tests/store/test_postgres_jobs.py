@@ -1,6 +1,7 @@
-"""Nodes on PostgreSQL that decide about one job: each sees what the other one has decided."""
+"""Nodes on PostgreSQL that decide about one job or account: each sees what the other one has decided."""
 
 import asyncio
+import re
 import threading
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -10,8 +11,9 @@ import psycopg
 import pytest
 
 from zato_lite.clock import SystemClock
-from zato_lite.errors import JobExistsError, StoreError
-from zato_lite.store import jobs, pauses, retention, wishes
+from zato_lite.errors import ConflictError, JobExistsError, StoreError
+from zato_lite.store import accounts, jobs, pauses, retention, wishes
+from zato_lite.store.accounts import Credential
 from zato_lite.store.attempts import NO_STARTED_RUNS
 from zato_lite.store.claim import ClaimResult, claim
 from zato_lite.store.job_insert import JobGroup, insert_jobs
@@ -240,3 +242,37 @@ async def test_a_duplicate_of_an_operation_itself_fails_alone(
 
     assert results[0] == results[2] == 1
     assert isinstance(results[1], StoreError)
+
+
+KEY = Credential("key", "a1", "hash", label="crm")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "words"),
+    [
+        (KEY, KEY, r"Key `crm \(a1\)` already exists"),
+        (KEY, msgspec.structs.replace(KEY, name="b2"), r"Key `crm \(a1\)` already exists"),
+        (
+            msgspec.structs.replace(KEY, is_active=False),
+            msgspec.structs.replace(KEY, hash="new"),
+            "was changed meanwhile",
+        ),
+    ],
+    ids=["created", "named", "changed"],
+)
+async def test_two_nodes_that_change_an_account_do_not_undo_each_other(
+    stores: tuple[PostgresStore, PostgresStore], first: Credential, second: Credential, words: str
+) -> None:
+    before = None if first.is_active else KEY
+    if before is not None:
+        await stores[0].write(lambda c: accounts.save_credential(c, KEY))
+
+    _, refusal = await _together(
+        stores,
+        lambda c: accounts._change(c, first, before),
+        lambda c: accounts._change(c, second, before),
+    )
+
+    assert isinstance(refusal, ConflictError)
+    assert re.search(words, str(refusal))
+    assert await accounts.Accounts(stores[0]).list("key") == [first]

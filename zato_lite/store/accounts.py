@@ -219,6 +219,8 @@ def _insert(connection: Connection, credential: Credential, otherwise: str) -> i
 
 
 def _change(connection: Connection, after: Credential, before: Credential | None) -> None:
+    if connection.dialect == "postgres":  # changes of two nodes do not see each other
+        execute(connection, "LOCK TABLE credential IN SHARE ROW EXCLUSIVE MODE")
     same = "SELECT name FROM credential WHERE kind = 'key' AND label = ? AND name <> ?"
     if after.label and (other := fetch_value(connection, same, (after.label, after.name))):
         raise ConflictError(f"Key `{shown_name(other, after.label)}` already exists")
