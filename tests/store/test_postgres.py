@@ -17,8 +17,9 @@ from psycopg.conninfo import conninfo_to_dict
 
 from zato_lite.clock import SystemClock
 from zato_lite.errors import ConflictError, StoreError, UnavailableError
-from zato_lite.store import postgres_session
+from zato_lite.store import postgres, postgres_session
 from zato_lite.store.bell import channel_of
+from zato_lite.store.migrate import migrate
 from zato_lite.store.nodes import new_node_id, register_node
 from zato_lite.store.ports import Connection
 from zato_lite.store.postgres import PostgresStore, open_postgres
@@ -309,6 +310,24 @@ async def test_nodes_that_start_together_migrate_once(postgres_url: str) -> None
 
     assert len(set(counts)) == 1
     assert counts[0] > 0
+
+
+async def test_an_upgrade_may_take_longer_than_any_statement_afterwards(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An index of a large history takes minutes."""
+    limit = "SELECT current_setting('statement_timeout')"
+    limits: list[str] = []
+
+    def upgrade(connection: Connection, now: int) -> None:
+        limits.append(fetch_value(connection, limit))
+        migrate(connection, now)
+
+    monkeypatch.setattr(postgres, "migrate", upgrade)
+    async with open_postgres(postgres_url, SystemClock()) as store:
+        limits.append(await store.write(lambda c: fetch_value(c, limit)))
+
+    assert limits == ["0", "30s"]
 
 
 async def test_a_missing_schema_is_named(postgres_server: str) -> None:

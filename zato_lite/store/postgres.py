@@ -331,10 +331,12 @@ def query_postgres(location: Location, query: Callable[[Connection], Result]) ->
 def begin_alone(connection: PostgresConnection, location: Location) -> None:
     """Begin a transaction that migrates or moves a store, while no other one does.
 
+    A statement may take long: an index of a large history does.
+
     Raises:
         StoreError: the search path leads to no schema.
     """
-    connection.script("BEGIN")
+    connection.script("BEGIN; SET LOCAL statement_timeout = 0")
     ((schema,),) = connection.execute(_LOCK)
     if schema is None:
         words = "its search_path names no schema that exists; create it first"
