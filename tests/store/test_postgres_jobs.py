@@ -1,4 +1,4 @@
-"""Nodes on PostgreSQL that decide about one job or account: each sees what the other one has decided."""
+"""Nodes on PostgreSQL that decide about a job or an account: each sees what the other decided."""
 
 import asyncio
 import re
