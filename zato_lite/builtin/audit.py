@@ -93,8 +93,8 @@ class Subject(TypedDict):
 class AuditItem(TypedDict):
     """One change, or refused attempt, of a caller.
 
-    ``before`` and ``after`` have the changed fields of a job, a calendar, a user or a key; null
-    where they are not recorded. Of many jobs, ``after`` has the fields that all of them got.
+    ``before`` and ``after`` have the changed fields of what it is about; null where they are
+    not recorded. Of many jobs, ``after`` has the fields that all of them got.
     """
 
     time: str
