@@ -1,5 +1,6 @@
 import asyncio
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -60,6 +61,7 @@ async def test_threads_may_use_the_cache_concurrently() -> None:
 
     def use(action: Callable[[str], Any]) -> None:
         try:
+            all_run.wait()
             for n in range(20_000):
                 action("abc"[n % 3])
         except BaseException as error:  # noqa: BLE001 - told below
@@ -71,7 +73,8 @@ async def test_threads_may_use_the_cache_concurrently() -> None:
         cache.delete,
         lambda _: cache.clear(),
     ]
-    sys.setswitchinterval(1e-6)
+    # Only once all have begun: coverage cannot trace two threads that begin within one another.
+    all_run = threading.Barrier(len(actions), action=lambda: sys.setswitchinterval(1e-6))
     try:
         await asyncio.gather(*(asyncio.to_thread(use, action) for action in actions))
     finally:
