@@ -1,5 +1,7 @@
 from pathlib import Path
 
+import pytest
+
 from tests.cli.conftest import Running
 
 
@@ -50,6 +52,39 @@ def test_a_key_has_a_name_and_expires_and_gets_new_secrets(server: Running) -> N
     assert row.startswith("deploy")
     assert "in 90 d" in row or "in 89 d" in row or "20" in row
     assert server.run("key", "revoke", "deploy").status == 0
+
+
+def test_a_key_gets_other_rights_another_name_and_an_end(server: Running) -> None:
+    key = server.run("key", "create", "narrow", "--role", "editor").out.strip()
+    with_key = {"ZATO_LITE_PASSWORD": None, "ZATO_LITE_API_KEY": key}
+
+    changed = server.run("key", "edit", "narrow", "--role", "viewer", "--days", "9", "--json").json
+    assert changed["name"] == "narrow"
+    made = server.run("job", "create", "by-key", "shop.echo", "--every", "1d", **with_key)
+    assert (made.status, server.run("job", "list", **with_key).status) == (4, 0)
+    named = server.run("key", "edit", "narrow", "--new-name", "wide", "--pattern", "shop.*")
+    assert named.out == "changed key narrow\n"
+    [row] = [it for it in server.run("key", "list", "--json").json if it["name"] == "wide"]
+    assert (row["roles"], row["patterns"]) == (["viewer"], ["shop.*"])
+    assert row["expires"] is not None
+    server.run("key", "edit", "wide", "--days", "0")
+    [row] = [it for it in server.run("key", "list", "--json").json if it["name"] == "wide"]
+    assert row["expires"] is None
+    server.run("key", "edit", row["prefix"], "--inactive")
+    assert server.run("job", "list", **with_key).status == 4
+    server.run("key", "edit", "wide", "--active", "--expires", "2099-01-01")
+    assert server.run("job", "list", **with_key).status == 0
+    assert server.run("key", "revoke", "wide").status == 0
+
+
+@pytest.mark.parametrize("kind", ["user", "key"])
+def test_an_edit_without_a_change_says_so(server: Running, kind: str) -> None:
+    ran = server.run(kind, "edit", "ann")
+
+    assert (ran.status, ran.err) == (
+        2,
+        f"zato-lite: no change is given; see zato-lite {kind} edit --help\n",
+    )
 
 
 def test_an_empty_password_is_refused(server: Running) -> None:

@@ -101,8 +101,8 @@ def test_top_shows_what_is_next(server: Running) -> None:
 
     shown = server.run("top")
 
+    assert "\x1b" not in shown.out
     assert "\\x1b" not in shown.out
-
     assert [part in shown.out for part in ("STATUS", "NEXT", "due soon")] == [True] * 3
     assert server.run("top", "--json").json["next"][0]["next_iso"]
 
@@ -148,6 +148,44 @@ def test_names_are_completed_from_the_server(
     assert "pause" in completed(server, "job", "p", monkeypatch)
     monkeypatch.setattr(server, "url", "http://127.0.0.1:1")
     assert completed(server, "job pause", "complete", monkeypatch) == []
+
+
+@pytest.mark.parametrize("words", ["user edit", "user delete", "key create --owner"])
+def test_names_of_users_are_completed(
+    server: Running, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.ask(
+        "zato.security.user.create", {"name": f"tab {words}", "password": "a long password"}
+    )
+
+    assert completed(server, words, "tab", monkeypatch) == [f"tab {words}"]
+    server.ask("zato.security.user.delete", {"name": f"tab {words}"})
+
+
+@pytest.mark.parametrize("verb", ["edit", "rotate", "revoke"])
+def test_names_of_keys_are_completed(
+    server: Running, verb: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.ask("zato.security.key.create", {"name": f"tab-{verb}"})
+
+    assert completed(server, f"key {verb}", "tab-", monkeypatch) == [f"tab-{verb}"]
+    server.ask("zato.security.key.delete", {"name": f"tab-{verb}"})
+
+
+def test_names_of_calendars_and_nodes_and_those_in_fields_are_completed(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.ask("zato.scheduler.calendar.create", {"name": "tab", "weekdays": [6]})
+    server.job("tab-job")
+    [node] = server.run("node", "list", "--json").json
+
+    assert completed(server, "calendar show", "t", monkeypatch) == ["tab"]
+    assert completed(server, "run list --node", node["name"][:2], monkeypatch) == [node["name"]]
+    assert completed(server, "job edit x --calendar", "t", monkeypatch) == ["tab"]
+    assert completed(server, "job edit x --on-success-job", "tab", monkeypatch) == ["tab-job"]
+    found = completed(server, "job edit x --on-success-service", "shop.p", monkeypatch)
+    assert found == ["shop.pay"]
+    assert server.run("run", "list", "--node", node["name"]).status == 0
 
 
 def test_colours_are_for_terminals(server: Running) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from zato_lite.cli.complete import key_names, user_names
 from zato_lite.cli.plan import read
 from zato_lite.cli.render import Column, Result
 from zato_lite.cli.verb import Session, verb
@@ -25,6 +26,9 @@ _KEYS = (
     Column("old secret until", kind="when", is_wide=True),
 )
 
+_user = click.argument("name", shell_complete=user_names)
+_key = click.argument("name", shell_complete=key_names)
+
 
 @click.group()
 def user() -> None:
@@ -33,7 +37,7 @@ def user() -> None:
 
 @click.group()
 def key() -> None:
-    """List, create, rotate and revoke API keys."""
+    """List, create, change, rotate and revoke API keys."""
 
 
 def _rights(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -46,8 +50,38 @@ def _rights(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def _given(rights: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
-    return {name: values for name, values in rights.items() if values}
+_active = click.option(
+    "--active/--inactive", "is_active", default=None, help="Accept the credential, or refuse it."
+)
+
+
+def _expiry(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of a key for its owner and its end."""
+    for decorate in (
+        click.option("--expires", "expires_at", help="Instant at which the key expires."),
+        click.option(
+            "--days", type=click.IntRange(0), help="Days until the key expires; 0 for never."
+        ),
+        click.option(
+            "--owner",
+            shell_complete=user_names,
+            help="User whose key it is; by default the one who creates it.",
+        ),
+    ):
+        function = decorate(function)
+    return function
+
+
+def _given(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value not in {None, ()}}
+
+
+def _change(session: Session, kind: str, name: str, fields: Mapping[str, Any]) -> Result:
+    """Send the fields of a user or a key that options have given."""
+    if not (given := _given(fields)):
+        raise BadInputError(f"no change is given; see zato-lite {kind} edit --help")
+    answer = session.call(f"zato.security.{kind}.edit", given, name=name)
+    return Result(answer, text=f"changed {kind} {name}")
 
 
 def _new_password(file: Path | None) -> str:
@@ -108,11 +142,9 @@ def create_user(
         "user edit ann --inactive",
     ),
 )
-@click.argument("name")
+@_user
 @_rights
-@click.option(
-    "--active/--inactive", "is_active", default=None, help="Let the user sign in, or not."
-)
+@_active
 @click.option("--change-password", is_flag=True, help="Set a new password; sessions end.")
 @_new_password_option
 def edit_user(
@@ -121,17 +153,15 @@ def edit_user(
     *,
     change_password: bool,
     new_password_file: Path | None,
-    is_active: bool | None,
-    **rights: Sequence[str],
+    **fields: Any,
 ) -> Result:
     """Change the roles, the patterns or the password of a user."""
     new = _new_password(new_password_file) if change_password or new_password_file else None
-    session.call(f"{_USER}.edit", _given(rights), name=name, password=new, is_active=is_active)
-    return Result({"name": name}, text=f"changed user {name}")
+    return _change(session, "user", name, {**fields, "password": new})
 
 
 @verb(user, "delete", examples=("user delete ann",))
-@click.argument("name")
+@_user
 def delete_user(session: Session, name: str) -> Result:
     """Delete a user; its sessions end."""
     session.call(f"{_USER}.delete", name=name)
@@ -154,23 +184,34 @@ def list_keys(session: Session) -> Result:
 )
 @click.argument("name", required=False)
 @_rights
-@click.option("--owner", help="User whose key it is.  [default: the caller]")
-@click.option("--days", type=click.IntRange(1), help="Days until the key expires.")
-def create_key(
-    session: Session,
-    name: str | None,
-    *,
-    owner: str | None,
-    days: int | None,
-    **rights: Sequence[str],
-) -> Result:
+@_expiry
+def create_key(session: Session, name: str | None, **fields: Any) -> Result:
     """Create an API key, by default of an operator; it is shown only now."""
-    found = session.call(f"{_KEY}.create", _given(rights), name=name, owner=owner, days=days)
+    found = session.call(f"{_KEY}.create", _given(fields), name=name)
     return Result(found, text=_shown_once(found))
 
 
+@verb(
+    key,
+    "edit",
+    examples=(
+        "key edit deploy --role viewer --days 90",
+        "key edit deploy --inactive",
+        "key edit 0123456789ab --new-name deploy",
+    ),
+)
+@_key
+@_rights
+@_expiry
+@_active
+@click.option("--new-name", help="New name of the key.")
+def edit_key(session: Session, name: str, **fields: Any) -> Result:
+    """Change the rights, the owner, the end or the name of a key; its secret stays."""
+    return _change(session, "key", name, fields)
+
+
 @verb(key, "rotate", examples=("key rotate deploy", "key rotate deploy --grace-hours 0"))
-@click.argument("name")
+@_key
 @click.option(
     "--grace-hours",
     type=click.FloatRange(0),
@@ -188,7 +229,7 @@ def _shown_once(found: dict[str, Any]) -> str:
 
 
 @verb(key, "revoke", examples=("key revoke deploy",))
-@click.argument("name")
+@_key
 def revoke_key(session: Session, name: str) -> Result:
     """Delete an API key, by its name."""
     session.call(f"{_KEY}.delete", name=name)

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from zato_lite.cli.complete import Completer, calendar_names, job_names, service_names
 from zato_lite.cli.verb import OPTIONS, Verb
 from zato_lite.errors import BadInputError
 
@@ -30,6 +31,8 @@ _ENDINGS = {
     "extra": "Payload of the service: JSON, or a text.",
 }
 """Values of fields by the ends of their names."""
+_COMPLETERS = {"_service": service_names, "_job": job_names, "calendar": calendar_names}
+"""Completers of names by the ends of the fields' names."""
 _KINDS = {
     "boolean": "true or false.",
     "date-time": "An ISO date, in --timezone or UTC.",
@@ -59,10 +62,16 @@ def _field_options(taken: set[Any]) -> list[click.Option]:
             [f"--{each.name.replace('_', '-')}", *(["-i"] if each.name == "extra" else [])],
             help=_allowed(each.name, each.schema),
             metavar="TEXT",
+            shell_complete=_completer(each.name),
         )
         for each in fields_of(Definition)
         if each.name not in {*_OWN, *_PERIODS, *taken}
     ]
+
+
+def _completer(name: str) -> Completer | None:
+    found = (complete for end, complete in _COMPLETERS.items() if name.endswith(end))
+    return next(found, None)
 
 
 def _allowed(name: str, schema: Mapping[str, Any]) -> str:
@@ -94,12 +103,10 @@ def definition_of(given: Mapping[str, Any]) -> dict[str, Any]:
     return fields
 
 
-def edited_by_hand(job: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a job that a person changes in an editor."""
-    from zato_lite.builtin.definition import NAMES  # noqa: PLC0415
+def edited_by_hand(before: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of an object that a person changes in an editor; None for removed ones."""
     from zato_lite.builtin.documents import read_document, write_document  # noqa: PLC0415
 
-    before = {name: job[name] for name in NAMES if name in job}
     text = click.edit(write_document(before), extension=".yaml")
     if text is None:
         return {}

@@ -60,7 +60,10 @@ def edit(
     """Change fields of a job; without an option, in your editor."""
     before = session.job(name)
     changes = {**definition_of(given), **dict.fromkeys(clear)}
-    changes = changes or edited_by_hand(before)
+    if not changes:
+        from zato_lite.builtin.definition import NAMES  # noqa: PLC0415 - --help is quick
+
+        changes = edited_by_hand({name: before[name] for name in NAMES if name in before})
     if not changes:
         return Result({}, text="nothing was changed")
     sent = {**changes, "id": before["id"], "version": before["version"]}

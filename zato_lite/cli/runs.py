@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from zato_lite.cli.complete import job_names, service_names
+from zato_lite.cli.complete import job_names, node_names, service_names
 from zato_lite.cli.jobs import JOB, RUNS, ended, record_of, show_log
 from zato_lite.cli.render import Column, Result
 from zato_lite.cli.verb import Session, verb
@@ -30,6 +30,7 @@ def run() -> None:
 @verb(run, "list", reads=True, examples=("run list", "run list --job nightly --outcome error"))
 @click.option("--job", "name", shell_complete=job_names, help="Runs of a job.")
 @click.option("--service", "service_name", shell_complete=service_names, help="Runs of a service.")
+@click.option("--node", shell_complete=node_names, help="Runs on a node.")
 @click.option("--outcome", "outcomes", multiple=True, help="Outcome, or running.")
 @click.option("--since", help="Runs of slots from this instant on.")
 @click.option(
