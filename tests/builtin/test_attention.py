@@ -184,6 +184,25 @@ async def test_the_most_urgent_are_first_and_the_numbers_are_of_all(box: Sandbox
 
 
 @pytest.mark.parametrize(
+    ("kind", "outcome"), [("missed", "missed"), ("overlapping", "skipped_already_in_flight")]
+)
+async def test_all_jobs_are_counted_beyond_the_limit(
+    box: Sandbox, kind: str, outcome: str
+) -> None:
+    for number in range(3):
+        job_id = await create_job(box, name=f"late-{number}", **NOT_SOON)
+        await add_slots(box, job_id, outcome, 4)
+
+    counts = {
+        limit: (len(found["items"]), found["counts"][kind])
+        for limit in (2, 3, 4)
+        if (found := await attention(box, kinds=[kind], limit=limit))
+    }
+
+    assert counts == {2: (2, 3), 3: (3, 3), 4: (3, 3)}
+
+
+@pytest.mark.parametrize(
     ("sent", "field"), [({"kinds": ["odd"]}, "kinds"), ({"limit": 0}, "limit"), ({"id": 1}, "id")]
 )
 async def test_a_wrong_field_is_named(box: Sandbox, sent: dict[str, Any], field: str) -> None:

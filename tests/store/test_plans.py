@@ -9,6 +9,7 @@ from zato_lite.store import jobs
 from zato_lite.store.attention import find_troubles
 from zato_lite.store.calendars import jobs_using
 from zato_lite.store.connection import connect
+from zato_lite.store.figures import FiguresQuery, count_outcomes
 from zato_lite.store.job_filter import JobFilter, Page, count_jobs, count_states, find_page
 from zato_lite.store.migrate import migrate
 from zato_lite.store.ports import Connection
@@ -46,6 +47,7 @@ def _plan(query: Callable[[Any], object]) -> list[str]:
 
 
 _OF_A_SERVICE = JobFilter(service="billing.sync")
+_BY_SERVICE = FiguresQuery(NOW - 1_000, NOW, 100, 10, group="service")
 
 
 @pytest.mark.parametrize(
@@ -62,6 +64,8 @@ _OF_A_SERVICE = JobFilter(service="billing.sync")
         lambda c: find_troubles(
             c, "undeployed", NOW, 20, undeployed=["billing.sync"], visible=ALL_VISIBLE
         ),
+        lambda c: count_outcomes(c, _BY_SERVICE, NOW),
+        lambda c: count_outcomes(c, _BY_SERVICE, NOW, BILLING),
     ],
     ids=[
         "service",
@@ -73,6 +77,8 @@ _OF_A_SERVICE = JobFilter(service="billing.sync")
         "confined page",
         "jobs of a service",
         "undeployed",
+        "figures by service",
+        "confined figures by service",
     ],
 )
 def test_what_is_in_no_index_is_read_from_the_table_in_its_order(
@@ -119,6 +125,13 @@ def test_states_of_few_jobs_are_counted_by_their_indexes() -> None:
     scans = [step for step in steps if step.startswith("SCAN")]
     assert scans
     assert all("INDEX" in step or step == "SCAN timer" for step in scans), scans
+
+
+def test_missed_jobs_are_counted_without_their_rows() -> None:
+    steps = _plan(lambda c: count_jobs(c, JobFilter(state="missed"), NOW))
+
+    assert any(step.startswith("SEARCH t ") for step in steps), steps
+    assert not any(step.startswith(("SCAN", "SEARCH j ")) for step in steps), steps
 
 
 def test_the_status_reads_the_next_slot_from_the_index() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import Any, Literal, NamedTuple
 
 from zato_lite.store.dialect import AMONG_TEXTS, NOT_DELETED
-from zato_lite.store.job_filter import MISSED_FOR, state_condition
+from zato_lite.store.job_filter import MISSED_FOR, JobFilter, count_jobs, state_condition
 from zato_lite.store.ports import Connection
 from zato_lite.store.sql import fetch_value, read_rows
 from zato_lite.store.visibility import Visible
@@ -115,17 +115,19 @@ def find_troubles(
     query = _query(connection, kind, now, undeployed)
     where = f"{query.where}{visible.condition}"
     values = (*query.values, *visible.values)
-    total = fetch_value(
-        connection, f"SELECT count(*) {query.source} {query.tables} WHERE {where}", values
-    )
-    if not total:
-        return [], 0
     troubles = read_rows(
         connection,
         f"SELECT j.id, j.name, j.service, {query.columns} {query.source} {query.tables}"
         f" {query.joins} WHERE {where} ORDER BY {query.order} LIMIT ?",
         (*values, limit),
         Trouble,
+    )
+    if len(troubles) < limit:
+        return troubles, len(troubles)
+    if kind == "missed":
+        return troubles, count_jobs(connection, JobFilter(state=kind), now, visible)
+    total: int = fetch_value(
+        connection, f"SELECT count(*) {query.source} {query.tables} WHERE {where}", values
     )
     return troubles, total
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from typing import Any, Literal, NamedTuple
 
 from zato_lite.store import history
-from zato_lite.store.dialect import AMONG_NUMBERS, EACH_NUMBER
+from zato_lite.store.dialect import AMONG_NUMBERS, EACH_NUMBER, NOT_DELETED
 from zato_lite.store.job_filter import JobFilter, condition
 from zato_lite.store.ports import Connection
 from zato_lite.store.slot_counts import SlotQuery, count_slots
@@ -103,9 +103,9 @@ def count_outcomes(
             for outcome, number in bucket.counts.items()
         ]
     where, values = _where(connection, query, now, visible)
-    is_by_service = query.group == "service" and query.job_ids is None and not query.service
     count, tables = _count_runs, "job j CROSS JOIN ledger l"
-    if is_by_service:
+    if query.group == "service" and query.job_ids is None and not query.service:
+        where, values = f"{NOT_DELETED}{visible.condition}", visible.values
         count, tables = _count_by_service, "ledger l CROSS JOIN job j"
     found = count(connection, query, where, values)
     slots = SlotQuery(
@@ -141,7 +141,8 @@ def _count_by_service(
 ) -> list[Count]:
     """Count the runs of all jobs by service, over lists of job ids from an index.
 
-    Reading 170,000 ids takes 11 ms; a join and a sort of them in the database took 150.
+    Reading 170,000 ids takes 11 ms; a join and a sort of them in the database took 150. All jobs
+    are read in the order of their table: in the order of their names, a million took 2.8 s.
     """
     pairs = read_rows(
         connection, f"SELECT j.id, j.service FROM job j WHERE {where}", values, tuple[int, str]
