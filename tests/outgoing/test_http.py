@@ -229,6 +229,18 @@ async def test_a_response_may_have_max_response_bytes_and_no_more(
     assert len(upstream.requests) == 3
 
 
+async def test_a_response_that_is_too_large_gives_its_place_to_the_next_request(
+    upstream: Upstream,
+) -> None:
+    upstream.answers = [Answer(body=b"x" * 1_000_000, part=300_001), Answer()]
+
+    async with connected(upstream.url, max_response=200_000, pool_size=1) as crm:
+        with pytest.raises(OutgoingError, match="more than 200000 bytes"):
+            await get(crm, timeout=600)
+
+        assert (await get(crm)).ok
+
+
 async def test_a_large_response_is_read_whole(upstream: Upstream) -> None:
     content = bytes(range(256)) * 40_000
     upstream.answers = [Answer(body=content, headers={"x-size": "many"})]

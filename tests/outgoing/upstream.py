@@ -21,12 +21,16 @@ class Request:
 
 @dataclass
 class Answer:
-    """A response: closes the connection without one if the status is 0, and waits before it."""
+    """A response: closes the connection without one if the status is 0, and waits before it.
+
+    With ``part``, only so many bytes of the body are sent, until the client leaves.
+    """
 
     status: int = 200
     body: bytes = b'{"name": "Ann"}'
     headers: dict[str, str] = field(default_factory=lambda: {"content-type": JSON})
     after: float = 0.0
+    part: int | None = None
 
 
 class Upstream:
@@ -81,9 +85,11 @@ class Upstream:
             return False
         fields = {**answer.headers, "content-length": str(len(answer.body))}
         text = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-        body = b"" if method == "HEAD" else answer.body
+        body = b"" if method == "HEAD" else answer.body[: answer.part]
         writer.write(f"HTTP/1.1 {answer.status} X\r\n{text}\r\n".encode() + body)
         await writer.drain()
+        if answer.part is not None:
+            await reader.read()
         return True
 
 

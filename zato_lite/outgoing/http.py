@@ -190,27 +190,26 @@ def _decoded(content: bytes, wanted: Any) -> Any:
 
 
 class Failure(Exception):  # noqa: N818 - it becomes an OutgoingError
-    """A try without a response.
+    """A try without a response; a value, which is cheaper than an exception's way up.
 
     Attributes:
         was_sent: False if the request has certainly not reached the server.
         is_timeout: True if a time limit has passed.
     """
 
-    def __init__(self, text: str, *, was_sent: bool, is_timeout: bool) -> None:
+    def __init__(
+        self, text: str, cause: Exception | None = None, *, was_sent: bool, is_timeout: bool
+    ) -> None:
         super().__init__(text)
+        self.__cause__ = cause
         self.was_sent, self.is_timeout = was_sent, is_timeout
 
 
 class Client(Protocol):
     """Sends requests over pooled connections; in tests, a fake."""
 
-    async def send(self, request: RestRequest, seconds: float) -> RestResponse:
-        """Return the response that comes within the seconds.
-
-        Raises:
-            Failure: there is none.
-        """
+    async def send(self, request: RestRequest, seconds: float) -> "RestResponse | Failure":
+        """Return the response that comes within the seconds, or why there is none."""
         ...
 
     async def close(self) -> None:
@@ -305,7 +304,7 @@ class RestConnection:
         began, tries = monotonic(), 1
         kind: int | str = "error"
         try:
-            result = await self._try(request, seconds)
+            result = await self._client.send(request, seconds) if seconds > 0 else _late()
             while isinstance(result, Failure) or result.status_code in BUSY:
                 left = began + seconds - monotonic()
                 delay = self._pause(request, result, tries, left)
@@ -315,7 +314,8 @@ class RestConnection:
                 _log.info("request retried", extra=fields)
                 await asyncio.sleep(delay)
                 tries += 1
-                result = await self._try(request, began + seconds - monotonic())
+                left = began + seconds - monotonic()
+                result = await self._client.send(request, left) if left > 0 else _late()
             if isinstance(result, Failure):
                 kind = "timeout" if result.is_timeout else "error"
                 raise self._failed(request, result, began, tries) from result
@@ -329,14 +329,6 @@ class RestConnection:
         if _log.isEnabledFor(logging.DEBUG):
             _log.debug("request answered", extra=self._fields(request, began, tries, status=kind))
         return result
-
-    async def _try(self, request: RestRequest, seconds: float) -> "RestResponse | Failure":
-        if seconds <= 0:
-            return Failure("no time left", was_sent=False, is_timeout=True)
-        try:
-            return await self._client.send(request, seconds)
-        except Failure as failure:
-            return failure
 
     def _pause(
         self, request: RestRequest, result: "RestResponse | Failure", tries: int, left: float
@@ -368,6 +360,10 @@ class RestConnection:
     async def close(self) -> None:
         """Close all connections."""
         await self._client.close()
+
+
+def _late() -> Failure:
+    return Failure("no time left", was_sent=False, is_timeout=True)
 
 
 def _problem(result: RestResponse | Failure) -> str:
@@ -420,16 +416,16 @@ class FakeClient:
     def __init__(self, handler: Handler) -> None:
         self._handler = handler
 
-    async def send(self, request: RestRequest, seconds: float) -> RestResponse:
-        """Return the function's response."""
+    async def send(self, request: RestRequest, seconds: float) -> RestResponse | Failure:
+        """Return the function's response, or why there is none."""
         try:
             async with asyncio.timeout(seconds):
                 response = self._handler(request)
                 return response if isinstance(response, RestResponse) else await response
         except TimeoutError as error:
-            raise Failure("no response in time", was_sent=True, is_timeout=True) from error
+            return Failure("no response in time", error, was_sent=True, is_timeout=True)
         except ConnectionError as error:
-            raise Failure(str(error), was_sent=False, is_timeout=False) from error
+            return Failure(str(error), error, was_sent=False, is_timeout=False)
 
     async def close(self) -> None:
         """Do nothing."""

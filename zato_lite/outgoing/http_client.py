@@ -12,6 +12,8 @@ from pyreqwest.exceptions import (
     PyreqwestError,
     RequestTimeoutError,
 )
+from pyreqwest.request import StreamRequest
+from pyreqwest.response import Response
 
 from zato_lite.errors import ConfigError, OutgoingError
 from zato_lite.outgoing.http import Failure, RestRequest, RestResponse
@@ -42,12 +44,8 @@ class HttpClient:
         except (PyreqwestError, ValueError) as error:
             raise ConfigError(f"headers, secret or certificates: {_text_of(error)}") from error
 
-    async def send(self, request: RestRequest, seconds: float) -> RestResponse:
-        """Return the response that comes within the seconds.
-
-        Raises:
-            Failure: there is none.
-        """
+    async def send(self, request: RestRequest, seconds: float) -> RestResponse | Failure:
+        """Return the response that comes within the seconds, or why there is none."""
         try:
             url = request.url
             if request.params:
@@ -59,15 +57,14 @@ class HttpClient:
                 builder = builder.body_bytes(request.body)
             if seconds != self._timeout:
                 builder = builder.timeout(timedelta(seconds=seconds))
-            async with builder.build_streamed() as response:
-                content = bytes(await response.body_reader.read(self._limit + 1) or b"")
+            response, content = await _response(builder.build_streamed(), self._limit)
         except ValueError as error:
             raise OutgoingError(f"request not valid: {_text_of(error)}") from error
         except PyreqwestError as error:
             causes = _causes(error)
             was_sent = not (isinstance(error, PoolTimeoutError) or _CONNECTING in causes)
             is_timeout = isinstance(error, RequestTimeoutError)
-            raise Failure(causes[-1], was_sent=was_sent, is_timeout=is_timeout) from error
+            return Failure(causes[-1], error, was_sent=was_sent, is_timeout=is_timeout)
         if len(content) > self._limit:
             raise OutgoingError(
                 f"response to {request.method} {request.path} has more than {self._limit} bytes;"
@@ -81,15 +78,36 @@ class HttpClient:
         del self._client  # idle connections are closed with the last reference
 
 
+async def _response(request: StreamRequest, limit: int) -> tuple[Response, bytes]:
+    """Return the response to a request and at most one byte more of its body than the limit.
+
+    Without ``async with``, as a response that was read to its end has nothing to close, and each
+    call of the client may have to wait for its network thread's turn of the interpreter.
+    """
+    response = await request.__aenter__()
+    is_complete = False
+    try:
+        content = bytes(await response.body_reader.read(limit + 1) or b"")
+        is_complete = len(content) <= limit
+    finally:
+        if not is_complete:
+            await request.__aexit__(None, None, None)
+    return response, content
+
+
 def with_query(url: str, params: Sequence[tuple[str, str]]) -> str:
     """Return a URL with these parameters; the client's own function for that takes longer."""
-    address, hash_sign, fragment = url.partition("#")
-    query = "&".join([f"{_quoted(name)}={_quoted(value)}" for name, value in params])
-    return f"{address}{'&' if '?' in address else '?'}{query}{hash_sign}{fragment}"
-
-
-def _quoted(text: str) -> str:
-    return text if text.isalnum() and text.isascii() else quote_plus(text)
+    if "#" in url:
+        address, _, fragment = url.partition("#")
+        return f"{with_query(address, params)}#{fragment}"
+    query = "&".join(
+        [
+            f"{name if name.isalnum() and name.isascii() else quote_plus(name)}"
+            f"={value if value.isalnum() and value.isascii() else quote_plus(value)}"
+            for name, value in params
+        ]
+    )
+    return f"{url}&{query}" if "?" in url else f"{url}?{query}"
 
 
 def _builder(settings: Rest, material: Material) -> ClientBuilder:
