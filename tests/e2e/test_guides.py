@@ -46,6 +46,11 @@ def blocks_of(page: Path) -> list[Block]:
     return [Block(*found) for found in BLOCK.findall(page.read_text("utf-8"))]
 
 
+def texts_of(blocks: list[Block]) -> list[str]:
+    """Return what a guide says that the commands print."""
+    return [block.text.strip() for block in blocks if block.kind == "text"]
+
+
 class Reader:
     """A person who follows a guide: a terminal in a folder, with zato-lite on its path."""
 
@@ -128,6 +133,7 @@ def test_a_guide_can_be_followed_word_by_word(reader: Reader, page: Path) -> Non
         follow(reader, [block for block in blocks if block not in settings])
 
     assert any(block.kind == "bash" for block in blocks)
+    assert all(text in reader.output for text in texts_of(blocks))
 
 
 def test_the_tutorial_can_be_followed_word_by_word(reader: Reader) -> None:
@@ -140,6 +146,5 @@ def test_the_tutorial_can_be_followed_word_by_word(reader: Reader) -> None:
     with reader.serving():
         follow(reader, blocks[at + 1 :])
 
-    shown = [block.text.strip() for block in blocks if block.kind == "text"]
-    assert shown
-    assert all(text in reader.output for text in shown)
+    assert texts_of(blocks)
+    assert all(text in reader.output for text in texts_of(blocks))

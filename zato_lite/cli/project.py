@@ -84,8 +84,10 @@ dev = ["zato-lite[test]"]
 | `data/` | the store: jobs, runs, users |
 """,
     "Dockerfile": """\
+# zato-lite is on no package index: copy its wheel (`make wheel` in a clone) beside this file.
 FROM python:3.13-slim
-RUN pip install --no-cache-dir zato-lite \\
+COPY zato_lite-*.whl /tmp/
+RUN pip install --no-cache-dir /tmp/zato_lite-*.whl \\
     && useradd --system --uid 17010 --home-dir /data --no-create-home zato-lite \\
     && install --directory --owner zato-lite --mode 0700 /data
 COPY services /project/services
