@@ -20,6 +20,7 @@ from zato_lite.http.message import Request
 from zato_lite.http.mount import METHODS
 from zato_lite.http.passwords import new_key
 from zato_lite.server import open_edge
+from zato_lite.service.access import needed_role
 from zato_lite.service.base import Service
 from zato_lite.service.entry import Entry
 from zato_lite.store.accounts import Credential
@@ -227,7 +228,10 @@ async def test_a_role_invokes_its_services_and_no_others(world: World, role: str
         for method, path, body in ways(name):
             status, _, answer = await world.ask(role, method, path, body)
             assert (name, method, status) == (name, method, 403)
-            assert " is not allowed to " in json.loads(answer)["details"]
+            details = json.loads(answer)["details"]
+            lacks = needed_role(name) if f"service '{name}'" in details else "viewer"
+            assert " is not allowed to " in details
+            assert details.endswith(f"; role '{lacks}' is needed")
 
     assert world.calls == 0
     below = {"operator": "login", "editor": f"{JOB}.export", "admin": "zato.audit.get-list"}

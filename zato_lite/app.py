@@ -28,12 +28,13 @@ from zato_lite.scheduler.commands import JobCommands
 from zato_lite.scheduler.history import RunHistory
 from zato_lite.scheduler.job_lists import JobLists
 from zato_lite.scheduler.principals import Principals, refuse_denied
-from zato_lite.scheduler.scheduler import Scheduler
+from zato_lite.scheduler.scheduler import RIGHTS_EVERY_S, Scheduler
 from zato_lite.service.idempotency import StoredAnswers
 from zato_lite.service.invoker import Invoker
 from zato_lite.service.needs import AsyncInvocations, EventPosition, Locks, UseLog
 from zato_lite.service.registry import Registry
 from zato_lite.service.shared_cache import CacheStore
+from zato_lite.service.supervisor import Supervisor
 from zato_lite.shared_events import SharedEvents
 from zato_lite.store.accounts import Accounts
 from zato_lite.store.answers import Answers
@@ -129,7 +130,9 @@ async def open_app(
         invoker.max_cached = settings.cache.max_value
         invoker.cipher = cipher_of(settings.crypto, folder or Path())
         events = EventLog(now=clock.now)
-        principals = Principals(clock)
+        keys = KeyRing()
+        stack.callback(keys.close)
+        principals = Principals(clock, keys.forget)
         scheduler = _scheduler(
             database,
             invoker,
@@ -148,8 +151,6 @@ async def open_app(
             is_rehearsal=is_rehearsal,
         )
         stack.callback(deployer.close)
-        keys = KeyRing()
-        stack.callback(keys.close)
         resources = _resources(database, scheduler, clock, folder, settings, principals=principals)
         invoker.resources.update({**resources, Deployer: deployer, CredentialIssuer: keys})
         invoker.resources[EventPosition] = events
@@ -166,6 +167,8 @@ async def open_app(
                 folder, settings, deployer, invoker, clock, is_rehearsal=is_rehearsal
             )
             await stack.enter_async_context(project.opened())
+        following = Supervisor("rights", scheduler.follow_rights, max_delay_s=RIGHTS_EVERY_S)
+        await stack.enter_async_context(following)
         if settings.scheduler.enabled:
             await stack.enter_async_context(scheduler)
         yield _make_app(
@@ -289,7 +292,7 @@ def _resources(
         BulkCommands: BulkCommands(database, scheduler, clock),
         AsyncInvocations: jobs,
         StoredAnswers: Answers(database),
-        Accounts: Accounts(database, scheduler.load_rights),
+        Accounts: Accounts(database, scheduler.announce_rights),
         Principals: principals,
         AuditLog: AuditLog(database),
         Sessions: Sessions(database, session_limits(settings.server)),

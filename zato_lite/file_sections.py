@@ -148,7 +148,6 @@ class FileSections:
             hashed = await self._keys.hash(secret)
         if (after := _merged(before, wanted, hashed)) != before:
             await self._accounts.save(after)
-            self._keys.forget()
 
     def _channel_errors(
         self,

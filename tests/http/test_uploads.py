@@ -3,6 +3,7 @@
 import asyncio
 import fcntl
 import json
+import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -501,6 +502,26 @@ def test_a_start_leaves_a_folder_that_another_process_is_making(
 
     assert [each.read_bytes() for each in tmp_path.rglob("1")] == [b"a"]
     folder.close()
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_folders_of_processes_that_died_while_they_made_them_are_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    tempfile.mkdtemp(dir=tmp_path, prefix=".")  # one died before it had a lock
+    dead = UploadFolder(tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", die)
+        with pytest.raises(KeyboardInterrupt):
+            dead.new_path()
+    assert dead._lock is not None
+    dead._lock.close()  # as the kernel does when the process dies
+
+    UploadFolder(tmp_path)
+
     assert [*tmp_path.iterdir()] == []
 
 

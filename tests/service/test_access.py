@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zato_lite.builtin.deploy import deploy
-from zato_lite.service.access import is_within, may_invoke, missing_right, needed_role
+from zato_lite.service.access import is_within, may_invoke, missing_right, needed_role, refusal
 from zato_lite.service.message import Caller
 from zato_lite.service.registry import Registry
 
@@ -52,6 +52,33 @@ def test_a_role_includes_the_roles_before_it() -> None:
 def test_a_caller_without_a_role_may_invoke_nothing() -> None:
     assert not may_invoke(Caller("x"), "zato.ping")
     assert not may_invoke(Caller("x", frozenset({"king"})), "zato.ping")
+
+
+@pytest.mark.parametrize(
+    ("service", "role", "patterns", "why"),
+    [
+        ("zato.scheduler.job.create", "viewer", (), "role 'editor' is needed"),
+        ("zato.scheduler.job.create", "viewer", ("crm.*",), "role 'editor' is needed"),
+        ("zato.no.such.service", "editor", (), "role 'admin' is needed"),
+        ("crm.get-invoices", "viewer", (), "role 'operator' is needed"),
+        (
+            "crm.get-invoices",
+            "admin",
+            ("billing.*",),
+            "it matches none of the patterns of this key",
+        ),
+        ("zato.scheduler.pause", "editor", ("zato.*",), "it is for callers without patterns"),
+    ],
+)
+def test_a_refusal_names_the_right_that_is_missing(
+    service: str, role: str, patterns: tuple[str, ...], why: str
+) -> None:
+    caller = Caller("5f0c", frozenset({role}), patterns, "key", label="nightly")
+
+    assert not may_invoke(caller, service)
+    assert refusal(caller, service) == (
+        f"key 'nightly (5f0c)' is not allowed to invoke service '{service}'; {why}"
+    )
 
 
 def test_patterns_confine_every_role() -> None:

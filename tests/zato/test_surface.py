@@ -25,6 +25,7 @@ from zato_lite.zato.exceptions import (
     Unauthorized,
 )
 from zato_lite.zato.model import Model
+from zato_lite.zato.request import wsgi_environ
 from zato_lite.zato.service import Service
 from zato_lite.zato.typing_ import dataclass
 from zato_lite.zato.util import asbool, new_cid, utcnow
@@ -383,6 +384,33 @@ async def test_what_the_pages_on_requests_show_is_there() -> None:
         "pid": os.getpid(),
         "config": True,
     }
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("[::1]:8080", ("[::1]", "8080")),
+        ("[2001:db8::7]", ("[2001:db8::7]", "80")),
+        ("127.0.0.1:17010", ("127.0.0.1", "17010")),
+        ("crm", ("crm", "80")),
+        ("", ("", "80")),
+    ],
+)
+def test_the_wsgi_environment_has_the_host_and_its_port(
+    host: str, expected: tuple[str, str]
+) -> None:
+    environ = wsgi_environ(http(headers={"host": host}))
+
+    assert (environ["SERVER_NAME"], environ["SERVER_PORT"]) == expected
+
+
+def test_a_field_with_an_underscore_is_not_taken_for_another_one() -> None:
+    sent = {"x-user": "ann", "x_user": "admin", "x_other": "1"}
+
+    environ = wsgi_environ(http(headers=sent))
+
+    assert environ["HTTP_X_USER"] == "ann"
+    assert "HTTP_X_OTHER" not in environ
 
 
 async def test_an_inner_service_has_the_cid_in_its_request_and_no_transport() -> None:

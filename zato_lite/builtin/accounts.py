@@ -141,10 +141,6 @@ class CredentialIssuer(Protocol):
         """Return a new random API key, with this public part or a new one."""
         ...
 
-    def forget(self) -> None:
-        """Authenticate all callers again: credentials were changed."""
-        ...
-
     def forget_sessions(self, hashes: Collection[str]) -> None:
         """Forget the callers of these sessions: they have ended."""
         ...
@@ -214,7 +210,6 @@ class EditUser(AccountService[ChangedUser, Named]):
             user = msgspec.structs.replace(user, hash=hashed)
         self.record_with_change(user.name, lambda _: _changes(before, user))
         await self.accounts.change(user, before)
-        self.issuer.forget()
         self.response.payload = {"name": user.name}
         return user.name
 
@@ -231,7 +226,6 @@ class DeleteUser(AccountService[NameRef, Empty]):
         await require_rights(self.caller, f"delete user `{params.name}`", user)
         self.record_with_change(params.name, lambda _: _changes(user, None))
         await self.accounts.delete("user", params.name)
-        self.issuer.forget()
         self.response.payload = {}
         return params.name
 

@@ -206,7 +206,6 @@ class EditKey(AccountService[ChangedKey, NamedKey]):
             await require_rights(self.caller, f"change key `{before.shown}`", version)
         self.record_with_change(before.shown, lambda _: _changes(before, key))
         await self.accounts.change(key, before)
-        self.issuer.forget()
         self.response.payload = _public(key)
         return before.shown
 
@@ -233,14 +232,13 @@ class RotateKey(AccountService[Rotation, RotatedKey]):
         key = msgspec.structs.replace(before, hash=new.hash, old_hash=before.hash, old_until=until)
         self.record_with_change(before.shown, lambda _: _changes(before, key))
         await self.accounts.change(key, before)
-        self.issuer.forget()
         old_until = iso_or_none(_old_until(key, now))
         self.response.payload = {**_public(key), "key": new.text, "old_secret_until": old_until}
         return before.shown
 
 
 class DeleteKey(AccountService[NameRef, Empty]):
-    """Delete an API key, by its name or prefix; all workers refuse it within a minute."""
+    """Delete an API key, by its name or prefix; other nodes refuse it within seconds."""
 
     name = "zato.security.key.delete"
 
@@ -249,7 +247,6 @@ class DeleteKey(AccountService[NameRef, Empty]):
         await require_rights(self.caller, f"delete key `{key.shown}`", key)
         self.record_with_change(key.shown, lambda _: _changes(key, None))
         await self.accounts.delete("key", key.name)
-        self.issuer.forget()
         self.response.payload = {}
         return key.shown
 

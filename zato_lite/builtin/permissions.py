@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from zato_lite.errors import BadInputError, FieldError, ForbiddenError
 from zato_lite.scheduler.calendars import Calendars
 from zato_lite.scheduler.commands import JobCommands
-from zato_lite.service.access import may_invoke, missing_right, owns_jobs_of
+from zato_lite.service.access import may_invoke, missing_right, owns_jobs_of, refusal
 from zato_lite.service.base import Service
 from zato_lite.service.message import SYSTEM, SYSTEM_PRINCIPAL, Caller
 from zato_lite.service.registry import Registry
@@ -107,8 +107,7 @@ def _require_rights(services: Iterable[str], caller: Caller) -> None:
 
 def not_allowed(caller: Caller, service: str) -> ForbiddenError:
     """Return the error of a caller that may not have a service run that it has named."""
-    text = f"{caller.kind} {caller.shown!r} is not allowed to schedule service {service!r}"
-    return ForbiddenError(text)
+    return ForbiddenError(refusal(caller, service, "schedule"))
 
 
 async def require_callbacks(

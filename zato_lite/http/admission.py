@@ -76,7 +76,6 @@ class Admission:
         Raises:
             UnauthorizedError, TooManyRequestsError, ForbiddenError: it is not admitted any more.
         """
-        await self._authenticator.follow_changes()
         is_known = rights.until > self._authenticator.clock.monotonic()
         return rights if is_known else await self.admit(request)
 
@@ -101,8 +100,8 @@ class Admission:
         if not rights.has_role(role):
             caller = rights.caller
             raise ForbiddenError(
-                f"{caller.kind} '{caller.shown}' is not allowed to do this;"
-                f" role '{role}' is needed"
+                f"{caller.kind} {caller.shown!r} is not allowed to do this;"
+                f" role {role!r} is needed"
             )
         return rights
 
@@ -171,7 +170,10 @@ def refuse_hidden_site(method: str, headers: Mapping[bytes, bytes]) -> None:
 def require_path(caller: Caller | None, path: str) -> None:
     """Raise ForbiddenError if the caller is confined to services, and no pattern has the path."""
     if caller is not None and not matches(path, caller.patterns):
-        raise ForbiddenError(f"{caller.kind} {caller.shown!r} is not allowed to request {path!r}")
+        raise ForbiddenError(
+            f"{caller.kind} {caller.shown!r} is not allowed to request {path!r};"
+            f" it matches none of the patterns of this {caller.kind}"
+        )
 
 
 def credentials_of(headers: Mapping[bytes, bytes]) -> bytes | None:

@@ -34,9 +34,6 @@ _REMEMBERED_S = 60.0
 _SESSION_REMEMBERED_S = 3.0
 """Seconds after which a session is read again, since another process may have ended it."""
 
-LOOK_S = 3.0
-"""Seconds between two looks for changes of users and keys, while streams are sent."""
-
 _MAX_REMEMBERED = 4096
 _MAX_TOKEN = 200
 _MAX_AGENT = 200
@@ -122,7 +119,6 @@ class Authenticator:
         self._checks: dict[bytes, asyncio.Task[Checked]] = {}
         self._session_checks: dict[bytes, asyncio.Task[Checked]] = {}
         self._changes = self._ended_sessions = 0
-        self._version, self._look_at = -1, float("-inf")
 
     def remembered(self, authorization: bytes, address: str) -> CallerRights | None:
         """Return the caller with these credentials if they were checked a short time ago.
@@ -170,17 +166,6 @@ class Authenticator:
         self._checks.clear()
         self._session_checks.clear()
         self._forget_all()
-
-    async def follow_changes(self) -> None:
-        """Drop the remembered callers if another process has changed a user or key."""
-        now = self.clock.monotonic()
-        if now < self._look_at:
-            return
-        self._look_at = now + LOOK_S
-        version = await self.accounts.version()
-        if version != self._version:
-            self._version = version
-            self.forget()
 
     def forget_sessions(self, hashes: Collection[str]) -> None:
         """Drop the callers of sessions that have ended; those with passwords stay."""

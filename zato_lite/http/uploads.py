@@ -8,8 +8,8 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -27,7 +27,7 @@ package of the same name."""
 
 _LOCK = "lock"
 _NEW = "."
-"""Prefix of a folder that is not locked yet, which no other process must take for a dead one's."""
+"""Prefix of a folder that is not locked yet; its process holds a lock of the parent meanwhile."""
 
 _WRITE_FROM = 262_144
 """Bytes of a file that are collected before a thread writes them."""
@@ -51,6 +51,7 @@ class UploadFolder:
         self._lock: BinaryIO | None = None
         self._numbers = count(1)
         if parent.is_dir():
+            _remove_unfinished(parent)
             for folder in parent.iterdir():
                 if not folder.name.startswith(_NEW):
                     _remove_if_dead(folder)
@@ -59,11 +60,12 @@ class UploadFolder:
         """Return the path of a new file."""
         if self._own is None:
             self._parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            made = Path(tempfile.mkdtemp(dir=self._parent, prefix=_NEW))
-            self._lock = (made / _LOCK).open("wb")
-            fcntl.flock(self._lock, fcntl.LOCK_EX)
-            name = f"{os.getpid()}-{made.name.removeprefix(_NEW)}"
-            self._own = made.rename(self._parent / name)
+            with _locked(self._parent, fcntl.LOCK_SH):
+                made = Path(tempfile.mkdtemp(dir=self._parent, prefix=_NEW))
+                self._lock = (made / _LOCK).open("wb")
+                fcntl.flock(self._lock, fcntl.LOCK_EX)
+                name = f"{os.getpid()}-{made.name.removeprefix(_NEW)}"
+                self._own = made.rename(self._parent / name)
         return self._own / str(next(self._numbers))
 
     def close(self) -> None:
@@ -72,6 +74,24 @@ class UploadFolder:
             shutil.rmtree(self._own, ignore_errors=True)
             self._lock.close()
             self._own = self._lock = None
+
+
+@contextmanager
+def _locked(folder: Path, kind: int) -> Iterator[None]:
+    """Hold a lock of a folder itself."""
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(opened, kind)
+        yield
+    finally:
+        os.close(opened)
+
+
+def _remove_unfinished(parent: Path) -> None:
+    """Remove the folders of processes that died while they made them."""
+    with suppress(OSError), _locked(parent, fcntl.LOCK_EX | fcntl.LOCK_NB):
+        for folder in parent.glob(f"{_NEW}*"):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _remove_if_dead(folder: Path) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from zato_lite.clock import Clock
 from zato_lite.errors import DeniedError
-from zato_lite.service.access import is_built_in, is_notification, may_invoke
+from zato_lite.service.access import is_built_in, is_notification, may_invoke, refusal
 from zato_lite.service.message import SYSTEM, SYSTEM_PRINCIPAL, Caller, Invocation, Outcome
 from zato_lite.store.attempts import ClaimedAttempt
 from zato_lite.store.rights import AllRights, Rights
@@ -26,12 +26,15 @@ _MAX_DECISIONS = 10_000
 class Principals:
     """Rights of all users and keys in memory: a run costs no query for them.
 
+    Args:
+        on_update: called after each change of a user or key, also of its secret.
+
     Attributes:
         version: number of the version that is in memory; -1 before the first one.
     """
 
-    def __init__(self, clock: Clock) -> None:
-        self.version = -1
+    def __init__(self, clock: Clock, on_update: Callable[[], object] = tuple) -> None:
+        self.version, self._on_update = -1, on_update
         self._clock = clock
         self._callers: dict[str, Caller] = {}
         self._inactive: set[str] = set()
@@ -41,7 +44,7 @@ class Principals:
 
     def update(self, found: AllRights) -> None:
         """Use these rights, unless later ones are known."""
-        if found.version < self.version:
+        if found.version <= self.version:
             return
         callers = [(each, _caller(each)) for each in found.rights]
         self._callers = {caller.principal: caller for _, caller in callers}
@@ -53,6 +56,7 @@ class Principals:
         }
         self._drop_decisions()
         self.version = found.version
+        self._on_update()
 
     def caller_of(self, attempt: ClaimedAttempt) -> Caller:
         """Return the caller of an attempt; one with a ``denial`` if it must not be made."""
@@ -97,8 +101,7 @@ class Principals:
         is_own_code = is_by_code and not is_built_in(service)
         if caller is SYSTEM or is_own_code or may_invoke(caller, service):
             return caller
-        kind, name = caller.kind, caller.shown
-        return denied(caller.name, f"{kind} {name!r} is not allowed to invoke service {service!r}")
+        return denied(caller.name, refusal(caller, service))
 
     def _absence(self, principal: str, caller: Caller | None) -> str:
         """Return why nothing runs on behalf of a principal; an empty text if something may."""

@@ -34,9 +34,9 @@ from zato_lite.store.completion import SYSTEM
 from zato_lite.store.delivery import resolve, write_and_deliver
 from zato_lite.store.jobs import EditResult
 from zato_lite.store.nodes import NodeLocks
-from zato_lite.store.others import NEW_RUNS, Others
+from zato_lite.store.others import NEW_RIGHTS, NEW_RUNS, Others
 from zato_lite.store.ports import Connection, Database, lane_for_scheduler
-from zato_lite.store.rights import AllRights, all_rights, changed_rights
+from zato_lite.store.rights import AllRights, changed_rights
 from zato_lite.store.rows import LogLine
 from zato_lite.store.wishes import Asked, ask_owners
 from zato_lite.timetable.job import Instant
@@ -65,6 +65,9 @@ RETRY_S = 1.0
 
 REFUSED_RETRY_S = 10.0
 """Seconds between two attempts to come back to a store that refuses this program."""
+
+RIGHTS_EVERY_S = 3.0
+"""Seconds after which changed users and keys of another node are read, if its ring is lost."""
 
 SAVE_TIMEOUT_S = 10.0
 """Seconds that shutdown waits for the last outcomes to be saved; unsaved runs are run again."""
@@ -114,6 +117,7 @@ class Scheduler:
         self.capacity = capacity
         self._clock = clock
         self.on_message: Callable[[str], None] = _ignore
+        self._new_rights = asyncio.Event()
         self._burial: asyncio.Task[None] | None = None
         self.metrics = metrics = RunMetrics()
         self._node = node = Node(own, clock, node_name, locks or _locks_of(database), services)
@@ -351,9 +355,26 @@ class Scheduler:
     # Commands
 
     async def load_rights(self) -> None:
-        """Read the rights of users and keys; attempts that start from now on have them."""
-        if self._principals is not None:
-            self._principals.update(await self._database.read(all_rights))
+        """Read the rights of users and keys if they have changed; attempts have them from now."""
+        version = self._principals.version if self._principals is not None else None
+        self._use_rights(await self._database.read(lambda c: changed_rights(c, version)))
+
+    async def announce_rights(self) -> None:
+        """Have other nodes read changed rights, and read them here."""
+        self.send(None, NEW_RIGHTS)
+        await self.load_rights()
+
+    async def follow_rights(self) -> None:
+        """Wait until another node announces changed rights, or some seconds; then read them."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(RIGHTS_EVERY_S):
+                await self._new_rights.wait()
+        self._new_rights.clear()
+        await self.load_rights()
+
+    def _use_rights(self, rights: AllRights | None) -> None:
+        if rights is not None and self._principals is not None:
+            self._principals.update(rights)
 
     def reschedule_claim(self, due: Instant | None = None) -> None:
         """Claim in time for a slot that is due at the given instant; without one, now."""
@@ -386,8 +407,7 @@ class Scheduler:
         if isinstance(started, Asked):
             return
         attempts, rights = started
-        if rights is not None and self._principals is not None:
-            self._principals.update(rights)
+        self._use_rights(rights)
         self._dispatcher.deliver(attempts)
 
     async def change_jobs(
@@ -497,6 +517,8 @@ class Scheduler:
     def _hear(self, text: str) -> None:
         if text == NEW_RUNS:
             self._dispatcher.recover_now()
+        elif text == NEW_RIGHTS:
+            self._new_rights.set()
         elif text:
             self.on_message(text)
         else:

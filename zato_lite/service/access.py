@@ -71,6 +71,18 @@ def lacking(caller: Caller, service: str) -> str:
     return "patterns" if has_role else least
 
 
+def refusal(caller: Caller, service: str, deed: str = "invoke") -> str:
+    """Return the sentence for a caller that may not invoke a service, with the right it lacks."""
+    right = lacking(caller, service)
+    if right != "patterns":
+        why = f"role {right!r} is needed"
+    elif _scopes.get(service) == "all":
+        why = "it is for callers without patterns"
+    else:
+        why = f"it matches none of the patterns of this {caller.kind}"
+    return f"{caller.kind} {caller.shown!r} is not allowed to {deed} service {service!r}; {why}"
+
+
 def is_built_in(service: str) -> bool:
     """Return True for the framework's services, also unknown ones; False for the project's."""
     return service in _built_in or service.startswith("zato.")

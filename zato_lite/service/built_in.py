@@ -9,7 +9,7 @@ from collections.abc import Coroutine
 from typing import Any, cast
 
 from zato_lite.errors import ForbiddenError
-from zato_lite.service.access import may_invoke
+from zato_lite.service.access import may_invoke, refusal
 from zato_lite.service.entry import AnyService, Strategy
 from zato_lite.service.message import (
     RUN_CHANNELS,
@@ -81,6 +81,4 @@ async def record_refusal(invoker: Any, invocation: Invocation, service: str) -> 
 
 def refusal_of(caller: Caller, service: str) -> ForbiddenError:
     """Return the error of a caller that may not invoke a service."""
-    return ForbiddenError(
-        f"{caller.kind} {caller.shown!r} is not allowed to invoke service {service!r}"
-    )
+    return ForbiddenError(refusal(caller, service))

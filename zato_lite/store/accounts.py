@@ -116,10 +116,6 @@ class Accounts:
         )
         return rows[0] if rows else None
 
-    async def version(self) -> int:
-        """Return a number that grows with each change of a credential, in any process."""
-        return int(await self._database.read(lambda c: fetch_value(c, CREDENTIALS_VERSION)))
-
     async def list(self, kind: Kind) -> Sequence[Credential]:
         """Return all credentials of the kind, sorted by name."""
         return await self._database.read(

@@ -12,6 +12,9 @@ ALL_NODES = 0
 NEW_RUNS = "new-runs"
 """Text of a ring about runs that no node has claimed, of a program outside the cluster."""
 
+NEW_RIGHTS = "new-rights"
+"""Text of a ring about users and keys that have changed."""
+
 
 class Others(Protocol):
     """The nodes of a store, as one of them sees them.

@@ -66,8 +66,13 @@ def wsgi_environ(http: HttpContext) -> dict[str, Any]:
     """Return an HTTP request as a WSGI environment."""
     from urllib.parse import urlencode  # noqa: PLC0415 - few services need it
 
-    fields = {f"HTTP_{name.upper().replace('-', '_')}": v for name, v in http.headers.items()}
-    host, _, port = http.headers.get("host", "").partition(":")
+    # X_User would become HTTP_X_USER, too: a client could write what only a proxy may.
+    fields = {
+        f"HTTP_{name.upper().replace('-', '_')}": value
+        for name, value in http.headers.items()
+        if "_" not in name
+    }
+    host, port = _split_host(http.headers.get("host", ""))
     return {
         **fields,
         "REQUEST_METHOD": http.method,
@@ -85,3 +90,9 @@ def wsgi_environ(http: HttpContext) -> dict[str, Any]:
         "zato.http.GET": dict(http.query),
         "zato.http.path_params": dict(http.params),
     }
+
+
+def _split_host(text: str) -> tuple[str, str]:
+    """Return the name and the port of a Host; an IPv6 address keeps its brackets (RFC 3875)."""
+    host, colon, port = text.rpartition(":")
+    return (host, port) if colon and "]" not in port else (text, "")
