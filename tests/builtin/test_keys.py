@@ -161,6 +161,23 @@ async def test_wrong_fields_of_a_key_are_named(
     assert await world.box.invoke(f"{KEY}.get-list") == []
 
 
+async def test_an_empty_name_or_owner_is_removed(world: World) -> None:
+    made = await world.make(name="crm sync", owner="bob")
+    ref = {"name": made["prefix"]}
+
+    await world.box.invoke(f"{KEY}.edit", {**ref, "new_name": None, "owner": None})
+    kept = await world.key("crm sync")
+    await world.box.invoke(f"{KEY}.edit", {**ref, "owner": ""})
+    without_owner = await world.key("crm sync")
+    await world.box.invoke(f"{KEY}.edit", {**ref, "new_name": ""})
+    key = await world.key(made["prefix"])
+
+    assert (kept["owner"], without_owner["owner"]) == ("bob", "")
+    assert (key["name"], key["owner"]) == (made["prefix"], "")
+    other = await world.make(name="crm sync")
+    assert other["prefix"] != made["prefix"]
+
+
 async def test_a_new_name_cannot_look_like_a_prefix(world: World) -> None:
     made = await world.make(name="a")
 

@@ -15,6 +15,9 @@ def test_a_user_is_created_changed_and_deleted(server: Running, tmp_path: Path) 
     server.run("user", "edit", "ann", "--role", "operator", "--pattern", "shop.*")
     [ann] = [it for it in server.run("user", "list", "--json").json if it["name"] == "ann"]
     assert (ann["roles"], ann["patterns"]) == (["operator"], ["shop.*"])
+    server.run("user", "edit", "ann", "--pattern", "")
+    [ann] = [it for it in server.run("user", "list", "--json").json if it["name"] == "ann"]
+    assert (ann["roles"], ann["patterns"]) == (["operator"], [])
     server.run("user", "edit", "ann", "--new-password-file", str(secret))
     assert server.run("job", "list", ZATO_LITE_USER="ann").status == 4
     by_file = ["--password-file", str(secret)]
@@ -35,6 +38,18 @@ def test_a_key_is_created_listed_and_revoked(server: Running) -> None:
     assert server.run("key", "revoke", listed["name"]).out == f"revoked key {listed['name']}\n"
     assert server.run("key", "list").out == ""
     assert server.run("job", "list", ZATO_LITE_PASSWORD=None, ZATO_LITE_API_KEY=key).status == 4
+
+
+def test_a_key_loses_its_name_owner_and_patterns(server: Running) -> None:
+    server.run("key", "create", "deploy", "--owner", "bob", "--pattern", "shop.*")
+
+    empty = ("--new-name", "", "--owner", "", "--pattern", "")
+    assert server.run("key", "edit", "deploy", *empty).out == "changed key deploy\n"
+
+    [key] = server.run("key", "list", "--json").json
+    assert (key["name"], key["owner"], key["patterns"]) == (key["prefix"], "", [])
+    assert server.run("key", "edit", key["prefix"], "--owner", " ").status != 0
+    assert server.run("key", "revoke", key["prefix"]).status == 0
 
 
 def test_a_key_has_a_name_and_expires_and_gets_new_secrets(server: Running) -> None:

@@ -427,11 +427,11 @@ def object_list(maximum: int, item_schema: Mapping[str, Any]) -> ParsedBy:
 
 # Types of fields
 
-_NAME_SCHEMA = {"type": "string", "minLength": 1, "maxLength": MAX_NAME_LENGTH}
+NAME_SCHEMA = {"type": "string", "minLength": 1, "maxLength": MAX_NAME_LENGTH}
 _PLAIN_NAME = r"\A(?!ZATO_NONE\Z)[!-~](?:[ -~]*[!-~])?\Z"
 
 Name = Annotated[
-    str, Meta(pattern=_PLAIN_NAME, max_length=MAX_NAME_LENGTH), ParsedBy(parse_name, _NAME_SCHEMA)
+    str, Meta(pattern=_PLAIN_NAME, max_length=MAX_NAME_LENGTH), ParsedBy(parse_name, NAME_SCHEMA)
 ]
 """A name. The pattern holds what ``parse_name`` returns unchanged; it is msgspec's fast check."""
 

@@ -17,7 +17,16 @@ from zato_lite.builtin.accounts import (
     visible_credentials,
 )
 from zato_lite.builtin.audit_subject import differences
-from zato_lite.builtin.input import Input, Moment, Name, NameRef
+from zato_lite.builtin.input import (
+    NAME_SCHEMA,
+    Input,
+    Moment,
+    Name,
+    NameRef,
+    ParsedBy,
+    as_mapping,
+    parse_name,
+)
 from zato_lite.builtin.output import Empty, build, iso_or_none
 from zato_lite.builtin.permissions import authority_of
 from zato_lite.clock import Clock
@@ -35,6 +44,7 @@ _PREFIX = re.compile(r"[0-9a-f]{12}")
 _DECLARED_PREFIX = re.compile(r"[0-9a-f]{24}")
 """Prefix of a key whose text is in the jobs file."""
 
+NameOrNone = Annotated[str, ParsedBy(parse_name, {**NAME_SCHEMA, "minLength": 0})]
 Days = Annotated[float, Meta(ge=0, le=36_500)]
 Hours = Annotated[float, Meta(ge=0, le=24 * 366)]
 
@@ -83,10 +93,20 @@ class NewKeyInput(KeyFields, kw_only=True):
 
 
 class ChangedKey(KeyFields, kw_only=True):
-    """Fields of a key to change; ``name`` is its name or its prefix."""
+    """Fields of a key to change; ``name`` is its name or its prefix.
+
+    An empty text is not a field that was not sent, as elsewhere: it removes the name or the owner.
+    """
 
     name: Name
-    new_name: Name | None = None
+    new_name: NameOrNone | None = None
+    owner: NameOrNone | None = None
+
+    @classmethod
+    def collect(cls, payload: Any, errors: list[FieldError]) -> dict[str, Any]:
+        sent = as_mapping(payload)
+        removed = {name: "" for name in ("new_name", "owner") if sent.get(name) == ""}
+        return super().collect(sent, errors) | removed
 
 
 class Rotation(Input, forbid_unknown_fields=True):

@@ -43,7 +43,9 @@ def key() -> None:
 def _rights(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options for roles and patterns."""
     for decorate in (
-        click.option("--pattern", "patterns", multiple=True, help="Services, as crm.*"),
+        click.option(
+            "--pattern", "patterns", multiple=True, help="Services, as crm.*; '' for all."
+        ),
         click.option("--role", "roles", multiple=True, type=click.Choice(_ROLES), help="Role."),
     ):
         function = decorate(function)
@@ -65,7 +67,7 @@ def _expiry(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--owner",
             shell_complete=user_names,
-            help="User whose key it is; by default the one who creates it.",
+            help="User whose key it is; by default the one who creates it; '' for none.",
         ),
     ):
         function = decorate(function)
@@ -73,7 +75,12 @@ def _expiry(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _given(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if value not in {None, ()}}
+    """Return the fields that options have given; an empty pattern is none."""
+    return {
+        name: [*filter(None, value)] if isinstance(value, tuple) else value
+        for name, value in fields.items()
+        if value not in {None, ()}
+    }
 
 
 def _change(session: Session, kind: str, name: str, fields: Mapping[str, Any]) -> Result:
@@ -204,7 +211,7 @@ def create_key(session: Session, name: str | None, **fields: Any) -> Result:
 @_rights
 @_expiry
 @_active
-@click.option("--new-name", help="New name of the key.")
+@click.option("--new-name", help="New name of the key; '' for none.")
 def edit_key(session: Session, name: str, **fields: Any) -> Result:
     """Change the rights, the owner, the end or the name of a key; its secret stays."""
     return _change(session, "key", name, fields)

@@ -80,7 +80,7 @@ function KeyDialog({ of, onClose, onDone }) {
   const [days, setDays] = useState(of ? "" : "365"), [rights, setRights] = useState(() => rightsOf(of, "operator"));
   const [made, setMade] = useState(/** @type {Made | null} */ (null));
   const save = useAction(async () => {
-    const input = { ...inputOf(rights), ...(owner && { owner }), ...(days && { days: Number(days) }) };
+    const input = { ...inputOf(rights), owner, ...(days && { days: Number(days) }) };
     if (!of) return setMade(await invoke("zato.security.key.create", { ...input, name }));
     await invoke("zato.security.key.edit", { ...input, name: of.prefix, new_name: name });
     toast(`The key ${name || of.name} is saved.`);
@@ -88,10 +88,10 @@ function KeyDialog({ of, onClose, onDone }) {
   });
   const errors = messagesOf(save.error);
   if (made) return html`<${Secret} of=${made} onDone=${onDone} />`;
-  const verb = of ? "Save" : "Make the key", same = of ? "; as it is, if it is empty" : "";
+  const verb = of ? "Save" : "Make the key", none = of ? "; none, if it is empty" : "";
   return html`<${Dialog} title=${of ? html`Edit <bdi>${of.name}</bdi>` : "New key"} onClose=${onClose} onSubmit=${save.run} actions=${html`<${Button} onClick=${onClose}>Cancel<//><${Button} kind="primary" type="submit" busy=${save.isBusy} onClick=${save.run}>${verb}<//>`}>
-    <${TextField} id="key-name" label="Name" value=${name} onInput=${setName} error=${errors["name"] ?? errors["new_name"]} hint=${`Which program it is for${same}`} autofocus />
-    <${TextField} id="key-owner" label="Owner" value=${owner} onInput=${setOwner} error=${errors["owner"]} hint=${`The user or team to ask${same || "; you, if it is empty"}`} />
+    <${TextField} id="key-name" label="Name" value=${name} onInput=${setName} error=${errors["name"] ?? errors["new_name"]} hint=${`Which program it is for${none}`} autofocus />
+    <${TextField} id="key-owner" label="Owner" value=${owner} onInput=${setOwner} error=${errors["owner"]} hint=${`The user or team to ask${none || "; you, if it is empty"}`} />
     <${ChoiceField} id="key-days" label="Expires" value=${days} options=${of ? [["", "as it is"], ...ENDS] : ENDS} error=${errors["days"]} onInput=${setDays} />
     <${RightsFields} value=${rights} onInput=${setRights} errors=${errors} /><${ErrorBox} error=${Object.keys(errors).length ? null : save.error} /><//>`;
 }
