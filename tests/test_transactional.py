@@ -12,7 +12,9 @@ import asyncpg
 import psycopg
 import pytest
 from psycopg.rows import dict_row
+from sqlalchemy import create_engine
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.orm import Session
 
 import zato_lite
 from zato_lite import BadInputError, ConflictError, Service
@@ -243,7 +245,17 @@ async def test_a_schema_can_be_named(
         ({"on_behalf_of": "ann"}, "on_behalf_of: 'ann' is not valid; use user:NAME"),
         ({"service": ""}, "service: '' is not valid"),
         ({"service": "a\0b"}, "null character"),
+        ({"service": None}, "service: None is not valid; use the name of a service or its class"),
+        ({"payload": object()}, "payload: it cannot be written as JSON"),
+        ({"retries": "a"}, "retries: 'a' is not valid; use a number from 0 to 1000"),
+        ({"retries": 1.5}, "retries: 1.5 is not valid; use a whole number"),
+        ({"retries": 2**70}, "retries: .* is not valid"),
+        ({"retry_delay": float("inf")}, "retry_delay: inf is not valid"),
+        ({"retry_backoff": float("nan")}, "retry_backoff: nan is not valid; use a number from 1"),
+        ({"timeout": 0}, "timeout: 0 is not valid"),
         ({"schema": ""}, "schema: '' is not valid"),
+        ({"schema": 5}, "schema: 5 is not valid"),
+        ({"schema": "a\ud800"}, "schema: .* is not valid"),
     ],
 )
 async def test_a_wrong_argument_is_named(
@@ -256,6 +268,38 @@ async def test_a_wrong_argument_is_named(
         await commit()
 
     assert await recovered(box) == []
+
+
+@pytest.mark.parametrize("kind", ["engine", "connection", "session", "of the driver"])
+async def test_other_objects_of_sqlalchemy_are_refused(kind: str) -> None:
+    engine = create_engine("sqlite://")
+    with engine.connect() as connection, Session(engine) as session:
+        given = {"engine": engine, "connection": connection, "session": session}
+        with pytest.raises(TypeError, match=r"connection: sqlalchemy\..* is not known; use"):
+            await zato_lite.enqueue(
+                given.get(kind, connection.connection), "crm.work", on_behalf_of="system"
+            )
+
+
+@pytest.mark.parametrize(
+    ("definition", "words"),
+    [
+        (None, "definition: None is not valid; use the fields of a job"),
+        ({"calendar": "a\0b"}, "calendar: 'a.*b' is not allowed"),
+        ({"calendar": "a\ud800"}, "calendar: 'a.*' is not allowed"),
+    ],
+)
+async def test_a_job_that_cannot_be_stored_is_refused_and_the_transaction_continues(
+    box: Sandbox, postgres_url: str, definition: Any, words: str
+) -> None:
+    given = definition and {**JOB, **definition}
+    async with _psycopg(postgres_url) as (connection, commit, _):
+        with pytest.raises(BadInputError, match=words):
+            await zato_lite.create_job(connection, given, on_behalf_of="system")
+        await zato_lite.enqueue(connection, Work, 1, on_behalf_of="system")
+        await commit()
+
+    assert await recovered(box, 1) == [(1, "system")]
 
 
 async def test_another_connection_is_refused() -> None:

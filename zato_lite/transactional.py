@@ -20,14 +20,13 @@ from zato_lite.builtin.definition import read
 from zato_lite.clock import to_instant
 from zato_lite.errors import BadInputError
 from zato_lite.service.base import Service
-from zato_lite.service.payload import embed, plain
+from zato_lite.service.single_run import MAX_DELAY_S, define, name_of
 from zato_lite.store.jobs import encode_job, job_exists_error
 from zato_lite.store.others import ALL_NODES, NEW_RUNS
 from zato_lite.store.references import has_callbacks
 from zato_lite.timetable.calendar import Calendar
 from zato_lite.timetable.due import first_due
-from zato_lite.timetable.job import SECOND, Job, OneTime, plain_principal
-from zato_lite.wire import encode
+from zato_lite.timetable.job import SECOND, Job, plain_principal
 
 _NOW = "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)"
 _START = '"start":-1'
@@ -71,9 +70,9 @@ _RING = (
     "pg_notify('zato_lite_' || coalesce((SELECT value FROM {schema}setting WHERE name = 'bell'),"
     f" ''), '{ALL_NODES} {NEW_RUNS}')"
 )
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _PLACE = re.compile(r"\{(\d+)\}")
 _PRINCIPAL = re.compile(r"(?:user|key):\S.*|system", re.DOTALL)
-_MAX_DELAY_S = 100 * 366 * 86_400
 
 Principal = str | Service[Any, Any]
 """A principal, or a service whose caller is meant."""
@@ -111,22 +110,19 @@ async def enqueue(
         BadInputError: names the argument that is not valid.
         TypeError: the connection is none of these.
     """
-    name = service if isinstance(service, str) else service.get_name()
-    if not name:
-        raise BadInputError(f"service: {name!r} is not valid; use the name of a service")
+    name, cid = name_of(service), uuid4().hex
     delay, instant = _start(after)
-    cid = uuid4().hex
     principal = _principal(on_behalf_of)
-    job = Job(
-        name=f"{name} async {cid}",
-        service=name,
-        trigger=OneTime(start=-1),
-        extra=None if payload is None else encode(embed(payload), plain).decode(),
-        max_retries=retries,
-        retry_delay_ms=int(retry_delay * 1000),
-        retry_backoff=retry_backoff,
-        max_execution_time_ms=None if timeout is None else int(timeout * 1000),
+    job = define(
+        f"{name} async {cid}",
+        name,
+        payload,
+        -1,
         principal=principal,
+        retries=retries,
+        retry_delay=retry_delay,
+        retry_backoff=retry_backoff,
+        timeout=timeout,
     )
     values = (delay, instant, encode_job(job), cid, plain_principal(principal))
     found = await _fetch(connection, _text(_ENQUEUE, schema), values)
@@ -154,8 +150,10 @@ async def create_job(
         TypeError: the connection is none of these.
     """
     principal = _principal(on_behalf_of)
+    if not isinstance(definition, Mapping):
+        raise BadInputError(f"definition: {definition!r} is not valid; use the fields of a job")
     calendar = definition.get("calendar")
-    name = calendar if isinstance(calendar, str) else None
+    name = calendar if _is_storable(calendar) else None
     number, now, calendars = await _fetch(connection, _text(_PREPARE_JOB, schema), (name,))
     job = read(dict(definition), int(now), principal)
     _refuse_what_needs_the_service(job, principal)
@@ -198,7 +196,7 @@ def _start(after: float | timedelta | datetime) -> tuple[int, int | None]:
         return 0, to_instant(after)
     seconds: Any = after.total_seconds() if isinstance(after, timedelta) else after
     is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
-    if not is_number or not math.isfinite(seconds) or not 0 <= seconds <= _MAX_DELAY_S:
+    if not is_number or not math.isfinite(seconds) or not 0 <= seconds <= MAX_DELAY_S:
         allowed = "use seconds of 0 or more, a timedelta or an aware datetime"
         raise BadInputError(f"after: {after!r} is not valid; {allowed}")
     return round(seconds * SECOND), None
@@ -219,9 +217,9 @@ def _principal(on_behalf_of: Principal) -> str:
 @lru_cache(maxsize=64)
 def _text(statement: str, schema: str | None) -> str:
     """Return a statement for the tables of a schema; places of values stay ``{1}``."""
-    quoted = "" if schema is None else '"' + schema.replace('"', '""') + '"'
-    if schema is not None and ("\0" in schema or not schema or ":" in schema or "{" in schema):
+    if schema is not None and (not schema or not _is_storable(schema) or {*":{"} & {*schema}):
         raise BadInputError(f"schema: {schema!r} is not valid; use the name of a schema")
+    quoted = "" if schema is None else '"' + schema.replace('"', '""') + '"'
     in_text = (f"{quoted}." if quoted else "").replace("'", "''")
     found = statement.replace("'{schema}sequence", f"'{in_text}sequence")
     found = found.replace("{ring}", _RING)
@@ -236,7 +234,7 @@ async def _fetch(connection: Any, statement: str, values: tuple[Any, ...]) -> An
         return await _fetch_psycopg(connection, _placed(statement, "$"), texts)
     if "asyncpg" in modules:
         return await connection.fetchrow(_placed(statement, "$"), *texts)
-    if "sqlalchemy" in modules:
+    if "sqlalchemy" in modules and _is_to_postgres(connection):
         return await _fetch_sqlalchemy(connection, _placed(statement, ":v"), texts)
     kind = f"{type(connection).__module__}.{type(connection).__qualname__}"
     raise TypeError(
@@ -265,6 +263,14 @@ async def _fetch_psycopg(connection: Any, statement: str, texts: list[str | None
         return cursor.fetchone()
 
 
+def _is_to_postgres(connection: Any) -> bool:
+    """Return True if an object of SQLAlchemy is a connection or session of PostgreSQL."""
+    if not hasattr(connection, "in_nested_transaction"):  # an engine, or a driver's connection
+        return False
+    owner = connection.get_bind() if hasattr(connection, "get_bind") else connection
+    return str(owner.dialect.name) == "postgresql"
+
+
 async def _fetch_sqlalchemy(connection: Any, statement: str, texts: list[str | None]) -> Any:
     from sqlalchemy import text  # noqa: PLC0415 - the user's own
 
@@ -273,6 +279,11 @@ async def _fetch_sqlalchemy(connection: Any, statement: str, texts: list[str | N
     if inspect.isawaitable(result):
         result = await result
     return result.first()
+
+
+def _is_storable(text: object) -> bool:
+    """Return True if PostgreSQL can store a text."""
+    return isinstance(text, str) and "\0" not in text and not _SURROGATE.search(text)
 
 
 def _as_text(value: Any) -> str:

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import quote
 
 import psycopg
@@ -27,11 +27,20 @@ import psycopg
 from tests.checker import Due, Gap, Run, grid, violations
 from tests.faults.process import SERVICES, RefusedError, Server, interval
 from tests.faults.proxy import Mode, Proxy
+from tests.faults.takeover import (
+    CLAIMED_S,
+    EXPIRY_S,
+    SECOND,
+    UNCLAIMED_S,
+    WINDOW_S,
+    Control,
+    Death,
+    Takeover,
+    measured,
+)
 from tests.postgres import USER
 from tests.postgres import Server as Postgres
 
-SECOND = 1_000_000
-EXPIRY_S = 5.0
 PATIENCE_S = 45.0
 """Seconds within which all must run again after a fault."""
 
@@ -97,21 +106,6 @@ class ChaosNode(Server):
         return [line for line in lines if any(word in line for word in words)]
 
 
-class Death(NamedTuple):
-    """A node that died or stood still, and the slots that it had claimed and not completed."""
-
-    at: int
-    slots: frozenset[tuple[int, int]]
-
-
-class Takeover(NamedTuple):
-    """Seconds from a death until a slot that the node had claimed began on another one, at most;
-    and by which slots of other jobs were late meanwhile."""
-
-    claimed: float
-    unclaimed: float
-
-
 class Cluster:
     """The servers, their PostgreSQL, and the jobs whose slots are accounted for at the end."""
 
@@ -132,11 +126,13 @@ class Cluster:
             for number in range(nodes)
         ]
         self.jobs: dict[int, tuple[int, int]] = {}
-        self.deaths: list[Death] = []
+        self.control = Control(self.postgres.url)
+        self.deaths: list[tuple[Death, float]] = []
         self.takeovers: list[Takeover] = []
 
     def start(self, jobs: int) -> None:
         """Start all servers and create the jobs of the load."""
+        self.control.start()
         for node in self.nodes:
             node.start()
         start = datetime.now(UTC).replace(tzinfo=None, microsecond=0)  # noqa: TID251 - real
@@ -193,39 +189,43 @@ class Cluster:
         raise AssertionError(f"not healed after {PATIENCE_S} s: {wrong}")
 
     def note_death(self, node: ChaosNode) -> None:
-        """Remember what a node that has just died, or stands still, has claimed."""
-        at = time.time_ns() // 1000  # noqa: TID251 - real processes
+        """Remember which runs a node has that has just died, or stands still."""
+        at, monotonic = time.time_ns() // 1000, time.monotonic()  # noqa: TID251 - real processes
         time.sleep(0.3)  # PostgreSQL may still be committing what it has sent
         rows = self.query(
             "SELECT job_id, slot FROM run"  # noqa: S608
-            " WHERE outcome IS NULL AND state = 'claimed' AND node ="
+            " WHERE outcome IS NULL AND node ="
             f" (SELECT max(id) FROM node WHERE name = 'node-{node.number}')"
         )
-        self.deaths.append(Death(at, frozenset(rows)))
+        self.deaths.append((Death(at, frozenset(rows)), monotonic))
 
-    def takeover(self, death: Death) -> Takeover:
-        """Return how late slots were because of a death.
-
-        What a node had claimed is what it held 0.3 s later, and what was claimed by then: its last
-        commit may take longer. Slow runs are not counted, as they wait for each other.
-        """
+    def takeover(self, death: Death, since: float) -> Takeover:
+        """Return how late slots were because of a death; slow runs wait for each other."""
         slow = {job for number, job in enumerate(self.jobs) if number % 5 == 4}
-        concerned = {job for job, _ in death.slots} | slow
-        until, unclaimed = death.at + 8 * SECOND, [0]
-        claimed: dict[tuple[int, int], int] = {}
-        window = f"slot > {death.at} AND slot < {until} AND claimed_at <= {death.at}"
-        before = set(self.query(f"SELECT job_id, slot FROM run WHERE {window}"))  # noqa: S608
-        for each in self.nodes[0].seen():
-            slot = each.job, each.slot
-            if each.job in slow:
-                continue
-            if slot in death.slots and each.at > death.at:
-                claimed.setdefault(slot, each.at - death.at)
-            elif slot in before:
-                claimed.setdefault(slot, each.at - each.slot)
-            elif each.job not in concerned and death.at < each.slot < until:
-                unclaimed.append(each.at - each.slot)
-        return Takeover(max(claimed.values(), default=0) / SECOND, max(unclaimed) / SECOND)
+        window = f"slot BETWEEN {death.at} AND {death.at + WINDOW_S * SECOND}"
+        taken_over = set(
+            self.query(
+                f"SELECT job_id, slot FROM run WHERE {window}"  # noqa: S608
+                f" AND claimed_at <= {death.at} AND token <> id"
+            )
+        )
+        control = self.control.slowest(since, since + WINDOW_S + 2)
+        return measured(death, self.nodes[0].seen(), taken_over, slow, control)
+
+    def describe(self, slot: tuple[int, int], since: int) -> str:
+        """Return what is known of a slot, with times in seconds since an instant."""
+        job, instant = slot
+        rows = self.query(
+            "SELECT number, attempt, node, claimed_at, started_at, finished_at, outcome"  # noqa: S608
+            f" FROM run WHERE job_id = {job} AND slot = {instant}"
+        )
+        times = [
+            f"run {number}, attempt {attempt}, node {node}, claimed, started and ended at"
+            f" {[at and round((at - since) / SECOND, 2) for at in instants]}, {outcome}"
+            for number, attempt, node, *instants, outcome in rows
+        ]
+        number = list(self.jobs).index(job)
+        return f"    job {number}, slot {(instant - since) / SECOND:.2f}: {'; '.join(times)}"
 
     def latest_start(self, since: int, without: str = "0") -> float:
         """Return the seconds by which the latest run, of slots since then, began late."""
@@ -432,6 +432,7 @@ def opened_cluster(nodes: int, seed: int) -> Iterator[Cluster]:
         folder.chmod(0o755)
         cluster = Cluster(folder, nodes, seed)
         stack.callback(cluster.postgres.stop)
+        stack.callback(cluster.control.stop)
         for node in cluster.nodes:
             stack.callback(node.kill)
         yield cluster
@@ -467,35 +468,55 @@ def run_round(cluster: Cluster, number: int, name: str) -> None:
     healed = cluster.wait_until_healed()
     line = f"round {number}: {name}; healed after {healed:.1f} s"
     line += f"; late by {cluster.latest_start(began):.1f} s"
-    for death in cluster.deaths[deaths:]:
-        seen = cluster.takeover(death)
-        cluster.takeovers.append(seen)
-        line += f"; claimed slots {seen.claimed:.2f} s, others {seen.unclaimed:.2f} s"
-    _say(line)
+    recent = cluster.deaths[deaths:]
+    for _, at in recent:  # no other fault before its slots have begun
+        time.sleep(max(0.0, at + WINDOW_S + 1 - time.monotonic()))
+    seen = [(death, cluster.takeover(death, at)) for death, at in recent]
+    _say("; ".join([line, *(str(takeover) for _, takeover in seen)]))
+    for death, takeover in seen:
+        cluster.takeovers.append(takeover)
+        for late, bound in ((takeover.claimed, CLAIMED_S), (takeover.unclaimed, UNCLAIMED_S)):
+            if late.seconds > bound:
+                _say(cluster.describe(late.slot, death.at))
+
+
+def report_takeovers(takeovers: list[Takeover]) -> int:
+    """Print how late slots were because of deaths; return how often beyond the bounds.
+
+    Takeovers while the machine was too busy for a node to keep them are told apart.
+    """
+    quiet = [each for each in takeovers if not each.is_busy]
+    beyond = sum(not each.is_within for each in quiet)
+    busy = [each for each in takeovers if each.is_busy]
+    _say(
+        f"{len(takeovers)} deaths: {len(quiet) - beyond} of {len(quiet)} takeovers within bounds;"
+        f" on a busy machine {sum(each.is_within for each in busy)} of {len(busy)}"
+    )
+    if quiet:
+        claimed = sorted(each.claimed.seconds for each in quiet)
+        unclaimed = sorted(each.unclaimed.seconds for each in quiet)
+        middle = len(quiet) // 2
+        _say(
+            f"claimed slots p50 {claimed[middle]:.2f} s, at most {claimed[-1]:.2f} s;"
+            f" others p50 {unclaimed[middle]:.2f} s, at most {unclaimed[-1]:.2f} s"
+        )
+    return beyond
 
 
 def report(cluster: Cluster, names: list[str]) -> int:
     """Account for all slots; return 1 if anything is wrong."""
     refused = sum(node.refused for node in cluster.nodes)
     broken = [line for node in cluster.nodes for line in node.broken_callbacks]
-    takeovers = cluster.takeovers
     found = cluster.account()
     ((runs,),) = cluster.query("SELECT count(*) FROM run")
     counts = ", ".join(f"{name} {names.count(name)}" for name in dict.fromkeys(names))
     _say(f"{len(names)} rounds: {counts}")
     _say(f"{runs} runs, {refused} times late results refused, {len(found)} violations")
-    if takeovers:
-        claimed, unclaimed = (sorted(each) for each in zip(*takeovers, strict=True))
-        middle = len(takeovers) // 2
-        _say(
-            f"after {len(takeovers)} deaths: claimed slots p50 {claimed[middle]:.2f} s, at most"
-            f" {claimed[-1]:.2f} s; others p50 {unclaimed[middle]:.2f} s, at most"
-            f" {unclaimed[-1]:.2f} s"
-        )
+    beyond = report_takeovers(cluster.takeovers)
     for problem in [*found[:20], *broken[:5]]:
         _say(f"    {problem}")
     is_refusing = refused > 0 or not {"stop-double", "stop-long"} & set(names)
-    return int(bool(found or broken) or not is_refusing)
+    return int(bool(found or broken or beyond) or not is_refusing)
 
 
 def main() -> int:

@@ -1,7 +1,9 @@
 """Effects of a run in the store's database are committed with its outcome, or not at all."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import psycopg
@@ -49,6 +51,62 @@ class Pay(Service):
         self.response.payload = {"paid": True}
 
 
+class Blocks(Service):
+    """Write a row in each of several blocks of the run's transaction."""
+
+    name = "crm.blocks"
+    way = ""
+    left: list[asyncio.Task[None]] = []  # noqa: RUF012 - emptied by the fixture
+
+    async def handle(self) -> None:
+        await getattr(self, f"write_{self.way}")()
+
+    async def write(self, number: int, *, is_wrong: bool = False) -> None:
+        assert self.job is not None
+        async with self.job.transaction() as connection:
+            await connection.execute("INSERT INTO paid VALUES (%s)", (number,))
+            if is_wrong:
+                await connection.execute("INSERT INTO nowhere VALUES (1)")
+
+    async def write_within(self) -> None:
+        async with self.transaction() as connection:
+            await self.write(1)
+            with suppress(psycopg.errors.UndefinedTable):
+                await self.write(2, is_wrong=True)
+            await connection.execute("INSERT INTO paid VALUES (3)")
+
+    async def write_after(self) -> None:
+        await self.write(1)
+        with suppress(psycopg.errors.UndefinedTable):
+            await self.write(2, is_wrong=True)
+        await self.write(3)
+
+    async def write_first_wrong(self) -> None:
+        with suppress(psycopg.errors.UndefinedTable):
+            await self.write(2, is_wrong=True)
+        await self.write(1)
+        await self.write(3)
+
+    async def write_together(self) -> None:
+        await asyncio.gather(self.write(1), self.write(3))
+
+    async def write_beside(self) -> None:
+        async with self.transaction():
+            await asyncio.create_task(self.write(1))
+
+    async def write_for_ever(self) -> None:
+        is_open = asyncio.Event()
+
+        async def hold() -> None:
+            async with self.transaction() as connection:
+                await connection.execute("INSERT INTO paid VALUES (1)")
+                is_open.set()
+                await asyncio.get_running_loop().create_future()
+
+        self.left.append(asyncio.create_task(hold()))
+        await is_open.wait()
+
+
 class Call(Service):
     name = "crm.call"
 
@@ -84,8 +142,10 @@ def capture() -> Iterator[None]:
 @pytest.fixture
 async def box(postgres_url: str, other: Any) -> AsyncIterator[Sandbox]:
     Pay.way, Pay.meanwhile = "well", list
+    Blocks.left.clear()
     settings = Settings(store=Store(postgres_url), server=Server(grace=0.0))
-    async with sandbox(Pay, Call, Enqueue, clock=ManualClock(), settings=settings) as opened:
+    clock = ManualClock()
+    async with sandbox(Pay, Blocks, Call, Enqueue, clock=clock, settings=settings) as opened:
         yield opened
 
 
@@ -210,6 +270,49 @@ async def test_a_commit_whose_answer_is_lost_counts_with_its_callbacks(
     assert run["outcome"] == "ok"
     assert paid(other) == 2  # and the callback's
     assert box.app.scheduler.metrics.refused_results == 0
+
+
+@pytest.mark.parametrize("way", ["within", "after", "first_wrong"])
+async def test_all_blocks_of_a_run_share_its_transaction_and_one_that_fails_undoes_itself(
+    box: Sandbox, other: Any, way: str
+) -> None:
+    Blocks.way = way
+
+    run = await execute(box, service="crm.blocks")
+
+    assert run["outcome"] == "ok"
+    assert other.execute("SELECT token FROM paid ORDER BY token").fetchall() == [(1,), (3,)]
+
+
+@pytest.mark.parametrize(
+    ("way", "why"),
+    [
+        ("beside", "another task of the run has a block of it open"),
+        ("for_ever", "was not committed: a block of it has not ended"),
+    ],
+)
+async def test_blocks_of_two_tasks_at_the_same_time_fail_instead_of_losing_one(
+    box: Sandbox, other: Any, way: str, why: str
+) -> None:
+    Blocks.way = way
+
+    run = await execute(box, service="crm.blocks")
+    for task in Blocks.left:
+        task.cancel()
+
+    assert (run["outcome"], paid(other)) == ("error", 0)
+    assert why in run["error"]
+    locks = "SELECT count(*) FROM pg_locks WHERE relation = 'paid'::regclass"
+    while other.execute(locks).fetchone() != (0,):  # until the server has seen the end
+        pass
+
+
+async def test_of_two_blocks_that_begin_together_none_is_lost(box: Sandbox, other: Any) -> None:
+    Blocks.way = "together"
+
+    run = await execute(box, service="crm.blocks")
+
+    assert (run["outcome"], paid(other)) in {("ok", 2), ("error", 0)}
 
 
 async def test_a_run_without_a_job_has_a_transaction_too(box: Sandbox, other: Any) -> None:

@@ -11,7 +11,7 @@ from tests.service.running import (
     run_async,
     run_blocking,
 )
-from zato_lite.errors import ServiceMissingError, UnavailableError
+from zato_lite.errors import BadInputError, ServiceMissingError, UnavailableError
 from zato_lite.service.base import Service
 from zato_lite.service.needs import AsyncInvocations
 from zato_lite.service.payload import payload_of
@@ -44,6 +44,34 @@ async def test_an_asynchronous_invocation_is_saved(run: Callable[..., Awaitable[
     assert payload_of(job.extra) == {"a": 1}
     assert (job.max_retries, job.retry_delay_ms, job.max_execution_time_ms) == (3, 500, 9000)
     assert (job.on_success_service, job.on_error_service) == ("double", "double")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("service", None),
+        ("payload", object()),
+        ("delay", float("nan")),
+        ("delay", 1e300),
+        ("retries", "three"),
+        ("retries", -1),
+        ("retry_delay", float("inf")),
+        ("retry_backoff", float("nan")),
+        ("timeout", "soon"),
+        ("callback", 7),
+    ],
+)
+async def test_an_asynchronous_invocation_that_no_node_could_read_is_refused(
+    field: str, value: Any
+) -> None:
+    kept = SavedInvocations()
+    given = {"service": "double", "payload": 1, field: value}
+
+    with pytest.raises(BadInputError, match=f"{field}: "):
+        await run_async(
+            lambda self: self.invoke_async(**given), Double, resources={AsyncInvocations: kept}
+        )
+    assert kept.jobs == []
 
 
 async def test_an_asynchronous_invocation_needs_a_service_and_a_store() -> None:

@@ -13,12 +13,12 @@ from zato_lite.log import Repeats
 from zato_lite.scheduler.attempt import RunningAttempt
 from zato_lite.scheduler.metrics import RunMetrics
 from zato_lite.scheduler.node import Node
-from zato_lite.scheduler.transactions import Transactions, commit_with
+from zato_lite.scheduler.transactions import Transaction, Transactions
 from zato_lite.store import completion, recovery
 from zato_lite.store.attempts import NO_STARTED_RUNS, AttemptResult, ClaimedAttempt, StartedRuns
 from zato_lite.store.completion import CompletionResult
 from zato_lite.store.jobs import EditResult
-from zato_lite.store.ports import Database, RunConnection
+from zato_lite.store.ports import Database
 from zato_lite.timetable.job import Instant
 from zato_lite.timetable.outcome import NextStep, next_step
 
@@ -107,9 +107,8 @@ class Completer:
 
     def add(self, result: AttemptResult) -> None:
         """Save a result soon if anything waits for it, otherwise with the next commit."""
-        opened = self._transactions.opened
-        if opened and (connection := opened.pop(result.attempt.run_id, None)) is not None:
-            task = self._loop.create_task(self._commit_with(connection, result))
+        if (transaction := self._transactions.take(result.attempt)) is not None:
+            task = self._loop.create_task(self._commit_with(transaction, result))
             self._committing[task] = result.attempt
             return
         self._pending.append(result)
@@ -126,7 +125,7 @@ class Completer:
         if len(self._pending) >= MAX_PENDING and not self._saves_in_progress:
             self.save()
 
-    async def _commit_with(self, connection: RunConnection, result: AttemptResult) -> None:
+    async def _commit_with(self, transaction: Transaction, result: AttemptResult) -> None:
         """Commit a result in the transaction of its run, or roll the transaction back."""
         now, node, is_shared = self._clock.now(), self._node.id, not self._node.is_alone
         saved: CompletionResult | None = None
@@ -138,15 +137,14 @@ class Completer:
 
         try:
             if result.outcome == "ok":
-                await commit_with(
-                    connection,
+                await transaction.commit_with(
                     lambda c: completion.complete_attempts(
                         c, [result], now, node, NO_STARTED_RUNS, is_shared
                     ),
                     is_wanted,
                 )
             else:
-                await connection.give_up()
+                await transaction.connection.give_up()
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - of any kind
             if not await self._is_kept(result):
                 saved, result = None, failed(result, error, now)

@@ -1,10 +1,11 @@
 """Transactions of runs: effects in the store's database, committed with the run's outcome."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-from zato_lite.errors import NotOfferedError
+from zato_lite.errors import NotOfferedError, StoreError
 from zato_lite.store.attempts import ClaimedAttempt
 from zato_lite.store.ports import Connection, RunConnection
 
@@ -12,57 +13,111 @@ Result = TypeVar("Result")
 Connect = Callable[[int, int], Any]
 
 
+class Transaction:
+    """The transaction of an attempt, which all its blocks share.
+
+    Attributes:
+        task: of the blocks that have not ended; None if there are none.
+    """
+
+    def __init__(self, connection: RunConnection) -> None:
+        self.connection = connection
+        self.task: asyncio.Task[Any] | None = None
+        self._is_used = False
+
+    @asynccontextmanager
+    async def block(self) -> AsyncIterator[None]:
+        """Enclose statements that are rolled back together if they fail, without those before.
+
+        Raises:
+            StoreError: a block of another task has not ended.
+        """
+        task, outer = asyncio.current_task(), self.task
+        if outer not in {None, task}:
+            words = "another task of the run has a block of it open; use one after another"
+            raise StoreError(f"the transaction cannot be used: {words}")
+        self.task = task
+        try:
+            if self._is_used or outer is not None:
+                async with self.connection.transaction():  # a savepoint
+                    yield
+            else:
+                yield
+                self._is_used = True
+        finally:
+            self.task = outer
+
+    @property
+    def is_empty(self) -> bool:
+        """True if no block has ended well."""
+        return not (self._is_used or self.task is not None)
+
+    async def commit_with(
+        self, operation: Callable[[Connection], Result], is_wanted: Callable[[Result], bool]
+    ) -> None:
+        """Run an operation in the transaction, and commit both unless it was in vain.
+
+        Raises:
+            StoreError: a block has not ended.
+        """
+        connection = self.connection
+        try:
+            if self.task is not None:
+                raise StoreError("a block of it has not ended")
+            if is_wanted(await connection.run(operation)):
+                await connection.commit_run()
+        finally:
+            await connection.give_up()
+
+
 class Transactions:
-    """Open transactions, by the run whose outcome ends them.
+    """Open transactions, by the token of the attempt whose outcome ends them.
 
     Args:
         connect: opens a connection for a run, by its id and its fencing token.
-
-    Attributes:
-        opened: connections by run id.
     """
 
     def __init__(self, connect: Connect) -> None:
         self._connect = connect
-        self.opened: dict[int, RunConnection] = {}
+        self._opened: dict[int, Transaction] = {}
 
     @asynccontextmanager
     async def open(self, attempt: ClaimedAttempt) -> AsyncIterator[RunConnection]:
         """Yield a connection whose transaction is committed with the outcome ``ok`` of the run.
 
-        It is rolled back if the block or the run ends in any other way.
+        It is rolled back if the run ends in any other way. Blocks one after another or within
+        each other share it; of one that fails, nothing is left.
 
         Raises:
             NotOfferedError: the store is not a database of PostgreSQL.
-            StoreError: another node has taken over the run.
+            StoreError: another node has taken over the run, or another task has a block open.
         """
-        connection = self.opened.pop(attempt.run_id, None)
-        if connection is None:
-            connection = await self._connect(attempt.run_id, attempt.token)
+        token = attempt.token
+        transaction = self._opened.get(token) or await self._begin(attempt.run_id, token)
         try:
-            yield connection
+            async with transaction.block():
+                yield transaction.connection
         except BaseException:
-            await connection.give_up()
+            if transaction.is_empty and self._opened.get(token) is transaction:
+                del self._opened[token]
+                await transaction.connection.give_up()
             raise
-        self.opened[attempt.run_id] = connection
+
+    async def _begin(self, run_id: int, token: int) -> Transaction:
+        begun = Transaction(await self._connect(run_id, token))
+        transaction = self._opened.setdefault(token, begun)
+        if transaction is not begun:  # another task was first
+            await begun.connection.give_up()
+        return transaction
+
+    def take(self, attempt: ClaimedAttempt) -> Transaction | None:
+        """Return the transaction of an attempt that has ended, to be ended; None without one."""
+        return self._opened.pop(attempt.token, None) if self._opened else None
 
     def drop(self) -> None:
         """Close all connections, as the end of the process does."""
-        while self.opened:
-            self.opened.popitem()[1].drop()
-
-
-async def commit_with(
-    connection: RunConnection,
-    operation: Callable[[Connection], Result],
-    is_wanted: Callable[[Result], bool],
-) -> None:
-    """Run an operation in the transaction of a run, and commit both unless it was in vain."""
-    try:
-        if is_wanted(await connection.run(operation)):
-            await connection.commit_run()
-    finally:
-        await connection.give_up()
+        while self._opened:
+            self._opened.popitem()[1].connection.drop()
 
 
 async def refuse_transactions(run_id: int, token: int) -> RunConnection:

@@ -34,14 +34,13 @@ from zato_lite.service.naming import default_name
 from zato_lite.service.needs import HasProvider, Locks, Provider
 from zato_lite.service.outgoing import BlockingOutgoing, Outgoing
 from zato_lite.service.patterns import BlockingPatterns, Patterns
-from zato_lite.service.payload import embed, plain
 from zato_lite.service.request import In, Out, Request, Response
 from zato_lite.service.schedule import BlockingSchedule, Schedule
 from zato_lite.service.shared_cache import BlockingCaches, Caches, CacheStore
+from zato_lite.service.single_run import MAX_DELAY_S, define, name_of, number_of
 from zato_lite.service.sync_aware import LazyAttribute, SyncAwareMethod, blocking
 from zato_lite.service.uploads import BodyLimits
-from zato_lite.timetable.job import CODE, SECOND, Job, OneTime
-from zato_lite.wire import encode
+from zato_lite.timetable.job import CODE, SECOND, Job
 
 T = TypeVar("T")
 Answer = typing_extensions.TypeVar("Answer", default=Any)
@@ -336,20 +335,19 @@ class Service(HasProvider, Generic[In, Out]):
         """
         if kwargs:
             payload = payload_or(kwargs, payload)
-        target = service if isinstance(service, str) else service.get_name()
-        after = callback if callback is None or isinstance(callback, str) else callback.get_name()
-        job = Job(
-            name=f"{target} async {self.cid}",
-            service=target,
-            trigger=OneTime(start=to_instant(self._invoker.now()) + int(delay * SECOND)),
-            extra=None if payload is None else encode(embed(payload), plain).decode(),
-            max_retries=retries,
-            retry_delay_ms=int(retry_delay * 1000),
-            retry_backoff=retry_backoff,
-            max_execution_time_ms=None if timeout is None else int(timeout * 1000),
-            on_success_service=after,
-            on_error_service=after,
+        target = name_of(service)
+        delay_s = number_of("delay", delay, -MAX_DELAY_S, MAX_DELAY_S)
+        job = define(
+            f"{target} async {self.cid}",
+            target,
+            payload,
+            to_instant(self._invoker.now()) + int(delay_s * SECOND),
             principal=self._principal(on_behalf_of),
+            retries=retries,
+            retry_delay=retry_delay,
+            retry_backoff=retry_backoff,
+            timeout=timeout,
+            callback=None if callback is None else name_of(callback, "callback"),
         )
         return self._resolve(self._invoker.invoke_async(job, self.cid))
 

@@ -1,6 +1,7 @@
 """Database protocols: everything that the rest of the store requires of a database."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, TypeVar
 
 from zato_lite.store.dialect import Dialect
@@ -79,6 +80,10 @@ def lane_for_scheduler(database: Database) -> Database:
 
 class RunConnection(Protocol):
     """Connection of a service, whose transaction ends with the run."""
+
+    def transaction(self) -> AbstractAsyncContextManager[Any]:
+        """Return a savepoint of the transaction, to which it is rolled back after an error."""
+        ...
 
     async def run(self, operation: Callable[[Connection], Result]) -> Result:
         """Run an operation in the transaction."""

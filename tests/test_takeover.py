@@ -1,0 +1,66 @@
+"""The measure of ``make chaos``: how late slots were because a node died."""
+
+from tests.checker import Effect
+from tests.faults.takeover import SECOND, Death, Takeover, measured
+
+AT = 1_000 * SECOND
+
+
+def takeover(
+    *effects: tuple[int, float, float],
+    slots: frozenset[tuple[int, int]] = frozenset(),
+    taken_over: frozenset[tuple[int, int]] = frozenset(),
+    ignored: tuple[int, ...] = (),
+    control: float = 0.003,
+) -> Takeover:
+    """Return what is measured of services that began: the job, its slot, and the start."""
+    seen = [Effect(job, _at(slot), 1, 1, _at(began)) for job, slot, began in effects]
+    return measured(Death(AT, slots), seen, taken_over, ignored, control)
+
+
+def _at(seconds: float) -> int:
+    return AT + round(seconds * SECOND)
+
+
+def test_a_run_of_the_dead_node_counts_from_the_death() -> None:
+    seen = takeover((1, -0.4, 6.0), (2, 0.5, 0.6), slots=frozenset({(1, _at(-0.4))}))
+
+    assert (seen.claimed.seconds, seen.claimed.slot) == (6.0, (1, _at(-0.4)))
+    assert seen.unclaimed.seconds == 0.1
+    assert seen.is_within
+
+
+def test_a_job_that_waits_behind_a_run_of_the_dead_node_is_not_unclaimed() -> None:
+    seen = takeover((1, -0.4, 6.0), (1, 0.6, 6.1), slots=frozenset({(1, _at(-0.4))}))
+
+    assert seen.unclaimed.seconds == 0.0
+
+
+def test_a_slot_of_a_commit_that_postgres_made_after_the_death_was_claimed() -> None:
+    seen = takeover((1, 0.5, 6.0), (1, 1.5, 6.1), taken_over=frozenset({(1, _at(0.5))}))
+
+    assert (seen.claimed.seconds, seen.unclaimed.seconds) == (5.5, 0.0)
+
+
+def test_late_slots_of_other_jobs_and_late_takeovers_are_beyond_the_bounds() -> None:
+    late = takeover((3, 2.0, 3.5), (3, 3.0, 3.1))
+    dead = takeover((1, -0.4, 6.6), slots=frozenset({(1, _at(-0.4))}))
+
+    assert (late.unclaimed.seconds, late.unclaimed.slot) == (1.5, (3, _at(2.0)))
+    assert not late.is_within
+    assert not dead.is_within
+
+
+def test_only_starts_after_the_death_and_slots_of_the_window_count() -> None:
+    seen = takeover(
+        (1, -0.4, -0.3), (1, -0.4, 6.0), (4, 9.0, 12.0), (5, 1.0, 9.0),
+        slots=frozenset({(1, _at(-0.4))}), ignored=(5,),
+    )  # fmt: skip
+
+    assert (seen.claimed.seconds, seen.unclaimed.seconds) == (6.0, 0.0)
+
+
+def test_a_busy_machine_is_named() -> None:
+    assert takeover(control=0.3).is_busy
+    assert "on a busy machine" in str(takeover(control=0.3))
+    assert not takeover().is_busy
