@@ -483,7 +483,7 @@ def run_round(cluster: Cluster, number: int, name: str) -> None:
 def report_takeovers(takeovers: list[Takeover]) -> int:
     """Print how late slots were because of deaths; return how often beyond the bounds.
 
-    Takeovers while the machine was too busy for a node to keep them are told apart.
+    Takeovers while the machine was too busy for a node to keep them are counted separately.
     """
     quiet = [each for each in takeovers if not each.is_busy]
     beyond = sum(not each.is_within for each in quiet)

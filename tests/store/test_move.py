@@ -4,6 +4,7 @@ import json
 import sqlite3
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, cast
 
@@ -56,7 +57,7 @@ class Places:
         return undo_move(self.folder, Settings(url=source))
 
     def sqlite(self, statement: str) -> list[tuple[Any, ...]]:
-        with sqlite3.connect(self.file) as connection:
+        with closing(sqlite3.connect(self.file)) as connection, connection:
             return connection.execute(statement).fetchall()
 
     def postgres(self, statement: str) -> Any:
@@ -102,7 +103,9 @@ async def places(tmp_path: Path, postgres_url: str) -> Places:
 
 def fill(file: Path) -> None:
     """Write rows with extreme values into each column of each table."""
-    with sqlite3.connect(file) as connection:
+    # Closed at once: the collector would do it while this process has the file open by another
+    # SQLite, whose locks it does not see, and delete the log.
+    with closing(sqlite3.connect(file)) as connection, connection:
         for table, names in TABLES.items():
             types = {row[1]: row for row in connection.execute(f"PRAGMA table_info({table})")}
             for number, text in enumerate(TEXTS):
@@ -479,6 +482,21 @@ async def test_a_move_gives_the_password_that_a_server_asks_for(
     places.file.rename(places.folder / "old.db")
     move_store(places.folder, back, FILE, NOW, ignore)
     assert places.rows(FILE) == expected
+
+
+async def test_a_store_behind_the_first_schema_of_the_search_path_is_not_moved(
+    places: Places,
+) -> None:
+    places.move(FILE, places.url)
+    schema = places.url.rpartition("%3D")[2]
+    places.postgres(f"CREATE SCHEMA {schema}_first")
+    both = places.url.replace(f"%3D{schema}", f"%3D{schema}_first,{schema}")
+
+    try:
+        with pytest.raises(StoreError, match="has no zato-lite store"):
+            places.move(both, "sqlite:///back.db")
+    finally:
+        places.postgres(f"DROP SCHEMA {schema}_first")
 
 
 async def test_a_database_without_a_store_is_refused(places: Places) -> None:

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote, urlencode
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -23,7 +24,7 @@ from zato_lite.store.migrate import migrate
 from zato_lite.store.nodes import new_node_id, register_node
 from zato_lite.store.ports import Connection
 from zato_lite.store.postgres import PostgresStore, open_postgres
-from zato_lite.store.postgres_connection import connect
+from zato_lite.store.postgres_connection import PostgresConnection, connect
 from zato_lite.store.postgres_run import PostgresRunConnection
 from zato_lite.store.postgres_url import parse
 from zato_lite.store.rows import NodeRow
@@ -336,6 +337,93 @@ async def test_a_missing_schema_is_named(postgres_server: str) -> None:
     with pytest.raises(StoreError, match="names no schema that exists"):
         async with open_postgres(in_schema(postgres_server, "nowhere"), SystemClock()):
             pass
+
+
+@pytest.fixture
+def database(postgres_server: str) -> Iterator[Callable[[str], str]]:
+    """Return a function that makes a database of an encoding, and returns its URL."""
+    made: list[bytes] = []
+    path, _, query = postgres_server.partition("?")
+
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+
+        def make(encoding: str) -> str:
+            name = f"test_{uuid4().hex[:12]}"
+            made.append(name.encode())
+            options = f"ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0"
+            connection.execute(f"CREATE DATABASE {name} {options}".encode())
+            return f"{path.rpartition('/')[0]}/{name}?{query}"
+
+        yield make
+        for name in made:
+            connection.execute(b"DROP DATABASE %s WITH (FORCE)" % name)
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+async def test_a_database_that_cannot_keep_every_text_gets_no_store(
+    database: Callable[[str], str], caplog: pytest.LogCaptureFixture, encoding: str
+) -> None:
+    url = database(encoding)
+
+    if encoding == "SQL_ASCII":  # of a server without a locale
+        async with open_postgres(url, SystemClock()) as store:
+            await store.write(put("\N{EURO SIGN}"))
+            assert await store.read(names) == ["\N{EURO SIGN}"]
+        return
+    with pytest.raises(
+        StoreError, match="its encoding is LATIN1; create one with ENCODING 'UTF8'"
+    ):
+        async with open_postgres(url, SystemClock()):
+            pass
+    with psycopg.connect(url, autocommit=True) as connection:
+        migrate(PostgresConnection(connection), 0)  # as an earlier program did
+    async with open_postgres(url, SystemClock()):
+        pass
+
+    assert "some texts cannot be stored" in caplog.text
+
+
+async def test_what_a_write_has_locked_it_reads_afresh_whatever_the_default_isolation_is(
+    postgres_url: str,
+) -> None:
+    url = f"{postgres_url}{quote(' -c default_transaction_isolation=serializable')}"
+
+    async with open_postgres(url, SystemClock()) as store:
+        found = [
+            await each.write(lambda c: fetch_value(c, "SHOW transaction_isolation"))
+            for each in (store, store.for_scheduler)
+        ]
+
+    assert found == ["read committed", "read committed"]
+
+
+async def test_a_database_that_refuses_the_tables_says_what_to_do(
+    postgres_url: str, other: "psycopg.Connection[Any]"
+) -> None:
+    async def refusal(url: str) -> str:
+        with pytest.raises(StoreError) as caught:
+            async with open_postgres(url, SystemClock()):
+                pass
+        return str(caught.value)
+
+    role = f"test_{uuid4().hex[:12]}"
+    own_url = f"{postgres_url}{quote(f' -c role={role}')}"
+    ((schema,),) = other.execute("SELECT current_schema()").fetchall()
+    other.execute(f"CREATE ROLE {role} LOGIN".encode())
+    hidden = await refusal(own_url)
+    other.execute(f"GRANT USAGE ON SCHEMA {schema} TO {role}".encode())
+    denied = await refusal(own_url)
+    other.execute(f"DROP OWNED BY {role}; DROP ROLE {role}".encode())
+    read_only = quote(" -c default_transaction_read_only=on")
+    reading = await refusal(f"{postgres_url}{read_only}")
+    other.execute("CREATE TABLE job (title text)")
+    taken = await refusal(postgres_url)
+
+    assert "no schema that exists and that the role may use; create or grant it" in hidden
+    assert "permission denied for schema" in denied
+    assert "grant the role USAGE and CREATE" in denied
+    assert "read-only transaction; use the server that writes" in reading
+    assert 'relation "job" already exists; another program uses the schema' in taken
 
 
 async def test_nodes_hear_each_other(store: PostgresStore, postgres_url: str) -> None:

@@ -33,13 +33,14 @@ from zato_lite.store.postgres_connection import (
     is_locked,
     is_stale_plan,
     to_public_error,
+    with_advice,
 )
 from zato_lite.store.postgres_lane import Lane
 from zato_lite.store.postgres_others import NodeSerials
 from zato_lite.store.postgres_run import RunConnections
-from zato_lite.store.postgres_session import BACKOFF_S, DATABASE_NOW, Session
+from zato_lite.store.postgres_session import BACKOFF_S, BEGIN, DATABASE_NOW, Session
 from zato_lite.store.postgres_url import Location, parse
-from zato_lite.store.sql import execute
+from zato_lite.store.sql import execute, fetch_value
 
 Result = TypeVar("Result")
 
@@ -52,6 +53,10 @@ FIRST_LOOKS = 5
 _SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _LOCK = """SELECT current_schema() FROM (SELECT pg_advisory_xact_lock(
     hashtext('zato-lite ' || coalesce(current_schema(), '')))) AS held"""
+
+ENCODINGS = frozenset({"UTF8", "SQL_ASCII"})
+"""Encodings of databases that keep every text. SQL_ASCII, of a server without a locale, keeps
+bytes as they are."""
 
 _log = logging.getLogger("zato_lite.store")
 
@@ -336,11 +341,33 @@ def begin_alone(connection: PostgresConnection, location: Location) -> None:
     Raises:
         StoreError: the search path leads to no schema.
     """
-    connection.script("BEGIN; SET LOCAL statement_timeout = 0")
+    connection.script(f"{BEGIN}; SET LOCAL statement_timeout = 0")
     ((schema,),) = connection.execute(_LOCK)
     if schema is None:
-        words = "its search_path names no schema that exists; create it first"
+        words = "its search_path names no schema that exists and that the role may use"
+        words += "; create or grant it"
         raise StoreError(f"{location.shown} cannot be used: {words}")
+
+
+def has_store(connection: Connection) -> bool:
+    """Return True if the schema has a store; those behind it in the search path do not count."""
+    name = "quote_ident(current_schema()) || '.migration'"
+    return bool(fetch_value(connection, f"SELECT to_regclass({name}) IS NOT NULL"))
+
+
+def check_encoding(connection: Connection, location: Location) -> None:
+    """Check that a database keeps every text; warn of a store that exists already.
+
+    Raises:
+        StoreError: it does not, and has no store.
+    """
+    encoding = fetch_value(connection, "SELECT current_setting('server_encoding')")
+    if encoding in ENCODINGS:
+        return
+    words = f"its encoding is {encoding}; create one with ENCODING 'UTF8' TEMPLATE template0"
+    if not has_store(connection):
+        raise StoreError(f"{location.shown} cannot be used: {words}")
+    _log.warning("some texts cannot be stored", extra={"path": location.shown, "why": words})
 
 
 def _migrate(location: Location, now: int, clock: Clock) -> None:
@@ -352,6 +379,7 @@ def _migrate(location: Location, now: int, clock: Clock) -> None:
     connection = connect(location)
     try:
         begin_alone(connection, location)
+        check_encoding(connection, location)
         migrate(connection, now)
         channel_of(connection)  # chosen before any transaction that rings
         connection.commit()
@@ -361,6 +389,7 @@ def _migrate(location: Location, now: int, clock: Clock) -> None:
                 clock.observe(instant)
     except PostgresError as error:
         kind = StoreLockedError if is_locked(error) else StoreError
-        raise kind(f"{location.shown} cannot be used: {first_line(error)}") from error
+        words = with_advice(first_line(error), error)
+        raise kind(f"{location.shown} cannot be used: {words}") from error
     finally:
         connection.close()

@@ -338,6 +338,28 @@ _ADVICE = (
 )
 """Words by which a server refuses a connection, and advice. They come without a code."""
 
+_ADVICE_BY_KIND = (
+    (
+        pg.ReadOnlySqlTransaction,
+        "use the server that writes (?target_session_attrs=read-write), and let the role write",
+    ),
+    (
+        pg.InsufficientPrivilege,
+        "grant the role USAGE and CREATE, or name its own schema (?options=-csearch_path%3DNAME)",
+    ),
+    (
+        pg.DuplicateTable,
+        "another program uses the schema; name an empty one (?options=-csearch_path%3DNAME)",
+    ),
+)
+"""Errors of a migration, and advice."""
+
+
+def with_advice(text: str, error: BaseException) -> str:
+    """Return the text of an error of a migration, and what to do."""
+    advice = [f"; {words}" for kind, words in _ADVICE_BY_KIND if isinstance(error, kind)]
+    return f"{text}{''.join(advice)}"
+
 
 def is_refusal(error: Exception) -> bool:
     """Return True if a server answers, and refuses all such connections."""

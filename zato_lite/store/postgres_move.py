@@ -8,12 +8,13 @@ from zato_lite.store.journal import Journal
 from zato_lite.store.migrate import MoveMark, find_move, migrate
 from zato_lite.store.move import Tables, is_moved_here, refuse_used, select, unmark
 from zato_lite.store.ports import Connection, Row
-from zato_lite.store.postgres import begin_alone
+from zato_lite.store.postgres import begin_alone, check_encoding, has_store
 from zato_lite.store.postgres_connection import (
     PostgresConnection,
     PostgresError,
     connect,
     to_public_error,
+    with_advice,
 )
 from zato_lite.store.postgres_session import DATABASE_NOW
 from zato_lite.store.postgres_url import Location
@@ -24,7 +25,6 @@ LIVED = 10 * SECOND
 """Microseconds after its last commit for which a node may live: others bury it after 5.5 s."""
 
 _FENCE = "store_was_moved"
-_IS_STORE = "SELECT to_regclass('migration') IS NOT NULL"
 _OWN_TABLES = """SELECT r.relname FROM pg_constraint f JOIN pg_class r ON r.oid = f.conrelid
     WHERE f.conname = ? AND r.relnamespace = CAST(current_schema() AS regnamespace)"""
 _TYPES = """SELECT column_name, data_type FROM information_schema.columns
@@ -135,7 +135,7 @@ def postgres_source(location: Location) -> Iterator[PostgresSource]:
         UnavailableError: it cannot be reached.
     """
     with _connected(location) as connection:
-        if not fetch_value(connection, _IS_STORE):
+        if not has_store(connection):
             raise StoreError(f"{location.shown} has no zato-lite store")
         yield PostgresSource(location, connection)
 
@@ -150,6 +150,7 @@ def postgres_target(location: Location, tables: Tables, now: Instant) -> Iterato
     """
     with _connected(location) as connection:
         begin_alone(connection, location)
+        check_encoding(connection, location)
         migrate(connection, now)
         _lock(connection, (*tables, "node"), "ACCESS EXCLUSIVE")
         refuse_used(connection, tables, location.shown)
@@ -163,7 +164,7 @@ def is_moved_to_database(location: Location, move: MoveMark) -> bool:
     """
     with _connected(location) as connection:
         begin_alone(connection, location)
-        return bool(fetch_value(connection, _IS_STORE)) and is_moved_here(connection, move)
+        return has_store(connection) and is_moved_here(connection, move)
 
 
 @contextmanager
@@ -175,7 +176,7 @@ def _connected(location: Location) -> Iterator[PostgresConnection]:
         found = to_public_error(error)
         if isinstance(found, BadInputError):
             raise found from error
-        raise StoreError(f"{location.shown}: {found}") from error
+        raise StoreError(f"{location.shown}: {with_advice(str(found), error)}") from error
     finally:
         connection.close()
 

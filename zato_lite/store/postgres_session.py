@@ -21,6 +21,10 @@ BACKOFF_S, MAX_BACKOFF_S = 0.05, 1.0
 KEEP_LANES_US = 86_400_000_000
 """Microseconds after which the row of a writer that has not left is deleted."""
 
+BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
+"""Statement that begins a transaction that writes: it reads, after it has locked a row, what was
+committed before that, whatever the database's default is."""
+
 DATABASE_NOW = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 """The database's time, in microseconds since 1970."""
 
@@ -136,7 +140,7 @@ class Session:
         connection, began = self.connected(), self.on_begin()
         mark = self.mark() or self._lane or self._take_lane(connection)
         guard = self.guard()
-        script = f"""BEGIN; UPDATE {mark.table} SET serial = serial + 1, seen_at = {DATABASE_NOW}
+        script = f"""{BEGIN}; UPDATE {mark.table} SET serial = serial + 1, seen_at = {DATABASE_NOW}
             WHERE id = {mark.id} RETURNING serial, seen_at"""
         if guard is not None:
             # Only the deletion of the row waits for this transaction, not its stamps.
