@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
+import msgspec
 import pytest
 
 from tests.documented import documented
@@ -14,7 +15,7 @@ from zato_lite.http.app import HttpApp
 from zato_lite.http.auth import Authenticator
 from zato_lite.http.message import Request
 from zato_lite.service.base import Service
-from zato_lite.service.binding import binding_of
+from zato_lite.service.binding import Query, binding_of
 from zato_lite.service.invoker import Invoker
 from zato_lite.service.registry import Registry
 
@@ -166,6 +167,118 @@ async def test_errors_of_all_parts_are_reported_together(send: Send) -> None:
     assert "taken from the query draft" in answer["details"]
     assert "use one of 'dark', 'light'; taken from the cookie theme" in answer["details"]
     assert "unknown field `lines2`; did you mean 'lines'?" in answer["details"]
+
+
+async def test_a_wrong_item_of_a_list_with_a_source_is_reported_once(
+    authenticator: Authenticator,
+) -> None:
+    class Numbers(msgspec.Struct):
+        many: Annotated[list[int], Query("n")]
+
+    class Read(Service[Numbers, Any]):
+        name = "read"
+        rest = "GET /numbers"
+
+        async def handle(self) -> None: ...
+
+    ask = sender(authenticator, Read)
+
+    _, answer, _ = await ask("GET", "/numbers?n=1&n=x")
+
+    assert fields(answer) == {"many[1]": "x"}
+    assert answer["details"] == "many[1]: Expected `int`, got `str`; taken from the query n"
+
+
+@pytest.mark.parametrize(
+    ("kind", "sentence"),
+    [
+        ("text/plain;charset=UTF-8", "send JSON as application/json"),
+        ("multipart/form-data; boundary=x", "if its input has an UploadedFile"),
+        ("application/octet-stream", "send JSON as application/json"),
+    ],
+)
+async def test_a_body_of_another_type_than_the_input_can_be_read_from_names_it(
+    send: Send, kind: str, sentence: str
+) -> None:
+    status, answer, _ = await send(
+        "PUT", "/orders/4", b'{"since": "2026-01-01"}', content_type=kind
+    )
+
+    assert (status, "errors" in answer) == (400, False)
+    assert answer["details"].startswith(f"Content-Type {kind.partition(';')[0]} does not fit")
+    assert sentence in answer["details"]
+
+
+async def test_a_large_wrong_value_is_not_sent_back_whole(send: Send) -> None:
+    _, answer, _ = await send(
+        "PUT", "/orders/4?sort=a", {"since": "x" * 90_000, "sort": ["é"] * 9_000}
+    )
+
+    shown = fields(answer)
+    assert shown["since"] == "x" * 1_000 + "…"
+    assert shown["sort"].startswith('["é","é",')
+    assert len(json.dumps(answer)) < 10_000
+
+
+async def test_an_invalid_tag_of_a_union_lists_the_valid_ones(
+    authenticator: Authenticator,
+) -> None:
+    class Cat(msgspec.Struct, tag="cat"):
+        lives: int = 9
+
+    class Dog(msgspec.Struct, tag="dog"):
+        bark: str = ""
+
+    class Pets(msgspec.Struct):
+        pets: list[Cat | Dog]
+
+    class Keep(Service[Pets, Any]):
+        name = "keep"
+        rest = "POST /pets"
+
+        async def handle(self) -> None: ...
+
+    ask = sender(authenticator, Keep)
+
+    _, answer, _ = await ask("POST", "/pets", {"pets": [{"type": "cow"}, {"lives": 1}]})
+
+    assert [each["message"] for each in answer["errors"]] == [
+        "pets[0].type: Invalid value 'cow'; use one of 'cat', 'dog'",
+        "pets[1]: Object missing required field `type`; use one of 'cat', 'dog'",
+    ]
+
+
+@pytest.mark.parametrize("has_hook", [False, True])
+async def test_an_error_that_a_service_answers_is_not_of_the_declared_output(
+    authenticator: Authenticator, *, has_hook: bool
+) -> None:
+    class Item(msgspec.Struct):
+        id: int
+
+    class Add(Service[None, Item]):
+        name = "add"
+        rest = "POST /items"
+        answers: ClassVar = {201: "added", 409: "exists"}
+
+        async def handle(self) -> None:
+            self.response.status_code = 409
+            self.response.payload = {"exists": 7}  # type: ignore[assignment]
+
+        if has_hook:
+
+            async def after_handle(self) -> None: ...
+
+    class Outer(Service):
+        name = "outer"
+        rest = "GET /outer"
+
+        async def handle(self) -> None:
+            await self.invoke(Add)
+
+    ask = sender(authenticator, Add, Outer)
+
+    assert (await ask("POST", "/items"))[:2] == (409, {"exists": 7})
+    assert (await ask("GET", "/outer"))[0] == 500
 
 
 async def test_numbers_in_a_json_body_are_not_text(send: Send) -> None:

@@ -33,6 +33,10 @@ class Secret(Service):
     async def handle(self):
         raise OSError("password=hunter2")
 
+class Wrong(Service[None, int]):
+    async def handle(self):
+        return "x"
+
 class Lacking(Zato):
     def handle(self):
         self.sms.send()
@@ -109,3 +113,15 @@ async def test_a_feature_that_is_not_offered_is_named_to_every_caller(tmp_path: 
 
     assert status == 501
     assert body["details"].startswith("self.sms is Zato's SMS connections, not in zato-lite; use")
+
+
+async def test_an_answer_of_the_wrong_type_names_the_service_and_no_file_of_the_framework(
+    tmp_path: Path,
+) -> None:
+    _, answer = await ask(tmp_path, "wrong", dev=True)
+
+    text = (
+        "service exp.wrong: answer does not match the declared output: Expected `int`, got `str`"
+    )
+    assert answer["details"] == f"InvocationError: {text}"
+    assert (answer["error"]["file"], answer["error"]["line"]) == ("", None)

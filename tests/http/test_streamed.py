@@ -413,6 +413,33 @@ async def test_a_stream_may_be_empty(harness: Harness) -> None:
     assert (got.status, got.body, got.is_complete) == (200, b"", True)
 
 
+@pytest.mark.parametrize(
+    ("item", "expected"),
+    [
+        (Tick, "application/x-ndjson"),
+        (dict[str, int], "application/x-ndjson"),
+        (str, "text/plain; charset=utf-8"),
+        (bytes, "application/octet-stream"),
+        (Event, "text/event-stream"),
+    ],
+)
+async def test_an_empty_stream_has_the_type_of_its_declared_items(
+    harness: Harness, item: Any, expected: str
+) -> None:
+    class Nothing(Service[None, AsyncIterator[item]]):
+        name = "nothing"
+
+        async def handle(self) -> AsyncIterator[Any]:
+            return
+            yield None  # makes it a generator
+
+    harness.registry.add(Nothing)
+
+    got = await harness.ask("nothing")
+
+    assert (got.status, got.body, got.headers["content-type"]) == (200, b"", expected)
+
+
 @pytest.mark.parametrize("service", ["endless", "waiting"])
 async def test_a_client_that_leaves_ends_the_generator(harness: Harness, service: str) -> None:
     client = await harness.send(service)
@@ -565,6 +592,24 @@ async def test_conditions_are_checked(harness: Harness) -> None:
     assert await status(range="bytes=0-1", if_range=tag) == 206
     assert await status(range="bytes=0-1", if_range=time) == 206
     assert await status(range="bytes=0-1", if_range='"other"') == 200
+
+
+async def test_a_client_that_wants_another_version_of_a_file_gets_none(harness: Harness) -> None:
+    head = await harness.ask("report", method="HEAD")
+    tag, time = head.headers["etag"], head.headers["last-modified"]
+
+    async def status(**fields: str) -> int:
+        got = await harness.ask("report", method="GET", **fields)
+        assert got.status == 200 or got.body == b""
+        return got.status
+
+    assert await status(if_match='"other"') == 412
+    assert await status(if_match=f"W/{tag}") == 412
+    assert await status(if_match=f'"other", {tag}', if_unmodified_since="yesterday") == 200
+    assert await status(if_match="*") == 200
+    assert await status(if_match='"other"', if_none_match=tag) == 412
+    assert await status(if_unmodified_since="Thu, 01 Jan 1970 00:00:00 GMT") == 412
+    assert await status(if_unmodified_since=time) == 200
 
 
 async def test_a_file_that_does_not_exist_or_is_a_folder_is_not_found(harness: Harness) -> None:

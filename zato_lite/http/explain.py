@@ -4,6 +4,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from zato_lite.errors import ZatoLiteError
 from zato_lite.http.message import Response
 from zato_lite.log_values import is_framework, safe_text, shown
 from zato_lite.wire import decode, encode
@@ -18,7 +19,8 @@ def explain(response: Response, error: BaseException, project: Path) -> None:
     frames = [*reversed(traceback.extract_tb(error.__traceback__))]
     own = [frame for frame in frames if Path(frame.filename).is_relative_to(project)]
     others = [each for each in frames if each not in own and not is_framework(each.filename)]
-    first = next(iter(own or frames), None)
+    found = own or others or ([] if isinstance(error, ZatoLiteError) else frames)
+    first = next(iter(found), None)
     file = _shown(first, project) if first is not None else ""
     line = first.lineno if first is not None else None
     body: dict[str, Any] = decode(response.body)

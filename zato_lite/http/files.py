@@ -145,9 +145,9 @@ def file_response(
         ("Accept-Ranges", "bytes"),
         *fields,
     )
-    if is_known(request, file):
+    if is_replaced(request, file) or is_known(request, file):
         os.close(file.descriptor)
-        return Response(304, b"", None, headers)
+        return Response(412 if is_replaced(request, file) else 304, b"", None, headers)
     found = range_of(request, file)
     if found is None:
         start, length, status = 0, file.length, 200
@@ -161,6 +161,14 @@ def file_response(
         headers += (("Content-Range", f"bytes {start}-{ends}/{file.length}"),)
     pieces = FilePieces(file.descriptor, start, length)
     return Response(status, b"", content_type, headers, stream=pieces, length=length)
+
+
+def is_replaced(request: Request, file: OpenedFile) -> bool:
+    """Return True if the client wants another version of the file only (RFC 9110, 13.2.2)."""
+    if (tags := request.headers.get(b"if-match")) is not None:
+        return not is_match(tags, file.tag, is_strong=True)
+    since = _seconds(request.headers.get(b"if-unmodified-since"))
+    return since is not None and file.time_ns // 1_000_000_000 > since
 
 
 def is_known(request: Request, file: OpenedFile) -> bool:

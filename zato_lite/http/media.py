@@ -63,7 +63,12 @@ def type_of(path: Path) -> str | None:
     return TYPES.get(path.suffix)
 
 
-def is_match(field: bytes, tag: str) -> bool:
-    """Return True if an If-None-Match field names the tag (RFC 9110, 13.1.2)."""
-    names = [name.strip().removeprefix("W/") for name in field.decode("latin-1").split(",")]
+def is_match(field: bytes, tag: str, *, is_strong: bool = False) -> bool:
+    """Return True if an If-None-Match field names the tag (RFC 9110, 13.1.2).
+
+    If-Match needs the strong comparison, for which a weak tag is another one.
+    """
+    names = [name.strip() for name in field.decode("latin-1").split(",")]
+    if not is_strong:
+        names = [name.removeprefix("W/") for name in names]
     return tag in names or names == ["*"]

@@ -37,6 +37,9 @@ _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _RESERVED = frozenset(
     {"connection", "content-length", "content-type", "date", "transfer-encoding", "x-zato-cid"}
 )
+_MAX_VALUE = 1000
+"""Characters of a wrong value that the response repeats."""
+
 _DETAILS = {_UNAVAILABLE: "Cancelled; try again later", _TIMEOUT: "Timed out"}
 
 _log = logging.getLogger(__name__)
@@ -161,11 +164,16 @@ def _status_of_error(error: BaseException, *, is_cancelled: bool) -> int:
 
 
 def _field(error: FieldError) -> dict[str, Any]:
+    """Return a wrong field; of a large value, or one that JSON does not know, the beginning."""
+    value = error.value
     try:
-        encode(error.value)
+        text = value if isinstance(value, str) else encode(value)
     except TypeError:
-        return {"field": error.field, "value": repr(error.value), "message": error.message}
-    return error._asdict()
+        text = value = repr(value)
+    if len(text) > _MAX_VALUE:
+        start = text[:_MAX_VALUE]
+        value = f"{start if isinstance(start, str) else start.decode('utf-8', 'ignore')}…"
+    return {"field": error.field, "value": value, "message": error.message}
 
 
 def _sandboxed(headers: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:

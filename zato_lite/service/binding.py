@@ -15,6 +15,7 @@ from zato_lite.service.uploads import UploadedFile
 TEXT_METHODS = frozenset({"GET", "HEAD"})
 """Methods whose input is the query string, in which all values are text."""
 
+_MAX_SHOWN = 100
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
@@ -132,7 +133,7 @@ class Binding:
         try:
             result = read(values)
         except BadInputError as error:
-            names = {each.field for each in wrong}
+            names = {_root(each.field) for each in wrong}
             others = [each for each in error.errors or () if _root(each.field) not in names]
             if not (wrong or others):
                 raise
@@ -179,6 +180,22 @@ def has_text(http: HttpContext) -> bool:
     if http.method in TEXT_METHODS:
         return True
     return http.headers.get("content-type", "").lstrip().lower().startswith(_FORMS)
+
+
+def refuse_other_body(http: HttpContext, error: BadInputError) -> None:
+    """Refuse a body that is not JSON and not a form by its content type, which explains the error.
+
+    Raises:
+        BadInputError: the body has another type.
+    """
+    kind = http.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if not kind or kind == "application/json" or kind.endswith("+json"):
+        return
+    hint = "JSON as application/json, or a form as application/x-www-form-urlencoded"
+    if kind == _FORMS[1]:
+        hint += "; a service reads multipart/form-data if its input has an UploadedFile"
+    text = f"Content-Type {kind[:_MAX_SHOWN]} does not fit the declared input; send {hint}"
+    raise BadInputError(text) from error
 
 
 def cookies_of(http: HttpContext) -> dict[str, str]:

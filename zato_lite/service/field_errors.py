@@ -32,6 +32,7 @@ _MAX_SHOWN = 20
 """Allowed values that an error lists, and unknown fields that get a proposal."""
 
 _MAX_NAME = 200
+_MAX_MESSAGE = 500
 
 _PART = 64
 """Items that are converted together, to find those parts of a long list that have errors."""
@@ -75,7 +76,8 @@ def _field_error(
     """Return the wrong field that msgspec names, by a path that begins at ``path``."""
     message, _, place = str(error).partition(" - at `")
     inner = place.rpartition("$")[2].rstrip("`")
-    if not inner and (allowed := _choices(wanted)):
+    message = message if len(message) <= _MAX_MESSAGE else f"{message[:_MAX_MESSAGE]}…"
+    if allowed := _tags(wanted, inner, message) or ([] if inner else _choices(wanted)):
         shown = ", ".join(map(repr, allowed[:_MAX_SHOWN]))
         message += f"; use one of {shown}{', …' if len(allowed) > _MAX_SHOWN else ''}"
     message += _EXAMPLES.get(message, "")
@@ -96,6 +98,20 @@ _EXAMPLES = {
     "Invalid RFC3339 encoded datetime": "; write it like 2026-01-31T09:30:00+01:00",
     "Invalid ISO8601 duration": "; write it like PT1H30M",
 }
+
+
+def _tags(wanted: Any, inner: str, message: str) -> list[Any]:
+    """Return the tags of a union of structs, if the wrong value is a tag or it is missing."""
+    if get_origin(wanted) is Annotated:
+        wanted = get_args(wanted)[0]
+    configs = [getattr(arm, "__struct_config__", None) for arm in get_args(wanted)]
+    tagged = [config for config in configs if config is not None and config.tag_field is not None]
+    if not any(
+        inner == f".{config.tag_field}" or message.endswith(f"field `{config.tag_field}`")
+        for config in tagged
+    ):
+        return []
+    return [config.tag for config in tagged]
 
 
 def _choices(wanted: Any) -> list[Any]:

@@ -11,14 +11,26 @@ from typing import Any, cast
 
 from msgspec import ValidationError, convert
 
-from zato_lite.errors import BadInputError, MethodNotAllowedError
+from zato_lite.errors import (
+    BadInputError,
+    InvocationError,
+    MethodNotAllowedError,
+)
 from zato_lite.service.attribute_dict import Message
 from zato_lite.service.base import Service
-from zato_lite.service.binding import TEXT_METHODS, has_text, merged, with_parameters
+from zato_lite.service.binding import (
+    TEXT_METHODS,
+    has_text,
+    merged,
+    refuse_other_body,
+    with_parameters,
+)
 from zato_lite.service.entry import Entry
 from zato_lite.service.message import Invocation
 from zato_lite.service.request import PayloadBuilder, Request, input_of
 from zato_lite.service.typed import Convert, is_custom
+
+_FIRST_ERROR = 400
 
 Steps = Generator[Any, Any, Any]
 """Yields the return value of each step, awaitable or not, and is sent its final result."""
@@ -116,7 +128,18 @@ def _read_before(entry: Entry, invocation: Invocation) -> Request[Any]:
 
 
 def _outer_input(entry: Entry, invocation: Invocation) -> Any:
-    """Return the input of an invocation from outside; in a query string all values are text."""
+    """Return the input of an invocation from outside."""
+    try:
+        return _bound_input(entry, invocation)
+    except BadInputError as error:
+        http = invocation.http
+        if http is not None and isinstance(invocation.payload, str | bytes):
+            refuse_other_body(http, error)
+        raise
+
+
+def _bound_input(entry: Entry, invocation: Invocation) -> Any:
+    """Return the input of a message; in a query string all values are text."""
     payload, read, http = invocation.payload, entry.read, invocation.http
     if read is None:
         return input_of(payload, invocation)
@@ -156,7 +179,20 @@ def answer_of(service: Service[Any, Any], entry: Entry, returned: Any) -> Any:
         payload = response.payload
     if entry.write is None or type(payload) is entry.output:
         return payload
-    return entry.write(payload)
+    try:
+        return entry.write(payload)
+    except InvocationError as error:
+        if _is_error_over_http(service):
+            return payload.value() if isinstance(payload, PayloadBuilder) else payload
+        raise InvocationError(f"service {entry.name}: {error}") from error
+
+
+def _is_error_over_http(service: Service[Any, Any]) -> bool:
+    """Return True if the answer is an error that the service describes to an HTTP client."""
+    response = service._response
+    if response is None or service._parent is not None or service._root.http is None:
+        return False
+    return (response.status_code or 0) >= _FIRST_ERROR
 
 
 def _is_untouched(payload: Any) -> bool:

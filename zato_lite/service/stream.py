@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import AsyncIterator
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, get_args
 
 import msgspec
 
@@ -44,6 +44,7 @@ class Owner(Protocol):
     """The entry of a service, as its streams see it."""
 
     holds: set[object]
+    output: Any
 
     def count_error(self, error: BaseException) -> BaseException:
         """Count an error of the service."""
@@ -80,6 +81,11 @@ class Stream:
             raise
         finally:
             invocation_context.reset(token)
+
+    @property
+    def item_type(self) -> Any:
+        """Return the type of the items that the service declares, or None."""
+        return next(iter(get_args(self._owner.output)), None)
 
     async def drain(self) -> None:
         """Make it to its end, in the invocation, which counts its errors; no item is kept."""
