@@ -153,3 +153,13 @@ def test_joined_modules_are_used_only_while_they_belong_to_their_sources(tmp_pat
     changed = start_of({**files, "core/api.js": b"22"})
     assert changed == ("main.js", ("main.js", "core/api.js", "vendor/vendor.js"))
     assert start_of(sources) == changed
+
+
+async def test_browsers_get_the_dashboard_s_icon_for_pages_without_one() -> None:
+    [route] = [route for route in dashboard_routes() if route.path == "/favicon.ico"]
+
+    icon = await route.handler(Request("GET", "/favicon.ico", b"", {}), None)
+
+    assert (icon.status, icon.content_type) == (200, "image/svg+xml")
+    assert icon.body == (STATIC / "icon.svg").read_bytes()
+    assert (route.role, route.is_fallback) == (None, True)

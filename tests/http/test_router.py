@@ -144,6 +144,36 @@ def test_the_server_s_own_routes_are_found_by_the_path_as_it_was_sent(raw_path: 
     assert router.find("GET", raw_path) is None
 
 
+@pytest.mark.parametrize(
+    ("channels", "method", "found"),
+    [
+        ((), "GET", "fallback"),
+        ((), "HEAD", "fallback"),
+        ((), "POST", WrongMethod(("GET", "HEAD"))),
+        (("GET /favicon.ico",), "GET", Target("GET /favicon.ico", {}, "/favicon.ico")),
+        (("GET /favicon.ico",), "POST", WrongMethod(("GET", "HEAD"))),
+        (("GET /{name}",), "GET", Target("GET /{name}", {"name": "favicon.ico"}, "/{name}")),
+    ],
+)
+def test_a_fallback_answers_where_nothing_else_does(
+    channels: tuple[str, ...], method: str, found: object
+) -> None:
+    fallback = Route(("GET",), "/favicon.ico", answer, is_fallback=True)
+    router = Router()
+    router.add([fallback])
+    router.table = table(*channels)
+
+    assert router.find(method, "/favicon.ico") == (fallback if found == "fallback" else found)
+
+
+def test_a_folder_wins_over_a_fallback() -> None:
+    folder = Route(("GET",), "/*", answer)
+    router = Router()
+    router.add([Route(("GET",), "/favicon.ico", answer, is_fallback=True), folder])
+
+    assert router.find("GET", "/favicon.ico") == folder
+
+
 def test_a_route_beyond_ascii_is_found_by_its_encoded_path() -> None:
     router = Router()
     router.add([route := Route(("GET",), "/caf\xe9/*", answer)])

@@ -26,6 +26,7 @@ STATIC = Path(__file__).parent / "static"
 _PREFIX = "/dashboard"
 _FILES = f"{_PREFIX}/static/"
 _BUNDLE = "dist/"
+_ICON = "icon.svg"
 _ABOUT_BUNDLE = f"{_BUNDLE}BUNDLE.json"
 _DEEPEST = 8
 """Segments of a path below the prefix of the deepest page, and some more."""
@@ -45,10 +46,14 @@ _FILE_FIELDS = (
     ("Cache-Control", "public, max-age=31536000, immutable"),
     ("Content-Security-Policy", _POLICY),
 )
+_ICON_FIELDS = (("Cache-Control", "public, max-age=86400"), ("Content-Security-Policy", _POLICY))
 
 
 def dashboard_routes(folder: Path = STATIC) -> Iterator[Route]:
-    """Yield the routes; the files are read and compressed now."""
+    """Yield the routes; the files are read and compressed now.
+
+    Browsers ask for ``/favicon.ico`` on pages without an icon; a project can have its own there.
+    """
     files = read_files(folder)
     digest = digest_of(files)
     for name, body in files.items():
@@ -56,6 +61,9 @@ def dashboard_routes(folder: Path = STATIC) -> Iterator[Route]:
         yield Route(("GET",), f"{_FILES}{digest}/{name}", handler, None)
     document = (folder / "index.html").read_text(encoding="utf-8")
     yield Route(("GET",), _PREFIX, _redirect, None)
+    if _ICON in files:
+        icon = file_handler(files[_ICON], type_of(Path(_ICON)) or "", _ICON_FIELDS)
+        yield Route(("GET",), "/favicon.ico", icon, None, is_fallback=True)
     yield Route(("GET",), f"{_PREFIX}/*", _page_handler(document, files, digest), None)
 
 

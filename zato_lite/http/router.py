@@ -49,12 +49,16 @@ class Router:
             PING_PATH: dict.fromkeys(("GET", "POST"), Target(PING_SERVICE, is_public=True))
         }
         self._prefixes: list[str] = []
+        self._fallbacks: dict[str, dict[str, Route | Target]] = {}
 
     def add(self, routes: Iterable[Route]) -> None:
-        """Add routes of the server itself; they win over REST channels."""
+        """Add routes of the server itself; all but fallbacks win over REST channels."""
         for route in routes:
             self.routes.append(route)
             path = quote(route.path, safe=_UNQUOTED)
+            if route.is_fallback:
+                self._fallbacks[path] = dict.fromkeys(route.methods, route)
+                continue
             self._exact.setdefault(path, {}).update(dict.fromkeys(route.methods, route))
             if path.endswith("/*"):
                 self._prefixes.append(path[:-1])
@@ -71,7 +75,9 @@ class Router:
             return Target(unquote(raw_path.removeprefix(INVOKE_PREFIX)))
         verbs = self._exact.get(raw_path) or self._find_prefix(raw_path)
         if verbs is None:
-            return self.table.find(method, raw_path)
+            found = self.table.find(method, raw_path)
+            if found is not None or (verbs := self._fallbacks.get(raw_path)) is None:
+                return found
         return verbs.get(_effective(method, verbs)) or WrongMethod(allowed_methods(verbs))
 
     def _find_prefix(self, path: str) -> Mapping[str, Route | Target] | None:

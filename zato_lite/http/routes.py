@@ -23,12 +23,14 @@ class Route(NamedTuple):
     Attributes:
         path: exact, or ending in ``/*`` for everything below.
         role: the lowest role that is admitted; None admits requests without credentials.
+        is_fallback: it answers only where neither another route nor a REST channel does.
     """
 
     methods: tuple[str, ...]
     path: str
     handler: Handler
     role: str | None = "viewer"
+    is_fallback: bool = False
 
 
 class Entry(Protocol):

@@ -63,3 +63,27 @@ def test_headers_bodies_and_declared_answers_are_shown(docs: Page) -> None:
     expect(operation).to_contain_text("Response 201: The order was changed")
     expect(operation).to_contain_text("Location: URL of the order")
     expect(operation).to_contain_text("Response 409: The order is closed")
+
+
+def test_own_services_come_before_the_built_in_ones(docs: Page) -> None:
+    own = docs.locator("section", has=docs.get_by_role("heading", name="Yours"))
+    built_in = docs.locator("section", has=docs.get_by_role("heading", name="Built in"))
+
+    expect(own.locator("summary", has_text="shop.hello")).to_have_count(1)
+    expect(own.locator("summary", has_text="zato.scheduler.")).to_have_count(0)
+    expect(built_in.locator("summary", has_text="demo.echo")).to_have_count(1)
+    docs.get_by_label("Find a service").fill("demo.sleep")
+
+    expect(own).to_be_hidden()
+    expect(built_in.locator("summary:visible code")).to_have_text(
+        ["demo.sleep", "seconds", "jitter"]
+    )
+    expect(built_in.locator("summary:visible")).not_to_contain_text("`")
+
+
+def test_other_addresses_lead_to_the_page(docs: Page, server: Server) -> None:
+    for path in ("/docs/", "/docs/index.html"):
+        docs.goto(f"{server.url}{path}")
+
+        expect(docs).to_have_url(f"{server.url}/docs")
+        expect(docs.get_by_role("heading", name="Built in")).to_be_visible()

@@ -1,5 +1,6 @@
 // Shows /openapi.json, and lets each operation be tried.
 
+const ROOT = new URL("../", import.meta.url); // also behind a proxy that adds a prefix
 const place = document.getElementById("operations");
 const search = document.getElementById("search");
 
@@ -7,6 +8,11 @@ function make(tag, properties = {}, ...children) {
   const element = Object.assign(document.createElement(tag), properties);
   element.append(...children);
   return element;
+}
+
+// Texts have `code` between backticks.
+function prose(text) {
+  return text.split(/`([^`]+)`/).map((part, index) => (index % 2 ? make("code", { textContent: part }) : part));
 }
 
 function resolved(schema, all, depth = 0) {
@@ -33,7 +39,7 @@ async function ask(verb, path, parameters, body, output) {
   output.textContent = "…";
   const started = performance.now();
   if (body) { options.body = body.value; options.headers["Content-Type"] = "application/json"; }
-  const answer = await fetch(new URL(path, location.origin), options);
+  const answer = await fetch(new URL(path.slice(1), ROOT), options);
   const text = await answer.text();
   const took = Math.round(performance.now() - started);
   let shown = text;
@@ -60,7 +66,7 @@ function parameterInput(parameter, schemas) {
 }
 
 function inside(path, verb, operation, schemas) {
-  const parts = operation.description ? [make("p", { className: "description", textContent: operation.description })] : [];
+  const parts = operation.description ? [make("p", { className: "description" }, ...prose(operation.description))] : [];
   const described = []; // long, at times: it comes last
   const parameters = (operation.parameters ?? []).map((parameter) => {
     const [label, entry] = parameterInput(parameter, schemas);
@@ -99,7 +105,7 @@ function show(path, verb, operation, schemas) {
     make("summary", {},
       make("span", { className: "verb", textContent: verb.toUpperCase() }),
       make("code", { textContent: name }),
-      make("span", { textContent: operation.summary === name ? "" : operation.summary })));
+      make("span", {}, ...prose(operation.summary === name ? "" : operation.summary))));
   box.addEventListener("toggle", () => {
     if (box.open && box.children.length === 1) {
       box.append(make("div", { className: "inside" }, ...inside(path, verb, operation, schemas)));
@@ -112,18 +118,25 @@ function show(path, verb, operation, schemas) {
 function filter() {
   const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
   for (const box of place.querySelectorAll("details")) box.hidden = !words.every((word) => box.dataset.text.includes(word));
+  for (const part of place.children) part.hidden = !part.querySelector("details:not([hidden])");
+}
+
+function section(words, entries, schemas) {
+  const boxes = entries.map(([path, verb, operation]) => show(path, verb, operation, schemas));
+  return make("section", {}, make("h2", { textContent: `${words} (${boxes.length})` }), ...boxes);
 }
 
 search.addEventListener("input", filter);
 
 try {
-  const answer = await fetch(new URL("/openapi.json", location.origin));
+  const answer = await fetch(new URL("openapi.json", ROOT));
   if (!answer.ok) throw new Error(`${answer.status} ${answer.statusText}`);
   const api = await answer.json();
   document.title = document.querySelector("h1").textContent = `${api.info.title} ${api.info.version}`;
   document.getElementById("about").textContent = api.info.description ?? "";
-  place.replaceChildren(...Object.entries(api.paths).flatMap(([path, verbs]) =>
-    Object.entries(verbs).map(([verb, operation]) => show(path, verb, operation, api.components.schemas))));
+  const all = Object.entries(api.paths).flatMap(([path, verbs]) => Object.entries(verbs).map(([verb, operation]) => [path, verb, operation]));
+  const own = all.filter(([, , operation]) => !operation["x-built-in"]), rest = all.filter((entry) => !own.includes(entry));
+  place.replaceChildren(section("Yours", own, api.components.schemas), section("Built in", rest, api.components.schemas));
   filter(); // the user may have typed meanwhile
 } catch (error) {
   place.textContent = String(error);

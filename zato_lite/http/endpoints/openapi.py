@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from zato_lite.http.admission import Admission
 from zato_lite.http.endpoints.operations import (
+    BUILT_IN,
     BYTES,
     DEFAULT_ERROR,
     ERRORS,
@@ -166,6 +167,7 @@ def _describe(entry: Entry, router: Router) -> ServiceDescription:
         _body_of(entry, binding),
         is_stream(entry.output),
         is_safe(entry.name) if is_built_in(entry.name) else _only_reads(channels),
+        entry.is_internal,
     )
 
 
@@ -193,6 +195,7 @@ def _ping(operation_id: str) -> dict[str, Any]:
         "operationId": operation_id,
         "summary": "Check that the server responds; needs no credentials.",
         "tags": ["zato"],
+        BUILT_IN: True,
         "security": [],
         "responses": {"200": ok, **error_responses()},
     }

@@ -37,6 +37,9 @@ _ANY_BODY: dict[str, dict[str, Any]] = {
 SAFE = "x-safe"
 """Field of an operation of POST whose service only reads."""
 
+BUILT_IN = "x-built-in"
+"""Field of an operation of a built-in service."""
+
 _ERROR_FROM = 400
 _PLACES: dict[type, str] = {Header: "header", Cookie: "cookie", Query: "query"}
 
@@ -52,6 +55,7 @@ class ServiceDescription(NamedTuple):
         body: content type of its request body.
         is_stream: its answer is a stream of objects.
         is_safe: it only reads, as far as is known.
+        is_internal: it is a built-in service.
     """
 
     name: str
@@ -65,6 +69,7 @@ class ServiceDescription(NamedTuple):
     body: str = JSON
     is_stream: bool = False
     is_safe: bool = False
+    is_internal: bool = False
 
 
 class Operation(NamedTuple):
@@ -90,6 +95,8 @@ def operations_of(
         }
         if service.description:
             common["description"] = service.description
+        if service.is_internal:
+            common[BUILT_IN] = True
         taken = components.add(service.input, service.name)
         for operation_id, path, verb, names in _places(service):
             content = {"operationId": free_name(operation_id, ids), **common}

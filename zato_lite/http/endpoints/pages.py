@@ -46,15 +46,24 @@ def redirect(target: str, status: int = 302) -> Response:
 
 
 def page_routes(folder: Path, prefix: str, role: str | None = "viewer") -> Iterator[Route]:
-    """Yield a route below ``prefix`` for each file; ``index.html`` also answers at the prefix."""
+    """Yield a route below ``prefix`` for each file, but for ``index.html`` at the prefix.
+
+    Addresses in ``index.html`` are relative to the prefix, where other paths to it lead.
+    """
+
+    async def lead_back(request: Request, caller: Caller | None) -> Response:
+        return redirect(f"../{prefix.rpartition('/')[2]}", 308)
+
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.suffix in TYPES:
             handler = file_handler(path.read_bytes(), TYPES[path.suffix])
             name = path.relative_to(folder).as_posix()
-            yield Route(("GET",), f"{prefix}/{name}", handler, role)
-            if name == "index.html":
-                yield Route(("GET",), prefix, handler, role)
-                yield Route(("GET",), f"{prefix}/", handler, role)
+            if name != "index.html":
+                yield Route(("GET",), f"{prefix}/{name}", handler, role)
+                continue
+            yield Route(("GET",), f"{prefix}/{name}", lead_back, role)
+            yield Route(("GET",), prefix, handler, role)
+            yield Route(("GET",), f"{prefix}/", lead_back, role)
 
 
 def file_handler(
