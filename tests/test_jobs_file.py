@@ -146,6 +146,24 @@ def test_a_start_that_skips_applies_the_others(project: Path, change: str, field
     assert field in problem
 
 
+def test_all_mistakes_of_a_job_are_named_together(project: Path) -> None:
+    change = "service: jf-s.plan; max_retries: -1; calendar: bank; on_error_service: none"
+    write(project, job("mixed", f"{change}; allow_missing_services: perhaps"))
+
+    [*mistakes], _ = check(project)
+
+    text = "\n".join(mistakes)
+    for part in (
+        "line 3: mixed: service: Service `jf-s.plan`",
+        "line 6: mixed: max_retries",
+        "line 7: mixed: calendar",
+        "line 8: mixed: on_error_service",
+        "line 9: mixed: allow_missing_services",
+    ):
+        assert part in text
+    assert len(mistakes) == 5
+
+
 def test_the_right_line_is_named(project: Path) -> None:
     write(project, GOOD.format("a"), job("b", "timezone: Mars"), job("a"))
 

@@ -131,7 +131,9 @@ def test_the_log_of_the_latest_run_is_shown_and_followed(server: Running) -> Non
 def test_why_explains_the_latest_slot_or_an_instant(server: Running) -> None:
     server.job("explained", job_type="interval_based", every="1 h", start_date="2020-01-01")
 
-    assert "before_creation" in server.run("job", "why", "explained").out
+    waits = server.run("job", "why", "explained").out
+    assert "not_yet" in waits
+    assert "the job waits for its first slot, due at " in waits
     assert "not_on_schedule" in server.run("job", "why", "explained", "2020-01-01 00:30").out
     asked = server.run("job", "why", "explained", "2020-01-01 00:00", "--json").json
     assert asked["outcome"] == "before_creation"

@@ -1,4 +1,5 @@
 import itertools
+import os
 from pathlib import Path
 
 import click
@@ -8,7 +9,7 @@ from click.testing import CliRunner
 
 from tests.cli.conftest import PASSWORD, Running, run
 from zato_lite.cli.doctor import of_status
-from zato_lite.cli.main import cli
+from zato_lite.cli.main import cli, main
 
 CONFIG = "[server]\nport = 1\n"
 
@@ -134,6 +135,7 @@ def completed(
 ) -> list[str]:
     monkeypatch.setenv("ZATO_LITE_URL", server.url)
     monkeypatch.setenv("ZATO_LITE_PASSWORD", PASSWORD)
+    monkeypatch.setattr("zato_lite.cli.complete._TIMEOUT_S", 60.0)  # however busy the machine
     shell = ShellComplete(cli, {}, "zato-lite", "_ZATO_LITE_COMPLETE")
     return [item.value for item in shell.get_completions(words.split(), typed)]
 
@@ -188,9 +190,32 @@ def test_names_of_calendars_and_nodes_and_those_in_fields_are_completed(
     assert server.run("run", "list", "--node", node["name"]).status == 0
 
 
-def test_colours_are_for_terminals(server: Running) -> None:
-    server.job("coloured")
+@pytest.mark.parametrize(
+    ("is_terminal", "no_color", "is_coloured"),
+    [(True, "", True), (True, "1", False), (False, "", False)],
+)
+def test_colours_are_for_terminals(
+    server: Running,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    is_terminal: bool,
+    no_color: str,
+    is_coloured: bool,
+) -> None:
+    server.job(f"coloured {is_terminal} {no_color}")
+    environ = {"URL": server.url, "PASSWORD": PASSWORD}
+    for name, value in environ.items():
+        monkeypatch.setenv(f"ZATO_LITE_{name}", value)
+    monkeypatch.setenv("NO_COLOR", no_color)
+    reading, writing = os.openpty() if is_terminal else os.pipe()
 
-    assert click.unstyle(server.run("job", "list", "coloured", "-o", "table").out).startswith(
-        "NAME"
-    )
+    with os.fdopen(reading, "rb", buffering=0) as read:
+        with os.fdopen(writing, "w") as output:
+            monkeypatch.setattr("sys.stdout", output)
+            with pytest.raises(SystemExit):
+                main(["job", "list", f"coloured {is_terminal} {no_color}", "-o", "table"])
+            monkeypatch.undo()
+        shown = read.read(10_000).decode()  # the writer is closed: it cannot wait
+
+    assert ("\x1b[1mNAME" in shown, "\x1b" in shown) == (is_coloured, is_coloured)
+    assert click.unstyle(shown).startswith("NAME")

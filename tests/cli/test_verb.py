@@ -7,6 +7,8 @@ from click.testing import CliRunner
 
 from tests.cli.conftest import PASSWORD, Running, run
 from zato_lite.cli.main import cli, colours
+from zato_lite.cli.render import Result
+from zato_lite.cli.verb import Session, verb
 
 
 def test_the_help_of_a_command_has_its_options_those_of_all_and_examples() -> None:
@@ -76,6 +78,42 @@ def test_local_commands_have_formats_too(tmp_path: Path) -> None:
 
     found = json.loads(checked.out)
     assert (checked.status, found["services"], len(found["mistakes"])) == (1, 0, 1)
+
+
+@pytest.mark.parametrize("has_asked", [False, True])
+def test_a_fault_of_a_command_is_not_taken_for_the_server_s(
+    server: Running, monkeypatch: pytest.MonkeyPatch, *, has_asked: bool
+) -> None:
+    monkeypatch.setattr("zato_lite.cli.verb._VERSION_S", 60.0)  # however busy the machine
+
+    @verb(None, "faulty")
+    def faulty(session: Session) -> Result:
+        if has_asked:
+            session.call("zato.ping")
+        raise KeyError("fault")
+
+    environ = {"ZATO_LITE_URL": server.url, "ZATO_LITE_PASSWORD": PASSWORD}
+    ran = CliRunner().invoke(faulty, env=environ)
+
+    assert isinstance(ran.exception, KeyError)
+
+
+def test_a_fault_over_a_copy_of_the_store_is_the_command_s(tmp_path: Path) -> None:
+    with Running(tmp_path):
+        pass
+
+    @verb(None, "faulty", reads=True)
+    def faulty(session: Session) -> Result:
+        session.call("zato.ping")
+        raise KeyError("fault")
+
+    environ = {"ZATO_LITE_PASSWORD": PASSWORD}
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "zato-lite.toml").write_text("[server]\nport = 1\n")
+    ran = CliRunner().invoke(faulty, ["--project", str(tmp_path)], env=environ)
+
+    assert "read from a copy" in ran.stderr
+    assert isinstance(ran.exception, KeyError)
 
 
 @pytest.mark.parametrize(("value", "is_coloured"), [("1", False), ("", True)])

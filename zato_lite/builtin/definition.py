@@ -311,9 +311,12 @@ class JobChanges(CustomInput):
 
 
 def allows_missing(sent: Any) -> bool:
-    """Return True if the services of a definition, which is valid, may be deployed later."""
+    """Return True if the services of a definition may be deployed later."""
     flag = sent.get("allow_missing_services")
-    return not is_unsent(flag) and parse_flag(flag)
+    try:
+        return not is_unsent(flag) and parse_flag(flag)
+    except ValueError:
+        return False
 
 
 def should_ignore_existing(sent: Any) -> bool:

@@ -4,7 +4,7 @@ import difflib
 import math
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -186,6 +186,8 @@ def compare(
     now: Instant,
     principal: str = "",
     max_mistakes: float = math.inf,
+    *,
+    more_mistakes: Callable[[Mapping[str, Any]], Iterable[FieldError]] = lambda _: (),
 ) -> Set:
     """Return the effect of applying definitions to the existing jobs, and their mistakes.
 
@@ -193,7 +195,8 @@ def compare(
     ``start_date``, which stays so that the grid does not move, and ``is_active``, so that a
     pause outlasts the next start. A definition without a principal has ``principal``, or if this
     is empty, that of the existing job. The mistakes include names that are used twice; after
-    ``max_mistakes`` the rest is not looked at.
+    ``max_mistakes`` the rest is not looked at. ``more_mistakes`` returns those of the other fields
+    of a wrong definition.
     """
     creates, updates, unchanged = [], [], []
     errors: list[FieldError] = []
@@ -208,7 +211,9 @@ def compare(
             after = read(_kept(before, definition), now, principal)
         except BadInputError as error:
             wrong = error.errors or (FieldError(label, None, str(error)),)
-            errors += located(wrong, item, label)
+            fields_ = {each.field for each in wrong}
+            more = (each for each in more_mistakes(definition) if each.field not in fields_)
+            errors += located((*wrong, *more), item, label)
             continue
         if after.name in known:
             line = known[after.name].line

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -11,10 +11,16 @@ from zato_lite.builtin import enmasse
 from zato_lite.builtin.deadman import watch_over
 from zato_lite.builtin.definition import allows_missing
 from zato_lite.builtin.documents import Item
-from zato_lite.builtin.job_checks import surroundings
+from zato_lite.builtin.job_checks import missing_names, surroundings
 from zato_lite.builtin.permissions import require_callbacks
 from zato_lite.clock import Clock
-from zato_lite.errors import BadInputError, ConfigError, JobExistsError, JobNotFoundError
+from zato_lite.errors import (
+    BadInputError,
+    ConfigError,
+    FieldError,
+    JobExistsError,
+    JobNotFoundError,
+)
 from zato_lite.scheduler.calendars import Calendars
 from zato_lite.scheduler.commands import JobCommands
 from zato_lite.service.message import SYSTEM, SYSTEM_PRINCIPAL
@@ -63,9 +69,14 @@ def plan(
     now: Instant,
 ) -> FilePlan:
     """Return what applying the definitions to the existing jobs changes."""
+
+    def missing(definition: Mapping[str, Any]) -> Iterator[FieldError]:
+        early = allows_missing(definition)
+        return missing_names(definition, services, calendars, allows_missing=early)
+
     existing = {row.job.name: row for row in rows}
     jobs = {name: row.job for name, row in existing.items()}
-    found = enmasse.compare(jobs, definitions.items, now, SYSTEM_PRINCIPAL)
+    found = enmasse.compare(jobs, definitions.items, now, SYSTEM_PRINCIPAL, more_mistakes=missing)
     wrong = [*definitions.mistakes, *found.mistakes]
     good: dict[str, Job] = {}
     changed = {job.name: job for job in found.found.creates}

@@ -146,7 +146,7 @@ class Validate(Service[DefinitionOrChanges, Validation]):
         hidden = {error.field for error in refused} | _unchanged(job, before)
         if any(error.field == "service" for error in refused):
             hidden.add("extra")  # its input is not the caller's to know
-        early = _may_be_early(sent)
+        early = allows_missing(sent)
         found = surroundings(
             job, self.services, calendars, allows_missing=early, patterns=principal.patterns
         )
@@ -222,13 +222,6 @@ def _probe(sent: Any, before: JobRow | None, now: Instant) -> Job | None:
     if not isinstance(found.get("extra"), str | None):
         found.pop("extra", None)
     return Job(**{"name": "", "service": "", **found}, trigger=OneTime(start=now))
-
-
-def _may_be_early(sent: Mapping[str, Any]) -> bool:
-    try:
-        return allows_missing(sent)
-    except ValueError:
-        return False
 
 
 def _unchanged(job: Job, before: JobRow | None) -> set[str]:

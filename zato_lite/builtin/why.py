@@ -212,7 +212,7 @@ def _unrecorded(row: JobRow, at: Instant, now: Instant, around: Surroundings) ->
             f"calendar {job.calendar}: {excluded}",
         ),
         "paused": (at > row.cursor and (at <= now or not job.is_active) and held != "", held),
-        "not_yet": (at > now, f"the slot is due at {iso(at)}"),
+        "not_yet": (at > now, f"{_wait_words(row, at)} due at {iso(at)}"),
         "due": (at > row.cursor, "the slot is due and not yet claimed"),
         "unknown": (
             True,
@@ -220,6 +220,13 @@ def _unrecorded(row: JobRow, at: Instant, now: Instant, around: Surroundings) ->
         ),
     }
     return next(Answer(name, words) for name, (holds, words) in reasons.items() if holds)
+
+
+def _wait_words(row: JobRow, at: Instant) -> str:
+    """Say whether a slot of the future is the job's first."""
+    before = previous_before(row.job.trigger, at)
+    is_first = before is None or before < row.created_at
+    return "the job waits for its first slot," if is_first else "the slot is"
 
 
 def _run_words(run: RunRow) -> str:

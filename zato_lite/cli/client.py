@@ -199,6 +199,11 @@ class Client:
                 self.now = parsedate_to_datetime(date).timestamp()
         return response.status, text
 
+    def limit(self, seconds: float) -> None:
+        """Set for how long the server may take from now on to answer a request."""
+        self._connection.close()
+        self._connection.timeout = seconds
+
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()

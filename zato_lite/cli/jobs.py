@@ -189,8 +189,8 @@ def record_of(session: Session, job_id: int, number: int) -> dict[str, Any]:
 def why(session: Session, name: str, at: str) -> Result:
     """Explain why a job did or did not run at an instant.
 
-    By default it is the latest slot, or the next one if there has been none. Without an
-    offset, AT is in the job's time zone.
+    By default it is the latest slot since the job's creation, or the next one if there has been
+    none. Without an offset, AT is in the job's time zone.
     """
     if at:
         found = session.call(f"{JOB}.why", name=name, at=at)
@@ -200,8 +200,10 @@ def why(session: Session, name: str, at: str) -> Result:
         session.job(name)  # which also tells the server's time
         now = datetime.fromtimestamp(session.now, UTC).isoformat()
         found = session.call(f"{JOB}.why", name=name, at=now)
-        if slot := found["previous_slot"] or found["next_slot"]:
+        for slot in filter(None, (found["previous_slot"], found["next_slot"])):
             found = session.call(f"{JOB}.why", name=name, at=slot)
+            if found["outcome"] != "before_creation":
+                break
     return Result(found, _WHY, text=_explained(found))
 
 

@@ -28,7 +28,7 @@ Function = Callable[..., Result | None]
 _FIRST_POLL_S, _LAST_POLL_S = 0.1, 1.0
 
 
-_PUBLIC_S = 10.0
+_PUBLIC_S, _VERSION_S = 10.0, 2.0
 _MISSING = "password missing; use --password-file or ZATO_LITE_ADMIN_PASSWORD"
 _FIRST_PASSWORD = "admin-password"  # noqa: S105 - the name of a file
 
@@ -47,6 +47,7 @@ class Session:
         self._options = {**_DEFAULTS, **given}
         self._reads, self._asks, self._timeout = reads, asks, timeout
         self._found: Any = None
+        self._is_offline = False
         self.form: str | None = "json" if options.get("as_json") else options.get("form")
 
     @property
@@ -139,10 +140,15 @@ class Session:
         found: float = self.client.now
         return found
 
-    @property
-    def has_asked(self) -> bool:
-        """True if a connection, or the store, was opened."""
-        return self._found is not None
+    def may_answer_otherwise(self) -> bool:
+        """Return True if an answer may lack what this version of the command expects of it."""
+        if self._found is None or self._is_offline:
+            return False
+        with suppress(ZatoLiteError, LookupError, TypeError, AttributeError):
+            self.client.limit(_VERSION_S)
+            nodes = self.call("zato.scheduler.status")["nodes"]
+            return {each["version"] for each in nodes} != {__version__}
+        return True
 
     def close(self) -> None:
         """Close the connection."""
@@ -177,6 +183,7 @@ class Session:
         found = OfflineStore.of(self.project)
         if found is None:
             raise error
+        self._is_offline = True
         click.echo(f"zato-lite: {error}; read from a copy of the project's store", err=True)
         return found
 
@@ -336,12 +343,12 @@ def verb(
 
 @contextmanager
 def _words_for(session: Session) -> Iterator[None]:
-    """Make one sentence of the error if an answer lacks what this version expects of it."""
+    """Make one sentence of the error that an answer of another version has caused."""
     try:
         yield
     except (LookupError, TypeError, AttributeError) as error:
-        if not session.has_asked:
-            raise
+        if not session.may_answer_otherwise():
+            raise  # a fault of the command
         words = f"{session.url} answers in another form than zato-lite {__version__}"
         told = f"{words}: {type(error).__name__} {error}; use the version of the server"
         raise UnavailableError(told) from error
