@@ -88,6 +88,15 @@ WRONG = {
     "app_g": ("schedule = every(minutes=5, timezone='X/Y')", "X/Y"),
     "app_h": ("schedule = cron('0 99 * * *')", "99"),
     "app_i": ("schedule = every(minutes=1, name='good')", "Job `good` already exists, in "),
+    "app_j": ("schedule = '0 2 * * *'", "write `schedule = cron(…)` or `every(…)`"),
+    "app_k": ("schedule = [every(minutes=1), every(minutes=2)]", "is not one; write `schedule"),
+    "app_l": ("rest = 'GETT /l'", "unknown method 'GETT'; did you mean GET?"),
+    "app_m": ("rest = 'FLY /m'", "unknown method 'FLY'; use one such as GET, or * for any"),
+    "app_n": ("input = 5", "class A: Type '5' is not supported"),
+    "app_o": ("handle_GET = 5", "class A: handle_GET 5 is not a method"),
+    "app_p": ("def handle_POST(this, more): ...", "handle_POST takes `self` only"),
+    "app_q": ("async def handle_PUT(): ...", "handle_PUT takes `self` only"),
+    "app_r": ("schedule = every('often')", "every: 'often' is not allowed; a duration such as"),
 }
 
 

@@ -32,6 +32,18 @@ async def test_a_pause_with_an_end_is_followed_by_runs(box: Sandbox) -> None:
     assert await outcomes_of(box, job_id) == ["ok", "ok"]
 
 
+@pytest.mark.parametrize("service", ["pause", "pause-many"])
+async def test_the_end_of_a_pause_is_later_than_its_begin(box: Sandbox, service: str) -> None:
+    job_id = await create_job(box)
+    which = {"id": job_id} if service == "pause" else {"ids": [job_id]}
+
+    with pytest.raises(BadInputError, match="until: 2020-01-01 00:00:00 UTC has passed") as caught:
+        await ask(box, service, until="2020-01-01", **which)
+
+    assert [error.field for error in caught.value.errors] == ["until"]
+    assert (await ask(box, "get-by-id", id=job_id))["is_active"] is True
+
+
 @pytest.mark.parametrize("service", ["pause", "resume", "skip-next"])
 async def test_the_answer_of_a_change_has_the_last_run(box: Sandbox, service: str) -> None:
     job_id = await create_job(box)

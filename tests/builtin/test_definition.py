@@ -118,6 +118,22 @@ def test_every_wrong_field_is_named_with_its_value_and_what_is_allowed() -> None
     assert set(RICH) - {"job_type", "extra"} - named <= {"cron_definition"}
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("every", "0s", "every: '0s' is not allowed; a period of at least a millisecond"),
+        ("every", "1000000000000s", "An interval is at most a century"),
+        ("start_date", "9999-12-31", "years are from 1 to 8999"),
+    ],
+)
+def test_a_limit_is_named(field: str, value: str, words: str) -> None:
+    definition = {**EVERY, "minutes": None, "every": "5 min", "timezone": "America/Lima"}
+
+    [message] = _wrong({**definition, field: value})
+
+    assert words in message
+
+
 def test_a_wrong_zone_hides_no_wrong_expression() -> None:
     messages = _wrong({**CRON, "timezone": "Mars", "cron_definition": "61 * * * *"})
 

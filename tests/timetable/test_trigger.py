@@ -167,7 +167,13 @@ def test_h_keeps_to_its_range_and_step() -> None:
         ("0 0 30 2 *", "never matches"),
         ("0 0 31 4,6,9,11 *", "never matches"),
         ("0 0 31W 2 *", "never matches"),
-        ("0 0 0 1 1 ? 2020", "never matches"),
+        ("0 0 0 1 1 ? 2020", "never matches: its last year, 2020, has passed"),
+        ("0 0 0 30 2 ? 2099", "never matches: no such date exists"),
+        ("daily", "it has 1 field, and 5, 6 or 7 are expected"),
+        ("* * * * * 2030", "day of week is 0-7; with 6 fields the first is the second"),
+        ("* * * * * 9 2030", "with 7 fields the first is the second and the last is the year"),
+        ("TZ=UTC 0 2 * * *", "a time zone is the field `timezone` of the job"),
+        ("CRON_TZ=UTC 0 2 * * *", "a time zone is the field `timezone` of the job"),
     ],
 )
 def test_an_invalid_expression_is_refused_with_the_reason(expression: str, words: str) -> None:
@@ -184,6 +190,11 @@ def test_an_invalid_expression_is_refused_with_the_reason(expression: str, words
         (Interval(start=NOON), "seconds", "At least one of ['weeks', 'days', 'hours', 'minutes'"),
         (Interval(start=NOON, minutes=-1), "minutes", "`minutes` must not be negative"),
         (Interval(start=NOON, hours=1, end=NOON), "end_date", "must be later than `start_date`"),
+        (
+            Interval(start=NOON, hours=1, end=NOON - MINUTE, timezone="Asia/Tokyo"),
+            "end_date",
+            "`end_date` has passed: 2026-11-23 20:59:00 Asia/Tokyo",
+        ),
         (
             Interval(start=NOON - 9 * MINUTE, hours=1, end=NOON + MINUTE),
             "end_date",

@@ -55,6 +55,10 @@ def test_an_invalid_moment_is_refused(text: str) -> None:
     [
         ("Europe/Warsw", "did you mean Europe/Warsaw"),
         ("europe/warsaw", "did you mean Europe/Warsaw"),
+        ("New York", r"did you mean America/New_York\?"),
+        ("EUROPE/PARIS", r"did you mean Europe/Paris\?"),
+        ("Z", "Unknown time zone `Z`; use one such as Europe/Warsaw"),
+        ("+01:00", "use one such as Europe/Warsaw"),
         ("", "Unknown time zone"),
         ("../../etc/passwd", "Unknown time zone"),
         ("/etc/localtime", "Unknown time zone"),

@@ -34,6 +34,7 @@ from zato_lite.builtin.input import (
     parse_zone,
     text,
     whole_number,
+    wrong,
 )
 from zato_lite.builtin.output import naive_iso
 from zato_lite.clock import to_datetime
@@ -541,12 +542,12 @@ def _trigger(definition: Definition, now: Instant, errors: list[FieldError]) -> 
                 fold=definition.dst_fold,
                 seed=definition.name,
             )
-    wrong = {error.field for error in errors}
-    if wrong.isdisjoint(_PERIOD_FIELDS):
+    known = {error.field for error in errors}
+    if known.isdisjoint(_PERIOD_FIELDS):
         try:
             triggers.check(made, now)
         except BadInputError as error:
-            errors += (each for each in error.errors if each.field not in wrong)
+            errors += (each for each in error.errors if each.field not in known)
     return made
 
 
@@ -558,6 +559,8 @@ def _periods(definition: Definition, errors: list[FieldError]) -> dict[str, int]
             text = "every: send either `every`, or weeks, days, hours, minutes and seconds"
             errors.append(FieldError("every", definition.every, text))
         total = parse_field("every", definition.every, parse_duration, errors)
+        if total == 0:
+            errors.append(wrong("every", definition.every, "a period of at least a millisecond"))
         return _parts_of(total or 0)
     seconds = int(definition.seconds)
     fraction = round((definition.seconds - seconds) * 1000)

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from zato_lite.builtin.definition import read
 from zato_lite.builtin.enmasse import difference
+from zato_lite.builtin.input import shown
 from zato_lite.builtin.job_checks import extra_errors
 from zato_lite.builtin.permissions import no_calendar
 from zato_lite.deploy.ownership import Claim
@@ -78,6 +79,10 @@ def claims_of(entry: Entry, now: Instant) -> Iterator[Claim]:
     Raises:
         BadInputError: the declaration does not define a job.
     """
+    declared = vars(entry.cls).get("schedule")
+    if isinstance(declared, str | int | float | dict | list | tuple | set):
+        text = f"schedule {shown(declared)} is not one; write `schedule = cron(…)` or `every(…)`"
+        raise BadInputError(text)
     for definition in definitions([entry]):
         yield Claim("Job", read(definition.fields, now).name)
 

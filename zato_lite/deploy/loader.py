@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import CodeType, FrameType, ModuleType, TracebackType
+from types import CodeType, FrameType, FunctionType, ModuleType, TracebackType
 from typing import Any, NamedTuple, TypeVar
 
 from zato_lite.deploy.files import Source, shown, stamp_of
@@ -214,7 +214,8 @@ class Candidate:
         self._module = module = _Module(path, self.source.name)
         try:
             module.execute()
-            entries = registry.make_entries(str(path), _services_in(module.module))
+            services = _services_in(module.module)
+            entries = [_entry_of(registry, str(path), cls) for cls in services]
             claims = [claim for entry in entries for claim in self._claims_of(entry)]
             self.claims = unique(claims, str(path))
             self.resources = _resources_in(module.module)
@@ -240,6 +241,31 @@ class Candidate:
         for entry in self.entries:
             if _has_hook(entry):
                 entry.cls.after_add_to_store(service_logger(entry.name))
+
+
+def _entry_of(registry: Registry, path: str, cls: type[Service[Any, Any]]) -> Entry:
+    """Return the entry of a class.
+
+    Raises:
+        ConfigError: a declared type is not one, or a handler takes other arguments than ``self``.
+    """
+    try:
+        [entry] = registry.make_entries(path, [cls])
+        for name in ("handle", *(f"handle_{verb}" for verb in sorted(entry.verbs))):
+            _require_handler(name, inspect.getattr_static(cls, name))
+    except TypeError as error:
+        raise ConfigError(f"{line_of(cls)}class {cls.__name__}: {error}") from None
+    return entry
+
+
+def _require_handler(name: str, function: object) -> None:
+    if isinstance(function, FunctionType):
+        try:
+            inspect.signature(function).bind("self")
+        except TypeError as error:
+            raise TypeError(f"{name} takes `self` only; {error}") from None
+    elif not hasattr(function, "__get__"):
+        raise TypeError(f"{name} {function!r} is not a method")
 
 
 class _Module:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
+from difflib import get_close_matches
 from typing import Any, NamedTuple, Protocol
 
 from zato_lite.deploy.ownership import Claim
@@ -14,7 +15,13 @@ Handler = Callable[[Request, Caller | None], Awaitable[Response]]
 ANY_METHOD = "*"
 PARAMETER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}\Z")
 
-_METHOD = re.compile(r"[A-Z]+\Z")
+# Those that the parser of requests knows, besides CONNECT.
+_METHODS = {
+    "ACL", "BIND", "CHECKOUT", "COPY", "DELETE", "GET", "HEAD", "LINK", "LOCK", "MERGE",
+    "MKACTIVITY", "MKCALENDAR", "MKCOL", "MOVE", "M-SEARCH", "NOTIFY", "OPTIONS", "PATCH", "POST",
+    "PROPFIND", "PROPPATCH", "PURGE", "PUT", "REBIND", "REPORT", "SEARCH", "SOURCE", "SUBSCRIBE",
+    "TRACE", "UNBIND", "UNLINK", "UNLOCK", "UNSUBSCRIBE",
+}  # fmt: skip
 
 
 class Route(NamedTuple):
@@ -114,10 +121,17 @@ def parse_channel(text: str) -> Channel:
     names = (
         tuple(name.strip().upper() for name in methods.split(",")) if methods else (ANY_METHOD,)
     )
-    if not path.startswith("/") or not all(n == ANY_METHOD or _METHOD.match(n) for n in names):
+    if not path.startswith("/"):
         raise ConfigError(
             f"not a valid REST channel: {text!r}; write it like 'GET /customers/{{id}}'"
         )
+    for name in names:
+        if name != ANY_METHOD and name not in _METHODS:
+            near = get_close_matches(name, sorted(_METHODS), 1)
+            hint = f"did you mean {near[0]}?" if near else "use one such as GET, or * for any"
+            raise ConfigError(
+                f"not a valid REST channel: {text!r}; unknown method {name!r}; {hint}"
+            )
     channel = Channel(names, tuple(path.removeprefix("/").split("/")))
     wrong = [s for s in channel.segments if ("{" in s or "}" in s) and not PARAMETER.match(s)]
     if wrong or len(set(channel.parameters)) != len(channel.parameters):

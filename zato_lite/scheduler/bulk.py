@@ -20,7 +20,7 @@ from zato_lite.errors import (
     JobNotFoundError,
     NotFoundError,
 )
-from zato_lite.scheduler.commands import Change
+from zato_lite.scheduler.commands import Change, require_future
 from zato_lite.scheduler.observer import tell_edited
 from zato_lite.scheduler.scheduler import Scheduler
 from zato_lite.store import enqueue, jobs, references
@@ -205,7 +205,12 @@ class BulkCommands:
         *,
         by: str = "",
     ) -> Sequence[int]:
-        """Pause jobs; return the ids of those that still existed."""
+        """Pause jobs; return the ids of those that still existed.
+
+        Raises:
+            BadInputError: ``until`` has passed.
+        """
+        require_future(until, self._clock.now())
         return await self.edit(selected, paused(note, until), by)
 
     async def resume(self, selected: Sequence[Selected], by: str = "") -> Sequence[int]:

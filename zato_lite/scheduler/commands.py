@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from zato_lite.clock import Clock
-from zato_lite.errors import BadInputError, ZatoLiteError
+from zato_lite.errors import BadInputError, FieldError, ZatoLiteError
 from zato_lite.scheduler.observer import tell_adopted, tell_created, tell_edited
 from zato_lite.scheduler.scheduler import Scheduler
 from zato_lite.store import claim, enqueue, history, job_insert, jobs, nodes, pauses, wishes
@@ -25,6 +25,7 @@ from zato_lite.store.visibility import Permits, require_permitted
 from zato_lite.timetable.backfill import without_bounds
 from zato_lite.timetable.job import Instant, Job
 from zato_lite.timetable.trigger import slots_between
+from zato_lite.timetable.zone import to_text
 
 Change = Callable[[Job], Job]
 """Returns the new definition of a job, given the stored one."""
@@ -207,7 +208,12 @@ class JobCommands:
         by: str = "",
         permits: Permits | None = None,
     ) -> JobRow:
-        """Pause a job: its slots get no run until it is resumed or until the given instant."""
+        """Pause a job: its slots get no run until it is resumed or until the given instant.
+
+        Raises:
+            BadInputError: the instant has passed.
+        """
+        require_future(until, self._clock.now())
 
         def change(job: Job) -> Job:
             return msgspec.structs.replace(
@@ -512,6 +518,16 @@ class JobCommands:
             return inserted
 
         self._database.submit(work, created)
+
+
+def require_future(until: Instant | None, now: Instant) -> None:
+    """Refuse the end of a pause that would end before it begins.
+
+    Raises:
+        BadInputError: the instant has passed.
+    """
+    if until is not None and until <= now:
+        raise BadInputError.of([FieldError("until", None, f"until: {to_text(until)} has passed")])
 
 
 def require_backfill_size(count: int) -> None:

@@ -40,13 +40,18 @@ def cron(expression: str, /, **fields: Unpack[DeclaredOptions]) -> DeclaredSched
     return DeclaredSchedule(trigger | plain_fields(fields))
 
 
-def every(**fields: Unpack[DeclaredPeriod]) -> DeclaredSchedule:
+def every(period: str = "", /, **fields: Unpack[DeclaredPeriod]) -> DeclaredSchedule:
     """Declare a schedule at an interval.
 
-    ``schedule = every(minutes=5)`` in the body of a class.
+    ``schedule = every(minutes=5)`` or ``every("5 min")`` in the body of a class.
 
     Args:
+        period: the period in words, such as ``1 h 30 min``, in place of its parts.
         fields: ``weeks``, ``days``, ``hours``, ``minutes``, ``seconds``, ``milliseconds``, and any
             other field of a job.
     """
+    if period:
+        if "every" in fields:
+            raise TypeError("every() got the period twice")
+        fields["every"] = period
     return DeclaredSchedule({"job_type": "interval_based"} | plain_fields(fields))

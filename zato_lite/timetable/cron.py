@@ -21,6 +21,10 @@ MACROS = {
 }
 
 _MAX_LENGTH = 1_000
+_MORE_FIELDS = {
+    6: "; with 6 fields the first is the second",
+    7: "; with 7 fields the first is the second and the last is the year",
+}
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _UNITS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
@@ -97,6 +101,8 @@ def parse(expression: str, seed: str = "", day_and: bool = False) -> Expression:
     text = expression.strip().lower()
     if text.startswith("@"):
         text = _macro(expression, text)
+    if text.startswith(("tz=", "cron_tz=")):
+        raise _error(expression, "a time zone is the field `timezone` of the job")
     try:
         fields = _seven(text.split())
     except _Unreadable as why:
@@ -104,7 +110,8 @@ def parse(expression: str, seed: str = "", day_and: bool = False) -> Expression:
     try:
         return _expression(fields, seed, day_and)
     except _Unreadable:
-        raise _error(expression, "; ".join(_faults(fields, seed))) from None
+        sent = _MORE_FIELDS.get(len(text.split()), "")
+        raise _error(expression, "; ".join(_faults(fields, seed)) + sent) from None
 
 
 @lru_cache(maxsize=4_096)
@@ -137,7 +144,8 @@ def _seven(fields: list[str]) -> tuple[str, ...]:
         case 7:
             return tuple(fields)
         case count:
-            raise _Unreadable(f"it has {count} fields, and 5, 6 or 7 are expected")
+            noun = "field" if count == 1 else "fields"
+            raise _Unreadable(f"it has {count} {noun}, and 5, 6 or 7 are expected")
 
 
 def _expression(fields: tuple[str, ...], seed: str, day_and: bool) -> Expression:

@@ -13,7 +13,7 @@ _UNITS = {
     _WEEK: ("w", "week", "weeks"),
 }
 _SIZES = {name: size for size, names in _UNITS.items() for name in names}
-_PART = re.compile(r"(?:(\d{1,10}(?:[.,]\d{1,6})?)\s*)?([a-z]{1,12})[\s,]*")
+_PART = re.compile(r"(?:(\d{1,20}(?:[.,]\d{1,6})?)\s*)?([a-z]{1,12})[\s,]*")
 _MAX_LENGTH = 100
 
 ALLOWED = "a duration such as 90 s, 15 min, 1 h 30 min or 2 days"

@@ -28,7 +28,7 @@ from zato_lite.timetable.job import (
     OneTime,
     Trigger,
 )
-from zato_lite.timetable.zone import BLOCK, Stretch, check_zone, stretches, to_text
+from zato_lite.timetable.zone import BLOCK, Stretch, check_zone, stretches, to_datetime, to_text
 
 _MIN_PERIOD = 1_000
 _MAX_PERIOD = 36_525 * DAY
@@ -425,14 +425,23 @@ def _never(trigger: Trigger, now: Instant) -> Iterator[FieldError]:
     """Yield the error of a trigger without any future slot."""
     if trigger.end is not None and trigger.end <= trigger.start:
         message = "`end_date` must be later than `start_date`"
+        if trigger.end < now <= trigger.start:
+            message = f"`end_date` has passed: {to_text(trigger.end, trigger.timezone)}"
         yield FieldError("end_date", to_text(trigger.end), message)
     elif isinstance(trigger, Cron) and _next_after(trigger, min(now, trigger.start) - 1) is None:
-        message = f"Cron definition `{trigger.expression}` never matches: no such date exists"
+        message = f"Cron definition `{trigger.expression}` never matches: {_no_date(trigger, now)}"
         yield FieldError("cron_definition", trigger.expression, message)
     elif trigger.end is not None and next_after(trigger, _counted_after(trigger, now)) is None:
         text = to_text(trigger.end, trigger.timezone)
         message = f"It would never run: no slot lies between now and `end_date`, {text}"
         yield FieldError("end_date", to_text(trigger.end), message)
+
+
+def _no_date(trigger: Cron, now: Instant) -> str:
+    years = _key(trigger)[0].years
+    if years and max(years) < to_datetime(now, trigger.timezone).year:
+        return f"its last year, {max(years)}, has passed"
+    return "no such date exists"
 
 
 def _counted_after(trigger: Trigger, now: Instant) -> Instant:

@@ -17,6 +17,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NAIVE_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - wall time
 _MICROSECOND = timedelta(microseconds=1)
 _LONGEST_NAME = 100
+_SHORTEST_GUESS = 2
 
 
 _NO_ZONES = frozenset({"localtime", "posixrules", "Factory"})
@@ -90,12 +91,16 @@ def parse_moment(
     """
     try:
         moment = datetime.fromisoformat(text.strip())
+    except (ValueError, AttributeError, TypeError):
+        message = f"`{text}` is not a valid date and time, such as 2027-07-29T11:35:49"
+        raise BadInputError(message) from None
+    try:
         if moment.tzinfo is not None:
             return (moment - _EPOCH) // _MICROSECOND
         wall = (moment - _NAIVE_EPOCH) // _MICROSECOND
         return wall if timezone is None else _from_wall(wall, timezone, gap, fold, text)
-    except (ValueError, OverflowError, AttributeError, TypeError):
-        message = f"`{text}` is not a valid date and time, such as 2027-07-29T11:35:49"
+    except (ValueError, OverflowError):
+        message = f"`{text}` is not a valid date and time: years are from 1 to 8999"
         raise BadInputError(message) from None
 
 
@@ -195,6 +200,10 @@ def _from_wall(wall: int, timezone: str, gap: GapPolicy, fold: FoldPolicy, text:
 
 
 def _nearest(name: str) -> str:
-    names = {zone.lower(): zone for zone in zone_names()}
-    found = get_close_matches(name.lower(), names, 3, 0.6)
-    return f"; did you mean {', '.join(names[near] for near in found)}?" if found else ""
+    """Return the end of a sentence about an unknown zone; ``new york`` is a city of one."""
+    wanted, zones = name.strip().lower().replace(" ", "_"), sorted(zone_names())
+    names = {zone.rpartition("/")[2].lower(): zone for zone in zones}
+    names |= {zone.lower(): zone for zone in zones}
+    near = get_close_matches(wanted, names, 3, 0.6) if len(wanted) > _SHORTEST_GUESS else []
+    found = dict.fromkeys(names[each] for each in ([wanted] if wanted in names else near))
+    return f"; did you mean {', '.join(found)}?" if found else "; use one such as Europe/Warsaw"
