@@ -124,6 +124,7 @@ async def test_a_remembered_password_counts_only_where_the_settings_say_so(
     with_key = await send(authorization=key)
 
     assert (forged.status, beside_a_key.status, cookie.status) == (403, 403, 403)
+    assert b"has to send an API key" in forged.body
     assert with_key.status == 200
 
 

@@ -7,6 +7,8 @@ import ssl
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import date
+from enum import Enum, StrEnum
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -229,6 +231,15 @@ async def test_a_response_may_have_max_response_bytes_and_no_more(
     assert len(upstream.requests) == 3
 
 
+async def test_a_response_that_is_not_understood_names_its_request(upstream: Upstream) -> None:
+    async with connected(upstream.url) as crm:
+        with pytest.raises(OutgoingError) as caught:
+            (await get(crm, "/a?b=1")).json(int)
+
+    start = "[outgoing.rest.crm] response to GET /a not understood: "
+    assert str(caught.value).startswith(start)
+
+
 async def test_a_response_that_is_too_large_gives_its_place_to_the_next_request(
     upstream: Upstream,
 ) -> None:
@@ -374,6 +385,62 @@ async def test_a_header_cannot_contain_another(upstream: Upstream) -> None:
             await crm.send(request)
 
     assert upstream.requests == []
+
+
+@pytest.mark.parametrize(
+    ("header", "sentence"),
+    [
+        ({"x name": "1"}, "header 'x name'; its name has characters that are not allowed"),
+        ({"x-name": 5}, "header 'x-name' is of type int; use text"),
+        ({"x-name": "hunter2\n"}, "header 'x-name' has a line break"),
+    ],
+)
+async def test_a_header_that_is_not_valid_is_named_without_its_value(
+    upstream: Upstream, header: Any, sentence: str
+) -> None:
+    async with connected(upstream.url) as crm:
+        request = crm.request("GET", "/a", None)
+        request.headers.update(header)
+        with pytest.raises(OutgoingError) as caught:
+            await crm.send(request)
+
+    assert f"[outgoing.rest.crm] GET /a: request not valid: {sentence}" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+class Kind(Enum):
+    NEW = "new"
+
+
+class Text(StrEnum):
+    OLD = "old"
+
+
+async def test_parameters_are_text_numbers_and_enums_and_nothing_else(upstream: Upstream) -> None:
+    async with connected(upstream.url) as crm:
+        sent: Any = {"kind": Kind.NEW, "text": Text.OLD, "day": date(2026, 1, 2), "n": [1, True]}
+        await crm.send(crm.request("GET", "/", sent))
+        for value in ({"a": 1}, {1}, b"x", [b"x"], [None], [[1]]):
+            wrong: Any = {"q": value}
+            with pytest.raises(
+                TypeError, match=r"params: 'q' is a .*; use text, numbers, or a list"
+            ):
+                crm.request("GET", "/", wrong)
+
+    assert upstream.request.target == "/?kind=new&text=old&day=2026-01-02&n=1&n=true"
+
+
+async def test_a_server_without_tls_is_said_to_be_one() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(100)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with connected(f"https://127.0.0.1:{port}", retries=0) as crm:
+            with pytest.raises(OutgoingError, match="GET /: the server does not speak TLS"):
+                await get(crm)
 
 
 class Customer(msgspec.Struct):

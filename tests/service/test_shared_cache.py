@@ -207,6 +207,8 @@ async def test_a_value_of_the_store_ends_with_its_time() -> None:
         (["set", "k", 1, -1], "expiry -1 of 'k' is negative"),
         (["expire", "k", -1], "expiry -1 of 'k' is negative"),
         (["expire_by_prefix", "k", -1], "expiry -1 of 'k' is negative"),
+        (["set", "k", 1, float("nan")], "expiry nan of 'k' is not a number of seconds"),
+        (["expire", "k", float("inf")], "expiry inf of 'k' is not a number of seconds"),
     ],
 )
 async def test_keys_and_values_have_limits(
@@ -214,6 +216,11 @@ async def test_keys_and_values_have_limits(
 ) -> None:
     with pytest.raises(ValueError, match=expected):
         await it.invoke("do", arguments)
+
+
+async def test_an_expiry_that_is_not_a_number_is_refused(it: Sandbox) -> None:
+    with pytest.raises(TypeError, match="expiry of 'k' is a str; use a number of seconds"):
+        await it.invoke("do", ["set", "k", 1, "60"])
 
 
 async def test_a_value_of_bytes_may_have_all_of_the_maximum(it: Sandbox) -> None:

@@ -62,7 +62,8 @@ class Admission:
         """
         headers = request.headers
         if not self._cors.admits(headers):
-            refuse_other_sites(headers)
+            is_permitted = self._cors.permits(headers.get(b"origin"))
+            refuse_other_sites(headers, _KEY_NEEDED if is_permitted else _OTHER_SITE)
         credentials = credentials_of(headers)
         if credentials is None:
             raise UnauthorizedError("Unauthorized")
@@ -125,7 +126,14 @@ def is_served(host: bytes, allowed: Collection[str]) -> bool:
     return name.decode("latin-1") in {other.lower() for other in allowed}
 
 
-def refuse_other_sites(headers: Mapping[bytes, bytes]) -> None:
+_OTHER_SITE = "request comes from a page of another site"
+_KEY_NEEDED = (
+    "a page of this origin has to send an API key; "
+    "passwords and cookies count with cors_credentials"
+)
+
+
+def refuse_other_sites(headers: Mapping[bytes, bytes], reason: str = _OTHER_SITE) -> None:
     """Refuse requests that a browser makes for a page of another site (CSRF).
 
     Browsers name the page's site in Sec-Fetch-Site; in plain HTTP to another machine only in
@@ -144,7 +152,7 @@ def refuse_other_sites(headers: Mapping[bytes, bytes]) -> None:
         referrer = _AUTHORITY_END.split(rest, maxsplit=1)[0]
         is_trusted = not is_absolute or referrer == headers.get(b"host")
     if not is_trusted:
-        raise ForbiddenError("request comes from a page of another site")
+        raise ForbiddenError(reason)
 
 
 def refuse_hidden_site(method: str, headers: Mapping[bytes, bytes]) -> None:

@@ -5,8 +5,10 @@ import logging
 import random
 import re
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime
+from enum import Enum
 from time import monotonic
 from typing import Any, Protocol, TypeVar, overload
 from urllib.parse import quote
@@ -32,6 +34,7 @@ class RestRequest:
     """A request, as it is sent.
 
     Attributes:
+        connection: the name of the connection.
         method, url: the whole URL, without ``params``.
         path: the path below the connection's address, without a query string, for messages.
         params: the query string.
@@ -40,14 +43,22 @@ class RestRequest:
         cid: the correlation id of the invocation.
     """
 
-    __slots__ = ("body", "cid", "headers", "method", "params", "path", "url")
+    __slots__ = ("body", "cid", "connection", "headers", "method", "params", "path", "url")
 
-    def __init__(self, method: str, url: str, path: str) -> None:
-        self.method, self.url, self.path = method, url, path
+    def __init__(self, method: str, url: str, path: str, connection: str = "") -> None:
+        self.connection, self.method, self.url, self.path = connection, method, url, path
         self.params: list[tuple[str, str]] = []
         self.headers: dict[str, str] = {}
         self.body: bytes | None = None
         self.cid = ""
+
+    @property
+    def place(self) -> str:
+        """Return where its connection is in the settings, for the beginning of a message."""
+        return f"[outgoing.rest.{self.connection}] " if self.connection else ""
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
 
 
 class HasHeaders(Protocol):
@@ -171,7 +182,7 @@ class RestResponse:
 
     def _described(self) -> str:
         request = self.request
-        return "response" if request is None else f"response to {request.method} {request.path}"
+        return "response" if request is None else f"{request.place}response to {request}"
 
     def __repr__(self) -> str:
         return f"<RestResponse {self.status_code}>"
@@ -263,7 +274,7 @@ class RestConnection:
         url = base + path
         if "?" in path:
             path = path[: path.index("?")]
-        request = RestRequest(method, url, path or "/")
+        request = RestRequest(method, url, path or "/", self.name)
         if params:
             request.params = pairs(params)
         return request
@@ -347,7 +358,7 @@ class RestConnection:
     ) -> OutgoingError:
         fields = self._fields(request, began, tries, problem=str(failure))
         _log.warning("request failed", extra=fields)
-        text = f"[outgoing.rest.{self.name}] {request.method} {request.path}: {failure}"
+        text = f"{request.place}{request}: {failure}"
         return (OutgoingTimeoutError if failure.is_timeout else OutgoingError)(text)
 
     def _fields(
@@ -374,16 +385,24 @@ def pairs(params: Params) -> list[tuple[str, str]]:
     """Return the pairs of a query string or a form: one for each item of a list, none for None."""
     found: list[tuple[str, str]] = []
     for name, value in params.items():
-        if isinstance(value, str):
+        if type(value) is str:
             found.append((name, value))
-        elif isinstance(value, Sequence):
-            found += [(name, _text(item)) for item in value]
+        elif isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray):
+            found += [(name, _text(name, item)) for item in value]
         elif value is not None:
-            found.append((name, _text(value)))
+            found.append((name, _text(name, value)))
     return found
 
 
-def _text(value: object) -> str:
+def _text(name: str, value: object) -> str:
+    if isinstance(value, Enum):
+        value = value.value
+    if (
+        isinstance(value, bytes | bytearray | list | tuple | Mapping | AbstractSet)
+        or value is None
+    ):
+        kind = type(value).__name__
+        raise TypeError(f"params: {name!r} is a {kind}; use text, numbers, or a list of them")
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -398,7 +417,7 @@ def _filled(base: str, path: str, params: Params | None) -> tuple[str, str, Para
             known = ", ".join(given) or "none"
             raise OutgoingError(f"params: {name!r} of the address is missing; given are: {known}")
         used.add(name)
-        if (text := _text(given[name])) in {"", ".", ".."}:
+        if (text := _text(name, given[name])) in {"", ".", ".."}:
             raise OutgoingError(f"params: {name!r} is {text!r}; a part of a path cannot be that")
         return quote(text, safe="")
 

@@ -1,7 +1,8 @@
 """Client of HTTP connections over pyreqwest. Imported only if one is configured."""
 
 import base64
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from urllib.parse import quote_plus
 
@@ -21,6 +22,9 @@ from zato_lite.outgoing.settings import Material
 from zato_lite.outgoing_config import Rest
 
 _MAX_REDIRECTS = 10
+_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_NO_TLS = "received corrupt message of type InvalidContentType"
 _CONNECTING = "client error (Connect)"
 """Cause of a failure before the request was sent. The types of errors do not say that: a server
 that takes a request and then closes the connection is a ``ConnectError``, too."""
@@ -59,7 +63,8 @@ class HttpClient:
                 builder = builder.timeout(timedelta(seconds=seconds))
             response, content = await _response(builder.build_streamed(), self._limit)
         except ValueError as error:
-            raise OutgoingError(f"request not valid: {_text_of(error)}") from error
+            place = _wrong_header(request.headers) or _text_of(error)
+            raise OutgoingError(f"{request.place}{request}: request not valid: {place}") from error
         except PyreqwestError as error:
             causes = _causes(error)
             was_sent = not (isinstance(error, PoolTimeoutError) or _CONNECTING in causes)
@@ -67,7 +72,7 @@ class HttpClient:
             return Failure(causes[-1], error, was_sent=was_sent, is_timeout=is_timeout)
         if len(content) > self._limit:
             raise OutgoingError(
-                f"response to {request.method} {request.path} has more than {self._limit} bytes;"
+                f"{request.place}response to {request} has more than {self._limit} bytes;"
                 " max_response of the connection allows more"
             )
         return RestResponse.of(response.status, content, response)
@@ -154,8 +159,23 @@ def _text_of(error: Exception) -> str:
     return text.partition(":")[0] if text.startswith("Invalid header value") else text
 
 
+def _wrong_header(headers: Mapping[str, object]) -> str:
+    """Return what is wrong with a header, without its value, which may be secret."""
+    for name, value in headers.items():
+        if not _NAME.fullmatch(name):
+            return f"header {name!r}; its name has characters that are not allowed"
+        if not isinstance(value, str):
+            return f"header {name!r} is of type {type(value).__name__}; use text"
+        if _CONTROL.search(value):
+            return f"header {name!r} has a line break or another control character"
+    return ""
+
+
 def _causes(error: PyreqwestError) -> list[str]:
     """Return the messages of an error and its causes, the innermost last, without the URL."""
     causes = (error.details["causes"] if isinstance(error, DetailedPyreqwestError) else None) or []
     found = [error.message, *(cause["message"] for cause in causes)]
-    return [text for text in found if "://" not in text] or ["request failed"]
+    found = [text for text in found if "://" not in text] or ["request failed"]
+    return (
+        [*found, "the server does not speak TLS at this port"] if found[-1] == _NO_TLS else found
+    )

@@ -2,6 +2,7 @@
 
 from base64 import b64decode, b64encode
 from collections.abc import Coroutine
+from math import inf
 from typing import Any, Protocol
 
 from zato_lite.errors import UnavailableError
@@ -219,9 +220,13 @@ def _checked(key: str) -> str:
     return key
 
 
-def _seconds(key: str, expiry: float) -> float:
-    if expiry < 0:
-        raise ValueError(f"cache: expiry {expiry!r} of {key!r} is negative; use seconds")
+def _seconds(key: str, expiry: Any) -> float:
+    if not isinstance(expiry, int | float):
+        kind = type(expiry).__name__
+        raise TypeError(f"cache: expiry of {key!r} is a {kind}; use a number of seconds")
+    if not expiry >= 0 or expiry == inf:
+        problem = "negative" if expiry < 0 else "not a number of seconds"
+        raise ValueError(f"cache: expiry {expiry!r} of {key!r} is {problem}; use seconds")
     return expiry
 
 
