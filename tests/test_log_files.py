@@ -20,6 +20,7 @@ from zato_lite.log import JSONFormatter, PrettyFormatter
 from zato_lite.log_files import keep_lines, kept_files, lines_with
 from zato_lite.log_values import is_framework, traceback_of
 from zato_lite.service.base import Service
+from zato_lite.service.blocking import BlockingService
 from zato_lite.service.invoker import Invoker
 from zato_lite.service.message import Invocation
 from zato_lite.service.registry import Registry
@@ -177,10 +178,20 @@ class Failing(Service):
         _ = self.request.input.nothing
 
 
-async def failed() -> tuple[type[BaseException], BaseException, TracebackType | None]:
+class Waiting(BlockingService):
+    name = "waiting"
+
+    def handle(self) -> None:
+        self.invoke("failing")
+
+
+async def failed(
+    service: str = "failing",
+) -> tuple[type[BaseException], BaseException, TracebackType | None]:
     registry = Registry()
-    registry.add(Failing)
-    error = (await Invoker(registry).run(Invocation("failing"))).error
+    for cls in (Failing, Waiting):
+        registry.add(cls)
+    error = (await Invoker(registry).run(Invocation(service))).error
     assert error is not None
     return type(error), error, error.__traceback__
 
@@ -194,6 +205,17 @@ async def test_tracebacks_leave_out_frames_of_the_framework() -> None:
     files = [Path(line.split('"')[1]).name for line in own.splitlines() if 'File "' in line]
     assert files == ["test_log_files.py", "attribute_dict.py"]  # and the frame that raised it
     assert "strategies.py" in full
+
+
+async def test_tracebacks_leave_out_the_way_between_threads() -> None:
+    record = logging.LogRecord("x", 40, "", 0, "m", (), await failed("waiting"))
+    own = json.loads(JSONFormatter().format(record))["exception"]
+    other = logging.LogRecord("x", 40, "", 0, "m", (), await failed("waiting"))
+    full = json.loads(JSONFormatter(is_full=True).format(other))["exception"]
+
+    files = [Path(line.split('"')[1]).name for line in own.splitlines() if 'File "' in line]
+    assert files == ["test_log_files.py", "test_log_files.py", "attribute_dict.py"]
+    assert "_base.py" in full
 
 
 async def test_pretty_tracebacks_leave_them_out_too() -> None:

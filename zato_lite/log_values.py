@@ -24,6 +24,7 @@ MAX_ITEMS = 10_000
 """Values in one field, at all levels; the rest is left out."""
 
 _PACKAGE = f"{Path(__file__).parent}{os.sep}"
+_FUTURES = str(Path(os.__file__).parent / "concurrent" / "futures" / "_base.py")
 _LARGEST, _SMALLEST = 2**64 - 1, -(2**63)
 _AS_THEY_ARE = (datetime, date, UUID)
 
@@ -77,13 +78,18 @@ def is_framework(file: str) -> bool:
     return file.startswith(_PACKAGE)
 
 
+def _is_in_between(file: str) -> bool:
+    """Return True for a file of this package, or the one that hands results to its threads."""
+    return is_framework(file) or file == _FUTURES
+
+
 def _leave_out(found: traceback.TracebackException) -> None:
     """Leave out the package's frames, except for one that raised the exception."""
     left = [found]
     while left:  # a chain of exceptions may be longer than the limit of recursion
         each = left.pop()
         last = each.stack[-1:]
-        own = [frame for frame in each.stack[:-1] if not is_framework(frame.filename)]
+        own = [frame for frame in each.stack[:-1] if not _is_in_between(frame.filename)]
         if own or not all(is_framework(frame.filename) for frame in last):
             each.stack[:] = own + last
         others = (each.__cause__, each.__context__, *(each.exceptions or ()))

@@ -37,6 +37,14 @@ class Wrong(Service[None, int]):
     async def handle(self):
         return "x"
 
+class Odd(Service):
+    async def handle(self):
+        return object()
+
+class Odder(Service):
+    async def handle(self):
+        return [object()] * 10_000
+
 class Lacking(Zato):
     def handle(self):
         self.sms.send()
@@ -84,6 +92,19 @@ async def test_frames_of_the_project_come_before_those_of_libraries(tmp_path: Pa
     assert frames[0] == 'services/exp.py:15 in handle: return json.loads("{")'
     assert "json/decoder.py" in frames[1]
     assert body["error"]["line"] == 15
+
+
+@pytest.mark.parametrize("service", ["odd", "odder"])
+async def test_an_answer_that_json_cannot_hold_is_an_error_of_the_service(
+    tmp_path: Path, service: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    status, body = await ask(tmp_path, service, dev=True)
+
+    assert status == 500
+    assert body["details"].startswith("TypeError: answer cannot be written as JSON: ")
+    assert "object" in body["details"]
+    logged = [record for record in caplog.records if record.message == "service failed"]
+    assert [vars(record)["service"] for record in logged] == [f"exp.{service}"]
 
 
 async def test_secrets_are_hidden_from_the_admin_too(tmp_path: Path) -> None:

@@ -58,8 +58,7 @@ def response_of(outcome: Outcome) -> Response:
         else:
             body, kind = _encode_other(payload)
     except (TypeError, ValueError, RecursionError) as error:
-        _log.exception("response not serialised", extra={"cid": outcome.cid})
-        return error_response(error, outcome.cid)
+        return _unwritable(outcome, error)
     return applied(outcome, Response(200, body, kind, (), outcome.cid))
 
 
@@ -68,9 +67,14 @@ async def response_in_parts(outcome: Outcome, owner: str) -> Response:
     try:
         body = await encode_in_parts(outcome.payload, to_plain, owner)
     except (TypeError, ValueError, RecursionError) as error:
-        _log.exception("response not serialised", extra={"cid": outcome.cid})
-        return error_response(error, outcome.cid)
+        return _unwritable(outcome, error)
     return applied(outcome, Response(200, body, JSON, (), outcome.cid))
+
+
+def _unwritable(outcome: Outcome, error: Exception) -> Response:
+    """Return the response to an answer that JSON cannot hold: an error of the service."""
+    outcome.error = TypeError(f"answer cannot be written as JSON: {error}")
+    return error_response(outcome.error, outcome.cid)
 
 
 def applied(outcome: Outcome, response: Response) -> Response:
