@@ -111,6 +111,15 @@ async def until(holds: Callable[[], Awaitable[bool]]) -> None:
             await asyncio.sleep(0.02)
 
 
+def test_a_job_without_a_name_is_found_by_its_line(project: Path) -> None:
+    write(project, job("good"), "service: jf-s.plain")
+
+    mistakes, _ = check(project)
+
+    begin = f"{project}/config/jobs.yaml: line 6: a job without a name: Missing required input"
+    assert mistakes == [f"{begin} element: {field}" for field in ("job_type", "name")]
+
+
 @pytest.mark.parametrize(("change", "field"), WRONG.values(), ids=WRONG)
 def test_check_reports_a_mistake_and_the_start_refuses_it(
     project: Path, change: str, field: str

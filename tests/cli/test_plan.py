@@ -110,6 +110,20 @@ def test_a_crontab_is_shown_and_imported(server: Running, tmp_path: Path) -> Non
     assert (wrong.status, "--map" in wrong.err) == (2, True)
 
 
+def test_an_import_of_functions_says_how_to_name_their_services(
+    server: Running, tmp_path: Path
+) -> None:
+    jobs = tmp_path / "jobs.json"
+    jobs.write_text('[{"id": "x", "func": "app:tick", "trigger": "interval", "minutes": 5}]')
+
+    unknown = server.run("import", "apscheduler", str(jobs))
+    mapped = server.run("import", "apscheduler", str(jobs), "--map", "app:tick=shop.echo")
+
+    assert unknown.status == 2
+    assert "--service SERVICE, or --map THEIRS=SERVICE" in unknown.err
+    assert (mapped.status, mapped.err) == (0, "")
+
+
 def test_slots_of_the_coming_days_are_listed(server: Running, file: Path) -> None:
     file.write_text(JOBS.replace("${GREETING}", "x"))
 

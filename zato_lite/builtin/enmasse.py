@@ -205,7 +205,8 @@ def compare(
         if len(errors) >= max_mistakes:
             break
         definition = item.value
-        label = str(definition.get("name") or place)
+        nameless = "a job without a name" if item.line else f"jobs[{place}]"
+        label = str(definition.get("name") or nameless)
         before = existing.get(name_of(definition))
         try:
             after = read(_kept(before, definition), now, principal)

@@ -240,6 +240,9 @@ def import_(
     rows = [{**(each["definition"] or {}), **each} for each in found["entries"]]
     if create:
         click.echo(f"{found['created']} of {len(rows)} entries created", err=True)
+    if not options["service"] and any("does not exist" in "".join(it["errors"]) for it in rows):
+        text = "name the services that are to run: --service SERVICE, or --map THEIRS=SERVICE"
+        click.echo(text, err=True)
     return Result(
         found, _IMPORTED, rows=rows, status=2 if any(each["errors"] for each in rows) else 0
     )
