@@ -81,6 +81,7 @@ def test_a_calendar_is_edited_in_an_editor(
         return text.replace("dates:\n- '2027-05-03'", "dates: [2028-05-03]").replace("- 6", "- 5")
 
     monkeypatch.setattr("click.edit", edit)
+    monkeypatch.setenv("EDITOR", "an editor")
     assert server.run("calendar", "edit", "by hand").status == 0
 
     assert "yearly: []" in shown[0]

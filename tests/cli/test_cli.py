@@ -115,14 +115,15 @@ def test_check_prints_each_mistake_once_and_nothing_else(tmp_path: Path) -> None
 
 
 @pytest.mark.e2e
-def test_without_a_terminal_no_password_is_asked_for() -> None:
+def test_without_a_terminal_no_password_is_asked_for(server: Running) -> None:
+    kept = {key: value for key, value in os.environ.items() if "PASSWORD" not in key}
     result = subprocess.run(
         [sys.executable, "-m", "zato_lite", "invoke", "zato.ping"],
         check=False,
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,
-        env={key: value for key, value in os.environ.items() if "PASSWORD" not in key},
+        env={**kept, "ZATO_LITE_URL": server.url},
     )
 
     assert result.returncode == 4

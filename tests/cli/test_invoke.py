@@ -29,11 +29,22 @@ def test_a_payload_is_json_a_file_or_stdin(server: Running, tmp_path: Path) -> N
     assert server.run("invoke", "shop.echo", f"@{tmp_path / 'no'}").status == 2
 
 
-@pytest.mark.parametrize("wrong", [["a=1", "b"], ["=1", "a=1"], ["a:=x"]])
+@pytest.mark.parametrize("wrong", [["a=1", "b"], ["=1", "a=1"], ["a:=x"], ["word"]])
 def test_fields_that_cannot_be_read_are_refused(server: Running, wrong: list[str]) -> None:
     ran = server.run("invoke", "shop.echo", *wrong)
 
     assert (ran.status, ran.out) == (2, "")
+
+
+@pytest.mark.parametrize("text", ["5", "true", "[1]", '{"a":"b=c"}'])
+def test_any_json_is_a_payload(server: Running, text: str) -> None:
+    assert server.run("invoke", "shop.echo", text).out == f"{text}\n"
+
+
+def test_a_word_that_is_no_payload_is_named_with_the_forms_of_one(server: Running) -> None:
+    ran = server.run("invoke", "shop.echo", "word")
+
+    assert ran.err == "zato-lite: 'word' is not KEY=VALUE; or give JSON, @FILE or - alone\n"
 
 
 def test_an_error_of_a_service_is_a_sentence_and_a_hint(server: Running) -> None:

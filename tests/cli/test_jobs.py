@@ -1,9 +1,11 @@
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from tests.cli.conftest import Running
+from zato_lite.cli.job_changes import next_words
 
 JOB = "zato.scheduler.job"
 
@@ -234,11 +236,48 @@ def test_a_job_is_edited_in_an_editor(server: Running, monkeypatch: pytest.Monke
         return None if len(texts) > 1 else "\n".join(kept).replace("old", "new")
 
     monkeypatch.setattr("click.edit", edit)
+    monkeypatch.setenv("EDITOR", "an editor")
 
     assert server.run("job", "edit", "by hand").status == 0
     now = stored(server, "by hand")
     assert (now["description"], now.get("tags")) == ("new", None)
     assert server.run("job", "edit", "by hand").out == "nothing was changed\n"
+
+
+def test_no_editor_is_started_without_a_terminal(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("EDITOR", raising=False)
+    monkeypatch.delenv("VISUAL", raising=False)
+    server.job("no terminal")
+
+    refused = server.run("job", "edit", "no terminal")
+
+    assert (refused.status, "there is no terminal to edit in" in refused.err) == (2, True)
+
+
+def test_the_log_of_a_run_that_does_not_exist_is_not_found(server: Running) -> None:
+    server.job("never run")
+
+    ran = server.run("job", "logs", "never run", "7")
+
+    assert (ran.status, ran.err) == (5, "zato-lite: run 7 of the job does not exist\n")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (-60, "; next run now"),
+        (0.4, "; next run now"),
+        (900.0, "; next run in 15 min"),
+        (900.9, "; next run in 15 min"),
+    ],
+)
+def test_the_time_to_the_next_run_is_in_whole_units(seconds: float, words: str) -> None:
+    told = datetime(2027, 1, 15, 8, tzinfo=UTC)
+    due = told + timedelta(seconds=seconds)
+
+    assert next_words({"next_iso": due.isoformat()}, told.timestamp()) == words
 
 
 def test_a_hostile_name_cannot_change_the_terminal(server: Running) -> None:

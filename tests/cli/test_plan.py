@@ -91,6 +91,28 @@ def test_a_wrong_file_is_refused_with_its_lines(server: Running, file: Path) -> 
     assert server.run("apply", str(file), "--dry-run").status == 2
 
 
+def test_all_mistakes_of_a_file_are_named_with_it(server: Running, file: Path) -> None:
+    text = JOBS.replace("${GREETING}", "x").replace("cron_style", "cron").replace("minutes", "min")
+    file.write_text(f"{text}  - 5\njobs: []\n")
+
+    ran = server.run("apply", str(file))
+
+    assert ran.status == 2
+    assert ran.err.startswith(f"zato-lite: {file}: ")
+    for part in ("line 13: an entry must be an object", "line 14: `jobs`", "[cron]", "`min`"):
+        assert part.replace("`", "") in ran.err.replace("`", "").replace("'", "")
+
+
+@pytest.mark.parametrize("command", [["apply"], ["simulate"], ["import", "crontab"]])
+def test_a_file_that_does_not_exist_is_named(server: Running, command: list[str]) -> None:
+    ran = server.run(*command, "no such.yaml")
+
+    assert (ran.status, ran.err) == (
+        2,
+        "zato-lite: no such.yaml: no such file or directory\n",
+    )
+
+
 def test_parts_without_effect_are_named(server: Running, file: Path) -> None:
     file.write_text("security:\n  - name: x\nscheduler: []\n")
 
@@ -133,6 +155,13 @@ def test_slots_of_the_coming_days_are_listed(server: Running, file: Path) -> Non
     assert (cut.out.count("\n"), cut.err) == (2, "the first 2 slots; -n shows more\n")
     server.job("simulated", job_type="interval_based", every="1 h", start_date="2026-01-01")
     assert "simulated" in server.run("simulate", "--days", "0.5").out
+
+
+@pytest.mark.parametrize("form", ["wide", "table", "csv", "markdown"])
+def test_a_plan_without_changes_has_all_formats(server: Running, file: Path, form: str) -> None:
+    file.write_text("scheduler: []\n")
+
+    assert server.run("apply", str(file), "--dry-run", "-o", form).status == 0
 
 
 def test_a_file_that_is_not_text_is_refused(server: Running, file: Path) -> None:

@@ -54,8 +54,31 @@ def test_without_a_password_and_a_terminal_the_way_out_is_named(server: Running)
     )
 
 
-def test_an_unknown_command_is_refused() -> None:
-    assert run("jbo").status == 2
+@pytest.mark.parametrize(("typed", "meant"), [("jobs", "job"), ("job lst", "list")])
+def test_an_unknown_command_is_refused_with_the_nearest_one(typed: str, meant: str) -> None:
+    ran = run(*typed.split())
+
+    assert ran.status == 2
+    assert ran.err.count(f"Did you mean {meant!r}?") == 1
+    assert "Did you mean" not in run("unlike-any").err
+
+
+def test_a_server_that_is_not_there_is_told_before_a_password_is_asked_for(tmp_path: Path) -> None:
+    ran = run("job", "list", "--project", str(tmp_path), "--url", "http://127.0.0.1:1")
+
+    assert (ran.status, "cannot connect to http://127.0.0.1:1" in ran.err) == (3, True)
+
+
+def test_the_project_s_store_is_read_without_a_password(tmp_path: Path) -> None:
+    with Running(tmp_path) as server:
+        server.job("stored", "zato.ping")
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "zato-lite.toml").write_text("[server]\nport = 1\n")
+
+    ran = run("job", "list", "--project", str(tmp_path))
+
+    assert ran.out.startswith("stored\t")
+    assert "read from a copy of the project's store" in ran.err
 
 
 def test_the_server_s_first_password_is_used_in_its_project(tmp_path: Path) -> None:

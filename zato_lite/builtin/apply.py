@@ -100,15 +100,15 @@ class Apply(AuditedService[ApplyInput, Applied]):
     services = needs(Registry)
 
     async def change(self, params: ApplyInput) -> str:
-        items, differences = await offload_long(_items, params)
+        items, differences, mistakes = await offload_long(_items, params)
         now = self.clock.now()
         existing = {row.job.name: row for row in await self.jobs.named(enmasse.names_of(items))}
         before = {name: row.job for name, row in existing.items()}
         # What the server's own file defines runs on the server's behalf.
         principal = SYSTEM_PRINCIPAL if self.caller is SYSTEM else ""
         compared = await offload_long(enmasse.compare, before, items, now, principal, MAX_ERRORS)
-        if compared.mistakes:
-            raise BadInputError.of(compared.mistakes[:MAX_ERRORS])
+        if mistakes := [*mistakes, *compared.mistakes]:
+            raise BadInputError.of(mistakes[:MAX_ERRORS])
         found = compared.found
         authority = authority_of(self)
         for job in before.values():
@@ -188,13 +188,13 @@ class Apply(AuditedService[ApplyInput, Applied]):
         return sorted(missing)
 
 
-def _items(params: ApplyInput) -> tuple[Sequence[Item], list[str]]:
-    """Return the definitions that were sent, and the parts of the document without effect."""
+def _items(params: ApplyInput) -> tuple[Sequence[Item], list[str], Sequence[FieldError]]:
+    """Return the definitions that were sent; of a document, parts without effect and mistakes."""
     if params.document is None:
         sent = (params.scheduler if params.jobs is None else params.jobs) or []
-        return [Item(each, 0, {}) for each in sent], []
-    found = enmasse.definitions_of(params.document, None)  # the environment is the server's own
-    return found.items, [*enmasse.differences(found.others)]
+        return [Item(each, 0, {}) for each in sent], [], ()
+    found = enmasse.right_definitions_of(params.document, None)  # the environment is the server's
+    return found.items, [*enmasse.differences(found.others)], found.mistakes
 
 
 def _is_early(item: Item) -> bool:

@@ -1,12 +1,13 @@
 """Options that are the fields of a job's definition, and a definition edited by hand."""
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
 
 from zato_lite.cli.complete import Completer, calendar_names, job_names, service_names
-from zato_lite.cli.verb import OPTIONS, Verb
+from zato_lite.cli.verb import OPTIONS, Verb, can_ask
 from zato_lite.errors import BadInputError
 
 _TYPES = {"every": "interval_based", "cron_definition": "cron_style", "at": "one_time"}
@@ -104,9 +105,15 @@ def definition_of(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def edited_by_hand(before: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of an object that a person changes in an editor; None for removed ones."""
+    """Return the fields of an object that a person changes in an editor; None for removed ones.
+
+    Raises:
+        BadInputError: there is neither a terminal nor a variable that names an editor.
+    """
     from zato_lite.builtin.documents import read_document, write_document  # noqa: PLC0415
 
+    if not can_ask() and os.environ.keys().isdisjoint({"EDITOR", "VISUAL"}):
+        raise BadInputError("no change is given, and there is no terminal to edit in; see --help")
     text = click.edit(write_document(before), extension=".yaml")
     if text is None:
         return {}

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -62,13 +63,20 @@ def _text_of(session: Session, service: str, payload: Sequence[str]) -> str:
         return read("-")
     if only.startswith("@"):
         return read(only[1:])
-    if not payload or only[:1] in {"{", "[", '"'} or "=" not in only:
+    if not payload or only[:1] in {"{", "[", '"'} or _is_json(only):
         return "".join(payload)
     pairs = [each.partition("=") for each in payload]
     if wrong := [key for key, sign, _ in pairs if not sign or not key]:
         raise BadInputError(f"{wrong[0]!r} is not KEY=VALUE; or give JSON, @FILE or - alone")
     kinds = _kinds(session, service) if any(not key.endswith(":") for key, _, _ in pairs) else {}
     return json.dumps({key.removesuffix(":"): _value(key, text, kinds) for key, _, text in pairs})
+
+
+def _is_json(text: str) -> bool:
+    with suppress(ValueError):
+        json.loads(text)
+        return True
+    return False
 
 
 def _kinds(session: Session, service: str) -> Mapping[str, Any]:

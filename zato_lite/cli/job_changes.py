@@ -13,6 +13,8 @@ from zato_lite.cli.verb import Session, verb
 from zato_lite.errors import BadInputError
 
 _NAMED = 20
+_MEAN_S = 0.5
+"""Seconds by which a server's time, which it tells in whole ones, is late in the mean."""
 
 
 @verb(
@@ -39,7 +41,7 @@ def create(session: Session, name: str, service: str, *, dry_run: bool, **given:
         return _validated(session.call(f"{JOB}.validate", definition), name)
     session.call(f"{JOB}.create", definition)
     made = session.job(name, include=FIGURES)
-    return Result(made, text=f"created {name}: {made['words']}{_next(session, made)}")
+    return Result(made, text=f"created {name}: {made['words']}{next_words(made, session.now)}")
 
 
 @verb(
@@ -71,17 +73,19 @@ def edit(
         return _validated(session.call(f"{JOB}.validate", sent), name)
     session.call(f"{JOB}.edit", sent)
     made = session.call(f"{JOB}.get-by-id", {"include": FIGURES}, id=before["id"])
-    return Result(made, text=f"changed {made['name']}: {made['words']}{_next(session, made)}")
+    return Result(
+        made, text=f"changed {made['name']}: {made['words']}{next_words(made, session.now)}"
+    )
 
 
-def _next(session: Session, made: Mapping[str, Any]) -> str:
+def next_words(made: Mapping[str, Any], now: float) -> str:
     """Return when a job's next run comes, in words."""
     from datetime import datetime  # noqa: PLC0415
 
     if not made["next_iso"]:
         return "; no run is due" if made["is_active"] else "; the job is paused"
-    seconds = datetime.fromisoformat(made["next_iso"]).timestamp() - session.now
-    return f"; next run in {duration(max(0, seconds) * 1000)}"
+    seconds = datetime.fromisoformat(made["next_iso"]).timestamp() - now - _MEAN_S
+    return f"; next run in {duration(seconds * 1000)}" if seconds > 0 else "; next run now"
 
 
 def _validated(found: Mapping[str, Any], name: str) -> Result:

@@ -263,6 +263,8 @@ def logs(
         if not latest:
             raise NotFoundError(f"job {name!r} has not run yet")
         number = int(latest[0]["current_run"])
+    else:
+        record_of(session, job_id, number)
     return show_log(session, job_id, number, follow=follow, level=level)
 
 

@@ -35,6 +35,20 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(import_module(f"zato_lite.cli.{module}"), name)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that arguments name; the error of an unknown one has the nearest."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from difflib import get_close_matches  # noqa: PLC0415 - rarely needed
+
+            if not (nearest := get_close_matches(args[0], self.lazy, 1)):
+                raise
+            words = f"{error.message} Did you mean {nearest[0]!r}?"
+            raise click.UsageError(words, ctx) from error
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands without importing them."""
         with formatter.section("Commands"):

@@ -75,6 +75,8 @@ def sentence_of(error: Exception) -> str:
     """Return the text of an error, whose control characters could change a terminal, escaped."""
     from zato_lite.cli.render import printed  # noqa: PLC0415 - only errors need it
 
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return printed(f"{error.filename}: {error.strerror.lower()}")
     return printed(str(error))
 
 

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from zato_lite.cli.complete import service_names
 from zato_lite.cli.jobs import JOB, value_shown
 from zato_lite.cli.render import Column, Result, in_markdown, printed
 from zato_lite.cli.verb import Session, verb
-from zato_lite.errors import BadInputError
+from zato_lite.errors import BadInputError, ZatoLiteError
 
 _FORMATS = ("apscheduler", "celery", "crontab", "kubernetes", "quartz", "systemd")
 _FORESEEN = 200
@@ -70,7 +71,8 @@ def apply(session: Session, file: str, *, dry_run: bool) -> Result:
     file does not name stay as they are.
     """
     text = read(file)
-    applied = session.call(f"{JOB}.apply", _sent(text), dry_run=dry_run)
+    with _named(file):
+        applied = session.call(f"{JOB}.apply", _sent(text), dry_run=dry_run)
     for words in applied["differences"]:
         click.echo(printed(words), err=True)
     rows = [{"name": name, "action": "create", "changes": {}} for name in applied["created"]]
@@ -83,6 +85,17 @@ def apply(session: Session, file: str, *, dry_run: bool) -> Result:
     shown = None if plan else summary
     markdown = _markdown(file, summary, plan)
     return Result({**applied, "plan": plan}, columns, shown, plan, markdown=markdown)
+
+
+@contextmanager
+def _named(file: str) -> Iterator[None]:
+    """Put the name of a file before its mistakes."""
+    try:
+        yield
+    except ZatoLiteError as error:
+        if getattr(error, "code", error.status) != BadInputError.status:
+            raise
+        raise BadInputError(f"{file}: {error}") from error
 
 
 _PARTS = ("created", "updated", "unchanged")

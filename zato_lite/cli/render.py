@@ -110,9 +110,11 @@ def _yaml(data: Any) -> str:
 
 
 def _for_people(result: Result, screen: Screen, *, is_wide: bool = False) -> str:
-    if result.text is not None and not is_wide:
-        return printed(result.text)
     columns = [each for each in columns_of(result) if is_wide or not each.is_wide]
+    if result.text is not None and not (is_wide and columns):
+        return printed(result.text)
+    if not columns:
+        return ""
     if not result.is_list:
         return _pairs(columns, result.data, screen)
     rows = [

@@ -93,7 +93,7 @@ class Session:
         try:
             answer = self.client.invoke(service, sent)
         except UnavailableError as error:
-            if not self._reads or self._options["url"] or self._found is None:
+            if not self._reads or self._options["url"]:
                 raise
             self._found = self._open_store(error)
             answer = self.client.invoke(service, sent)
@@ -168,8 +168,10 @@ class Session:
             store = config.load(self.project / config.PLACE).store
             first = _first_password(self.project, store.url)
         found = find_credentials(user, options["password_file"], options["key_file"], first)
-        if found is None and not self._asks:
-            raise UnauthorizedError(_MISSING)
+        if found is None:
+            if not self._asks:
+                raise UnauthorizedError(_MISSING)
+            self.get("/healthz")  # a password is of no use without a server
         return Client(
             self.url,
             found or with_password(user, _typed_password(user), "typed"),
