@@ -70,3 +70,10 @@ def test_lines_of_the_log_are_found_by_their_cid(tmp_path: Path) -> None:
     assert odd.out == '{"cid": "c3", "event": "\\u009b2J"}\n'
     none = run("log", "c9", "--project", str(tmp_path))
     assert (none.status, "no line with cid c9" in none.err) == (1, True)
+
+
+def test_a_check_makes_no_folder(tmp_path: Path) -> None:
+    ran = run("db", "check", "--project", str(tmp_path))
+
+    assert (ran.status, "file not found" in ran.err) == (2, True)
+    assert [*tmp_path.iterdir()] == []

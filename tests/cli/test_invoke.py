@@ -41,7 +41,7 @@ def test_any_json_is_a_payload(server: Running, text: str) -> None:
     assert server.run("invoke", "shop.echo", text).out == f"{text}\n"
 
 
-def test_a_word_that_is_no_payload_is_named_with_the_forms_of_one(server: Running) -> None:
+def test_a_word_that_cannot_be_a_payload_is_named_with_the_forms_of_one(server: Running) -> None:
     ran = server.run("invoke", "shop.echo", "word")
 
     assert ran.err == "zato-lite: 'word' is not KEY=VALUE; or give JSON, @FILE or - alone\n"

@@ -253,7 +253,7 @@ def test_no_editor_is_started_without_a_terminal(
 
     refused = server.run("job", "edit", "no terminal")
 
-    assert (refused.status, "there is no terminal to edit in" in refused.err) == (2, True)
+    assert (refused.status, "an editor needs a terminal" in refused.err) == (2, True)
 
 
 def test_the_log_of_a_run_that_does_not_exist_is_not_found(server: Running) -> None:

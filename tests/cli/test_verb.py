@@ -1,4 +1,5 @@
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -6,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from tests.cli.conftest import PASSWORD, Running, run
-from zato_lite.cli.main import cli, colours
+from zato_lite.cli.main import cli, colours, main
 from zato_lite.cli.render import Result
 from zato_lite.cli.verb import Session, verb
 
@@ -63,7 +64,49 @@ def test_an_unknown_command_is_refused_with_the_nearest_one(typed: str, meant: s
     assert "Did you mean" not in run("unlike-any").err
 
 
-def test_a_server_that_is_not_there_is_told_before_a_password_is_asked_for(tmp_path: Path) -> None:
+def test_an_interrupted_command_ends_as_shells_expect(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("zato_lite.cli.state.polls", interrupt)
+
+    ran = server.run("wait")
+
+    assert (ran.status, ran.out, ran.err) == (130, "", "\n")
+
+
+def test_a_closed_output_ends_in_silence(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"URL": server.url, "PASSWORD": PASSWORD}.items():
+        monkeypatch.setenv(f"ZATO_LITE_{name}", value)
+    monkeypatch.setattr("sys.stdout", None)
+
+    with pytest.raises(SystemExit) as ended:
+        main(["status"])
+
+    assert ended.value.code == 0
+
+
+def test_an_output_that_cannot_be_written_is_a_sentence(
+    server: Running, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in {"URL": server.url, "PASSWORD": PASSWORD}.items():
+        monkeypatch.setenv(f"ZATO_LITE_{name}", value)
+
+    with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
+        monkeypatch.setattr("sys.stdout", full)
+        with pytest.raises(SystemExit) as ended:
+            main(["status"])
+        monkeypatch.undo()
+        with suppress(OSError):
+            full.close()
+
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == "zato-lite: no space left on device\n"
+
+
+def test_a_missing_server_is_reported_before_a_password_is_asked_for(tmp_path: Path) -> None:
     ran = run("job", "list", "--project", str(tmp_path), "--url", "http://127.0.0.1:1")
 
     assert (ran.status, "cannot connect to http://127.0.0.1:1" in ran.err) == (3, True)

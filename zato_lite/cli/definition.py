@@ -108,12 +108,12 @@ def edited_by_hand(before: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of an object that a person changes in an editor; None for removed ones.
 
     Raises:
-        BadInputError: there is neither a terminal nor a variable that names an editor.
+        BadInputError: a terminal is missing, and no variable names an editor.
     """
     from zato_lite.builtin.documents import read_document, write_document  # noqa: PLC0415
 
     if not can_ask() and os.environ.keys().isdisjoint({"EDITOR", "VISUAL"}):
-        raise BadInputError("no change is given, and there is no terminal to edit in; see --help")
+        raise BadInputError("no change is given, and an editor needs a terminal; see --help")
     text = click.edit(write_document(before), extension=".yaml")
     if text is None:
         return {}

@@ -14,7 +14,7 @@ from zato_lite.errors import BadInputError
 
 _NAMED = 20
 _MEAN_S = 0.5
-"""Seconds by which a server's time, which it tells in whole ones, is late in the mean."""
+"""Seconds by which a server's time, sent as whole seconds, is late in the mean."""
 
 
 @verb(

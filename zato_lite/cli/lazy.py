@@ -6,6 +6,9 @@ from typing import Any, NamedTuple
 
 import click
 
+INTERRUPTED = 130
+"""Exit status after Ctrl+C: 128 and the number of the signal."""
+
 
 class Lazy(NamedTuple):
     """A command: ``module:attribute``, and its help in a sentence."""
@@ -48,6 +51,14 @@ class LazyGroup(click.Group):
                 raise
             words = f"{error.message} Did you mean {nearest[0]!r}?"
             raise click.UsageError(words, ctx) from error
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; end as shells expect it if a person interrupts it."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo(err=True)  # the terminal has shown ^C
+            ctx.exit(INTERRUPTED)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands without importing them."""

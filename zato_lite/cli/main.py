@@ -59,6 +59,7 @@ def cli() -> None:
 
 def main(*arguments: Any) -> None:
     """Run the command; print an expected error in one line, and exit with its status."""
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115, PTH123 - closed by the shell
     try:
         cli(*arguments, prog_name="zato-lite", **colours())
     except (ZatoLiteError, OSError) as error:  # OSError: a file or folder cannot be used
@@ -75,8 +76,9 @@ def sentence_of(error: Exception) -> str:
     """Return the text of an error, whose control characters could change a terminal, escaped."""
     from zato_lite.cli.render import printed  # noqa: PLC0415 - only errors need it
 
-    if isinstance(error, OSError) and error.filename and error.strerror:
-        return printed(f"{error.filename}: {error.strerror.lower()}")
+    if isinstance(error, OSError) and error.strerror:
+        place = f"{error.filename}: " if error.filename else ""
+        return printed(f"{place}{error.strerror.lower()}")
     return printed(str(error))
 
 

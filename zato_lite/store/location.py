@@ -10,6 +10,7 @@ from zato_lite.store.private import make_folder
 _SQLITE = "sqlite:///"
 _ALLOWED = f"use {_SQLITE} and a path, or {SCHEMES[0]}"
 _MEMORY = ":memory:"
+_NO_FILE = "[store] url: a store in memory has no file"
 
 
 def path_of(folder: Path, url: str) -> str:
@@ -52,7 +53,7 @@ def file_of(folder: Path, url: str) -> Path:
     """
     path = path_of(folder, url)
     if path == _MEMORY:
-        raise ConfigError("[store] url: a store in memory has no file")
+        raise ConfigError(_NO_FILE)
     return Path(path)
 
 
@@ -62,11 +63,13 @@ def existing_file_of(folder: Path, url: str) -> Path:
     Raises:
         ConfigError: the file does not exist, or the URL does not mean a file.
     """
-    path = file_of(folder, url)
+    if url == f"{_SQLITE}{_MEMORY}":
+        raise ConfigError(_NO_FILE)
+    path = folder / url.removeprefix(_SQLITE)
     try:
-        is_file = path.is_file()
+        found = existing_path_of(folder, url)
     except OSError as error:
         raise ConfigError(f"[store] url: {path} cannot be read: {error.strerror}") from error
-    if not is_file:
+    if found is None:
         raise ConfigError(f"[store] url: file not found: {path}")
-    return path
+    return found
