@@ -188,6 +188,22 @@ async def test_an_envelope_may_name_a_service_by_its_id(world: World) -> None:
     assert json.loads(b64decode(later["response"])).keys() == {"run_id"}
 
 
+async def test_a_viewer_leaves_no_asynchronous_run_behind(world: World) -> None:
+    viewer = await world.add_user("vera", "viewer")
+    body = {"name": "zato.ping", "payload": ""}
+
+    now, _ = await world.ask("POST", "/zato/admin/invoke", body, viewer)
+    status, answer = await world.ask(
+        "POST", "/zato/admin/invoke", {**body, "is_async": True}, viewer
+    )
+
+    assert (now, status) == (200, 403)
+    assert answer["details"] == (
+        "user 'vera' is not allowed to invoke service 'zato.service.invoke';"
+        " role 'operator' is needed"
+    )
+
+
 async def test_an_id_that_the_caller_may_not_know_is_unknown(world: World) -> None:
     listed = await world.harness.invoke("zato.service.get-list", ListRequest(query="demo.echo"))
     confined = await world.add_user("olga", "operator", ("crm.*",))

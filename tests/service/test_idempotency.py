@@ -115,6 +115,15 @@ async def test_a_request_with_the_key_of_a_running_one_is_refused() -> None:
         assert (await post(app, "wait")).payload == {"id": 1}
 
 
+async def test_a_key_is_not_held_by_another_caller_s_longer_name() -> None:
+    async with opened() as app:
+        first = asyncio.create_task(post(app, "wait", "b c", caller="a"))
+        await Pay.is_paying.wait()
+
+        assert status_of(await post(app, "x", "c", caller="a b")) == 200
+        assert status_of(await first) == 200
+
+
 async def test_an_error_is_not_kept() -> None:
     async with opened() as app:
         assert [status_of(await post(app, "fail")) for _ in range(2)] == [500, 500]

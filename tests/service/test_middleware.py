@@ -11,6 +11,7 @@ from zato_lite.service.message import Caller, HttpContext, Invocation, Outcome
 from zato_lite.service.middleware import Call
 from zato_lite.service.rate_limit import RateLimit
 from zato_lite.service.registry import Registry
+from zato_lite.testing.app import sandbox
 from zato_lite.testing.clock import ManualClock
 
 LOG: list[str] = []
@@ -253,6 +254,37 @@ async def test_a_rate_limit_leaves_inner_invocations_and_runs_alone() -> None:
     assert await invoker.invoke("inner") == ["ok"] * 5
     run = Invocation("limited", channel="scheduler")
     assert [status(await invoker.run(run)) for _ in range(3)] == ["ok"] * 3
+
+
+async def test_a_rate_limit_counts_what_a_request_names_by_a_built_in_service() -> None:
+    limit, clock = RateLimit(2, 600), ManualClock()
+
+    class Limited(Service):
+        name = "limited"
+        middleware = (limit,)
+
+        async def handle(self) -> str:
+            return "ok"
+
+    class Code(Service):
+        name = "code"
+
+        async def handle(self) -> Any:
+            return await self.invoke("zato.service.invoke", {"name": "limited"})
+
+    async with sandbox(Limited, Code, clock=clock) as it:
+
+        async def ask(service: str, payload: Any = None) -> Any:
+            asked = msgspec.structs.replace(
+                over_http(service), payload=payload, caller=Caller("ann", frozenset({"operator"}))
+            )
+            outcome = await it.app.invoker.run(asked)
+            return outcome.payload if outcome.error is None else status(outcome)
+
+        found = [await ask("zato.service.invoke", {"name": "limited"}) for _ in range(3)]
+        assert found == ["ok", "ok", (429, 300)]
+        assert await ask("limited") == (429, 300)
+        assert await ask("code") == "ok"
 
 
 async def test_a_rate_limit_forgets_callers_that_have_paused() -> None:

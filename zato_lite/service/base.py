@@ -495,6 +495,12 @@ class Service(HasProvider, Generic[In, Out]):
         return self._parent is not None and not self._parent.is_built_in
 
     @property
+    def is_named_by_request(self) -> bool:
+        """Return True if a built-in service has invoked this one, as its request asked."""
+        parent = self._parent
+        return parent is not None and parent.is_built_in and parent._parent is None
+
+    @property
     def http(self) -> HttpContext | None:
         """Return the HTTP request that invoked this service, or None."""
         return None if self._parent else self._root.http

@@ -97,7 +97,7 @@ class IdempotencyKey:
         if (found := await answers.find(principal, key, _now(call))) is not None:
             return _replay(call, found, fingerprint)
         try:
-            async with _held(call, f"idempotency {principal} {key}"):
+            async with _held(call, _lock_name(principal, key)):
                 if (found := await answers.find(principal, key, _now(call))) is not None:
                     return _replay(call, found, fingerprint)
                 payload = await call.next()
@@ -145,6 +145,11 @@ async def _held(call: Call, name: str) -> AsyncIterator[None]:
 
 def _now(call: Call) -> int:
     return to_instant(call.invoker.now())
+
+
+def _lock_name(principal: str, key: str) -> str:
+    """Return the name of a key's lock, which no other caller's key has."""
+    return f"idempotency {hashlib.sha256(encode([principal, key])).hexdigest()}"
 
 
 def _fingerprint(call: Call) -> str:

@@ -58,6 +58,14 @@ class Call:
         return self._service.channel.type
 
     @property
+    def origin(self) -> str:
+        """Return the channel of the request that names the service, or else ``channel``.
+
+        By the built-in ``zato.service.invoke`` a request names another service than its own.
+        """
+        return self.root.channel if self._service.is_named_by_request else self.channel
+
+    @property
     def caller(self) -> Caller:
         """Return the caller of the outermost invocation."""
         return self._service.caller

@@ -21,7 +21,8 @@ class RateLimit:
         limit: the number of invocations.
         seconds: the period.
         by: has a limit each: every caller, every service, or what a function of the call returns.
-        channels: the channels that are counted; others pass.
+        channels: the channels that are counted; others pass. An invocation that a request asks
+            for by ``zato.service.invoke`` counts as the request.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class RateLimit:
         Raises:
             TooManyRequestsError: there were too many invocations.
         """
-        if call.channel not in self._channels:
+        if call.origin not in self._channels:
             return await call.next()
         key, now = self._key(call), call.invoker.monotonic()
         after = max(self._next.get(key, now), now) + self._interval

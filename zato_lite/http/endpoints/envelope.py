@@ -13,6 +13,8 @@ from zato_lite.http.request_invoker import RequestInvoker
 from zato_lite.http.responder import LATER, Responder
 from zato_lite.http.router import INVOKE_PREFIX, Target
 from zato_lite.http.routes import Route
+from zato_lite.service.access import needed_role
+from zato_lite.service.built_in import refusal_of
 from zato_lite.service.message import Caller, Outcome
 from zato_lite.service.offload import OFFLOAD_FROM, offload
 from zato_lite.wire import decode, decode_strict, encode
@@ -21,6 +23,7 @@ PATH = "/zato/admin/invoke"
 OLD_PATH = "/zato/json/zato.service.invoke"
 """The same until Zato 3.2: a path below that of all services."""
 
+_SERVICE = "zato.service.invoke"
 _ERRORS_FROM = 400
 
 
@@ -52,9 +55,11 @@ def envelope_routes(invoker: RequestInvoker, responder: Responder) -> list[Route
             name = invoker.name_of(envelope.id, caller)
         cached = await invoker.prepare(request, Target(name))
         if envelope.is_async:
+            if not cached.rights.has_role(needed_role(_SERVICE)):  # a viewer leaves no runs behind
+                raise refusal_of(cached.caller, _SERVICE)
             run = {"name": name, "payload": payload, "is_async": True}
             run["timeout"] = envelope.timeout  # limits the later run, not this request
-            outcome = await invoker.invoke(cached, run, raw, service="zato.service.invoke")
+            outcome = await invoker.invoke(cached, run, raw, service=_SERVICE)
         else:
             seconds = shorter(envelope.timeout or None, cached.timeout)
             outcome = await invoker.invoke(cached, payload, raw, seconds=seconds)
