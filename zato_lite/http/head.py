@@ -187,4 +187,5 @@ def _is_in(address: str, networks: Iterable[Network]) -> bool:
         parsed = ip_address(address)
     except ValueError:
         return False
+    parsed = getattr(parsed, "ipv4_mapped", None) or parsed
     return any(parsed in network for network in networks)
