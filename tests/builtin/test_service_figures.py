@@ -6,8 +6,9 @@ import msgspec
 import pytest
 
 from tests.builtin.conftest import ask, ask_as, caller, create_job
+from zato_lite import Service
 from zato_lite.errors import BadInputError
-from zato_lite.testing.app import Sandbox
+from zato_lite.testing.app import Sandbox, sandbox
 
 
 async def detail(box: Sandbox, name: str, **sent: Any) -> dict[str, Any]:
@@ -90,6 +91,21 @@ async def test_services_with_errors_are_listed_on_request(box: Sandbox) -> None:
     assert await names(box, with_errors=True) == ["crm.fail"]
     confined = caller("c", "viewer", "crm.work")
     assert await ask_as(confined, box, "zato.service.get-list", with_errors=True) == []
+
+
+class Silent(Service):
+    name = "crm.silent"
+
+    async def handle(self) -> None:
+        raise TimeoutError
+
+
+async def test_an_error_without_a_message_is_its_type() -> None:
+    async with sandbox(Silent) as box:
+        with pytest.raises(TimeoutError):
+            await box.invoke("crm.silent")
+
+        assert (await detail(box, "crm.silent"))["last_error"] == "TimeoutError"
 
 
 @pytest.mark.parametrize("sent", [{"limit": 0}, {"limit": "x"}, {"prefix": 5}])

@@ -74,7 +74,7 @@ def _failure(error: BaseException) -> Failure:
         message = str(error)
     except Exception:  # noqa: BLE001 - an error of the project's own
         message = ""
-    text = redacted(f"{type(error).__name__}: {message}"[:_MAX_ERROR])
+    text = redacted(f"{type(error).__name__}: {message}".removesuffix(": ")[:_MAX_ERROR])
     try:
         at = asyncio.get_running_loop().time()
     except RuntimeError:  # a blocking service in its thread

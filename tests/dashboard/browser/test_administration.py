@@ -1,6 +1,8 @@
+import json
+
 from playwright.sync_api import Page, expect
 
-from tests.dashboard.browser.conftest import Server, expect_trouble
+from tests.dashboard.browser.conftest import ADMIN, PASSWORD, Server, expect_trouble
 
 
 def test_a_user_and_a_key_are_made(signed_in: Page, server: Server) -> None:
@@ -85,6 +87,18 @@ def test_a_leaked_key_is_replaced_without_an_outage_and_revoked(
     page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
     expect(row).to_have_count(0)
     assert [status(old), status(new)] == [401, 401]
+
+
+def test_the_session_of_this_browser_is_marked(signed_in: Page, server: Server) -> None:
+    credentials = json.dumps({"username": ADMIN, "password": PASSWORD})
+    assert server.ask("POST", "/zato/session", credentials)[0] == 200
+    page = signed_in
+    page.goto(f"{server.url}/dashboard/people")
+
+    own = page.get_by_role("listitem").filter(has_text="this one")
+    expect(own).to_have_count(1)
+    expect(own.get_by_role("button", name="End this session")).to_be_visible()
+    expect(page.get_by_role("button", name=f"End the session of {ADMIN}")).not_to_have_count(0)
 
 
 def test_a_calendar_is_made_with_its_year_in_view(signed_in: Page, server: Server) -> None:

@@ -249,3 +249,22 @@ def test_copied_code_is_the_form(signed_in: Page, server: Server) -> None:
     assert text.startswith('await self.invoke("zato.scheduler.job.create", ')
     sent = json.loads(text.partition(", ")[2].rstrip(")"))
     assert (sent["name"], sent["every"]) == ("it's", "5 min")
+
+
+def test_a_time_that_is_past_is_shown_with_its_year_and_with_what_follows(
+    signed_in: Page, server: Server
+) -> None:
+    page = signed_in
+    open_form(page, server)
+    preview = page.get_by_role("complementary", name="Preview")
+    page.get_by_label("Name", exact=True).fill("too late")
+    page.get_by_label("Service", exact=True).fill("shop.hello")
+    page.get_by_role("button", name="Once", exact=True).click()
+    expect(preview).to_contain_text("No time is given: it would run as soon as it is created.")
+    page.get_by_label("At", exact=True).fill("2020-01-02 10:00")
+    page.get_by_label("Time zone").fill("UTC")
+
+    expect(preview).to_contain_text("This time is past: it would run as soon as it is created.")
+    expect(preview.locator(".slots")).to_contain_text("2 Jan 2020")
+    page.get_by_label("Slots missed while down").select_option("do not run them")
+    expect(preview).to_contain_text("it would never run, since missed slots are not run.")

@@ -64,6 +64,7 @@ def test_a_session_that_ends_asks_over_the_page(signed_in: Page, server: Server)
     signed_in.keyboard.press("/")
     signed_in.keyboard.type("abc")
     dialog = signed_in.get_by_role("dialog", name="Your session has ended")
+    expect(dialog.get_by_label("Password")).to_be_focused()
     dialog.get_by_label("Password").fill(PASSWORD)
     dialog.get_by_role("button", name="Sign in").click()
 

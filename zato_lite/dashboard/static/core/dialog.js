@@ -64,7 +64,7 @@ export function Dialog({ title, onClose, children, actions, wide = false, cls = 
   useLayoutEffect(() => {
     const dialog = /** @type {HTMLDialogElement} */ (ref.current), before = document.activeElement;
     dialog.showModal();
-    /** @type {HTMLElement | null} */ (dialog.querySelector("[autofocus], input:not([readonly]), select, textarea, .dialog-actions button"))?.focus();
+    /** @type {HTMLElement | null} */ (dialog.querySelector("[autofocus]") ?? dialog.querySelector("input:not([readonly]), select, textarea, .dialog-actions button"))?.focus();
     return () => { dialog.close(); if (before instanceof HTMLElement) before.focus(); };
   }, []);
   const cancel = (/** @type {Event} */ event) => { event.preventDefault(); if (mayClose) onClose(); };

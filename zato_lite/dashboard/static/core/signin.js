@@ -24,7 +24,7 @@ function SignInForm({ onDone, name = "" }) {
   const wrong = action.error?.status === 401 ? "The name or the password is wrong." : "";
   return html`<form class="sign-in" novalidate onSubmit=${submit}>
     <div class="field"><label for="username">Name</label><input ref=${first} id="username" name="username" autocomplete="username" autocapitalize="none" spellcheck="false" value=${username} onInput=${(/** @type {any} */ e) => setUsername(e.target.value)} /></div>
-    <div class="field"><label for="password">Password</label><input id="password" name="password" type="password" autocomplete="current-password" value=${password} onInput=${(/** @type {any} */ e) => setPassword(e.target.value)} aria-describedby="sign-in-error" /></div>
+    <div class="field"><label for="password">Password</label><input id="password" name="password" type="password" autocomplete="current-password" autofocus=${name !== ""} value=${password} onInput=${(/** @type {any} */ e) => setPassword(e.target.value)} aria-describedby="sign-in-error" /></div>
     <div id="sign-in-error">${wrong || missing ? html`<p class="field-error" role="alert">${wrong || missing}</p>` : html`<${ErrorBox} error=${action.error} />`}</div>
     <${Button} kind="primary" type="submit" busy=${action.isBusy} cls="wide">Sign in<//></form>`;
 }

@@ -104,6 +104,16 @@ const DAY = /** @type {const} */ ({ weekday: "short", day: "numeric", month: "sh
 const DATE = /** @type {const} */ ({ day: "numeric", month: "short", year: "numeric" });
 
 /**
+ * "Fri 4 Dec" in a year around now, else "4 Dec 2031".
+ * @param {number} ms
+ * @param {string} zone
+ * @param {number} [today] now, in milliseconds
+ */
+export function shortDay(ms, zone, today = serverNow()) {
+  return format(ms, zone, Math.abs(ms - today) < 300 * 86_400_000 ? DAY : DATE).replace(",", "");
+}
+
+/**
  * "20:05:00" today, "Fri 4 Dec 11:35" in a year around now, else "4 Dec 2031 11:35".
  * @param {number} ms
  * @param {string} zone
@@ -111,8 +121,7 @@ const DATE = /** @type {const} */ ({ day: "numeric", month: "short", year: "nume
  */
 export function shortTime(ms, zone, today = serverNow()) {
   if (dayOf(ms, zone) === dayOf(today, zone)) return format(ms, zone, HMS);
-  const day = Math.abs(ms - today) < 300 * 86_400_000 ? DAY : DATE;
-  return `${format(ms, zone, day).replace(",", "")} ${format(ms, zone, HM)}`;
+  return `${shortDay(ms, zone, today)} ${format(ms, zone, HM)}`;
 }
 
 /**

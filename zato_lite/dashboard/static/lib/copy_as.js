@@ -12,7 +12,7 @@ export const LANGUAGES = ["CLI", "curl", "Python"];
  * @param {{url: string, user: string}} server
  */
 export function copyAs(language, service, payload, server) {
-  return textAs(language, service, JSON.stringify(payload), server);
+  return textAs(language, service, spaced(JSON.stringify(payload)), server);
 }
 
 /**
@@ -31,6 +31,15 @@ export function textAs(language, service, json, server) {
     "  -H 'Content-Type: application/json' \\",
     `  -d ${shellWord(json)}`,
   ].join("\n");
+}
+
+/**
+ * Add spaces between the members of JSON, where long lines can break.
+ *
+ * @param {string} json
+ */
+function spaced(json) {
+  return json.replace(/"(?:[^"\\]|\\.)*"|[,:]/g, (token) => (token.length === 1 ? `${token} ` : token));
 }
 
 /**

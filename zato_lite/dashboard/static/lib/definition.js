@@ -44,7 +44,7 @@ export const SECTIONS = [
     fields: [
       { name: "every", label: "Every", kind: "duration", hint: "such as 30 s, 15 min or 1 h 30 min", span: 3, types: ["interval_based"], isUsual: true },
       { name: "cron_definition", label: "Cron expression", kind: "mono", hint: "minute · hour · day · month · weekday", span: 3, types: CRON, isUsual: true },
-      { name: "start_date", label: "At", kind: "moment", hint: "2026-12-24 18:00, in the time zone", span: 3, types: ["one_time"], isUsual: true },
+      { name: "start_date", label: "At", kind: "moment", hint: "2026-12-24 18:00, in the time zone; now unless set", span: 3, types: ["one_time"], isUsual: true },
       { name: "timezone", label: "Time zone", kind: "zone", span: 3, isUsual: true },
       { name: "dst_gap", label: "When the clock skips it", kind: "choice", span: 2, types: CRON, isUsual: true, options: [["run_after", "run just after"], ["skip", "do not run"], ["shift", "run later by the gap"]] },
       { name: "dst_fold", label: "When the hour repeats", kind: "choice", span: 2, types: CRON, isUsual: true, options: [["first", "run the first time"], ["last", "run the last time"], ["both", "run both times"]] },

@@ -65,6 +65,9 @@ export function jsonError(text) {
   }
 }
 
+/** Values of formats of texts. @type {Record<string, string>} */
+const SAMPLES = { date: "2026-12-24", time: "18:00:00", "date-time": "2026-12-24T18:00:00+01:00", duration: "PT15M" };
+
 /**
  * @param {string} name
  * @param {Schema} property
@@ -76,7 +79,8 @@ function inputOf(name, property, isRequired) {
   const options = Array.isArray(property["enum"]) ? property["enum"] : [];
   const fallback = property["default"];
   const example = property["example"] ?? property["examples"]?.[0];
-  const hint = [property["description"], limitsOf(property), example === undefined ? "" : `such as ${plain(example)}`].filter(Boolean).join(" · ");
+  const sample = example === undefined ? SAMPLES[property["format"]] : plain(example);
+  const hint = [property["description"], limitsOf(property), sample && `such as ${sample}`].filter(Boolean).join(" · ");
   const initial = fallback === undefined || fallback === null ? "" : kind === "string" || kind === "enum" ? String(fallback) : JSON.stringify(fallback);
   return { name, kind, isRequired, options, hint, initial };
 }

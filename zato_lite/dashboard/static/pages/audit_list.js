@@ -55,7 +55,7 @@ function AuditRow({ row, isOfJob }) {
 function Changes({ before, after }) {
   const names = [...new Set([...Object.keys(before ?? {}), ...Object.keys(after ?? {})])];
   if (!names.length) return null;
-  return html`<dl class="changes">${names.map((name) => html`<div key=${name}><dt>${name}</dt><dd>${before && name in before ? html`<del class="isolate">${shown(before[name])}</del>` : null}${after && name in after ? html`<ins class="isolate">${shown(after[name])}</ins>` : null}</dd></div>`)}</dl>`;
+  return html`<dl class="changes">${names.map((name) => html`<div key=${name}><dt>${name}</dt><dd>${before && (before[name] ?? "") !== "" ? html`<del class="isolate">${shown(before[name])}</del>` : null}${after && name in after ? html`<ins class="isolate">${shown(after[name])}</ins>` : null}</dd></div>`)}</dl>`;
 }
 
 /** @param {unknown} value */

@@ -39,7 +39,7 @@ function Collision({ item, reload }) {
     toast(`${some(proposal.length - wrong.length, "job")} changed.`);
     await reload();
   };
-  return html`<li><${Shape} o="late" words="collision" /><div class="grow"><b>${item.at}</b><p class="isolate">${item.sentence}</p>
+  return html`<li><${Shape} o="late" words="collision" /><div class="grow"><b>${item.at}</b><p>${some(item.count, "job starts", "jobs start")} together</p>
     <p class="tiny muted isolate">${item.jobs.slice(0, 8).map((/** @type {any} */ job, /** @type {number} */ i) => html`${i ? ", " : ""}<a key=${job.id} href=${pageUrl(`/jobs/${job.id}`)}>${job.name}</a>`)}${item.count > 8 ? ` and ${count(item.count - 8)} more` : ""}</p>
     ${isOpen ? html`<${Proposal} items=${proposal} />` : null}${problems.map((text) => html`<p key=${text} class="field-error" role="alert">${text}</p>`)}</div>
     ${proposal.length ? html`<span class="row acts"><${Button} small kind="quiet" onClick=${() => setOpen(!isOpen)} attrs=${{ "aria-expanded": String(isOpen) }}>${isOpen ? "Hide" : "How"}<//><${Button} small busy=${isBusy} denied=${denied("zato.scheduler.job.edit")} onClick=${spread}>${isBusy ? `${done + 1} of ${proposal.length}` : "Spread them …"}<//></span>` : null}</li>`;

@@ -1,7 +1,7 @@
 // What a form would do: in words, its next slots, special nights and days, and what changes.
 
 import { stringify } from "../core/exact.js";
-import { MINE, shownZone, zoneName } from "../core/time.js";
+import { instant, MINE, now, shownZone, zoneName } from "../core/time.js";
 import { CopyAs } from "../core/ui.js";
 import { some } from "../core/words.js";
 import { NAMES } from "../lib/duration.js";
@@ -23,9 +23,10 @@ export function Preview({ form, id }) {
   return html`<aside class="preview card" aria-label="Preview">
     <div aria-live="polite">
       ${words ? html`<p class="words">${capital(words)}</p>` : html`<p class="muted pad">When its fields are right, it is described here.</p>`}
-      <p class="muted small pad-side">Times are in ${zoneName(shownZone(zone))}${zone !== shownZone(zone) ? ` and ${zoneName(zone)}` : ""}${shownZone(zone) === MINE ? ", yours" : ""}.</p>
+      <p class="muted small pad-side">Times are in ${zoneName(shownZone(zone))}${shownZone(zone) === MINE ? ", your zone" : ""}${zone !== shownZone(zone) ? `, and in ${zoneName(zone)}, the job's` : ""}.</p>
     </div>
     ${form.values["is_active"] !== "true" && html`<p class="pad-side warn-text">It is paused: no slot gets a run until it is resumed.</p>`}
+    ${isPast(form) && html`<p class="pad-side warn-text">${form.values["start_date"] ? "This time is past" : "No time is given"}: ${form.values["start_date"] && form.values["on_missed"] === "skip" ? "it would never run, since missed slots are not run." : `it would run as soon as it is ${id === null ? "created" : "saved"}.`}</p>`}
     ${check.problem && html`<p class="pad o-error">${check.problem}</p>`}
     ${check.answer?.warnings?.map((/** @type {string} */ text) => html`<p key=${text} class="pad-side warn-text">${capital(text)}</p>`)}
     <div>${first && !check.isCurrent && !check.isChecking ? html`<p class="pad-side warn-text">The fields are not right yet; this is what they were before.</p>` : null}${first ? html`<${SlotList} slots=${check.slots} zone=${zone} />` : html`<p class="muted pad">No slot yet.</p>`}
@@ -34,6 +35,15 @@ export function Preview({ form, id }) {
       <div class="diff">${changes.length ? changes.map(({ field, from, to }) => html`<div key=${field}>${from === null || from === undefined ? null : html`<del class="isolate">− ${field}: ${stringify(from)}</del>`}${to === null || to === undefined ? null : html`<ins class="isolate">+ ${field}: ${stringify(to)}</ins>`}</div>`) : html`<span class="muted">Nothing yet.</span>`}</div>`}
     <div class="pad part-box"><${CopyAs} forms=${formsOf(`zato.scheduler.job.${id === null ? "create" : "edit"}`, id === null ? form.payload : { id, ...form.payload })} /></div>
   </aside>`;
+}
+
+/**
+ * Return true if a job for one time has none that is to come.
+ *
+ * @param {JobForm} form
+ */
+function isPast({ values, check }) {
+  return values["job_type"] === "one_time" && check.isCurrent && !check.isChecking && (instant(check.slots[0]?.slot) ?? Infinity) < now.value;
 }
 
 /**

@@ -2,7 +2,7 @@
 
 import { Shape } from "../core/shapes.js";
 import { useService } from "../core/store.js";
-import { format, instant, MINE, now, shownZone, zoneName } from "../core/time.js";
+import { format, instant, MINE, now, shortDay, shownZone, zoneName } from "../core/time.js";
 import { Button, Card, Empty, Show } from "../core/ui.js";
 import { relative } from "../core/words.js";
 import { html, useState } from "../vendor/vendor.js";
@@ -61,7 +61,7 @@ export function SlotList({ slots, zone }) {
 function SlotItem({ slot, zone }) {
   const shown = shownZone(zone), at = instant(slot.slot) ?? 0;
   const notes = notesOf(slot);
-  const day = format(at, shown, { weekday: "short", day: "numeric", month: "short" }).replace(",", "");
+  const day = shortDay(at, shown);
   const clock = format(at, shown, { hour: "2-digit", minute: "2-digit", ...(at % 60_000 ? { second: "2-digit" } : {}) });
   const own = zone && zone !== shown ? `${format(at, zone, { hour: "2-digit", minute: "2-digit" })} ${zoneName(zone)}` : "";
   return html`<li class=${notes.some((note) => !WEEKDAY.test(note.text)) ? "noted" : ""}><span>${day}</span><b><time datetime=${slot.slot} title=${titleFor(at, zone)}>${clock}</time></b><span class="muted small">${own}</span><span class="muted slot-rel">${relative(at - now.value)}</span>

@@ -69,7 +69,7 @@ function Item({ item, reload, isInGroup = false }) {
     return undefined;
   });
   return html`<li>${isInGroup ? null : html`<${Shape} o=${SHAPES[item.kind]} words=${item.kind.replaceAll("_", " ")} />`}<div class="grow"><a class="name isolate" href=${pageUrl(item.run ? `/jobs/${item.job_id}/runs/${item.run}` : `/jobs/${item.job_id}`)}>${item.job_name}</a>
-      ${isInGroup ? null : html`<p class="isolate"><${Sentence} text=${item.sentence} isWhole=${false} /></p>`}${item.since_iso && !isInGroup ? html`<p class="tiny muted">since <${Time} at=${item.since_iso} /></p>` : null}${act.error ? html`<p class="field-error" role="alert">${act.error.message}</p>` : null}</div>
+      ${isInGroup ? null : html`<p class="isolate clamp" title=${item.sentence}><${Sentence} text=${item.sentence} isWhole=${false} /></p>`}${item.since_iso && !isInGroup ? html`<p class="tiny muted">since <${Time} at=${item.since_iso} /></p>` : null}${act.error ? html`<p class="field-error" role="alert">${act.error.message}</p>` : null}</div>
     ${item.action in WORDS ? html`<${Button} small busy=${act.isBusy} onClick=${act.run} denied=${needed ? denied(needed) : ""} label=${`${WORDS[item.action]} ${item.job_name}`}>${WORDS[item.action]}<//>` : null}</li>`;
 }
 

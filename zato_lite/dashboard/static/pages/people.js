@@ -1,6 +1,6 @@
 // Users, keys and sessions.
 
-import { invoke } from "../core/api.js";
+import { invoke, request } from "../core/api.js";
 import { confirm, Menu, toast } from "../core/dialog.js";
 import { denied, deniedSentence, session } from "../core/session.js";
 import { Page } from "../core/shell.js";
@@ -9,7 +9,7 @@ import { Time } from "../core/time.js";
 import { Button, Card, Empty, ErrorBox, Show } from "../core/ui.js";
 import { count, some } from "../core/words.js";
 import { isChange } from "../lib/changes.js";
-import { html, useState } from "../vendor/vendor.js";
+import { html, useEffect, useState } from "../vendor/vendor.js";
 import { Rights, UserDialog } from "./people_forms.js";
 import { Keys } from "./people_keys.js";
 
@@ -65,11 +65,13 @@ function Sessions() {
     toast(`The session of ${each.user} has ended.`);
     await found.reload();
   });
+  const [own, setOwn] = useState("");
+  useEffect(() => { request("GET", "zato/session?all").then(({ data }) => setOwn(data.sessions?.find((/** @type {any} */ each) => each.is_current)?.id ?? ""), () => {}); }, []);
   const reason = denied("zato.security.session.delete");
   return html`<${Card} title=${isAdmin ? "Sessions of all" : "Your sessions"} actions=${found.data && html`<span class="small muted num">${count(found.data.length)}</span>`} stale=${found.isStale}><${ErrorBox} error=${end.error} />
     <${Show} of=${found}>${(/** @type {any[]} */ rows) => rows.length ? html`<ul class="people">${rows.map((each) => html`<li key=${each.id}><b class="isolate">${each.user}</b>
-      <span class="muted small">used <${Time} at=${each.used} relative />, since <${Time} at=${each.created} /></span><span class="muted small isolate"><code>${each.remote_address}</code> ${browserOf(each.user_agent)}</span>
-      <${Button} small denied=${reason} busy=${end.isBusy} onClick=${() => end.run(each)} label=${`End the session of ${each.user}`}>End<//></li>`)}</ul>` : html`<${Empty} title="No session.">Whoever signs in on the sign-in page has one.<//>`}<//><//>`;
+      <span class="muted small">used <${Time} at=${each.used} relative />, since <${Time} at=${each.created} /></span><span class="muted small isolate"><code>${each.remote_address}</code> ${browserOf(each.user_agent)}${each.id === own ? html`, <b>this one</b>` : null}</span>
+      <${Button} small denied=${reason} busy=${end.isBusy} onClick=${() => end.run(each)} label=${`End ${each.id === own ? "this session" : `the session of ${each.user}`}`}>End<//></li>`)}</ul>` : html`<${Empty} title="No session.">Whoever signs in on the sign-in page has one.<//>`}<//><//>`;
 }
 
 /** @param {string | null} agent */

@@ -15,6 +15,7 @@ import { html } from "../vendor/vendor.js";
  * @property {number} until
  * @property {string} kind an outcome, or "wait"
  * @property {string} note
+ * @property {number | null} [took] milliseconds, where they are known exactly: instants are whole ones
  */
 
 /** @param {{run: Run, usual: any}} props */
@@ -38,7 +39,7 @@ export function Waterfall({ run, usual }) {
       <span class="span-words">${span.kind === "wait" ? html`<span class="muted">${span.words}</span>` : html`<${OutcomeMark} o=${span.kind} words=${span.words} />`}</span>
       <svg class="span-bar" viewBox="0 0 1000 16" preserveAspectRatio="none" aria-hidden="true"><rect class=${span.kind === "wait" ? "bar-wait" : `o-${outcomeOf(span.kind)}`} fill="currentColor" rx="3"
         x=${(1000 * (span.from - start)) / (end - start)} width=${Math.max(4, (1000 * (span.until - span.from)) / (end - start))} y=${span.kind === "wait" ? 6 : 2} height=${span.kind === "wait" ? 4 : 12} /></svg>
-      <span class="num">${span.until === span.from ? "< 1 ms" : duration(span.until - span.from)}</span>
+      <span class="num">${tookOf(span)}</span>
       ${span.note && html`<span class="span-note small">${span.note}</span>`}</li>`)}</ol>
   <//>`;
 }
@@ -72,8 +73,14 @@ function spansOf(run, slot, at) {
   const begin = hasEarlier ? Math.max(from, last) : from;
   const until = (hasEarlier || run.duration_ms == null ? instant(run.ended_iso) : begin + run.duration_ms) ?? (run.outcome === "running" ? Math.max(at, begin) : begin + (run.duration_ms ?? 0));
   wait(begin, hasEarlier ? "wait" : "delay");
-  spans.push({ words: `attempt ${run.attempt}`, from: begin, until: Math.max(begin, until), kind: run.outcome, note: "" });
+  spans.push({ words: `attempt ${run.attempt}`, from: begin, until: Math.max(begin, until), kind: run.outcome, note: "", took: run.duration_ms });
   return spans;
+}
+
+/** @param {Span} span */
+function tookOf({ from, until, took }) {
+  const ms = took ?? until - from;
+  return ms < 1 && took == null ? "< 1 ms" : duration(ms);
 }
 
 /**

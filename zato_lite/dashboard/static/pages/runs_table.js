@@ -74,7 +74,7 @@ function columnsOf(hasJob, usual) {
   return [
     { key: "run", words: "Run", cls: "run-cell", cell: (run) => html`<a class="run-link" href=${pageUrl(`/jobs/${run.job_id}/runs/${run.current_run}`)}><${OutcomeMark} o=${run.outcome} /> <span class="num">#${run.current_run}</span></a>` },
     ...job,
-    { key: "slot", words: "Slot", cls: "slot-cell wide", cell: (run) => html`<${Time} at=${run.planned_fire_time_iso} zone=${run.timezone ?? usual?.timezone} /><span class="sub">${kindOf(run)}</span>` },
+    { key: "slot", words: "Slot", cls: "slot-cell wide", cell: (run) => html`<${Time} at=${run.planned_fire_time_iso} zone=${run.timezone ?? usual?.timezone} /><span class="sub clip" title=${kindOf(run)}>${kindOf(run)}</span>` },
     { key: "delay", words: "Delay", cls: "r hide", cell: (run) => html`<span class="num">${duration(run.delay_ms)}</span>` },
     { key: "duration", words: "Took", cls: "took-cell wide", cell: (run) => html`<${Took} run=${run} usual=${usual} />` },
     { key: "note", words: "Attempt, error", cls: "note-cell wide", cell: (run) => html`<${Note} run=${run} />` },

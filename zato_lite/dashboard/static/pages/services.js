@@ -57,7 +57,7 @@ function columnsOf() {
     { key: "calls", words: "Calls", cls: "r wide", cell: (row) => html`<span class="num">${count(row.usage)}</span><span class="card-label"> ${row.usage === 1 ? "call" : "calls"}</span>` },
     { key: "errors", words: "Errors", cls: "errors-cell wide", cell: (row) => row.errors ? html`<span class="o-error"><${OutcomeMark} o="error" words=${count(row.errors)} /></span><span class="sub clip isolate" title=${row.last_error}>${row.last_error_iso ? html`<${Time} at=${row.last_error_iso} relative /> ` : ""}${row.last_error ?? ""}</span>` : html`<span class="muted num">0</span><span class="card-label muted"> errors</span>` },
     { key: "running", words: "Running", cls: "r hide", cell: (row) => row.in_flight ? html`<${OutcomeMark} o="running" words=${count(row.in_flight)} />` : html`<span class="muted num">0</span>` },
-    { key: "p50", words: "p50", cls: "r hide", cell: (row) => html`<span class="num" title="half of the calls">${duration(row.usage ? row.p50_ms ?? row.average_ms : null)}</span>` },
+    { key: "p50", words: "p50", cls: "r hide", cell: (row) => html`<span class="num" title="half of the calls">${duration(row.p50_ms)}</span>` },
     { key: "p95", words: "p95", cls: "r hide", cell: (row) => html`<span class="num">${duration(row.p95_ms)}</span>` },
   ];
 }

@@ -1,0 +1,3 @@
+var a=["CLI","curl","Python"];function f(n,t,e,r){return l(n,t,u(JSON.stringify(e)),r)}function l(n,t,e,r){return n==="CLI"?`zato-lite invoke ${o(t)} \\
+  ${o(e)}`:n==="Python"?`await self.invoke("${t}", ${c(e)})`:[`curl -u ${o(r.user)} ${o(`${r.url}/zato/api/invoke/${encodeURIComponent(t)}`)} \\`,"  -H 'Content-Type: application/json' \\",`  -d ${o(e)}`].join(`
+`)}function u(n){return n.replace(/"(?:[^"\\]|\\.)*"|[,:]/g,t=>t.length===1?`${t} `:t)}function o(n){return/^[\w.\/:@%+=,-]+$/.test(n)?n:`'${n.replaceAll("'","'\\''")}'`}var i=/"(?:[^"\\]|\\.)*"|true|false|null|[^"tfn]+|[tfn]/g,p={true:"True",false:"False",null:"None"};function c(n){return(n.match(i)??[]).map(t=>p[t]??t.replaceAll("\\/","/")).join("")}export{a,f as b,l as c};

@@ -1,3 +1,0 @@
-var c=["CLI","curl","Python"];function f(n,t,o,r){return l(n,t,JSON.stringify(o),r)}function l(n,t,o,r){return n==="CLI"?`zato-lite invoke ${e(t)} \\
-  ${e(o)}`:n==="Python"?`await self.invoke("${t}", ${p(o)})`:[`curl -u ${e(r.user)} ${e(`${r.url}/zato/api/invoke/${encodeURIComponent(t)}`)} \\`,"  -H 'Content-Type: application/json' \\",`  -d ${e(o)}`].join(`
-`)}function e(n){return/^[\w.\/:@%+=,-]+$/.test(n)?n:`'${n.replaceAll("'","'\\''")}'`}var u=/"(?:[^"\\]|\\.)*"|true|false|null|[^"tfn]+|[tfn]/g,i={true:"True",false:"False",null:"None"};function p(n){return(n.match(u)??[]).map(t=>i[t]??t.replaceAll("\\/","/")).join("")}export{c as a,f as b,l as c};
