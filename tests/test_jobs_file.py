@@ -111,6 +111,15 @@ async def until(holds: Callable[[], Awaitable[bool]]) -> None:
             await asyncio.sleep(0.02)
 
 
+def test_a_file_that_is_not_text_is_a_mistake(project: Path) -> None:
+    (project / "config" / "jobs.yaml").write_bytes(b"scheduler: \xff")
+
+    mistakes, _ = check(project)
+
+    [mistake] = mistakes
+    assert mistake.startswith(f"{project}/config/jobs.yaml: not text in UTF-8: ")
+
+
 def test_a_job_without_a_name_is_found_by_its_line(project: Path) -> None:
     write(project, job("good"), "service: jf-s.plain")
 

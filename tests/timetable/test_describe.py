@@ -12,6 +12,11 @@ NOON = parse_moment("2026-11-23T12:00:00Z")
     [
         ("0 2 * * mon-fri", "every weekday at 02:00"),
         ("0 9 * * mon", "every Monday at 09:00"),
+        ("0 7 * * mon-sat", "every day from Monday to Saturday at 07:00"),
+        ("0 7 * * fri-sun", "every day from Friday to Sunday at 07:00"),
+        ("0 7 * * sun,mon", "every Monday and Sunday at 07:00"),
+        ("0 7 * * mon,wed,fri", "every Monday, Wednesday and Friday at 07:00"),
+        ("0 9 */2 * tue-thu", None),
         ("* * * * *", "every minute"),
         ("*/5 * * * *", "every 5 minutes"),
         ("@hourly", "every hour"),

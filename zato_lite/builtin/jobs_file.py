@@ -173,7 +173,9 @@ class JobsFile:
             text = await asyncio.to_thread(_read, self.path)
             definitions = enmasse.right_definitions_of(text, environ)
         except (BadInputError, OSError, UnicodeDecodeError) as error:
-            self._report([Mistake(0, str(error))], refuses=refuses)
+            is_text = not isinstance(error, UnicodeDecodeError)
+            text = str(error) if is_text else f"not text in UTF-8: {error}"
+            self._report([Mistake(0, text)], refuses=refuses)
             return
         for attempt in range(_ATTEMPTS):
             try:

@@ -172,8 +172,11 @@ def _weekday_words(expression: Expression) -> str:
         return _listed(["every weekday", *rules])
     if days == _WEEKEND:
         return _listed(["every Saturday and Sunday", *rules])
-    names = [_DAYS[day] for day in sorted(days, key=lambda day: (day - 1) % 7)]
-    if names:
+    places = sorted((day - 1) % 7 for day in days)  # from Monday on
+    names = [_DAYS[(place + 1) % 7] for place in places]
+    if len(names) > 2 and places[-1] - places[0] == len(names) - 1:  # noqa: PLR2004 - a pair has "and"
+        rules = [f"every day from {names[0]} to {names[-1]}", *rules]
+    elif names:
         rules = [f"every {_listed(names)}", *rules]
     return _listed(rules)
 
