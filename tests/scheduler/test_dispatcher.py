@@ -8,6 +8,7 @@ from tests.scheduler.conftest import Harness
 from zato_lite.clock import to_datetime
 from zato_lite.scheduler import dispatcher, executor
 from zato_lite.store.opening import OpenStore
+from zato_lite.store.sql import fetch_value
 from zato_lite.testing.clock import ManualClock
 from zato_lite.timetable.job import SECOND
 
@@ -232,6 +233,10 @@ async def test_a_slot_of_the_future_stays_unknown_and_one_of_the_past_is_answere
     assert [getattr(each, "outcome", None) for each in found] == ["missed", "missed", "ok", None]
 
 
+SEEN_AT = "SELECT seen_at FROM node WHERE id = ?"
+OPEN_RUNS_OF = "SELECT count(*) FROM run WHERE outcome IS NULL AND node = ?"
+
+
 async def test_due_slots_beyond_the_queue_limit_stay_in_the_store(
     store: OpenStore, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -251,6 +256,35 @@ async def test_due_slots_beyond_the_queue_limit_stay_in_the_store(
 
         assert claimed < 20
         assert await harness.outcomes() == ["ok"] * 20
+
+
+async def test_runs_of_a_dead_node_beyond_the_queue_limit_stay_in_the_store(
+    store: OpenStore, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executor, "MAX_READY", 4)
+    monkeypatch.setattr(dispatcher, "RECOVERY_SIZE", 3)
+    dead = Harness(store, clock)
+    async with dead.scheduler:
+        dead.block("s")
+        for _ in range(20):
+            await dead.jobs.invoke_async(dead.job(trigger=dead.once(0)))
+        await dead.scheduler.crash()
+    harness = Harness(store, clock, capacity=2)
+    gate = harness.block("s")
+
+    async with harness.scheduler:
+        node = harness.scheduler.node_id
+        taken = await store.read(lambda c: fetch_value(c, OPEN_RUNS_OF, (node,)))
+        clock.advance(seconds=7)
+        await harness.scheduler._dispatcher.recover_runs()
+        seen = await store.read(lambda c: fetch_value(c, SEEN_AT, (node,)))
+        gate.set()
+        await harness.wait_for(lambda: len(harness.calls) == 20)
+
+        assert 4 <= taken <= 9
+        assert seen == clock.now()  # others see that a full node lives
+        assert [run.attempt for run in await harness.runs(0)] == [2] * 20
+        assert await harness.outcomes(0) == ["ok"] * 20
 
 
 def test_a_fresh_clock_stands_at_its_start() -> None:

@@ -46,6 +46,9 @@ CLAIM_SIZE, SERVER_CLAIM_SIZE = 1_000, 300
 """Maximum number of jobs in one claim: of a file, and of a database server, where its locks hold
 up the claims of other nodes."""
 
+RECOVERY_SIZE = 1_000
+"""Maximum number of runs that one commit takes over."""
+
 MAX_SLEEP = 60 * SECOND
 """Another process may create a job that is due sooner than any that this node knows."""
 
@@ -88,6 +91,7 @@ class Dispatcher:
         self._metrics, self._wake, self._principals = metrics, wake, principals
         self.downtime: Downtime | None = None
         self._is_claim_due = self._is_recovery_due = False
+        self._deaths = recovery.Deaths(node.journal_of)
         self._alarm: Alarm | None = None
         self._claim_at: Instant | None = None
         self._next_due: Instant | None = None
@@ -96,8 +100,7 @@ class Dispatcher:
         """Wait until woken; then claim if anything can be claimed, and save due results."""
         await self._wake.wait()
         self._wake.clear()
-        if self._is_recovery_due:
-            self._is_recovery_due = False
+        if self._is_recovery_due and not self._executor.is_full:
             await self.recover_runs()
         if self._node.is_running and (self._is_claim_due or self._can_claim_ahead()):
             await self.claim()
@@ -234,21 +237,32 @@ class Dispatcher:
         self._wake.set()
 
     async def recover_runs(self) -> None:
-        """Take over the runs of dead nodes, and those that other nodes have released."""
+        """Take over the runs of dead nodes, and those that other nodes have released.
+
+        Runs that find no room here are left to other nodes, and to this one when it has room.
+        """
+        self._is_recovery_due = False
         await self._node.remove_dead()
-        deaths = recovery.Deaths(self._node.journal_of)
+        deaths = self._deaths
         while await self._recover_part(deaths):
             pass
-        self._node.forget_dead()
+        if self._executor.is_full:
+            self._is_recovery_due = True
+        else:
+            self._node.forget_dead()
+            self._deaths = recovery.Deaths(self._node.journal_of)
         if self._answer_wishes is not None and not self._node.is_alone:
             await self._answer_wishes()
 
     async def _recover_part(self, deaths: recovery.Deaths) -> bool:
         now, node, elsewhere = self._clock.now(), self._node.id, self._node.elsewhere
+        limit = 0 if self._executor.is_full else RECOVERY_SIZE
 
-        def recover(connection: Connection) -> RecoveryResult:
+        def recover(connection: Connection) -> RecoveryResult:  # also of none: the node lives
             nodes.record_seen(connection, node, now)
-            return recovery.recover_runs(connection, node, now, deaths=deaths, elsewhere=elsewhere)
+            return recovery.recover_runs(
+                connection, node, now, limit=limit, deaths=deaths, elsewhere=elsewhere
+            )
 
         recovered = await write_and_deliver(
             self._database, recover, lambda recovered: self.deliver(recovered.attempts)
