@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import pytest
@@ -16,6 +16,8 @@ from zato_lite.http.endpoints.operations import ServiceDescription
 from zato_lite.http.endpoints.schemas import Components, used_schemas
 from zato_lite.http.message import Request
 from zato_lite.server import open_edge
+from zato_lite.service.base import Service
+from zato_lite.service.stream import Event
 from zato_lite.service.typed import schema_of
 from zato_lite.testing.app import sandbox
 
@@ -26,18 +28,23 @@ SETTINGS = Settings(
 
 
 @pytest.fixture
-async def document() -> AsyncIterator[dict[str, Any]]:
+async def document() -> dict[str, Any]:
     """The document of all built-in services and those of the shop."""
+    return await document_of(*SERVICES)
+
+
+async def document_of(*services: type[Service[Any, Any]]) -> dict[str, Any]:
     environ = {"ZATO_LITE_ADMIN_PASSWORD": "secret"}
     async with (
-        sandbox(*SERVICES, settings=SETTINGS) as box,
+        sandbox(*services, settings=SETTINGS) as box,
         open_edge(box.app, environ) as app,
     ):
         head = {b"host": b"localhost", b"authorization": BASIC}
         response = await app(
             Request("GET", "/openapi.json", b"", head, b"", "::1", "/openapi.json")
         )
-        yield json.loads(response.body)
+    found: dict[str, Any] = json.loads(response.body)
+    return found
 
 
 def parameters(operation: dict[str, Any]) -> dict[str, tuple[str, bool]]:
@@ -114,6 +121,32 @@ async def test_answers_have_their_statuses_headers_and_types(document: dict[str,
     assert content["schema"] == {"$ref": "#/components/schemas/Changed"}
     assert responses["409"]["description"] == "The order is closed"
     assert responses["default"] == {"$ref": "#/components/responses/default"}
+
+
+@pytest.mark.parametrize(
+    ("item", "kind", "schema"),
+    [
+        (int, "application/x-ndjson", {"type": "integer"}),
+        (str, "text/plain; charset=utf-8", {"type": "string"}),
+        (Event, "text/event-stream", {"type": "string"}),
+        (bytes, "application/octet-stream", {}),
+    ],
+)
+async def test_a_stream_has_the_type_of_its_items_and_its_errors_are_json(
+    item: Any, kind: str, schema: dict[str, Any]
+) -> None:
+    class Rows(Service[None, AsyncIterator[item]]):
+        name = "rows"
+        answers: ClassVar = {200: "rows", 409: "busy"}
+
+        async def handle(self) -> AsyncIterator[Any]:
+            yield None
+
+    document = await document_of(Rows)
+    responses = document["paths"]["/zato/api/invoke/rows"]["post"]["responses"]
+
+    assert responses["200"]["content"] == {kind: {"schema": schema}}
+    assert list(responses["409"]["content"]) == ["application/json"]
 
 
 async def test_the_whole_docstring_describes_an_operation(document: dict[str, Any]) -> None:

@@ -102,6 +102,7 @@ async def test_an_unknown_service_is_an_error_with_the_nearest_names() -> None:
     outcome = await invoker_of(Echo).run(Invocation("ecco"))
 
     assert isinstance(outcome.error, ServiceMissingError)
+    assert outcome.error.__context__ is None
     assert str(outcome.error).startswith("Service `ecco` does not exist")
     assert "`echo`" in str(outcome.error)
 

@@ -54,7 +54,8 @@ async def stream_response(outcome: Outcome, service: str, seconds: float | None)
     items: Stream = outcome.payload
     try:
         first = await _first_of(items, service, seconds, outcome.seconds)
-        response = applied(outcome, Response(200, b"", _type_of(first, items), (), outcome.cid))
+        kind_of_item = type(first[0]) if first else items.item_type
+        response = applied(outcome, Response(200, b"", stream_type(kind_of_item), (), outcome.cid))
         kind = response.content_type or BYTES
         to_bytes = frame if kind.startswith(EVENTS) else _to_bytes
         made = [to_bytes(item) for item in first]
@@ -128,16 +129,15 @@ def _line(value: Any) -> str:
     return str(value).replace("\r", " ").replace("\n", " ").replace("\0", "")
 
 
-def _type_of(first: list[Any], items: Stream) -> str:
-    """Return the default content type of a stream: of its first item or, without one, declared."""
-    kind = type(first[0]) if first else items.item_type
-    if kind is None or kind in {bytes, bytearray, memoryview}:
+def stream_type(item: Any) -> str:
+    """Return the default content type of a stream whose items have this type."""
+    if item is None or item in {bytes, bytearray, memoryview}:
         return BYTES
-    if not isinstance(kind, type):
+    if not isinstance(item, type):
         return LINES
-    if issubclass(kind, str):
+    if issubclass(item, str):
         return TEXT
-    return EVENTS if issubclass(kind, Event) else LINES
+    return EVENTS if issubclass(item, Event) else LINES
 
 
 def _to_bytes(item: Any) -> bytes:

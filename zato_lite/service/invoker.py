@@ -238,6 +238,7 @@ class Invoker:
         try:
             self.registry.get(invocation.service, invocation.caller.patterns)
         except Exception as error:  # noqa: BLE001 - the outcome holds it
+            error.__context__ = None  # the look-up that failed says no more
             return failed_outcome(error, None, invocation, self.monotonic() - now)
         raise RuntimeError(f"Service `{invocation.service}` was deployed meanwhile")
 

@@ -3,12 +3,11 @@
 import inspect
 from collections.abc import Callable, Collection, Iterable
 from importlib.metadata import version
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from zato_lite.http.admission import Admission
 from zato_lite.http.endpoints.operations import (
     BUILT_IN,
-    BYTES,
     DEFAULT_ERROR,
     ERRORS,
     FORM,
@@ -18,9 +17,10 @@ from zato_lite.http.endpoints.operations import (
     operations_of,
 )
 from zato_lite.http.endpoints.schemas import Components, used_schemas
-from zato_lite.http.message import JSON, Request, Response
+from zato_lite.http.message import BYTES, JSON, Request, Response
 from zato_lite.http.router import Router
 from zato_lite.http.routes import Channel, Entry, Route, Services
+from zato_lite.http.streamed import stream_type
 from zato_lite.service.access import is_built_in, is_safe
 from zato_lite.service.answers import answers_of
 from zato_lite.service.binding import Binding, binding_of
@@ -165,7 +165,7 @@ def _describe(entry: Entry, router: Router) -> ServiceDescription:
         binding.fields if binding else (),
         answers_of(entry.cls),
         _body_of(entry, binding),
-        is_stream(entry.output),
+        stream_type(*get_args(entry.output)[:1]) if is_stream(entry.output) else "",
         is_safe(entry.name) if is_built_in(entry.name) else _only_reads(channels),
         entry.is_internal,
     )

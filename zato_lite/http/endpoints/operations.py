@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from zato_lite.http.endpoints.examples import NoExampleError, example_of
 from zato_lite.http.endpoints.schemas import Components, free_name, slug
-from zato_lite.http.message import JSON, LINES
+from zato_lite.http.message import BYTES, JSON, LINES
 from zato_lite.http.responses import BODILESS
 from zato_lite.http.router import INVOKE_PREFIX
 from zato_lite.http.routes import ANY_METHOD, Channel
@@ -26,7 +26,7 @@ DEFAULT_ERROR = "An error, such as 404, 409, 413, 429, 503 or 504."
 
 _VERBS = ("get", "put", "post", "delete", "options", "head", "patch")
 _BODILESS = frozenset({"get", "head", "delete", "options"})
-FORM, BYTES = "multipart/form-data", "application/octet-stream"
+FORM = "multipart/form-data"
 _ANY_BODY: dict[str, dict[str, Any]] = {
     JSON: {},
     FORM: {"type": "object"},
@@ -53,7 +53,7 @@ class ServiceDescription(NamedTuple):
         fields: the fields of its input with their sources.
         answers: its declared answers by status.
         body: content type of its request body.
-        is_stream: its answer is a stream of objects.
+        stream: the content type of an answer that is a stream; empty for another.
         is_safe: it only reads, as far as is known.
         is_internal: it is a built-in service.
     """
@@ -67,7 +67,7 @@ class ServiceDescription(NamedTuple):
     fields: Collection[BoundField] = ()
     answers: Mapping[int, Answer] = {}
     body: str = JSON
-    is_stream: bool = False
+    stream: str = ""
     is_safe: bool = False
     is_internal: bool = False
 
@@ -244,10 +244,14 @@ def _responses(
                 for name, text in answer.headers.items()
             }
         if status not in BODILESS:
-            schema = given if status < _ERROR_FROM else {"$ref": "#/components/schemas/Error"}
+            is_error = status >= _ERROR_FROM
+            stream = "" if is_error else service.stream
+            schema = {"$ref": "#/components/schemas/Error"} if is_error else given
             if answer.type is not None:
                 schema = components.add(schema_of(answer.type), service.name)
-            kind = answer.content_type or (LINES if service.is_stream else "")
+            elif stream and stream != LINES:
+                schema = {} if stream == BYTES else {"type": "string"}
+            kind = answer.content_type or stream
             contents = _contents(schema, components.schemas)
             response["content"] = {kind: {"schema": schema}} if kind else contents
         found[str(status)] = response
