@@ -170,6 +170,34 @@ def test_a_declaration_that_is_not_read_is_named(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "from zato_lite import Servce\n",
+            "line 1: ImportError: zato_lite has no 'Servce'; did you mean 'Service'?",
+        ),
+        ("from zato_lite import qqq\n", "line 1: ImportError: zato_lite has no 'qqq'"),
+        (
+            "from zato_lite.errors import FieldErr\n",
+            "line 1: ImportError: zato_lite.errors has no 'FieldErr'; did you mean 'FieldError'?",
+        ),
+        (
+            "class Old(Service): ...\n",
+            (
+                "line 1: NameError: name 'Service' is not defined; "
+                "import it: from zato_lite import Service"
+            ),
+        ),
+        ("class Old:\n    x = List\n", "line 2: NameError: name 'List' is not defined"),
+    ],
+)
+def test_a_name_of_zato_lite_that_is_not_imported_or_misspelled_is_proposed(
+    tmp_path: Path, text: str, expected: str
+) -> None:
+    assert mistakes(tmp_path, text) == [expected]
+
+
 def test_each_sentence_says_what_to_use_instead() -> None:
     for words in (*ATTRIBUTES.values(), *PATHS.values(), *NAMES.values()):
         assert all(words)

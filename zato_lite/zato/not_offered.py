@@ -177,4 +177,4 @@ def of_name(module: str, name: str) -> str:
     """Return the sentence about a name of one of Zato's modules; else an empty text."""
     if words := NAMES.get(name):
         return sentence(name, words)
-    return sentence(f"{module}.{name}", MODULES["zato"]) if module.startswith("zato") else ""
+    return sentence(f"{module}.{name}", MODULES["zato"]) if module.startswith("zato.") else ""

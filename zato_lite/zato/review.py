@@ -6,7 +6,9 @@ import dis
 import inspect
 import symtable
 import sys
+import typing
 from collections.abc import Callable, Iterator
+from difflib import get_close_matches
 from importlib.util import decode_source
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -34,6 +36,10 @@ _ELEMENT = frozenset({"attrib", "getchildren", "iterchildren", "tail", "text", "
 _PAYLOAD = ("self", "request", "payload")
 _INVOKES = frozenset({("self", "invoke"), ("self", "invoke_async")})
 _FROM = "cannot import name "
+_OWN = "zato_lite"
+_OF_OTHERS = frozenset({*typing.__all__, "Event", "Path"})
+"""Names that a file without their import more likely means of a module of Python."""
+
 _found: "WeakKeyDictionary[ModuleType, list[_Remark]]" = WeakKeyDictionary()
 
 
@@ -58,13 +64,29 @@ def remarks_of(cls: type[AnyService[Any, Any]], is_service: IsService) -> list[s
 
 
 def explain_import(error: BaseException) -> str:
-    """Return the sentence about an import that failed; else an empty text."""
+    """Return the sentence about an import that failed, or that is missing; else an empty text."""
+    if isinstance(error, NameError) and error.name in _public(_OWN) - _OF_OTHERS:
+        return f"{error}; import it: from {_OWN} import {error.name}"
     if not isinstance(error, ImportError) or not error.name:
         return ""
     if isinstance(error, ModuleNotFoundError):
         return of_module(error.name)
-    name = str(error).partition(_FROM)[2].split("'")[1:2]
-    return of_name(error.name, name[0]) if name else ""
+    name = "".join(str(error).partition(_FROM)[2].split("'")[1:2])
+    return of_name(error.name, name) or _of_own_name(error.name, name)
+
+
+def _of_own_name(module: str, name: str) -> str:
+    """Return the sentence about a name that a module of zato-lite does not have."""
+    if module.partition(".")[0] != _OWN or not name:
+        return ""
+    nearest = get_close_matches(name, sorted(_public(module)), n=1)
+    hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+    return f"{module} has no {name!r}{hint}"
+
+
+def _public(module: str) -> set[str]:
+    found = sys.modules[module]
+    return {name for name in getattr(found, "__all__", dir(found)) if not name.startswith("_")}
 
 
 # Names that no line defines
