@@ -17,8 +17,13 @@ _INT_SUFFIXES = ("_id", "_count", "_size", "_size_min", "_size_max", "_timeout")
 
 
 class Element:
-    """One named element of an input or an output; a name with ``-`` in front is optional."""
+    """One named element of an input or an output; a name with ``-`` in front is optional.
 
+    Attributes:
+        expected: a valid value in words; without them, the error's own message is shown.
+    """
+
+    expected: ClassVar[str] = ""
     json_type: ClassVar[dict[str, Any]] = {}
 
     def __init__(self, name: str, *, default: Any = None) -> None:
@@ -49,12 +54,13 @@ class Opaque(Element):
 class Text(Element):
     """Text."""
 
+    expected = "text"
     json_type: ClassVar[dict[str, Any]] = {"type": "string"}
 
     def convert(self, value: Any) -> str:
         """Return the value as text."""
         if isinstance(value, (dict, list)):
-            raise TypeError("Expected text")
+            raise TypeError
         return value if isinstance(value, str) else str(value)
 
 
@@ -71,19 +77,21 @@ class CSV(Element):
 class Int(Element):
     """A whole number, or its text."""
 
+    expected = "a whole number"
     json_type: ClassVar[dict[str, Any]] = {"type": "integer"}
 
     def convert(self, value: Any) -> int:
         """Return the number."""
         number = int(value)
         if number != value and not isinstance(value, str):
-            raise ValueError("Expected a whole number")
+            raise ValueError
         return number
 
 
 class Float(Element):
     """A number, or its text."""
 
+    expected = "a number"
     json_type: ClassVar[dict[str, Any]] = {"type": "number"}
 
     def convert(self, value: Any) -> float:
@@ -94,6 +102,7 @@ class Float(Element):
 class Decimal(Element):
     """A decimal number, or its text."""
 
+    expected = "a decimal number"
     json_type: ClassVar[dict[str, Any]] = {"type": "string", "format": "decimal"}
 
     def convert(self, value: Any) -> _Decimal:
@@ -101,12 +110,13 @@ class Decimal(Element):
         try:
             return _Decimal(str(value))
         except ArithmeticError as error:
-            raise ValueError("Expected a decimal number") from error
+            raise ValueError from error
 
 
 class Bool(Element):
     """True or false, or a word for it."""
 
+    expected = "true or false"
     json_type: ClassVar[dict[str, Any]] = {"type": "boolean"}
 
     def convert(self, value: Any) -> bool:
@@ -115,13 +125,14 @@ class Bool(Element):
             return value
         text = str(value).strip().lower()
         if text not in _TRUE | _FALSE:
-            raise ValueError("Expected true or false")
+            raise ValueError
         return text in _TRUE
 
 
 class Date(Element):
     """A date in ISO 8601."""
 
+    expected = "a date such as 2026-01-31"
     json_type: ClassVar[dict[str, Any]] = {"type": "string", "format": "date"}
 
     def convert(self, value: Any) -> dt.date:
@@ -132,6 +143,7 @@ class Date(Element):
 class DateTime(Element):
     """A date and time in ISO 8601."""
 
+    expected = "a date and time such as 2026-01-31T09:30:00"
     json_type: ClassVar[dict[str, Any]] = {"type": "string", "format": "date-time"}
 
     def convert(self, value: Any) -> dt.datetime:
@@ -145,6 +157,7 @@ UTC = DateTime
 class UUID(Element):
     """A UUID."""
 
+    expected = "a UUID"
     json_type: ClassVar[dict[str, Any]] = {"type": "string", "format": "uuid"}
 
     def convert(self, value: Any) -> uuid.UUID:
@@ -155,12 +168,13 @@ class UUID(Element):
 class Dict(Element):
     """A dictionary."""
 
+    expected = "a dictionary"
     json_type: ClassVar[dict[str, Any]] = {"type": "object"}
 
     def convert(self, value: Any) -> Message:
         """Return the dictionary, with attribute access."""
         if not isinstance(value, Mapping):
-            raise TypeError("Expected a dictionary")
+            raise TypeError
         return Message(value)
 
 
@@ -177,12 +191,13 @@ class List(Element):
 class DictList(Element):
     """A list of dictionaries."""
 
+    expected = "a list of dictionaries"
     json_type: ClassVar[dict[str, Any]] = {"type": "array", "items": {"type": "object"}}
 
     def convert(self, value: Any) -> list[Message]:
         """Return the dictionaries, with attribute access."""
         if not isinstance(value, (list, tuple)) or any(not isinstance(v, Mapping) for v in value):
-            raise TypeError("Expected a list of dictionaries")
+            raise TypeError
         return [Message(item) for item in value]
 
 
@@ -277,8 +292,10 @@ class Elements(NamedTuple):
                 continue
             try:
                 found[item.name] = item.convert(value)
-            except (ValueError, TypeError, AttributeError) as error:
-                errors.append(FieldError(item.name, value, f"{item.name}: {error}"))
+            except (ValueError, TypeError, AttributeError, OverflowError) as error:
+                got = f"Expected {item.expected}, got `{type(value).__name__}`"
+                text = f"{item.name}: {got if item.expected else error}"
+                errors.append(FieldError(item.name, value, text))
         return found, errors
 
     def json_schema(self) -> dict[str, Any]:
