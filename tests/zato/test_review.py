@@ -174,8 +174,8 @@ def test_a_declaration_that_is_not_read_is_named(tmp_path: Path) -> None:
     ("text", "expected"),
     [
         (
-            "from zato_lite import Servce\n",
-            "line 1: ImportError: zato_lite has no 'Servce'; did you mean 'Service'?",
+            "from zato_lite import Servicee\n",
+            "line 1: ImportError: zato_lite has no 'Servicee'; did you mean 'Service'?",
         ),
         ("from zato_lite import qqq\n", "line 1: ImportError: zato_lite has no 'qqq'"),
         (
