@@ -135,6 +135,20 @@ def test_check_reports_the_same_mistakes(project: Path) -> None:
     assert services == 3
 
 
+def test_the_mistakes_of_all_classes_of_a_file_are_reported_together(project: Path) -> None:
+    text = write(project, "app_a", "rest = 'nonsense'").read_text()
+    classes = [text.replace("class A", f"class {name}") for name in ("A", "B", "C")]
+    good = classes[2].replace("nonsense", "/c")
+    (project / "services" / "app_a.py").write_text(f"{classes[0]}\n{classes[1]}\n{good}")
+
+    [mistake], services = check(project)
+
+    assert [f"class {name}: not a valid" in mistake for name in ("A", "B", "C")] == [
+        True, True, False
+    ]  # fmt: skip
+    assert services == 0
+
+
 @pytest.mark.parametrize("wrong", ["rest = 'nonsense'", "schedule = every(minutes='x')"])
 async def test_a_new_version_that_declares_wrongly_is_not_swapped_in(
     project: Path, wrong: str

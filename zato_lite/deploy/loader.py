@@ -204,7 +204,7 @@ class Candidate:
     # In a thread
 
     def _load(self) -> None:
-        path, folder, registry = self.path, self._loader.folder, self._loader.registry
+        path, folder = self.path, self._loader.folder
         if shown(path.relative_to(folder)) != str(path.relative_to(folder)):
             raise ImportError(f"file name is not valid UTF-8: {shown(path.name)}")
         if not path.resolve().is_relative_to(folder):
@@ -214,9 +214,7 @@ class Candidate:
         self._module = module = _Module(path, self.source.name)
         try:
             module.execute()
-            services = _services_in(module.module)
-            entries = [_entry_of(registry, str(path), cls) for cls in services]
-            claims = [claim for entry in entries for claim in self._claims_of(entry)]
+            entries, claims = self._declared(module.module)
             self.claims = unique(claims, str(path))
             self.resources = _resources_in(module.module)
             if path.name == "__init__.py":
@@ -227,6 +225,26 @@ class Candidate:
         except BaseException:
             module.withdraw()
             raise
+
+    def _declared(self, module: ModuleType) -> tuple[list[Entry], list[Claim]]:
+        """Return the entries of a module and their claims.
+
+        Raises:
+            ConfigError: lists the mistakes of all classes.
+        """
+        entries: list[Entry] = []
+        claims: list[Claim] = []
+        mistakes: list[ConfigError] = []
+        for cls in _services_in(module):
+            try:
+                entry = _entry_of(self._loader.registry, str(self.path), cls)
+                claims += self._claims_of(entry)
+                entries.append(entry)
+            except ConfigError as error:
+                mistakes.append(error)
+        if mistakes:
+            raise mistakes[0] if len(mistakes) == 1 else ConfigError("; ".join(map(str, mistakes)))
+        return entries, claims
 
     def _claims_of(self, entry: Entry) -> Iterable[Claim]:
         yield Claim(SERVICE, entry.name)
