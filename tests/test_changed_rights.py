@@ -10,6 +10,7 @@ import pytest
 from argon2 import PasswordHasher
 
 from zato_lite.config import Scheduler, Server, Settings, Store
+from zato_lite.errors import UnavailableError
 from zato_lite.http.passwords import Passwords
 from zato_lite.scheduler import scheduler as scheduler_module
 from zato_lite.store.accounts import Accounts
@@ -125,6 +126,27 @@ async def test_a_node_looks_every_few_seconds_without_a_ring(
         await first.invoke(f"{KEY}.delete", {"name": "ann"})
 
         await until(nodes, headers, 401)
+
+
+async def test_a_node_follows_changes_again_after_its_store_was_away(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    headers = (await credentials(nodes))[KEY]
+    assert (await nodes.ask(headers))[0] == 200
+    scheduler = nodes.second.app.scheduler
+    monkeypatch.setattr(scheduler_module, "RIGHTS_EVERY_S", 0.0)
+    with monkeypatch.context() as patched:
+        patched.setattr(scheduler_module, "changed_rights", _unavailable)
+        await scheduler.follow_rights()
+    await nodes.first.invoke(f"{KEY}.delete", {"name": "ann"})
+
+    await scheduler.follow_rights()
+
+    assert (await nodes.ask(headers))[0] == 401
+
+
+def _unavailable(*_: Any) -> None:
+    raise UnavailableError("the store is away")
 
 
 async def test_a_change_by_a_program_beside_the_servers_is_found(nodes: Nodes) -> None:

@@ -370,7 +370,8 @@ class Scheduler:
             async with asyncio.timeout(RIGHTS_EVERY_S):
                 await self._new_rights.wait()
         self._new_rights.clear()
-        await self.load_rights()
+        with contextlib.suppress(UnavailableError):  # the store's own trouble is known
+            await self.load_rights()
 
     def _use_rights(self, rights: AllRights | None) -> None:
         if rights is not None and self._principals is not None:

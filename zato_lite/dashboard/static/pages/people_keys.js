@@ -35,7 +35,7 @@ export function Keys({ keys }) {
     await keys.reload();
   };
   const remove = useAction(async (/** @type {Key} */ each) => {
-    const text = "Programs that use it are refused immediately. Its jobs stay, and run no more until somebody takes them over.";
+    const text = "Programs that use it are refused within three seconds. Its jobs stay, and run no more until somebody takes them over.";
     if (!(await confirm({ title: `Revoke the key ${each.name}?`, text, yes: "Revoke", danger: true }))) return;
     await invoke("zato.security.key.delete", { name: each.prefix });
     toast(`The key ${each.name} is revoked.`);
