@@ -1,6 +1,9 @@
 """The measure of ``make chaos``: how late slots were because a node died."""
 
+import pytest
+
 from tests.checker import Effect
+from tests.faults.chaos import report_takeovers
 from tests.faults.takeover import SECOND, Death, Takeover, measured
 
 AT = 1_000 * SECOND
@@ -64,3 +67,17 @@ def test_a_busy_machine_is_named() -> None:
     assert takeover(control=0.3).is_busy
     assert "on a busy machine" in str(takeover(control=0.3))
     assert not takeover().is_busy
+
+
+def test_takeovers_beyond_the_bounds_count_unless_the_machine_was_busy(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    late = ((3, 2.0, 3.5),)
+
+    beyond = report_takeovers([takeover(), takeover(*late), takeover(*late, control=0.3)])
+
+    assert beyond == 1
+    said = capsys.readouterr().out
+    assert "3 deaths: 1 of 2 takeovers within bounds; on a busy machine 0 of 1" in said
+    assert "others p50 1.50 s, at most 1.50 s" in said
+    assert report_takeovers([]) == 0
