@@ -6,7 +6,7 @@ It imports nothing of zato-lite before a test uses the fixture.
 import inspect
 import sys
 import warnings
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Callable, Collection, Generator, Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -56,14 +56,36 @@ def pytest_pycollect_makeitem() -> Generator[None, Any, Any]:
     return made
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_fixture_setup(
+    fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+) -> Generator[None, Any, Any]:
+    """Have pytest-asyncio run async fixtures that use the kit, whatever its mode."""
+    function = fixturedef.func
+    is_async = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
+    if is_async and "anyio_backend" not in request.fixturenames:
+        names = getattr(inspect.unwrap(function), "__globals__", {})
+        if _uses_kit(fixturedef.argnames, names):
+            plain: Any = getattr(function, "__func__", function)
+            fixture(plain)  # which marks the function
+    return (yield)
+
+
 def _needs_mark(item: pytest.Function) -> bool:
     if not inspect.iscoroutinefunction(item.obj):
         return False
+    if "anyio_backend" in item.fixturenames:  # anyio runs it, also in its automatic mode
+        return False
     if any(item.get_closest_marker(mark) for mark in _MARKS):
         return False
-    return "it" in item.fixturenames or any(
+    return _uses_kit(item.fixturenames, vars(item.module))
+
+
+def _uses_kit(fixtures: Collection[str], names: Mapping[str, object]) -> bool:
+    """Return True if a function has the fixture ``it``, or the kit is among its module's names."""
+    return "it" in fixtures or any(
         str(getattr(value, "__module__", "")).startswith("zato_lite.testing")
-        for value in vars(item.module).values()
+        for value in names.values()
     )
 
 

@@ -1,5 +1,6 @@
 import itertools
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -43,6 +44,31 @@ def test_a_new_project_has_its_name(tmp_path: Path) -> None:
     assert run("init", str(tmp_path / "My Shop")).status == 0
 
     assert 'name = "my-shop"' in (tmp_path / "My Shop" / "pyproject.toml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [
+        ("with space", "with-space"),
+        ("-dash", "dash"),
+        ("quo'te\"s;$HOME", "quo-te-s-home"),
+        ("日本", "project"),
+        ("class", "class"),
+        ("a.b", "a-b"),
+        ("zato-lite", "zato-lite-project"),
+    ],
+)
+def test_a_folder_may_have_any_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    lines = run("init", "--", folder).out.splitlines()
+
+    [_, enter, place, *rest] = shlex.split(lines[-1])
+    assert (enter, rest) == ("cd", ["&&", "zato-lite", "serve"])
+    assert not place.startswith("-")
+    assert f'name = "{name}"' in (Path(place) / "pyproject.toml").read_text()
 
 
 def test_a_folder_with_files_keeps_them(tmp_path: Path) -> None:

@@ -29,7 +29,9 @@ def write_test(project: pytest.Pytester, text: str, name: str = "tests/test_a.py
     (project.path / name).write_text(textwrap.dedent(text))
 
 
-@pytest.mark.parametrize("mode", ["strict", "auto"])
+@pytest.mark.parametrize(
+    "mode", ["--asyncio-mode=strict", "--asyncio-mode=auto", "--anyio-mode=auto"]
+)
 def test_async_tests_of_a_project_need_no_configuration(
     project: pytest.Pytester, mode: str
 ) -> None:
@@ -61,12 +63,33 @@ def test_async_tests_of_a_project_need_no_configuration(
         class TestMethods:
             async def test_a_fixture_upon_it(self, year):
                 assert year == 2027
+
+            @pytest.fixture
+            async def later(self, it):
+                await it.advance("1h")
+                return it
+
+            async def test_an_async_fixture_of_a_class(self, later):
+                assert len(await later.runs("kit-tick.tick")) == 1
+
+        @pytest.fixture
+        async def opened():
+            async with sandbox(Tick) as it:
+                yield it
+
+        async def test_an_async_fixture_with_a_sandbox(opened):
+            assert await opened.invoke(Tick) == 1
+
+        @pytest.mark.anyio
+        @pytest.mark.parametrize("anyio_backend", ["asyncio"])
+        async def test_anyio(it, anyio_backend):
+            assert await it.invoke(Tick) == 1
         """,
     )
 
-    found = project.runpytest_inprocess(*OPTIONS, f"--asyncio-mode={mode}", "--strict-markers")
+    found = project.runpytest_inprocess(*OPTIONS, mode, "--strict-markers")
 
-    found.assert_outcomes(passed=4)
+    found.assert_outcomes(passed=7)
     assert "warning" not in found.stdout.str()
 
 

@@ -1,11 +1,13 @@
 """``zato-lite init``: the files of a new project."""
 
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import click
 
+from zato_lite.cli.render import printed
 from zato_lite.errors import ConfigError, ConflictError
 
 _FILES = {
@@ -117,8 +119,9 @@ def init(folder: Path, *, missing: bool) -> None:
     FOLDER is the current folder by default. It may exist; no file of it is overwritten.
     """
     for path in create(folder, only_missing=missing):
-        click.echo(path)
-    enter = "" if folder.resolve() == Path.cwd() else f"cd {folder} && "
+        click.echo(printed(str(path)))
+    place = shlex.quote(f"./{folder}" if str(folder).startswith("-") else str(folder))
+    enter = "" if folder.resolve() == Path.cwd() else f"cd {place} && "
     click.echo(f"\nNext: {enter}zato-lite serve")
 
 
@@ -151,5 +154,6 @@ def _texts(folder: Path) -> Mapping[str, str]:
     from zato_lite.cli.settings_text import settings_text  # noqa: PLC0415 - --help is quick
 
     name = re.sub(r"[^A-Za-z0-9]+", "-", folder.resolve().name).strip("-").lower() or "project"
+    name += "-project" * (name == "zato-lite")  # a project cannot depend on itself
     texts = {file: text.replace("NAME", name) for file, text in _FILES.items()}
     return {**texts, "config/zato-lite.toml": settings_text()}
