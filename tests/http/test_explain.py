@@ -45,6 +45,20 @@ class Odder(Service):
     async def handle(self):
         return [object()] * 10_000
 
+class Status(Service):
+    async def handle(self):
+        self.response.status_code = "201"
+        return "ok"
+
+class Streamed(Service):
+    async def handle(self):
+        self.response.status_code = 999
+        yield "ok"
+
+class Forgotten(Service):
+    async def handle(self):
+        return self.invoke("exp.bad")
+
 class Lacking(Zato):
     def handle(self):
         self.sms.send()
@@ -146,3 +160,28 @@ async def test_an_answer_of_the_wrong_type_names_the_service_and_no_file_of_the_
     )
     assert answer["details"] == f"InvocationError: {text}"
     assert (answer["error"]["file"], answer["error"]["line"]) == ("", None)
+
+
+@pytest.mark.parametrize(
+    ("service", "details"),
+    [
+        ("status", "response.status_code '201' is not valid; use a number from 200 to 599"),
+        ("streamed", "response.status_code 999 is not valid; use a number from 200 to 599"),
+        ("forgotten", "is not JSON serializable: coroutine; is an `await` missing?"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
+async def test_an_answer_that_cannot_be_sent_is_an_error_with_its_reason(
+    tmp_path: Path, service: str, details: str
+) -> None:
+    status, answer = await ask(tmp_path, service, dev=True)
+
+    assert status == 500
+    assert answer["details"].endswith(details)
+
+
+async def test_elsewhere_an_invalid_status_is_an_unexpected_error(tmp_path: Path) -> None:
+    status, answer = await ask(tmp_path, "status", dev=False)
+
+    assert (status, answer["details"]) == (500, "An error has occurred")
+    assert answer["hint"].startswith("zato-lite log ")

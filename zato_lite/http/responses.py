@@ -11,6 +11,7 @@ import msgspec
 from zato_lite.errors import (
     BadInputError,
     FieldError,
+    InvocationError,
     MethodNotAllowedError,
     TooManyRequestsError,
     ZatoLiteError,
@@ -73,14 +74,24 @@ async def response_in_parts(outcome: Outcome, owner: str) -> Response:
 
 def _unwritable(outcome: Outcome, error: Exception) -> Response:
     """Return the response to an answer that JSON cannot hold: an error of the service."""
-    outcome.error = TypeError(f"answer cannot be written as JSON: {error}")
+    hint = "; is an `await` missing?" if "coroutine" in str(error) else ""
+    outcome.error = TypeError(f"answer cannot be written as JSON: {error}{hint}")
     return error_response(outcome.error, outcome.cid)
 
 
 def applied(outcome: Outcome, response: Response) -> Response:
-    """Return a response with the status, type and headers that the service has set."""
-    if outcome.overrides is not None:
-        _apply(outcome.overrides, response)
+    """Return a response with the status, type and headers that the service has set.
+
+    A status that HTTP does not have is an error of the service.
+    """
+    if outcome.overrides is None:
+        return response
+    status = outcome.overrides.status_code
+    if status and status not in _STATUSES:
+        text = f"response.status_code {status!r} is not valid; use a number from 200 to 599"
+        outcome.error = InvocationError(text)
+        return error_response(outcome.error, outcome.cid)
+    _apply(outcome.overrides, response)
     return response
 
 
@@ -147,10 +158,6 @@ def _apply(overrides: ResponseOverrides, response: Response) -> None:
         response.content_type = kind
     if overrides.sent_headers:
         response.headers = _permitted(overrides.sent_headers, response.cid)
-    if response.status not in _STATUSES:
-        fields = {"cid": response.cid, "status": response.status}
-        _log.error("invalid HTTP status set by service", extra=fields)
-        response.status = _INTERNAL_ERROR
     if response.status in BODILESS:
         response.body, response.content_type = b"", None
     elif response.content_type is not None and response.content_type.startswith(_ACTIVE):

@@ -66,7 +66,7 @@ async def stream_response(outcome: Outcome, service: str, seconds: float | None)
     except BaseException:
         await items.aclose()
         raise
-    if response.status in BODILESS:
+    if response.status in BODILESS or outcome.error is not None:
         await items.aclose()
         return response
     if kind.startswith(EVENTS):
