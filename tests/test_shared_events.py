@@ -54,6 +54,7 @@ async def test_a_listener_gets_the_events_of_the_other_node(tmp_path: Path) -> N
         batches = await stack.enter_async_context(aclosing(first.batches(None)))
         heard = asyncio.ensure_future(anext(batches))
         await until(lambda: second.forward is not None)
+        assert second.is_needed
         second.publish("deployment", {})
         second.publish("run-ended", {"service": "crm.sync", "run": 7})
         (event,) = await heard
@@ -68,6 +69,7 @@ async def test_nothing_is_sent_without_a_listener(tmp_path: Path) -> None:
         pair.logs[1].publish("run-ended", {})
 
         assert pair.logs[1].forward is None
+        assert not pair.logs[1].is_needed
         assert pair.logs[0].latest == 0
 
 
@@ -82,6 +84,7 @@ async def test_a_node_stops_sending_when_no_other_wants_events(
         pair.logs[1].publish("run-ended", {})
         await until(lambda: pair.logs[1].forward is None)
 
+        assert not pair.logs[1].is_needed
         assert pair.logs[0].latest == 0
 
 

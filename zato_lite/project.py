@@ -298,10 +298,12 @@ def _without_handle(folder: Path) -> Iterator[Mistake]:
     """
     real = folder.resolve()
     for cls in _subclasses(Service):
+        if _is_complete(cls):
+            continue
         module = sys.modules.get(cls.__module__)
         path = Path(getattr(module, "__file__", None) or "")
         is_current = getattr(module, cls.__qualname__, None) is cls
-        if not (is_current and path.is_relative_to(real)) or _is_complete(cls):
+        if not (is_current and path.is_relative_to(real)):
             continue
         near = difflib.get_close_matches("handle", vars(cls), 1, 0.7)
         hint = f", but `{near[0]}`" if near else ""

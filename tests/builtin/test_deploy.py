@@ -1,3 +1,4 @@
+import gc
 import json
 
 import pytest
@@ -49,3 +50,24 @@ def test_built_in_services_describe_their_answers(registry: Registry) -> None:
 def test_schemas_of_built_in_services_are_json(registry: Registry) -> None:
     for entry in registry:
         assert json.loads(json.dumps([schema_of(entry.input), schema_of(entry.output)]))
+
+
+@pytest.mark.parametrize("is_enabled", [True, False])
+def test_no_garbage_is_collected_while_services_are_deployed(is_enabled: bool) -> None:
+    registry = Registry()
+    seen: list[int] = []
+    note = lambda phase, info: seen.append(len(registry))  # noqa: E731
+    was_enabled, thresholds = gc.isenabled(), gc.get_threshold()
+    (gc.enable if is_enabled else gc.disable)()
+    gc.set_threshold(10)
+    gc.callbacks.append(note)
+    try:
+        deploy(registry)
+        is_left_enabled = gc.isenabled()
+    finally:
+        gc.callbacks.remove(note)
+        gc.set_threshold(*thresholds)
+        (gc.enable if was_enabled else gc.disable)()
+
+    assert is_left_enabled == is_enabled
+    assert set(seen) <= {0, len(registry)}

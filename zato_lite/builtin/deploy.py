@@ -1,7 +1,8 @@
 """Deployment of the built-in services: every class with a `name` in a module of this package."""
 
-import inspect
+import gc
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any
@@ -18,14 +19,27 @@ def deploy(registry: Registry) -> None:
 
     A class may also declare its ``scope``, see ``access.Scope``.
     """
-    for cls in built_in_services():
-        if not hasattr(cls, "role"):
-            raise TypeError(
-                f"{cls.__module__}.{cls.__name__} declares no role; use {', '.join(ROLES)}"
-            )
-        scope: Scope = getattr(cls, "scope", "service")
-        declare_access(cls.name, cls.role, scope, is_safe=is_safe(cls))
-        registry.add(cls, is_internal=True)
+    with _collection_paused():
+        for cls in built_in_services():
+            if not hasattr(cls, "role"):
+                raise TypeError(
+                    f"{cls.__module__}.{cls.__name__} declares no role; use {', '.join(ROLES)}"
+                )
+            scope: Scope = getattr(cls, "scope", "service")
+            declare_access(cls.name, cls.role, scope, is_safe=is_safe(cls))
+            registry.add(cls, is_internal=True)
+
+
+@contextmanager
+def _collection_paused() -> Iterator[None]:
+    """Import modules without walking all that are loaded, several times, for garbage."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def is_safe(cls: Any) -> bool:
@@ -44,6 +58,6 @@ def built_in_services() -> Iterator[Any]:
     for module in iter_modules(builtin.__path__, f"{builtin.__name__}."):
         if not module.name.rpartition(".")[2].startswith("_"):
             for cls in vars(import_module(module.name)).values():
-                is_own = inspect.isclass(cls) and cls.__module__ == module.name
+                is_own = isinstance(cls, type) and cls.__module__ == module.name
                 if is_own and issubclass(cls, Service) and "name" in cls.__dict__:
                     yield cls

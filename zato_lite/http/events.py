@@ -51,6 +51,10 @@ class Events(Protocol):
         ...
 
 
+Forward = Callable[[str, bytes, str], None]
+"""Gets an event: its kind, its data as JSON, and its service."""
+
+
 class EventLog:
     """Keeps the latest events and hands them to listeners; a slow listener misses some.
 
@@ -62,7 +66,7 @@ class EventLog:
     Attributes:
         listeners: number of present listeners.
         is_wanted: a listener has come by now; before that, no event needs to be made.
-        forward: gets each event of this process, if other processes have listeners.
+        is_needed: events are wanted, here or by another process.
         on_listener: called when a listener comes.
         figures: returns the data of the event ``figures``, or None.
     """
@@ -71,8 +75,8 @@ class EventLog:
         self, heartbeat: float = _HEARTBEAT_S, now: Callable[[], int] = lambda: 0
     ) -> None:
         self.listeners = 0
-        self.is_wanted = False
-        self.forward: Callable[[str, bytes, str], None] | None = None
+        self.is_wanted = self.is_needed = False
+        self._forward: Forward | None = None
         self.on_listener: Callable[[], None] = lambda: None
         self._heartbeat, self._now = heartbeat, now
         self._last = 0
@@ -87,9 +91,14 @@ class EventLog:
         self.figures: Callable[[], Any] = lambda: None
 
     @property
-    def is_needed(self) -> bool:
-        """True if events are wanted, here or by another process."""
-        return self.is_wanted or self.forward is not None
+    def forward(self) -> Forward | None:
+        """The receiver of each event of this process, if other processes have listeners."""
+        return self._forward
+
+    @forward.setter
+    def forward(self, receiver: Forward | None) -> None:
+        self._forward = receiver
+        self.is_needed = self.is_wanted or receiver is not None
 
     @property
     def latest(self) -> int:
@@ -103,8 +112,8 @@ class EventLog:
         sent = data if isinstance(data, dict) else {}
         service = sent.get("service", "")
         self.insert(kind, text, service, sent.get("job_id", 0))
-        if self.forward is not None:
-            self.forward(kind, text, service)
+        if self._forward is not None:
+            self._forward(kind, text, service)
 
     def insert(self, kind: str, text: bytes, service: str = "", job_id: int = 0) -> None:
         """Hand an event, as JSON of one line, to the listeners of this process."""
@@ -160,7 +169,7 @@ class EventLog:
         cost twice as much.
         """
         if not self.is_wanted:
-            self.is_wanted = True
+            self.is_wanted = self.is_needed = True
             self._complete_since = self._events[0].number - 1 if self._events else self._now()
             self._last = max(self._last, self._complete_since)
         last = self._last if since is None or since > self._last else since

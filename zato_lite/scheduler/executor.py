@@ -16,6 +16,7 @@ from zato_lite.scheduler.attempt import CancelReason, RunningAttempt
 from zato_lite.scheduler.completer import may_pause_job
 from zato_lite.scheduler.gate import decide
 from zato_lite.scheduler.node import CHECK_EVERY, DISTRUSTED_FOR, Node
+from zato_lite.scheduler.observer import Observer
 from zato_lite.scheduler.principals import FindCaller, Run
 from zato_lite.scheduler.queues import AttemptQueues
 from zato_lite.scheduler.suspects import Suspects
@@ -53,6 +54,7 @@ class Executor:
         record_start: writes that an attempt which had to wait starts; says if it may.
         revoke_claim: takes a claimed slot back, to have it decided again.
         on_room: called when ``is_full`` becomes False.
+        observer: is informed of the result of each attempt.
 
     Attributes:
         is_full: True while the queue of attempts that wait for room is too long to claim more.
@@ -72,12 +74,13 @@ class Executor:
         revoke_claim: Callable[[ClaimedAttempt], None],
         on_room: Callable[[], None],
         transactions: Transactions,
+        observer: Observer,
     ) -> None:
         self._run, self._clock, self._node, self._capacity = run, clock, node, capacity
         self._caller_of = caller_of
         self._on_result, self._record_start = on_result, record_start
         self._revoke_claim, self._on_room = revoke_claim, on_room
-        self._transactions = transactions
+        self._transactions, self._observer = transactions, observer
         self.is_full = False
         self._running = running
         self._queues = AttemptQueues()
@@ -284,6 +287,8 @@ class Executor:
             # Until the result is saved, nobody knows if it pauses the job; see ``FollowUps``.
             self.freeze_jobs([attempt.job_id])
         self._on_result(result)
+        if self._observer.is_wanted:
+            self._observer.run_ended(result)
         if result.next_step.outcome is not None:
             self.close_run(attempt)
 
@@ -301,8 +306,9 @@ class Executor:
         if attempt.is_suspect:
             self._suspects.discard(attempt.run_id)
         service = attempt.job.service
-        if self._running[attempt.run_id] is running:  # not a later attempt, see ``_drop_queued``
-            del self._running[attempt.run_id]
+        removed = self._running.pop(attempt.run_id)
+        if removed is not running:  # a later attempt, see ``_drop_queued``
+            self._running[attempt.run_id] = removed
         self._service_runs[service] -= 1
         if waiting := queues.over_service_limit.get(service):
             self._start_all([waiting.popleft()])

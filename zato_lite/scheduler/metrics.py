@@ -76,7 +76,10 @@ class RunMetrics:
     def _add_job(self, name: str) -> JobMetrics:
         if len(self.jobs) >= MAX_COUNTED_JOBS:
             name = OTHERS
-        return self.jobs.setdefault(name, JobMetrics())
+        job = self.jobs.get(name)
+        if job is None:
+            job = self.jobs[name] = JobMetrics()
+        return job
 
     def _log_failure(self, result: AttemptResult) -> None:
         attempt, key = result.attempt, _failure_key(result)

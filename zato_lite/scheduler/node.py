@@ -3,8 +3,8 @@
 import asyncio
 import os
 from collections.abc import Callable, Iterable, Sequence
-from importlib.metadata import version
 
+from zato_lite import __version__
 from zato_lite.clock import Clock
 from zato_lite.store import nodes
 from zato_lite.store.claim import ALL, Share
@@ -165,5 +165,5 @@ class Node:
 
 def _register(connection: Connection, row: NodeRow) -> RunCids:
     check_usable(connection)  # a buried node may come back after an upgrade
-    nodes.register_node(connection, row, version("zato-lite"))
+    nodes.register_node(connection, row, __version__)
     return claim_cids(connection)

@@ -28,7 +28,7 @@ from zato_lite.scheduler.transactions import Transactions, refuse_transactions
 from zato_lite.scheduler.wishes import Wishes
 from zato_lite.service.supervisor import Supervisor
 from zato_lite.store import jobs, recovery
-from zato_lite.store.attempts import AttemptResult, ClaimedAttempt, StartedRuns
+from zato_lite.store.attempts import ClaimedAttempt, StartedRuns
 from zato_lite.store.companion import accompanied
 from zato_lite.store.completion import SYSTEM
 from zato_lite.store.delivery import resolve, write_and_deliver
@@ -164,17 +164,13 @@ class Scheduler:
             capacity,
             self._running,
             caller_of=self._principals.caller_of if self._principals is not None else system,
-            on_result=self._add_result,
+            on_result=self._completer.add,
             record_start=self._completer.record_start,
             revoke_claim=self._revoke_claim,
             on_room=wake.set,
             transactions=self._transactions,
+            observer=self.observer,
         )
-
-    def _add_result(self, result: AttemptResult) -> None:
-        self._completer.add(result)
-        if self.observer.is_wanted:
-            self.observer.run_ended(result)
 
     def _supervise_upkeep(self, database: Database, clock: Clock) -> Iterable[Supervisor]:
         """Return the supervisors of pruning and of the recovery of other nodes' runs."""

@@ -40,6 +40,8 @@ HOOKS = (
 )
 """Hooks of a service, in the order in which they are called."""
 
+_HOOKS = frozenset(HOOKS)
+
 VERBS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 """HTTP methods for which a service may define ``handle_…``."""
 
@@ -170,9 +172,9 @@ class Entry:
         self.source = source
         self.is_internal = cls.is_built_in = is_internal
         self.is_active = True
-        self.hooks = frozenset(name for name in HOOKS if _overrides(cls, name))
+        self.hooks = _hooks_of(cls)
         self.verbs = frozenset(verb for verb in VERBS if hasattr(cls, f"handle_{verb}"))
-        self.has_handle = _overrides(cls, "handle")
+        self.has_handle = cls.handle is not Service.handle
         handles = [f"handle_{verb}" for verb in self.verbs] + ["handle"] * self.has_handle
         functions = [getattr(cls, name) for name in handles]
         self.is_stream = any(map(inspect.isasyncgenfunction, functions))
@@ -236,6 +238,12 @@ class Entry:
         return f"<Entry {self.name}>"
 
 
+def _hooks_of(cls: type[AnyService]) -> frozenset[str]:
+    """Return the hooks that a class or its bases define, up to ``Service``, which has them all."""
+    bases = cls.__mro__[: cls.__mro__.index(Service)]
+    return frozenset().union(*(vars(base).keys() & _HOOKS for base in bases))
+
+
 def _new_response(
     new_payload: Callable[[], Any] | None, status: int | None, content_type: str | None
 ) -> Callable[[], Response[Any]] | None:
@@ -245,7 +253,3 @@ def _new_response(
     if status is None and content_type is None:
         return None
     return partial(Response, status_code=status, content_type=content_type)
-
-
-def _overrides(cls: type[AnyService], name: str) -> bool:
-    return getattr(cls, name) is not getattr(Service, name)

@@ -209,7 +209,7 @@ class Plain:
                 payload = said if is_final else answer_of(service, entry, payload)
                 is_default = response.status_code is response.content_type is None
                 overrides = None if is_default and response.sent_headers is None else response
-            if self.may_stream and type(payload) is not dict and type(payload) not in ORDINARY:
+            if payload is not None and self.may_stream and type(payload) not in ORDINARY:
                 payload = as_stream(payload, invocation, entry)
                 if type(payload) is Stream and invocation.channel in UNREAD_CHANNELS:
                     has_ended, service.response.payload = False, None

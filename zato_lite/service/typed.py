@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any, Self, TypeVar, get_args, get_origin
 
 import msgspec
-from msgspec import inspect
+from msgspec import msgpack
 
 from zato_lite.errors import BadInputError, FieldError, InvocationError
 from zato_lite.service.base import Service
@@ -61,7 +61,8 @@ class Declared:
         if is_custom(self.type):
             custom: Convert = self.type.from_payload
             return custom
-        inspect.type_info(self.type)  # raises errors of the type now, not at the first call
+        if is_strict:
+            msgpack.Decoder(self.type)  # raises errors of the type now, not at the first call
         convert = partial(msgspec.convert, type=self.type, strict=is_strict)
         return _reader(self.type, convert, is_strict=is_strict)
 

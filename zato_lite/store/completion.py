@@ -102,8 +102,8 @@ def complete_attempts(  # noqa: PLR0917 - the results, then who and when
     results = [_without_deleted_job(connection, result) for result in results]
     final = [result for result in results if result.next_step.outcome is not None]
     tokens = _close_runs(connection, final)
-    closed = [result for result in final if result.attempt.token in tokens]
-    refused = [] if len(closed) == len(final) else _find_stale(connection, final, tokens)
+    closed = _closed_by(final, tokens)
+    refused = [] if closed is final else _find_stale(connection, final, tokens)
     _save_logs(connection, closed)
     _note_failures(connection, closed)
     next_attempts: list[ClaimedAttempt] = []
@@ -194,6 +194,13 @@ def _close_runs(connection: Connection, final: Sequence[AttemptResult]) -> set[i
                 ),
             )
     return closed
+
+
+def _closed_by(final: Sequence[AttemptResult], tokens: set[int]) -> Sequence[AttemptResult]:
+    """Return the results of the attempts with these tokens; usually all."""
+    if len(tokens) == len(final):
+        return final
+    return [result for result in final if result.attempt.token in tokens]
 
 
 def is_saved(connection: Connection, run_id: int, token: int, finished_at: Instant) -> bool:
@@ -399,8 +406,8 @@ def _note_failures(connection: Connection, closed: Sequence[AttemptResult]) -> N
     """Update the number of failed runs in a row of jobs that these do not pause."""
     if not closed:
         return
-    has_failed = any(result.next_step.outcome != "ok" for result in closed)
-    if not has_failed and not fetch_value(connection, _HAS_FAILING):
+    outcomes = {result.next_step.outcome for result in closed}
+    if outcomes == {"ok"} and not fetch_value(connection, _HAS_FAILING):
         return  # the usual case: there is no count to end
     ended: set[int] = set()
     failures: dict[int, int] = {}

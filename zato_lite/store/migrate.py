@@ -9,6 +9,8 @@ all the same: nodes of both versions may run while a cluster is upgraded.
 
 import hashlib
 import re
+from collections.abc import Sequence
+from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
 
@@ -42,7 +44,8 @@ class Migration(NamedTuple):
         return int(found[1]) if found else self.number
 
 
-def migrations(dialect: Dialect = "sqlite") -> list[Migration]:
+@cache
+def migrations(dialect: Dialect = "sqlite") -> Sequence[Migration]:
     """Return all migrations of this program for an engine, in order."""
     folder = files("zato_lite.store") / "migrations"
     names = [entry.name for entry in folder.iterdir() if entry.name.endswith(".sql")]
@@ -56,7 +59,7 @@ def migrations(dialect: Dialect = "sqlite") -> list[Migration]:
             if name.endswith(_OTHER) or (name[:4] > min(own) and name[:4] not in own)
         ]
     steps = (Migration(int(n[:4]), n, (folder / n).read_text(encoding="utf-8")) for n in names)
-    return sorted(steps)
+    return tuple(sorted(steps))
 
 
 _CREATE = """CREATE TABLE IF NOT EXISTS migration
@@ -196,7 +199,7 @@ def _applied(connection: Connection) -> _Applied:
     }
 
 
-def _check(applied: _Applied, known: list[Migration]) -> None:
+def _check(applied: _Applied, known: Sequence[Migration]) -> None:
     newest = known[-1].number
     if any(works_with > newest for _, works_with in applied.values()):
         raise StoreError(
@@ -204,6 +207,6 @@ def _check(applied: _Applied, known: list[Migration]) -> None:
             "use a newer zato-lite, or restore a backup made before the upgrade"
         )
     for migration in known:
-        checksum, _ = applied.get(migration.number, (migration.checksum, 0))
-        if checksum != migration.checksum:
+        found = applied.get(migration.number)
+        if found is not None and found[0] != migration.checksum:
             raise StoreError(f"the store was made with a different {migration.name}")

@@ -9,6 +9,7 @@ prepared once and then found in the statement cache.
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import lru_cache
 from itertools import chain
+from operator import itemgetter
 from typing import Any, TypeVar
 
 import msgspec
@@ -73,7 +74,9 @@ def write_and_tell(
     if not is_all:
         execute(connection, "ROLLBACK TO at_once")
     execute(connection, "RELEASE at_once")
-    return {row[0] for row in rows if is_all or write_rows(connection, statement, columns, [row])}
+    if is_all:
+        return set(map(itemgetter(0), rows))
+    return {row[0] for row in rows if write_rows(connection, statement, columns, [row])}
 
 
 def rehearse(connection: Connection, work: Callable[[], Value]) -> Value:

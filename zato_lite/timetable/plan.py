@@ -7,7 +7,7 @@ This module is the fast path for a job with one slot due; ``planner`` handles ev
 from collections.abc import Mapping
 
 from zato_lite.timetable.calendar import Calendar
-from zato_lite.timetable.job import Instant, Interval
+from zato_lite.timetable.job import Instant, Interval, OneTime
 from zato_lite.timetable.job_plan import Downtime, JobPlan, JobState, Start
 from zato_lite.timetable.planner import ON_TIME, Planner
 from zato_lite.timetable.trigger import next_after
@@ -42,7 +42,9 @@ def plan(
         following: Instant | None = on_grid + period
     else:
         slot = next_after(trigger, cursor)
-        following = None if slot is None else next_after(trigger, slot)
+        following = None
+        if slot is not None and type(trigger) is not OneTime:
+            following = next_after(trigger, slot)
     if slot is None or slot > now:
         return JobPlan((), (), cursor, state.started, slot)
     if (following is None or following > now) and (

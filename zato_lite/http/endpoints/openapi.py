@@ -2,9 +2,9 @@
 
 import inspect
 from collections.abc import Callable, Collection, Iterable
-from importlib.metadata import version
 from typing import Any, NamedTuple, get_args
 
+from zato_lite import __version__
 from zato_lite.http.admission import Admission
 from zato_lite.http.endpoints.operations import (
     BUILT_IN,
@@ -146,7 +146,7 @@ class ApiDescription:
 
 
 def _info(info: ApiInfo) -> dict[str, str]:
-    found = {"title": info.title, "version": info.version or version("zato-lite")}
+    found = {"title": info.title, "version": info.version or __version__}
     return {**found, "description": info.description} if info.description else found
 
 
