@@ -97,6 +97,46 @@ def test_a_project_s_server_is_asked_with_its_first_password(tmp_path: Path) -> 
     assert (paused.status, "cannot connect" in paused.err) == (3, True)
 
 
+@pytest.mark.parametrize(
+    ("option", "content", "words"),
+    [
+        ("--password-file", None, "no such file or directory"),
+        ("--key-file", None, "no such file or directory"),
+        ("--ca", None, "no such file or directory"),
+        ("--ca", b"text", "is not a file of certificates in PEM"),
+        ("--key-file", b"\xff", "is not text in UTF-8"),
+        ("--password-file", b"", "is empty"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_named_with_its_option(
+    tmp_path: Path, option: str, content: bytes | None, words: str
+) -> None:
+    file = tmp_path / "secret"
+    if content is not None:
+        file.write_bytes(content)
+
+    password = {} if option == "--password-file" else {"ZATO_LITE_PASSWORD": "x"}
+    ran = run("status", "--url", "https://127.0.0.1:1", option, str(file), **password)
+
+    assert ran.status == 2
+    assert ran.err.startswith(f"zato-lite: {option}: {file}")
+    assert words in ran.err
+    assert "Errno" not in ran.err
+
+
+def test_a_first_password_that_others_can_read_leads_to_a_warning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "first").write_text("generated")
+    (tmp_path / "first").chmod(0o644)
+
+    find_credentials("admin.invoke", None, None, tmp_path / "first", {})
+
+    assert capsys.readouterr().err.startswith(
+        "zato-lite: the server's first password: other users of this machine can read it"
+    )
+
+
 @pytest.mark.parametrize("text", ["zl_abc_sec\nret", "zl_abc_sec\x1bret", "zl_abc_sécret"])
 def test_a_key_that_no_header_can_hold_is_not_shown(tmp_path: Path, text: str) -> None:
     (tmp_path / "key").write_text(text)

@@ -86,18 +86,21 @@ def find_secret(
 
 
 def _secret_in(path: Path, option: str) -> Secret:
+    title = option.removesuffix(":")
     try:
         text = path.read_text(encoding="utf-8").strip()
         mode = path.stat().st_mode
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{option}: {error}") from error
+    except OSError as error:
+        raise ConfigError(f"{title}: {path}: {(error.strerror or '').lower()}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{title}: {path} is not text in UTF-8") from error
     if not text:
-        raise ConfigError(f"{option}: {path} is empty")
+        raise ConfigError(f"{title}: {path} is empty")
     if not text.isprintable():
-        raise ConfigError(f"{option}: {path} does not hold one line of text")
+        raise ConfigError(f"{title}: {path} does not hold one line of text")
     if mode & _READABLE_BY_OTHERS and not path.is_symlink():
         words = f"other users of this machine can read it; chmod 600 {path}"
-        click.echo(f"zato-lite: {option}: {words}", err=True)
+        click.echo(f"zato-lite: {title}: {words}", err=True)
     return Secret(text, f"{option} {path}")
 
 
@@ -229,8 +232,10 @@ def _is_closed_by_server(connection: HTTPConnection) -> bool:
 def _tls(ca: Path | None) -> SSLContext:
     try:
         return create_default_context(cafile=ca)
-    except (SSLError, OSError) as error:
+    except SSLError as error:
         raise ConfigError(f"--ca: {ca} is not a file of certificates in PEM: {error}") from error
+    except OSError as error:
+        raise ConfigError(f"--ca: {ca}: {(error.strerror or '').lower()}") from error
 
 
 def _raise_readable(url: str, error: Exception) -> NoReturn:
