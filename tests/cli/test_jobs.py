@@ -280,6 +280,14 @@ def test_the_time_to_the_next_run_is_in_whole_units(seconds: float, words: str) 
     assert next_words({"next_iso": due.isoformat()}, told.timestamp()) == words
 
 
+def test_a_new_job_whose_time_has_passed_runs_now(server: Running) -> None:
+    created = server.run("job", "create", "made too late", "shop.echo", "--at", "2020-01-01")
+
+    begin = "created made too late: once, at 2020-01-01 00:00:00 UTC; "
+    # The second if the job is looked at before its run has begun.
+    assert created.out in {f"{begin}it runs now\n", f"{begin}next run now\n"}
+
+
 def test_a_hostile_name_cannot_change_the_terminal(server: Running) -> None:
     server.job("shown safely", "shop.fail")
     body = json.dumps({"message": "\x1b[2J"})

@@ -41,7 +41,13 @@ def create(session: Session, name: str, service: str, *, dry_run: bool, **given:
         return _validated(session.call(f"{JOB}.validate", definition), name)
     session.call(f"{JOB}.create", definition)
     made = session.job(name, include=FIGURES)
-    return Result(made, text=f"created {name}: {made['words']}{next_words(made, session.now)}")
+    ahead = "; it runs now" if _has_begun(made) else next_words(made, session.now)
+    return Result(made, text=f"created {name}: {made['words']}{ahead}")
+
+
+def _has_begun(made: Mapping[str, Any]) -> bool:
+    """Return True for a new job whose only slot had passed: its run has been started."""
+    return bool(made["is_active"]) and not made["next_iso"]
 
 
 @verb(
