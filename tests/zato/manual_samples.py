@@ -397,6 +397,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--only", default="", help="pages whose names contain this")
     options = parser.parse_args(arguments)
     chosen = [each for each in samples(options.checkout) if options.only in each.page]
+    if not chosen:
+        parser.error(f"{options.checkout} has no samples; name a checkout or its git directory")
     results: list[tuple[Sample, Result]] = []
     logging.disable(logging.WARNING)
     with tempfile.TemporaryDirectory() as name, servers(Path(name)) as found:
