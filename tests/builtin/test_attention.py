@@ -61,6 +61,17 @@ async def test_a_failing_job_is_shown_with_its_error_and_its_latest_run(box: San
     assert item["since_iso"] == "2027-01-15T08:05:00+00:00"
 
 
+async def test_an_error_of_the_server_s_own_is_shown_without_its_module(box: Sandbox) -> None:
+    await create_job(box, service="crm.gone", allow_missing_services=True)
+    await box.advance(minutes=5)
+
+    found = await attention(box, kinds=["failing"])
+
+    [item] = found["items"]
+    begin = "The latest run failed: ServiceMissingError: Service `crm.gone` does not exist"
+    assert item["sentence"].startswith(begin)
+
+
 async def test_a_failing_job_is_shown_after_its_failed_runs_were_pruned(
     box: Sandbox,
 ) -> None:

@@ -174,7 +174,8 @@ def _failing(trouble: Trouble, latest: Sequence[LatestRun]) -> Explained:
         since = run.finished_at
     row = "The latest run" if trouble.slots == 1 else f"{trouble.slots} runs in a row"
     among = f", {failed} of the latest {len(ended)}" if failed > trouble.slots else ""
-    reason = trouble.text.rstrip().rpartition("\n")[2] or "its failed runs were pruned"
+    last_line = trouble.text.rstrip().rpartition("\n")[2]
+    reason = last_line.removeprefix("zato_lite.errors.") or "its failed runs were pruned"
     return Explained(f"{row} failed{among}: {reason}", since)
 
 

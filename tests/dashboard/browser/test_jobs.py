@@ -260,6 +260,32 @@ def test_jobs_are_exported_and_imported(signed_in: Page, server: Server) -> None
     assert "area0.deed-000" in download.value.path().read_text()
 
 
+def test_the_import_of_jobs_has_an_address(signed_in: Page, server: Server) -> None:
+    page = signed_in
+    page.goto(f"{server.url}/dashboard/jobs?import=1")
+    dialog = page.get_by_role("dialog", name="Import jobs")
+    expect(dialog).to_be_visible()
+
+    dialog.get_by_role("button", name="Cancel").click()
+
+    expect(dialog).to_have_count(0)
+    expect(page).to_have_url(f"{server.url}/dashboard/jobs")
+
+
+def test_the_choices_of_a_pause_fit_a_phone(signed_in: Page, server: Server) -> None:
+    page = signed_in
+    job = server.job("paused on a phone")
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"{server.url}/dashboard/jobs/{job}")
+
+    page.get_by_role("button", name="Pause …").click()
+
+    dialog = page.get_by_role("dialog")
+    choice = dialog.get_by_role("group", name="Ends").get_by_role("button").last
+    edges = [it.evaluate("it => it.getBoundingClientRect().right") for it in (choice, dialog)]
+    assert edges[0] < edges[1]
+
+
 def test_letters_find_a_job_quickly(signed_in: Page, server: Server) -> None:
     page = signed_in
     show_jobs(page, server)

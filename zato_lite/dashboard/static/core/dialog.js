@@ -123,10 +123,11 @@ export function Menu({ label, items, icon = "more", children, small = false, kin
     if (to !== undefined) all[(to + all.length) % all.length]?.focus();
     if (to !== undefined || event.key === "Escape") { event.preventDefault(); event.stopPropagation(); }
   };
+  const hasIcons = items.some((item) => item?.icon);
   const run = (/** @type {MenuItem} */ item) => { if (item.denied) return; close(); item.run?.(); };
   return html`<div class="menu" ref=${box}><${Button} kind=${kind} small=${small} icon=${icon} label=${children && !named ? undefined : label} attrs=${{ "aria-haspopup": "menu", "aria-expanded": String(isOpen) }} onClick=${() => setOpen(!isOpen)}>${children}<//>${
     isOpen ? html`<div class="menu-list" role="menu" aria-label=${label} ref=${list} onKeyDown=${onKey}>${items.filter((item) => item !== null).map((item) => {
-      const inside = html`${item.icon ? html`<${Icon} name=${item.icon} />` : null}<span class="grow">${item.words}${item.denied ? html`<small>${item.denied}</small>` : null}</span>${item.keys ? html`<kbd>${item.keys}</kbd>` : null}`;
+      const inside = html`${item.icon ? html`<${Icon} name=${item.icon} />` : hasIcons ? html`<i class="icon"></i>` : null}<span class="grow">${item.words}${item.denied ? html`<small>${item.denied}</small>` : null}</span>${item.keys ? html`<kbd>${item.keys}</kbd>` : null}`;
       return item.href && !item.denied
         ? html`<a key=${item.words} role="menuitem" tabindex="-1" href=${item.href} onClick=${() => setOpen(false)}>${inside}</a>`
         : html`<button key=${item.words} role="menuitem" tabindex="-1" type="button" class=${item.danger ? "danger" : ""} aria-disabled=${item.denied ? "true" : undefined} onClick=${() => run(item)}>${inside}</button>`;

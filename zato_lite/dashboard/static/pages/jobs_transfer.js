@@ -2,6 +2,7 @@
 
 import { invoke } from "../core/api.js";
 import { Dialog, Menu, toast } from "../core/dialog.js";
+import { place, setQuery } from "../core/router.js";
 import { denied } from "../core/session.js";
 import { useAction } from "../core/store.js";
 import { Button, ErrorBox } from "../core/ui.js";
@@ -22,7 +23,8 @@ const FORMATS = [
 
 /** @param {{onDone: () => Promise<void>}} props */
 export function TransferButtons({ onDone }) {
-  const [isOpen, setOpen] = useState(false);
+  const isOpen = "import" in place.value.query && !denied(APPLY); // the overview of a new server leads here
+  const setOpen = (/** @type {boolean} */ isWanted) => setQuery({ import: isWanted ? 1 : null });
   const save = async () => {
     try {
       const { document: text } = await invoke(EXPORT);

@@ -55,7 +55,7 @@ function grouped(items) {
 /** Jobs with one and the same trouble. @param {{items: any[], reload: () => Promise<void>}} props */
 function Group({ items, reload }) {
   const [first, second] = items;
-  return html`<li><${Shape} o=${SHAPES[first.kind]} words=${first.kind.replaceAll("_", " ")} /><div class="grow"><b>${some(items.length, "job")}</b><p class="isolate"><${Sentence} text=${first.sentence} isWhole=${false} /></p>
+  return html`<li><${Shape} o=${SHAPES[first.kind]} words=${first.kind.replaceAll("_", " ")} /><div class="grow"><b>${some(items.length, "job")}</b><p class="isolate clamp" title=${first.sentence}><${Sentence} text=${first.sentence} isWhole=${false} /></p>
     <details><summary class="small isolate">${first.job_name}, ${second.job_name} and ${some(items.length - 2, "other")}</summary><ul class="list inner">${items.map((item) => html`<${Item} key=${item.job_id} item=${item} reload=${reload} isInGroup />`)}</ul></details></div></li>`;
 }
 

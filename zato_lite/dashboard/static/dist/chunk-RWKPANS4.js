@@ -1,1 +1,0 @@
-import{Ja as t}from"./chunk-OR2W44GT.js";var i=15e4;function r(e,n){return n-(t(e.seen)??n)>i}export{r as a};
