@@ -608,7 +608,7 @@ async def test_the_alert_of_a_silent_job_has_the_rights_of_its_principal(
 async def test_a_denied_run_is_an_event(box: Sandbox) -> None:
     await by(box, "e", "create", {**EVERY, "name": "a"})
     await save(box, "e", "viewer")
-    box.app.events.is_wanted = True
+    box.app.events.is_wanted = box.app.events.is_needed = True
 
     await box.advance(minutes=1)
 

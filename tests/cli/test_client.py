@@ -3,7 +3,7 @@ import select
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -202,9 +202,12 @@ def answering(answer: bytes, times: int) -> Iterator[str]:
         def serve() -> None:
             for _ in range(times):
                 connection, _ = listening.accept()
-                with connection:
+                with connection, suppress(OSError):  # the client may have left
                     connection.recv(10_000)
                     connection.sendall(answer)
+                    connection.shutdown(socket.SHUT_WR)
+                    while connection.recv(10_000):  # closed with unread bytes, it would be reset
+                        pass
 
         thread = threading.Thread(target=serve)
         thread.start()

@@ -1,4 +1,5 @@
 import asyncio
+import gc
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -217,6 +218,7 @@ async def test_the_kernel_s_buffer_for_a_slow_reader_is_limited() -> None:
 async def test_clients_that_vanish_leave_nothing_behind(app: HttpApp, invoker: Invoker) -> None:
     kinds = [b"GE", POST + b"1", PING * 3, PING.replace(b"ping", b"api/invoke/slow")]
     async with running(app) as run:
+        gc.collect()  # files of earlier tests are not closed in the midst of this one
         tasks, files = len(asyncio.all_tasks()), open_files()
         clients = [await run.connect() for _ in range(200)]
         for number, client in enumerate(clients):

@@ -107,7 +107,8 @@ class Completer:
 
     def add(self, result: AttemptResult) -> None:
         """Save a result soon if anything waits for it, otherwise with the next commit."""
-        if (transaction := self._transactions.take(result.attempt)) is not None:
+        opened = self._transactions.opened
+        if opened and (transaction := opened.pop(result.attempt.token, None)) is not None:
             task = self._loop.create_task(self._commit_with(transaction, result))
             self._committing[task] = result.attempt
             return

@@ -75,11 +75,14 @@ class Transactions:
 
     Args:
         connect: opens a connection for a run, by its id and its fencing token.
+
+    Attributes:
+        opened: open transactions by token; who ends an attempt takes its transaction out.
     """
 
     def __init__(self, connect: Connect) -> None:
         self._connect = connect
-        self._opened: dict[int, Transaction] = {}
+        self.opened: dict[int, Transaction] = {}
 
     @asynccontextmanager
     async def open(self, attempt: ClaimedAttempt) -> AsyncIterator[RunConnection]:
@@ -93,31 +96,27 @@ class Transactions:
             StoreError: another node has taken over the run, or another task has a block open.
         """
         token = attempt.token
-        transaction = self._opened.get(token) or await self._begin(attempt.run_id, token)
+        transaction = self.opened.get(token) or await self._begin(attempt.run_id, token)
         try:
             async with transaction.block():
                 yield transaction.connection
         except BaseException:
-            if transaction.is_empty and self._opened.get(token) is transaction:
-                del self._opened[token]
+            if transaction.is_empty and self.opened.get(token) is transaction:
+                del self.opened[token]
                 await transaction.connection.give_up()
             raise
 
     async def _begin(self, run_id: int, token: int) -> Transaction:
         begun = Transaction(await self._connect(run_id, token))
-        transaction = self._opened.setdefault(token, begun)
+        transaction = self.opened.setdefault(token, begun)
         if transaction is not begun:  # another task was first
             await begun.connection.give_up()
         return transaction
 
-    def take(self, attempt: ClaimedAttempt) -> Transaction | None:
-        """Return the transaction of an attempt that has ended, to be ended; None without one."""
-        return self._opened.pop(attempt.token, None) if self._opened else None
-
     def drop(self) -> None:
         """Close all connections, as the end of the process does."""
-        while self._opened:
-            self._opened.popitem()[1].connection.drop()
+        while self.opened:
+            self.opened.popitem()[1].connection.drop()
 
 
 async def refuse_transactions(run_id: int, token: int) -> RunConnection:
