@@ -37,9 +37,11 @@ def offset(at: datetime) -> timedelta:
 
 
 def shown(at: datetime, zone: str) -> str:
-    """Return an instant as the list of slots shows it."""
+    """Return an instant as the list of slots shows it: far from now with its year."""
     local = at.astimezone(ZoneInfo(zone))
-    return f"{local:%a} {local.day} {local:%b %H:%M}"
+    is_far = abs(at - to_datetime(SystemClock().now())) >= timedelta(days=300)
+    day = f"{local.day} {local:%b %Y}" if is_far else f"{local:%a} {local.day} {local:%b}"
+    return f"{day} {local:%H:%M}"
 
 
 @pytest.fixture(scope="module")
