@@ -35,6 +35,7 @@ from zato_lite.outgoing.http import RestRequest, Traced
 from zato_lite.service.base import Service
 from zato_lite.service.invoker import Invoker
 from zato_lite.service.message import HttpContext, Invocation, JobContext, Outcome, outcome_of
+from zato_lite.service.naming import name_of
 
 CID = "zato.cid"
 SERVICE = "zato.service"
@@ -145,7 +146,7 @@ class TracedInvoker(Invoker):
         timeout: float | None,  # noqa: ASYNC109 - passed on
     ) -> Any:
         """Invoke a service on behalf of another one, in a span within the other's."""
-        name = target if isinstance(target, str) else target.get_name()
+        name = name_of(target)
         attributes = {**self._attributes_of(name), CHANNEL: "invoke", CID: parent.cid}
         with self._tracer.start_as_current_span(
             name, None, SpanKind.INTERNAL, attributes,

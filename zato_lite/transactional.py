@@ -20,7 +20,7 @@ from zato_lite.builtin.definition import read
 from zato_lite.clock import to_instant
 from zato_lite.errors import BadInputError
 from zato_lite.service.base import Service
-from zato_lite.service.single_run import MAX_DELAY_S, define, name_of
+from zato_lite.service.single_run import MAX_DELAY_S, define, target_of
 from zato_lite.store.jobs import encode_job, job_exists_error
 from zato_lite.store.others import ALL_NODES, NEW_RUNS
 from zato_lite.store.references import has_callbacks
@@ -110,7 +110,7 @@ async def enqueue(
         BadInputError: names the argument that is not valid.
         TypeError: the connection is none of these.
     """
-    name, cid = name_of(service), uuid4().hex
+    name, cid = target_of(service), uuid4().hex
     delay, instant = _start(after)
     principal = _principal(on_behalf_of)
     job = define(

@@ -1,4 +1,5 @@
 import json
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -84,6 +85,7 @@ def test_a_closed_output_ends_in_silence(server: Running, monkeypatch: pytest.Mo
 
     with pytest.raises(SystemExit) as ended:
         main(["status"])
+    sys.stdout.close()
 
     assert ended.value.code == 0
 

@@ -289,6 +289,14 @@ async def test_a_nearer_deadline_of_an_inner_call_can_be_handled() -> None:
     assert (await invoker.run(Invocation("it", timeout=60))).payload == "went on"
 
 
+async def test_an_unknown_kind_of_service_is_named_in_a_sentence() -> None:
+    wrong: Any = 5
+    outcome = await invoker_of(answering(lambda self: self.invoke(wrong))).run(Invocation("it"))
+
+    assert isinstance(outcome.error, TypeError)
+    assert str(outcome.error) == "service 5 is not known; use a service's name or class"
+
+
 async def test_a_service_cannot_invoke_itself() -> None:
     outcome = await invoker_of(answering(lambda self: self.invoke("it"))).run(Invocation("it"))
 

@@ -40,6 +40,7 @@ from zato_lite.builtin.output import naive_iso
 from zato_lite.clock import to_datetime
 from zato_lite.errors import BadInputError, FieldError
 from zato_lite.service.message import SYSTEM_PRINCIPAL
+from zato_lite.service.single_run import MAX_BACKOFF, MAX_RETRIES
 from zato_lite.service.typed import CustomInput
 from zato_lite.timetable import trigger as triggers
 from zato_lite.timetable.durations import ALLOWED, parse_duration
@@ -194,9 +195,9 @@ class Definition(Input, forbid_unknown_fields=True):
     on_overlap: OverlapPolicy = "skip"
     max_parallel: _Count | None = None
     max_execution_time_ms: _LimitMs | None = None
-    max_retries: Annotated[int, Meta(ge=0, le=1_000)] = 0
+    max_retries: Annotated[int, Meta(ge=0, le=MAX_RETRIES)] = 0
     retry_delay_ms: _YearMs = 1_000
-    retry_backoff: Annotated[float, Meta(ge=1, le=100)] = 2.0
+    retry_backoff: Annotated[float, Meta(ge=1, le=MAX_BACKOFF)] = 2.0
     retry_max_delay_ms: _YearMs = 3_600_000
     retry_jitter: Annotated[float, Meta(ge=0, le=1)] = 0.0
     on_crash: CrashPolicy = "rerun"

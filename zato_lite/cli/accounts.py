@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from zato_lite.cli.complete import key_names, user_names
+from zato_lite.cli.options import given
 from zato_lite.cli.plan import read
 from zato_lite.cli.render import Column, Result
 from zato_lite.cli.verb import Session, verb
@@ -78,16 +79,15 @@ def _given(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields that options have given; an empty pattern is none."""
     return {
         name: [*filter(None, value)] if isinstance(value, tuple) else value
-        for name, value in fields.items()
-        if value not in {None, ()}
+        for name, value in given(fields).items()
     }
 
 
 def _change(session: Session, kind: str, name: str, fields: Mapping[str, Any]) -> Result:
     """Send the fields of a user or a key that options have given."""
-    if not (given := _given(fields)):
+    if not (changes := _given(fields)):
         raise BadInputError(f"no change is given; see zato-lite {kind} edit --help")
-    answer = session.call(f"zato.security.{kind}.edit", given, name=name)
+    answer = session.call(f"zato.security.{kind}.edit", changes, name=name)
     return Result(answer, text=f"changed {kind} {name}")
 
 

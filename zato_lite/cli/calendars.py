@@ -8,6 +8,7 @@ import click
 
 from zato_lite.cli.complete import calendar_names
 from zato_lite.cli.definition import edited_by_hand
+from zato_lite.cli.options import given
 from zato_lite.cli.render import Column, Result
 from zato_lite.cli.verb import Session, verb
 from zato_lite.errors import BadInputError
@@ -146,12 +147,12 @@ def delete(session: Session, name: str) -> Result:
 
 def _given(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of a calendar that options have given."""
-    given = {name: value for name, value in options.items() if value not in {None, ()}}
-    if "weekdays" in given:
-        given["weekdays"] = [_weekday(each) for each in given["weekdays"]]
-    if "ranges" in given:
-        given["ranges"] = [_range(each) for each in given["ranges"]]
-    return given
+    fields = given(options)
+    if "weekdays" in fields:
+        fields["weekdays"] = [_weekday(each) for each in fields["weekdays"]]
+    if "ranges" in fields:
+        fields["ranges"] = [_range(each) for each in fields["ranges"]]
+    return fields
 
 
 def _weekday(text: str) -> int:
@@ -169,14 +170,14 @@ def _range(text: str) -> dict[str, str]:
 
 
 def _added(
-    before: Mapping[str, Any], clear: Sequence[str], given: Mapping[str, Any]
+    before: Mapping[str, Any], clear: Sequence[str], new: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the changed fields of a calendar whose lists were cleared, or added to."""
     emptied: dict[str, Any] = {name: [] for name in clear}
     kept = {**before, **emptied}
-    added = {name: [*kept.get(name, ()), *given[name]] for name in given if name in _LISTS}
+    added = {name: [*kept.get(name, ()), *new[name]] for name in new if name in _LISTS}
     unique = {
         name: [each for place, each in enumerate(values) if each not in values[:place]]
         for name, values in added.items()
     }
-    return {**emptied, **given, **unique}
+    return {**emptied, **new, **unique}

@@ -1,5 +1,6 @@
 """Options shared by several commands."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,11 @@ project = click.option(
     default=Path(),
     help="Folder with services/ and config/.  [default: current folder]",
 )
+
+
+def given(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that a command line has."""
+    return {name: value for name, value in options.items() if value not in {None, ()}}
 
 
 def without_password(context: click.Context, option: click.Parameter, url: Any) -> Any:

@@ -145,9 +145,10 @@ def file_response(
         ("Accept-Ranges", "bytes"),
         *fields,
     )
-    if is_replaced(request, file) or is_known(request, file):
+    unchanged = 412 if is_replaced(request, file) else 304 if is_known(request, file) else 0
+    if unchanged:
         os.close(file.descriptor)
-        return Response(412 if is_replaced(request, file) else 304, b"", None, headers)
+        return Response(unchanged, b"", None, headers)
     found = range_of(request, file)
     if found is None:
         start, length, status = 0, file.length, 200

@@ -306,9 +306,8 @@ class Executor:
         if attempt.is_suspect:
             self._suspects.discard(attempt.run_id)
         service = attempt.job.service
-        removed = self._running.pop(attempt.run_id)
-        if removed is not running:  # a later attempt, see ``_drop_queued``
-            self._running[attempt.run_id] = removed
+        if self._running[attempt.run_id] is running:  # not a later attempt, see ``_drop_queued``
+            del self._running[attempt.run_id]
         self._service_runs[service] -= 1
         if waiting := queues.over_service_limit.get(service):
             self._start_all([waiting.popleft()])

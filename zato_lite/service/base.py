@@ -37,7 +37,7 @@ from zato_lite.service.patterns import BlockingPatterns, Patterns
 from zato_lite.service.request import In, Out, Request, Response
 from zato_lite.service.schedule import BlockingSchedule, Schedule
 from zato_lite.service.shared_cache import BlockingCaches, Caches, CacheStore
-from zato_lite.service.single_run import MAX_DELAY_S, define, name_of, number_of
+from zato_lite.service.single_run import MAX_DELAY_S, define, number_of, target_of
 from zato_lite.service.sync_aware import LazyAttribute, SyncAwareMethod, blocking
 from zato_lite.service.uploads import BodyLimits
 from zato_lite.timetable.job import CODE, SECOND, Job
@@ -335,7 +335,7 @@ class Service(HasProvider, Generic[In, Out]):
         """
         if kwargs:
             payload = payload_or(kwargs, payload)
-        target = name_of(service)
+        target = target_of(service)
         delay_s = number_of("delay", delay, -MAX_DELAY_S, MAX_DELAY_S)
         job = define(
             f"{target} async {self.cid}",
@@ -347,7 +347,7 @@ class Service(HasProvider, Generic[In, Out]):
             retry_delay=retry_delay,
             retry_backoff=retry_backoff,
             timeout=timeout,
-            callback=None if callback is None else name_of(callback, "callback"),
+            callback=None if callback is None else target_of(callback, "callback"),
         )
         return self._resolve(self._invoker.invoke_async(job, self.cid))
 

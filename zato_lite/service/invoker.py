@@ -21,6 +21,7 @@ from zato_lite.service.entry import Entry
 from zato_lite.service.lifecycle import read_ahead
 from zato_lite.service.locks import LocalLocks
 from zato_lite.service.message import SYSTEM, Caller, FastOutcome, Invocation, Outcome
+from zato_lite.service.naming import name_of
 from zato_lite.service.needs import AsyncInvocations, Locks
 from zato_lite.service.registry import Registry
 from zato_lite.service.shared_cache import CacheStore
@@ -132,7 +133,7 @@ class Invoker:
         caller: Caller = SYSTEM,
     ) -> Any:
         """Invoke a service from outside and return its payload, or raise its error."""
-        name = service if isinstance(service, str) else service.get_name()
+        name = name_of(service)
         outcome = await self.run(
             Invocation(name, payload, cid=cid, timeout=timeout, caller=caller)
         )
@@ -154,7 +155,7 @@ class Invoker:
         try:
             entry = self._entries.get(target)  # type: ignore[arg-type] # not found: a class
             if entry is None:
-                entry = self.registry.get(_name_of(target))
+                entry = self.registry.get(name_of(target))
             depth = parent._depth + 1
             if depth > MAX_DEPTH or entry.cls is type(parent) or not entry.is_active:
                 raise refusal(entry, depth, parent.path)  # noqa: TRY301 - raised by the coroutine
@@ -249,10 +250,6 @@ def _contained(function: Callable[[], T]) -> T:
         return function()
     except (SystemExit, KeyboardInterrupt, GeneratorExit) as error:
         raise InvocationError(f"a function of a service raised {error!r}") from error
-
-
-def _name_of(target: str | type[Service[Any, Any]]) -> str:
-    return target if isinstance(target, str) else target.get_name()
 
 
 async def _raise(error: Exception) -> Any:

@@ -192,7 +192,8 @@ def _is_error_over_http(service: Service[Any, Any]) -> bool:
     response = service._response
     if response is None or service._parent is not None or service._root.http is None:
         return False
-    return (response.status_code or 0) >= _FIRST_ERROR
+    status: Any = response.status_code  # a service may have set anything
+    return isinstance(status, int) and status >= _FIRST_ERROR
 
 
 def _is_untouched(payload: Any) -> bool:

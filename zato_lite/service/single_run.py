@@ -4,25 +4,29 @@ Every node decodes what is stored of open runs, so nothing is stored that none c
 """
 
 import math
+from contextlib import suppress
 from typing import Any
 
 from zato_lite.errors import BadInputError
+from zato_lite.service.naming import name_of
 from zato_lite.service.payload import embed, plain
 from zato_lite.timetable.job import Job, OneTime
 from zato_lite.wire import encode
 
-MAX_RETRIES = 1_000
+MAX_RETRIES, MAX_BACKOFF = 1_000, 100
 YEAR_S = 366 * 86_400
 MAX_DELAY_S = 100 * YEAR_S
 
 
-def name_of(service: Any, field: str = "service") -> str:
+def target_of(service: Any, field: str = "service") -> str:
     """Return the name of a service that is given by its name or its class.
 
     Raises:
-        BadInputError: it is neither.
+        BadInputError: it is neither, or empty.
     """
-    name = service if isinstance(service, str) else getattr(service, "get_name", str)()
+    name: Any = ""
+    with suppress(TypeError):
+        name = name_of(service)
     if not (isinstance(name, str) and name):
         allowed = "use the name of a service or its class"
         raise BadInputError(f"{field}: {service!r} is not valid; {allowed}")
@@ -72,7 +76,7 @@ def define(
         extra=None if payload is None else _encoded(payload),
         max_retries=int(retries),
         retry_delay_ms=int(number_of("retry_delay", retry_delay, 0, YEAR_S) * 1000),
-        retry_backoff=number_of("retry_backoff", retry_backoff, 1, 100),
+        retry_backoff=number_of("retry_backoff", retry_backoff, 1, MAX_BACKOFF),
         max_execution_time_ms=None if timeout is None else int(timeout * 1000),
         on_success_service=callback,
         on_error_service=callback,

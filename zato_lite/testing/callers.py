@@ -17,6 +17,7 @@ from zato_lite.service.access import ROLES, may_invoke
 from zato_lite.service.base import Service
 from zato_lite.service.built_in import refusal_of
 from zato_lite.service.message import SYSTEM, Caller
+from zato_lite.service.naming import name_of
 from zato_lite.service.payload import plain
 from zato_lite.service.typed import DeclaredStream, declared, is_custom
 from zato_lite.testing.http import HttpClient
@@ -46,7 +47,7 @@ class Client:
         if key is None:
             raise UnauthorizedError("Unauthorized")
         caller = key[0]
-        name = service if isinstance(service, str) else service.get_name()
+        name = name_of(service)
         if not may_invoke(caller, name):
             raise refusal_of(caller, name)
         return await invoke(self._callers.app, service, payload, fields, caller)

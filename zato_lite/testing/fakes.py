@@ -11,6 +11,7 @@ import msgspec
 
 from zato_lite.service.base import Service
 from zato_lite.service.entry import VERBS
+from zato_lite.service.naming import name_of
 from zato_lite.service.registry import Registry
 from zato_lite.service.typed import declared
 from zato_lite.timetable.durations import ALLOWED, parse_duration
@@ -84,9 +85,7 @@ class Fakes:
     """
 
     def __init__(self, fakes: Mapping[Any, Any], sleep: Sleep) -> None:
-        self._fakes = {
-            key if isinstance(key, str) else key.get_name(): fake for key, fake in fakes.items()
-        }
+        self._fakes = {name_of(key): fake for key, fake in fakes.items()}
         self._sleep = sleep
 
     def install(self, registry: Registry) -> None:

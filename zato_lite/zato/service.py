@@ -13,6 +13,7 @@ from zato_lite.service.attribute_dict import AttributeDict
 from zato_lite.service.base import Service as AnyService
 from zato_lite.service.base import payload_or
 from zato_lite.service.blocking import BlockingService
+from zato_lite.service.naming import name_of
 from zato_lite.service.payload import plain
 from zato_lite.service.sync_aware import LazyAttribute, SyncAwareMethod
 from zato_lite.wire import decode, encode
@@ -325,7 +326,7 @@ class Service(BlockingService[Any, Any]):
 
     def _response_elem(self, target: Any) -> str:
         """Return the key under which a service declares that its answer is."""
-        name = target if isinstance(target, str) else target.get_name()
+        name = name_of(target)
         output = getattr(self._invoker.find_service(name), "output", None)
         return str(getattr(output, "response_elem", ""))
 
