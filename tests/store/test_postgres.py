@@ -22,6 +22,7 @@ from zato_lite.store import postgres, postgres_session
 from zato_lite.store.bell import channel_of
 from zato_lite.store.migrate import migrate
 from zato_lite.store.nodes import new_node_id, register_node
+from zato_lite.store.others import NEW_RIGHTS, NEW_RUNS
 from zato_lite.store.ports import Connection
 from zato_lite.store.postgres import PostgresStore, open_postgres
 from zato_lite.store.postgres_connection import PostgresConnection, connect
@@ -474,6 +475,14 @@ async def test_stores_with_similar_schemas_have_different_channels(postgres_serv
             raw.execute(f'DROP SCHEMA "{name}" CASCADE')
 
     assert len(set(channels)) == 2
+
+
+async def test_a_node_that_may_have_missed_rings_hears_each_kind(store: PostgresStore) -> None:
+    heard: asyncio.Queue[str] = asyncio.Queue()
+
+    store.locks.listen(7, heard.put_nowait)
+
+    assert {await heard.get() for _ in range(3)} == {"", NEW_RUNS, NEW_RIGHTS}
 
 
 async def test_garbage_on_the_channel_does_not_end_the_bell(

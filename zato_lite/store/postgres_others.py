@@ -11,7 +11,7 @@ from threading import Lock
 from zato_lite.store.bell import Bell
 from zato_lite.store.journal import Journal, StartJournal
 from zato_lite.store.nodes import NodeLocks
-from zato_lite.store.others import ALL_NODES
+from zato_lite.store.others import ALL_NODES, NEW_RIGHTS, NEW_RUNS
 from zato_lite.store.postgres_session import Mark, Session
 from zato_lite.store.rows import NodeRow
 
@@ -118,11 +118,17 @@ class NodeSerials:
         self._bell.ring(f"{node} {text}")
 
     def listen(self, node: int, listener: Callable[[str], None]) -> None:
-        """Have ``listener`` called with what is rung at this node, and when rings were missed."""
+        """Have ``listener`` called with what is rung at this node.
+
+        When rings may have been missed, it is called with each text that one of them may have had.
+        """
 
         def hear(rung: str) -> None:
             number, _, text = rung.partition(" ")
-            if number in {"", str(ALL_NODES), str(node)}:
+            if not number:  # rings may have been missed
+                for missed in ("", NEW_RUNS, NEW_RIGHTS):
+                    listener(missed)
+            elif number in {str(ALL_NODES), str(node)}:
                 listener(text)
 
         self._bell.listen(hear)
