@@ -65,5 +65,8 @@ class Others(Protocol):
         ...
 
     def listen(self, node: int, listener: Callable[[str], None]) -> None:
-        """Have ``listener`` called in the running loop with each text rung at this node."""
+        """Have ``listener`` called in the running loop with each text rung at this node.
+
+        It may be called with a text that nobody has rung: rings may have been missed.
+        """
         ...
