@@ -42,15 +42,17 @@ types: dev ## Check types, twice
 	$(BIN)/mypy && $(BIN)/basedpyright --pythonpath $(BIN)/python
 layers: dev ## Check that packages import only from the layers below
 	$(BIN)/lint-imports
+# A test that hangs for five minutes ends its process, which shows where all threads are.
+PYTEST = $(BIN)/pytest -o faulthandler_timeout=300 -o faulthandler_exit_on_timeout=true
 # Tests of processes wait for clocks: they run one by one, after the others. Status 5: none match ARGS.
 test: dev ## Run all tests but the slow ones, with coverage (make test ARGS='-k plan')
-	$(BIN)/pytest -n auto -m 'not slow and not e2e' --cov --cov-report= --cov-fail-under=0 $(ARGS) || test $$? = 5
-	$(BIN)/pytest -m 'e2e and not slow' --cov --cov-append --cov-report= --cov-fail-under=0 $(ARGS) || test $$? = 5
+	$(PYTEST) -n auto -m 'not slow and not e2e' --cov --cov-report= --cov-fail-under=0 $(ARGS) || test $$? = 5
+	$(PYTEST) -m 'e2e and not slow' --cov --cov-append --cov-report= --cov-fail-under=0 $(ARGS) || test $$? = 5
 	$(BIN)/coverage report
 test-fast: $(VENV)/.test ## Run the tests that start no process and need no PostgreSQL (under a minute)
-	$(BIN)/pytest -q -n auto -m 'not slow and not e2e and not postgres' --hypothesis-profile=fast $(ARGS)
+	$(PYTEST) -q -n auto -m 'not slow and not e2e and not postgres' --hypothesis-profile=fast $(ARGS)
 test-postgres: $(VENV)/.test ## Run the tests of PostgreSQL that start no process but its server
-	$(BIN)/pytest -q -n auto -m 'postgres and not slow and not e2e' $(ARGS)
+	$(PYTEST) -q -n auto -m 'postgres and not slow and not e2e' $(ARGS)
 test-other-pythons: dev ## Run the fast tests on each other Python found on this machine
 	.ci/other-pythons $(BIN)/python
 

@@ -239,8 +239,8 @@ async def test_a_connection_that_is_cut_before_the_commit_is_the_runs_error(
 ) -> None:
     def cut() -> None:
         other.execute(
-            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
-            " WHERE application_name = 'zato-lite run'"
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks"
+            " WHERE relation = 'paid'::regclass"
         )
 
     Pay.meanwhile = cut
@@ -338,7 +338,7 @@ async def test_on_sqlite_it_is_an_error() -> None:
 
 # Connections that rest between two runs
 
-RESTING = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'zato-lite run'"
+RESTING = "SELECT count(*) FROM pg_stat_activity WHERE pid = %s"
 
 
 class Spoil(Service):
@@ -352,7 +352,8 @@ class Spoil(Service):
         async with self.transaction() as connection:
             found = await connection.execute(
                 "SELECT pg_backend_pid(), current_setting('work_mem'), to_regclass('mine'),"
-                " (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'),"
+                " (SELECT count(*) FROM pg_locks"
+                " WHERE locktype = 'advisory' AND pid = pg_backend_pid()),"
                 " (SELECT count(*) FROM pg_prepared_statements)"
             )
             self.found.append(await found.fetchone())
@@ -378,7 +379,7 @@ async def spoiled(postgres_url: str, other: Any) -> AsyncIterator[Sandbox]:
     settings = Settings(store=Store(postgres_url), server=Server(grace=0.0))
     async with sandbox(Spoil, EnqueueSpoil, clock=ManualClock(), settings=settings) as box:
         await spoil(box)
-        assert other.execute(RESTING).fetchone() == (1,)
+        assert other.execute(RESTING, (Spoil.found[0][0],)).fetchone() == (1,)
         yield box
 
 
@@ -438,5 +439,5 @@ async def test_a_server_that_stops_closes_what_rests(postgres_url: str, other: A
     settings = Settings(store=Store(postgres_url), server=Server(grace=0.0))
     async with sandbox(Spoil, EnqueueSpoil, clock=ManualClock(), settings=settings) as box:
         await spoil(box)
-    while other.execute(RESTING).fetchone() != (0,):
+    while other.execute(RESTING, (Spoil.found[-1][0],)).fetchone() != (0,):
         pass

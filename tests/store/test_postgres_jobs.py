@@ -58,7 +58,11 @@ def _edit(connection: Connection, job_id: int) -> EditResult:
 
 
 def _waits(connection: Connection) -> bool:
-    waiting = "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted)"
+    waiting = (  # the tests of other workers of pytest-xdist wait on this server, too
+        "SELECT EXISTS (SELECT 1 FROM pg_locks AS lock JOIN pg_locks AS held USING (pid)"
+        " JOIN pg_class ON pg_class.oid = held.relation"
+        " WHERE NOT lock.granted AND relnamespace = current_schema()::regnamespace)"
+    )
     return bool(fetch_value(connection, waiting))
 
 
