@@ -441,6 +441,27 @@ async def test_a_slow_import_is_deployed_later_together_with_its_importers(
     assert await answer("dep-uses.answer") == 7
 
 
+async def test_a_file_whose_import_ends_at_this_moment_is_waited_for(
+    registry: Registry, folder: Path, write: Write
+) -> None:
+    deployer = Deployer(registry, folder, aside=0.01)
+    go = folder.parent / "go"
+    write(
+        "dep_slow.py",
+        "import time\nfrom pathlib import Path\n"
+        f"while not Path({str(go)!r}).exists(): time.sleep(0.01)\n" + SERVICE.format(1),
+    )
+    await deployer.refresh()
+    ((_, slow),) = deployer._loading.items()
+    go.touch()
+    while not slow.step.done():  # noqa: ASYNC110 - its callbacks have not run yet then
+        await asyncio.sleep(0)
+
+    await deployer.settled()
+
+    assert registry.names() == ["dep-slow.answer"]
+
+
 async def test_a_circle_that_imports_a_slow_file_is_deployed_with_it(
     registry: Registry, folder: Path, write: Write
 ) -> None:

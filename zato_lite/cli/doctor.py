@@ -144,4 +144,4 @@ def _jobs(session: Session) -> Iterator[Finding]:
         step = f"zato-lite job why {each['job_name']!r}"
         yield Finding(each["job_name"], "warning", each["sentence"], step)
     if found["total"] > _SHOWN:
-        yield Finding("jobs", "warning", f"{found['total']} jobs in trouble", "zato-lite top")
+        yield Finding("jobs", "warning", f"{found['total']} troubles of jobs", "zato-lite top")

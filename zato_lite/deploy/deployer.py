@@ -220,9 +220,11 @@ class Deployer:
         """Wait until a file, or each file, is deployed or refused."""
         while path is None or self._is_pending(path):
             steps = {it.step for it in self._loading.values() if not it.step.done()}
-            if not (under_way := steps | self._errands):
-                return
-            await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+            if not steps | self._errands:
+                await asyncio.sleep(0)  # a step may have ended just now: its errand begins next
+                if not self._errands:
+                    return
+            await asyncio.wait(steps | self._errands, return_when=asyncio.FIRST_COMPLETED)
 
     async def reopen(self) -> Changes:
         """Open the resources that are not open, or not with the present settings."""

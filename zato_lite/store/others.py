@@ -67,6 +67,6 @@ class Others(Protocol):
     def listen(self, node: int, listener: Callable[[str], None]) -> None:
         """Have ``listener`` called in the running loop with each text rung at this node.
 
-        It may be called with a text that nobody has rung: rings may have been missed.
+        It may be called with other texts, too: rings may have been missed.
         """
         ...

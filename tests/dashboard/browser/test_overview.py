@@ -195,6 +195,23 @@ def test_jobs_with_the_same_trouble_share_an_entry(overview: Page, server: Serve
         server.invoke("zato.scheduler.job.delete", {"id": job})
 
 
+def test_a_job_with_two_troubles_is_counted_once(overview: Page, server: Server) -> None:
+    gone = server.job(
+        "mail.gone", "shop.gone", hours=100, minutes=None, allow_missing_services=True
+    )
+    server.invoke("zato.scheduler.job.execute", {"id": gone})
+
+    def troubled() -> list[int]:
+        return [each["job_id"] for each in server.invoke("zato.scheduler.get-attention")["items"]]
+
+    wait_for(lambda: troubled().count(gone) == 2)
+    overview.reload()
+
+    health = re.compile(rf"^{len(set(troubled()))} jobs? needs? you\.$")
+    expect(overview.get_by_text(health)).to_be_visible()
+    server.invoke("zato.scheduler.job.delete", {"id": gone})
+
+
 def test_a_viewer_sees_all_and_changes_nothing(browser: Browser, server: Server) -> None:
     server.user("vera", "viewer")
     with opened(browser, server) as (_, page):

@@ -12,8 +12,9 @@ const FAILED = ["error", "timeout", "lost", "denied"];
 
 /** @param {{status: any, attention: import("../core/store.js").Loaded<any>, next: any}} props */
 export function Health({ status, attention, next }) {
-  const total = attention.data?.total;
-  const needs = total === undefined ? (attention.isFirst ? "Looking …" : "It is not known which jobs need you.") : total === 0 ? "Nothing needs you." : `${some(total, "job needs", "jobs need")} you.`;
+  const { total, items = [] } = attention.data ?? {};
+  const jobs = items.length === total ? new Set(items.map((/** @type {any} */ item) => item.job_id)).size : total; // a job may have two troubles
+  const needs = total === undefined ? (attention.isFirst ? "Looking …" : "It is not known which jobs need you.") : total === 0 ? "Nothing needs you." : `${some(jobs, "job needs", "jobs need")} you.`;
   const nodes = status?.nodes ?? [], silent = nodes.filter((/** @type {any} */ node) => isSilent(node, now.value)).length;
   const isPaused = status?.is_paused ?? false, fire = status?.next_fire_iso ?? next?.next_iso;
   return html`<div class="health"><strong>${isPaused ? "The scheduler is paused." : needs}</strong>
