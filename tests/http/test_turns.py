@@ -32,7 +32,7 @@ async def test_waiters_get_places_by_rank() -> None:
     await asyncio.gather(*tasks)
 
     assert ended == ["first", "high", "middle", "low"]
-    async with asyncio.timeout(1), turns.turn(4, "again"):
+    async with asyncio.timeout(20), turns.turn(4, "again"):
         pass
 
 
@@ -48,7 +48,7 @@ async def test_a_cancelled_waiter_takes_no_place() -> None:
     await asyncio.gather(first, second, third, return_exceptions=True)
 
     assert ended == ["first", "third"]
-    async with asyncio.timeout(1), turns.turn(4, "again"):
+    async with asyncio.timeout(20), turns.turn(4, "again"):
         pass
 
 
@@ -61,7 +61,7 @@ async def test_a_waiter_cancelled_with_its_place_gives_it_back() -> None:
     first.add_done_callback(lambda _: second.cancel())
     await asyncio.gather(first, second, return_exceptions=True)
 
-    async with asyncio.timeout(1), turns.turn(4, "again"):
+    async with asyncio.timeout(20), turns.turn(4, "again"):
         pass
 
 
@@ -88,5 +88,5 @@ async def test_an_error_gives_the_place_back() -> None:
         async with turns.turn(0, ""):
             raise ZeroDivisionError
 
-    async with asyncio.timeout(1), turns.turn(0, ""):
+    async with asyncio.timeout(20), turns.turn(0, ""):
         pass

@@ -224,7 +224,7 @@ async def test_a_pause_between_two_invocations_occupies_no_thread() -> None:
     assert Shaky.failures == pool.busy == 0
 
 
-async def test_a_pause_of_zero_is_none() -> None:
+async def test_a_pause_of_zero_is_none(without_collector: None) -> None:
     class Source(Service):
         name = "source"
 
