@@ -15,10 +15,11 @@ def takeover(
     taken_over: frozenset[tuple[int, int]] = frozenset(),
     ignored: tuple[int, ...] = (),
     control: float = 0.003,
+    is_still: bool = False,
 ) -> Takeover:
     """Return what is measured of services that began: the job, its slot, and the start."""
     seen = [Effect(job, _at(slot), 1, 1, _at(began)) for job, slot, began in effects]
-    return measured(Death(AT, slots), seen, taken_over, ignored, control)
+    return measured(Death(AT, slots, is_still), seen, taken_over, ignored, control)
 
 
 def _at(seconds: float) -> int:
@@ -52,6 +53,15 @@ def test_late_slots_of_other_jobs_and_late_takeovers_are_beyond_the_bounds() -> 
     assert (late.unclaimed.seconds, late.unclaimed.slot) == (1.5, (3, _at(2.0)))
     assert not late.is_within
     assert not dead.is_within
+
+
+def test_a_node_that_stands_still_may_hold_the_locks_of_its_claim_for_two_seconds() -> None:
+    late = takeover((3, 0.1, 2.2), is_still=True)
+    later = takeover((3, 0.1, 3.2), is_still=True)
+
+    assert late.is_within
+    assert later.beyond == [(3.1, (3, _at(0.1)))]
+    assert not takeover((3, 0.1, 2.2)).is_within
 
 
 def test_only_starts_after_the_death_and_slots_of_the_window_count() -> None:

@@ -28,10 +28,8 @@ from tests.checker import Due, Gap, Run, grid, violations
 from tests.faults.process import SERVICES, RefusedError, Server, interval
 from tests.faults.proxy import Mode, Proxy
 from tests.faults.takeover import (
-    CLAIMED_S,
     EXPIRY_S,
     SECOND,
-    UNCLAIMED_S,
     WINDOW_S,
     Control,
     Death,
@@ -188,7 +186,7 @@ class Cluster:
             time.sleep(0.25)
         raise AssertionError(f"not healed after {PATIENCE_S} s: {wrong}")
 
-    def note_death(self, node: ChaosNode) -> None:
+    def note_death(self, node: ChaosNode, *, is_still: bool = False) -> None:
         """Remember which runs a node has that has just died, or stands still."""
         at, monotonic = time.time_ns() // 1000, time.monotonic()  # noqa: TID251 - real processes
         time.sleep(0.3)  # PostgreSQL may still be committing what it has sent
@@ -197,7 +195,7 @@ class Cluster:
             " WHERE outcome IS NULL AND node ="
             f" (SELECT max(id) FROM node WHERE name = 'node-{node.number}')"
         )
-        self.deaths.append((Death(at, frozenset(rows)), monotonic))
+        self.deaths.append((Death(at, frozenset(rows), is_still), monotonic))
 
     def takeover(self, death: Death, since: float) -> Takeover:
         """Return how late slots were because of a death; slow runs wait for each other."""
@@ -295,7 +293,7 @@ def _stop(times: float) -> Fault:
         assert node.process is not None
         node.process.send_signal(signal.SIGSTOP)
         if times > 1:
-            cluster.note_death(node)
+            cluster.note_death(node, is_still=True)
         time.sleep(times * EXPIRY_S)
         node.process.send_signal(signal.SIGCONT)
 
@@ -475,9 +473,8 @@ def run_round(cluster: Cluster, number: int, name: str) -> None:
     _say("; ".join([line, *(str(takeover) for _, takeover in seen)]))
     for death, takeover in seen:
         cluster.takeovers.append(takeover)
-        for late, bound in ((takeover.claimed, CLAIMED_S), (takeover.unclaimed, UNCLAIMED_S)):
-            if late.seconds > bound:
-                _say(cluster.describe(late.slot, death.at))
+        for late in takeover.beyond:
+            _say(cluster.describe(late.slot, death.at))
 
 
 def report_takeovers(takeovers: list[Takeover]) -> int:

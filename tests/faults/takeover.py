@@ -16,6 +16,12 @@ EXPIRY_S = 5.0
 CLAIMED_S, UNCLAIMED_S = EXPIRY_S + 1.5, 1.0
 """Seconds by which slots may be late that a dead node had claimed, and others."""
 
+LOCKS_S = 2.0
+"""Seconds for which PostgreSQL keeps the locks of a claim within which a node stands still.
+
+The end of a node's process ends its connections, and so its locks, at once.
+"""
+
 WINDOW_S = 8
 """Seconds after a death whose slots are looked at."""
 
@@ -34,6 +40,7 @@ class Death(NamedTuple):
 
     at: int
     slots: frozenset[Slot]
+    is_still: bool = False
 
 
 class Late(NamedTuple):
@@ -48,15 +55,23 @@ class Takeover(NamedTuple):
 
     Attributes:
         control: seconds that the slowest ``TRIPS`` round trips took meanwhile.
+        unclaimed_s: seconds by which the others may be late.
     """
 
     claimed: Late
     unclaimed: Late
     control: float
+    unclaimed_s: float = UNCLAIMED_S
 
     @property
     def is_within(self) -> bool:
-        return self.claimed.seconds <= CLAIMED_S and self.unclaimed.seconds <= UNCLAIMED_S
+        return not self.beyond
+
+    @property
+    def beyond(self) -> list[Late]:
+        """The starts that are later than they may be."""
+        bounds = ((self.claimed, CLAIMED_S), (self.unclaimed, self.unclaimed_s))
+        return [late for late, bound in bounds if late.seconds > bound]
 
     @property
     def is_busy(self) -> bool:
@@ -98,7 +113,8 @@ def measured(
         elif each.job not in concerned and 0 < each.slot - death.at < WINDOW_S * SECOND:
             unclaimed.setdefault(slot, Late((each.at - each.slot) / SECOND, slot))
     latest = [max(found.values(), default=Late()) for found in (claimed, unclaimed)]
-    return Takeover(latest[0], latest[1], control)
+    bound = UNCLAIMED_S + LOCKS_S * death.is_still
+    return Takeover(latest[0], latest[1], control, bound)
 
 
 class Control:
