@@ -425,9 +425,11 @@ _OWNERS = "SELECT array_agg(node ORDER BY id) FROM run"
 
 
 async def test_a_node_in_the_middle_of_a_commit_is_not_buried_nor_waited_for(
-    postgres_url: str, clock: ManualClock
+    postgres_url: str, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with open_nodes(postgres_url, clock, 2) as nodes:
+        stop(nodes[1], monkeypatch)  # each commit of its own would raise its serial
+        await nodes[1].settle()
         known = await nodes[0].store.read(list_nodes)
         with psycopg.connect(postgres_url) as connection:
             connection.execute("SELECT 1 FROM node WHERE id = %s FOR UPDATE", [known[1].id])
