@@ -391,6 +391,12 @@ def _failed(deployer: Deployer) -> dict[str, str]:
     return {path.name: found.message for path, found in deployer.failures.items()}
 
 
+def _until(go: Path) -> str:
+    """Return lines of a file whose import takes until another file exists."""
+    wait = f"while not Path({str(go)!r}).exists(): time.sleep(0.01)\n"
+    return f"import time\nfrom pathlib import Path\n{wait}"
+
+
 async def test_imports_that_hang_do_not_delay_other_files(
     registry: Registry, folder: Path, write: Write, answer: Any
 ) -> None:
@@ -424,8 +430,7 @@ async def test_a_slow_import_is_deployed_later_together_with_its_importers(
     go = folder.parent / "go"
     slow = write(
         "dep_slow.py",
-        "import time\nfrom pathlib import Path\n"
-        f"while not Path({str(go)!r}).exists(): time.sleep(0.01)\nVALUE = 7\n",
+        _until(go) + "VALUE = 7\n",
     )
     uses = write(
         "dep_uses.py", "import dep_slow\n" + SERVICE.format(0).replace("0", "dep_slow.VALUE")
@@ -446,11 +451,7 @@ async def test_a_file_whose_import_ends_at_this_moment_is_waited_for(
 ) -> None:
     deployer = Deployer(registry, folder, aside=0.01)
     go = folder.parent / "go"
-    write(
-        "dep_slow.py",
-        "import time\nfrom pathlib import Path\n"
-        f"while not Path({str(go)!r}).exists(): time.sleep(0.01)\n" + SERVICE.format(1),
-    )
+    write("dep_slow.py", _until(go) + SERVICE.format(1))
     await deployer.refresh()
     ((_, slow),) = deployer._loading.items()
     go.touch()
@@ -467,10 +468,7 @@ async def test_a_circle_that_imports_a_slow_file_is_deployed_with_it(
 ) -> None:
     deployer = Deployer(registry, folder, aside=0.01)
     go = folder.parent / "go"
-    slow = (
-        "import time\nfrom pathlib import Path\n"
-        f"while not Path({str(go)!r}).exists(): time.sleep(0.01)\n"
-    )
+    slow = _until(go)
     write("dep_a.py", "import dep_b, dep_slow\n" + SERVICE.format(1))
     write("dep_b.py", "import dep_a, dep_slow\n" + SERVICE.format(1))
     write("dep_slow.py", slow + SERVICE.format(1))
@@ -755,11 +753,7 @@ async def test_deployment_survives_a_service_that_cancels_all_tasks(
 ) -> None:
     deployer = Deployer(registry, folder, aside=0.01)
     go = folder.parent / "go"
-    write(
-        "dep_slow.py",
-        "import time\nfrom pathlib import Path\n"
-        f"while not Path({str(go)!r}).exists(): time.sleep(0.01)\n" + SERVICE.format(1),
-    )
+    write("dep_slow.py", _until(go) + SERVICE.format(1))
     await deployer.refresh()
 
     for task in asyncio.all_tasks() - {asyncio.current_task()}:

@@ -73,7 +73,7 @@ async def test_threads_may_use_the_cache_concurrently() -> None:
         cache.delete,
         lambda _: cache.clear(),
     ]
-    # Only once all have begun: coverage cannot trace two threads that begin within one another.
+    # Only once all have begun, so that they contend.
     all_run = threading.Barrier(len(actions), action=lambda: sys.setswitchinterval(1e-6))
     try:
         await asyncio.gather(*(asyncio.to_thread(use, action) for action in actions))
